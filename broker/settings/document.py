@@ -1,0 +1,181 @@
+"""broker.toml: plans, profiles and issuers, parsed strictly.
+
+Owns the shape and the bounds; an unknown key is a fault, never ignored. What a profile's `config` may hold is
+known to the Google SDK and to Google's models, so `minting.locking` judges that.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import limits
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from broker.settings.values import is_loopback
+
+SHIPPED = Path(__file__).parent.parent / "broker.toml"
+
+# Google refuses a token that would live 20 hours; past one hour a slice would no longer be short-lived.
+SLICE_SECONDS = (60, 3600)
+CONNECT_SECONDS = (10, 900)
+ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", text):
+        raise ValueError("must be 1 to 64 of a-z, 0-9, - and _, and begin with a letter or digit")
+    return text
+
+
+def _rate(text: str) -> str:
+    """Flask-Limiter treats an empty or unparsable rate as no limit at all, so neither gets past here."""
+    try:
+        parsed = limits.parse_many(text)
+    except ValueError:
+        raise ValueError('must read like "10/minute; 200/day"') from None
+    if not parsed or any(item.amount < 1 or item.multiples < 1 for item in parsed):
+        raise ValueError("must allow at least one request per window")
+    return text
+
+
+def _https(text: str) -> str:
+    match = re.fullmatch(r"(https?)://(\[[^\]]+\]|[^/:?#@\s]+)(:[0-9]+)?(/\S*)?", text)
+    if not match or (match[1] == "http" and not is_loopback(match[2].strip("[]"))):
+        raise ValueError("must be an https:// address")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Rate = Annotated[str, AfterValidator(_rate)]
+Https = Annotated[str, AfterValidator(_https)]
+Text = Annotated[str, Field(min_length=1, max_length=255)]
+# TOML has arrays only; everything else stays strict, so that "3" is no number and true is not 1.
+Names = Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Project(_Strict):
+    sessions: Annotated[int, Field(ge=1)] = 50
+
+
+class Plan(_Strict):
+    """The limits of everybody on this plan."""
+
+    rate: Rate
+    sessions: Annotated[int, Field(ge=1)]
+    minutes_per_day: Annotated[int, Field(ge=1, le=24 * 60 * 1000)]
+    session_minutes: Annotated[int, Field(ge=1, le=20 * 60)]
+
+
+class ProfileSpec(_Strict):
+    """One `[profiles.NAME]` as it is written."""
+
+    description: str = ""
+    models: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    plans: Names = ("*",)
+    lock: Literal["mask", "total"] = "mask"
+    slice_seconds: Annotated[int, Field(ge=SLICE_SECONDS[0], le=SLICE_SECONDS[1])] = 900
+    connect_within_seconds: Annotated[int, Field(ge=CONNECT_SECONDS[0], le=CONNECT_SECONDS[1])] = 120
+    lock_also: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    config: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class IssuerSpec(_Strict):
+    """One external issuer. Asymmetric keys only: a shared secret could not tell its issuer from us."""
+
+    name: Name
+    issuer: Https
+    audience: Text
+    jwks_url: Https
+    algorithms: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("RS256",)
+    plan_claim: Text | None = None
+    mode: Literal["enforce", "audit"] = "enforce"
+
+
+class BrokerConfig(_Strict):
+    project: Project = Project()
+    plans: Mapping[Name, Plan]
+    profiles: Mapping[Name, ProfileSpec]
+    issuers: Annotated[tuple[IssuerSpec, ...], Field(strict=False)] = ()
+
+
+class Reading(NamedTuple):
+    """What could be read. `profiles` holds those that parse, so that they are judged even beside a broken plan."""
+
+    config: BrokerConfig | None
+    profiles: Mapping[str, ProfileSpec]
+    faults: list[str]
+
+
+def read(path: Path | None) -> Reading:
+    source = SHIPPED if path is None else path
+    try:
+        document = tomllib.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        return Reading(None, {}, [f"BROKER_CONFIG: {source} cannot be read ({error.strerror})"])
+    except UnicodeDecodeError:
+        return Reading(None, {}, [f"BROKER_CONFIG: {source} is not UTF-8"])
+    except tomllib.TOMLDecodeError as error:
+        return Reading(None, {}, [f"BROKER_CONFIG: {source} is not TOML: {error}"])
+    try:
+        config = BrokerConfig.model_validate(document)
+    except ValidationError as error:
+        faults = [_fault(item["loc"], item["msg"], item["type"]) for item in error.errors()]
+        return Reading(None, _readable_profiles(document), faults)
+    return Reading(config, config.profiles, _cross_faults(config))
+
+
+def _readable_profiles(document: Mapping[str, Any]) -> dict[str, ProfileSpec]:
+    profiles = document.get("profiles")
+    readable = {}
+    for name, written in profiles.items() if isinstance(profiles, dict) else ():
+        with suppress(ValidationError):
+            readable[name] = ProfileSpec.model_validate(written)
+    return readable
+
+
+def _fault(place: tuple[int | str, ...], message: str, kind: str) -> str:
+    """Pydantic's message without its values: a key pasted into the wrong file must not end up in a log."""
+    plain = {
+        "extra_forbidden": "is not a known key",
+        "missing": "is missing",
+    }.get(kind, message.removeprefix("Value error, "))
+    return f"broker.toml: {'.'.join(str(part) for part in place if part != '[key]')}: {plain}"
+
+
+def _cross_faults(config: BrokerConfig) -> list[str]:
+    faults = []
+    if "default" not in config.plans:
+        faults.append("broker.toml: plans.default: is missing; whoever has no plan falls back to it")
+    if not config.profiles:
+        faults.append("broker.toml: profiles: at least one is needed")
+    elif len(config.profiles) > 1 and "default" not in config.profiles:
+        faults.append("broker.toml: profiles: of several, one must be named default")
+    for name, profile in config.profiles.items():
+        faults += [
+            f"broker.toml: profiles.{name}.plans: there is no plan {plan!r}"
+            for plan in profile.plans
+            if plan != "*" and plan not in config.plans
+        ]
+        if profile.connect_within_seconds > profile.slice_seconds:
+            faults.append(
+                f"broker.toml: profiles.{name}.connect_within_seconds: is longer than slice_seconds"
+            )
+    names = [issuer.name for issuer in config.issuers]
+    for position, issuer in enumerate(config.issuers):
+        if issuer.name in names[:position]:
+            faults.append(f"broker.toml: issuers.{position}.name: {issuer.name!r} is taken")
+        faults += [
+            f"broker.toml: issuers.{position}.algorithms: only asymmetric ones are accepted"
+            for algorithm in issuer.algorithms
+            if algorithm not in ASYMMETRIC
+        ]
+    return faults

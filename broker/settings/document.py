@@ -108,7 +108,10 @@ class BrokerConfig(_Strict):
 
 
 class Reading(NamedTuple):
-    """What could be read. `profiles` holds those that parse, so that they are judged even beside a broken plan."""
+    """What could be read.
+
+    `profiles` holds the ones that parse, so that they are judged even beside a broken plan.
+    """
 
     config: BrokerConfig | None
     profiles: Mapping[str, ProfileSpec]

@@ -1,7 +1,7 @@
 """The environment, read once: the only reader of `os.environ`.
 
-`load` walks the table, collects every fault and raises them together. A secret may also come from the file that
-`NAME_FILE` names, the way containers hand secrets out.
+`load` walks the table, collects every fault and raises them together. A secret may also come from the file
+that `NAME_FILE` names, the way containers hand secrets out.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Settings:
 def load(environ: Mapping[str, str] | None = None, *, checks: Iterable[ProfileCheck] = ()) -> Settings:
     """The settings, or `SettingsError` with every fault at once.
 
-    Each of `checks` gets the profiles of `broker.toml` and yields further faults; the app hands in the ones that need
-    the Google SDK, which a command about users should not have to load.
+    Each of `checks` gets the profiles of `broker.toml` and yields further faults; the app hands in the
+    ones that need the Google SDK, which a command about users should not have to load.
     """
     environ = os.environ if environ is None else environ
     found: dict[str, Any] = {}
@@ -98,7 +98,10 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
 
 
 def _text(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str | None]:
-    """The name that decides and its text. An empty variable counts as unset: platforms list what is not filled."""
+    """The name that decides and its text.
+
+    An empty variable counts as unset: platforms list the ones that nobody filled.
+    """
     for name in setting.names:
         direct = environ.get(name, "").strip()
         file_name = environ.get(f"{name}_FILE", "").strip() if setting.secret else ""

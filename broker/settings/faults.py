@@ -8,8 +8,8 @@ from collections.abc import Iterable
 class SettingsError(Exception):
     """Raised once, at start, with every fault; each names its variable or its place in `broker.toml`.
 
-    It is an ordinary exception on purpose: `SystemExit` inside a gunicorn worker makes the master start another
-    worker, for ever.
+    It is an ordinary exception on purpose: `SystemExit` inside a gunicorn worker makes the master start
+    another worker, for ever.
     """
 
     def __init__(self, faults: Iterable[str]) -> None:

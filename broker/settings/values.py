@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,15 +17,15 @@ IPNetwork = IPv4Network | IPv6Network
 GOOGLE_DOMAIN = ".googleapis.com"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
-# What people leave in a template. Six letters at least, so that a random key all but never contains one.
+# What people leave in a template; long enough that a random key all but never contains one.
 PLACEHOLDERS = (
-    "change", "default", "example", "insecure", "password", "placeholder", "replace", "secret", "your-", "your_",
-    "yourapikey", "xxxxxx", "todo-", "fixme", "<", ">",
+    "change", "default", "example", "insecure", "password", "placeholder", "replace", "secret",
+    "your-", "your_", "yourapikey", "xxxxxx", "todo-", "fixme", "<", ">",
 )  # fmt: skip
 SECRET_LENGTH = 32
 # A random text of 32 hexadecimal digits has about 14 different characters and 25 different steps from one
 # character to the next; a typed pattern has few of one or the other.
-SECRET_VARIETY = 10
+SECRET_VARIETY = 8
 
 
 def is_loopback(host: str | None) -> bool:
@@ -55,7 +56,7 @@ def secret_key(text: str) -> str:
     advice = 'make one with: python -c "import secrets; print(secrets.token_hex(32))"'
     if len(text.encode()) < SECRET_LENGTH:
         raise ValueError(f"is shorter than {SECRET_LENGTH} bytes; {advice}")
-    steps = {ord(after) - ord(before) for before, after in zip(text, text[1:], strict=False)}
+    steps = {ord(after) - ord(before) for before, after in pairwise(text)}
     repeats = text in (text + text)[1:-1]
     if _is_placeholder(text) or repeats or len(set(text)) < SECRET_VARIETY or len(steps) < SECRET_VARIETY:
         raise ValueError(f"is a placeholder or a pattern, not a random secret; {advice}")
@@ -90,7 +91,7 @@ def redis_url(text: str) -> str:
 
 
 def live_url(text: str) -> str:
-    """Where tokens are minted and sockets opened. Our API key goes there, so only Google or this very machine."""
+    """Where tokens are minted and sockets opened. The API key goes there: Google's or this machine."""
     parts = _split(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an https:// address")

@@ -1,0 +1,98 @@
+/**
+ * The broker's JSON routes as the page needs them: who am I, sign in, sign out, profiles.
+ * Owns: the CSRF token, in memory only. Leaves: `POST /token` to the library, which gets its headers from here.
+ */
+
+/** How long a route other than the mint may take before the page calls it unreachable. */
+const TIMEOUT_MS = 15_000;
+
+/**
+ * @typedef {{name: string, plan: string, csrf_token?: string}} Account
+ * @typedef {{name: string, description?: string, model: string, default: boolean}} Profile
+ */
+
+/** A refused or failed request, in the broker's own words (problem+json). */
+export class ApiError extends Error {
+  /**
+   * @param {string} code  the stable code; `network` when there was no answer
+   * @param {number} status
+   * @param {{detail?: string, hint?: string, retry_after_seconds?: number}} [problem]
+   */
+  constructor(code, status, problem = {}) {
+    super(`${code} (${status})`);
+    this.name = 'ApiError';
+    this.code = code;
+    this.status = status;
+    this.detail = problem.detail;
+    this.hint = problem.hint;
+    this.retryAfterSeconds = problem.retry_after_seconds;
+  }
+}
+
+export class Api {
+  #csrfToken = '';
+
+  /** The header that a request by cookie must carry. @returns {Record<string, string>} */
+  csrfHeaders() {
+    return this.#csrfToken ? { 'X-CSRF-Token': this.#csrfToken } : {};
+  }
+
+  /** Who is signed in here, or null. @returns {Promise<Account | null>} */
+  async me() {
+    try {
+      const account = /** @type {Account} */ (await this.#request('GET', '/me'));
+      this.#csrfToken = account.csrf_token ?? '';
+      return account;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Signs in. The answer also holds an access token for other clients; the page drops it and lives by the cookie.
+   * @param {string} username
+   * @param {string} password
+   */
+  async login(username, password) {
+    const answer = await this.#request('POST', '/auth/login', { username, password });
+    this.#csrfToken = /** @type {{csrf_token: string}} */ (answer).csrf_token;
+  }
+
+  async logout() {
+    await this.#request('POST', '/auth/logout', {});
+    this.#csrfToken = '';
+  }
+
+  /** @returns {Promise<Profile[]>} */
+  async profiles() {
+    const answer = await this.#request('GET', '/profiles');
+    return /** @type {{profiles: Profile[]}} */ (answer).profiles;
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {object} [body]
+   * @returns {Promise<unknown>}
+   */
+  async #request(method, path, body) {
+    /** @type {Response} */
+    let response;
+    try {
+      response = await fetch(path, {
+        method,
+        credentials: 'same-origin',
+        cache: 'no-store',
+        headers: { Accept: 'application/json', ...(body && { 'Content-Type': 'application/json' }), ...this.csrfHeaders() },
+        body: body && JSON.stringify(body),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+    } catch {
+      throw new ApiError('network', 0);
+    }
+    const answer = await response.json().catch(() => ({}));
+    if (response.ok) return answer;
+    throw new ApiError(answer.code ?? 'internal', response.status, answer);
+  }
+}

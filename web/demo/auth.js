@@ -1,0 +1,89 @@
+/**
+ * The door: the sign-in form and its errors.
+ * Owns: #door. Needs: the Api. Leaves: what happens inside to main.js.
+ */
+import { Countdown, clockWords } from './countdown.js';
+import { byId } from './dom.js';
+import { explain } from './errors.js';
+
+export class Door {
+  #form = byId('sign-in', HTMLFormElement);
+  #username = byId('username', HTMLInputElement);
+  #password = byId('password', HTMLInputElement);
+  #submit = byId('sign-in-submit', HTMLButtonElement);
+  #error = byId('sign-in-error', HTMLParagraphElement);
+  #peek = byId('peek', HTMLButtonElement);
+  #countdown = new Countdown();
+  #busy = false;
+  #api;
+  #enter;
+
+  /**
+   * @param {import('./api.js').Api} api
+   * @param {() => Promise<void>} enter  called once signed in
+   */
+  constructor(api, enter) {
+    this.#api = api;
+    this.#enter = enter;
+    this.#form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      void this.#signIn();
+    });
+    this.#peek.addEventListener('click', () => this.#showPassword(this.#password.type === 'password'));
+  }
+
+  /** Opens the door, with a word on why when it is not the first time. @param {string} [why] */
+  open(why = '') {
+    this.#error.textContent = why;
+    this.#password.value = '';
+    this.#showPassword(false);
+    this.#username.focus();
+  }
+
+  async #signIn() {
+    if (this.#busy || this.#countdown.running) return;
+    this.#setBusy(true);
+    this.#error.textContent = '';
+    try {
+      await this.#api.login(this.#username.value.trim(), this.#password.value);
+      await this.#enter();
+      this.#password.value = '';
+      this.#showPassword(false);
+    } catch (error) {
+      this.#refuse(explain(error));
+    } finally {
+      this.#setBusy(false);
+    }
+  }
+
+  /** @param {import('./errors.js').Explanation} explanation */
+  #refuse({ code, title, detail, retryAfterSeconds }) {
+    this.#error.textContent = `${title}. ${detail}`;
+    const wrong = code === 'bad-login';
+    for (const input of [this.#username, this.#password]) input.setAttribute('aria-invalid', String(wrong));
+    if (wrong) this.#password.select();
+    if (retryAfterSeconds === 0) return;
+    this.#submit.setAttribute('aria-disabled', 'true');
+    this.#countdown.start(retryAfterSeconds, (left) => {
+      this.#submit.textContent = `Try again in ${clockWords(left)}`;
+    }, () => {
+      this.#submit.removeAttribute('aria-disabled');
+      this.#submit.textContent = 'Sign in';
+    });
+  }
+
+  /** @param {boolean} busy */
+  #setBusy(busy) {
+    this.#busy = busy;
+    this.#form.setAttribute('aria-busy', String(busy));
+    if (!this.#countdown.running) this.#submit.textContent = busy ? 'Signing in…' : 'Sign in';
+    if (busy) for (const input of [this.#username, this.#password]) input.removeAttribute('aria-invalid');
+  }
+
+  /** @param {boolean} shown */
+  #showPassword(shown) {
+    this.#password.type = shown ? 'text' : 'password';
+    this.#peek.textContent = shown ? 'Hide' : 'Show';
+    this.#peek.setAttribute('aria-label', shown ? 'Hide password' : 'Show password');
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Every way things can fail, as one plain sentence and a way on. A table, so that a new code is one new row.
+ * Needs: nothing. Leaves: how it looks to notice.js, what an action does to main.js.
+ */
+
+/**
+ * @typedef {'retry' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
+ * @typedef {{title: string, detail: string, actions: Action[]}} Row
+ * @typedef {Row & {code: string, retryAfterSeconds: number}} Explanation
+ * @typedef {{code?: string, reason?: string, retryAfterSeconds?: number}} Fault
+ */
+
+/** @type {Record<Action, string>} */
+export const ACTION_LABELS = {
+  retry: 'Try again',
+  'sign-in': 'Sign in',
+  type: 'Type instead',
+  reload: 'Reload the page',
+  dismiss: 'Close',
+};
+
+/** @type {(title: string, detail: string, ...actions: Action[]) => Row} */
+const row = (title, detail, ...actions) => ({ title, detail, actions });
+
+const OURS = row('The service has a problem', 'It is on our side and nothing was charged to you. Please try again in a moment.', 'retry');
+const UPSTREAM = row('The model cannot be reached', 'The service behind this page did not answer. Nothing was charged to you.', 'retry');
+const FULL = row('Everyone is talking right now', 'The service is at its limit. A place usually comes free within a minute.', 'retry');
+const SIGNED_OUT = row('You are signed out', 'Your sign-in has ended. Sign in again to go on.', 'sign-in');
+
+/** By the broker's code first, then by the library's reason. @type {Record<string, Row>} */
+const TABLE = {
+  // the microphone and the browser
+  'permission-denied': row('The microphone is blocked', 'Allow it for this page in your browser’s site settings, then try again. You can also type.', 'retry', 'type'),
+  'no-microphone': row('No microphone found', 'Connect one or switch it on, then try again. You can also type.', 'retry', 'type'),
+  unsupported: row('This browser cannot do it', 'Live audio needs a current version of Chrome, Edge, Firefox or Safari, over https.', 'type'),
+  // the line
+  network: row('The broker cannot be reached', 'Check your connection, then try again.', 'retry'),
+  offline: row('You are offline', 'Talking goes on as soon as your connection is back.'),
+  'connection-refused': row('The connection was refused', 'The model’s service did not accept the conversation. A new try gets a fresh pass.', 'retry'),
+  'connection-lost': row('The connection was lost', 'What was said so far stays below. Start again to go on.', 'retry'),
+  'session-ended': row('This conversation has ended', 'It reached its end. Start a new one whenever you like.', 'retry'),
+  'tool-failed': row('A helper of the page failed', 'The conversation goes on without its answer.', 'dismiss'),
+  'send-failed': row('Your message was not sent', 'It is still in the box below.', 'dismiss'),
+  // who you are
+  'bad-login': row('That username and password do not match', 'Check both and try again.', 'dismiss'),
+  'login-throttled': row('Too many tries', 'For your safety, please wait a little before the next one.', 'retry'),
+  'missing-credentials': SIGNED_OUT,
+  'invalid-token': SIGNED_OUT,
+  'token-expired': SIGNED_OUT,
+  'csrf-failed': row('This page is out of date', 'Reload it and go on; you stay signed in.', 'reload'),
+  'origin-forbidden': row('This address is not allowed', 'Open the page at the address your operator gave you.', 'reload'),
+  'account-blocked': row('Your account is blocked', 'Please ask whoever runs this service.', 'sign-in'),
+  forbidden: row('You may not do this', 'Please ask whoever runs this service.', 'dismiss'),
+  'profile-forbidden': row('This choice is not open to you', 'Pick another one, then try again.', 'retry'),
+  'profile-unknown': row('This choice no longer exists', 'Reload the page to see the current ones.', 'reload'),
+  // your own allowance
+  'rate-limited': row('A short pause', 'You have started many conversations in a short time.', 'retry'),
+  'too-many-sessions': row('You are already talking elsewhere', 'End the conversation in your other window or device, then try again.', 'retry'),
+  'minutes-exhausted': row('Today’s minutes are used up', 'There are new ones tomorrow.', 'dismiss'),
+  // the service
+  'project-capacity': FULL,
+  'upstream-quota': FULL,
+  busy: FULL,
+  'upstream-error': UPSTREAM,
+  'upstream-timeout': UPSTREAM,
+  'upstream-rejected': row('The service is not set up correctly', 'Its operator has to look at this. Nothing was charged to you.', 'retry'),
+  'minting-suspended': row('Conversations are paused', 'The operator has paused the service for now.', 'retry'),
+  draining: row('The service is restarting', 'It is back in a moment.', 'retry'),
+};
+
+/**
+ * What to tell a person about a fault, and what they can do.
+ * @param {unknown} error  a LiveError, an ApiError, or anything else that was thrown
+ * @returns {Explanation}
+ */
+export function explain(error) {
+  const fault = /** @type {Fault} */ (typeof error === 'object' && error !== null ? error : {});
+  const code = [fault.code, fault.reason].find((name) => name !== undefined && name in TABLE) ?? fault.code ?? fault.reason ?? 'unknown';
+  const known = TABLE[code] ?? OURS;
+  return { ...known, code, retryAfterSeconds: Math.max(0, Math.ceil(fault.retryAfterSeconds ?? 0)) };
+}

@@ -1,0 +1,128 @@
+/**
+ * The page: builds the parts, joins them, and says which of its two views is open.
+ * Needs: index.html, the broker's routes, the library. Leaves: every detail to the modules it imports.
+ */
+import { Announcer } from './announcer.js';
+import { Api } from './api.js';
+import { Door } from './auth.js';
+import { Captions } from './captions.js';
+import { Diagnostics } from './diagnostics.js';
+import { byId } from './dom.js';
+import { explain } from './errors.js';
+import { Notice } from './notice.js';
+import { Ring } from './ring.js';
+import { Room } from './room.js';
+import { Conversation } from './talk.js';
+
+/** @typedef {import('./errors.js').Action} Action */
+
+const talked = byId('talked', HTMLElement);
+const compose = byId('compose', HTMLFormElement);
+const message = byId('message', HTMLInputElement);
+const tools = byId('tools', HTMLDivElement);
+
+const api = new Api();
+const ring = new Ring(byId('ring', HTMLCanvasElement), byId('talk', HTMLButtonElement));
+const room = new Room(ring);
+const announcer = new Announcer(byId('announcer', HTMLDivElement));
+const captions = new Captions(byId('captions', HTMLOListElement), byId('scroll', HTMLDivElement), (filled) => {
+  talked.hidden = !filled;
+  document.body.toggleAttribute('data-talked', filled);
+});
+const notice = new Notice((action) => ACTIONS[action]());
+const door = new Door(api, enter);
+const conversation = new Conversation({ api, room, ring, captions, notice, announcer, signedOut: leave });
+const diagnostics = new Diagnostics(() => conversation.diagnostics());
+
+/** @type {Record<Action, () => void>} */
+const ACTIONS = {
+  retry: () => (conversation.typing && message.value ? compose.requestSubmit() : void again()),
+  'sign-in': () => leave(''),
+  type: () => message.focus(),
+  reload: () => window.location.reload(),
+  dismiss: () => {
+    notice.clear();
+    message.focus();
+  },
+};
+
+/** @param {'door' | 'room'} view */
+function show(view) {
+  document.body.dataset.view = view;
+  byId('door', HTMLElement).hidden = view !== 'door';
+  byId('room', HTMLElement).hidden = view !== 'room';
+  tools.hidden = view !== 'room';
+}
+
+/** Into the room, once the broker says who this is. */
+async function enter() {
+  const account = await api.me();
+  if (!account) throw new Error('The sign-in was not kept');
+  room.offer(await api.profiles());
+  byId('sign-out', HTMLButtonElement).title = `Signed in as ${account.name}`;
+  show('room');
+  conversation.reset();
+  room.talk.focus();
+  void conversation.prepare();
+}
+
+/** Out to the door. @param {string} why */
+function leave(why) {
+  room.render({ state: 'signed-out', microphone: true, muted: false });
+  notice.clear();
+  show('door');
+  door.open(why);
+}
+
+async function signOut() {
+  await conversation.end();
+  await api.logout().catch(() => {}); // without the broker the cookie stays, and it expires by itself
+  captions.clear();
+  announcer.clear();
+  leave('');
+}
+
+/** A new try keeps the focus on something that stays on the page. */
+async function again() {
+  room.talk.focus();
+  await conversation.start(true);
+}
+
+async function send() {
+  const text = message.value.trim();
+  if (!text) return;
+  if (await conversation.say(text)) message.value = '';
+}
+
+room.talk.addEventListener('click', () => void conversation.toggle());
+room.mute.addEventListener('click', () => conversation.toggleMute());
+room.end.addEventListener('click', () => void conversation.end().then(() => room.talk.focus()));
+room.volume.addEventListener('input', () => conversation.setVolume(room.volume.valueAsNumber / 100));
+byId('sign-out', HTMLButtonElement).addEventListener('click', () => void signOut());
+compose.addEventListener('submit', (event) => {
+  event.preventDefault();
+  void send();
+});
+for (const chip of document.querySelectorAll('[data-say]')) {
+  chip.addEventListener('click', () => {
+    message.value = chip instanceof HTMLElement ? chip.dataset.say ?? '' : '';
+    message.focus();
+  });
+}
+window.addEventListener('offline', () => {
+  if (document.body.dataset.view === 'room') notice.show(explain({ code: 'offline' }));
+});
+window.addEventListener('online', () => {
+  if (notice.code === 'offline') notice.clear();
+});
+window.addEventListener('pagehide', () => void conversation.end());
+
+try {
+  const account = await api.me();
+  if (account) await enter();
+  else leave('');
+} catch (error) {
+  const { title, detail } = explain(error);
+  leave(`${title}. ${detail}`);
+}
+export { diagnostics };

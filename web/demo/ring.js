@@ -1,0 +1,189 @@
+/**
+ * The ring around the Talk button: both voices' levels, and what the line is doing.
+ * Owns: the canvas and its frames; it draws only while something moves. Leaves: all words to room.js.
+ * With reduced motion nothing travels or bends: a voice only makes its circle thicker.
+ */
+
+/** @typedef {'rest' | 'busy' | 'thinking' | 'live'} Mode */
+/** @typedef {{you: string, them: string, line: string}} Colours */
+
+const TAU = Math.PI * 2;
+const POINTS = 120;
+/** A voice rises at once and falls slowly, or the ring would flicker. */
+const RISE = 0.45;
+const FALL = 0.09;
+const QUIET = 0.004;
+
+export class Ring {
+  #canvas;
+  #button;
+  #context;
+  /** @type {Mode} */
+  #mode = 'rest';
+  /** @type {number | null} */
+  #wait = null;
+  #target = { you: 0, them: 0 };
+  #level = { you: 0, them: 0 };
+  #frame = 0;
+  /** @type {Colours} */
+  #colours = { you: '', them: '', line: '' };
+  #still = window.matchMedia('(prefers-reduced-motion: reduce)');
+
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {HTMLElement} button  the circle that it surrounds
+   */
+  constructor(canvas, button) {
+    this.#canvas = canvas;
+    this.#button = button;
+    const context = canvas.getContext('2d');
+    if (!context) throw new Error('The page cannot draw');
+    this.#context = context;
+    new ResizeObserver(() => this.#fit()).observe(canvas);
+    for (const query of ['(prefers-color-scheme: dark)', '(forced-colors: active)']) {
+      window.matchMedia(query).addEventListener('change', () => this.#fit());
+    }
+    this.#still.addEventListener('change', () => this.#wake());
+  }
+
+  /** Loudness as RMS, 0..1. @param {number} input @param {number} output */
+  setLevels(input, output) {
+    this.#target = { you: loudness(input), them: loudness(output) };
+    this.#wake();
+  }
+
+  /** @param {Mode} mode */
+  setMode(mode) {
+    this.#mode = mode;
+    if (mode !== 'live') this.#target = { you: 0, them: 0 };
+    this.#wake();
+  }
+
+  /** The share of a wait that is left, or null. @param {number | null} share */
+  setWait(share) {
+    this.#wait = share;
+    this.#wake();
+  }
+
+  #fit() {
+    const scale = window.devicePixelRatio || 1;
+    this.#canvas.width = Math.round(this.#canvas.clientWidth * scale);
+    this.#canvas.height = Math.round(this.#canvas.clientHeight * scale);
+    const style = getComputedStyle(this.#canvas);
+    const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
+    this.#colours = { you: colour('--you'), them: colour('--them'), line: colour('--ring') };
+    this.#wake();
+  }
+
+  #wake() {
+    this.#frame ||= requestAnimationFrame((now) => this.#draw(now));
+  }
+
+  /** @param {number} now */
+  #draw(now) {
+    this.#frame = 0;
+    const moving = [this.#approach('you'), this.#approach('them')].includes(true);
+    const context = this.#context;
+    const scale = this.#canvas.width / (this.#canvas.clientWidth || 1);
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+    context.translate(this.#canvas.clientWidth / 2, this.#canvas.clientHeight / 2);
+    context.lineCap = 'round';
+    const inner = this.#button.offsetWidth / 2 + 9;
+    const room = this.#canvas.clientWidth / 2 - inner - 6;
+    const seconds = this.#still.matches ? 0 : now / 1000;
+    if (this.#wait !== null) this.#drawWait(inner, this.#wait);
+    else if (this.#mode === 'busy') this.#drawBusy(inner, seconds);
+    else if (this.#mode === 'thinking') this.#drawThinking(inner, seconds);
+    else if (this.#mode === 'live' || moving) this.#drawVoices(inner, room, seconds);
+    else this.#circle(inner, this.#colours.line, 1.5);
+    const travels = this.#mode !== 'rest' && !this.#still.matches && this.#wait === null;
+    if (moving || travels) this.#wake();
+  }
+
+  /** One frame nearer to what was heard. @param {'you' | 'them'} who */
+  #approach(who) {
+    const gap = this.#target[who] - this.#level[who];
+    this.#level[who] += gap * (gap > 0 ? RISE : FALL);
+    if (Math.abs(gap) > QUIET) return true;
+    this.#level[who] = this.#target[who];
+    return false;
+  }
+
+  /** @param {number} inner @param {number} room @param {number} seconds */
+  #drawVoices(inner, room, seconds) {
+    const { you, them } = this.#level;
+    if (this.#still.matches) {
+      this.#circle(inner + 14, this.#colours.them, 2 + them * 16);
+      this.#circle(inner, this.#colours.you, 2 + you * 12);
+      return;
+    }
+    this.#blob(inner + 7, them * (room - 7), seconds, this.#colours.them);
+    this.#blob(inner, you * room, 40 - seconds * 1.15, this.#colours.you);
+  }
+
+  /**
+   * A circle that swells and ripples with a voice; without one it is only a circle.
+   * @param {number} radius @param {number} swell @param {number} seconds @param {string} colour
+   */
+  #blob(radius, swell, seconds, colour) {
+    const context = this.#context;
+    context.beginPath();
+    for (let i = 0; i <= POINTS; i += 1) {
+      const angle = (i / POINTS) * TAU;
+      const ripple = Math.sin(2 * angle + seconds * 0.9) + Math.sin(3 * angle - seconds * 1.7) + Math.sin(5 * angle + seconds * 2.6);
+      const reach = radius + swell * (0.52 + 0.16 * ripple);
+      context.lineTo(Math.cos(angle) * reach, Math.sin(angle) * reach);
+    }
+    context.closePath();
+    context.fillStyle = colour;
+    context.globalAlpha = 0.14;
+    context.fill();
+    context.globalAlpha = 1;
+    context.strokeStyle = colour;
+    context.lineWidth = 2;
+    context.stroke();
+  }
+
+  /** @param {number} radius @param {number} seconds */
+  #drawBusy(radius, seconds) {
+    this.#circle(radius, this.#colours.line, 1.5);
+    const from = (seconds * 1.4) % TAU;
+    this.#arc(radius, from, from + TAU * 0.22, this.#colours.them, 3);
+  }
+
+  /** @param {number} radius @param {number} seconds */
+  #drawThinking(radius, seconds) {
+    this.#circle(radius, this.#colours.line, 1.5);
+    for (let i = 0; i < 3; i += 1) {
+      const from = (seconds * 0.9 + (i * TAU) / 3) % TAU;
+      this.#arc(radius, from, from + 0.32 + 0.12 * Math.sin(seconds * 2 + i), this.#colours.them, 3);
+    }
+  }
+
+  /** @param {number} radius @param {number} share */
+  #drawWait(radius, share) {
+    this.#circle(radius, this.#colours.line, 1.5);
+    this.#arc(radius, -TAU / 4, -TAU / 4 + TAU * share, this.#colours.you, 3);
+  }
+
+  /** @param {number} radius @param {string} colour @param {number} width */
+  #circle(radius, colour, width) {
+    this.#arc(radius, 0, TAU, colour, width);
+  }
+
+  /** @param {number} radius @param {number} from @param {number} to @param {string} colour @param {number} width */
+  #arc(radius, from, to, colour, width) {
+    const context = this.#context;
+    context.beginPath();
+    context.arc(0, 0, radius, from, to);
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.stroke();
+  }
+}
+
+/** Ordinary speech has an RMS near 0.1; the root brings that to the middle of the scale. @param {number} rms */
+function loudness(rms) {
+  return Math.min(1, Math.sqrt(Math.max(0, rms) * 3.5));
+}

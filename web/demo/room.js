@@ -1,0 +1,95 @@
+/**
+ * The room's controls: what each state looks like and says.
+ * Owns: #talk, #status, the row below it, the composer's look. Leaves: what a press does to talk.js.
+ */
+import { clockWords } from './countdown.js';
+import { byId, create } from './dom.js';
+
+/**
+ * @typedef {'signed-out' | 'idle' | 'connecting' | 'listening' | 'thinking' | 'speaking' | 'reconnecting' | 'ended' | 'error'} State
+ * @typedef {{state: State, microphone: boolean, muted: boolean}} Scene
+ * @typedef {{words: string, lead: string, talk: string, ring: import('./ring.js').Mode}} Look
+ */
+
+/** @type {Record<State, Look>} */
+const LOOKS = {
+  'signed-out': { words: 'Signed out', lead: '', talk: 'Talk', ring: 'rest' },
+  idle: { words: 'Ready when you are', lead: 'Press Talk, allow the microphone, and speak.', talk: 'Talk', ring: 'rest' },
+  connecting: { words: 'Connecting…', lead: 'You can speak already. Nothing you say is lost.', talk: 'Cancel', ring: 'busy' },
+  listening: { words: 'Listening', lead: '', talk: 'Stop', ring: 'live' },
+  thinking: { words: 'Thinking…', lead: '', talk: 'Stop', ring: 'thinking' },
+  speaking: { words: 'Speaking', lead: 'Talk over it whenever you like.', talk: 'Stop', ring: 'live' },
+  reconnecting: { words: 'Reconnecting…', lead: 'Hold on. Nothing you say is lost.', talk: 'Stop', ring: 'busy' },
+  ended: { words: 'Conversation ended', lead: 'Press Talk to start another.', talk: 'Talk', ring: 'rest' },
+  error: { words: 'Not connected', lead: '', talk: 'Talk', ring: 'rest' },
+};
+
+/** While one of these holds there is a conversation to stop. @type {ReadonlySet<State>} */
+export const LIVE = new Set(/** @type {State[]} */ (['connecting', 'listening', 'thinking', 'speaking', 'reconnecting']));
+
+export class Room {
+  talk = byId('talk', HTMLButtonElement);
+  mute = byId('mute', HTMLButtonElement);
+  end = byId('end', HTMLButtonElement);
+  volume = byId('volume', HTMLInputElement);
+  profile = byId('profile', HTMLSelectElement);
+  #talkLabel = byId('talk-label', HTMLSpanElement);
+  #talkWait = byId('talk-wait', HTMLSpanElement);
+  #status = byId('status', HTMLParagraphElement);
+  #lead = byId('lead', HTMLParagraphElement);
+  #profileControl = byId('profile-control', HTMLDivElement);
+  #volumeControl = byId('volume-control', HTMLDivElement);
+  #ring;
+
+  /** @param {import('./ring.js').Ring} ring */
+  constructor(ring) {
+    this.#ring = ring;
+  }
+
+  /** @param {Scene} scene */
+  render({ state, microphone, muted }) {
+    const look = LOOKS[state];
+    const live = LIVE.has(state);
+    const typing = live && !microphone;
+    const quiet = muted && microphone && live && state !== 'connecting';
+    document.body.dataset.state = state;
+    this.#status.dataset.state = state;
+    this.#status.textContent = quiet && state === 'listening' ? 'Muted' : typing && state === 'listening' ? 'Connected' : look.words;
+    this.#lead.textContent = quiet ? 'You are not heard until you unmute.' : typing ? 'Type below, or press Talk to use your voice.' : look.lead;
+    this.#talkLabel.textContent = typing && state !== 'connecting' ? 'Talk' : look.talk;
+    this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';
+    this.#ring.setMode(look.ring);
+    this.mute.hidden = !live || !microphone || state === 'connecting';
+    this.mute.setAttribute('aria-pressed', String(muted));
+    this.end.hidden = !typing || state === 'connecting';
+    this.#volumeControl.hidden = !live || state === 'connecting';
+    this.#profileControl.hidden = live || this.profile.options.length < 2;
+  }
+
+  /** The wait that a refusal asked for, shown in the button itself. @param {number} seconds @param {number | null} share */
+  showWait(seconds, share) {
+    const waiting = share !== null;
+    this.#ring.setWait(share);
+    this.#talkWait.hidden = !waiting;
+    this.#talkWait.textContent = waiting ? clockWords(seconds) : '';
+    this.talk.toggleAttribute('data-waiting', waiting);
+    if (waiting) {
+      this.#talkLabel.textContent = 'Wait';
+      this.talk.setAttribute('aria-disabled', 'true');
+    } else {
+      this.#talkLabel.textContent = 'Talk';
+      this.talk.removeAttribute('aria-disabled');
+    }
+  }
+
+  /** @param {import('./api.js').Profile[]} profiles */
+  offer(profiles) {
+    this.profile.replaceChildren(...profiles.map(({ name, description, default: chosen }) => {
+      const option = create('option', description ?? name);
+      option.value = name;
+      option.selected = chosen;
+      return option;
+    }));
+    this.#profileControl.hidden = profiles.length < 2;
+  }
+}

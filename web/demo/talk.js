@@ -1,0 +1,197 @@
+/**
+ * The conversation: starts and ends the library's session and turns its events into what the page shows.
+ * Owns: the one LiveSession. Needs: the views. Leaves: words and looks to room.js, errors.js, captions.js.
+ */
+import { LiveSession, TokenSource } from '/live/index.js';
+
+import { Countdown } from './countdown.js';
+import { explain } from './errors.js';
+import { LIVE } from './room.js';
+import { TOOL_NOTES, tools } from './tools.js';
+
+/** @typedef {import('./room.js').State} State */
+/**
+ * @typedef {{
+ *   api: import('./api.js').Api, room: import('./room.js').Room, ring: import('./ring.js').Ring,
+ *   captions: import('./captions.js').Captions, notice: import('./notice.js').Notice,
+ *   announcer: import('./announcer.js').Announcer, signedOut: (why: string) => void,
+ * }} Parts
+ */
+
+/** Refusals after which only a new sign-in helps. */
+const SIGN_IN_AGAIN = new Set(['missing-credentials', 'invalid-token', 'token-expired']);
+
+export class Conversation {
+  #parts;
+  #session;
+  /** @type {State} */
+  #state = 'idle';
+  #microphone = true;
+  #typed = 0;
+  #countdown = new Countdown();
+  /** The last fault that was shown: the library tells one both as a rejection and as an event. @type {unknown} */
+  #told = null;
+
+  /** @param {Parts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+    this.#session = new LiveSession({
+      tokenSource: TokenSource.endpoint('/token', {
+        credentials: 'same-origin',
+        headers: () => parts.api.csrfHeaders(),
+        body: () => this.#wish(),
+      }),
+      tools,
+    });
+    this.#listen();
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get live() {
+    return LIVE.has(this.#state);
+  }
+
+  /** The last start was without a microphone. */
+  get typing() {
+    return !this.#microphone;
+  }
+
+  diagnostics() {
+    return /** @type {import('./diagnostics.js').Report} */ (this.#session.diagnostics());
+  }
+
+  /** Compiles the audio parts before the first click, which then has less to wait for. */
+  async prepare() {
+    await this.#session.prepare().catch(() => {}); // start() meets the same fault and can tell it
+  }
+
+  /** Back to the first screen, as after a sign-in. */
+  reset() {
+    this.#countdown.stop();
+    this.#parts.room.showWait(0, null);
+    this.#parts.notice.clear();
+    this.#show('idle');
+  }
+
+  /** The Talk button. From a typed conversation it goes over to a spoken one. */
+  async toggle() {
+    if (this.#countdown.running) return;
+    const spoken = this.live && this.#microphone;
+    if (this.live) await this.end();
+    if (!spoken) await this.start(true);
+  }
+
+  /** @param {boolean} microphone @returns {Promise<boolean>} whether the line is up */
+  async start(microphone) {
+    if (this.#countdown.running) return false;
+    const { captions, notice } = this.#parts;
+    notice.clear();
+    captions.seal();
+    this.#told = null;
+    this.#microphone = microphone;
+    if (!navigator.onLine) {
+      this.#fail({ code: 'offline' });
+      return false;
+    }
+    try {
+      await this.#session.start({ microphone });
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+  }
+
+  async end() {
+    await this.#session.end();
+  }
+
+  /**
+   * Sends a typed message; without a conversation it opens one that needs no microphone.
+   * @param {string} text @returns {Promise<boolean>} whether it went out
+   */
+  async say(text) {
+    if (!this.live && !(await this.start(false))) return false;
+    if (this.#state === 'connecting') return false;
+    this.#session.sendText(text);
+    this.#typed += 1;
+    this.#parts.captions.show({ id: `typed-${this.#typed}`, role: 'user', text, final: true });
+    return true;
+  }
+
+  toggleMute() {
+    this.#session.setMuted(!this.#session.muted);
+    this.#parts.announcer.say(this.#session.muted ? 'Muted' : 'Not muted');
+    this.#show(this.#state);
+  }
+
+  /** @param {number} share  0..1 */
+  setVolume(share) {
+    this.#session.setVolume(share);
+  }
+
+  /** What the page asks for; the broker decides. */
+  #wish() {
+    const profile = this.#parts.room.profile.value;
+    return { ...(profile && { profile }), client: { app: 'live-broker-demo' } };
+  }
+
+  #listen() {
+    const session = this.#session;
+    const { captions, announcer, ring } = this.#parts;
+    session.addEventListener('statechange', ({ detail }) => this.#change(detail.state, detail.error));
+    session.addEventListener('error', ({ detail }) => this.#fail(detail.error));
+    session.addEventListener('levels', ({ detail }) => ring.setLevels(session.muted ? 0 : detail.input, detail.output));
+    session.addEventListener('caption', ({ detail }) => {
+      captions.show(detail);
+      announcer.caption(detail);
+    });
+    session.addEventListener('toolresult', ({ detail }) => {
+      if (detail.ok) captions.note(TOOL_NOTES[detail.name] ?? `Used ${detail.name}`);
+    });
+  }
+
+  /** @param {State} state @param {unknown} [error] */
+  #change(state, error) {
+    const before = this.#state;
+    this.#show(state);
+    if (error) this.#fail(error);
+    else if (state === 'listening' && before === 'connecting') this.#parts.announcer.say('Connected. Go ahead.');
+    else if (state === 'ended' && before !== 'ended') this.#parts.announcer.say('Conversation ended.');
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    if (error === this.#told) return;
+    this.#told = error;
+    const explanation = explain(error);
+    if (explanation.code === 'aborted') return; // the person pressed Cancel
+    if (SIGN_IN_AGAIN.has(explanation.code)) {
+      this.#parts.signedOut(explanation.detail);
+      return;
+    }
+    this.#parts.notice.show(explanation);
+    if (!this.live || this.#session.state === 'error') this.#show(this.#session.state === 'ended' ? 'ended' : 'error');
+    if (explanation.retryAfterSeconds > 0) this.#wait(explanation.retryAfterSeconds);
+  }
+
+  /** @param {number} seconds */
+  #wait(seconds) {
+    const { room, notice, announcer } = this.#parts;
+    notice.hold(true);
+    this.#countdown.start(seconds, (left, share) => room.showWait(left, share), () => {
+      room.showWait(0, null);
+      notice.hold(false);
+      announcer.say('You can try again now.');
+    });
+  }
+
+  /** @param {State} state */
+  #show(state) {
+    this.#state = state;
+    this.#parts.room.render({ state, microphone: this.#microphone, muted: this.#session.muted });
+  }
+}

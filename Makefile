@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format types test-js test-py bench lock clean
+.PHONY: help run setup test lint format types test-js test-py bench lock clean
 
 VENV := .venv/bin
 export CHROMIUM PYTHON

@@ -1,0 +1,38 @@
+"""Reads what these tests need from our Markdown: table rows, code blocks, links. Knows nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def section(path: str, heading: str) -> str:
+    """The text under `heading`, up to the next heading of its level or above."""
+    text = (ROOT / path).read_text()
+    level = len(heading) - len(heading.lstrip("#"))
+    start = text.index(f"\n{heading}\n") + len(heading) + 2
+    following = re.compile(rf"^#{{1,{level}}} ", re.MULTILINE).search(text, start)
+    return text[start : following.start() if following else len(text)]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of each table row, without header and rule rows."""
+    lines = [line.strip() for line in text.splitlines() if line.strip().startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    is_rule = [all(re.fullmatch(r":?-+:?", cell) for cell in row) for row in cells]
+    following_rule = [*is_rule[1:], False]
+    return [
+        row for row, rule, header in zip(cells, is_rule, following_rule, strict=True) if not (rule or header)
+    ]
+
+
+def code_blocks(path: str, language: str) -> list[str]:
+    text = (ROOT / path).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def bare(cell: str) -> str:
+    """A cell without its code marks."""
+    return cell.strip("`")

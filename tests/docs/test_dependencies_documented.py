@@ -1,0 +1,41 @@
+"""docs/dependencies.md gives one reason for each package that we chose, and lists none that we did not."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+
+from tests.docs.markdown import ROOT, bare, rows, section
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def names(requirements: list[object]) -> set[str]:
+    """Without extras and versions; an `include-group` entry is a table, not a requirement."""
+    return {re.split(r"[\[<>=~! ]", text)[0] for text in requirements if isinstance(text, str)}
+
+
+def documented(heading: str) -> set[str]:
+    table = rows(section("docs/dependencies.md", heading))
+    assert [name for name, reason in table if len(reason) < 15] == [], "a name without a reason"
+    return {bare(name) for name, _reason in table}
+
+
+def test_runtime() -> None:
+    assert documented("## Runtime") == names(PYPROJECT["project"]["dependencies"])
+
+
+def test_standin() -> None:
+    assert documented("## Stand-in") == names(PYPROJECT["project"]["optional-dependencies"]["standin"])
+
+
+def test_development() -> None:
+    groups = PYPROJECT["dependency-groups"]
+    assert documented("## Development") == names(groups["build"]) | names(groups["dev"])
+
+
+def test_javascript_for_tests() -> None:
+    package = json.loads((ROOT / "package.json").read_text())
+    assert "dependencies" not in package, "the library and the page have none"
+    assert documented("## JavaScript, for tests only") == set(package["devDependencies"])

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-# code -> (HTTP status, title). The title is the same for every occurrence of a code (RFC 9457, section 3.1.3).
+# code -> (HTTP status, title). A code has one title, whatever the occurrence (RFC 9457, section 3.1.3).
 CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
         "bad-json": (400, "The body is not valid JSON."),

@@ -1,0 +1,109 @@
+"""create_app: build the parts, wire them, mount the routes. No decisions are taken here."""
+
+from __future__ import annotations
+
+import atexit
+from dataclasses import dataclass
+
+from flask import Flask
+
+from broker import settings as settings_module
+from broker.http import body, guards, health, login, me, observe, pages, problems, sessions, tokens
+from broker.http.credentials import Credentials
+from broker.identity.bearer import BearerVerifier
+from broker.identity.login import Login
+from broker.identity.sign_ins import CookieSignIns
+from broker.identity.signing import SigningKey, derive
+from broker.issue import TokenIssuer
+from broker.limits.limiter import Rates, create_limiter
+from broker.limits.policy import Policy
+from broker.minting.gemini import GeminiMinter
+from broker.minting.locking import profile_faults
+from broker.minting.minter import Minter
+from broker.profiles.catalog import Catalog
+from broker.sessions.session import Ledger
+from broker.settings import Settings
+from broker.store.engine import Clock, Database
+from broker.store.ledger import SqlLedger
+from broker.store.sign_ins import SqlSignIns
+from broker.store.users import SqlUsers
+from broker.telemetry import log
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the views work with; in `app.extensions["broker"]`."""
+
+    settings: Settings
+    database: Database
+    credentials: Credentials
+    sign_ins: CookieSignIns
+    login: Login
+    rates: Rates
+    catalog: Catalog
+    ledger: Ledger
+    issuer: TokenIssuer
+
+
+def load_settings() -> Settings:
+    """The settings that a server needs: with the profiles checked against the SDK. Raises SettingsError."""
+    return settings_module.load(checks=[profile_faults])
+
+
+def create_app(
+    settings: Settings | None = None, *, clock: Clock | None = None, minter: Minter | None = None
+) -> Flask:
+    """The WSGI app. Make it after the fork: it opens connections. `clock` and `minter` are for tests."""
+    settings = settings or load_settings()
+    log.configure(settings.log_level, secrets=_secrets(settings))
+    app = Flask("broker", static_folder=None, template_folder=str(pages.WEB))
+    app.config.update(MAX_CONTENT_LENGTH=body.MAX_BYTES)
+    app.url_map.strict_slashes = False  # an API never answers with a redirect
+    app.url_map.merge_slashes = False
+    parts = _build(app, settings, clock, minter)
+    app.extensions["broker"] = parts
+    allowed_origins = frozenset(settings.allowed_origins)
+    observe.install(app, allowed_origins, settings.live_url)
+    guards.install(app, allowed_origins)
+    problems.register(app)
+    for module in (tokens, sessions, me, login, health, pages):
+        app.register_blueprint(module.bp)
+    return app
+
+
+def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter | None) -> Parts:
+    secret = settings.secret_key.get_secret_value()
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    catalog = Catalog.from_specs(settings.config.profiles)
+    if minter is None:
+        minter = GeminiMinter(
+            api_key=settings.gemini_api_key.get_secret_value(),
+            base_url=settings.live_url,
+            profiles=catalog,
+            # Fewer than the threads, so that sign-ins and health checks are answered while Google hangs.
+            max_concurrent=max(1, settings.threads - 2),
+        )
+        atexit.register(minter.close)
+    database = Database(settings.database_url.get_secret_value(), pool_size=settings.threads + 2, clock=clock)
+    users = SqlUsers(database)
+    key = SigningKey.from_secret(secret)
+    sign_ins = CookieSignIns(SqlSignIns(database), derive(secret, "csrf"))
+    rates = Rates(create_limiter(app, database, redis_url))
+    ledger = SqlLedger(database)
+    return Parts(
+        settings=settings,
+        database=database,
+        credentials=Credentials(BearerVerifier({key.kid: key}), sign_ins, users),
+        sign_ins=sign_ins,
+        login=Login(users, sign_ins, key),
+        rates=rates,
+        catalog=catalog,
+        ledger=ledger,
+        issuer=TokenIssuer(
+            policy=Policy(settings.config.plans), rates=rates, catalog=catalog, minter=minter, ledger=ledger
+        ),
+    )
+
+
+def _secrets(settings: Settings) -> list[str]:
+    return [settings.gemini_api_key.get_secret_value(), settings.secret_key.get_secret_value()]

@@ -1,0 +1,128 @@
+"""`broker dev`: the whole thing on this machine in one command, for people who are looking at it.
+
+Starts the same gunicorn and the same app as production. What differs is in the environment that it hands
+over: its own database and secret under `var/dev/`, a demo user, loopback, and without GEMINI_API_KEY the
+stand-in in Google's place.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from broker import settings as settings_module
+from broker.ops import Ops, OpsError
+from broker.store import migrate
+from broker.store.engine import Database
+
+DEMO_USER = "demo"
+DEMO_PASSWORD = "demo-password"  # noqa: S105 - on loopback only, in a database of its own
+_FOLDER = Path("var") / "dev"
+
+
+def run(port: int) -> int:
+    """Run until interrupted; returns the exit status."""
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    environ = dict(os.environ)
+    environ.setdefault("BROKER_DATABASE_URL", f"sqlite:///{(_FOLDER / 'broker.sqlite3').resolve()}")
+    environ.setdefault("BROKER_SECRET_KEY", _secret())
+    environ |= {"PORT": str(port), "WEB_CONCURRENCY": environ.get("WEB_CONCURRENCY", "1")}
+    children: list[subprocess.Popen[str]] = []
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if not (environ.get("GEMINI_API_KEY") or environ.get("GEMINI_API_KEY_FILE")):
+            children.append(_start_standin(environ))
+        _prepare_store(environ)
+        children.append(_start_broker(environ))
+        _greet(port, environ)
+        return _wait(children)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for child in reversed(children):
+            _stop(child)
+
+
+def _start_standin(environ: dict[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "broker.standin", "--port", "0"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+    assert child.stdout is not None
+    line = child.stdout.readline()
+    if not line.startswith("stand-in ready: "):
+        raise SystemExit("The stand-in did not start; is the extra `standin` installed?")
+    threading.Thread(target=_echo, args=[child.stdout], daemon=True).start()
+    environ["BROKER_LIVE_URL"] = line.removeprefix("stand-in ready: ").strip()
+    environ["GEMINI_API_KEY"] = "standin-" + secrets.token_hex(16)
+    return child
+
+
+def _echo(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, end="", flush=True)  # noqa: T201 - what the stand-in says about itself
+
+
+def _start_broker(environ: dict[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:broker.gunicorn_conf"]
+    command += ["--bind", f"127.0.0.1:{environ['PORT']}", "broker.app:create_app()"]
+    return subprocess.Popen(command, env=environ, text=True)  # noqa: S603 - ourselves
+
+
+def _prepare_store(environ: dict[str, str]) -> None:
+    settings = settings_module.load(environ)
+    database = Database(settings.database_url.get_secret_value(), pool_size=2)
+    migrate.upgrade(database)
+    try:
+        Ops(settings, database, actor="broker dev").add_user(DEMO_USER, DEMO_PASSWORD)
+    except OpsError:
+        pass  # from an earlier run
+    finally:
+        database.dispose()
+
+
+def _secret() -> str:
+    path = _FOLDER / "secret"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def _greet(port: int, environ: dict[str, str]) -> None:
+    live = environ.get("BROKER_LIVE_URL")
+    upstream = f"the stand-in at {live} (no GEMINI_API_KEY is set)" if live else "Google"
+    lines = (
+        f"Live Broker   http://127.0.0.1:{port}",
+        f"Sign in as    {DEMO_USER} / {DEMO_PASSWORD}",
+        f"Talking to    {upstream}",
+        "Stop with     Ctrl-C",
+    )
+    print("\n" + "\n".join(lines) + "\n", flush=True)  # noqa: T201 - this is a command
+
+
+def _wait(children: list[subprocess.Popen[str]]) -> int:
+    """Until one of them ends: neither is of use without the other."""
+    while True:
+        for child in children:
+            if (status := child.poll()) is not None:
+                return status
+        time.sleep(0.2)
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    child.terminate()
+    try:
+        child.wait(10)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

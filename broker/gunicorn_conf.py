@@ -1,0 +1,65 @@
+"""How gunicorn runs the broker: `gunicorn --config python:broker.gunicorn_conf 'broker.app:create_app()'`.
+
+Everything is decided from the settings, and every fault in them is reported once, by the master, before a
+worker exists: a worker that exits while it boots is started again for ever.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+import sys
+from typing import Any
+
+from broker.app import load_settings
+from broker.settings import SettingsError
+
+try:
+    _settings = load_settings()
+except SettingsError as error:
+    print("The broker cannot start:", *error.faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
+    raise SystemExit(2) from None
+
+# A stand-in in Google's place means development, and that stays on this machine.
+bind = f"{'127.0.0.1' if _settings.standin else '0.0.0.0'}:{_settings.port}"  # noqa: S104 - a server's job
+workers = _settings.web_concurrency
+worker_class = "gthread"
+threads = _settings.threads
+control_socket_disable = True
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats on a disk can stall a worker
+accesslog = None  # ours has no queries and no tokens: see http/observe.py
+loglevel = _settings.log_level.lower()
+timeout = 30
+graceful_timeout = 20
+keepalive = 5
+limit_request_line = 4094
+limit_request_fields = 50
+forwarded_allow_ips = ""  # nobody's headers are believed but those of BROKER_TRUSTED_PROXIES
+_SLOWEST_CLIENT_SECONDS = 10
+
+
+def on_starting(server: Any) -> None:
+    """A bind given on the command line must not carry a development set-up onto the network."""
+    for address in server.cfg.address:
+        if _settings.standin and not _is_loopback(address):
+            print(  # noqa: T201
+                "The broker cannot start:\n  - BROKER_LIVE_URL names a stand-in on loopback: "
+                f"a development set-up does not listen on {address}",
+                file=sys.stderr,
+            )
+            raise SystemExit(2)
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """A client that sends half a request would hold one of gthread's threads for ever without this."""
+    timeval = struct.pack("ll", _SLOWEST_CLIENT_SECONDS, 0)
+    for listener in worker.sockets:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+
+
+def _is_loopback(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a Unix socket
+    host = str(address[0])
+    return host == "localhost" or (bool(host) and ipaddress.ip_address(host).is_loopback)

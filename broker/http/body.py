@@ -1,0 +1,64 @@
+"""Request bodies: JSON only, small, closed. Whatever is wrong with one is said by the field's name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn, TypeVar
+
+from flask import request
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from broker.errors import Refusal
+
+MAX_BYTES = 8192
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+B = TypeVar("B", bound=Body)
+
+
+def read(model: type[B]) -> B:
+    """The request's body as `model`. No body at all is the empty object."""
+    raw = request.get_data(cache=False)
+    if not raw:
+        return _validated(model, {})
+    if request.mimetype != "application/json":
+        raise Refusal("media-type", headers={"Accept-Post": "application/json"})
+    try:
+        value = json.loads(raw, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+    except (ValueError, RecursionError) as error:
+        raise Refusal("bad-json", reason=type(error).__name__) from error
+    if not isinstance(value, dict):
+        raise Refusal("bad-json", "The body must be a JSON object.")
+    return _validated(model, value)
+
+
+def _validated(model: type[B], value: dict[str, Any]) -> B:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        # Without the input: the value of a field may be a secret.
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
+        fields = [
+            {"field": ".".join(map(str, fault["loc"]))[:100], "problem": fault["msg"]}
+            for fault in unknown or faults
+        ]
+        names = ", ".join(str(field["field"]) for field in fields)
+        code = "field-not-allowed" if unknown else "invalid-field"
+        problem = "not allowed here" if unknown else "not valid"
+        raise Refusal(code, f"{problem.capitalize()}: {names}.", extensions={"fields": fields}) from None
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate member")
+    return members
+
+
+def _no_constants(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,26 @@
+"""Probes: `/healthz` says that the process answers, `/readyz` that it can mint. Neither says why not."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app, jsonify
+
+from broker.errors import Refusal
+from broker.http import guards
+from broker.store import migrate
+
+bp = Blueprint("health", __name__)
+
+
+@bp.get("/healthz")
+@guards.public
+def healthz() -> Response:
+    return jsonify(status="ok")
+
+
+@bp.get("/readyz")
+@guards.public
+def readyz() -> Response:
+    """Google is left out: its outage is no reason to take every broker out of service at once."""
+    if not migrate.is_current(current_app.extensions["broker"].database):
+        raise Refusal("store-unavailable", reason="the schema is not current")
+    return jsonify(status="ready")

@@ -1,0 +1,58 @@
+"""What every request gets: an id, one closing log line, and the headers of every answer."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+
+import structlog
+from flask import Flask, Response, g, request
+
+from broker.http import origins, pages
+from broker.http.login import forget_cookie
+
+_log = structlog.get_logger("broker.http")
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
+    """Must be installed before the guards: a refused request has an id and a log line too."""
+
+    def start() -> Response | None:
+        g.started = time.perf_counter()
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if _SAFE_ID.fullmatch(given) else secrets.token_hex(8)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        if origins.is_preflight(request):
+            return Response(status=204)
+        return None
+
+    def finish(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        origins.add_headers(request, response, allowed_origins)
+        pages.security_headers(response, live_url, secure=request.is_secure)
+        if getattr(g, "forget_cookie", False):
+            forget_cookie(response)
+        _closing_line(response)
+        return response
+
+    app.before_request(start)
+    app.after_request(finish)
+
+
+def _closing_line(response: Response) -> None:
+    refusal = getattr(g, "refusal", None)
+    principal = getattr(g, "principal", None)
+    level = "error" if response.status_code >= 500 else "info"
+    getattr(_log, level)(
+        "request",
+        method=request.method,
+        # The rule, not the path: an address that nobody serves may hold anything.
+        route=request.url_rule.rule if request.url_rule else None,
+        status=response.status_code,
+        milliseconds=round((time.perf_counter() - g.started) * 1000, 1),
+        **({"code": refusal.code, "reason": refusal.reason} if refusal else {}),
+        **({"issuer": principal.issuer, "subject": principal.subject} if principal else {}),
+    )

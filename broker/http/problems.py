@@ -1,0 +1,65 @@
+"""Any exception -> one JSON error body (RFC 9457), and nothing of what happened inside."""
+
+from __future__ import annotations
+
+import structlog
+from flask import Flask, Response, g, json
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from broker.errors import Refusal
+from broker.telemetry.log import current_request_id
+
+_log = structlog.get_logger("broker.http")
+_CODE_OF_STATUS = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method",
+    408: "request-timeout",
+    413: "too-large",
+    415: "media-type",
+}
+_CHALLENGE = 'Bearer realm="live-broker"'
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(Refusal, answer)
+    app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(Exception, _exception)
+
+
+def answer(refusal: Refusal) -> Response:
+    g.refusal = refusal
+    body = {
+        "type": f"urn:live-broker:problem:{refusal.code}",
+        "title": refusal.title,
+        "status": refusal.status,
+        "detail": refusal.detail or refusal.title,
+        "code": refusal.code,
+        "request_id": current_request_id(),
+        **({"hint": refusal.hint} if refusal.hint else {}),
+        **({"retry_after_seconds": refusal.retry_after_seconds} if refusal.retry_after_seconds else {}),
+        **refusal.extensions,
+    }
+    response = Response(json.dumps(body), refusal.status, mimetype="application/problem+json")
+    response.headers.update(refusal.headers)
+    if refusal.retry_after_seconds:
+        response.headers["Retry-After"] = str(refusal.retry_after_seconds)
+    if refusal.status == 401:
+        # RFC 6750, section 3.1: no error code for a request that brought no credential at all.
+        error = "" if refusal.code == "missing-credentials" else ', error="invalid_token"'
+        response.headers["WWW-Authenticate"] = _CHALLENGE + error
+    return response
+
+
+def _http_exception(error: HTTPException) -> Response:
+    code = _CODE_OF_STATUS.get(error.code or 500)
+    if code is None:
+        return _exception(error)
+    allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None
+    headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
+    return answer(Refusal(code, headers=headers))
+
+
+def _exception(error: Exception) -> Response:
+    _log.error("request_failed", exc_info=error)
+    return answer(Refusal("internal", reason=type(error).__name__))

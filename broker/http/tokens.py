@@ -1,0 +1,94 @@
+"""POST /token and POST /sessions/{id}/token: the two ways to a Live API token."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from flask import Blueprint, Response, current_app, jsonify
+from pydantic import Field
+
+from broker.http import body, guards
+from broker.http.credentials import Caller
+from broker.issue import Ask, Issued
+from broker.limits.limiter import RateLeft, rate_headers
+from broker.minting.gemini import socket_url
+
+bp = Blueprint("tokens", __name__)
+
+HEARTBEAT_SECONDS = 30
+_RENEW_AT = 0.8  # of a token's life: early enough for a retry, late enough not to mint twice as often
+
+
+class ClientInfo(body.Body):
+    app: Annotated[str, Field(max_length=64)] | None = None
+    version: Annotated[str, Field(max_length=64)] | None = None
+    platform: Annotated[str, Field(max_length=128)] | None = None
+
+
+class TokenBody(body.Body):
+    profile: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    ttl_seconds: Annotated[int, Field(ge=30)] | None = None
+    client: ClientInfo = ClientInfo()
+
+
+class NextTokenBody(body.Body):
+    handle: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+
+
+@bp.post("/token")
+@guards.require_principal
+def create_token(caller: Caller) -> Response:
+    asked = body.read(TokenBody)
+    client = asked.client.model_dump(exclude_none=True)
+    ask = Ask(profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client)
+    return _answer(current_app.extensions["broker"].issuer.open_session(caller.principal, ask))
+
+
+@bp.post("/sessions/<session_id>/token")
+@guards.require_principal
+def create_next_token(caller: Caller, session_id: str) -> Response:
+    asked = body.read(NextTokenBody)
+    parts = current_app.extensions["broker"]
+    return _answer(parts.issuer.next_token(caller.principal, session_id, asked.handle))
+
+
+def _answer(issued: Issued) -> Response:
+    live_url: str = current_app.extensions["broker"].settings.live_url
+    lease, grant = issued.lease, issued.grant
+    life = lease.expires_at - lease.reserved_at
+    response = jsonify(
+        token=issued.token.name,
+        token_type="live-ephemeral",  # noqa: S106 - the type, not a token
+        expires_at=timestamp(lease.expires_at),
+        expires_in=int(life.total_seconds()),
+        connect_by=timestamp(lease.connect_by),
+        connect_within=int((lease.connect_by - lease.reserved_at).total_seconds()),
+        url=socket_url(live_url),
+        auth={"in": "query", "name": "access_token"},
+        api_version="v1alpha",
+        model=grant.model,
+        profile=issued.profile.name,
+        setup=grant.setup,
+        locked=list(grant.locked),
+        audio={"input": "audio/pcm;rate=16000", "output": "audio/pcm;rate=24000"},
+        session={
+            "id": lease.session_id,
+            "state": "open",
+            "ends_at": timestamp(lease.ends_at),
+            "renew_after": timestamp(lease.reserved_at + life * _RENEW_AT),
+            "heartbeat_seconds": HEARTBEAT_SECONDS,
+        },
+        limits={"rate": [_rate(left) for left in issued.rates]},
+    )
+    response.headers.update(rate_headers(issued.rates))
+    return response
+
+
+def _rate(left: RateLeft) -> dict[str, Any]:
+    return {"policy": left.policy, "remaining": left.remaining, "reset": left.reset}
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with whole seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

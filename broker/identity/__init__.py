@@ -1,0 +1,1 @@
+"""Who is asking: from an unverified credential to a Principal."""

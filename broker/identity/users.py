@@ -1,0 +1,40 @@
+"""Own users: what one is, what a user name may look like, and what the identity part asks of a directory."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from broker.identity.principal import OWN_ISSUER, Principal
+
+# ASCII in lower case only: "Alice", "alice" and a look-alike in another script can never be two accounts.
+_USERNAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
+USERNAME_RULE = "1 to 64 of a-z 0-9 . _ @ + -, starting and ending with a letter or digit"
+
+
+def canonical_username(text: str) -> str | None:
+    """The one form in which a user name is stored and looked up, or None if it can be no user name."""
+    name = text.strip().lower()
+    return name if _USERNAME.fullmatch(name) else None
+
+
+@dataclass(frozen=True)
+class User:
+    username: str
+    password_hash: str = field(repr=False)
+    plan: str = "default"
+    roles: frozenset[str] = frozenset()
+    blocked_at: datetime | None = None
+    created_at: datetime | None = None
+
+    def principal(self) -> Principal:
+        return Principal(OWN_ISSUER, self.username, self.username, self.plan, self.roles)
+
+
+class Directory(Protocol):
+    """Where users are kept. `store.users` implements it."""
+
+    def find(self, username: str) -> User | None: ...
+    def rehash(self, username: str, old_hash: str, new_hash: str) -> None: ...

@@ -1,0 +1,130 @@
+"""THE STORY: principal + profile -> count -> reserve -> mint -> confirm -> answer.
+
+Owns the order of the steps and what each failure leaves behind. By the time it is called the caller is
+known, not blocked, and its body has been read. Leaves HTTP to `http/tokens.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from broker.errors import Refusal
+from broker.identity.principal import Principal
+from broker.limits.limiter import RateLeft, Rates
+from broker.limits.policy import Policy
+from broker.minting.minter import Grant, MintedToken, Minter
+from broker.profiles.catalog import Catalog
+from broker.profiles.profile import Profile
+from broker.sessions.session import Lease, Ledger, Terms
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the caller of POST /token may choose."""
+
+    profile: str | None = None
+    ttl_seconds: int | None = None
+    client: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Issued:
+    token: MintedToken
+    grant: Grant
+    profile: Profile
+    lease: Lease
+    rates: Sequence[RateLeft]
+
+
+class TokenIssuer:
+    def __init__(
+        self, *, policy: Policy, rates: Rates, catalog: Catalog, minter: Minter, ledger: Ledger
+    ) -> None:
+        self._policy = policy
+        self._rates = rates
+        self._catalog = catalog
+        self._minter = minter
+        self._ledger = ledger
+
+    def open_session(self, principal: Principal, ask: Ask) -> Issued:
+        """A new session and its first token."""
+        limits = self._policy.resolve(principal)
+        try:
+            rates = self._rates.spend(limits.rate, "token", principal.key)
+            profile = self._catalog.get(ask.profile)
+            if not profile.allows(principal.plan):
+                raise Refusal("profile-forbidden", f"Your plan does not include {profile.name!r}.")
+            slice_seconds = _slice_seconds(profile, ask.ttl_seconds)
+            grant = self._minter.grant(profile)
+        except Refusal as refusal:
+            self._record_and_refuse(principal, "token", refusal)
+        lease = self._ledger.reserve(
+            principal,
+            Terms(
+                profile=profile.name,
+                model=grant.model,
+                session_seconds=limits.session_minutes * 60,
+                slice_seconds=slice_seconds,
+                connect_within_seconds=profile.connect_within_seconds,
+                client=ask.client,
+            ),
+        )
+        token = self._mint_and_confirm(principal, profile, grant, lease, None)
+        return Issued(token, grant, profile, lease, rates)
+
+    def next_token(self, principal: Principal, session_id: str, handle: str | None) -> Issued:
+        """The next token of an open session, to renew or to resume it.
+
+        It has an allowance of its own, as large as that for new sessions: somebody who has used up the day's
+        sessions must still be able to go on with the one that is open.
+        """
+        limits = self._policy.resolve(principal)
+        try:
+            rates = self._rates.spend(limits.rate, "next-token", principal.key)
+            session = self._ledger.find(principal, session_id)
+            profile = self._catalog.get(session.profile)
+            if not profile.allows(principal.plan):
+                raise Refusal("profile-forbidden", f"Your plan does not include {profile.name!r}.")
+            grant = self._minter.grant(profile, handle)
+            lease = self._ledger.reserve_next(
+                principal, session_id, profile.slice_seconds, profile.connect_within_seconds
+            )
+        except Refusal as refusal:
+            self._record_and_refuse(principal, "next-token", refusal)
+        token = self._mint_and_confirm(principal, profile, grant, lease, handle)
+        return Issued(token, grant, profile, lease, rates)
+
+    def _mint_and_confirm(
+        self, principal: Principal, profile: Profile, grant: Grant, lease: Lease, handle: str | None
+    ) -> MintedToken:
+        """From the reservation on there are two ends only: a confirmed token, or nothing charged."""
+        try:
+            token = self._minter.mint(
+                profile, grant, expires_at=lease.expires_at, connect_by=lease.connect_by, handle=handle
+            )
+            self._ledger.confirm(principal, lease, hashlib.sha256(token.name.encode()).hexdigest())
+        except BaseException as fault:
+            self._ledger.void(principal, lease, fault.code if isinstance(fault, Refusal) else "internal")
+            raise
+        return token
+
+    def _record_and_refuse(self, principal: Principal, action: str, refusal: Refusal) -> NoReturn:
+        # A store that cannot be reached cannot be written to either: the first fault is the one to tell.
+        if refusal.status != 503:
+            self._ledger.refused(principal, action, refusal.code)
+        raise refusal
+
+
+def _slice_seconds(profile: Profile, ttl_seconds: int | None) -> int:
+    if ttl_seconds is None:
+        return profile.slice_seconds
+    if ttl_seconds > profile.slice_seconds:
+        raise Refusal(
+            "ttl-too-long",
+            f"This profile's tokens live for {profile.slice_seconds} s at most.",
+            extensions={"fields": [{"field": "ttl_seconds", "problem": "too long"}]},
+        )
+    return ttl_seconds

@@ -1,0 +1,126 @@
+"""Rates: how many requests in how much time, on Flask-Limiter's moving windows.
+
+Hit explicitly inside the story and not through decorators: an empty key or an unreadable limit makes a
+decorated limit silently vanish, and its headers can turn a minted token into a 500 afterwards. Here both
+raise, and a store that does not answer means no token.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Flask
+from flask_limiter import Limiter
+from limits import RateLimitItem, parse_many
+from limits.errors import StorageError
+
+from broker.errors import Refusal
+from broker.store.engine import Database
+from broker.store.rates import SCHEME
+
+_REDIS_OPTIONS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "wrap_exceptions": True}
+
+
+@dataclass(frozen=True)
+class RateLeft:
+    """What is left of one rate: `reset` is in seconds, until the oldest counted request falls out."""
+
+    policy: str
+    limit: int
+    window_seconds: int
+    remaining: int
+    reset: int
+
+
+class Rates:
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
+
+    def spend(self, rate: str, scope: str, key: str) -> list[RateLeft]:
+        """Count one request of `key` in `scope`; refuses `rate-limited` if any part of `rate` is used up."""
+        items = _items(rate, key)
+        try:
+            for item in items:
+                if not self._limiter.limiter.hit(item, scope, key):
+                    left = self._left(items, scope, key)
+                    raise rate_refusal("rate-limited", left, _name(item))
+            return self._left(items, scope, key)
+        except StorageError as fault:
+            raise _unavailable(fault) from fault
+
+    def exhausted(self, rate: str, scope: str, key: str) -> list[RateLeft] | None:
+        """The state of `rate` if nothing is left of it, without counting anything; None otherwise."""
+        try:
+            left = self._left(_items(rate, key), scope, key)
+        except StorageError as fault:
+            raise _unavailable(fault) from fault
+        return left if any(part.remaining <= 0 for part in left) else None
+
+    def _left(self, items: Sequence[RateLimitItem], scope: str, key: str) -> list[RateLeft]:
+        left = []
+        for item in items:
+            window = self._limiter.limiter.get_window_stats(item, scope, key)
+            reset = max(1, math.ceil(window.reset_time - time.time()))
+            remaining = max(0, window.remaining)
+            left.append(RateLeft(_name(item), item.amount, item.get_expiry(), remaining, reset))
+        return left
+
+
+def create_limiter(app: Flask, database: Database, redis_url: str | None) -> Limiter:
+    """Flask-Limiter over Redis where there is one, else over the database. Both are exact."""
+    options = _REDIS_OPTIONS if redis_url else {"database": database}
+    limiter = Limiter(
+        key_func=_no_default_key,
+        storage_uri=redis_url or f"{SCHEME}://",
+        storage_options=cast("dict[str, str | int]", options),  # its type knows nothing of other storages
+        strategy="moving-window",
+        key_prefix="live-broker",
+        headers_enabled=False,
+        swallow_errors=False,
+    )
+    limiter.init_app(app)
+    return limiter
+
+
+def rate_headers(left: Sequence[RateLeft]) -> dict[str, str]:
+    """The RateLimit fields (IETF draft-ietf-httpapi-ratelimit-headers, list form)."""
+    return {
+        "RateLimit-Policy": ", ".join(f'"{p.policy}";q={p.limit};w={p.window_seconds}' for p in left),
+        "RateLimit": ", ".join(f'"{p.policy}";r={p.remaining};t={p.reset}' for p in left),
+    }
+
+
+def rate_refusal(code: str, left: Sequence[RateLeft], violated: str) -> Refusal:
+    """A 429 that says which policy was used up and when the next request may come."""
+    reset = next(part.reset for part in left if part.policy == violated)
+    return Refusal(
+        code,
+        f"The limit {violated} is used up. Try again in {reset} s.",
+        retry_after_seconds=reset,
+        extensions={"violated-policies": [violated]},
+        headers=rate_headers(left),
+    )
+
+
+def _items(rate: str, key: str) -> list[RateLimitItem]:
+    items = parse_many(rate)
+    if not items or not key:
+        raise ValueError("a rate limit without a rate or without a key would be no limit")
+    return items
+
+
+def _name(item: RateLimitItem) -> str:
+    multiple = f"{item.multiples} " if item.multiples > 1 else ""
+    return f"{item.amount}/{multiple}{item.GRANULARITY.name}"
+
+
+def _no_default_key() -> str:
+    raise ValueError("every limit names its key")
+
+
+def _unavailable(fault: StorageError) -> Refusal:
+    return Refusal("store-unavailable", reason=f"rates: {type(fault.storage_error).__name__}")

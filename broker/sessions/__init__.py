@@ -1,0 +1,1 @@
+"""The grants that we track, and their states."""

@@ -1,0 +1,1 @@
+"""What is kept: the SQL side of users, sign-ins, sessions, rates and the audit trail."""

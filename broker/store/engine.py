@@ -1,0 +1,93 @@
+"""Database: connections, transactions and the one clock that all workers share.
+
+Owns how a transaction begins and what its failure means. SQLite begins every write with BEGIN IMMEDIATE:
+a deferred BEGIN that turns into a write later fails at once with "database is locked" instead of waiting.
+Callers get a Refusal `store-unavailable` for any fault of the store, so that nobody mints without it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from broker.errors import Refusal
+
+Clock = Callable[[], datetime]
+_BUSY_SECONDS = 5
+
+
+class Database:
+    """One engine per process; make it after the fork. `clock` replaces the shared clock in tests."""
+
+    def __init__(self, url: str, *, pool_size: int = 16, clock: Clock | None = None) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._clock = clock
+        options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": not self.is_sqlite}
+        if self.is_sqlite:
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
+        else:
+            options |= {"connect_args": {"connect_timeout": 3, "options": "-c statement_timeout=5000"}}
+        self.engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=2, **options)
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        # SQLite lets one writer in at a time and its waiters poll; queueing the threads of this process
+        # here leaves only one waiter per process to that.
+        self._write_turn = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write: committed at the end, rolled back on any exception."""
+        with _store_faults(), self._write_turn:
+            options = {"broker_write": True}
+            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with _store_faults(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def now(self, connection: Connection) -> datetime:
+        """The time by the clock that all workers share: the database server's where there is one."""
+        if self._clock is not None:
+            return self._clock()
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return now.astimezone(UTC)
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def _store_faults() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as fault:
+        cause = fault.orig if isinstance(fault, DBAPIError) else fault
+        raise Refusal("store-unavailable", reason=f"{type(cause).__name__}: {cause}") from fault
+
+
+def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
+    dbapi_connection.isolation_level = None  # transactions are begun by us, in _begin_sqlite
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        dbapi_connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("broker_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,224 @@
+"""SqlLedger: sessions and tokens in SQL, one short transaction per step.
+
+A reservation locks the principal's row first, so that whatever is counted there (sessions, minutes) is
+counted by one request at a time. No transaction is held over the call to Google.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Update, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from broker.errors import Refusal
+from broker.identity.principal import Principal
+from broker.sessions.session import Lease, Session, SessionState, Terms, TokenState
+from broker.store import audit
+from broker.store.engine import Database
+from broker.store.tables import principals, sessions, tokens
+
+# A token that could not carry a conversation is not worth a call to Google.
+_SHORTEST_SLICE = timedelta(seconds=10)
+
+
+class SqlLedger:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reserve(self, principal: Principal, terms: Terms) -> Lease:
+        with self._database.write() as connection:
+            self._lock(connection, principal)
+            now = self._database.now(connection)
+            session_id = "ses_" + secrets.token_hex(16)
+            ends_at = now + timedelta(seconds=terms.session_seconds)
+            connection.execute(
+                insert(sessions).values(
+                    id=session_id,
+                    principal_key=principal.key,
+                    profile=terms.profile,
+                    model=terms.model,
+                    client=dict(terms.client),
+                    state=SessionState.RESERVED,
+                    opened_at=now,
+                    ends_at=ends_at,
+                )
+            )
+            return _reserve_token(
+                connection, session_id, True, now, ends_at, terms.slice_seconds, terms.connect_within_seconds
+            )
+
+    def reserve_next(
+        self, principal: Principal, session_id: str, slice_seconds: int, connect_within_seconds: int
+    ) -> Lease:
+        with self._database.write() as connection:
+            self._lock(connection, principal)
+            now = self._database.now(connection)
+            session = _own(connection, principal, session_id)
+            if session.state is not SessionState.OPEN or session.ends_at - now < _SHORTEST_SLICE:
+                raise _ended(session)
+            return _reserve_token(
+                connection, session_id, False, now, session.ends_at, slice_seconds, connect_within_seconds
+            )
+
+    def confirm(self, principal: Principal, lease: Lease, token_sha256: str) -> None:
+        with self._database.write() as connection:
+            self._lock(connection, principal)
+            now = self._database.now(connection)
+            before = SessionState.RESERVED if lease.opens_session else SessionState.OPEN
+            moved = connection.execute(_move(lease.session_id, before, SessionState.OPEN)).rowcount
+            if not moved:
+                raise _ended(_own(connection, principal, lease.session_id))
+            connection.execute(
+                update(tokens)
+                .where(tokens.c.id == lease.token_id)
+                .values(state=TokenState.ISSUED, token_sha256=token_sha256)
+            )
+            audit.record(
+                connection,
+                now,
+                actor=_actor(principal),
+                action="token",
+                outcome="ok",
+                session_id=lease.session_id,
+                token_sha256=token_sha256,
+            )
+
+    def void(self, principal: Principal, lease: Lease, refusal_code: str) -> None:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            connection.execute(
+                update(tokens)
+                .where(tokens.c.id == lease.token_id, tokens.c.state == TokenState.RESERVED)
+                .values(state=TokenState.VOID, refusal=refusal_code)
+            )
+            if lease.opens_session:
+                connection.execute(_move(lease.session_id, SessionState.RESERVED, SessionState.VOID))
+            audit.record(
+                connection,
+                now,
+                actor=_actor(principal),
+                action="token",
+                outcome=refusal_code,
+                session_id=lease.session_id,
+            )
+
+    def find(self, principal: Principal, session_id: str) -> Session:
+        with self._database.read() as connection:
+            return _own(connection, principal, session_id)
+
+    def heartbeat(self, principal: Principal, session_id: str) -> Session:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            session = _own(connection, principal, session_id)
+            connection.execute(update(sessions).where(sessions.c.id == session_id).values(heartbeat_at=now))
+        return _as_of(session, now)
+
+    def end(self, principal: Principal, session_id: str) -> Session:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            _own(connection, principal, session_id)
+            ended = connection.execute(
+                _move(session_id, SessionState.OPEN, SessionState.ENDED).values(ended_at=now)
+            ).rowcount
+            if ended:
+                actor = _actor(principal)
+                audit.record(
+                    connection, now, actor=actor, action="session.end", outcome="ok", session_id=session_id
+                )
+            return _as_of(_own(connection, principal, session_id), now)
+
+    def refused(self, principal: Principal, action: str, code: str) -> None:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            audit.record(connection, now, actor=_actor(principal), action=action, outcome=code)
+
+    def _lock(self, connection: Connection, principal: Principal) -> None:
+        """Let one reservation of this principal in at a time. SQLite's write transaction already does."""
+        create = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        connection.execute(
+            create(principals)
+            .values(key=principal.key, issuer=principal.issuer, subject=principal.subject)
+            .on_conflict_do_nothing()
+        )
+        connection.execute(
+            select(principals.c.key).where(principals.c.key == principal.key).with_for_update()
+        )
+
+
+def _reserve_token(
+    connection: Connection,
+    session_id: str,
+    opens_session: bool,
+    now: datetime,
+    ends_at: datetime,
+    slice_seconds: int,
+    connect_within_seconds: int,
+) -> Lease:
+    expires_at = min(now + timedelta(seconds=slice_seconds), ends_at)
+    lease = Lease(
+        token_id="tok_" + secrets.token_hex(16),
+        session_id=session_id,
+        opens_session=opens_session,
+        reserved_at=now,
+        connect_by=min(now + timedelta(seconds=connect_within_seconds), expires_at),
+        expires_at=expires_at,
+        ends_at=ends_at,
+    )
+    connection.execute(
+        insert(tokens).values(
+            id=lease.token_id,
+            session_id=session_id,
+            state=TokenState.RESERVED,
+            reserved_at=now,
+            connect_by=lease.connect_by,
+            expires_at=expires_at,
+        )
+    )
+    return lease
+
+
+def _own(connection: Connection, principal: Principal, session_id: str) -> Session:
+    latest = (
+        select(func.max(tokens.c.expires_at))
+        .where(tokens.c.session_id == sessions.c.id, tokens.c.state == TokenState.ISSUED)
+        .scalar_subquery()
+    )
+    row = connection.execute(
+        select(sessions, latest.label("token_expires_at")).where(
+            sessions.c.id == session_id, sessions.c.principal_key == principal.key
+        )
+    ).one_or_none()
+    # A session that never came to be is told apart from a foreign one by nobody.
+    if row is None or row.state == SessionState.VOID:
+        raise Refusal("session-unknown")
+    return Session(
+        id=row.id,
+        profile=row.profile,
+        model=row.model,
+        state=SessionState(row.state),
+        opened_at=row.opened_at,
+        ends_at=row.ends_at,
+        token_expires_at=row.token_expires_at,
+    )
+
+
+def _as_of(session: Session, now: datetime) -> Session:
+    if session.state is SessionState.OPEN and session.ends_at <= now:
+        return Session(**{**vars(session), "state": SessionState.ENDED})
+    return session
+
+
+def _move(session_id: str, before: SessionState, after: SessionState) -> Update:
+    return update(sessions).where(sessions.c.id == session_id, sessions.c.state == before).values(state=after)
+
+
+def _ended(session: Session) -> Refusal:
+    return Refusal(
+        "session-ended", "Open a new session with POST /token.", reason=f"state {session.state.value}"
+    )
+
+
+def _actor(principal: Principal) -> str:
+    return f"{principal.issuer}:{principal.subject}"

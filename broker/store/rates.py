@@ -1,0 +1,117 @@
+"""SqlRateStorage: the moving windows of Flask-Limiter, kept in the same database as everything else.
+
+`limits` has no SQL storage. Ours keeps one row per limit and key with the times of its hits, and takes
+the row's lock for the whole of test-and-add, so that N callers on any number of workers and hosts get
+exactly the limit. A row is at most 8 bytes times the limit's amount.
+"""
+
+from __future__ import annotations
+
+import struct
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from limits.storage import MovingWindowSupport, Storage
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from broker.errors import Refusal
+from broker.store.engine import Database
+from broker.store.tables import rate_windows
+
+SCHEME = "broker-sql"
+
+
+def _pack(hits: list[float]) -> bytes:
+    return struct.pack(f"<{len(hits)}d", *hits)
+
+
+def _unpack(blob: bytes) -> list[float]:
+    return list(struct.unpack(f"<{len(blob) // 8}d", blob))
+
+
+class SqlRateStorage(Storage, MovingWindowSupport):
+    """Made by `limits` from the URI `broker-sql://` with `database=` as its option."""
+
+    STORAGE_SCHEME = [SCHEME]  # noqa: RUF012 - the name and shape that limits' registry reads
+
+    def __init__(self, uri: str | None = None, *, database: Database, **_options: Any) -> None:
+        super().__init__(uri)
+        self._database = database
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return Refusal
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Add `amount` hits if the window of `expiry` seconds then still holds at most `limit`."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            hits = self._locked_hits(connection, key, now, expiry)
+            if len(hits) + amount > limit:
+                return False
+            hits.extend([now.timestamp()] * amount)
+            connection.execute(
+                update(rate_windows)
+                .where(rate_windows.c.key == key)
+                .values(hits=_pack(hits), expires_at=now + timedelta(seconds=expiry))
+            )
+            return True
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
+        """(time of the oldest hit in the window, number of hits in it); (now, 0) for none."""
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            blob = connection.execute(
+                select(rate_windows.c.hits).where(rate_windows.c.key == key)
+            ).scalar_one_or_none()
+        hits = _within(blob or b"", now, expiry)
+        return (hits[0], len(hits)) if hits else (now.timestamp(), 0)
+
+    def _locked_hits(self, connection: Connection, key: str, now: datetime, expiry: int) -> list[float]:
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        connection.execute(
+            insert(rate_windows)
+            .values(key=key, hits=b"", expires_at=now + timedelta(seconds=expiry))
+            .on_conflict_do_nothing()
+        )
+        blob = connection.execute(
+            select(rate_windows.c.hits).where(rate_windows.c.key == key).with_for_update()
+        ).scalar_one()
+        return _within(blob, now, expiry)
+
+    def purge(self) -> int:
+        """Delete windows in which nothing counts any more; returns how many."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            return connection.execute(delete(rate_windows).where(rate_windows.c.expires_at < now)).rowcount
+
+    def reset(self) -> int | None:
+        with self._database.write() as connection:
+            return connection.execute(delete(rate_windows)).rowcount
+
+    def clear(self, key: str) -> None:
+        with self._database.write() as connection:
+            connection.execute(delete(rate_windows).where(rate_windows.c.key == key))
+
+    def check(self) -> bool:
+        try:
+            with self._database.read():
+                return True
+        except Refusal:
+            return False
+
+    # The fixed-window half of the interface: only the moving window is used, because it alone is exact.
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        raise NotImplementedError
+
+    def get(self, key: str) -> int:
+        raise NotImplementedError
+
+    def get_expiry(self, key: str) -> float:
+        raise NotImplementedError
+
+
+def _within(blob: bytes, now: datetime, expiry: int) -> list[float]:
+    start = now.astimezone(UTC).timestamp() - expiry
+    return [hit for hit in _unpack(blob) if hit > start]

@@ -1,0 +1,85 @@
+"""Structured logs: one JSON object per line on stderr, with every secret taken out on the way.
+
+Events are constant words with fields. Redaction is the last step before the line is written, so that it
+also covers tracebacks and the lines of libraries.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import re
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+
+import structlog
+from structlog.typing import Processor
+
+_MAX_FIELD = 2000
+_SHAPES = re.compile(
+    r"auth_tokens/[A-Za-z0-9._~%-]+"  # Live API tokens
+    r"|AIza[A-Za-z0-9_-]{20,}|AQ\.[A-Za-z0-9_-]{10,}"  # Google API keys
+    r"|eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"  # JWTs
+    r"|(?<=://)[^/@\s:\"]*:[^/@\s\"]+(?=@)"  # user:password of a URL
+    r"|(?i:(?<=bearer ))[A-Za-z0-9._~+/=-]{8,}"
+)
+_REDACTED = "[redacted]"
+
+
+def current_request_id() -> str:
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+def configure(level: str, secrets: Iterable[str] = ()) -> None:
+    """Set up logging for this process. `secrets` are exact strings that no line may hold."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _cap,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(),
+            Redactor(secrets),
+        ],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Below INFO, client libraries print request headers and bodies, keys included.
+    for name in ("google_genai", "httpx2", "httpcore2", "urllib3", "sqlalchemy", "alembic", "flask-limiter"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Redactor:
+    """A structlog processor over the finished line."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        exact = sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True)
+        self._exact = re.compile("|".join(map(re.escape, exact))) if exact else None
+
+    def __call__(self, _logger: Any, _method: str, line: Any) -> str:
+        text = str(line)
+        if self._exact:
+            text = self._exact.sub(_REDACTED, text)
+        return _SHAPES.sub(_REDACTED, text)
+
+
+def _cap(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if isinstance(value, str) and len(value) > _MAX_FIELD and key != "exception":
+            event[key] = value[:_MAX_FIELD] + "…"
+    return event

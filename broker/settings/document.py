@@ -14,15 +14,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import limits
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
+from broker.profiles.profile import Profile
 from broker.settings.values import is_loopback
 
 SHIPPED = Path(__file__).parent.parent / "broker.toml"
 
-# Google refuses a token that would live 20 hours; past one hour a slice would no longer be short-lived.
-SLICE_SECONDS = (60, 3600)
-CONNECT_SECONDS = (10, 900)
 ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 
 
@@ -54,8 +59,6 @@ Name = Annotated[str, AfterValidator(_name)]
 Rate = Annotated[str, AfterValidator(_rate)]
 Https = Annotated[str, AfterValidator(_https)]
 Text = Annotated[str, Field(min_length=1, max_length=255)]
-# TOML has arrays only; everything else stays strict, so that "3" is no number and true is not 1.
-Names = Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
 
 
 class _Strict(BaseModel):
@@ -75,17 +78,20 @@ class Plan(_Strict):
     session_minutes: Annotated[int, Field(ge=1, le=20 * 60)]
 
 
-class ProfileSpec(_Strict):
-    """One `[profiles.NAME]` as it is written."""
+def _named(profiles: Any) -> Any:
+    """Gives each `[profiles.NAME]` its name, which is not among the keys that may be written."""
+    if not isinstance(profiles, dict):
+        return profiles
+    for name, written in profiles.items():
+        if isinstance(written, dict) and "name" in written:
+            raise ValueError(f"{name}.name: is not a known key")
+    return {
+        name: {**written, "name": name} if isinstance(written, dict) else written
+        for name, written in profiles.items()
+    }
 
-    description: str = ""
-    models: Annotated[tuple[Text, ...], Field(strict=False)] = ()
-    plans: Names = ("*",)
-    lock: Literal["mask", "total"] = "mask"
-    slice_seconds: Annotated[int, Field(ge=SLICE_SECONDS[0], le=SLICE_SECONDS[1])] = 900
-    connect_within_seconds: Annotated[int, Field(ge=CONNECT_SECONDS[0], le=CONNECT_SECONDS[1])] = 120
-    lock_also: Annotated[tuple[Text, ...], Field(strict=False)] = ()
-    config: Mapping[str, Any] = Field(default_factory=dict)
+
+Profiles = Annotated[Mapping[Name, Profile], BeforeValidator(_named)]
 
 
 class IssuerSpec(_Strict):
@@ -103,7 +109,7 @@ class IssuerSpec(_Strict):
 class BrokerConfig(_Strict):
     project: Project = Project()
     plans: Mapping[Name, Plan]
-    profiles: Mapping[Name, ProfileSpec]
+    profiles: Profiles
     issuers: Annotated[tuple[IssuerSpec, ...], Field(strict=False)] = ()
 
 
@@ -114,7 +120,7 @@ class Reading(NamedTuple):
     """
 
     config: BrokerConfig | None
-    profiles: Mapping[str, ProfileSpec]
+    profiles: Mapping[str, Profile]
     faults: list[str]
 
 
@@ -136,12 +142,12 @@ def read(path: Path | None) -> Reading:
     return Reading(config, config.profiles, _cross_faults(config))
 
 
-def _readable_profiles(document: Mapping[str, Any]) -> dict[str, ProfileSpec]:
+def _readable_profiles(document: Mapping[str, Any]) -> dict[str, Profile]:
     profiles = document.get("profiles")
     readable = {}
     for name, written in profiles.items() if isinstance(profiles, dict) else ():
-        with suppress(ValidationError):
-            readable[name] = ProfileSpec.model_validate(written)
+        with suppress(ValueError):
+            readable[name] = Profile.model_validate(_named({name: written})[name])
     return readable
 
 

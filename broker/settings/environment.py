@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from broker.profiles.profile import Profile
 from broker.settings import document, values
-from broker.settings.document import BrokerConfig, ProfileSpec
+from broker.settings.document import BrokerConfig
 from broker.settings.faults import SettingsError
 from broker.settings.table import DIVERTING, SETTINGS, Setting
 from broker.settings.values import IPNetwork
@@ -27,7 +28,7 @@ SECRET_FILE_BYTES = 64 * 1024
 # Kubernetes describes a Service that happens to be called "broker" with these; they are not ours to judge.
 SERVICE_LINKS = re.compile(r"BROKER(_SERVICE_(HOST|PORT)|_PORT)(_\w+)?")
 
-ProfileCheck = Callable[[Mapping[str, ProfileSpec]], Iterable[str]]
+ProfileCheck = Callable[[Mapping[str, Profile]], Iterable[str]]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,40 @@
+"""Profile: what a token may do, parsed strictly from one `[profiles.NAME]` of `broker.toml`.
+
+Owns the shape and the bounds. Needs nothing. `config` is kept as it is written; `minting.locking`
+compiles it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Google refuses a token that would live 20 hours. Nobody can take a token back, so ours end within the hour.
+SLICE_SECONDS = (10, 3600)
+# Every connection gets a fresh token, so it need not be connectable for long.
+CONNECT_SECONDS = (5, 900)
+
+Text = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+# TOML has arrays only, hence `strict=False` on the collections; what is inside them stays strict.
+class Profile(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    name: str
+    description: str = ""
+    models: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """By preference: the first one that Google offers is used."""
+    plans: Annotated[frozenset[Text], Field(strict=False, min_length=1)] = frozenset({"*"})
+    lock: Literal["mask", "total"] = "mask"
+    slice_seconds: Annotated[int, Field(ge=SLICE_SECONDS[0], le=SLICE_SECONDS[1])] = 900
+    connect_within_seconds: Annotated[int, Field(ge=CONNECT_SECONDS[0], le=CONNECT_SECONDS[1])] = 120
+    lock_also: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """Further setup fields, by their wire names, that the client must not bring."""
+    config: Mapping[str, Any] = Field(default_factory=dict)
+    """A google-genai `LiveConnectConfig`."""
+
+    def allows(self, plan: str) -> bool:
+        return "*" in self.plans or plan in self.plans

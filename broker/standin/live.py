@@ -1,0 +1,190 @@
+"""The socket's door: who may open one, under which setup, and how it is closed.
+
+Owns the addresses, the three ways to show a credential, the order of checks up to setupComplete and the
+close handshake. Refusals come as Google gives them: the upgrade succeeds, then the socket closes with code
+and text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from aiohttp import web
+
+from broker.standin import models
+from broker.standin.connection import Channel, Connection, Ending
+from broker.standin.locking import effective_setup
+from broker.standin.memory import Conversation
+from broker.standin.records import epoch_ms
+from broker.standin.texts import CLOSES, Close, Refused, error_body
+from broker.standin.tokens import Token, fingerprint
+from broker.standin.world import World
+
+ADDRESS = re.compile(
+    r"/+ws/google\.ai\.generativelanguage\.(v1alpha|v1beta|v1)\.GenerativeService\."
+    r"(BidiGenerateContent|BidiGenerateContentConstrained)"
+)
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+CLOSE_SECONDS = 1.0
+BEAT_SECONDS = 0.03  # between the upgrade and a refusal
+SHOWN_HEADERS = ("User-Agent", "Origin", "X-Goog-Api-Client")
+
+
+class Gone(Exception):  # noqa: N818  (an outcome)
+    """The client left before the session was open."""
+
+
+async def live(request: web.Request, world: World) -> web.StreamResponse:
+    address = ADDRESS.fullmatch(request.path)
+    constrained = bool(address) and address is not None and address[2] == "BidiGenerateContentConstrained"
+    if address is None or (constrained and address[1] == "v1" and world.scenarios.peek("v1-tokens") is None):
+        return web.Response(status=404)
+    if trouble := world.scenarios.use("handshake-status"):
+        return web.json_response(error_body(int(trouble["status"])), status=int(trouble["status"]))
+    if trouble := world.scenarios.use("handshake-hang"):
+        await asyncio.sleep(float(trouble["seconds"]))
+    ws = web.WebSocketResponse(timeout=CLOSE_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
+    if not ws.can_prepare(request).ok:
+        return web.Response(status=404)
+    await ws.prepare(request)
+    door = Door(request, world, ws, address[1], constrained)
+    ending: Ending
+    try:
+        ending = await door.talk()
+    except Refused as refused:
+        await world.clock.sleep(BEAT_SECONDS)
+        ending = refused.close
+    except Gone:
+        ending = "gone"
+    await _finish(request, ws, door, ending)
+    return ws
+
+
+async def _finish(request: web.Request, ws: web.WebSocketResponse, door: Door, ending: Ending) -> None:
+    if ending == "drop":
+        closed: dict[str, Any] = {"by": "server", "code": 1006, "reason": ""}
+        if request.transport:
+            request.transport.abort()
+    elif ending == "gone":
+        closed = {"by": "client", "code": ws.close_code, "reason": ""}
+        await ws.close()
+    else:
+        assert isinstance(ending, Close)
+        closed = {"by": "server", "code": ending.code, "reason": ending.payload().decode()}
+        await ws.close(code=ending.code, message=ending.payload())
+    door.channel.record.closed = {**closed, "ms": epoch_ms()}
+
+
+class Door:
+    """One socket from its upgrade to its end."""
+
+    def __init__(
+        self, request: web.Request, world: World, ws: web.WebSocketResponse, version: str, constrained: bool
+    ) -> None:
+        self._world, self._version, self._constrained = world, version, constrained
+        self._token_name, self._key, shown = _credentials(request)
+        record = world.records.open(
+            path=request.path,
+            method="BidiGenerateContentConstrained" if constrained else "BidiGenerateContent",
+            version=version,
+            auth=shown,
+            token_sha256=fingerprint(self._token_name) if self._token_name else None,
+            headers={name: request.headers[name] for name in SHOWN_HEADERS if name in request.headers},
+        )
+        self.channel = Channel(ws, record, world)
+
+    async def talk(self) -> Ending:
+        world, record = self._world, self.channel.record
+        self._refusal("connect")
+        token = self._authenticate()
+        frame = await self._setup_frame(token)
+        self._refusal("setup")
+        setup = effective_setup(token.setup, token.mask, frame) if token else frame
+        record.setup, record.effective_setup = frame, setup
+        removed = world.scenarios.peek("models-without")
+        if "model" not in setup:
+            raise Refused(CLOSES["invalid-argument"])
+        model = models.find(setup["model"], self._version, removed["models"] if removed else [])
+        models.check(model, setup)
+        conversation = self._conversation(setup, token)
+        conversation.held = True
+        try:
+            connection = Connection(world, self.channel, self._version, model, setup, conversation, token)
+            await self._ready()
+            world.open[record.number] = connection
+            return await connection.run()
+        finally:
+            conversation.held = False
+            conversation.released_at = world.clock.now()
+            world.open.pop(record.number, None)
+
+    def _refusal(self, at: str) -> None:
+        wanted = self._world.scenarios.peek("refuse")
+        if wanted and wanted["at"] == at:
+            self._world.scenarios.use("refuse")
+            if wanted["code"]:
+                raise Refused(Close(int(wanted["code"]), str(wanted["reason"])))
+            raise Refused(CLOSES[str(wanted["close"])])
+
+    def _authenticate(self) -> Token | None:
+        """The token, or None for an API key on the plain method."""
+        if self._constrained:
+            if not self._token_name:
+                raise Refused(CLOSES["unregistered"])
+            gated = self._world.scenarios.peek("resume-ungated") is None
+            return self._world.tokens.check_at_connect(self._token_name, gated)
+        if not self._key:
+            raise Refused(CLOSES["unregistered"])
+        if not self._world.key_accepted(self._key):
+            raise Refused(CLOSES["key-invalid"])
+        return None
+
+    async def _setup_frame(self, token: Token | None) -> dict[str, Any]:
+        # A spent token can still resume, which only the setup tells; a client that waits is not kept waiting.
+        patience = 1.0 if token and token.spent else self._world.scenarios.number("idle", "seconds")
+        try:
+            async with asyncio.timeout(patience / self._world.clock.scale):
+                message = await self.channel.receive(self._version)
+        except TimeoutError:
+            raise Refused(CLOSES["token-used" if token and token.spent else "aborted"]) from None
+        if message is None:
+            raise Gone
+        if list(message) != ["setup"]:  # must come first
+            raise Refused(CLOSES["invalid-argument"])
+        setup: dict[str, Any] = message["setup"]
+        return setup
+
+    def _conversation(self, setup: dict[str, Any], token: Token | None) -> Conversation:
+        world = self._world
+        handle = setup.get("sessionResumption", {}).get("handle", "")
+        if token and (not handle or world.scenarios.peek("resume-counted") is not None):
+            world.tokens.spend(token)
+        if not handle:
+            return Conversation(setup["model"])
+        if refused := world.scenarios.use("resume-refused"):
+            raise Refused(CLOSES[str(refused["close"])])
+        self.channel.record.resumed = True
+        return world.memory.resume(handle, setup["model"])
+
+    async def _ready(self) -> None:
+        if slow := self._world.scenarios.use("setup-slow"):
+            await self._world.clock.sleep(float(slow["seconds"]))
+        if self._world.scenarios.use("setup-hang") is not None:
+            while await self.channel.receive(self._version) is not None:
+                pass
+            raise Gone
+        await self.channel.send({"setupComplete": {}})
+        self.channel.record.ready_ms = epoch_ms()
+
+
+def _credentials(request: web.Request) -> tuple[str, str, str]:
+    """(token, key, where it was). The Python SDK shows its token as a key as well, hence the order."""
+    if token := request.query.get("access_token"):
+        return token, "", "query"
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    key = request.query.get("key", "") or request.headers.get("X-Goog-Api-Key", "")
+    if scheme.lower() == "token" and value:
+        return value.strip(), key, "header"
+    return "", key, "key" if key else "none"

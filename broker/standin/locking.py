@@ -1,0 +1,42 @@
+"""How a token's setup and the client's setup frame make the setup that counts.
+
+Three modes, by what the token holds: nothing -> the frame; a setup alone -> the token's, the frame's
+ignored whole; a setup and a mask -> the frame, with each masked field overwritten by the token's, or unset
+where the token has none. Pure.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+Setup = dict[str, Any]
+
+
+def effective_setup(token_setup: Setup | None, mask: list[str], frame: Setup) -> Setup:
+    if not mask:
+        return copy.deepcopy(frame if token_setup is None else token_setup)
+    result = copy.deepcopy(frame)
+    for path in mask:
+        _overwrite(result, token_setup or {}, path.split("."))
+    return result
+
+
+def locks(token_setup: Setup | None, mask: list[str], field: str) -> bool:
+    """Whether the token decides over this top-level field."""
+    if not mask:
+        return token_setup is not None
+    return any(path.split(".")[0] == field for path in mask)
+
+
+def _overwrite(result: Setup, source: Setup, names: list[str]) -> None:
+    *parents, last = names
+    into: Setup = result
+    value: Any = source
+    for name in parents:
+        into = into.setdefault(name, {})
+        value = value.get(name, {}) if isinstance(value, dict) else {}
+    if isinstance(value, dict) and last in value:
+        into[last] = copy.deepcopy(value[last])
+    else:
+        into.pop(last, None)

@@ -1,0 +1,139 @@
+"""POST /{version}/auth_tokens: strict reading, then the key, then the terms, as Google orders them.
+
+Owns the HTTP side of minting and its misbehaviours. The terms are in `tokens.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from aiohttp import web
+
+from broker.standin import protojson
+from broker.standin.records import epoch_ms
+from broker.standin.texts import KEY_INVALID_DETAILS, error_body
+from broker.standin.tokens import TermsError, fingerprint
+from broker.standin.world import World
+
+SHOWN_HEADERS = ("Content-Type", "User-Agent", "X-Goog-Api-Client", "X-Server-Timeout")
+JSON = "application/json; charset=UTF-8"
+
+
+def key_of(request: web.Request) -> str:
+    return request.headers.get("X-Goog-Api-Key") or request.query.get("key", "")
+
+
+def key_refusal(world: World, key: str) -> web.Response | None:
+    """Google's answer to a missing or a wrong key."""
+    if not key:
+        return refusal(403)
+    if not world.key_accepted(key):
+        return refusal(400, details=KEY_INVALID_DETAILS)
+    return None
+
+
+def refusal(status: int, message: str = "", details: list[dict[str, Any]] | None = None) -> web.Response:
+    body = json.dumps(error_body(status, message, details), indent=2)
+    return web.Response(status=status, text=body, headers={"Content-Type": JSON})
+
+
+async def mint(request: web.Request, world: World, version: str) -> web.StreamResponse:
+    raw = await request.read()
+    entry: dict[str, Any] = {
+        "ms": epoch_ms(),
+        "path": request.path,
+        "version": version,
+        "headers": {name: request.headers[name] for name in SHOWN_HEADERS if name in request.headers},
+        "key_given": bool(key_of(request)),
+        "body": _shown(raw),
+        "peer": ":".join(map(str, (request.transport.get_extra_info("peername") or ())[:2]))
+        if request.transport
+        else "",
+    }
+    world.records.note_mint(entry)
+    entry["status"] = None  # stays so when it is never answered
+    odd = await _misbehave(request, world)
+    response = odd or _grant(world, version, raw, key_of(request), entry)
+    if (
+        isinstance(response, web.Response)
+        and not response.prepared
+        and (drip := world.scenarios.use("mint-drip"))
+    ):
+        return await _drip(request, response, float(drip["interval_seconds"]), entry)
+    entry["status"] = response.status
+    return response
+
+
+def _grant(world: World, version: str, raw: bytes, key: str, entry: dict[str, Any]) -> web.Response:
+    if version == "v1" and world.scenarios.peek("v1-tokens") is None:
+        return web.Response(status=404)
+    try:
+        value = protojson.load(raw) if raw else {}
+        wanted = protojson.read("AuthToken", value, version, "auth_token")
+    except protojson.BadMessage as fault:
+        details = [
+            {
+                "@type": "type.googleapis.com/google.rpc.BadRequest",
+                "fieldViolations": [{"field": fault.where, "description": fault.text}],
+            }
+        ]
+        return refusal(400, fault.text, details)
+    if no := key_refusal(world, key):
+        return no
+    skew = world.scenarios.peek("clock-skew")
+    try:
+        token = world.tokens.mint(wanted, float(skew["seconds"]) if skew else 0.0)
+    except TermsError as fault:
+        return refusal(400, str(fault))
+    entry["token_sha256"] = fingerprint(token.name)
+    return web.Response(text=json.dumps({"name": token.name}), headers={"Content-Type": JSON})
+
+
+async def _misbehave(request: web.Request, world: World) -> web.Response | None:
+    """The answer of a scenario that stands in for the real one."""
+    use = world.scenarios.use
+    if slow := use("mint-slow"):
+        await asyncio.sleep(float(slow["seconds"]))
+    if hang := use("mint-hang"):
+        await asyncio.sleep(float(hang["seconds"]))
+    if use("mint-disconnect") is not None and request.transport:
+        request.transport.abort()
+        return web.Response(status=500)  # never seen
+    if wanted := use("mint-status"):
+        status = int(wanted["status"])
+        if wanted["body"] is not None:
+            return web.Response(status=status, text=str(wanted["body"]), headers={"Content-Type": JSON})
+        return refusal(status, str(wanted["message"]))
+    if big := use("mint-big"):
+        padding = "x" * int(float(big["megabytes"]) * 1_000_000)
+        return web.Response(text=json.dumps({"padding": padding}), headers={"Content-Type": JSON})
+    if redirect := use("mint-redirect"):
+        return web.Response(status=int(redirect["status"]), headers={"Location": str(redirect["location"])})
+    for name in ("mint-bad-json", "mint-empty-name"):
+        if odd := use(name):
+            return web.Response(text=str(odd["body"]), headers={"Content-Type": JSON})
+    return None
+
+
+async def _drip(
+    request: web.Request, response: web.Response, interval: float, entry: dict[str, Any]
+) -> web.StreamResponse:
+    body = response.body if isinstance(response.body, bytes) else b""
+    stream = web.StreamResponse(status=response.status, headers={"Content-Type": JSON})
+    stream.content_length = len(body)
+    await stream.prepare(request)
+    for at in range(len(body)):
+        await stream.write(body[at : at + 1])
+        await asyncio.sleep(interval)
+    await stream.write_eof()
+    entry["status"] = response.status
+    return stream
+
+
+def _shown(raw: bytes) -> Any:
+    try:
+        return json.loads(raw) if raw else None
+    except ValueError:
+        return raw.decode(errors="replace")

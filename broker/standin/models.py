@@ -1,0 +1,162 @@
+"""The Live models: what each accepts in a setup, as one table, and the models list.
+
+Owns the per-model rules and the answers of GET /{version}/models. A rule that no source tells is not here:
+the stand-in then accepts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from broker.standin.texts import CLOSES, Close, Refused, model_not_found
+
+VOICES = frozenset(
+    """
+    Zephyr Puck Charon Kore Fenrir Leda Orus Aoede Callirrhoe Autonoe Enceladus Iapetus Umbriel Algieba
+    Despina Erinome Algenib Rasalgethi Laomedeia Achernar Alnilam Schedar Gacrux Pulcherrima Achird Zubenelgenubi
+    Vindemiatrix Sadachbia Sadaltager Sulafat
+    """.split()  # noqa: SIM905  (thirty names read better in rows)
+)
+CATALOGUE_VOICE = re.compile(r"[a-z]{2}-[a-z]{2}-[a-z]+")
+REFUSED_TOOLS = ("codeExecution", "urlContext", "googleMaps")
+
+
+@dataclass(frozen=True)
+class Model:
+    id: str
+    title: str
+    output_tokens: int = 65536
+    thinking: str = "level"  # budget | level | no-minimal | built-in (any thinkingConfig is refused)
+    proactivity: str = "refused"  # opt-in | refused | always (switching it off is refused)
+    affective: Close | None = None  # how enableAffectiveDialog fails, None: accepted
+    behaviors: tuple[str, ...] = ("BLOCKING", "NON_BLOCKING")  # the first is the default
+    scheduling: bool = True
+    catalogue_voices: bool = False
+    combines: bool = True  # several things in one serverContent
+    tells_status: bool = False  # interactionStatus beside turnComplete
+    tells_activity: bool = False  # voiceActivity frames
+
+    @property
+    def name(self) -> str:
+        return f"models/{self.id}"
+
+
+_25: dict[str, Any] = {
+    "output_tokens": 8192,
+    "thinking": "budget",
+    "proactivity": "opt-in",
+    "combines": False,
+}
+_38: dict[str, Any] = {
+    "proactivity": "always",
+    "affective": CLOSES["invalid-argument"],
+    "catalogue_voices": True,
+    "tells_status": True,
+    "tells_activity": True,
+}
+
+MODELS: tuple[Model, ...] = (
+    Model(
+        "gemini-2.5-flash-native-audio-preview-09-2025",
+        "Gemini 2.5 Flash Native Audio Preview 09-2025",
+        **_25,
+    ),
+    Model(
+        "gemini-2.5-flash-native-audio-preview-12-2025",
+        "Gemini 2.5 Flash Native Audio Preview 12-2025",
+        **_25,
+    ),
+    Model("gemini-2.5-flash-native-audio-latest", "Gemini 2.5 Flash Native Audio Latest", **_25),
+    Model(
+        "gemini-3.1-flash-live-preview",
+        "Gemini 3.1 Flash Live Preview",
+        affective=CLOSES["internal"],
+        behaviors=("BLOCKING",),
+        scheduling=False,
+    ),
+    Model(
+        "gemini-3.8-live",
+        "Gemini 3.8 Live",
+        thinking="built-in",
+        behaviors=("NON_BLOCKING", "BLOCKING"),
+        **_38,
+    ),
+    Model(
+        "gemini-3.8-live-extended-thinking",
+        "Gemini 3.8 Live Extended Thinking",
+        thinking="no-minimal",
+        behaviors=("NON_BLOCKING",),
+        scheduling=False,
+        **_38,
+    ),
+)
+
+
+def find(name: str, version: str, removed: list[str]) -> Model:
+    """The model of a setup, or the close that an unknown one brings."""
+    if not name.startswith("models/"):
+        raise Refused(CLOSES["invalid-argument"])
+    for model in available(removed):
+        if model.name == name:
+            return model
+    raise Refused(Close(1008, model_not_found(name, version)))
+
+
+def available(removed: list[str]) -> list[Model]:
+    gone = {name.removeprefix("models/") for name in removed}
+    return [model for model in MODELS if model.id not in gone]
+
+
+def check(model: Model, setup: dict[str, Any]) -> None:
+    """Refuses a setup that this model does not take."""
+    config = setup.get("generationConfig", {})
+    # Left out, the modality is TEXT, which no current Live model speaks.
+    if config.get("responseModalities", ["TEXT"]) != ["AUDIO"]:
+        raise Refused(CLOSES["text-modality"])
+    if config.get("enableAffectiveDialog") and model.affective:
+        raise Refused(model.affective)
+    _check_voice(model, config.get("speechConfig", {}))
+    proactivity = setup.get("proactivity")
+    if (
+        _thinking_refused(model, config.get("thinkingConfig"))
+        or (model.proactivity == "refused" and proactivity is not None)
+        or (model.proactivity == "always" and (proactivity or {}).get("proactiveAudio") is False)
+    ):
+        raise Refused(CLOSES["invalid-argument"])
+    for tool in setup.get("tools", []):
+        blocking = any(f.get("behavior") == "BLOCKING" for f in tool.get("functionDeclarations", []))
+        unnamed = any(not f.get("name") for f in tool.get("functionDeclarations", []))
+        refused = any(name in tool for name in REFUSED_TOOLS)
+        if refused or unnamed or (blocking and "BLOCKING" not in model.behaviors):
+            raise Refused(CLOSES["invalid-argument"])
+
+
+def _thinking_refused(model: Model, thinking: dict[str, Any] | None) -> bool:
+    if thinking is None:
+        return False
+    if model.thinking == "budget":
+        return "thinkingLevel" in thinking
+    return model.thinking == "built-in" or (
+        model.thinking == "no-minimal" and thinking.get("thinkingLevel") == "MINIMAL"
+    )
+
+
+def _check_voice(model: Model, speech: dict[str, Any]) -> None:
+    name = speech.get("voiceConfig", {}).get("prebuiltVoiceConfig", {}).get("voiceName")
+    if name is None or name in VOICES or (model.catalogue_voices and CATALOGUE_VOICE.fullmatch(name)):
+        return
+    raise Refused(CLOSES["voice"])
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """One entry of the models list."""
+    return {
+        "name": model.name,
+        "version": "001",
+        "displayName": model.title,
+        "inputTokenLimit": 131072,
+        "outputTokenLimit": model.output_tokens,
+        "supportedGenerationMethods": ["countTokens", "bidiGenerateContent"],
+    }

@@ -1,0 +1,137 @@
+"""What the stand-in received and sent, for tests to read: requests, frames with times, audio of both ways.
+
+Owns the shapes that `control.py` answers with. Holds no key and no token, only a token's SHA-256; audio and
+frames are bounded, the oldest connections go first.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+KEPT_CONNECTIONS = 100
+KEPT_MINTS = 2000
+KEPT_FRAMES = 30_000
+KEPT_AUDIO_BYTES = 48_000 * 600
+VERBATIM_CHARACTERS = 64  # longer base64 is told by its size
+
+
+def epoch_ms() -> float:
+    """Wall time, comparable with a page's Date.now()."""
+    return round(time.time() * 1000, 1)
+
+
+def summary(value: Any) -> Any:
+    """A frame with its long base64 replaced by sizes."""
+    if isinstance(value, list):
+        return [summary(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    short = {}
+    for key, item in value.items():
+        if key == "data" and isinstance(item, str) and len(item) > VERBATIM_CHARACTERS:
+            short[key] = {"bytes": len(item) * 3 // 4 - item[-2:].count("="), "base64_chars": len(item)}
+        else:
+            short[key] = summary(item)
+    return short
+
+
+@dataclass
+class TurnRecord:
+    """One answer: which bytes of the connection's sent audio it is, and when things happened."""
+
+    number: int
+    start: int
+    end: int
+    text: str = ""
+    started_ms: float = 0.0
+    first_audio_ms: float | None = None
+    generation_complete_ms: float | None = None
+    interrupted_ms: float | None = None
+    turn_complete_ms: float | None = None
+
+
+@dataclass
+class ConnectionRecord:
+    number: int
+    path: str
+    method: str
+    version: str
+    auth: str  # query | header | key | none
+    token_sha256: str | None
+    headers: dict[str, str]
+    opened_ms: float = field(default_factory=epoch_ms)
+    setup: dict[str, Any] | None = None
+    effective_setup: dict[str, Any] | None = None
+    resumed: bool = False
+    ready_ms: float | None = None
+    received: list[dict[str, Any]] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    speech: list[dict[str, Any]] = field(default_factory=list)
+    turns: list[TurnRecord] = field(default_factory=list)
+    audio_in: bytearray = field(default_factory=bytearray)
+    audio_out: bytearray = field(default_factory=bytearray)
+    audio_frames: int = 0
+    pictures: int = 0
+    closed: dict[str, Any] | None = None
+
+    def note_received(self, frame: Any, size: int, kind: str) -> None:
+        if len(self.received) < KEPT_FRAMES:
+            self.received.append({"ms": epoch_ms(), "size": size, "kind": kind, "frame": summary(frame)})
+
+    def note_sent(self, frame: Any, size: int) -> None:
+        if len(self.sent) < KEPT_FRAMES:
+            self.sent.append({"ms": epoch_ms(), "size": size, "frame": summary(frame)})
+
+    def note_audio_in(self, pcm: bytes) -> None:
+        self.audio_frames += 1
+        if len(self.audio_in) < KEPT_AUDIO_BYTES:
+            self.audio_in += pcm
+
+    def note_audio_out(self, pcm: bytes) -> None:
+        if len(self.audio_out) < KEPT_AUDIO_BYTES:
+            self.audio_out += pcm
+
+    def overview(self) -> dict[str, Any]:
+        plain = {
+            k: v for k, v in self.__dict__.items() if k not in ("audio_in", "audio_out", "sent", "turns")
+        }
+        plain["audio_in_seconds"] = len(self.audio_in) / 32000
+        plain["audio_out_seconds"] = len(self.audio_out) / 48000
+        return plain
+
+
+class Records:
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.mints: list[dict[str, Any]] = []
+        self.other: list[dict[str, Any]] = []
+        self.connections: dict[int, ConnectionRecord] = {}
+        self._opened = 0
+
+    def note_mint(self, entry: dict[str, Any]) -> None:
+        if len(self.mints) < KEPT_MINTS:
+            self.mints.append(entry)
+
+    def note_other(self, entry: dict[str, Any]) -> None:
+        """Models requests, followed redirects, addresses that are not there."""
+        if len(self.other) < KEPT_MINTS:
+            self.other.append(entry)
+
+    def open(self, **about: Any) -> ConnectionRecord:
+        self._opened += 1
+        record = ConnectionRecord(number=self._opened, **about)
+        self.connections[record.number] = record
+        while len(self.connections) > KEPT_CONNECTIONS:
+            del self.connections[next(iter(self.connections))]
+        return record
+
+    def connection(self, number: int | None) -> ConnectionRecord:
+        """That connection, or the last one."""
+        wanted = self._opened if number is None else number
+        if wanted not in self.connections:
+            raise ValueError(f"no connection {wanted}")
+        return self.connections[wanted]

@@ -1,0 +1,121 @@
+"""Named misbehaviours and switches: which there are, what each takes, which are on.
+
+Owns the table (also the documentation of it) and the checking of names. Each is carried out where it bites:
+`mint.py`, `live.py`, `connection.py`, `turns.py`. Every scenario also takes `times`: after so many uses it
+is off.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# name -> (what it does, parameters with their defaults)
+SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
+    # the token endpoint
+    "mint-status": (
+        "refuses with this HTTP status and Google's body for it",
+        {"status": 503, "message": "", "body": None},
+    ),
+    "mint-slow": ("answers properly after so many (real) seconds", {"seconds": 1.0}),
+    "mint-hang": ("accepts the request and says nothing", {"seconds": 600.0}),
+    "mint-drip": ("answers one byte at a time", {"interval_seconds": 0.2}),
+    "mint-big": ("answers with a body of this size", {"megabytes": 8}),
+    "mint-redirect": ("answers with a redirect", {"location": "/_standin/redirected", "status": 302}),
+    "mint-bad-json": ("answers 200 with something else than JSON", {"body": "<html>not json</html>"}),
+    "mint-empty-name": ("answers 200 without a name", {"body": "{}"}),
+    "mint-disconnect": ("drops the connection in place of an answer", {}),
+    "clock-skew": ("this clock runs ahead of the caller's", {"seconds": 60.0}),
+    "v1-tokens": ("v1 knows tokens too", {}),
+    # models
+    "models-without": ("these models are retired", {"models": []}),
+    "models-status": ("the models list refuses with this HTTP status", {"status": 503}),
+    # opening a socket
+    "handshake-status": ("refuses the upgrade itself", {"status": 503}),
+    "handshake-hang": ("does not answer the upgrade", {"seconds": 600.0}),
+    "refuse": (
+        "opens and closes: by a name of texts.CLOSES, or by code and reason; at 'connect' or 'setup'",
+        {"close": "unavailable", "code": 0, "reason": "", "at": "setup"},
+    ),
+    "setup-slow": ("setupComplete comes after so many seconds", {"seconds": 2.0}),
+    "setup-hang": ("setupComplete never comes", {}),
+    "resume-counted": ("a resumption with the same token is a use of it", {}),
+    "resume-ungated": ("newSessionExpireTime does not bind resumptions", {}),
+    "resume-refused": ("every handle is refused", {"close": "entity-not-found"}),
+    "resumption-updates": ("'none', 'not-resumable' or 'empty' ones", {"mode": "none"}),
+    "context-update-locked": ("a locked field is not changed by contextUpdate", {}),
+    # an open connection
+    "idle": ("a silent client is dropped after so many seconds (usually 150)", {"seconds": 150.0}),
+    "connection-length": ("seconds until the connection ends (usually 600)", {"seconds": 600.0}),
+    "go-away": (
+        "goAway after so many seconds, then, time_left later, this close; 'none' leaves it open",
+        {"after_seconds": 1.0, "time_left_seconds": 50.0, "close": "stayed-past-go-away"},
+    ),
+    "drop": ("the line is cut without a close frame", {"after_seconds": 1.0}),
+    "close": (
+        "closes in mid-session: by a name of texts.CLOSES, or by code and reason",
+        {"after_seconds": 1.0, "close": "internal", "code": 0, "reason": ""},
+    ),
+    "text-frames": ("sends text frames in place of binary ones", {}),
+    "mute": ("never answers", {}),
+    "answer-slow": ("starts to answer after so many seconds", {"seconds": 2.0}),
+    "answer-tone": ("answers speech with a tone", {"hz": 440.0, "seconds": 2.0}),
+    "tool-on-speech": ("speech brings a function call", {"function": ""}),
+    "no-turn-complete": ("never ends a turn", {}),
+    # how audio is sent
+    "pace": ("audio this many times faster than it plays (usually 8)", {"speed": 1.0}),
+    "jitter": ("each audio frame is late by up to this much", {"max_ms": 120, "seed": 1}),
+    "burst": ("a whole answer at once", {}),
+    "stall": ("stops in mid-answer for so long", {"after_seconds": 0.5, "seconds": 0.5}),
+    "odd-bytes": ("each audio frame has one stray byte at its end", {}),
+    "big-chunks": ("audio frames of this length", {"ms": 1000}),
+}
+
+
+class Scenarios:
+    """Those that are on. Read and written on the event loop only."""
+
+    def __init__(self) -> None:
+        self._on: dict[str, dict[str, Any]] = {}
+        self._left: dict[str, int] = {}
+
+    def switch_on(self, name: str, params: dict[str, Any]) -> None:
+        if name not in SCENARIOS:
+            raise ValueError(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+        given = dict(params)
+        times = given.pop("times", None)
+        defaults = SCENARIOS[name][1]
+        unknown = given.keys() - defaults.keys()
+        if unknown:
+            raise ValueError(f"{name} does not take {', '.join(sorted(unknown))}")
+        self._on[name] = {**defaults, **given}
+        self._left.pop(name, None)
+        if times is not None:
+            self._left[name] = int(times)
+
+    def switch_off(self, name: str) -> None:
+        self._on.pop(name, None)
+        self._left.pop(name, None)
+
+    def clear(self) -> None:
+        self._on.clear()
+        self._left.clear()
+
+    def peek(self, name: str) -> dict[str, Any] | None:
+        """The parameters when it is on, without using it up."""
+        return self._on.get(name)
+
+    def use(self, name: str) -> dict[str, Any] | None:
+        """The parameters when it is on; counts as one of its `times`."""
+        params = self._on.get(name)
+        if params is not None and name in self._left:
+            self._left[name] -= 1
+            if self._left[name] <= 0:
+                self.switch_off(name)
+        return params
+
+    def number(self, name: str, param: str) -> float:
+        """A setting with a usual value: the scenario's, or its default."""
+        return float((self._on.get(name) or SCENARIOS[name][1])[param])
+
+    def listing(self) -> dict[str, dict[str, Any]]:
+        return {name: dict(params) for name, params in self._on.items()}

@@ -1,0 +1,172 @@
+"""The stand-in as a whole: one port, one event loop in a thread of its own, started and stopped like a file.
+
+Owns the addresses and the life of the server. Refuses any address that is not loopback: it accepts every
+key and records what it hears, which nobody but the person at this machine should reach.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import ssl
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from aiohttp import web
+
+from broker.standin import models
+from broker.standin.certificate import make_certificate
+from broker.standin.clock import Clock
+from broker.standin.control import Control, Handle, Routes
+from broker.standin.live import live
+from broker.standin.mint import key_of, key_refusal, mint, refusal
+from broker.standin.records import epoch_ms
+from broker.standin.texts import CLOSES, model_not_found
+from broker.standin.world import World
+
+NOT_IMITATED = """\
+This is a stand-in for Google's Live API, for development and tests. It does not imitate:
+  - a model: it understands no speech and no text. It repeats what you say, and hums what you type;
+  - recognition: transcripts tell how long you spoke, not what you said;
+  - voices, languages, safety filters, search grounding, proactive audio, affective dialog;
+  - Google's quotas, prices, latency, and the exact point where speech starts and ends;
+  - the 15-minute end of a session without compression, and compression itself;
+  - what nobody has reported about Google's side: those texts and rules are our guesses.
+Type /help into the conversation to see what it can do."""
+
+VERSIONS = "(v1alpha|v1beta|v1)"
+AUTH_TOKENS = re.compile(rf"/+{VERSIONS}/auth_tokens(/[^/]+)?")
+MODELS = re.compile(rf"/+{VERSIONS}/models(?:/([^/]+))?")
+CONTROL = "/_standin/"
+START_SECONDS = 15
+
+
+class StandIn:
+    """`with StandIn() as standin: standin.url`. `time_scale` makes its clocks run faster than the world's."""
+
+    def __init__(
+        self,
+        port: int = 0,
+        tls: bool = False,
+        time_scale: float = 1.0,
+        host: str = "127.0.0.1",
+        api_key: str | None = None,
+    ) -> None:
+        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            raise ValueError(f"the stand-in serves loopback addresses only, not {host}")
+        self._host, self._port, self._tls = host, port, tls
+        self._world = World(Clock(time_scale), api_key)
+        self._control = Control(self._world)
+        self._routes = Routes(self._control)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._fault: BaseException | None = None
+        self.ca_file: Path | None = None
+        self.url = ""
+
+    # -- life ---------------------------------------------------------------------------------------------
+
+    def start(self) -> StandIn:
+        ready = threading.Event()
+        self._fault = None
+        self._thread = threading.Thread(target=self._main, args=(ready,), name="stand-in", daemon=True)
+        self._thread.start()
+        if not ready.wait(START_SECONDS):
+            raise TimeoutError("the stand-in did not start")
+        if self._fault:
+            self._thread.join()
+            raise self._fault
+        return self
+
+    def stop(self) -> None:
+        if self._thread and self._loop and self._stop and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+        self._thread = None
+        if self._folder:
+            self._folder.cleanup()
+            self._folder = None
+
+    def __enter__(self) -> StandIn:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def control(self) -> Handle:
+        if self._loop is None:
+            raise RuntimeError("the stand-in is not started")
+        return Handle(self._control, self._loop)
+
+    def _main(self, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve(ready))
+        except BaseException as fault:  # noqa: BLE001  (handed to the thread that called start)
+            self._fault = fault
+        finally:
+            ready.set()
+
+    async def _serve(self, ready: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        app = web.Application(client_max_size=1024 * 1024)
+        app.router.add_route("*", "/{tail:.*}", self._handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._host, self._port, ssl_context=self._ssl())
+            await site.start()
+            port = runner.addresses[0][1]
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            self.url = f"{'https' if self._tls else 'http'}://{host}:{port}"
+            ready.set()
+            await self._stop.wait()
+            for connection in list(self._world.open.values()):
+                connection.end(CLOSES["going-down"])
+        finally:
+            await runner.cleanup()
+
+    def _ssl(self) -> ssl.SSLContext | None:
+        if not self._tls:
+            return None
+        self._folder = tempfile.TemporaryDirectory(prefix="standin-")
+        self.ca_file, key_file = make_certificate(Path(self._folder.name))
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.ca_file, key_file)
+        return context
+
+    # -- addresses ----------------------------------------------------------------------------------------
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if path.lstrip("/").startswith("ws/"):
+            return await live(request, self._world)
+        if path.startswith(CONTROL) and path != CONTROL + "redirected":
+            return await self._routes.serve(request, path.removeprefix(CONTROL))
+        if (match := AUTH_TOKENS.fullmatch(path)) and request.method == "POST" and not match[2]:
+            return await mint(request, self._world, match[1])
+        self._world.records.note_other({"ms": epoch_ms(), "method": request.method, "path": path})
+        if (match := MODELS.fullmatch(path)) and request.method == "GET":
+            return self._models(request, match[1], match[2])
+        return web.Response(status=404)  # an empty body, as Google gives for listing or reading tokens
+
+    def _models(self, request: web.Request, version: str, wanted: str | None) -> web.Response:
+        if trouble := self._world.scenarios.use("models-status"):
+            return refusal(int(trouble["status"]))
+        if no := key_refusal(self._world, key_of(request)):
+            return no
+        removed = self._world.scenarios.peek("models-without")
+        there = models.available(removed["models"] if removed else [])
+        if wanted is None:
+            return web.json_response({"models": [models.describe(model) for model in there]})
+        for model in there:
+            if model.id == wanted:
+                return web.json_response(models.describe(model))
+        return refusal(404, model_not_found(f"models/{wanted}", version))

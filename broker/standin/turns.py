@@ -1,0 +1,225 @@
+"""Answers on the wire: one turn at a time, faster than it plays, ended or interrupted as Google does.
+
+Owns the order of frames (audio with transcription, generationComplete, turnComplete held back until the
+audio would have been heard; or interrupted and turnComplete) and the queue of turns. What is said comes in
+as a script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol
+
+from broker.standin import usage
+from broker.standin.clock import Clock
+from broker.standin.memory import Conversation
+from broker.standin.models import Model
+from broker.standin.records import ConnectionRecord, TurnRecord, epoch_ms
+from broker.standin.scenarios import Scenarios
+from broker.standin.voice import CHUNK_SAMPLES, RATE, Answer
+
+USUAL_SPEED = 8.0
+WORDS_PER_FRAGMENT = 3
+BYTES_PER_SECOND = 2 * RATE
+
+
+class Line(Protocol):
+    """What a turn needs of its connection."""
+
+    clock: Clock
+    scenarios: Scenarios
+    record: ConnectionRecord
+    model: Model
+    setup: dict[str, Any]
+    conversation: Conversation
+
+    async def send(self, frame: dict[str, Any]) -> None: ...
+    def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]: ...
+    def working(self) -> bool: ...
+
+
+class Turn:
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self.generating = True
+        self.calls: list[str] = []  # ids that this turn waits for
+        self._seconds = 0.0  # of audio, sent so far
+        self.text = ""
+        self.audible_until = line.clock.now()
+        size = len(line.record.audio_out)
+        self.record = TurnRecord(len(line.record.turns) + 1, size, size, started_ms=epoch_ms())
+        line.record.turns.append(self.record)
+
+    async def say(self, answer: Answer, speed: float = 0.0) -> None:
+        """Sends an answer. `speed` 0: as the scenarios have it."""
+        line = self._line
+        if answer.thought:
+            await line.send(_content(modelTurn=_model_turn({"text": answer.thought, "thought": True})))
+        fragments = _fragments(answer.text)
+        pace = Pace(line.clock, line.scenarios, speed)
+        start = max(self.audible_until, line.clock.now())
+        sent = 0.0
+        total = len(fragments)
+        for data in _sized(answer.chunks(), line.scenarios):
+            await pace.wait(sent)
+            due = total - len(fragments) <= total * sent / max(answer.seconds, 0.001)
+            await self._audio(data, fragments.popleft() if fragments and due else "")
+            sent += len(data) / BYTES_PER_SECOND
+            self.audible_until = start + sent
+        for fragment in fragments:
+            await self._transcript(fragment)
+
+    async def _audio(self, data: bytes, fragment: str) -> None:
+        line = self._line
+        line.record.note_audio_out(data)
+        self._seconds += len(data) / BYTES_PER_SECOND
+        self.record.end = len(line.record.audio_out)
+        self.record.first_audio_ms = self.record.first_audio_ms or epoch_ms()
+        wire = data + b"\x01" if line.scenarios.peek("odd-bytes") is not None else data
+        blob = {"mimeType": f"audio/pcm;rate={RATE}", "data": base64.b64encode(wire).decode()}
+        frame = _content(modelTurn=_model_turn({"inlineData": blob}))
+        if fragment and line.model.combines and "outputAudioTranscription" in line.setup:
+            frame["serverContent"]["outputTranscription"] = {"text": fragment}
+            self._said(fragment)
+            fragment = ""
+        await line.send(frame)
+        if fragment:
+            await self._transcript(fragment)
+
+    async def _transcript(self, fragment: str) -> None:
+        self._said(fragment)
+        if "outputAudioTranscription" in self._line.setup:
+            await self._line.send(_content(outputTranscription={"text": fragment}))
+
+    def _said(self, fragment: str) -> None:
+        self.text += fragment
+        self.record.text = self.text
+
+    async def complete(self) -> None:
+        """The proper end."""
+        line = self._line
+        if line.scenarios.use("no-turn-complete") is not None:
+            await asyncio.Event().wait()
+        if self.text or self._seconds:
+            await line.send(_content(generationComplete=True))
+            self.record.generation_complete_ms = epoch_ms()
+        self.generating = False
+        await line.clock.sleep_until(self.audible_until)
+        await self.finish()
+
+    async def finish(self) -> None:
+        """turnComplete, which an interrupted turn gets too."""
+        line = self._line
+        content: dict[str, Any] = {"turnComplete": True}
+        if line.model.tells_status:
+            content["interactionStatus"] = "IN_PROGRESS" if line.working() else "IDLE"
+        response = Counter(AUDIO=usage.audio_tokens(self._seconds))
+        counts = usage.metadata(line.conversation.context, response)
+        line.conversation.context.update(response)
+        if self.text:
+            line.conversation.history.append(("model", self.text))
+        self.record.turn_complete_ms = epoch_ms()
+        await line.send({"serverContent": content, "usageMetadata": counts})
+
+
+Script = Callable[[Turn], Awaitable[None]]
+
+
+class Turns:
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._waiting: deque[Script] = deque()
+        self._turn: Turn | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def generating(self) -> bool:
+        return self._turn is not None and self._turn.generating
+
+    def begin(self, script: Script) -> None:
+        """Starts it, or lets it wait for the turn that is on."""
+        if self._turn is not None:
+            self._waiting.append(script)
+            return
+        self._turn = Turn(self._line)
+        self._task = self._line.spawn(self._run(self._turn, script))
+
+    async def _run(self, turn: Turn, script: Script) -> None:
+        await script(turn)
+        await turn.complete()
+        self._turn = self._task = None
+        if self._waiting:
+            self.begin(self._waiting.popleft())
+
+    async def interrupt(self) -> None:
+        """Ends the turn that is on, heard out or not, and forgets those that wait."""
+        turn, task = self._turn, self._task
+        self._waiting.clear()
+        if turn is None or task is None:
+            return
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        self._turn = self._task = None
+        turn.record.interrupted_ms = epoch_ms()
+        await self._line.send(_content(interrupted=True))
+        if turn.calls:
+            await self._line.send({"toolCallCancellation": {"ids": turn.calls}})
+        await turn.finish()
+
+
+class Pace:
+    """When the next piece of audio may go out."""
+
+    def __init__(self, clock: Clock, scenarios: Scenarios, speed: float) -> None:
+        self._clock = clock
+        pace = scenarios.peek("pace")
+        self._speed = speed or (float(pace["speed"]) if pace else USUAL_SPEED)
+        if scenarios.peek("burst") is not None:
+            self._speed = float("inf")
+        self._jitter = scenarios.peek("jitter")
+        self._random = random.Random((self._jitter or {}).get("seed"))  # noqa: S311 (a repeatable nuisance)
+        self._stall = scenarios.use("stall")
+        self._start = clock.now()
+        self._last = 0.0
+
+    async def wait(self, sent_seconds: float) -> None:
+        due = self._start + sent_seconds / self._speed
+        if self._jitter:
+            due += self._random.uniform(0, float(self._jitter["max_ms"]) / 1000)
+        if self._stall and sent_seconds >= float(self._stall["after_seconds"]):
+            due += float(self._stall["seconds"])
+        self._last = max(self._last, due)
+        await self._clock.sleep_until(self._last)  # yields even when it is due
+
+
+def _sized(chunks: Iterator[bytes], scenarios: Scenarios) -> Iterator[bytes]:
+    """Chunks as they come, or gathered into larger frames."""
+    big = scenarios.peek("big-chunks")
+    wanted = int(float(big["ms"]) * RATE / 1000) * 2 if big else CHUNK_SAMPLES * 2
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        if len(held) >= wanted:
+            yield held
+            held = b""
+    if held:
+        yield held
+
+
+def _fragments(text: str) -> deque[str]:
+    words = text.split(" ") if text else []
+    cut = range(0, len(words), WORDS_PER_FRAGMENT)
+    parts = [" ".join(words[at : at + WORDS_PER_FRAGMENT]) for at in cut]
+    return deque(part + " " for part in parts[:-1]) + deque(parts[-1:])
+
+
+def _content(**content: Any) -> dict[str, Any]:
+    return {"serverContent": content}
+
+
+def _model_turn(part: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "model", "parts": [part]}

@@ -1,0 +1,44 @@
+"""Token counts as the Live API tells them: the whole context is billed again on every turn.
+
+Owns the rates and the shape of usageMetadata. Pure counting; the numbers are approximations of the
+published rates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+AUDIO_TOKENS_PER_SECOND = 25
+IMAGE_TOKENS = {"MEDIA_RESOLUTION_LOW": 64}
+IMAGE_TOKENS_OTHERWISE = 256
+CHARACTERS_PER_TOKEN = 4
+
+
+def text_tokens(text: str) -> int:
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def audio_tokens(seconds: float) -> int:
+    return round(seconds * AUDIO_TOKENS_PER_SECOND)
+
+
+def image_tokens(setup: dict[str, Any]) -> int:
+    resolution = setup.get("generationConfig", {}).get("mediaResolution", "")
+    return IMAGE_TOKENS.get(resolution, IMAGE_TOKENS_OTHERWISE)
+
+
+def metadata(context: Counter[str], response: Counter[str]) -> dict[str, Any]:
+    """`context`: tokens by modality up to this turn; `response`: what the turn said."""
+    prompt, answer = context.total(), response.total()
+    return {
+        "promptTokenCount": prompt,
+        "responseTokenCount": answer,
+        "totalTokenCount": prompt + answer,
+        "promptTokensDetails": _details(context),
+        "responseTokensDetails": _details(response),
+    }
+
+
+def _details(counts: Counter[str]) -> list[dict[str, Any]]:
+    return [{"modality": name, "tokenCount": count} for name, count in sorted(counts.items()) if count]

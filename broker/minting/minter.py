@@ -1,0 +1,45 @@
+"""Minter: the protocol between the story of a token and whoever mints it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from broker.profiles.profile import Profile
+
+
+@dataclass(frozen=True)
+class MintedToken:
+    """The credential itself. It leaves the broker once, in its own answer."""
+
+    name: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What one token will allow, known before it is minted."""
+
+    model: str
+    """`models/…`: the first of the profile's models that Google offers."""
+    setup: Mapping[str, Any]
+    """The first frame for the client to send; what is locked in the token is not in it."""
+    locked: tuple[str, ...]
+    """The setup fields that the client cannot change, by their wire names."""
+
+
+class Minter(Protocol):
+    def grant(self, profile: Profile, handle: str | None = None) -> Grant:
+        """Resolves the model. `handle` resumes an earlier connection. May raise `Refusal`."""
+
+    def mint(
+        self,
+        profile: Profile,
+        grant: Grant,
+        *,
+        expires_at: datetime,
+        connect_by: datetime,
+        handle: str | None = None,
+    ) -> MintedToken:
+        """One token for one connection; `Refusal` on any failure."""

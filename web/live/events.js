@@ -1,0 +1,65 @@
+/**
+ * The events of a LiveSession: their names and what each carries. Owns the names and the typed base class.
+ */
+
+/** @typedef {'idle'|'connecting'|'listening'|'thinking'|'speaking'|'reconnecting'|'ended'|'error'} LiveState */
+/** @typedef {import('./errors.js').LiveError} LiveError */
+/**
+ * `text` is the whole turn so far; the same `id` replaces what was shown before.
+ * @typedef {object} Caption
+ * @property {string} id unique within the LiveSession, also over several starts
+ * @property {number} turn counts up from 1 with each start
+ * @property {'user'|'model'} role
+ * @property {string} text
+ * @property {boolean} final nothing will be added
+ * @property {boolean} interrupted the user spoke over it; `text` ends about where the sound did
+ */
+/**
+ * @typedef {object} LiveEvents
+ * @property {{state: LiveState, previous: LiveState, error?: LiveError}} statechange
+ * @property {Caption} caption
+ * @property {{input: number, output: number}} levels RMS 0..1, about 20 times a second
+ * @property {{id: string, name: string, args: Record<string, unknown>}} toolcall
+ * @property {{id: string, name: string, ok: boolean}} toolresult
+ * @property {Record<string, unknown>} usage the service's usageMetadata
+ * @property {import('./diagnostics.js').Report} diagnostics
+ * @property {{message: Record<string, any>}} message every server frame, without its audio
+ * @property {{error: LiveError}} error
+ */
+
+/** An EventTarget that knows what its events carry. */
+export class LiveEventTarget extends EventTarget {
+  /**
+   * @template {keyof LiveEvents} K
+   * @overload
+   * @param {K} type
+   * @param {(event: CustomEvent<LiveEvents[K]>) => void} listener
+   * @param {boolean | AddEventListenerOptions} [options]
+   * @returns {void}
+   */
+  /**
+   * @overload
+   * @param {string} type
+   * @param {EventListenerOrEventListenerObject | null} listener
+   * @param {boolean | AddEventListenerOptions} [options]
+   * @returns {void}
+   */
+  /**
+   * @param {string} type
+   * @param {any} listener
+   * @param {boolean | AddEventListenerOptions} [options]
+   */
+  addEventListener(type, listener, options) {
+    super.addEventListener(type, listener, options);
+  }
+
+  /**
+   * @protected
+   * @template {keyof LiveEvents} K
+   * @param {K} type
+   * @param {LiveEvents[K]} detail
+   */
+  emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

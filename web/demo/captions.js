@@ -19,6 +19,7 @@ export class Captions {
   #whenFilled;
   /** @type {Map<string, Line>} */
   #lines = new Map();
+  #following = true;
 
   /**
    * @param {HTMLElement} list
@@ -29,12 +30,17 @@ export class Captions {
     this.#list = list;
     this.#scroll = scroll;
     this.#whenFilled = whenFilled;
+    // The box shrinks when something above it appears; the last words stay in view then too.
+    new ResizeObserver(() => this.#follow()).observe(scroll);
+    scroll.addEventListener('scroll', () => {
+      this.#following = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < FOLLOW_WITHIN_PX;
+    });
   }
 
   /** Shows a turn, or its new text. @param {Caption} caption */
   show(caption) {
     if (!caption.text.trim()) return;
-    this.#keepEndInView(() => {
+    this.#change(() => {
       const line = this.#lines.get(caption.id) ?? this.#add(caption);
       setText(line.text, caption.text);
       line.item.toggleAttribute('data-final', caption.final);
@@ -44,24 +50,13 @@ export class Captions {
 
   /** A quiet line between turns: a helper ran, a new conversation began. @param {string} text */
   note(text) {
-    this.#keepEndInView(() => {
-      const item = create('li', text, 'aside');
-      this.#list.append(item);
-    });
-  }
-
-  get empty() {
-    return this.#list.childElementCount === 0;
-  }
-
-  /** The next conversation counts its turns from the start again, so old lines must not be found any more. */
-  seal() {
-    this.#lines.clear();
+    this.#change(() => this.#list.append(create('li', text, 'aside')));
   }
 
   clear() {
     this.#list.replaceChildren();
     this.#lines.clear();
+    this.#following = true;
     this.#whenFilled(false);
   }
 
@@ -80,12 +75,14 @@ export class Captions {
   }
 
   /** @param {() => void} change */
-  #keepEndInView(change) {
-    const box = this.#scroll;
-    const following = box.scrollHeight - box.scrollTop - box.clientHeight < FOLLOW_WITHIN_PX;
+  #change(change) {
     change();
     this.#whenFilled(true);
-    if (following) box.scrollTop = box.scrollHeight;
+    this.#follow();
+  }
+
+  #follow() {
+    if (this.#following) this.#scroll.scrollTop = this.#scroll.scrollHeight;
   }
 }
 

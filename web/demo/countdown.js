@@ -37,7 +37,10 @@ export class Countdown {
   }
 }
 
-/** "0:42" @param {number} seconds */
+/** "0:42", and "1:05:00" for the rare long one. @param {number} seconds */
 export function clockWords(seconds) {
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+  const two = (/** @type {number} */ part) => String(part).padStart(2, '0');
+  const minutes = Math.floor(seconds / 60);
+  const head = minutes < 60 ? String(minutes) : `${Math.floor(minutes / 60)}:${two(minutes % 60)}`;
+  return `${head}:${two(seconds % 60)}`;
 }

@@ -4,10 +4,11 @@
  */
 
 /**
+ * `theirs`: the library knows the case better than this table does, so its sentence is the detail.
  * @typedef {'retry' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
- * @typedef {{title: string, detail: string, actions: Action[]}} Row
+ * @typedef {{title: string, detail: string, actions: Action[], theirs?: boolean}} Row
  * @typedef {Row & {code: string, retryAfterSeconds: number}} Explanation
- * @typedef {{code?: string, reason?: string, retryAfterSeconds?: number}} Fault
+ * @typedef {{code?: string, reason?: string, detail?: string, hint?: string, retryAfterSeconds?: number}} Fault
  */
 
 /** @type {Record<Action, string>} */
@@ -31,14 +32,14 @@ const SIGNED_OUT = row('You are signed out', 'Your sign-in has ended. Sign in ag
 const TABLE = {
   // the microphone and the browser
   'permission-denied': row('The microphone is blocked', 'Allow it for this page in your browser’s site settings, then try again. You can also type.', 'retry', 'type'),
-  'no-microphone': row('No microphone found', 'Connect one or switch it on, then try again. You can also type.', 'retry', 'type'),
+  'no-microphone': { ...row('No working microphone', 'Connect one or switch it on, then try again.', 'retry', 'type'), theirs: true },
   unsupported: row('This browser cannot do it', 'Live audio needs a current version of Chrome, Edge, Firefox or Safari, over https.', 'type'),
   // the line
   network: row('The broker cannot be reached', 'Check your connection, then try again.', 'retry'),
   offline: row('You are offline', 'Talking goes on as soon as your connection is back.'),
-  'connection-refused': row('The connection was refused', 'The model’s service did not accept the conversation. A new try gets a fresh pass.', 'retry'),
+  'connection-refused': { ...row('The model’s service said no', 'It did not accept the conversation. A new try gets a fresh pass.', 'retry'), theirs: true },
   'connection-lost': row('The connection was lost', 'What was said so far stays below. Start again to go on.', 'retry'),
-  'session-ended': row('This conversation has ended', 'It reached its end. Start a new one whenever you like.', 'retry'),
+  'session-ended': { ...row('This conversation has ended', 'Start a new one whenever you like.', 'retry'), theirs: true },
   'tool-failed': row('A helper of the page failed', 'The conversation goes on without its answer.', 'dismiss'),
   'send-failed': row('Your message was not sent', 'It is still in the box below.', 'dismiss'),
   // who you are
@@ -77,5 +78,6 @@ export function explain(error) {
   const fault = /** @type {Fault} */ (typeof error === 'object' && error !== null ? error : {});
   const code = [fault.code, fault.reason].find((name) => name !== undefined && name in TABLE) ?? fault.code ?? fault.reason ?? 'unknown';
   const known = TABLE[code] ?? OURS;
-  return { ...known, code, retryAfterSeconds: Math.max(0, Math.ceil(fault.retryAfterSeconds ?? 0)) };
+  const detail = (known.theirs && [fault.detail, fault.hint].filter(Boolean).join(' ')) || known.detail;
+  return { ...known, code, detail, retryAfterSeconds: Math.max(0, Math.ceil(fault.retryAfterSeconds ?? 0)) };
 }

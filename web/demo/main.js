@@ -9,6 +9,7 @@ import { Captions } from './captions.js';
 import { Diagnostics } from './diagnostics.js';
 import { byId } from './dom.js';
 import { explain } from './errors.js';
+import { glide } from './motion.js';
 import { Notice } from './notice.js';
 import { Ring } from './ring.js';
 import { Room } from './room.js';
@@ -26,13 +27,19 @@ const ring = new Ring(byId('ring', HTMLCanvasElement), byId('talk', HTMLButtonEl
 const room = new Room(ring);
 const announcer = new Announcer(byId('announcer', HTMLDivElement));
 const captions = new Captions(byId('captions', HTMLOListElement), byId('scroll', HTMLDivElement), (filled) => {
-  talked.hidden = !filled;
-  document.body.toggleAttribute('data-talked', filled);
+  if (talked.hidden !== filled) return;
+  glide([byId('orb', HTMLDivElement), byId('says', HTMLDivElement), byId('controls', HTMLDivElement)], () => {
+    talked.hidden = !filled;
+    document.body.toggleAttribute('data-talked', filled);
+  });
 });
 const notice = new Notice((action) => ACTIONS[action]());
-const door = new Door(api, enter);
+const door = new Door(api, async () => {
+  await enter();
+  room.talk.focus();
+});
 const conversation = new Conversation({ api, room, ring, captions, notice, announcer, signedOut: leave });
-const diagnostics = new Diagnostics(() => conversation.diagnostics());
+new Diagnostics(() => conversation.diagnostics());
 
 /** @type {Record<Action, () => void>} */
 const ACTIONS = {
@@ -62,7 +69,6 @@ async function enter() {
   byId('sign-out', HTMLButtonElement).title = `Signed in as ${account.name}`;
   show('room');
   conversation.reset();
-  room.talk.focus();
   void conversation.prepare();
 }
 
@@ -125,4 +131,3 @@ try {
   const { title, detail } = explain(error);
   leave(`${title}. ${detail}`);
 }
-export { diagnostics };

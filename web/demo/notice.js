@@ -41,11 +41,10 @@ export class Notice {
     delete this.#box.dataset.code;
   }
 
-  /** While someone must wait, the actions are shown but do nothing. @param {boolean} waiting */
+  /** While someone must wait, there is nothing to try; the Talk button counts. @param {boolean} waiting */
   hold(waiting) {
-    for (const button of this.#actions.children) {
-      if (waiting && button instanceof HTMLElement && button.dataset.action === 'retry') button.setAttribute('aria-disabled', 'true');
-      else button.removeAttribute('aria-disabled');
+    for (const button of this.#actions.querySelectorAll('button')) {
+      button.hidden = waiting && button.dataset.action === 'retry';
     }
   }
 
@@ -57,9 +56,7 @@ export class Notice {
     const button = create('button', ACTION_LABELS[action], first ? 'button small primary' : 'button small');
     button.type = 'button';
     button.dataset.action = action;
-    button.addEventListener('click', () => {
-      if (button.getAttribute('aria-disabled') !== 'true') this.#act(action);
-    });
+    button.addEventListener('click', () => this.#act(action));
     return button;
   }
 }

@@ -41,7 +41,7 @@ export class Ring {
     this.#context = context;
     new ResizeObserver(() => this.#fit()).observe(canvas);
     for (const query of ['(prefers-color-scheme: dark)', '(forced-colors: active)']) {
-      window.matchMedia(query).addEventListener('change', () => this.#fit());
+      window.matchMedia(query).addEventListener('change', () => this.#mix());
     }
     this.#still.addEventListener('change', () => this.#wake());
   }
@@ -56,7 +56,7 @@ export class Ring {
   setMode(mode) {
     this.#mode = mode;
     if (mode !== 'live') this.#target = { you: 0, them: 0 };
-    this.#wake();
+    this.#mix();
   }
 
   /** The share of a wait that is left, or null. @param {number | null} share */
@@ -69,6 +69,11 @@ export class Ring {
     const scale = window.devicePixelRatio || 1;
     this.#canvas.width = Math.round(this.#canvas.clientWidth * scale);
     this.#canvas.height = Math.round(this.#canvas.clientHeight * scale);
+    this.#mix();
+  }
+
+  /** Takes the colours that the style sheets give right now. */
+  #mix() {
     const style = getComputedStyle(this.#canvas);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     this.#colours = { you: colour('--you'), them: colour('--them'), line: colour('--ring') };
@@ -89,7 +94,7 @@ export class Ring {
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
     context.translate(this.#canvas.clientWidth / 2, this.#canvas.clientHeight / 2);
     context.lineCap = 'round';
-    const inner = this.#button.offsetWidth / 2 + 9;
+    const inner = this.#button.offsetWidth / 2 + 11;
     const room = this.#canvas.clientWidth / 2 - inner - 6;
     const seconds = this.#still.matches ? 0 : now / 1000;
     if (this.#wait !== null) this.#drawWait(inner, this.#wait);
@@ -136,13 +141,14 @@ export class Ring {
       context.lineTo(Math.cos(angle) * reach, Math.sin(angle) * reach);
     }
     context.closePath();
-    context.fillStyle = colour;
-    context.globalAlpha = 0.14;
-    context.fill();
-    context.globalAlpha = 1;
     context.strokeStyle = colour;
     context.lineWidth = 2;
     context.stroke();
+    context.arc(0, 0, radius, 0, TAU); // only what reaches past the resting circle is tinted
+    context.fillStyle = colour;
+    context.globalAlpha = 0.16;
+    context.fill('evenodd');
+    context.globalAlpha = 1;
   }
 
   /** @param {number} radius @param {number} seconds */

@@ -53,8 +53,10 @@ export class Room {
     const typing = live && !microphone;
     const quiet = muted && microphone && live && state !== 'connecting';
     document.body.dataset.state = state;
+    document.body.toggleAttribute('data-muted', quiet);
     this.#status.dataset.state = state;
     this.#status.textContent = quiet && state === 'listening' ? 'Muted' : typing && state === 'listening' ? 'Connected' : look.words;
+    this.#lead.toggleAttribute('data-matters', quiet || typing);
     this.#lead.textContent = quiet ? 'You are not heard until you unmute.' : typing ? 'Type below, or press Talk to use your voice.' : look.lead;
     this.#talkLabel.textContent = typing && state !== 'connecting' ? 'Talk' : look.talk;
     this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';

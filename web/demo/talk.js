@@ -87,9 +87,7 @@ export class Conversation {
   /** @param {boolean} microphone @returns {Promise<boolean>} whether the line is up */
   async start(microphone) {
     if (this.#countdown.running) return false;
-    const { captions, notice } = this.#parts;
-    notice.clear();
-    captions.seal();
+    this.#parts.notice.clear();
     this.#told = null;
     this.#microphone = microphone;
     if (!navigator.onLine) {
@@ -175,7 +173,7 @@ export class Conversation {
     }
     this.#parts.notice.show(explanation);
     if (!this.live || this.#session.state === 'error') this.#show(this.#session.state === 'ended' ? 'ended' : 'error');
-    if (explanation.retryAfterSeconds > 0) this.#wait(explanation.retryAfterSeconds);
+    if (explanation.retryAfterSeconds > 0 && explanation.actions.includes('retry')) this.#wait(explanation.retryAfterSeconds);
   }
 
   /** @param {number} seconds */

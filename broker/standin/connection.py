@@ -62,6 +62,8 @@ class Channel:
     async def receive(self, version: str) -> dict[str, Any] | None:
         """The next message, checked; None when the client is gone."""
         message = await self.ws.receive()
+        if message.type is WSMsgType.CLOSE:
+            self.record.closed = {"by": "client", "code": message.data, "reason": message.extra or ""}
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
             return None
         kind = "text" if message.type is WSMsgType.TEXT else "binary"
@@ -170,9 +172,6 @@ class Connection:
         await self.clock.sleep(seconds)
         if close:
             self.end(close)
-
-    def working(self) -> bool:
-        return self.tools.waiting
 
     # -- resumption updates: about one a second, and only in reaction to the client ------------------------
 

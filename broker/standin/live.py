@@ -68,7 +68,7 @@ async def _finish(request: web.Request, ws: web.WebSocketResponse, door: Door, e
         if request.transport:
             request.transport.abort()
     elif ending == "gone":
-        closed = {"by": "client", "code": ws.close_code, "reason": ""}
+        closed = door.channel.record.closed or {"by": "client", "code": 1006, "reason": ""}
         await ws.close()
     else:
         assert isinstance(ending, Close)

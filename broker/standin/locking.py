@@ -30,13 +30,10 @@ def locks(token_setup: Setup | None, mask: list[str], field: str) -> bool:
 
 
 def _overwrite(result: Setup, source: Setup, names: list[str]) -> None:
-    *parents, last = names
-    into: Setup = result
-    value: Any = source
-    for name in parents:
-        into = into.setdefault(name, {})
-        value = value.get(name, {}) if isinstance(value, dict) else {}
-    if isinstance(value, dict) and last in value:
-        into[last] = copy.deepcopy(value[last])
+    first, *rest = names
+    if rest and (first in source or first in result):
+        _overwrite(result.setdefault(first, {}), source.get(first, {}), rest)
+    elif first in source:
+        result[first] = copy.deepcopy(source[first])
     else:
-        into.pop(last, None)
+        result.pop(first, None)

@@ -15,8 +15,8 @@ from broker.standin.texts import CLOSES, Close, Refused, model_not_found
 VOICES = frozenset(
     """
     Zephyr Puck Charon Kore Fenrir Leda Orus Aoede Callirrhoe Autonoe Enceladus Iapetus Umbriel Algieba
-    Despina Erinome Algenib Rasalgethi Laomedeia Achernar Alnilam Schedar Gacrux Pulcherrima Achird Zubenelgenubi
-    Vindemiatrix Sadachbia Sadaltager Sulafat
+    Despina Erinome Algenib Rasalgethi Laomedeia Achernar Alnilam Schedar Gacrux Pulcherrima Achird
+    Zubenelgenubi Vindemiatrix Sadachbia Sadaltager Sulafat
     """.split()  # noqa: SIM905  (thirty names read better in rows)
 )
 CATALOGUE_VOICE = re.compile(r"[a-z]{2}-[a-z]{2}-[a-z]+")

@@ -20,6 +20,7 @@ from broker.standin.memory import Conversation
 from broker.standin.models import Model
 from broker.standin.records import ConnectionRecord, TurnRecord, epoch_ms
 from broker.standin.scenarios import Scenarios
+from broker.standin.tools import Tools
 from broker.standin.voice import CHUNK_SAMPLES, RATE, Answer
 
 USUAL_SPEED = 8.0
@@ -36,16 +37,17 @@ class Line(Protocol):
     model: Model
     setup: dict[str, Any]
     conversation: Conversation
+    tools: Tools
 
     async def send(self, frame: dict[str, Any]) -> None: ...
     def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]: ...
-    def working(self) -> bool: ...
 
 
 class Turn:
     def __init__(self, line: Line) -> None:
         self._line = line
         self.generating = True
+        self.over = False
         self.calls: list[str] = []  # ids that this turn waits for
         self._seconds = 0.0  # of audio, sent so far
         self.text = ""
@@ -116,12 +118,13 @@ class Turn:
         line = self._line
         content: dict[str, Any] = {"turnComplete": True}
         if line.model.tells_status:
-            content["interactionStatus"] = "IN_PROGRESS" if line.working() else "IDLE"
+            content["interactionStatus"] = "IN_PROGRESS" if line.tools.waiting else "IDLE"
         response = Counter(AUDIO=usage.audio_tokens(self._seconds))
         counts = usage.metadata(line.conversation.context, response)
         line.conversation.context.update(response)
         if self.text:
             line.conversation.history.append(("model", self.text))
+        self.over = True
         self.record.turn_complete_ms = epoch_ms()
         await line.send({"serverContent": content, "usageMetadata": counts})
 
@@ -159,7 +162,7 @@ class Turns:
         """Ends the turn that is on, heard out or not, and forgets those that wait."""
         turn, task = self._turn, self._task
         self._waiting.clear()
-        if turn is None or task is None:
+        if turn is None or task is None or turn.over:
             return
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -167,6 +170,7 @@ class Turns:
         turn.record.interrupted_ms = epoch_ms()
         await self._line.send(_content(interrupted=True))
         if turn.calls:
+            self._line.tools.cancel(turn.calls)
             await self._line.send({"toolCallCancellation": {"ids": turn.calls}})
         await turn.finish()
 

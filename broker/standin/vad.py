@@ -21,6 +21,7 @@ DEFAULT_SILENCE_MS = 800
 DEFAULT_PREFIX_MS = 60
 PREROLL_FRAMES = 15  # kept from before the start, so that soft first sounds are not cut off
 TAIL_FRAMES = 10
+FIRST_FLOOR = 400.0  # who starts in mid-word is heard all the same
 LOUD = {"START_SENSITIVITY_HIGH": 250.0, "START_SENSITIVITY_LOW": 700.0}  # RMS of 32768
 ABOVE_FLOOR = {"START_SENSITIVITY_HIGH": 2.5, "START_SENSITIVITY_LOW": 4.0}
 STILL_SPEECH = {"END_SENSITIVITY_HIGH": 0.7, "END_SENSITIVITY_LOW": 0.4}  # of the start level
@@ -50,7 +51,7 @@ class SpeechDetector:
         prefix_ms = detection.get("prefixPaddingMs", DEFAULT_PREFIX_MS)
         self._silence_frames = max(1, math.ceil(silence_ms / FRAME_MS))
         self._prefix_frames = max(1, math.ceil(prefix_ms / FRAME_MS))
-        self._floor = 30.0
+        self._floor: float | None = None
         self._rest: array[int] = array("h")
         self._before: deque[array[int]] = deque(maxlen=PREROLL_FRAMES + self._prefix_frames)
         self._speech: list[array[int]] | None = None
@@ -80,9 +81,12 @@ class SpeechDetector:
         self._frames += 1
         mean = sum(frame) / FRAME
         level = math.sqrt(max(0.0, sum(map(mul, frame, frame)) / FRAME - mean * mean))
-        needed = max(self._loud, self._above * self._floor)
-        # Falls at once, rises slowly, slower still within speech: a steady hum ends as background.
-        self._floor = max(5.0, min(level, self._floor * (1.002 if self._speech is not None else 1.01)))
+        if self._floor is None and level >= 1:  # digital silence, as a device gives at first, tells nothing
+            self._floor = min(level, FIRST_FLOOR)
+        needed = max(self._loud, self._above * (self._floor or 0.0))
+        if self._floor is not None and level >= 1:
+            # Falls at once, rises slowly, slower still within speech: a steady hum ends as background.
+            self._floor = min(level, self._floor * (1.004 if self._speech is not None else 1.01))
         if self._speech is None:
             return self._wait(frame, level >= needed)
         return self._follow(frame, level >= needed * self._still)

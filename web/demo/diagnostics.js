@@ -7,7 +7,30 @@ import { byId, create } from './dom.js';
 /** Belt and braces: the library reports no credential, and one that slipped in would stop here. */
 const SECRET = /token|handle|auth|cookie|csrf/i;
 
-/** @typedef {{[name: string]: unknown}} Report */
+/** The library's names in a person's words; an unknown one is shown as it is. @type {Record<string, string>} */
+const LABELS = {
+  network: 'Network thread',
+  'steps granted': 'Token after',
+  'steps opened': 'Socket open after',
+  'steps ready': 'Set up after',
+  'steps microphone': 'Microphone after',
+  'steps sound': 'First sound after',
+  'turns turns': 'Answers',
+  'turns interruptions': 'Interruptions',
+  'turns receipt to sound ms': 'Arrival to sound',
+  'turns speech end to sound ms': 'End of speech to sound',
+  'turns interrupted to silence ms': 'Interrupted to silence',
+  'turns interrupted after samples': 'Interrupted after samples',
+  'playback underruns': 'Gaps in the sound',
+  'playback dropped samples': 'Samples dropped',
+  'playback latency ms': 'Speaker delay',
+  'capture dropped chunks': 'Microphone chunks dropped',
+  'capture slow network': 'Slow network',
+  'capture starved': 'Microphone gaps',
+  'capture sample rate': 'Microphone rate',
+};
+/** @type {[RegExp, string][]} */
+const UNITS = [[/ ms$|^steps /, ' ms'], [/sample rate$/, ' Hz']];
 
 export class Diagnostics {
   #details = byId('diagnostics', HTMLDetailsElement);
@@ -17,7 +40,7 @@ export class Diagnostics {
   /** @type {[string, string][]} */
   #rows = [];
 
-  /** @param {() => Report} read */
+  /** @param {() => object} read */
   constructor(read) {
     this.#details.addEventListener('toggle', () => {
       this.#copied.textContent = '';
@@ -30,7 +53,7 @@ export class Diagnostics {
     });
   }
 
-  /** @param {Report} report */
+  /** @param {object} report */
   show(report) {
     if (!this.#details.open) return;
     this.#rows = flatten(report);
@@ -43,7 +66,7 @@ export class Diagnostics {
     }));
   }
 
-  /** @param {Report} report */
+  /** @param {object} report */
   async #copy(report) {
     const lines = [...flatten(report), ['browser', navigator.userAgent], ['at', new Date().toISOString()]];
     try {
@@ -63,8 +86,8 @@ export class Diagnostics {
 }
 
 /**
- * Nested values as one flat list of words: `playback.underruns` becomes "playback underruns".
- * @param {Report} report
+ * Nested values as one flat list of words: `playback.underruns` is looked up as "playback underruns".
+ * @param {object} report
  * @param {string} prefix
  * @returns {[string, string][]}
  */
@@ -72,8 +95,15 @@ function flatten(report, prefix = '') {
   return Object.entries(report).flatMap(([key, value]) => {
     if (SECRET.test(key) || value === undefined || value === null || value === '') return [];
     const name = `${prefix}${key.replace(/([a-z0-9])([A-Z])/g, '$1 $2').toLowerCase()}`;
-    if (typeof value === 'object') return flatten(/** @type {Report} */ (value), `${name} `);
-    const shown = typeof value === 'number' && !Number.isInteger(value) ? value.toFixed(value < 1 ? 3 : 1) : String(value);
-    return [/** @type {[string, string]} */ ([name, shown])];
+    if (typeof value === 'object') return flatten(value, `${name} `);
+    return [/** @type {[string, string]} */ ([LABELS[name] ?? name, words(name, value)])];
   });
+}
+
+/** @param {string} name @param {unknown} value */
+function words(name, value) {
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (typeof value !== 'number') return String(value);
+  const unit = UNITS.find(([pattern]) => pattern.test(name))?.[1] ?? '';
+  return `${Number.isInteger(value) ? value : value.toFixed(value < 1 ? 3 : 1)}${unit}`;
 }

@@ -38,8 +38,12 @@ const door = new Door(api, async () => {
   await enter();
   room.talk.focus();
 });
-const conversation = new Conversation({ api, room, ring, captions, notice, announcer, signedOut: leave });
-new Diagnostics(() => conversation.diagnostics());
+const diagnostics = new Diagnostics(() => conversation.diagnostics());
+const conversation = new Conversation({
+  api, room, ring, captions, notice, announcer,
+  signedOut: leave,
+  diagnosed: (report) => diagnostics.show(report),
+});
 
 /** @type {Record<Action, () => void>} */
 const ACTIONS = {

@@ -14,7 +14,7 @@ import { TOOL_NOTES, tools } from './tools.js';
  * @typedef {{
  *   api: import('./api.js').Api, room: import('./room.js').Room, ring: import('./ring.js').Ring,
  *   captions: import('./captions.js').Captions, notice: import('./notice.js').Notice,
- *   announcer: import('./announcer.js').Announcer, signedOut: (why: string) => void,
+ *   announcer: import('./announcer.js').Announcer, signedOut: (why: string) => void, diagnosed: (report: object) => void,
  * }} Parts
  */
 
@@ -28,6 +28,8 @@ export class Conversation {
   #state = 'idle';
   #microphone = true;
   #typed = 0;
+  /** Whether the latest start led to a line. @type {Promise<boolean>} */
+  #starting = Promise.resolve(false);
   #countdown = new Countdown();
   /** The last fault that was shown: the library tells one both as a rejection and as an event. @type {unknown} */
   #told = null;
@@ -59,8 +61,9 @@ export class Conversation {
     return !this.#microphone;
   }
 
+  /** The library's figures. @returns {object} */
   diagnostics() {
-    return /** @type {import('./diagnostics.js').Report} */ (this.#session.diagnostics());
+    return this.#session.diagnostics();
   }
 
   /** Compiles the audio parts before the first click, which then has less to wait for. */
@@ -80,7 +83,7 @@ export class Conversation {
   async toggle() {
     if (this.#countdown.running) return;
     const spoken = this.live && this.#microphone;
-    if (this.live) await this.end();
+    if (this.live) void this.end(); // not awaited: phones open the microphone only while the tap is being handled
     if (!spoken) await this.start(true);
   }
 
@@ -90,17 +93,16 @@ export class Conversation {
     this.#parts.notice.clear();
     this.#told = null;
     this.#microphone = microphone;
+    this.#session.setMuted(false);
     if (!navigator.onLine) {
       this.#fail({ code: 'offline' });
       return false;
     }
-    try {
-      await this.#session.start({ microphone });
-      return true;
-    } catch (error) {
+    this.#starting = this.#session.start({ microphone }).then(() => true, (error) => {
       this.#fail(error);
       return false;
-    }
+    });
+    return this.#starting;
   }
 
   async end() {
@@ -112,8 +114,7 @@ export class Conversation {
    * @param {string} text @returns {Promise<boolean>} whether it went out
    */
   async say(text) {
-    if (!this.live && !(await this.start(false))) return false;
-    if (this.#state === 'connecting') return false;
+    if (!(await (this.live ? this.#starting : this.start(false)))) return false;
     this.#session.sendText(text);
     this.#typed += 1;
     this.#parts.captions.show({ id: `typed-${this.#typed}`, role: 'user', text, final: true });
@@ -142,6 +143,7 @@ export class Conversation {
     const { captions, announcer, ring } = this.#parts;
     session.addEventListener('statechange', ({ detail }) => this.#change(detail.state, detail.error));
     session.addEventListener('error', ({ detail }) => this.#fail(detail.error));
+    session.addEventListener('diagnostics', ({ detail }) => this.#parts.diagnosed(detail));
     session.addEventListener('levels', ({ detail }) => ring.setLevels(session.muted ? 0 : detail.input, detail.output));
     session.addEventListener('caption', ({ detail }) => {
       captions.show(detail);
@@ -155,10 +157,12 @@ export class Conversation {
   /** @param {State} state @param {unknown} [error] */
   #change(state, error) {
     const before = this.#state;
-    this.#show(state);
+    const cancelled = state === 'ended' && before === 'connecting';
+    this.#show(cancelled ? 'idle' : state);
     if (error) this.#fail(error);
+    else if (cancelled) this.#parts.announcer.say('Cancelled.');
     else if (state === 'listening' && before === 'connecting') this.#parts.announcer.say('Connected. Go ahead.');
-    else if (state === 'ended' && before !== 'ended') this.#parts.announcer.say('Conversation ended.');
+    else if (state === 'ended') this.#parts.announcer.say('Conversation ended.');
   }
 
   /** @param {unknown} error */

@@ -20,10 +20,11 @@ Text = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 # TOML has arrays only, hence `strict=False` on the collections; what is inside them stays strict.
-class Profile(BaseModel):
+class ProfileSpec(BaseModel):
+    """What may be written under `[profiles.NAME]`."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    name: str
     description: str = ""
     models: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     """By preference: the first one that Google offers is used."""
@@ -35,6 +36,10 @@ class Profile(BaseModel):
     """Further setup fields, by their wire names, that the client must not bring."""
     config: Mapping[str, Any] = Field(default_factory=dict)
     """A google-genai `LiveConnectConfig`."""
+
+
+class Profile(ProfileSpec):
+    name: str
 
     def allows(self, plan: str) -> bool:
         return "*" in self.plans or plan in self.plans

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from broker.profiles.profile import Profile
+from broker.profiles.profile import ProfileSpec as ProfileSpec
 from broker.settings.values import is_loopback
 
 SHIPPED = Path(__file__).parent.parent / "broker.toml"

@@ -74,12 +74,12 @@ def create_app(
 def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter | None) -> Parts:
     secret = settings.secret_key.get_secret_value()
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    catalog = Catalog.from_specs(settings.config.profiles)
+    catalog = Catalog(settings.config.profiles.values())
     if minter is None:
         minter = GeminiMinter(
             api_key=settings.gemini_api_key.get_secret_value(),
             base_url=settings.live_url,
-            profiles=catalog,
+            profiles=settings.config.profiles.values(),
             # Fewer than the threads, so that sign-ins and health checks are answered while Google hangs.
             max_concurrent=max(1, settings.threads - 2),
         )

@@ -14,7 +14,7 @@ from broker.store.engine import Database
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def _config() -> Config:
+def alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     return config
@@ -22,7 +22,7 @@ def _config() -> Config:
 
 def upgrade(database: Database) -> tuple[str | None, str | None]:
     """Run what is missing; returns the revision before and after. Running it twice changes nothing."""
-    config = _config()
+    config = alembic_config()
     with database.write() as connection:
         config.attributes["connection"] = connection
         before = MigrationContext.configure(connection).get_current_revision()
@@ -34,4 +34,4 @@ def upgrade(database: Database) -> tuple[str | None, str | None]:
 def is_current(database: Database) -> bool:
     with database.read() as connection:
         revision = MigrationContext.configure(connection).get_current_revision()
-    return revision == ScriptDirectory.from_config(_config()).get_current_head()
+    return revision == ScriptDirectory.from_config(alembic_config()).get_current_head()

@@ -1,0 +1,83 @@
+"""Fixtures for everybody. People: alice and bob (users), olga (an operator), mallory (forges)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.settings.table import GOOGLE_URL
+from broker.standin import StandIn
+from tests.support.environment import environment, write_config
+from tests.support.servers import BrokerServer
+
+MakeBroker = Callable[..., BrokerServer]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--real-api",
+        action="store_true",
+        help="run the contract tests against Google with the key in GEMINI_API_KEY",
+    )
+
+
+@pytest.fixture(scope="session")
+def real_api(pytestconfig: pytest.Config) -> bool:
+    """Whether Google itself is on the other side."""
+    wanted = bool(pytestconfig.getoption("--real-api"))
+    if wanted and not os.environ.get("GEMINI_API_KEY"):
+        pytest.exit("--real-api needs GEMINI_API_KEY", returncode=2)
+    return wanted
+
+
+@pytest.fixture(scope="session")
+def standin() -> Iterator[StandIn]:
+    """The local Live API on plain http, shared: tests look at their own connections only."""
+    with StandIn(port=0) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBroker]:
+    """Start a broker of one's own: make_broker(live_url, rate="10/minute", workers=4, env={…})."""
+    running: list[BrokerServer] = []
+
+    def make(
+        live_url: str,
+        *,
+        rate: str = "1000/minute",
+        toml: str = "",
+        workers: int = 2,
+        threads: int = 16,
+        env: dict[str, str] | None = None,
+    ) -> BrokerServer:
+        folder: Path = tmp_path_factory.mktemp("broker")
+        environ = environment(folder, live_url, config=write_config(folder, rate=rate, more=toml))
+        server = BrokerServer(folder, {**environ, **(env or {})}, workers=workers, threads=threads)
+        server.__enter__()
+        running.append(server)
+        return server
+
+    yield make
+    for server in running:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def broker(standin: StandIn, make_broker: MakeBroker, real_api: bool) -> BrokerServer:
+    """A real broker on gunicorn, with the users alice, bob, demo and olga."""
+    if real_api:
+        server = make_broker(GOOGLE_URL, env={"GEMINI_API_KEY": os.environ["GEMINI_API_KEY"]})
+    else:
+        server = make_broker(standin.url)
+    for name in ("alice", "bob", "demo"):
+        server.add_user(name)
+    server.add_user("olga", roles=["operator"])
+    return server
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"upstream: {'Google' if config.getoption('--real-api') else 'the stand-in'}"

@@ -1,0 +1,98 @@
+"""The app in this process, with a real store and the real stand-in behind it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from broker.app import create_app
+from broker.http.credentials import CSRF_HEADER
+from broker.ops import Ops
+from broker.settings import load
+from broker.standin import StandIn
+from broker.store import migrate
+from broker.store.engine import Database
+from tests.support.environment import environment, write_config
+from tests.support.servers import PASSWORD
+
+MakeApp = Callable[..., Flask]
+ORIGIN = "http://localhost"
+
+
+@pytest.fixture(scope="session")
+def peopled_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the schema and the people in it, to copy: hashing passwords takes its time."""
+    folder = tmp_path_factory.mktemp("template")
+    environ = environment(folder, "http://127.0.0.1:9")
+    settings = load(environ)
+    database = Database(settings.database_url.get_secret_value())
+    migrate.upgrade(database)
+    ops = Ops(settings, database, actor="tests")
+    ops.add_user("alice", PASSWORD)
+    ops.add_user("bob", PASSWORD)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.dispose()
+    return Path(str(database.engine.url.database))
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, standin: StandIn, peopled_database: Path) -> Iterator[MakeApp]:
+    """make_app(rate="3/minute", live_url=…, env={…}): migrated, with the users alice and bob."""
+    apps: list[Flask] = []
+
+    def make(
+        *,
+        rate: str = "1000/minute",
+        toml: str = "",
+        live_url: str | None = None,
+        env: dict[str, str] | None = None,
+    ) -> Flask:
+        config = write_config(tmp_path, rate=rate, more=toml)
+        environ = environment(tmp_path, live_url or standin.url, config=config)
+        settings = load({**environ, **(env or {})})
+        shutil.copy(peopled_database, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
+        app = create_app(settings)
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        app.extensions["broker"].database.dispose()
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client(use_cookies=False)
+
+
+def bearer(app: Flask, username: str = "alice") -> dict[str, str]:
+    """The headers of a caller with a bearer of ours."""
+    parts = app.extensions["broker"]
+    token = Ops(parts.settings, parts.database, actor="tests").access_token(username)
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def alice(app: Flask) -> dict[str, str]:
+    return bearer(app)
+
+
+@pytest.fixture
+def page(app: Flask) -> tuple[FlaskClient, dict[str, str]]:
+    """A browser that has signed in as alice, and the headers that our own page adds."""
+    browser = app.test_client()
+    answer = browser.post("/auth/login", json={"username": "alice", "password": PASSWORD})
+    assert answer.status_code == 200
+    csrf: str = answer.get_json()["csrf_token"]
+    return browser, {CSRF_HEADER: csrf, "Origin": ORIGIN}

@@ -1,0 +1,40 @@
+"""Walks the route table: each route says who may call it, and those that are not public let nobody in."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask, Response
+from flask.testing import FlaskClient
+
+from broker.http.guards import guard_of
+from tests.http.conftest import MakeApp
+
+PUBLIC = {"/", "/<any(live, demo):part>/<path:name>", "/favicon.ico", "/healthz", "/readyz", "/auth/login"}
+
+
+def test_every_route_has_a_guard(app: Flask) -> None:
+    guards = {rule.rule: guard_of(app.view_functions[rule.endpoint]) for rule in app.url_map.iter_rules()}
+    assert None not in guards.values()
+    assert {rule for rule, guard in guards.items() if guard == "public"} == PUBLIC
+
+
+def test_nothing_but_the_public_routes_answers_without_a_credential(app: Flask, client: FlaskClient) -> None:
+    for rule in app.url_map.iter_rules():
+        if rule.rule in PUBLIC:
+            continue
+        path = rule.rule.replace("<session_id>", "ses_1")
+        for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}:
+            answer = client.open(path, method=method)
+            assert (answer.status_code, answer.get_json()["code"]) == (401, "missing-credentials"), path
+            assert answer.headers["WWW-Authenticate"] == 'Bearer realm="live-broker"'
+
+
+def test_a_route_that_forgot_its_guard_answers_nobody(make_app: MakeApp) -> None:
+    app = make_app()
+
+    def forgotten() -> Response:
+        pytest.fail("a view without a guard was called")
+
+    app.add_url_rule("/forgotten", view_func=forgotten)
+    answer = app.test_client().get("/forgotten")
+    assert (answer.status_code, answer.get_json()["code"]) == (500, "internal")

@@ -1,0 +1,48 @@
+"""CORS: exact origins only, on refusals too, and never with cookies."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.http.conftest import MakeApp, bearer
+
+APP = "https://app.example"
+
+
+@pytest.fixture
+def open_client(make_app: MakeApp) -> FlaskClient:
+    return make_app(env={"BROKER_ALLOWED_ORIGINS": APP}).test_client(use_cookies=False)
+
+
+def test_a_page_of_an_allowed_origin_reads_answers_and_refusals(open_client: FlaskClient) -> None:
+    headers = {"Origin": APP, **bearer(open_client.application)}
+    for answer in (
+        open_client.post("/token", headers=headers),
+        open_client.post("/token", headers={"Origin": APP}),
+    ):
+        assert answer.headers["Access-Control-Allow-Origin"] == APP
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert {"Retry-After", "RateLimit"} <= set(
+            answer.headers["Access-Control-Expose-Headers"].split(", ")
+        )
+        assert "Origin" in answer.vary
+
+
+def test_a_preflight_tells_what_may_be_sent(open_client: FlaskClient) -> None:
+    headers = {"Origin": APP, "Access-Control-Request-Method": "POST"}
+    answer = open_client.options("/token", headers=headers)
+    assert answer.status_code == 204
+    assert answer.headers["Access-Control-Allow-Origin"] == APP
+    assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://app.example.evil", "http://app.example", "null", "https://app.example/"]
+)
+def test_no_other_origin_gets_in(open_client: FlaskClient, origin: str) -> None:
+    preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    assert "Access-Control-Allow-Origin" not in open_client.options("/token", headers=preflight).headers
+    answer = open_client.post("/token", headers={"Origin": origin, **bearer(open_client.application)})
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "origin-forbidden")
+    assert "Access-Control-Allow-Origin" not in answer.headers

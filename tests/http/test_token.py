@@ -1,0 +1,215 @@
+"""POST /token and POST /sessions/{id}/token: the answer of the contract, and what each bad request gets."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from broker.standin import StandIn
+from broker.store.tables import audit, sessions, tokens
+from tests.http.conftest import MakeApp, bearer
+
+
+def count(app: Flask, table: Any, **where: Any) -> int:
+    query = select(func.count()).select_from(table)
+    for column, value in where.items():
+        query = query.where(table.c[column] == value)
+    with app.extensions["broker"].database.read() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def mints(standin: StandIn) -> int:
+    return len(standin.control.received()["mints"])
+
+
+def test_answers_with_everything_a_client_needs(client: FlaskClient, alice: dict[str, str]) -> None:
+    answer = client.post("/token", json={"client": {"app": "demo", "version": "1"}}, headers=alice)
+    assert answer.status_code == 200
+    body = answer.get_json()
+    assert body["token"].startswith("auth_tokens/")
+    assert body["token_type"] == "live-ephemeral"
+    assert body["token"] not in body["url"]
+    assert body["url"].startswith("ws://127.0.0.1:")
+    assert body["url"].endswith(
+        "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained"
+    )
+    assert body["auth"] == {"in": "query", "name": "access_token"}
+    assert body["api_version"] == "v1alpha"
+    assert body["audio"] == {"input": "audio/pcm;rate=16000", "output": "audio/pcm;rate=24000"}
+    assert body["expires_in"] == 900
+    assert body["connect_within"] == 120
+    assert body["setup"]["model"] == body["model"]
+    assert "systemInstruction" not in body["setup"]
+    assert "sessionResumption" not in body["locked"]
+    assert {"model", "generationConfig", "systemInstruction", "tools"} <= set(body["locked"])
+    assert body["session"]["id"].startswith("ses_")
+    assert body["session"]["state"] == "open"
+    now = datetime.now(UTC)
+    assert abs(datetime.fromisoformat(body["expires_at"]) - now - timedelta(seconds=900)) < timedelta(
+        seconds=30
+    )
+    assert datetime.fromisoformat(body["session"]["ends_at"]) > datetime.fromisoformat(body["expires_at"])
+    assert body["limits"]["rate"] == [{"policy": "1000/minute", "remaining": 999, "reset": 60}]
+    assert answer.headers["RateLimit-Policy"] == '"1000/minute";q=1000;w=60'
+    assert answer.headers["RateLimit"] == '"1000/minute";r=999;t=60'
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert {"Origin", "Authorization", "Cookie"} <= set(answer.vary)
+    assert "Retry-After" not in answer.headers
+
+
+def test_an_empty_body_is_the_default_session(client: FlaskClient, alice: dict[str, str]) -> None:
+    assert client.post("/token", headers=alice).status_code == 200
+
+
+def test_keeps_only_a_hash_of_the_token(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
+    token = client.post("/token", headers=alice).get_json()["token"]
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    assert count(app, tokens, token_sha256=digest, state="issued") == 1
+    assert count(app, audit, token_sha256=digest, action="token", outcome="ok") == 1
+
+
+REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
+    ("foreign field", {"json": {"model": "models/gemini-3.8-live"}}, 422, "field-not-allowed"),
+    ("foreign field in client", {"json": {"client": {"admin": "yes"}}}, 422, "field-not-allowed"),
+    ("on behalf of somebody", {"json": {"on_behalf_of": "bob"}}, 422, "field-not-allowed"),
+    ("longer life", {"json": {"ttl_seconds": 901}}, 422, "ttl-too-long"),
+    ("no life", {"json": {"ttl_seconds": 0}}, 422, "invalid-field"),
+    ("life as a float", {"json": {"ttl_seconds": 60.0}}, 422, "invalid-field"),
+    ("life as a boolean", {"json": {"ttl_seconds": True}}, 422, "invalid-field"),
+    ("profile of another type", {"json": {"profile": 1}}, 422, "invalid-field"),
+    ("unknown profile", {"json": {"profile": "nobody"}}, 404, "profile-unknown"),
+    ("not an object", {"json": []}, 400, "bad-json"),
+    ("broken body", {"data": b"{", "content_type": "application/json"}, 400, "bad-json"),
+    ("not UTF-8", {"data": b'{"profile":"\xff"}', "content_type": "application/json"}, 400, "bad-json"),
+    ("lone surrogate", {"data": b'{"profile":"\\ud800"}', "content_type": "application/json"}, 422, "invalid-field"),
+    ("twice the same", {"data": b'{"ttl_seconds":60,"ttl_seconds":61}', "content_type": "application/json"}, 400, "bad-json"),
+    ("NaN", {"data": b'{"ttl_seconds":NaN}', "content_type": "application/json"}, 400, "bad-json"),
+    ("deep", {"data": b"[" * 8000, "content_type": "application/json"}, 400, "bad-json"),
+    ("huge", {"data": b" " * 8193, "content_type": "application/json"}, 413, "too-large"),
+    ("form", {"data": {"profile": "default"}}, 415, "media-type"),
+    ("token in the query", {"query_string": {"access_token": "x"}}, 400, "bad-request"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED]
+)
+def test_refuses_and_changes_nothing(
+    app: Flask,
+    client: FlaskClient,
+    alice: dict[str, str],
+    standin: StandIn,
+    request_: dict[str, Any],
+    status: int,
+    code: str,
+) -> None:
+    before = mints(standin)
+    answer = client.post("/token", headers=alice, **request_)
+    assert (answer.status_code, answer.get_json()["code"]) == (status, code)
+    assert answer.mimetype == "application/problem+json"
+    assert count(app, sessions) == 0
+    assert mints(standin) == before
+
+
+def test_names_the_field_that_is_not_allowed(client: FlaskClient, alice: dict[str, str]) -> None:
+    answer = client.post("/token", json={"model": "x", "ttl_seconds": "y"}, headers=alice).get_json()
+    assert [field["field"] for field in answer["fields"]] == ["model"]
+
+
+def test_bad_bodies_do_not_use_up_the_rate(make_app: MakeApp) -> None:
+    app = make_app(rate="2/minute")
+    client = app.test_client(use_cookies=False)
+    for _ in range(5):
+        assert client.post("/token", json={"model": "x"}, headers=bearer(app)).status_code == 422
+    assert client.post("/token", headers=bearer(app)).status_code == 200
+
+
+def test_says_when_the_rate_is_used_up(make_app: MakeApp) -> None:
+    app = make_app(rate="2/minute; 100/day")
+    client = app.test_client(use_cookies=False)
+    headers = bearer(app)
+    assert [client.post("/token", headers=headers).status_code for _ in range(3)] == [200, 200, 429]
+    answer = client.post("/token", headers=headers)
+    body = answer.get_json()
+    assert body["code"] == "rate-limited"
+    assert body["violated-policies"] == ["2/minute"]
+    assert answer.headers["Retry-After"] == str(body["retry_after_seconds"])
+    assert 1 <= body["retry_after_seconds"] <= 60
+    assert answer.headers["RateLimit"].startswith('"2/minute";r=0;t=')
+    assert client.post("/token", headers=bearer(app, "bob")).status_code == 200
+    assert count(app, sessions, state="open") == 3
+    assert count(app, audit, outcome="rate-limited") == 2
+
+
+def test_a_refused_mint_costs_no_session(make_app: MakeApp) -> None:
+    app = make_app(live_url="http://127.0.0.1:9")
+    answer = app.test_client(use_cookies=False).post("/token", headers=bearer(app))
+    assert (answer.status_code, answer.get_json()["code"]) == (502, "upstream-error")
+    assert count(app, sessions, state="open") == 0
+
+
+def test_refuses_a_profile_of_another_plan(make_app: MakeApp) -> None:
+    more = """
+[plans.gold]
+rate = "10/minute"
+sessions = 1
+minutes_per_day = 1
+session_minutes = 1
+[profiles.gold]
+models = ["gemini-3.8-live"]
+plans = ["gold"]
+[profiles.gold.config]
+response_modalities = ["AUDIO"]
+"""
+    app = make_app(toml=more)
+    client = app.test_client(use_cookies=False)
+    answer = client.post("/token", json={"profile": "gold"}, headers=bearer(app))
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "profile-forbidden")
+    listed = client.get("/profiles", headers=bearer(app)).get_json()["profiles"]
+    assert [(profile["name"], profile["default"]) for profile in listed] == [("default", True)]
+
+
+def test_the_next_token_belongs_to_the_same_session(
+    app: Flask, client: FlaskClient, alice: dict[str, str]
+) -> None:
+    first = client.post("/token", headers=alice).get_json()
+    path = f"/sessions/{first['session']['id']}/token"
+    second = client.post(path, json={"handle": "handle-1"}, headers=alice).get_json()
+    assert second["session"]["id"] == first["session"]["id"]
+    assert second["session"]["ends_at"] == first["session"]["ends_at"]
+    assert second["token"] != first["token"]
+    assert second["setup"]["sessionResumption"] == {"handle": "handle-1"}
+    assert count(app, sessions) == 1
+    assert count(app, tokens, state="issued") == 2
+
+
+def test_nobody_else_sees_or_moves_a_session(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
+    session_id = client.post("/token", headers=alice).get_json()["session"]["id"]
+    for method, path in (("POST", "/token"), ("POST", "/heartbeat"), ("POST", "/end"), ("DELETE", "")):
+        for name in (session_id, "ses_unknown"):
+            headers = bearer(app, "bob")
+            answer = client.open(f"/sessions/{name}{path}", method=method, headers=headers)
+            assert (answer.status_code, answer.get_json()["code"]) == (404, "session-unknown")
+    assert client.post(f"/sessions/{session_id}/heartbeat", headers=alice).get_json()["state"] == "open"
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/end"), ("DELETE", "")])
+def test_an_ended_session_gets_no_further_token(
+    client: FlaskClient, alice: dict[str, str], method: str, path: str
+) -> None:
+    first = client.post("/token", headers=alice).get_json()
+    session_id = first["session"]["id"]
+    ended = client.open(f"/sessions/{session_id}{path}", method=method, headers=alice).get_json()
+    assert ended == {"id": session_id, "state": "ended", "honoured_until": first["expires_at"]}
+    assert client.open(f"/sessions/{session_id}{path}", method=method, headers=alice).get_json() == ended
+    answer = client.post(f"/sessions/{session_id}/token", headers=alice)
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "session-ended")
+    beat = client.post(f"/sessions/{session_id}/heartbeat", headers=alice).get_json()
+    assert beat["state"] == "ended"
+    assert beat["message"]

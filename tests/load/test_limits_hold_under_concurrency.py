@@ -1,0 +1,34 @@
+"""Parallel callers, several gunicorn workers, SQLite: never one token more than the limit."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+
+from broker.standin import StandIn
+from tests.conftest import MakeBroker
+
+CALLERS = 64
+
+
+def test_64_callers_of_one_user_get_exactly_10_tokens(make_broker: MakeBroker) -> None:
+    with StandIn(port=0) as standin:
+        broker = make_broker(standin.url, rate="10/minute", workers=4)
+        broker.add_user("alice")
+        headers = {"Authorization": f"Bearer {broker.bearer('alice')}"}
+        start = threading.Barrier(CALLERS)
+
+        def call(_: int) -> tuple[int, str]:
+            with httpx2.Client(base_url=broker.url, headers=headers, trust_env=False, timeout=60) as client:
+                start.wait(60)
+                answer = client.post("/token")
+                return answer.status_code, answer.json().get("token") or answer.json()["code"]
+
+        with ThreadPoolExecutor(CALLERS) as threads:
+            answers = list(threads.map(call, range(CALLERS)))
+        assert Counter(status for status, _ in answers) == {200: 10, 429: 54}
+        assert len({token for status, token in answers if status == 200}) == 10
+        assert len(standin.control.received()["mints"]) == 10

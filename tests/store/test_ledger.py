@@ -1,0 +1,113 @@
+"""The states of sessions and tokens, in the store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from broker.errors import Refusal
+from broker.sessions.session import Lease, SessionState, Terms
+from broker.store import migrate
+from broker.store.engine import Database
+from broker.store.ledger import SqlLedger
+from broker.store.tables import tokens
+from tests.support.servers import own_principal
+
+ALICE, BOB = own_principal("alice"), own_principal("bob")
+TERMS = Terms(
+    "default", "models/m", session_seconds=1800, slice_seconds=900, connect_within_seconds=120, client={}
+)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Book:
+    """A ledger whose clock the test moves."""
+
+    def __init__(self, path: Path) -> None:
+        self.now = START
+        self.database = Database(f"sqlite:///{path}", clock=lambda: self.now)
+        migrate.upgrade(self.database)
+        self.ledger = SqlLedger(self.database)
+
+    def opened(self) -> Lease:
+        lease = self.ledger.reserve(ALICE, TERMS)
+        self.ledger.confirm(ALICE, lease, "a" * 64)
+        return lease
+
+    def token_states(self) -> list[str]:
+        with self.database.read() as connection:
+            return list(connection.execute(select(tokens.c.state).order_by(tokens.c.reserved_at)).scalars())
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    return Book(tmp_path / "ledger.sqlite3")
+
+
+def refusal(call: object) -> str:
+    with pytest.raises(Refusal) as refused:
+        call()  # type: ignore[operator]
+    return refused.value.code
+
+
+def test_reserve_and_confirm_open_a_session(book: Book) -> None:
+    lease = book.opened()
+    session = book.ledger.find(ALICE, lease.session_id)
+    assert session.state is SessionState.OPEN
+    assert lease.expires_at == START + timedelta(seconds=900)
+    assert lease.connect_by == START + timedelta(seconds=120)
+    assert session.ends_at == START + timedelta(seconds=1800)
+    assert session.token_expires_at == lease.expires_at
+
+
+def test_a_void_reservation_never_was(book: Book) -> None:
+    lease = book.ledger.reserve(ALICE, TERMS)
+    book.ledger.void(ALICE, lease, "upstream-error")
+    assert refusal(lambda: book.ledger.find(ALICE, lease.session_id)) == "session-unknown"
+    assert book.token_states() == ["void"]
+
+
+def test_a_token_that_comes_after_the_void_is_not_delivered(book: Book) -> None:
+    lease = book.ledger.reserve(ALICE, TERMS)
+    book.ledger.void(ALICE, lease, "upstream-timeout")
+    assert refusal(lambda: book.ledger.confirm(ALICE, lease, "a" * 64)) == "session-unknown"
+
+
+def test_a_session_that_was_ended_while_google_minted_gets_no_token(book: Book) -> None:
+    lease = book.opened()
+    following = book.ledger.reserve_next(ALICE, lease.session_id, 900, 120)
+    book.ledger.end(ALICE, lease.session_id)
+    assert refusal(lambda: book.ledger.confirm(ALICE, following, "b" * 64)) == "session-ended"
+    book.ledger.void(ALICE, following, "session-ended")
+    assert book.token_states() == ["issued", "void"]
+
+
+def test_the_last_slice_is_cut_to_the_sessions_end(book: Book) -> None:
+    lease = book.opened()
+    book.now = START + timedelta(seconds=1500)
+    following = book.ledger.reserve_next(ALICE, lease.session_id, 900, 120)
+    assert following.expires_at == lease.ends_at
+    book.now = START + timedelta(seconds=1795)
+    assert refusal(lambda: book.ledger.reserve_next(ALICE, lease.session_id, 900, 120)) == "session-ended"
+
+
+def test_a_session_past_its_end_is_over_whatever_its_row_says(book: Book) -> None:
+    lease = book.opened()
+    assert book.ledger.heartbeat(ALICE, lease.session_id).state is SessionState.OPEN
+    book.now = lease.ends_at
+    assert book.ledger.heartbeat(ALICE, lease.session_id).state is SessionState.ENDED
+    assert refusal(lambda: book.ledger.reserve_next(ALICE, lease.session_id, 900, 120)) == "session-ended"
+
+
+def test_ending_twice_is_ending_once(book: Book) -> None:
+    lease = book.opened()
+    assert book.ledger.end(ALICE, lease.session_id) == book.ledger.end(ALICE, lease.session_id)
+
+
+def test_the_session_of_another_is_unknown(book: Book) -> None:
+    lease = book.opened()
+    for call in (book.ledger.find, book.ledger.heartbeat, book.ledger.end):
+        assert refusal(lambda call=call: call(BOB, lease.session_id)) == "session-unknown"

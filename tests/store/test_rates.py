@@ -1,0 +1,87 @@
+"""Rates are exact on every storage that they may be kept in."""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from broker.errors import Refusal
+from broker.limits.limiter import Rates, create_limiter
+from broker.store import migrate
+from broker.store.engine import Database
+
+
+def outcome(rates: Rates, rate: str, key: str) -> str:
+    try:
+        rates.spend(rate, "token", key)
+    except Refusal as refusal:
+        return refusal.code
+    return "ok"
+
+
+def test_lets_exactly_the_limit_in_under_threads(rates: Rates) -> None:
+    for _ in range(3):
+        key = secrets.token_hex(20)
+        with ThreadPoolExecutor(16) as threads:
+            outcomes = list(threads.map(lambda _: outcome(rates, "5/minute", key), range(40)))
+        assert outcomes.count("ok") == 5
+        assert outcomes.count("rate-limited") == 35
+
+
+def test_tells_what_is_left(rates: Rates) -> None:
+    key = secrets.token_hex(20)
+    minute, day = rates.spend("3/minute; 10/day", "token", key)
+    assert (minute.policy, minute.limit, minute.window_seconds, minute.remaining) == ("3/minute", 3, 60, 2)
+    assert (day.policy, day.limit, day.window_seconds, day.remaining) == ("10/day", 10, 86400, 9)
+    assert 59 <= minute.reset <= 60
+    assert rates.exhausted("3/minute", "token", key) is None
+
+
+def test_keys_and_scopes_do_not_share(rates: Rates) -> None:
+    key = secrets.token_hex(20)
+    assert outcome(rates, "1/minute", key) == "ok"
+    assert outcome(rates, "1/minute", key) == "rate-limited"
+    assert outcome(rates, "1/minute", key + "x") == "ok"
+    rates.spend("1/minute", "next-token", key)
+
+
+@pytest.mark.parametrize(("rate", "key"), [("", "somebody"), ("10/minute", "")])
+def test_an_empty_rate_or_key_is_an_error_and_not_freedom(rates: Rates, rate: str, key: str) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        rates.spend(rate, "token", key)
+
+
+def test_the_window_moves(tmp_path: Path) -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    database = Database(f"sqlite:///{tmp_path}/clock.sqlite3", clock=lambda: now[0])
+    migrate.upgrade(database)
+    rates = Rates(create_limiter(Flask("rates"), database, None))
+    assert outcome(rates, "2/minute", "k") == "ok"
+    now[0] += timedelta(seconds=40)
+    assert [outcome(rates, "2/minute", "k") for _ in range(2)] == ["ok", "rate-limited"]
+    now[0] += timedelta(seconds=20)
+    assert [outcome(rates, "2/minute", "k") for _ in range(2)] == ["ok", "rate-limited"]
+    database.dispose()
+
+
+def test_no_token_without_the_store(tmp_path: Path) -> None:
+    """A database without tables stands for one that is gone: fail closed, with a Retry-After."""
+    database = Database(f"sqlite:///{tmp_path}/empty.sqlite3")
+    rates = Rates(create_limiter(Flask("rates"), database, None))
+    with pytest.raises(Refusal) as refused:
+        rates.spend("1/minute", "token", "k")
+    assert (refused.value.code, refused.value.retry_after_seconds) == ("store-unavailable", 1)
+    database.dispose()
+
+
+def test_no_token_without_redis(database: Database) -> None:
+    rates = Rates(create_limiter(Flask("rates"), database, "redis://user:hush@127.0.0.1:9/0"))
+    with pytest.raises(Refusal) as refused:
+        rates.spend("1/minute", "token", "k")
+    assert refused.value.code == "store-unavailable"
+    assert "hush" not in str(refused.value.reason)

@@ -1,0 +1,38 @@
+"""The environment of a broker under test, and broker.toml files that differ from the shipped one."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+DEFAULT_PLAN = """
+[plans.default]
+rate = "{rate}"
+sessions = 1000
+minutes_per_day = 10000
+session_minutes = 30
+"""
+SHIPPED = Path(__file__).parents[2] / "broker" / "broker.toml"
+
+
+def write_config(folder: Path, *, rate: str = "1000/minute", more: str = "") -> Path:
+    """The shipped profiles under a plan with `rate`, and whatever `more` adds."""
+    text = SHIPPED.read_text()
+    start = text.index("[plans.default]")
+    end = text.index("\n[", start + 1)
+    path = folder / f"broker-{secrets.token_hex(4)}.toml"
+    path.write_text(text[:start] + DEFAULT_PLAN.format(rate=rate) + more + text[end:])
+    return path
+
+
+def environment(folder: Path, live_url: str, *, config: Path | None = None, **more: str) -> dict[str, str]:
+    """What `settings.load` needs: fresh secrets, a fresh SQLite file in `folder`, `live_url` as upstream."""
+    return {
+        "GEMINI_API_KEY": "test-key-" + secrets.token_hex(16),
+        "BROKER_SECRET_KEY": secrets.token_urlsafe(48),
+        "BROKER_DATABASE_URL": f"sqlite:///{folder}/broker-{secrets.token_hex(4)}.sqlite3",
+        "BROKER_LIVE_URL": live_url,
+        "BROKER_CONFIG": str(config or write_config(folder)),
+        "BROKER_LOG_LEVEL": "info",
+        **more,
+    }

@@ -1,0 +1,123 @@
+"""BrokerServer: the real thing, as the Procfile starts it: migrations, then gunicorn with several workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from broker.identity.principal import Principal, principal_key
+from broker.ops import Ops
+from broker.settings import load
+from broker.store import migrate
+from broker.store.engine import Database
+
+PASSWORD = "correct horse battery"
+_PASSED_ON = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class BrokerServer:
+    """Use as a context manager. `url` has no slash at its end; `log` is all that it wrote so far."""
+
+    def __init__(
+        self, folder: Path, environ: Mapping[str, str], *, workers: int = 2, threads: int = 16
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log_path = folder / f"broker-{self.port}.log"
+        self.environ = {
+            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            **environ,
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": str(workers),
+            "BROKER_THREADS": str(threads),
+        }
+        self.settings = load(self.environ)
+        self.database = Database(self.settings.database_url.get_secret_value(), pool_size=4)
+        self.ops = Ops(self.settings, self.database, actor="tests")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        return self._log_path.read_text() if self._log_path.exists() else ""
+
+    def __enter__(self) -> Self:
+        migrate.upgrade(self.database)
+        command = [sys.executable, "-m", "gunicorn", "--config", "python:broker.gunicorn_conf"]
+        command.append("broker.app:create_app()")
+        with self._log_path.open("wb") as log:
+            self._process = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log)
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.close()
+                raise RuntimeError(f"the broker did not start:\n{self.log}")
+            time.sleep(0.05)
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+        self.database.dispose()
+
+    def _answers(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def add_user(self, username: str, password: str = PASSWORD, **more: Any) -> None:
+        self.ops.add_user(username, password, **more)
+
+    def bearer(self, username: str) -> str:
+        """An access token of the user, without going through a sign-in."""
+        return self.ops.access_token(username)
+
+    def sign_in(self, username: str, password: str = PASSWORD) -> str:
+        """An access token of the user, from POST /auth/login."""
+        with self.client() as client:
+            answer = client.post("/auth/login", json={"username": username, "password": password})
+        answer.raise_for_status()
+        return str(answer.json()["access_token"])
+
+    def client(self, username: str | None = None) -> httpx2.Client:
+        """An HTTP client of this broker; with a bearer if a user name is given."""
+        headers = {"Authorization": f"Bearer {self.bearer(username)}"} if username else {}
+        return httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=30)
+
+
+def own_principal(username: str) -> Principal:
+    return Principal("live-broker", username, username, "default")
+
+
+__all__ = ["PASSWORD", "BrokerServer", "free_port", "own_principal", "principal_key"]

@@ -1,0 +1,345 @@
+"""Settings: whatever an operator may get wrong is found at start, all of it at once; no secret is shown."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from broker.profiles.profile import Profile
+from broker.settings import SETTINGS, Settings, SettingsError, load
+from broker.settings.table import DIVERTING
+
+GOOD = {"GEMINI_API_KEY": "AQ.test-0123456789", "BROKER_SECRET_KEY": secrets.token_hex(32)}
+PLAN = '[plans.default]\nrate = "10/minute"\nsessions = 2\nminutes_per_day = 60\nsession_minutes = 30\n'
+PROFILE = '[profiles.default]\nmodels = ["gemini-3.8-live"]\n[profiles.default.config]\nseed = 1\n'
+
+
+def faults(environ: Mapping[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        load(environ)
+    return raised.value.faults
+
+
+def fault(name: str, text: str) -> str:
+    """The only fault, which must begin with the variable's name."""
+    found = faults({**GOOD, name: text})
+    assert len(found) == 1, found
+    assert found[0].startswith(name)
+    return found[0]
+
+
+def config_faults(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "broker.toml"
+    path.write_text(text)
+    return faults({**GOOD, "BROKER_CONFIG": str(path)})
+
+
+def config(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "broker.toml"
+    path.write_text(text)
+    return load({**GOOD, "BROKER_CONFIG": str(path)})
+
+
+def test_two_secrets_are_enough_to_start() -> None:
+    settings = load(GOOD)
+    assert settings.gemini_api_key.get_secret_value() == GOOD["GEMINI_API_KEY"]
+    assert settings.live_url == "https://generativelanguage.googleapis.com"
+    assert settings.database_url.get_secret_value() == "sqlite:///var/broker.sqlite3"
+    assert (settings.redis_url, settings.port, settings.log_level) == (None, 8080, "INFO")
+    assert not settings.standin
+    assert settings.config.plans["default"].rate == "10/minute; 200/day"
+    assert settings.config.project.sessions == 50
+
+
+def test_each_setting_of_the_table_is_an_attribute() -> None:
+    settings = load(GOOD)
+    for setting in SETTINGS:
+        assert hasattr(settings, setting.attribute), setting.name
+        assert setting.help.endswith("."), setting.name
+
+
+def test_all_faults_are_reported_together(tmp_path: Path) -> None:
+    path = tmp_path / "broker.toml"
+    path.write_text(PLAN.replace("sessions = 2", "sessions = 0") + PROFILE + "speed = 1\n[extra]\n")
+    found = faults({"PORT": "http", "BROKER_LIVE_URL": "ftp://x", "BROKER_CONFIG": str(path)})
+    named = [text.split(":")[0].split(" ")[0] for text in found]
+    assert {"GEMINI_API_KEY", "BROKER_SECRET_KEY", "PORT", "BROKER_LIVE_URL"} <= set(named)
+    for place in ("plans.default.sessions", "extra"):
+        assert any(place in text for text in found), found
+
+
+def test_the_checks_of_others_join_the_same_list(tmp_path: Path) -> None:
+    """Profiles are judged even where a plan beside them is broken, so that nobody starts five times."""
+    path = tmp_path / "broker.toml"
+    path.write_text(PLAN.replace("10/minute", "often") + PROFILE)
+
+    def check(profiles: Mapping[str, Profile]) -> list[str]:
+        return [f"{name} was checked" for name in profiles]
+
+    with pytest.raises(SettingsError) as raised:
+        load({**GOOD, "PORT": "0", "BROKER_CONFIG": str(path)}, checks=[check])
+    text = str(raised.value)
+    assert "default was checked" in text
+    assert "PORT" in text
+    assert "plans.default.rate" in text
+
+
+def test_no_secret_is_ever_shown() -> None:
+    canary = "canary-" + secrets.token_hex(20)
+    settings = load(
+        {
+            "GEMINI_API_KEY": canary + "-api",
+            "BROKER_SECRET_KEY": canary,
+            "BROKER_DATABASE_URL": f"postgresql://me:{canary}@db/x",
+            "BROKER_REDIS_URL": f"redis://:{canary}@cache",
+        }
+    )
+    assert canary not in repr(settings) + str(settings)
+    bad = {
+        "GEMINI_API_KEY": f"{canary} {canary}",
+        "BROKER_SECRET_KEY": canary[:20],
+        "BROKER_DATABASE_URL": f"mysql://me:{canary}@db",
+        "BROKER_REDIS_URL": f"http://:{canary}@cache",
+        "BROKER_LIVE_URL": f"https://me:{canary}@generativelanguage.googleapis.com",
+        "BROKER_ALLOWED_ORIGINS": f"https://me:{canary}@app.example",
+    }
+    text = "\n".join(faults(bad))
+    assert all(name in text for name in bad)
+    assert canary not in text
+    assert canary[:20] not in text
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "short-but-random-8f3a",
+        "a" * 64,
+        "abcd" * 16,
+        "12345678" * 8,
+        "abcdefghijklmnopqrstuvwxyz0123456789",
+        "please-change-me-before-production-8f3a91c0",
+        "<put 32 random bytes here, thank you very much>",
+    ],
+)
+def test_a_weak_secret_key_is_refused(key: str) -> None:
+    assert "secrets.token_hex(32)" in fault("BROKER_SECRET_KEY", key)
+
+
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_a_random_secret_key_is_accepted(size: int) -> None:
+    for key in (secrets.token_hex(size), secrets.token_urlsafe(max(size, 24))):
+        load({**GOOD, "BROKER_SECRET_KEY": key})
+
+
+def test_one_secret_does_not_serve_twice() -> None:
+    key = secrets.token_hex(32)
+    assert faults({"GEMINI_API_KEY": key, "BROKER_SECRET_KEY": key}) == [
+        "BROKER_SECRET_KEY must not be the same as GEMINI_API_KEY"
+    ]
+
+
+@pytest.mark.parametrize("key", ["your-api-key", "auth_tokens/abcdefgh", "two words", "schlüssel-ä", "<key>"])
+def test_what_cannot_be_an_api_key_is_refused(key: str) -> None:
+    fault("GEMINI_API_KEY", key)
+
+
+@pytest.mark.parametrize("key", ["AIzaSyA-made-up", "AQ.Ab8RN6", "anything.else"])
+def test_no_shape_is_asked_of_an_api_key(key: str) -> None:
+    """Google changed the shape of its keys in 2026; a check by prefix would have locked everybody out."""
+    load({**GOOD, "GEMINI_API_KEY": key})
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("AQ.from-a-file\n")
+    settings = load({"BROKER_SECRET_KEY": GOOD["BROKER_SECRET_KEY"], "GEMINI_API_KEY_FILE": str(path)})
+    assert settings.gemini_api_key.get_secret_value() == "AQ.from-a-file"
+
+
+def test_a_secret_in_two_places_is_refused(tmp_path: Path) -> None:
+    found = faults({**GOOD, "GEMINI_API_KEY_FILE": str(tmp_path / "key")})
+    assert found == ["GEMINI_API_KEY and GEMINI_API_KEY_FILE are both set; keep one"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"])
+def test_a_useless_secret_file_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+    environ = {"BROKER_SECRET_KEY": GOOD["BROKER_SECRET_KEY"], "GEMINI_API_KEY_FILE": str(path)}
+    (found,) = faults(environ)
+    assert found.startswith("GEMINI_API_KEY_FILE")
+    assert str(path) in found
+
+
+@pytest.mark.parametrize("name", DIVERTING)
+def test_a_variable_that_would_divert_the_sdk_is_refused(name: str) -> None:
+    assert "divert" in fault(name, "false")
+
+
+@pytest.mark.parametrize("name", ["BROKER_SECRET", "BROKER_TRUSTED_PROXY", "BROKER_THREADS_FILE"])
+def test_a_misspelt_setting_is_refused(name: str) -> None:
+    assert "is not a known setting" in fault(name, "1")
+
+
+def test_kubernetes_service_links_are_not_settings() -> None:
+    links = {"BROKER_SERVICE_HOST": "10.0.0.1", "BROKER_PORT": "tcp://10.0.0.1:80", "BROKER_PORT_80_TCP": "x"}
+    load({**GOOD, **links})
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        ("postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+        ("postgresql://u:p@h:5432/d?sslmode=require", "postgresql+psycopg://u:p@h:5432/d?sslmode=require"),
+        (
+            "postgresql+psycopg:///d?host=/var/run/postgresql",
+            "postgresql+psycopg:///d?host=/var/run/postgresql",
+        ),
+        ("sqlite:///x.db", "sqlite:///x.db"),
+    ],
+)
+def test_database_urls_become_sqlalchemys(given: str, understood: str) -> None:
+    assert load({**GOOD, "DATABASE_URL": given}).database_url.get_secret_value() == understood
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://h/d", "postgresql+psycopg2://h/d", "/var/db", "sqlite://", "sqlite:///:memory:", "postgres://"],
+)
+def test_a_database_that_cannot_serve_is_refused(url: str) -> None:
+    fault("BROKER_DATABASE_URL", url)
+
+
+def test_our_name_wins_over_the_platforms() -> None:
+    settings = load({**GOOD, "DATABASE_URL": "postgres://h/d", "BROKER_DATABASE_URL": "sqlite:///ours.db"})
+    assert settings.database_url.get_secret_value() == "sqlite:///ours.db"
+    assert load({**GOOD, "BROKER_REDIS_URL": "", "REDIS_URL": "redis://h"}).redis_url is not None
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9090", "http://localhost:9090/", "https://[::1]:9090"])
+def test_a_loopback_upstream_is_a_stand_in(url: str) -> None:
+    settings = load({**GOOD, "BROKER_LIVE_URL": url})
+    assert settings.standin
+    assert settings.live_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://generativelanguage.googleapis.com",
+        "https://generativelanguage.googleapis.com.evil.example",
+        "https://googleapis.com.evil.example",
+        "https://evil.example",
+        "http://127.0.0.1.evil.example",
+        "https://user@generativelanguage.googleapis.com",
+        "https://generativelanguage.googleapis.com/v1beta",
+        "https://generativelanguage.googleapis.com?x=1",
+        "generativelanguage.googleapis.com",
+        "https://a b.googleapis.com",
+        "https://evil.example\\.googleapis.com",
+        "http://[::1",
+        "http://127.0.0.1:99999",
+    ],
+)
+def test_the_api_key_goes_to_google_or_to_loopback_only(url: str) -> None:
+    fault("BROKER_LIVE_URL", url)
+
+
+def test_origins_are_as_browsers_send_them() -> None:
+    text = "https://App.example, https://app.example http://localhost:5173"
+    assert load({**GOOD, "BROKER_ALLOWED_ORIGINS": text}).allowed_origins == (
+        "https://app.example",
+        "http://localhost:5173",
+    )
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "null", "https://*.app.example", "https://app.example/", "http://app.example", "app.example",
+     "https://app.example:443", "https://app.example?", "file:///x"],
+)  # fmt: skip
+def test_an_origin_that_is_not_exact_is_refused(origin: str) -> None:
+    fault("BROKER_ALLOWED_ORIGINS", origin)
+
+
+@pytest.mark.parametrize("proxies", ["0.0.0.0/0", "::/0", "*", "proxy.example", "10.0.0.1/8"])
+def test_a_proxy_that_could_be_anybody_is_refused(proxies: str) -> None:
+    fault("BROKER_TRUSTED_PROXIES", proxies)
+
+
+def test_proxies_are_networks() -> None:
+    settings = load({**GOOD, "BROKER_TRUSTED_PROXIES": "10.0.0.0/8 fd00::/8,127.0.0.1"})
+    assert [str(network) for network in settings.trusted_proxies] == [
+        "10.0.0.0/8",
+        "fd00::/8",
+        "127.0.0.1/32",
+    ]
+
+
+@pytest.mark.parametrize("name", ["PORT", "WEB_CONCURRENCY", "BROKER_THREADS"])
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "99999999999", "٣"])
+def test_a_number_out_of_bounds_is_refused(name: str, text: str) -> None:
+    fault(name, text)
+
+
+def test_the_log_level_is_upper_case() -> None:
+    assert load({**GOOD, "BROKER_LOG_LEVEL": "debug"}).log_level == "DEBUG"
+    fault("BROKER_LOG_LEVEL", "loud")
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    assert "cannot be read" in fault("BROKER_CONFIG", str(tmp_path / "nowhere.toml"))
+    assert "is not TOML" in config_faults(tmp_path, "[plans")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (PROFILE, "plans: is missing"),
+        (PLAN, "profiles: is missing"),
+        (PLAN.replace("plans.default", "plans.free") + PROFILE, "plans.default: is missing"),
+        (PLAN + "[profiles]\n", "profiles: at least one"),
+        (PLAN + PROFILE + '[profiles.a]\nplans = ["gold"]\n', "profiles.a.plans: there is no plan 'gold'"),
+        (PLAN + PROFILE.replace("default", "a") + "[profiles.b]\n", "one must be named default"),
+        (PLAN + PROFILE + "[profiles.a]\nmodel = 1\n", "profiles.a.model: is not a known key"),
+        (PLAN + PROFILE + '[profiles.a]\nname = "b"\n', "a.name: is not a known key"),
+        (PLAN + PROFILE + "[profiles.a]\nslice_seconds = 72000\n", "profiles.a.slice_seconds"),
+        (PLAN + PROFILE + '[profiles.a]\nslice_seconds = "900"\n', "profiles.a.slice_seconds"),
+        (PLAN + PROFILE + "[profiles.a]\nconnect_within_seconds = 1\n", "profiles.a.connect_within_seconds"),
+        (PLAN + PROFILE + "[profiles.a]\nslice_seconds = 60\n", "connect_within_seconds: is longer"),
+        (PLAN + PROFILE + '[profiles.a]\nlock = "none"\n', "profiles.a.lock"),
+        (PLAN + PROFILE + '[profiles."A b"]\n', "profiles.A b"),
+        (PLAN.replace("10/minute", "") + PROFILE, "plans.default.rate"),
+        (PLAN.replace("10/minute", "0/minute") + PROFILE, "plans.default.rate"),
+        (PLAN.replace("sessions = 2", "sessions = true") + PROFILE, "plans.default.sessions"),
+        (PLAN.replace("= 30", "= 1201") + PROFILE, "plans.default.session_minutes"),
+        (PLAN + PROFILE + '[[issuers]]\nname = "x"\nissuer = "http://x"\naudience = "a"\njwks_url = "https://x"\n',
+         "issuers.0.issuer"),
+        (PLAN + PROFILE + '[[issuers]]\nname = "x"\nissuer = "https://x"\naudience = "a"\njwks_url = "https://x"\n'
+         'algorithms = ["HS256"]\n', "issuers.0.algorithms"),
+    ],
+)  # fmt: skip
+def test_the_file_is_read_strictly(tmp_path: Path, text: str, place: str) -> None:
+    found = config_faults(tmp_path, text)
+    assert any(place in item for item in found), found
+    assert all(item.startswith("broker.toml: ") for item in found)
+
+
+def test_a_value_in_the_wrong_place_is_not_repeated(tmp_path: Path) -> None:
+    """Somebody pastes a key into the file; the fault goes to a log."""
+    found = config_faults(tmp_path, PLAN + PROFILE + '[profiles.a]\nslice_seconds = "AQ.pasted-key"\n')
+    assert "pasted" not in str(found)
+
+
+def test_profiles_know_their_names(tmp_path: Path) -> None:
+    settings = config(
+        tmp_path, PLAN + PROFILE + '[profiles.tutor]\nplans = ["default"]\nslice_seconds = 600\n'
+    )
+    tutor = settings.config.profiles["tutor"]
+    assert (tutor.name, tutor.slice_seconds, tutor.allows("default"), tutor.allows("gold")) == (
+        "tutor", 600, True, False,
+    )  # fmt: skip

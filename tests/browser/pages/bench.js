@@ -1,0 +1,39 @@
+/**
+ * A page with one button around the library, for tests that look closer than the demo page lets them.
+ * `bench.session` is a LiveSession; every event it gives is kept in `bench.events` with its time.
+ */
+import * as live from '/live/index.js';
+
+const KEPT = ['statechange', 'caption', 'toolcall', 'toolresult', 'usage', 'message', 'error', 'diagnostics'];
+
+globalThis.bench = {
+  live,
+  events: [],
+  session: null,
+
+  make({ bearer, body, deviceId, tools = {} }) {
+    const tokenSource = live.TokenSource.endpoint('/token', { headers: { Authorization: `Bearer ${bearer}` }, body });
+    this.session = new live.LiveSession({ tokenSource, deviceId, tools });
+    for (const type of KEPT) {
+      this.session.addEventListener(type, ({ detail }) => this.events.push({ type, at: Date.now(), detail: plain(detail) }));
+    }
+    return this.session.prepare();
+  },
+
+  /** What the button does. */
+  async go(options) {
+    try {
+      await this.session.start(options);
+      return null;
+    } catch (error) {
+      return plain(error);
+    }
+  },
+
+  of(type) {
+    return this.events.filter((event) => event.type === type);
+  },
+};
+
+const plain = (value) => JSON.parse(JSON.stringify(value));
+document.querySelector('#go').addEventListener('click', () => (bench.going = bench.go(bench.options)));

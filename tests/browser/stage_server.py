@@ -1,0 +1,70 @@
+"""The real broker, in this process, with a few files of ours beside it on the same origin.
+
+Owns: serving pages/ under /bench/ with the policy that the broker gives its own pages. A browser's test tools can
+intercept every request of a page but a worklet's, and the recorder is a worklet; so it has to come from the origin.
+Workers and databases under load are tested elsewhere (BrokerServer).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from werkzeug.serving import make_server
+from werkzeug.test import Client
+
+from broker.app import create_app
+from broker.ops import Ops
+from broker.settings import load
+from broker.store import migrate
+from tests.support.environment import environment, write_config
+from tests.support.servers import PASSWORD, free_port
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+PAGES = Path(__file__).parent / "pages"
+PREFIX = "/bench/"
+
+
+class StageServer:
+    """Use as a context manager; has the users alice and demo."""
+
+    def __init__(self, folder: Path, live_url: str, *, rate: str = "1000/minute") -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        config = write_config(folder, rate=rate)
+        settings = load(environment(folder, live_url, config=config, PORT=str(self.port)))
+        self._app = create_app(settings)
+        self._database = self._app.extensions["broker"].database
+        migrate.upgrade(self._database)
+        self.ops = Ops(settings, self._database, actor="tests")
+        for name in ("alice", "demo"):
+            self.ops.add_user(name, PASSWORD)
+        self._policy = Client(self._app).get("/").headers["Content-Security-Policy"]
+        self._server = make_server("127.0.0.1", self.port, self._serve, threaded=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="stage")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join(10)
+        self._server.server_close()
+        self._database.dispose()
+
+    def bearer(self, username: str = "alice") -> str:
+        return self.ops.access_token(username)
+
+    def _serve(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        file = PAGES / path.removeprefix(PREFIX)
+        if not path.startswith(PREFIX) or file.parent != PAGES or not file.is_file():
+            return self._app(environ, start)
+        kind = "text/html" if file.suffix == ".html" else "text/javascript"
+        start("200 OK", [("Content-Type", kind), ("Content-Security-Policy", self._policy)])
+        return [file.read_bytes()]

@@ -1,0 +1,209 @@
+"""A real Chromium with a microphone that plays a file, a page that records what it plays, and sound to compare.
+
+Owns the browser's flags, the recording and the sound files. Needs Chromium, espeak-ng and sox. The product is
+not touched: recording is an init script that wraps `AudioNode.connect`; its worklet comes from the page's own
+origin (stage_server.py), so that the page's CSP stays as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import time
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright
+
+from tests.support.servers import PASSWORD
+
+PAGES = Path(__file__).parent / "pages"
+OUTPUT_RATE = 24000
+QUANTUM = 128
+Samples = npt.NDArray[np.float64]
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+]
+
+
+def launch(playwright: Playwright, microphone: Path | None = None, *, ask: bool = False) -> Browser:
+    """Chromium. Its microphone plays the WAV file once (or beeps); `ask`: nobody answers the permission prompt."""
+    args = list(FLAGS)
+    if microphone:
+        args.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    if not ask:
+        args.append("--use-fake-ui-for-media-stream")
+    executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    return playwright.chromium.launch(executable_path=executable, args=args)
+
+
+def speak(folder: Path, text: str, *, before: float = 1.0, after: float = 30.0) -> Path:
+    """A sentence by espeak-ng as a 48 kHz WAV between two silences."""
+    spoken = folder / "spoken.wav"
+    path = folder / "microphone.wav"
+    subprocess.run(["espeak-ng", "-v", "en-us", "-s", "150", "-w", spoken, text], check=True, timeout=30)
+    convert = ["sox", spoken, "-r", "48000", "-c", "1", "-b", "16", path, "gain", "-n", "-3"]
+    subprocess.run([*convert, "pad", str(before), str(after)], check=True, timeout=30, capture_output=True)
+    return path
+
+
+def write_wav(path: Path, samples: Samples, rate: int = 48000) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
+    return path
+
+
+def pcm(data: bytes) -> Samples:
+    """PCM16 as -1..1, exactly as the library turns it into floats."""
+    return np.frombuffer(data, dtype="<i2").astype(np.float64) / 32768
+
+
+def wait_for(what: str, ready: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """The first truthy answer. Bounded; says what it waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := ready():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds:g} s for {what}")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What went to the loudspeaker: samples, and when each block of 128 was rendered (epoch milliseconds)."""
+
+    samples: Samples
+    times: Samples
+
+    def heard(self) -> Samples:
+        """From the first sound to the last."""
+        loud = np.flatnonzero(self.samples)
+        return self.samples[loud[0] : loud[-1] + 1] if loud.size else self.samples[:0]
+
+    def silent_from(self, after_ms: float, seconds: float = 0.1) -> float:
+        """When the first block was rendered, at or after this time, that begins a silence of this length."""
+        blocks = np.abs(self.samples[: len(self.times) * QUANTUM]).reshape(-1, QUANTUM).max(axis=1)
+        needed = int(seconds * OUTPUT_RATE / QUANTUM)
+        for at in range(int(np.searchsorted(self.times, after_ms)), len(blocks) - needed):
+            if not blocks[at : at + needed].any():
+                return float(self.times[at])
+        raise AssertionError("it never fell silent")
+
+
+def assert_same_sound(heard: Samples, sent: Samples) -> None:
+    """Sample for sample. `heard` has lost the silence at both ends, which in `sent` may be there."""
+    loud = np.flatnonzero(sent)
+    part = sent[loud[0] : loud[-1] + 1]
+    assert len(heard) == len(part), f"heard {len(heard)} samples of {len(part)}"
+    assert np.array_equal(heard, part), f"first difference at {np.flatnonzero(heard != part)[0]}"
+
+
+def level_db(samples: Samples, rate: int, hz: float, width: float = 40.0) -> float:
+    """The strongest component within `width` of a frequency, in dB of full scale."""
+    window = np.blackman(len(samples))
+    spectrum = np.abs(np.fft.rfft(samples * window)) / (window.sum() / 2)
+    at = np.fft.rfftfreq(len(samples), 1 / rate)
+    return float(20 * np.log10(spectrum[np.abs(at - hz) < width].max() + 1e-12))
+
+
+class Stage:
+    """A page that records, on the origin of a StageServer. Console errors and page errors fail the test at the end."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.origin = origin
+        self.faults: list[str] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.add_init_script(path=PAGES / "record.js")
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(f"{message.text} {message.location.get('url', '')}")
+
+    def recording(self) -> Recording:
+        taken = self.page.evaluate("recording.take()")
+        samples = np.frombuffer(base64.b64decode(taken["samples"]), dtype="<f4").astype(np.float64)
+        times = np.frombuffer(base64.b64decode(taken["times"]), dtype="<f8")
+        return Recording(samples, times)
+
+
+class Bench(Stage):
+    """The library behind one button (pages/bench.js)."""
+
+    def open(self, bearer: str, *, prepare: bool = True, **options: Any) -> None:
+        self.page.goto(f"{self.origin}/bench/bench.html")
+        self.page.wait_for_function("globalThis.bench")
+        self.page.evaluate("options => { bench.making = bench.make(options) }", {"bearer": bearer, **options})
+        if prepare:
+            self.page.evaluate("bench.making")
+
+    def start(self, *, microphone: bool = True) -> Any:
+        """A real click; None, or the LiveError that start() rejected with."""
+        self.page.evaluate("options => { bench.options = options }", {"microphone": microphone})
+        self.page.click("#go")
+        return self.page.evaluate("bench.going")
+
+    def say(self, text: str) -> None:
+        self.page.evaluate("text => bench.session.sendText(text)", text)
+
+    def state(self) -> str:
+        return str(self.page.evaluate("bench.session.state"))
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.page.evaluate("kind => bench.of(kind)", kind)
+        return found
+
+    def diagnostics(self) -> dict[str, Any]:
+        report: dict[str, Any] = self.page.evaluate("bench.session.diagnostics()")
+        return report
+
+    def wait_state(self, state: str, seconds: float = 20.0) -> None:
+        wait_for(f"state {state}", lambda: self.state() == state, seconds)
+
+    def end(self) -> None:
+        self.page.evaluate("bench.session.end()")
+
+
+class Demo(Stage):
+    """The demo page, used as a person does; its ids are a contract."""
+
+    def open(self) -> None:
+        self.page.goto(f"{self.origin}/")
+        self.page.fill("#username", "demo")
+        self.page.fill("#password", PASSWORD)
+        self.page.click("#sign-in button[type=submit]")
+        self.wait_state("idle")
+
+    def state(self) -> str:
+        return str(self.page.get_attribute("#status", "data-state"))
+
+    def wait_state(self, state: str, seconds: float = 20.0) -> None:
+        self.page.wait_for_selector(f"#status[data-state={state}]", timeout=seconds * 1000)
+
+    def talk(self) -> None:
+        self.page.click("#talk")
+
+    def type(self, text: str) -> None:
+        self.page.fill("#message", text)
+        self.page.press("#message", "Enter")
+
+    def captions(self, role: str) -> list[str]:
+        return self.page.locator(f"#captions [data-role={role}] .words").all_inner_texts()

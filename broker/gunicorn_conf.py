@@ -29,7 +29,13 @@ threads = _settings.threads
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats on a disk can stall a worker
 accesslog = None  # ours has no queries and no tokens: see http/observe.py
-loglevel = _settings.log_level.lower()
+# Our format and redaction; below INFO gunicorn would print paths and queries.
+logconfig_dict = {
+    "formatters": {"json": {"()": "broker.telemetry.log.formatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"level": "INFO", "handlers": ["stderr"]},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False}},
+}
 timeout = 30
 graceful_timeout = 20
 keepalive = 5

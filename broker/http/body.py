@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn, TypeVar
 
 from flask import request
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from broker.errors import Refusal
 
 MAX_BYTES = 8192
+_NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
 
 
 class Body(BaseModel):
@@ -43,14 +45,16 @@ def _validated(model: type[B], value: dict[str, Any]) -> B:
         # Without the input: the value of a field may be a secret.
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
-        fields = [
-            {"field": ".".join(map(str, fault["loc"]))[:100], "problem": fault["msg"]}
-            for fault in unknown or faults
-        ]
+        fields = [{"field": _name(fault["loc"]), "problem": fault["msg"]} for fault in unknown or faults]
         names = ", ".join(str(field["field"]) for field in fields)
         code = "field-not-allowed" if unknown else "invalid-field"
         problem = "not allowed here" if unknown else "not valid"
         raise Refusal(code, f"{problem.capitalize()}: {names}.", extensions={"fields": fields}) from None
+
+
+def _name(place: tuple[int | str, ...]) -> str:
+    """A field's path. A name that is no name is the caller's text and is not sent back."""
+    return ".".join(str(part) if _NAME.fullmatch(str(part)) else "?" for part in place)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

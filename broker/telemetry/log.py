@@ -26,42 +26,55 @@ _SHAPES = re.compile(
 _REDACTED = "[redacted]"
 
 
+def _cap(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if isinstance(value, str) and len(value) > _MAX_FIELD and key != "exception":
+            event[key] = value[:_MAX_FIELD] + "…"
+    return event
+
+
+_SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    _cap,
+]
+
+
 def current_request_id() -> str:
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def configure(level: str, secrets: Iterable[str] = ()) -> None:
     """Set up logging for this process. `secrets` are exact strings that no line may hold."""
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        _cap,
-    ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.JSONRenderer(),
-            Redactor(secrets),
-        ],
-    )
     handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
+    handler.setFormatter(formatter(secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
     # Below INFO, client libraries print request headers and bodies, keys included.
     for name in ("google_genai", "httpx2", "httpcore2", "urllib3", "sqlalchemy", "alembic", "flask-limiter"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def formatter(secrets: Iterable[str] = ()) -> logging.Formatter:
+    """Any log record -> one redacted JSON line; also for the loggers of gunicorn."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_SHARED,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(),
+            Redactor(secrets),
+        ],
+    )
 
 
 class Redactor:
@@ -76,10 +89,3 @@ class Redactor:
         if self._exact:
             text = self._exact.sub(_REDACTED, text)
         return _SHAPES.sub(_REDACTED, text)
-
-
-def _cap(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in event.items():
-        if isinstance(value, str) and len(value) > _MAX_FIELD and key != "exception":
-            event[key] = value[:_MAX_FIELD] + "…"
-    return event

@@ -74,6 +74,7 @@ def test_keeps_only_a_hash_of_the_token(app: Flask, client: FlaskClient, alice: 
     assert count(app, audit, token_sha256=digest, action="token", outcome="ok") == 1
 
 
+JSON = {"content_type": "application/json"}
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("foreign field", {"json": {"model": "models/gemini-3.8-live"}}, 422, "field-not-allowed"),
     ("foreign field in client", {"json": {"client": {"admin": "yes"}}}, 422, "field-not-allowed"),
@@ -85,13 +86,13 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("profile of another type", {"json": {"profile": 1}}, 422, "invalid-field"),
     ("unknown profile", {"json": {"profile": "nobody"}}, 404, "profile-unknown"),
     ("not an object", {"json": []}, 400, "bad-json"),
-    ("broken body", {"data": b"{", "content_type": "application/json"}, 400, "bad-json"),
-    ("not UTF-8", {"data": b'{"profile":"\xff"}', "content_type": "application/json"}, 400, "bad-json"),
-    ("lone surrogate", {"data": b'{"profile":"\\ud800"}', "content_type": "application/json"}, 422, "invalid-field"),
-    ("twice the same", {"data": b'{"ttl_seconds":60,"ttl_seconds":61}', "content_type": "application/json"}, 400, "bad-json"),
-    ("NaN", {"data": b'{"ttl_seconds":NaN}', "content_type": "application/json"}, 400, "bad-json"),
-    ("deep", {"data": b"[" * 8000, "content_type": "application/json"}, 400, "bad-json"),
-    ("huge", {"data": b" " * 8193, "content_type": "application/json"}, 413, "too-large"),
+    ("broken body", {"data": b"{", **JSON}, 400, "bad-json"),
+    ("not UTF-8", {"data": b'{"profile":"\xff"}', **JSON}, 400, "bad-json"),
+    ("lone surrogate", {"data": b'{"profile":"\\ud800"}', **JSON}, 422, "invalid-field"),
+    ("twice the same", {"data": b'{"ttl_seconds":60,"ttl_seconds":61}', **JSON}, 400, "bad-json"),
+    ("NaN", {"data": b'{"ttl_seconds":NaN}', **JSON}, 400, "bad-json"),
+    ("deep", {"data": b"[" * 8000, **JSON}, 400, "bad-json"),
+    ("huge", {"data": b" " * 8193, **JSON}, 413, "too-large"),
     ("form", {"data": {"profile": "default"}}, 415, "media-type"),
     ("token in the query", {"query_string": {"access_token": "x"}}, 400, "bad-request"),
 ]  # fmt: skip

@@ -1,0 +1,88 @@
+"""Where the official SDKs meet our side: the stand-in, or with `--real-api` Google itself."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from broker.standin import StandIn
+from tests.conftest import MakeBroker
+from tests.support.servers import BrokerServer
+
+GOOGLE = "https://generativelanguage.googleapis.com"
+AskToken = Callable[[], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What an SDK needs to reach the Live API. `standin` is None when it is Google."""
+
+    url: str
+    api_key: str
+    standin: StandIn | None
+    tls: ssl.SSLContext | None = None
+
+
+@pytest.fixture(scope="session")
+def upstream(real_api: bool, request: pytest.FixtureRequest) -> Upstream:
+    """The Live API over plain http where that is possible."""
+    if real_api:
+        return Upstream(GOOGLE, os.environ["GEMINI_API_KEY"], None)
+    standin: StandIn = request.getfixturevalue("standin")
+    return Upstream(standin.url, "contract-test-key", standin)
+
+
+@pytest.fixture(scope="session")
+def tls_upstream(real_api: bool, upstream: Upstream) -> Iterator[Upstream]:
+    """The Live API over TLS, which google-genai's live client insists on."""
+    if real_api:
+        yield upstream
+        return
+    with StandIn(port=0, tls=True) as standin:
+        context = ssl.create_default_context(cafile=str(standin.ca_file))
+        yield Upstream(standin.url, "contract-test-key", standin, context)
+
+
+@contextmanager
+def _broker(make_broker: MakeBroker, upstream: Upstream) -> Iterator[BrokerServer]:
+    """Closed before its upstream: the connections that it keeps would otherwise outlive the stand-in."""
+    env = {"GEMINI_API_KEY": upstream.api_key}
+    if upstream.standin and upstream.standin.ca_file:
+        env["SSL_CERT_FILE"] = str(upstream.standin.ca_file)
+    server = make_broker(upstream.url, workers=1, env=env)
+    server.add_user("alice")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def live_broker(upstream: Upstream, make_broker: MakeBroker) -> Iterator[BrokerServer]:
+    with _broker(make_broker, upstream) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tls_broker(tls_upstream: Upstream, make_broker: MakeBroker) -> Iterator[BrokerServer]:
+    with _broker(make_broker, tls_upstream) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ask_token(tls_broker: BrokerServer) -> AskToken:
+    """POST /token as alice, over the broker in front of the TLS upstream."""
+    bearer = tls_broker.sign_in("alice")
+
+    def ask() -> dict[str, Any]:
+        with tls_broker.client() as client:
+            answer = client.post("/token", headers={"Authorization": f"Bearer {bearer}"})
+        assert answer.status_code == 200, answer.text
+        token: dict[str, Any] = answer.json()
+        return token
+
+    return ask

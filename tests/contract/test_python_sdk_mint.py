@@ -1,0 +1,113 @@
+"""google-genai, unchanged, mints at the stand-in (or Google), in every locking mode.
+
+What arrives must equal the recorded bodies in tests/wire/: this ties the stand-in's reading of a mint, the
+broker's golden bodies and the SDK of today to one another.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google import genai
+from google.genai import errors, types
+
+from tests.contract.conftest import Upstream
+
+WIRE = Path(__file__).parents[1] / "wire"
+MODEL = "gemini-3.8-live"
+VOICE = {"voice_config": {"prebuilt_voice_config": {"voice_name": "Kore"}}}
+INSTRUCTION = "Be brief."
+BASE: dict[str, Any] = {
+    "response_modalities": ["AUDIO"],
+    "speech_config": VOICE,
+    "system_instruction": INSTRUCTION,
+    "input_audio_transcription": {},
+    "output_audio_transcription": {},
+    "context_window_compression": {"sliding_window": {}},
+}
+RICH = {**BASE, "temperature": 0.7, "session_resumption": {}}
+MASK = (
+    "model,generationConfig,systemInstruction,tools,inputAudioTranscription,outputAudioTranscription,"
+    "contextWindowCompression,realtimeInputConfig"
+)
+
+
+def constraints(config: dict[str, Any]) -> dict[str, Any]:
+    return {"live_connect_constraints": {"model": MODEL, "config": config}}
+
+
+# Sample -> what the SDK was asked for; times are added where the sample has them.
+SAMPLES: dict[str, dict[str, Any]] = {
+    "mint-no-constraints": {},
+    "mint-lock-all": constraints(RICH),
+    "mint-lock-set-fields": {**constraints(RICH), "lock_additional_fields": []},
+    "mint-lock-model-only": {"lock_additional_fields": [], **constraints({})},
+    "mint-explicit-mask": {
+        **constraints(BASE),
+        "http_options": types.HttpOptions(timeout=8000, extra_body={"fieldMask": MASK}),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def client(upstream: Upstream) -> Iterator[genai.Client]:
+    options = types.HttpOptions(base_url=upstream.url, api_version="v1alpha")
+    with genai.Client(vertexai=False, api_key=upstream.api_key, http_options=options) as made:
+        yield made
+
+
+Create = Callable[[dict[str, Any]], types.AuthToken]
+
+
+@pytest.fixture
+def create(client: genai.Client) -> Create:
+    def mint(config: dict[str, Any]) -> types.AuthToken:
+        token: types.AuthToken = client.auth_tokens.create(config=types.CreateAuthTokenConfig(**config))
+        return token
+
+    return mint
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.filterwarnings("ignore::google.genai._common.ExperimentalWarning")
+def test_mints_and_sends_what_was_recorded(sample: str, create: Create, upstream: Upstream) -> None:
+    recorded = json.loads((WIRE / f"{sample}.request.python-sdk.json").read_text())
+    soon = (datetime.now(UTC) + timedelta(minutes=10)).replace(microsecond=0)
+    times = {
+        wire: name
+        for wire, name in [("expireTime", "expire_time"), ("newSessionExpireTime", "new_session_expire_time")]
+        if wire in recorded["body"]
+    }
+    token = create({"uses": 1, **SAMPLES[sample], **dict.fromkeys(times.values(), soon)})
+
+    assert token.name
+    assert re.fullmatch(r"auth_tokens/[A-Za-z0-9._~-]+", token.name)
+    if upstream.standin:
+        entry = upstream.standin.control.received()["mints"][-1]
+        assert entry["path"] == recorded["path"]
+        assert entry["key_given"]
+        assert entry["body"] == {**recorded["body"], **dict.fromkeys(times, soon.isoformat())}
+
+
+@pytest.mark.filterwarnings("ignore::google.genai._common.ExperimentalWarning")
+def test_a_field_that_is_not_there_is_refused_by_name(create: Create) -> None:
+    """The SDK's own name for the constraints is not a name on the wire."""
+    options = types.HttpOptions(extra_body={"liveConnectConstraints": {}})
+    with pytest.raises(errors.ClientError) as refused:
+        create({"uses": 1, "http_options": options})
+    assert refused.value.code == 400
+    assert 'Unknown name "liveConnectConstraints"' in str(refused.value.message)
+
+
+@pytest.mark.filterwarnings("ignore::google.genai._common.ExperimentalWarning")
+def test_a_lifetime_of_a_day_is_refused(create: Create) -> None:
+    with pytest.raises(errors.ClientError) as refused:
+        create({"uses": 1, "expire_time": datetime.now(UTC) + timedelta(hours=24)})
+    assert refused.value.code == 400
+    assert "too far in the future" in str(refused.value.message)

@@ -104,6 +104,8 @@ async function send() {
   if (await conversation.say(text)) message.value = '';
 }
 
+// The sign-in puts the focus here with its ring, which a finger or a mouse does not need.
+room.talk.addEventListener('pointerdown', () => room.talk.blur());
 room.talk.addEventListener('click', () => void conversation.toggle());
 room.mute.addEventListener('click', () => conversation.toggleMute());
 room.end.addEventListener('click', () => void conversation.end().then(() => room.talk.focus()));

@@ -135,8 +135,10 @@ class Stage:
         page.add_init_script(path=PAGES / "record.js")
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.faults.append(f"{message.text} {message.location.get('url', '')}")
+        address = str(message.location.get("url", ""))
+        asked_who_is_there = address.endswith("/me") and "401" in message.text
+        if message.type in ("error", "warning") and not asked_who_is_there:
+            self.faults.append(f"{message.text} {address}")
 
     def recording(self) -> Recording:
         taken = self.page.evaluate("recording.take()")

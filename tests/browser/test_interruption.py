@@ -1,0 +1,69 @@
+"""Barge-in: silent at once, without a click, and ready for the next answer."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.browser.conftest import LaunchBrowser, OpenStage, Service
+from tests.browser.support import Bench, Demo, Recording, assert_same_sound, pcm, speak, wait_for
+
+# Both limits are the product's promise; a click is heard from about 0.03 of full scale.
+SILENT_WITHIN_MS = 30
+LARGEST_STEP = 0.03
+# 0.3 of full scale at 200 Hz moves by 0.016 a sample by itself, which leaves room to see a step.
+TONE = "/tone 200 30"
+
+
+def interruptions(service: Service) -> list[float]:
+    """When `interrupted` left the stand-in (epoch milliseconds), which is no later than its receipt."""
+    frames: list[dict[str, Any]] = service.standin.control.sent()["frames"]
+    return [f["ms"] for f in frames if f["frame"].get("serverContent", {}).get("interrupted")]
+
+
+def silence_after(recording: Recording, sent_ms: float) -> float:
+    return recording.silent_from(sent_ms) - sent_ms
+
+
+def test_speaking_over_an_answer_stops_it_at_once(
+    open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
+) -> None:
+    """Through the page: a long tone is playing when the voice in the microphone begins."""
+    demo = open_stage(Demo, launch_browser(speak(tmp_path, "Stop. That is enough for now.", before=5)))
+    demo.open()
+    demo.talk()
+    demo.wait_state("listening")
+    demo.type(TONE)
+    demo.wait_state("speaking")
+    [sent_ms] = wait_for("the interruption", lambda: interruptions(service))
+    demo.wait_state("listening")
+    demo.wait_state("speaking")  # the answer to what was said over it
+    demo.wait_state("listening")
+
+    demo.page.wait_for_timeout(300)
+    recording = demo.recording()
+    assert silence_after(recording, sent_ms) <= SILENT_WITHIN_MS
+    cut = int(np.searchsorted(recording.times, sent_ms + 1000)) * 128
+    assert np.abs(np.diff(recording.samples[:cut])).max() <= LARGEST_STEP
+    # The next answer comes whole: nothing of its beginning was swallowed.
+    assert_same_sound(Recording(recording.samples[cut:], recording.times).heard(), pcm(service.standin.control.sent_audio(turn=2)))
+
+
+def test_every_interruption_is_silent_within_the_promised_time(bench: Bench, service: Service) -> None:
+    assert bench.start(microphone=False) is None
+    for _ in range(5):
+        bench.say(TONE)
+        bench.wait_state("speaking")
+        bench.page.wait_for_timeout(400)
+        service.standin.control.push(interrupt=True)
+        bench.wait_state("listening")
+        bench.page.wait_for_timeout(400)
+    recording = bench.recording()
+    delays = [silence_after(recording, ms) for ms in interruptions(service)]
+    print(delays, bench.diagnostics())
+    assert len(delays) == 5
+    assert statistics.median(delays) <= SILENT_WITHIN_MS
+    assert np.abs(np.diff(recording.samples)).max() <= LARGEST_STEP

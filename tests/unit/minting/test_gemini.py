@@ -1,0 +1,321 @@
+"""GeminiMinter on real sockets: a token when all is well, one refusal and nothing else when it is not."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from broker.errors import Refusal
+from broker.minting.gemini import GeminiMinter
+from broker.minting.minter import MintedToken
+from broker.profiles.profile import Profile
+from broker.standin import StandIn
+from tests.unit.minting import upstream as behaviours
+from tests.unit.minting.upstream import NAME, Behaviour, Upstream, text
+
+KEY = "AQ.canary-" + secrets.token_hex(12)
+PROFILE = Profile(name="p", models=("gemini-3.8-live",), config={"response_modalities": ["AUDIO"]})
+TOTAL = PROFILE.model_copy(update={"name": "t", "lock": "total"})
+MakeMinter = Callable[..., GeminiMinter]
+
+
+@pytest.fixture
+def google() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def make() -> Iterator[MakeMinter]:
+    made: list[GeminiMinter] = []
+
+    def build(url: str, **more: Any) -> GeminiMinter:
+        options: dict[str, Any] = {"profiles": [PROFILE, TOTAL], "max_concurrent": 8, "deadline_seconds": 5.0}
+        made.append(GeminiMinter(api_key=KEY, base_url=url, **{**options, **more}))
+        return made[-1]
+
+    yield build
+    for minter in made:
+        minter.close()
+
+
+def mint(minter: GeminiMinter, profile: Profile = PROFILE, handle: str | None = None) -> MintedToken:
+    now = datetime.now(UTC)
+    grant = minter.grant(profile, handle)
+    return minter.mint(
+        profile,
+        grant,
+        expires_at=now + timedelta(minutes=15),
+        connect_by=now + timedelta(minutes=2),
+        handle=handle,
+    )
+
+
+def refused(minter: GeminiMinter) -> Refusal:
+    with pytest.raises(Refusal) as raised:
+        mint(minter)
+    refusal = raised.value
+    told = "".join(traceback.format_exception(refusal)) + str(vars(refusal))
+    assert KEY not in told
+    assert "canary" not in told
+    assert refusal.detail is None, "nothing of the upstream's is told to the caller"
+    return refusal
+
+
+def test_a_token_is_minted_by_the_real_stand_in(make: MakeMinter) -> None:
+    with StandIn(port=0) as standin:
+        token = mint(make(standin.url))
+        again = mint(make(standin.url), TOTAL, "handle-1")
+    assert token.name.startswith("auth_tokens/")
+    assert token.name != again.name
+    assert token.name not in repr(token)
+
+
+def test_the_grant_says_what_to_send_first(make: MakeMinter, google: Upstream) -> None:
+    minter = make(google.url)
+    first = {"model": "models/gemini-3.8-live", "generationConfig": {"responseModalities": ["AUDIO"]}}
+    assert minter.grant(PROFILE).setup == {**first, "sessionResumption": {}}
+    assert minter.grant(PROFILE, "h1").setup == {**first, "sessionResumption": {"handle": "h1"}}
+    assert minter.grant(TOTAL, "h1").setup == first
+    assert "sessionResumption" not in minter.grant(PROFILE).locked
+    assert "sessionResumption" in minter.grant(TOTAL).locked
+
+
+def test_a_handle_goes_into_the_token_under_the_total_lock_only(make: MakeMinter, google: Upstream) -> None:
+    minter = make(google.url)
+    mint(minter, PROFILE, "h1")
+    assert "sessionResumption" not in google.mints[-1].body["bidiGenerateContentSetup"]
+    mint(minter, TOTAL, "h1")
+    assert google.mints[-1].body["bidiGenerateContentSetup"]["sessionResumption"] == {"handle": "h1"}
+    mint(minter, TOTAL)
+    assert google.mints[-1].body["bidiGenerateContentSetup"]["sessionResumption"] == {}
+
+
+def test_a_retired_model_is_survived(make: MakeMinter, google: Upstream) -> None:
+    google.models["gone-live"] = text('{"error":{"code":404,"status":"NOT_FOUND"}}', 404)
+    google.models["text-only"] = text('{"name":"models/x","supportedGenerationMethods":["generateContent"]}')
+    profile = PROFILE.model_copy(update={"models": ("gone-live", "text-only", "gemini-3.8-live")})
+    minter = make(google.url, profiles=[profile])
+    mint(minter, profile)
+    mint(minter, profile)
+    assert google.mints[-1].body["bidiGenerateContentSetup"]["model"] == "models/gemini-3.8-live"
+    assert len(google.seen) == 3 + 2, "each model is asked for once, not once per token"
+
+
+def test_times_without_a_zone_are_a_mistake_of_ours(make: MakeMinter, google: Upstream) -> None:
+    minter = make(google.url)
+    naive = datetime.now(UTC).replace(tzinfo=None)
+    with pytest.raises(ValueError, match="time zone"):
+        minter.mint(PROFILE, minter.grant(PROFILE), expires_at=naive, connect_by=datetime.now(UTC))
+    assert not google.mints
+
+
+ENVELOPE = '{{"error":{{"code":{0},"message":"Key {1} is suspended.","status":"{2}"}}}}'
+
+
+def envelope(status: int, word: str) -> Behaviour:
+    return text(ENVELOPE.format(status, KEY, word), status)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [
+        (envelope(400, "INVALID_ARGUMENT"), "upstream-rejected"),
+        (envelope(401, "UNAUTHENTICATED"), "upstream-rejected"),
+        (envelope(403, "PERMISSION_DENIED"), "upstream-rejected"),
+        (text("", 404), "upstream-rejected"),
+        (text("<h1>gone", 410, "Content-Type: text/html"), "upstream-rejected"),
+        (text(b"\xff\xfe", 401), "upstream-rejected"),
+        (text("[" * 60_000, 403), "upstream-rejected"),
+        (text('"a string"', 400), "upstream-rejected"),
+        (envelope(429, "RESOURCE_EXHAUSTED"), "upstream-quota"),
+        (envelope(500, "INTERNAL"), "upstream-error"),
+        (envelope(503, "UNAVAILABLE"), "upstream-error"),
+        (text("", 502), "upstream-error"),
+        (text("", 504), "upstream-timeout"),
+        (text('{"name":"auth_tokens/0123456789"}', 201), "upstream-error"),
+        (text(""), "upstream-error"),
+        (text("{}"), "upstream-error"),
+        (text("[]"), "upstream-error"),
+        (text("null"), "upstream-error"),
+        (text("not json"), "upstream-error"),
+        (text(b"\xff\xfe\x00"), "upstream-error"),
+        (text("[" * 60_000), "upstream-error"),
+        (text('{"name":17}'), "upstream-error"),
+        (text('{"name":"auth_tokens/"}'), "upstream-error"),
+        (text('{"name":"auth_tokens/short"}'), "upstream-error"),
+        (text('{"name":"auth_tokens/0123456789\\n"}'), "upstream-error"),
+        (text('{"name":"auth_tokens/0123456789?key=1"}'), "upstream-error"),
+        (text('{"name":"models/0123456789abcdef"}'), "upstream-error"),
+        (text('{"name":"auth_tokens/' + "a" * 600 + '"}'), "upstream-error"),
+        (text(b"\x1f\x8b\x08\x00", 200, "Content-Encoding: gzip"), "upstream-error"),
+        (text(" " * 70_000 + '{"name":"auth_tokens/0123456789"}'), "upstream-error"),
+        (behaviours.flood, "upstream-error"),
+        (behaviours.reset, "upstream-error"),
+        (behaviours.leave, "upstream-error"),
+        (behaviours.cut_short, "upstream-error"),
+        (behaviours.no_http, "upstream-error"),
+    ],
+)
+def test_whatever_comes_back_becomes_one_refusal(
+    make: MakeMinter, google: Upstream, behaviour: Behaviour, code: str
+) -> None:
+    google.behaviour = behaviour
+    refusal = refused(make(google.url))
+    assert refusal.code == code
+    assert len(google.mints) == 1, "nothing is tried twice"
+    if refusal.status == 503:
+        assert (refusal.retry_after_seconds or 0) >= 1
+
+
+def test_the_log_learns_googles_status_words_and_no_more(make: MakeMinter, google: Upstream) -> None:
+    details = [{"reason": "API_KEY_INVALID"}, {"reason": KEY}, 3]
+    error = {"code": 400, "message": f"Bad key {KEY}", "status": "INVALID_ARGUMENT", "details": details}
+    google.behaviour = text(json.dumps({"error": error}), 400)
+    assert refused(make(google.url)).reason == "HTTP 400 INVALID_ARGUMENT API_KEY_INVALID"
+
+
+@pytest.mark.parametrize("behaviour", [behaviours.hang, behaviours.drip_headers, behaviours.drip_body])
+def test_the_deadline_is_a_total(make: MakeMinter, google: Upstream, behaviour: Behaviour) -> None:
+    """Each of these would go on for a minute; a timeout per read never fires while bytes keep dripping."""
+    google.behaviour = behaviour
+    minter = make(google.url, deadline_seconds=0.4)
+    started = time.monotonic()
+    assert refused(minter).code == "upstream-timeout"
+    assert time.monotonic() - started < 10
+
+
+def test_the_deadline_counts_the_models_list_too(make: MakeMinter, google: Upstream) -> None:
+    google.models["gemini-3.8-live"] = behaviours.drip_body
+    assert refused(make(google.url, deadline_seconds=0.4)).code == "upstream-timeout"
+    assert not google.mints
+
+
+def test_the_deadline_covers_a_handshake_that_never_comes(make: MakeMinter) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        assert refused(make(url, deadline_seconds=0.4)).code == "upstream-timeout"
+
+
+def test_nobody_there_is_an_error_of_the_upstreams(make: MakeMinter) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    assert refused(make(f"http://127.0.0.1:{port}")).code == "upstream-error"
+
+
+def test_a_certificate_must_be_known_and_for_the_name(
+    make: MakeMinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CA file is the one thing that the environment may say about the connection."""
+    with StandIn(port=0, tls=True) as standin:
+        assert refused(make(standin.url)).code == "upstream-error"
+        monkeypatch.setenv("SSL_CERT_FILE", str(standin.ca_file))
+        assert refused(make(standin.url.replace("127.0.0.1", "127.0.0.2"))).code == "upstream-error"
+        # Last, so that the stand-in has also finished with the connections that broke off.
+        assert mint(make(standin.url)).name.startswith("auth_tokens/")
+
+
+def test_a_redirect_is_not_followed_with_the_key(make: MakeMinter, google: Upstream) -> None:
+    with Upstream() as thief:
+        for status in (301, 302, 303, 307, 308):
+            google.behaviour = text("", status, f"Location: {thief.url}/v1alpha/auth_tokens")
+            assert refused(make(google.url)).code == "upstream-error"
+        assert thief.seen == []
+
+
+def test_the_environment_diverts_nothing(
+    make: MakeMinter, google: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings refuse these at start; the client is built so that they would do nothing either."""
+    with Upstream() as thief:
+        to_thief = ("GOOGLE_GEMINI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY")
+        switches = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
+        others = {
+            "GOOGLE_API_KEY": "other",
+            "GOOGLE_CLOUD_PROJECT": "p",
+            "GOOGLE_CLOUD_LOCATION": "l",
+            "GOOGLE_GENAI_API_VERSION": "v1",
+            "GOOGLE_API_USE_MTLS_ENDPOINT": "always",
+        }
+        for name, value in {
+            **dict.fromkeys(to_thief, thief.url),
+            **dict.fromkeys(switches, "true"),
+            **others,
+        }.items():
+            monkeypatch.setenv(name, value)
+        assert mint(make(google.url)).name == NAME
+        assert thief.seen == []
+    assert google.mints[0].headers["x-goog-api-key"] == KEY
+    assert google.mints[0].path == "/v1alpha/auth_tokens"
+
+
+def test_mints_share_one_connection(make: MakeMinter, google: Upstream) -> None:
+    minter = make(google.url)
+    for _ in range(5):
+        mint(minter)
+    assert google.connections == 1
+
+
+def test_more_at_once_than_there_are_places_are_told_so(make: MakeMinter, google: Upstream) -> None:
+    minter = make(google.url, max_concurrent=2, deadline_seconds=2.0)
+    minter.grant(PROFILE)
+    arrived = threading.Semaphore(0)
+    go_on = threading.Event()
+
+    def wait(exchange: behaviours.Exchange) -> None:
+        arrived.release()
+        go_on.wait(10)
+        behaviours.token(exchange)
+
+    google.behaviour = wait
+    results: list[MintedToken] = []
+    threads = [threading.Thread(target=lambda: results.append(mint(minter))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert arrived.acquire(timeout=10)
+    try:
+        assert refused(minter).code == "busy"
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join(10)
+    assert [token.name for token in results] == [NAME, NAME]
+
+
+def test_an_outage_stops_being_tried(make: MakeMinter, google: Upstream) -> None:
+    minter = make(google.url)
+    google.behaviour = behaviours.leave
+    codes = [refused(minter).code for _ in range(12)]
+    assert set(codes) == {"upstream-error"}
+    assert len(google.mints) < 12
+
+
+def test_many_threads_share_the_client(make: MakeMinter, google: Upstream) -> None:
+    minter = make(google.url, max_concurrent=16)
+    names: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: names.extend(mint(minter).name for _ in range(5))) for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert names == [NAME] * 80
+    assert google.connections <= 16
+
+
+def test_after_close_it_can_be_used_again(make: MakeMinter, google: Upstream) -> None:
+    minter = make(google.url)
+    mint(minter)
+    minter.close()
+    assert mint(minter).name == NAME

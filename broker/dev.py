@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -41,6 +42,7 @@ def run(port: int) -> int:
             children.append(_start_standin(environ))
         _prepare_store(environ)
         children.append(_start_broker(environ))
+        _wait_until_it_listens(port, children)
         _greet(port, environ)
         return _wait(children)
     except KeyboardInterrupt:
@@ -104,6 +106,14 @@ def _greet(port: int, environ: dict[str, str]) -> None:
         "Stop with     Ctrl-C",
     )
     print("\n" + "\n".join(lines) + "\n", flush=True)  # noqa: T201 - this is a command
+
+
+def _wait_until_it_listens(port: int, children: list[subprocess.Popen[str]]) -> None:
+    while all(child.poll() is None for child in children):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
 
 
 def _wait(children: list[subprocess.Popen[str]]) -> int:

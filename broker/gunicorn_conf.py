@@ -14,6 +14,7 @@ from typing import Any
 
 from broker.app import load_settings
 from broker.settings import SettingsError
+from broker.telemetry.log import QUIET
 
 try:
     _settings = load_settings()
@@ -34,7 +35,10 @@ logconfig_dict = {
     "formatters": {"json": {"()": "broker.telemetry.log.formatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"level": "INFO", "handlers": ["stderr"]},
-    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False}},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
+        **{name: {"level": "WARNING"} for name in QUIET},
+    },
 }
 timeout = 30
 graceful_timeout = 20

@@ -13,6 +13,8 @@ from broker.errors import Refusal
 from broker.store.tables import audit
 from broker.telemetry.log import current_request_id
 
+_APPEND = insert(audit)
+
 
 def record(
     connection: Connection,
@@ -28,16 +30,17 @@ def record(
     """Append one row. If it cannot be written the thing it records must not happen, so this raises."""
     try:
         connection.execute(
-            insert(audit).values(
-                at=at,
-                actor=actor,
-                action=action,
-                outcome=outcome,
-                request_id=current_request_id(),
-                session_id=session_id,
-                token_sha256=token_sha256,
-                detail=dict(detail) if detail else None,
-            )
+            _APPEND,
+            {
+                "at": at,
+                "actor": actor,
+                "action": action,
+                "outcome": outcome,
+                "request_id": current_request_id(),
+                "session_id": session_id,
+                "token_sha256": token_sha256,
+                "detail": dict(detail) if detail else None,
+            },
         )
     except DBAPIError as fault:
         raise Refusal("audit-unavailable", reason=type(fault.orig).__name__) from fault

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, Executable, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -68,6 +69,11 @@ class Database:
             return datetime.now(UTC)
         now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         return now.astimezone(UTC)
+
+    def insert_or_ignore(self, table: Table) -> Executable:
+        """An INSERT that does nothing where the row is there already; give the values when it is run."""
+        insert: Executable = (sqlite if self.is_sqlite else postgresql).insert(table).on_conflict_do_nothing()
+        return insert
 
     def dispose(self) -> None:
         self.engine.dispose()

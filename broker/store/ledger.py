@@ -9,8 +9,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Update, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from broker.errors import Refusal
 from broker.identity.principal import Principal
@@ -21,6 +20,32 @@ from broker.store.tables import principals, sessions, tokens
 
 # A token that could not carry a conversation is not worth a call to Google.
 _SHORTEST_SLICE = timedelta(seconds=10)
+
+# Built once: putting a statement together takes longer than running it.
+_LOCK = select(principals.c.key).where(principals.c.key == bindparam("principal")).with_for_update()
+_ADD_SESSION = insert(sessions)
+_ADD_TOKEN = insert(tokens)
+_LAST_TOKEN = (
+    select(func.max(tokens.c.expires_at))
+    .where(tokens.c.session_id == sessions.c.id, tokens.c.state == TokenState.ISSUED)
+    .scalar_subquery()
+)
+_OWN = select(sessions, _LAST_TOKEN.label("token_expires_at")).where(
+    sessions.c.id == bindparam("session"), sessions.c.principal_key == bindparam("principal")
+)
+_MOVE = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"), sessions.c.state == bindparam("before"))
+    .values(state=bindparam("after"), ended_at=bindparam("ended"))
+)
+_SETTLE = (
+    update(tokens)
+    .where(tokens.c.id == bindparam("token"), tokens.c.state == TokenState.RESERVED)
+    .values(state=bindparam("to"), token_sha256=bindparam("sha256"), refusal=bindparam("code"))
+)
+_HEARTBEAT = (
+    update(sessions).where(sessions.c.id == bindparam("session")).values(heartbeat_at=bindparam("at"))
+)
 
 
 class SqlLedger:
@@ -34,16 +59,17 @@ class SqlLedger:
             session_id = "ses_" + secrets.token_hex(16)
             ends_at = now + timedelta(seconds=terms.session_seconds)
             connection.execute(
-                insert(sessions).values(
-                    id=session_id,
-                    principal_key=principal.key,
-                    profile=terms.profile,
-                    model=terms.model,
-                    client=dict(terms.client),
-                    state=SessionState.RESERVED,
-                    opened_at=now,
-                    ends_at=ends_at,
-                )
+                _ADD_SESSION,
+                {
+                    "id": session_id,
+                    "principal_key": principal.key,
+                    "profile": terms.profile,
+                    "model": terms.model,
+                    "client": dict(terms.client),
+                    "state": SessionState.RESERVED,
+                    "opened_at": now,
+                    "ends_at": ends_at,
+                },
             )
             return _reserve_token(
                 connection, session_id, True, now, ends_at, terms.slice_seconds, terms.connect_within_seconds
@@ -67,14 +93,9 @@ class SqlLedger:
             self._lock(connection, principal)
             now = self._database.now(connection)
             before = SessionState.RESERVED if lease.opens_session else SessionState.OPEN
-            moved = connection.execute(_move(lease.session_id, before, SessionState.OPEN)).rowcount
-            if not moved:
+            if not _moved(connection, lease.session_id, before, SessionState.OPEN, None):
                 raise _ended(_own(connection, principal, lease.session_id))
-            connection.execute(
-                update(tokens)
-                .where(tokens.c.id == lease.token_id)
-                .values(state=TokenState.ISSUED, token_sha256=token_sha256)
-            )
+            _settle(connection, lease, TokenState.ISSUED, token_sha256=token_sha256)
             audit.record(
                 connection,
                 now,
@@ -88,13 +109,9 @@ class SqlLedger:
     def void(self, principal: Principal, lease: Lease, refusal_code: str) -> None:
         with self._database.write() as connection:
             now = self._database.now(connection)
-            connection.execute(
-                update(tokens)
-                .where(tokens.c.id == lease.token_id, tokens.c.state == TokenState.RESERVED)
-                .values(state=TokenState.VOID, refusal=refusal_code)
-            )
+            _settle(connection, lease, TokenState.VOID, refusal=refusal_code)
             if lease.opens_session:
-                connection.execute(_move(lease.session_id, SessionState.RESERVED, SessionState.VOID))
+                _moved(connection, lease.session_id, SessionState.RESERVED, SessionState.VOID, now)
             audit.record(
                 connection,
                 now,
@@ -112,17 +129,14 @@ class SqlLedger:
         with self._database.write() as connection:
             now = self._database.now(connection)
             session = _own(connection, principal, session_id)
-            connection.execute(update(sessions).where(sessions.c.id == session_id).values(heartbeat_at=now))
+            connection.execute(_HEARTBEAT, {"session": session_id, "at": now})
         return _as_of(session, now)
 
     def end(self, principal: Principal, session_id: str) -> Session:
         with self._database.write() as connection:
             now = self._database.now(connection)
             _own(connection, principal, session_id)
-            ended = connection.execute(
-                _move(session_id, SessionState.OPEN, SessionState.ENDED).values(ended_at=now)
-            ).rowcount
-            if ended:
+            if _moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
                 actor = _actor(principal)
                 audit.record(
                     connection, now, actor=actor, action="session.end", outcome="ok", session_id=session_id
@@ -136,15 +150,10 @@ class SqlLedger:
 
     def _lock(self, connection: Connection, principal: Principal) -> None:
         """Let one reservation of this principal in at a time. SQLite's write transaction already does."""
-        create = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        connection.execute(
-            create(principals)
-            .values(key=principal.key, issuer=principal.issuer, subject=principal.subject)
-            .on_conflict_do_nothing()
-        )
-        connection.execute(
-            select(principals.c.key).where(principals.c.key == principal.key).with_for_update()
-        )
+        if connection.execute(_LOCK, {"principal": principal.key}).scalar_one_or_none() is None:
+            row = {"key": principal.key, "issuer": principal.issuer, "subject": principal.subject}
+            connection.execute(self._database.insert_or_ignore(principals), row)
+            connection.execute(_LOCK, {"principal": principal.key})
 
 
 def _reserve_token(
@@ -167,29 +176,21 @@ def _reserve_token(
         ends_at=ends_at,
     )
     connection.execute(
-        insert(tokens).values(
-            id=lease.token_id,
-            session_id=session_id,
-            state=TokenState.RESERVED,
-            reserved_at=now,
-            connect_by=lease.connect_by,
-            expires_at=expires_at,
-        )
+        _ADD_TOKEN,
+        {
+            "id": lease.token_id,
+            "session_id": session_id,
+            "state": TokenState.RESERVED,
+            "reserved_at": now,
+            "connect_by": lease.connect_by,
+            "expires_at": expires_at,
+        },
     )
     return lease
 
 
 def _own(connection: Connection, principal: Principal, session_id: str) -> Session:
-    latest = (
-        select(func.max(tokens.c.expires_at))
-        .where(tokens.c.session_id == sessions.c.id, tokens.c.state == TokenState.ISSUED)
-        .scalar_subquery()
-    )
-    row = connection.execute(
-        select(sessions, latest.label("token_expires_at")).where(
-            sessions.c.id == session_id, sessions.c.principal_key == principal.key
-        )
-    ).one_or_none()
+    row = connection.execute(_OWN, {"session": session_id, "principal": principal.key}).one_or_none()
     # A session that never came to be is told apart from a foreign one by nobody.
     if row is None or row.state == SessionState.VOID:
         raise Refusal("session-unknown")
@@ -210,8 +211,28 @@ def _as_of(session: Session, now: datetime) -> Session:
     return session
 
 
-def _move(session_id: str, before: SessionState, after: SessionState) -> Update:
-    return update(sessions).where(sessions.c.id == session_id, sessions.c.state == before).values(state=after)
+def _moved(
+    connection: Connection,
+    session_id: str,
+    before: SessionState,
+    after: SessionState,
+    ended_at: datetime | None,
+) -> bool:
+    """Whether the session was in `before` and is now in `after`."""
+    values = {"session": session_id, "before": before, "after": after, "ended": ended_at}
+    return connection.execute(_MOVE, values).rowcount == 1
+
+
+def _settle(
+    connection: Connection,
+    lease: Lease,
+    state: TokenState,
+    *,
+    token_sha256: str | None = None,
+    refusal: str | None = None,
+) -> None:
+    values = {"token": lease.token_id, "to": state, "sha256": token_sha256, "code": refusal}
+    connection.execute(_SETTLE, values)
 
 
 def _ended(session: Session) -> Refusal:

@@ -12,14 +12,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from limits.storage import MovingWindowSupport, Storage
-from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from broker.errors import Refusal
 from broker.store.engine import Database
 from broker.store.tables import rate_windows
 
 SCHEME = "broker-sql"
+
+# Built once: putting a statement together takes longer than running it.
+_HITS = select(rate_windows.c.hits).where(rate_windows.c.key == bindparam("window"))
+_LOCKED_HITS = _HITS.with_for_update()
+_KEEP = (
+    update(rate_windows)
+    .where(rate_windows.c.key == bindparam("window"))
+    .values(hits=bindparam("packed"), expires_at=bindparam("until"))
+)
 
 
 def _pack(hits: list[float]) -> bytes:
@@ -51,33 +59,24 @@ class SqlRateStorage(Storage, MovingWindowSupport):
             if len(hits) + amount > limit:
                 return False
             hits.extend([now.timestamp()] * amount)
-            connection.execute(
-                update(rate_windows)
-                .where(rate_windows.c.key == key)
-                .values(hits=_pack(hits), expires_at=now + timedelta(seconds=expiry))
-            )
+            until = now + timedelta(seconds=expiry)
+            connection.execute(_KEEP, {"window": key, "packed": _pack(hits), "until": until})
             return True
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
         """(time of the oldest hit in the window, number of hits in it); (now, 0) for none."""
         with self._database.read() as connection:
             now = self._database.now(connection)
-            blob = connection.execute(
-                select(rate_windows.c.hits).where(rate_windows.c.key == key)
-            ).scalar_one_or_none()
+            blob = connection.execute(_HITS, {"window": key}).scalar_one_or_none()
         hits = _within(blob or b"", now, expiry)
         return (hits[0], len(hits)) if hits else (now.timestamp(), 0)
 
     def _locked_hits(self, connection: Connection, key: str, now: datetime, expiry: int) -> list[float]:
-        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        connection.execute(
-            insert(rate_windows)
-            .values(key=key, hits=b"", expires_at=now + timedelta(seconds=expiry))
-            .on_conflict_do_nothing()
-        )
-        blob = connection.execute(
-            select(rate_windows.c.hits).where(rate_windows.c.key == key).with_for_update()
-        ).scalar_one()
+        blob = connection.execute(_LOCKED_HITS, {"window": key}).scalar_one_or_none()
+        if blob is None:
+            start = {"key": key, "hits": b"", "expires_at": now + timedelta(seconds=expiry)}
+            connection.execute(self._database.insert_or_ignore(rate_windows), start)
+            blob = connection.execute(_LOCKED_HITS, {"window": key}).scalar_one()
         return _within(blob, now, expiry)
 
     def purge(self) -> int:

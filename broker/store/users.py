@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from broker.identity.users import User
 from broker.store import audit
 from broker.store.engine import Database
 from broker.store.tables import users
+
+_FIND = select(users).where(users.c.username == bindparam("name"))
 
 
 class UserExists(Exception):  # noqa: N818 - reads as what it says
@@ -23,7 +25,7 @@ class SqlUsers:
 
     def find(self, username: str) -> User | None:
         with self._database.read() as connection:
-            row = connection.execute(select(users).where(users.c.username == username)).one_or_none()
+            row = connection.execute(_FIND, {"name": username}).one_or_none()
         return _user(row) if row else None
 
     def all(self) -> list[User]:

@@ -15,6 +15,8 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
+# Below WARNING, client libraries print every request, and lower still its headers and body, keys included.
+QUIET = ("google_genai", "httpx2", "httpcore2", "urllib3", "sqlalchemy", "alembic", "flask-limiter")
 _MAX_FIELD = 2000
 _SHAPES = re.compile(
     r"auth_tokens/[A-Za-z0-9._~%-]+"  # Live API tokens
@@ -60,8 +62,7 @@ def configure(level: str, secrets: Iterable[str] = ()) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Below INFO, client libraries print request headers and bodies, keys included.
-    for name in ("google_genai", "httpx2", "httpcore2", "urllib3", "sqlalchemy", "alembic", "flask-limiter"):
+    for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

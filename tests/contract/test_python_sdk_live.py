@@ -17,6 +17,7 @@ from google import genai
 from google.genai import errors, live, types
 
 from tests.contract import speech
+from tests.contract.apart import run
 from tests.contract.conftest import AskToken, Upstream
 
 pytestmark = pytest.mark.filterwarnings("ignore::google.genai._common.ExperimentalWarning")
@@ -56,7 +57,7 @@ def test_a_typed_line_is_answered_with_audio(ask_token: AskToken, tls_upstream: 
             )
             return await one_turn(session)
 
-    messages = asyncio.run(talk())
+    messages = run(talk())
     assert messages[-1].server_content
     assert messages[-1].server_content.turn_complete
     assert len(audio_of(messages)) > 4800, "more than a tenth of a second"
@@ -85,7 +86,7 @@ def test_a_spoken_sentence_is_heard_and_answered(ask_token: AskToken, tls_upstre
             await speaking
             return messages
 
-    messages = asyncio.run(talk())
+    messages = run(talk())
     contents = [message.server_content for message in messages if message.server_content]
     heard = "".join(c.input_transcription.text or "" for c in contents if c.input_transcription)
     answered = "".join(c.output_transcription.text or "" for c in contents if c.output_transcription)
@@ -118,7 +119,7 @@ def test_the_lock_holds_against_the_sdk(ask_token: AskToken, tls_upstream: Upstr
             await session.send_realtime_input(text="Hello.")
             await one_turn(session)
 
-    asyncio.run(talk())
+    run(talk())
     if tls_upstream.standin:
         record = tls_upstream.standin.control.received()["connections"][-1]
         assert "pirate" in str(record["setup"])
@@ -135,6 +136,6 @@ def test_a_token_opens_one_connection(ask_token: AskToken, tls_upstream: Upstrea
             await session.send_realtime_input(text="Hello.")
             await one_turn(session)
 
-    asyncio.run(open_once())
+    run(open_once())
     with pytest.raises(errors.APIError, match="used too many times"):
-        asyncio.run(open_once())
+        run(open_once())

@@ -10,8 +10,9 @@ from flask import Flask
 from broker import settings as settings_module
 from broker.http import body, guards, health, login, me, observe, pages, problems, sessions, tokens
 from broker.http.credentials import Credentials
-from broker.identity.bearer import BearerVerifier
+from broker.identity.bearer import Bearers
 from broker.identity.login import Login
+from broker.identity.own_tokens import OwnTokens
 from broker.identity.sign_ins import CookieSignIns
 from broker.identity.signing import SigningKey, derive
 from broker.issue import TokenIssuer
@@ -94,7 +95,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     return Parts(
         settings=settings,
         database=database,
-        credentials=Credentials(BearerVerifier({key.kid: key}), sign_ins, users),
+        credentials=Credentials(Bearers([OwnTokens({key.kid: key})]), sign_ins, users),
         sign_ins=sign_ins,
         login=Login(users, sign_ins, key),
         rates=rates,

@@ -11,10 +11,10 @@ from flask import Request, g
 
 from broker.errors import Refusal
 from broker.http import origins
-from broker.identity.bearer import BearerVerifier
-from broker.identity.principal import Principal
+from broker.identity.bearer import Bearers
+from broker.identity.principal import OWN_ISSUER, Principal
 from broker.identity.sign_ins import CookieSignIns
-from broker.identity.users import Directory, User
+from broker.identity.users import Directory
 
 CSRF_HEADER = "X-CSRF-Token"
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
@@ -32,8 +32,8 @@ class Caller:
 
 
 class Credentials:
-    def __init__(self, bearer: BearerVerifier, sign_ins: CookieSignIns, users: Directory) -> None:
-        self._bearer = bearer
+    def __init__(self, bearers: Bearers, sign_ins: CookieSignIns, users: Directory) -> None:
+        self._bearers = bearers
         self._sign_ins = sign_ins
         self._users = users
 
@@ -65,8 +65,8 @@ class Credentials:
         match = _BEARER.fullmatch(authorization.strip())
         if match is None:
             raise Refusal("bad-request", "The Authorization header must be one Bearer token.")
-        user = self._users.find(self._bearer.subject(match[1]))
-        return _principal(user)
+        verified = self._bearers.verify(match[1])
+        return self._admit(verified.principal)
 
     def _by_cookie(self, request: Request, cookie: str) -> Principal:
         if request.method not in _SAFE_METHODS:
@@ -75,11 +75,22 @@ class Credentials:
             csrf = request.headers.get(CSRF_HEADER, "")
             if not self._sign_ins.csrf_matches(cookie, csrf):
                 raise Refusal("csrf-failed", f"The {CSRF_HEADER} header is missing or not of this sign-in.")
-        username = self._sign_ins.username(cookie)
-        if username is None:
+        principal = self._sign_ins.principal(cookie)
+        if principal is None:
             g.forget_cookie = True  # or the browser would go on presenting it and never get past this
             raise Refusal("invalid-token", "The sign-in has ended.", reason="unknown sign-in")
-        return _principal(self._users.find(username))
+        return self._admit(principal)
+
+    def _admit(self, principal: Principal) -> Principal:
+        """The principal as it stands now: what it may do can change between two requests."""
+        if principal.issuer != OWN_ISSUER:
+            return principal
+        user = self._users.find(principal.subject)
+        if user is None:
+            raise Refusal("invalid-token", reason="unknown user")
+        if user.blocked_at is not None:
+            raise Refusal("account-blocked")
+        return user.principal()
 
 
 def cookie_name(request: Request) -> str:
@@ -89,11 +100,3 @@ def cookie_name(request: Request) -> str:
 
 def is_loopback(request: Request) -> bool:
     return _LOOPBACK_HOSTS.fullmatch(request.host) is not None
-
-
-def _principal(user: User | None) -> Principal:
-    if user is None:
-        raise Refusal("invalid-token", reason="unknown user")
-    if user.blocked_at is not None:
-        raise Refusal("account-blocked")
-    return user.principal()

@@ -35,7 +35,8 @@ class Login:
         if passwords.needs_rehash(user.password_hash):
             self._users.rehash(user.username, user.password_hash, passwords.hash_password(password))
         token = issue_access_token(self._key, user.username)
-        return SignedIn(user.principal(), token, self._sign_ins.open(user.username))
+        principal = user.principal()
+        return SignedIn(principal, token, self._sign_ins.open(principal))
 
     def sign_out(self, cookie: str) -> None:
         self._sign_ins.close(cookie)

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from broker.identity.principal import Principal
+
 LIFETIME = timedelta(hours=12)
+IDLE = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,10 @@ class SignIn:
 class SignIns(Protocol):
     """Where logins are kept. `store.sign_ins` implements it."""
 
-    def open(self, username: str, id_sha256: str, lifetime: timedelta) -> datetime: ...
-    def username(self, id_sha256: str) -> str | None: ...
+    def open(self, principal: Principal, id_sha256: str, lifetime: timedelta) -> datetime: ...
+    def find(self, id_sha256: str, idle: timedelta) -> Principal | None: ...
     def close(self, id_sha256: str) -> None: ...
+    def close_all(self, issuer: str, subject: str) -> None: ...
 
 
 class CookieSignIns:
@@ -34,16 +38,20 @@ class CookieSignIns:
         self._store = store
         self._csrf_key = csrf_key
 
-    def open(self, username: str) -> SignIn:
+    def open(self, principal: Principal) -> SignIn:
         cookie = secrets.token_urlsafe(32)
-        expires_at = self._store.open(username, _sha256(cookie), LIFETIME)
+        expires_at = self._store.open(principal, _sha256(cookie), LIFETIME)
         return SignIn(cookie, self.csrf_token(cookie), expires_at)
 
-    def username(self, unverified_cookie: str) -> str | None:
-        return self._store.username(_sha256(unverified_cookie))
+    def principal(self, unverified_cookie: str) -> Principal | None:
+        """As it was at the sign-in; None once that is over, or was not used for IDLE."""
+        return self._store.find(_sha256(unverified_cookie), IDLE)
 
     def close(self, cookie: str) -> None:
         self._store.close(_sha256(cookie))
+
+    def close_all(self, principal: Principal) -> None:
+        self._store.close_all(principal.issuer, principal.subject)
 
     def csrf_token(self, cookie: str) -> str:
         return hmac.new(self._csrf_key, cookie.encode(), hashlib.sha256).hexdigest()

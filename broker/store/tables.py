@@ -38,6 +38,7 @@ metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_name)s",
         "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s",
     }
 )
@@ -50,17 +51,54 @@ users = Table(
     Column("plan", String(64), nullable=False),
     Column("roles", String(255), nullable=False, server_default=""),
     Column("blocked_at", UtcDateTime),
+    Column("password_changed_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-# The browser's login. Only a hash of the cookie's value is kept.
+# The browser's login, of an own user or through an external issuer. Of the cookie, only a hash is kept.
 sign_ins = Table(
     "sign_ins",
     metadata,
     Column("id_sha256", String(64), primary_key=True),
-    Column("username", ForeignKey("users.username"), nullable=False, index=True),
+    Column("issuer", String(255), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("plan", String(64), nullable=False),
+    Column("roles", String(255), nullable=False, server_default=""),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Index("ix_sign_ins_issuer_subject", "issuer", "subject"),
+)
+
+# Who is turned away although the credential is good: a principal, all its tokens from before a moment,
+# one token by its id, a whole issuer. `value` is a principal key, a jti, an issuer.
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("value", String(255), primary_key=True),
+    Column("issued_before", UtcDateTime),
+    Column("reason", String(255), nullable=False, server_default=""),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+)
+
+# Keys of backends. Only a keyed hash of the key is kept; `id` is its public part.
+service_keys = Table(
+    "service_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("secret_hmac", String(64), nullable=False),
+    Column("plan", String(64), nullable=False),
+    Column("scopes", String(255), nullable=False),
+    Column("profiles", JSON),
+    Column("on_behalf_of_prefix", String(255)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
 )
 
 # One row per principal that ever asked: the row that a reservation locks.
@@ -77,6 +115,8 @@ sessions = Table(
     metadata,
     Column("id", String(40), primary_key=True),
     Column("principal_key", ForeignKey("principals.key"), nullable=False, index=True),
+    # The service key that opened it for the principal; it may renew and end it too.
+    Column("acting_key", ForeignKey("principals.key"), index=True),
     Column("profile", String(64), nullable=False),
     Column("model", String(128), nullable=False),
     Column("client", JSON, nullable=False),

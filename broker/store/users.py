@@ -43,6 +43,7 @@ class SqlUsers:
                         password_hash=user.password_hash,
                         plan=user.plan,
                         roles=" ".join(sorted(user.roles)),
+                        password_changed_at=now,
                         created_at=now,
                     )
                 )
@@ -68,5 +69,6 @@ def _user(row: Row[Any]) -> User:
         plan=row.plan,
         roles=frozenset(row.roles.split()),
         blocked_at=row.blocked_at,
+        password_changed_at=row.password_changed_at,
         created_at=row.created_at,
     )

@@ -11,12 +11,13 @@ import jwt
 import pytest
 
 from broker.errors import Refusal
-from broker.identity.bearer import BearerVerifier
+from broker.identity.bearer import Bearers
+from broker.identity.own_tokens import OwnTokens
 from broker.identity.signing import SigningKey, derive, issue_access_token
 
 SECRET = "a-secret-of-the-tests-" + "0123456789abcdef" * 2
 KEY = SigningKey.from_secret(SECRET)
-VERIFIER = BearerVerifier({KEY.kid: KEY})
+BEARERS = Bearers([OwnTokens({KEY.kid: KEY})])
 
 
 def claims(**changed: Any) -> dict[str, Any]:
@@ -49,8 +50,8 @@ def signed(payload: dict[str, Any] | str, key: bytes = KEY.key, **header: Any) -
 
 def test_the_forgers_own_tools_make_a_good_token() -> None:
     """Or every refusal below could be for a reason that nobody meant."""
-    assert VERIFIER.subject(signed(claims())) == "alice"
-    assert VERIFIER.subject(issue_access_token(KEY, "alice")) == "alice"
+    assert BEARERS.verify(signed(claims())).principal.subject == "alice"
+    assert BEARERS.verify(issue_access_token(KEY, "alice")).principal.subject == "alice"
 
 
 NOW = int(time.time())
@@ -112,22 +113,22 @@ FORGED: dict[str, str] = {
 @pytest.mark.parametrize("token", FORGED.values(), ids=FORGED)
 def test_refuses_a_forged_token(token: str) -> None:
     with pytest.raises(Refusal) as refused:
-        VERIFIER.subject(token)
+        BEARERS.verify(token)
     assert refused.value.code == "invalid-token"
 
 
 def test_refuses_a_token_that_was_issued_after_it_expires() -> None:
     now = int(time.time())
     with pytest.raises(Refusal) as refused:
-        VERIFIER.subject(signed(claims(iat=now + 20, exp=now + 10)))
+        BEARERS.verify(signed(claims(iat=now + 20, exp=now + 10)))
     assert refused.value.code == "invalid-token"
 
 
 def test_says_expired_only_of_its_own_token() -> None:
     old = claims(iat=NOW - 700, exp=NOW - 61)
     with pytest.raises(Refusal) as ours:
-        VERIFIER.subject(signed(old))
+        BEARERS.verify(signed(old))
     assert ours.value.code == "token-expired"
     with pytest.raises(Refusal) as forged:
-        VERIFIER.subject(signed(old, b"0" * 32))
+        BEARERS.verify(signed(old, b"0" * 32))
     assert forged.value.code == "invalid-token"

@@ -29,6 +29,16 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_audit_at"), ["at"], unique=False)
 
     op.create_table(
+        "blocks",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("value", sa.String(length=255), nullable=False),
+        sa.Column("issued_before", sa.DateTime(), nullable=True),
+        sa.Column("reason", sa.String(length=255), server_default="", nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("kind", "value", name=op.f("pk_blocks")),
+    )
+    op.create_table(
         "principals",
         sa.Column("key", sa.String(length=40), nullable=False),
         sa.Column("issuer", sa.String(length=255), nullable=False),
@@ -46,12 +56,46 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_rate_windows_expires_at"), ["expires_at"], unique=False)
 
     op.create_table(
+        "service_keys",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("secret_hmac", sa.String(length=64), nullable=False),
+        sa.Column("plan", sa.String(length=64), nullable=False),
+        sa.Column("scopes", sa.String(length=255), nullable=False),
+        sa.Column("profiles", sa.JSON(), nullable=True),
+        sa.Column("on_behalf_of_prefix", sa.String(length=255), nullable=True),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(), nullable=True),
+        sa.Column("last_used_at", sa.DateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_service_keys")),
+        sa.UniqueConstraint("name", name=op.f("uq_service_keys_name")),
+    )
+    op.create_table(
+        "sign_ins",
+        sa.Column("id_sha256", sa.String(length=64), nullable=False),
+        sa.Column("issuer", sa.String(length=255), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("plan", sa.String(length=64), nullable=False),
+        sa.Column("roles", sa.String(length=255), server_default="", nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id_sha256", name=op.f("pk_sign_ins")),
+    )
+    with op.batch_alter_table("sign_ins", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sign_ins_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index("ix_sign_ins_issuer_subject", ["issuer", "subject"], unique=False)
+
+    op.create_table(
         "users",
         sa.Column("username", sa.String(length=64), nullable=False),
         sa.Column("password_hash", sa.String(length=255), nullable=False),
         sa.Column("plan", sa.String(length=64), nullable=False),
         sa.Column("roles", sa.String(length=255), server_default="", nullable=False),
         sa.Column("blocked_at", sa.DateTime(), nullable=True),
+        sa.Column("password_changed_at", sa.DateTime(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("username", name=op.f("pk_users")),
     )
@@ -59,6 +103,7 @@ def upgrade() -> None:
         "sessions",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("principal_key", sa.String(length=40), nullable=False),
+        sa.Column("acting_key", sa.String(length=40), nullable=True),
         sa.Column("profile", sa.String(length=64), nullable=False),
         sa.Column("model", sa.String(length=128), nullable=False),
         sa.Column("client", sa.JSON(), nullable=False),
@@ -67,27 +112,16 @@ def upgrade() -> None:
         sa.Column("ends_at", sa.DateTime(), nullable=False),
         sa.Column("heartbeat_at", sa.DateTime(), nullable=True),
         sa.Column("ended_at", sa.DateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["acting_key"], ["principals.key"], name=op.f("fk_sessions_acting_key")),
         sa.ForeignKeyConstraint(
             ["principal_key"], ["principals.key"], name=op.f("fk_sessions_principal_key")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sessions_acting_key"), ["acting_key"], unique=False)
         batch_op.create_index(batch_op.f("ix_sessions_ends_at"), ["ends_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_sessions_principal_key"), ["principal_key"], unique=False)
-
-    op.create_table(
-        "sign_ins",
-        sa.Column("id_sha256", sa.String(length=64), nullable=False),
-        sa.Column("username", sa.String(length=64), nullable=False),
-        sa.Column("created_at", sa.DateTime(), nullable=False),
-        sa.Column("expires_at", sa.DateTime(), nullable=False),
-        sa.ForeignKeyConstraint(["username"], ["users.username"], name=op.f("fk_sign_ins_username")),
-        sa.PrimaryKeyConstraint("id_sha256", name=op.f("pk_sign_ins")),
-    )
-    with op.batch_alter_table("sign_ins", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_sign_ins_expires_at"), ["expires_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_sign_ins_username"), ["username"], unique=False)
 
     op.create_table(
         "tokens",
@@ -114,22 +148,25 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_tokens_session_id"))
 
     op.drop_table("tokens")
-    with op.batch_alter_table("sign_ins", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_sign_ins_username"))
-        batch_op.drop_index(batch_op.f("ix_sign_ins_expires_at"))
-
-    op.drop_table("sign_ins")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_sessions_principal_key"))
         batch_op.drop_index(batch_op.f("ix_sessions_ends_at"))
+        batch_op.drop_index(batch_op.f("ix_sessions_acting_key"))
 
     op.drop_table("sessions")
     op.drop_table("users")
+    with op.batch_alter_table("sign_ins", schema=None) as batch_op:
+        batch_op.drop_index("ix_sign_ins_issuer_subject")
+        batch_op.drop_index(batch_op.f("ix_sign_ins_expires_at"))
+
+    op.drop_table("sign_ins")
+    op.drop_table("service_keys")
     with op.batch_alter_table("rate_windows", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_rate_windows_expires_at"))
 
     op.drop_table("rate_windows")
     op.drop_table("principals")
+    op.drop_table("blocks")
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_at"))
         batch_op.drop_index("ix_audit_actor_at")

@@ -1,0 +1,78 @@
+"""Verifies the access tokens that we issue ourselves.
+
+PyJWT leaves several things unchecked (numbers given as strings or floats, `typ`), so those are checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+
+from broker.errors import Refusal
+from broker.identity import jws
+from broker.identity.bearer import Verified
+from broker.identity.jws import UnverifiedToken
+from broker.identity.principal import OWN_ISSUER, Principal
+from broker.identity.signing import ALGORITHM, AUDIENCE, LIFETIME_SECONDS, TYPE, SigningKey
+
+_LEEWAY_SECONDS = 30
+_HEADER_MEMBERS = {"alg", "typ", "kid"}  # so no crit, jku, jwk, x5u, b64, zip
+_REQUIRED = ["iss", "aud", "sub", "exp", "iat", "jti"]
+
+
+class OwnTokens:
+    issuer = OWN_ISSUER
+
+    def __init__(self, keys: Mapping[str, SigningKey]) -> None:
+        self._keys = keys
+
+    def verify(self, unverified: UnverifiedToken) -> Verified:
+        claims = self._claims(unverified)
+        subject = claims["sub"]
+        # Plan and roles are looked up for each request, not carried in the token.
+        principal = Principal(OWN_ISSUER, subject, subject, "default")
+        return Verified(principal, datetime.fromtimestamp(claims["iat"], UTC), claims["jti"])
+
+    def _claims(self, unverified: UnverifiedToken) -> dict[str, Any]:
+        header = unverified.header
+        if header.keys() - _HEADER_MEMBERS or header.get("typ") != TYPE or header.get("alg") != ALGORITHM:
+            raise jws.invalid("header")
+        kid = header.get("kid")
+        key = self._keys.get(kid) if isinstance(kid, str) else None
+        if key is None:
+            raise jws.invalid("unknown kid")
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                unverified.text,
+                key.key,
+                algorithms=[ALGORITHM],
+                issuer=OWN_ISSUER,
+                audience=AUDIENCE,
+                leeway=_LEEWAY_SECONDS,
+                options={"require": _REQUIRED, "strict_aud": True, "enforce_minimum_key_length": True},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise Refusal("token-expired", "Sign in again for a new token.") from error
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
+            raise jws.invalid(type(error).__name__) from error
+        check_times(claims, LIFETIME_SECONDS)
+        check_subject(claims)
+        return claims
+
+
+def check_times(claims: Mapping[str, Any], longest_life_seconds: int) -> None:
+    """Real integers, and a life that is neither negative nor longer than agreed."""
+    times = claims["iat"], claims["exp"]
+    if any(type(value) is not int for value in times) or not 0 < times[1] - times[0] <= longest_life_seconds:
+        raise jws.invalid("times")
+
+
+def check_subject(claims: Mapping[str, Any]) -> str:
+    """1 to 255 printable characters: a NUL or a lone surrogate would break the store later."""
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not 1 <= len(subject) <= 255 or not subject.isprintable():
+        raise jws.invalid("sub")
+    return subject

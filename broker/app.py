@@ -21,6 +21,7 @@ from broker.limits.policy import Policy
 from broker.minting.gemini import GeminiMinter
 from broker.minting.locking import profile_faults
 from broker.minting.minter import Minter
+from broker.preview import Previews
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
 from broker.settings import Settings
@@ -44,6 +45,7 @@ class Parts:
     catalog: Catalog
     ledger: Ledger
     issuer: TokenIssuer
+    previews: Previews
 
 
 def load_settings() -> Settings:
@@ -92,6 +94,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     sign_ins = CookieSignIns(SqlSignIns(database), derive(secret, "csrf"))
     rates = Rates(create_limiter(app, database, redis_url))
     ledger = SqlLedger(database)
+    policy = Policy(settings.config.plans)
     return Parts(
         settings=settings,
         database=database,
@@ -101,9 +104,8 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         rates=rates,
         catalog=catalog,
         ledger=ledger,
-        issuer=TokenIssuer(
-            policy=Policy(settings.config.plans), rates=rates, catalog=catalog, minter=minter, ledger=ledger
-        ),
+        issuer=TokenIssuer(policy=policy, rates=rates, catalog=catalog, minter=minter, ledger=ledger),
+        previews=Previews(policy=policy, rates=rates, catalog=catalog),
     )
 
 

@@ -54,9 +54,7 @@ class TokenIssuer:
         limits = self._policy.resolve(principal)
         try:
             rates = self._rates.spend(limits.rate, "token", principal.key)
-            profile = self._catalog.get(ask.profile)
-            if not profile.allows(principal.plan):
-                raise Refusal("profile-forbidden", f"Your plan does not include {profile.name!r}.")
+            profile = self._catalog.admit(ask.profile, principal.plan)
             slice_seconds = _slice_seconds(profile, ask.ttl_seconds)
             grant = self._minter.grant(profile)
         except Refusal as refusal:
@@ -85,9 +83,7 @@ class TokenIssuer:
         try:
             rates = self._rates.spend(limits.rate, "next-token", principal.key)
             session = self._ledger.find(principal, session_id)
-            profile = self._catalog.get(session.profile)
-            if not profile.allows(principal.plan):
-                raise Refusal("profile-forbidden", f"Your plan does not include {profile.name!r}.")
+            profile = self._catalog.admit(session.profile, principal.plan)
             grant = self._minter.grant(profile, handle)
             lease = self._ledger.reserve_next(
                 principal, session_id, profile.slice_seconds, profile.connect_within_seconds

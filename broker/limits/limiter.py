@@ -54,11 +54,15 @@ class Rates:
 
     def exhausted(self, rate: str, scope: str, key: str) -> list[RateLeft] | None:
         """The state of `rate` if nothing is left of it, without counting anything; None otherwise."""
+        left = self.left(rate, scope, key)
+        return left if any(part.remaining <= 0 for part in left) else None
+
+    def left(self, rate: str, scope: str, key: str) -> list[RateLeft]:
+        """The state of `rate`, without counting anything."""
         try:
-            left = self._left(_items(rate, key), scope, key)
+            return self._left(_items(rate, key), scope, key)
         except StorageError as fault:
             raise _unavailable(fault) from fault
-        return left if any(part.remaining <= 0 for part in left) else None
 
     def _left(self, items: Sequence[RateLimitItem], scope: str, key: str) -> list[RateLeft]:
         left = []

@@ -15,3 +15,8 @@ class Policy:
     def resolve(self, principal: Principal) -> Plan:
         """A plan that the settings no longer name falls back to `default` rather than to no limit."""
         return self._plans.get(principal.plan) or self._plans["default"]
+
+    def rule(self, principal: Principal) -> str:
+        """Which of them decides, for people."""
+        known = principal.plan in self._plans and principal.plan != "default"
+        return f"plan {principal.plan}" if known else "default"

@@ -25,5 +25,12 @@ class Catalog:
             raise Refusal("profile-unknown", hint="GET /profiles lists the ones that are open to you.")
         return profile
 
+    def admit(self, name: str | None, plan: str) -> Profile:
+        """The named profile if `plan` may use it; refuses `profile-unknown` or `profile-forbidden`."""
+        profile = self.get(name)
+        if not profile.allows(plan):
+            raise Refusal("profile-forbidden", f"Your plan does not include {profile.name!r}.")
+        return profile
+
     def for_plan(self, plan: str) -> list[Profile]:
         return [profile for profile in self._profiles.values() if profile.allows(plan)]

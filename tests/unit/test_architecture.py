@@ -33,7 +33,7 @@ LAYERS = (
     ("broker.dev", "broker.check"),
     ("broker.app",),
     ("broker.http",),
-    ("broker.issue", "broker.ops"),
+    ("broker.issue", "broker.preview", "broker.ops"),
     ("broker.store",),
     ("broker.identity", "broker.limits", "broker.minting", "broker.sessions"),
     ("broker.settings",),

@@ -1,0 +1,55 @@
+"""The dry run of `POST /token`: which rule decides, what is left, and what the next request would be told.
+
+The same checks in the same order as `issue.TokenIssuer.open_session`, up to the reservation, and nothing is
+counted or written. Google is not asked: what only the mint itself can find out is not foretold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from broker.errors import Refusal
+from broker.identity.principal import Principal
+from broker.limits.limiter import RateLeft, Rates, rate_refusal
+from broker.limits.policy import Policy
+from broker.profiles.catalog import Catalog
+from broker.settings import Plan
+
+
+@dataclass(frozen=True)
+class Preview:
+    rule: str
+    """Where the limits come from: `plan NAME`, or `default` for a principal without a plan of its own."""
+    limits: Plan
+    profile: str
+    rates: Sequence[RateLeft]
+    refusal: Refusal | None
+    """What the next `POST /token` would be refused with; None if it would be granted."""
+
+    @property
+    def answer(self) -> str:
+        return self.refusal.code if self.refusal else "granted"
+
+
+class Previews:
+    def __init__(self, *, policy: Policy, rates: Rates, catalog: Catalog) -> None:
+        self._policy = policy
+        self._rates = rates
+        self._catalog = catalog
+
+    def preview(self, principal: Principal, profile: str | None = None) -> Preview:
+        limits = self._policy.resolve(principal)
+        rates = self._rates.left(limits.rate, "token", principal.key)
+        name = self._catalog.default_name if profile is None else profile
+        refusal = self._refusal(principal, name, rates)
+        return Preview(self._policy.rule(principal), limits, name, rates, refusal)
+
+    def _refusal(self, principal: Principal, profile: str, rates: Sequence[RateLeft]) -> Refusal | None:
+        if spent := next((part for part in rates if part.remaining <= 0), None):
+            return rate_refusal("rate-limited", rates, spent.policy)
+        try:
+            self._catalog.admit(profile, principal.plan)
+        except Refusal as refusal:
+            return refusal
+        return None

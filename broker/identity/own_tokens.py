@@ -11,9 +11,9 @@ from typing import Any
 
 import jwt
 
-from broker.errors import Refusal
 from broker.identity import jws
 from broker.identity.bearer import Verified
+from broker.identity.claims import check_subject, check_times, expired
 from broker.identity.jws import UnverifiedToken
 from broker.identity.principal import OWN_ISSUER, Principal
 from broker.identity.signing import ALGORITHM, AUDIENCE, LIFETIME_SECONDS, TYPE, SigningKey
@@ -55,24 +55,9 @@ class OwnTokens:
                 options={"require": _REQUIRED, "strict_aud": True, "enforce_minimum_key_length": True},
             )
         except jwt.ExpiredSignatureError as error:
-            raise Refusal("token-expired", "Sign in again for a new token.") from error
+            raise expired() from error
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
             raise jws.invalid(type(error).__name__) from error
         check_times(claims, LIFETIME_SECONDS)
-        check_subject(claims)
+        check_subject(claims["sub"])
         return claims
-
-
-def check_times(claims: Mapping[str, Any], longest_life_seconds: int) -> None:
-    """Real integers, and a life that is neither negative nor longer than agreed."""
-    times = claims["iat"], claims["exp"]
-    if any(type(value) is not int for value in times) or not 0 < times[1] - times[0] <= longest_life_seconds:
-        raise jws.invalid("times")
-
-
-def check_subject(claims: Mapping[str, Any]) -> str:
-    """1 to 255 printable characters: a NUL or a lone surrogate would break the store later."""
-    subject = claims["sub"]
-    if not isinstance(subject, str) or not 1 <= len(subject) <= 255 or not subject.isprintable():
-        raise jws.invalid("sub")
-    return subject

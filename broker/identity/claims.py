@@ -1,0 +1,43 @@
+"""What every verifier asks of a token's claims once the signature was good, whoever signed it.
+
+PyJWT leaves these open: numbers given as strings, floats or booleans pass, and so does a subject that would
+break the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from broker.errors import Refusal
+from broker.identity import jws
+
+
+def check_times(claims: Mapping[str, Any], longest_life_seconds: int) -> None:
+    """Real integers, and a life that is neither negative nor longer than agreed."""
+    times = [claims["iat"], claims["exp"], claims.get("nbf", 0)]
+    if any(type(value) is not int for value in times) or not 0 < times[1] - times[0] <= longest_life_seconds:
+        raise jws.invalid("times")
+
+
+def check_clock(
+    claims: Mapping[str, Any], now: float, leeway_seconds: int, oldest_seconds: int | None = None
+) -> None:
+    """That the token holds now. Last of all checks: only of a good token may be said that it has expired."""
+    if max(claims["iat"], claims.get("nbf", 0)) > now + leeway_seconds:
+        raise jws.invalid("not valid yet")
+    if claims["exp"] <= now - leeway_seconds:
+        raise expired()
+    if oldest_seconds is not None and claims["iat"] < now - leeway_seconds - oldest_seconds:
+        raise expired()
+
+
+def check_subject(subject: object) -> str:
+    """1 to 255 printable characters: a NUL or a lone surrogate would break the store later."""
+    if not isinstance(subject, str) or not 1 <= len(subject) <= 255 or not subject.isprintable():
+        raise jws.invalid("subject")
+    return subject
+
+
+def expired() -> Refusal:
+    return Refusal("token-expired", "Sign in again for a new token.")

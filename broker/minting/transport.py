@@ -8,18 +8,13 @@ SDK's own timeout starts anew with every byte, so a dripping server could hold a
 from __future__ import annotations
 
 import json
-import queue
-import socket
-import ssl
-import threading
-import time
 from collections.abc import Iterable
 from contextlib import suppress
-from ipaddress import ip_address
-from typing import Any
 
 import httpcore2
 import httpx2
+
+from broker.outbound import Deadline, DeadlineBackend
 
 BODY_BYTES = 64 * 1024
 # Google keeps idle connections for minutes; half a minute spares most mints the handshake. The HTTP library
@@ -37,14 +32,14 @@ class BoundedTransport(httpx2.BaseTransport):
 
     def __init__(self, *, max_connections: int, default_seconds: float = 5.0) -> None:
         self._default_seconds = default_seconds
-        self._deadline = _Deadline()
+        self._deadline = Deadline()
         self._pool = httpcore2.ConnectionPool(
             ssl_context=httpx2.create_ssl_context(),
             max_connections=max_connections,
             max_keepalive_connections=IDLE_CONNECTIONS,
             keepalive_expiry=IDLE_SECONDS,
             retries=0,
-            network_backend=_DeadlineBackend(self._deadline),
+            network_backend=DeadlineBackend(self._deadline),
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -91,100 +86,3 @@ def _error_body(body: bytes) -> bytes:
         if isinstance(json.loads(body), dict):
             return body
     return b"{}"
-
-
-class _Deadline(threading.local):
-    """When the running request of this thread must be over; a request never changes threads."""
-
-    at = 0.0
-
-    def start(self, seconds: float) -> None:
-        self.at = time.monotonic() + seconds
-
-    def left(self, timed_out: type[httpcore2.TimeoutException]) -> float:
-        left = self.at - time.monotonic()
-        if left <= 0:
-            raise timed_out("the total deadline has passed")
-        return left
-
-
-class _DeadlineStream(httpcore2.NetworkStream):
-    """Gives each operation only what is left of the whole."""
-
-    def __init__(self, stream: httpcore2.NetworkStream, deadline: _Deadline) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the base class's
-        return self._stream.read(max_bytes, self._deadline.left(httpcore2.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - the base class's
-        self._stream.write(buffer, self._deadline.left(httpcore2.WriteTimeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002 - the base class's
-    ) -> httpcore2.NetworkStream:
-        left = self._deadline.left(httpcore2.ConnectTimeout)
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _DeadlineBackend(httpcore2.NetworkBackend):
-    def __init__(self, deadline: _Deadline) -> None:
-        self._sockets = httpcore2.SyncBackend()
-        self._deadline = deadline
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ARG002 - the base class's
-        local_address: str | None = None,  # noqa: ARG002 - the base class's
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - the base class's
-    ) -> httpcore2.NetworkStream:
-        """Tries the addresses one after another within the deadline; the certificate is still the name's."""
-        failure: httpcore2.ConnectError | None = None
-        addresses = _addresses(host, port, self._deadline.left(httpcore2.ConnectTimeout))
-        for tried, address in enumerate(addresses):
-            # One silent address must leave time for the next.
-            share = self._deadline.left(httpcore2.ConnectTimeout) / (len(addresses) - tried)
-            try:
-                stream = self._sockets.connect_tcp(address, port, share)
-            except httpcore2.ConnectTimeout:
-                failure = None
-            except httpcore2.ConnectError as error:
-                failure = error
-            else:
-                return _DeadlineStream(stream, self._deadline)
-        raise failure or httpcore2.ConnectTimeout("no address answered in time")
-
-
-def _addresses(host: str, port: int, seconds: float) -> list[str]:
-    """Looks the name up aside, because the system's resolver takes no deadline; a literal needs none."""
-    with suppress(ValueError):
-        return [str(ip_address(host))]
-    found: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.put(list(dict.fromkeys(str(row[4][0]) for row in rows)))
-        except OSError as error:
-            found.put(error)
-
-    threading.Thread(target=look_up, name="name-lookup", daemon=True).start()
-    try:
-        addresses = found.get(timeout=seconds)
-    except queue.Empty:
-        raise httpcore2.ConnectTimeout("the name was not found in time") from None
-    if isinstance(addresses, OSError):
-        raise httpcore2.ConnectError("the name was not found")
-    return addresses

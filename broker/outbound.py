@@ -1,4 +1,4 @@
-"""Outgoing connections under one total deadline: over name lookup, connecting, TLS, sending and every byte read.
+"""Outgoing connections under one total deadline: name lookup, connecting, TLS, sending, every byte read.
 
 A leaf. The timeouts of HTTP libraries start anew with every byte, so a dripping server could hold a caller
 as long as it likes. Leaves caps, headers and what an answer means to those who call out.

@@ -34,6 +34,8 @@ class ProfileSpec(BaseModel):
     connect_within_seconds: Annotated[int, Field(ge=CONNECT_SECONDS[0], le=CONNECT_SECONDS[1])] = 120
     lock_also: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     """Further setup fields, by their wire names, that the client must not bring."""
+    attestation: Literal["off", "monitor", "enforce"] = "off"
+    """Whether the app must prove itself too, with a token of an issuer of kind attestation."""
     config: Mapping[str, Any] = Field(default_factory=dict)
     """A google-genai `LiveConnectConfig`."""
 

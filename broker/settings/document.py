@@ -6,12 +6,11 @@ known to the Google SDK and to Google's models, so `minting.locking` judges that
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import limits
 from pydantic import (
@@ -25,17 +24,10 @@ from pydantic import (
 
 from broker.profiles.profile import Profile
 from broker.profiles.profile import ProfileSpec as ProfileSpec
-from broker.settings.values import is_loopback
+from broker.settings.issuers import IssuerSpec as IssuerSpec
+from broker.settings.issuers import Name, cross_faults
 
 SHIPPED = Path(__file__).parent.parent / "broker.toml"
-
-ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", text):
-        raise ValueError("must be 1 to 64 of a-z, 0-9, - and _, and begin with a letter or digit")
-    return text
 
 
 def _rate(text: str) -> str:
@@ -49,17 +41,7 @@ def _rate(text: str) -> str:
     return text
 
 
-def _https(text: str) -> str:
-    match = re.fullmatch(r"(https?)://(\[[^\]]+\]|[^/:?#@\s]+)(:[0-9]+)?(/\S*)?", text)
-    if not match or (match[1] == "http" and not is_loopback(match[2].strip("[]"))):
-        raise ValueError("must be an https:// address")
-    return text
-
-
-Name = Annotated[str, AfterValidator(_name)]
 Rate = Annotated[str, AfterValidator(_rate)]
-Https = Annotated[str, AfterValidator(_https)]
-Text = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class _Strict(BaseModel):
@@ -93,18 +75,6 @@ def _named(profiles: Any) -> Any:
 
 
 Profiles = Annotated[Mapping[Name, Profile], BeforeValidator(_named)]
-
-
-class IssuerSpec(_Strict):
-    """One external issuer. Asymmetric keys only: a shared secret could not tell its issuer from us."""
-
-    name: Name
-    issuer: Https
-    audience: Text
-    jwks_url: Https
-    algorithms: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("RS256",)
-    plan_claim: Text | None = None
-    mode: Literal["enforce", "audit"] = "enforce"
 
 
 class BrokerConfig(_Strict):
@@ -179,13 +149,5 @@ def _cross_faults(config: BrokerConfig) -> list[str]:
             faults.append(
                 f"broker.toml: profiles.{name}.connect_within_seconds: is longer than slice_seconds"
             )
-    names = [issuer.name for issuer in config.issuers]
-    for position, issuer in enumerate(config.issuers):
-        if issuer.name in names[:position]:
-            faults.append(f"broker.toml: issuers.{position}.name: {issuer.name!r} is taken")
-        faults += [
-            f"broker.toml: issuers.{position}.algorithms: only asymmetric ones are accepted"
-            for algorithm in issuer.algorithms
-            if algorithm not in ASYMMETRIC
-        ]
+    faults += cross_faults(config.issuers, config.plans, config.profiles)
     return faults

@@ -1,0 +1,150 @@
+"""`[[issuers]]` of broker.toml: whose tokens are believed, and for what.
+
+Owns the shape and the bounds of one entry and the faults that show when entries, plans and profiles are seen
+side by side. Leaves what the keys do to `identity.issuers`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from broker.profiles.profile import Profile
+from broker.settings.values import is_loopback
+
+ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+# What users may write into themselves at Supabase, Auth0 and Clerk: never a source of rights.
+USERS_OWN = {"user_metadata", "raw_user_meta_data", "unsafe_metadata"}
+
+LEEWAY_SECONDS = (0, 60)
+LIFE_SECONDS = (60, 30 * 24 * 3600)
+
+
+def name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", text):
+        raise ValueError("must be 1 to 64 of a-z, 0-9, - and _, and begin with a letter or digit")
+    return text
+
+
+def https(text: str) -> str:
+    match = re.fullmatch(r"(https?)://(\[[^\]]+\]|[^/:?#@\s]+)(:[0-9]+)?(/[^\s#]*)?", text)
+    if not match or (match[1] == "http" and not is_loopback(match[2].strip("[]"))):
+        raise ValueError("must be an https:// address")
+    return text
+
+
+def _list(value: Any) -> Any:
+    """One value stands for a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def claim_path(value: Any) -> Any:
+    """Where a claim is: `a.b` goes into objects, an address is one name, a list spells out each step."""
+    if isinstance(value, str):
+        return (value,) if "://" in value else tuple(value.split("."))
+    return value
+
+
+Name = Annotated[str, AfterValidator(name)]
+Https = Annotated[str, Field(max_length=255), AfterValidator(https)]
+Text = Annotated[str, Field(min_length=1, max_length=255)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_list), Field(strict=False)]
+ClaimPath = Annotated[
+    tuple[Text, ...], BeforeValidator(claim_path), Field(strict=False, min_length=1, max_length=8)
+]
+Wanted = Annotated[tuple[str | bool | int, ...], BeforeValidator(_list), Field(strict=False)]
+
+
+class IssuerSpec(BaseModel):
+    """One external issuer. Asymmetric keys only: a shared secret could not tell its issuer from us."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: Name
+    kind: Literal["oidc", "attestation"] = "oidc"
+    mode: Literal["enforce", "audit"] = "enforce"
+    issuer: Https
+    audience: Texts = ()
+    jwks_url: Https | None = None
+    discover: bool = False
+    private_network: bool = False
+    algorithms: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("RS256",)
+    typ: Texts = ()
+    authorized_parties: Texts = ()
+    required_claims: Mapping[Text, Wanted] = Field(default_factory=dict)
+    subject_claim: ClaimPath = ("sub",)
+    plan_claim: ClaimPath | None = None
+    plans: Mapping[Text, Text] = Field(default_factory=dict)
+    operator_claim: ClaimPath | None = None
+    operator_values: Texts = ()
+    leeway_seconds: Annotated[int, Field(ge=LEEWAY_SECONDS[0], le=LEEWAY_SECONDS[1])] = 30
+    max_life_seconds: Annotated[int, Field(ge=LIFE_SECONDS[0], le=LIFE_SECONDS[1])] = 24 * 3600
+    max_age_seconds: Annotated[int, Field(ge=LIFE_SECONDS[0], le=LIFE_SECONDS[1])] | None = None
+
+
+def cross_faults(
+    issuers: Sequence[IssuerSpec], plans: Collection[str], profiles: Mapping[str, Profile]
+) -> list[str]:
+    faults = []
+    for position, issuer in enumerate(issuers):
+        earlier = issuers[:position]
+        found = [*_own_faults(issuer), *_plan_faults(issuer, plans)]
+        if any(other.name == issuer.name for other in earlier):
+            found.append(f"name: {issuer.name!r} is taken")
+        if any((other.kind, other.issuer) == (issuer.kind, issuer.issuer) for other in earlier):
+            found.append("issuer: has an entry already; a token is judged by exactly one")
+        faults += [f"broker.toml: issuers.{position}.{fault}" for fault in found]
+    if not any(issuer.kind == "attestation" for issuer in issuers):
+        faults += [
+            f"broker.toml: profiles.{profile.name}.attestation: there is no issuer of kind attestation"
+            for profile in profiles.values()
+            if profile.attestation != "off"
+        ]
+    return faults
+
+
+def _own_faults(issuer: IssuerSpec) -> list[str]:
+    faults = []
+    if any(algorithm not in ASYMMETRIC for algorithm in issuer.algorithms):
+        faults.append("algorithms: only asymmetric ones are accepted")
+    if (issuer.jwks_url is None) != issuer.discover:
+        faults.append("jwks_url: give either this or discover = true")
+    if not issuer.audience and not issuer.authorized_parties:
+        faults.append("audience: is missing; only with authorized_parties may tokens have none")
+    for key in ("jwks_url", "issuer"):
+        host = urlsplit(getattr(issuer, key) or "").hostname
+        if _is_private(host) and not issuer.private_network:
+            faults.append(f"{key}: is a private address; private_network = true allows it")
+    if (issuer.operator_claim is None) != (not issuer.operator_values):
+        faults.append("operator_claim: goes together with operator_values")
+    faults += [
+        f"{key}: lies where users can write it themselves"
+        for key in ("plan_claim", "operator_claim", "subject_claim")
+        if USERS_OWN & set(getattr(issuer, key) or ())
+    ]
+    if issuer.kind == "attestation":
+        about_users = (issuer.plan_claim, issuer.plans, issuer.operator_claim)
+        if any(about_users) or issuer.mode != "enforce":
+            faults.append(
+                "kind: an attestation gives no plan and no role; profiles say whether it is enforced"
+            )
+    return faults
+
+
+def _plan_faults(issuer: IssuerSpec, plans: Collection[str]) -> list[str]:
+    if issuer.plans and issuer.plan_claim is None:
+        return ["plans: needs plan_claim"]
+    return [f"plans: there is no plan {plan!r}" for plan in issuer.plans.values() if plan not in plans]
+
+
+def _is_private(host: str | None) -> bool:
+    """Of literal addresses; names are judged when they are connected to."""
+    try:
+        return host is not None and not is_loopback(host) and not ip_address(host).is_global
+    except ValueError:
+        return False

@@ -50,15 +50,24 @@ _SLOWEST_CLIENT_SECONDS = 10
 
 
 def on_starting(server: Any) -> None:
-    """A bind given on the command line must not carry a development set-up onto the network."""
+    """What is for this machine only must not be carried onto the network, by a command line either."""
+    guests = _settings.config.guests
+    faults = []
     for address in server.cfg.address:
         if _settings.standin and not _is_loopback(address):
-            print(  # noqa: T201
-                "The broker cannot start:\n  - BROKER_LIVE_URL names a stand-in on loopback: "
-                f"a development set-up does not listen on {address}",
-                file=sys.stderr,
+            faults.append(
+                "BROKER_LIVE_URL names a stand-in on loopback: a development set-up does not listen on "
+                f"{address}"
             )
-            raise SystemExit(2)
+        # Behind a Unix socket there is a proxy, and behind that the network.
+        if guests.enabled and not guests.allow_network and not (_is_tcp(address) and _is_loopback(address)):
+            faults.append(
+                f"broker.toml: guests.enabled: {address} is not on loopback; whoever reaches the page could "
+                "talk at your cost. If that is meant, set guests.allow_network = true"
+            )
+    if faults:
+        print("The broker cannot start:", *faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2)
 
 
 def post_fork(_server: Any, worker: Any) -> None:
@@ -68,8 +77,12 @@ def post_fork(_server: Any, worker: Any) -> None:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
 
 
+def _is_tcp(address: Any) -> bool:
+    return isinstance(address, tuple)
+
+
 def _is_loopback(address: Any) -> bool:
-    if not isinstance(address, tuple):
+    if not _is_tcp(address):
         return True  # a Unix socket
     host = str(address[0])
     return host == "localhost" or (bool(host) and ipaddress.ip_address(host).is_loopback)

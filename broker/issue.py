@@ -7,14 +7,14 @@ known, not blocked, and its body has been read. Leaves HTTP to `http/tokens.py`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from broker.errors import Refusal
-from broker.identity.principal import Principal
+from broker.identity.principal import Principal, end_user
 from broker.limits.limiter import RateLeft, Rates
-from broker.limits.policy import Policy
+from broker.limits.policy import Allowance, Policy
 from broker.minting.minter import Grant, MintedToken, Minter
 from broker.profiles.catalog import Catalog
 from broker.profiles.profile import Profile
@@ -32,6 +32,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Issued:
+    principal: Principal
     token: MintedToken
     grant: Grant
     profile: Profile
@@ -41,20 +42,29 @@ class Issued:
 
 class TokenIssuer:
     def __init__(
-        self, *, policy: Policy, rates: Rates, catalog: Catalog, minter: Minter, ledger: Ledger
+        self,
+        *,
+        policy: Policy,
+        rates: Rates,
+        catalog: Catalog,
+        minter: Minter,
+        ledger: Ledger,
+        admit: Callable[[Principal], None],
     ) -> None:
         self._policy = policy
         self._rates = rates
         self._catalog = catalog
         self._minter = minter
         self._ledger = ledger
+        self._admit = admit  # refuses the users of service keys that are blocked: they bring no credential
 
-    def open_session(self, principal: Principal, ask: Ask) -> Issued:
-        """A new session and its first token."""
-        limits = self._policy.resolve(principal)
+    def open_session(self, principal: Principal, ask: Ask, also: Sequence[Allowance] = ()) -> Issued:
+        """A new session and its first token. `also` is used up besides the principal's own allowance."""
         try:
-            rates = self._rates.spend(limits.rate, "token", principal.key)
-            profile = self._catalog.admit(ask.profile, principal.plan)
+            if principal.actor is not None:
+                self._admit(principal)
+            rates = self._rates.spend_all([*also, *self._policy.allowances(principal, "token")])
+            profile = self._catalog.admit(ask.profile, principal)
             slice_seconds = _slice_seconds(profile, ask.ttl_seconds)
             grant = self._minter.grant(profile)
         except Refusal as refusal:
@@ -64,26 +74,30 @@ class TokenIssuer:
             Terms(
                 profile=profile.name,
                 model=grant.model,
-                session_seconds=limits.session_minutes * 60,
+                session_seconds=self._policy.session_seconds(principal),
                 slice_seconds=slice_seconds,
                 connect_within_seconds=profile.connect_within_seconds,
                 client=ask.client,
             ),
         )
         token = self._mint_and_confirm(principal, profile, grant, lease, None)
-        return Issued(token, grant, profile, lease, rates)
+        return Issued(principal, token, grant, profile, lease, rates)
 
-    def next_token(self, principal: Principal, session_id: str, handle: str | None) -> Issued:
+    def next_token(self, asker: Principal, session_id: str, handle: str | None) -> Issued:
         """The next token of an open session, to renew or to resume it.
 
         It has an allowance of its own, as large as that for new sessions: somebody who has used up the day's
-        sessions must still be able to go on with the one that is open.
+        sessions must still be able to go on with the one that is open. `asker` is its owner, or the service
+        key that opened it for its owner.
         """
-        limits = self._policy.resolve(principal)
+        principal = asker
         try:
-            rates = self._rates.spend(limits.rate, "next-token", principal.key)
-            session = self._ledger.find(principal, session_id)
-            profile = self._catalog.admit(session.profile, principal.plan)
+            session = self._ledger.find(asker, session_id)
+            if session.on_behalf_of is not None:
+                principal = end_user(asker, session.on_behalf_of)
+                self._admit(principal)
+            rates = self._rates.spend_all(self._policy.allowances(principal, "next-token"))
+            profile = self._catalog.admit(session.profile, principal)
             grant = self._minter.grant(profile, handle)
             lease = self._ledger.reserve_next(
                 principal, session_id, profile.slice_seconds, profile.connect_within_seconds
@@ -91,7 +105,7 @@ class TokenIssuer:
         except Refusal as refusal:
             self._record_and_refuse(principal, "next-token", refusal)
         token = self._mint_and_confirm(principal, profile, grant, lease, handle)
-        return Issued(token, grant, profile, lease, rates)
+        return Issued(principal, token, grant, profile, lease, rates)
 
     def _mint_and_confirm(
         self, principal: Principal, profile: Profile, grant: Grant, lease: Lease, handle: str | None

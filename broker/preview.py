@@ -49,7 +49,7 @@ class Previews:
         if spent := next((part for part in rates if part.remaining <= 0), None):
             return rate_refusal("rate-limited", rates, spent.policy)
         try:
-            self._catalog.admit(profile, principal.plan)
+            self._catalog.admit(profile, principal)
         except Refusal as refusal:
             return refusal
         return None

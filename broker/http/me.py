@@ -38,6 +38,6 @@ def profiles(caller: Caller) -> Response:
                 "models": list(profile.models),
                 "default": profile.name == default,
             }
-            for profile in catalog.for_plan(caller.principal.plan)
+            for profile in catalog.open_to(caller.principal)
         ]
     )

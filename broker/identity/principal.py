@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 OWN_ISSUER = "live-broker"
+KEY_ISSUER = "live-broker:key"
+GUEST_ISSUER = "live-broker:guest"
 
 
 def principal_key(issuer: str, subject: str) -> str:
@@ -26,7 +28,24 @@ class Principal:
     name: str
     plan: str
     roles: frozenset[str] = frozenset()
+    profiles: frozenset[str] | None = None
+    """Which of its plan's profiles it may ask for; None for all of them."""
+    actor: Principal | None = None
+    """The service key that asks in its name."""
 
     @cached_property
     def key(self) -> str:
         return principal_key(self.issuer, self.subject)
+
+    @property
+    def asker(self) -> Principal:
+        """Who decides what may be asked for: the key that acts, or the principal itself."""
+        return self.actor or self
+
+
+def end_user(key: Principal, subject: str) -> Principal:
+    """A user of the backend that holds the service key `key`. Two keys never share a user.
+
+    Its limits are the plan `default`'s: the plan of the key is for the backend as a whole.
+    """
+    return Principal(f"{KEY_ISSUER}:{key.subject}", subject, subject, "default", actor=key)

@@ -19,6 +19,7 @@ from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
 
 from broker.errors import Refusal
+from broker.limits.policy import Allowance
 from broker.store.engine import Database
 from broker.store.rates import SCHEME
 
@@ -40,17 +41,34 @@ class Rates:
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
 
-    def spend(self, rate: str, scope: str, key: str) -> list[RateLeft]:
+    def spend(self, rate: str, scope: str, key: str, *, whose: str | None = None) -> list[RateLeft]:
         """Count one request of `key` in `scope`; refuses `rate-limited` if any part of `rate` is used up."""
         items = _items(rate, key)
         try:
             for item in items:
                 if not self._limiter.limiter.hit(item, scope, key):
                     left = self._left(items, scope, key)
-                    raise rate_refusal("rate-limited", left, _name(item))
+                    raise rate_refusal("rate-limited", left, _name(item), whose=whose)
             return self._left(items, scope, key)
         except StorageError as fault:
             raise _unavailable(fault) from fault
+
+    def spend_all(self, allowances: Sequence[Allowance]) -> list[RateLeft]:
+        """Count one request on each; returns what is left of the last.
+
+        All are looked at before any is counted, so that a refusal by one costs nothing of the others. Only
+        callers that arrive at the same moment for the last place can lose one on those before it: too much
+        may be counted then, never too little.
+        """
+        if len(allowances) > 1:
+            for allowance in allowances:
+                left = self.left(allowance.rate, allowance.scope, allowance.key)
+                if spent := next((part for part in left if part.remaining <= 0), None):
+                    raise rate_refusal("rate-limited", left, spent.policy, whose=allowance.whose)
+        left = []
+        for allowance in allowances:
+            left = self.spend(allowance.rate, allowance.scope, allowance.key, whose=allowance.whose)
+        return left
 
     def exhausted(self, rate: str, scope: str, key: str) -> list[RateLeft] | None:
         """The state of `rate` if nothing is left of it, without counting anything; None otherwise."""
@@ -98,12 +116,12 @@ def rate_headers(left: Sequence[RateLeft]) -> dict[str, str]:
     }
 
 
-def rate_refusal(code: str, left: Sequence[RateLeft], violated: str) -> Refusal:
+def rate_refusal(code: str, left: Sequence[RateLeft], violated: str, *, whose: str | None = None) -> Refusal:
     """A 429 that says which policy was used up and when the next request may come."""
     reset = next(part.reset for part in left if part.policy == violated)
     return Refusal(
         code,
-        f"The limit {violated} is used up. Try again in {reset} s.",
+        f"The limit {violated}{f' of {whose}' if whose else ''} is used up. Try again in {reset} s.",
         retry_after_seconds=reset,
         extensions={"violated-policies": [violated]},
         headers=rate_headers(left),

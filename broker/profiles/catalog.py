@@ -1,10 +1,11 @@
-"""Catalog: every profile by name, and which of them a plan may use."""
+"""Catalog: every profile by name, and who may use which."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from broker.errors import Refusal
+from broker.identity.principal import Principal
 from broker.profiles.profile import Profile
 
 
@@ -25,12 +26,20 @@ class Catalog:
             raise Refusal("profile-unknown", hint="GET /profiles lists the ones that are open to you.")
         return profile
 
-    def admit(self, name: str | None, plan: str) -> Profile:
-        """The named profile if `plan` may use it; refuses `profile-unknown` or `profile-forbidden`."""
+    def admit(self, name: str | None, principal: Principal) -> Profile:
+        """The named profile if it is open to them; refuses `profile-unknown` or `profile-forbidden`."""
         profile = self.get(name)
-        if not profile.allows(plan):
+        asker = principal.asker
+        if not profile.allows(asker.plan):
             raise Refusal("profile-forbidden", f"Your plan does not include {profile.name!r}.")
+        if asker.profiles is not None and profile.name not in asker.profiles:
+            raise Refusal("profile-forbidden", f"{profile.name!r} is not among the profiles given to you.")
         return profile
 
-    def for_plan(self, plan: str) -> list[Profile]:
-        return [profile for profile in self._profiles.values() if profile.allows(plan)]
+    def open_to(self, principal: Principal) -> list[Profile]:
+        asker = principal.asker
+        return [
+            profile
+            for name, profile in self._profiles.items()
+            if profile.allows(asker.plan) and (asker.profiles is None or name in asker.profiles)
+        ]

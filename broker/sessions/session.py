@@ -43,6 +43,8 @@ class Session:
     opened_at: datetime
     ends_at: datetime
     token_expires_at: datetime | None = None
+    on_behalf_of: str | None = None
+    """The user of the asking service key to whom it belongs; None if it is the asker's own."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,10 @@ class Ledger(Protocol):
         """No token was delivered: it counts as nothing."""
 
     def find(self, principal: Principal, session_id: str) -> Session:
-        """The principal's own session; anybody else's is `session-unknown`."""
+        """The principal's own session, or one that it opened for a user; any other is `session-unknown`."""
+
+    def open_sessions(self, principal: Principal, most: int) -> list[Session]:
+        """Those that `find` would find and that are open, the newest first."""
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session: ...
 

@@ -7,7 +7,7 @@ are handed in through `load(checks=…)`, so that an operator still sees one lis
 
 from __future__ import annotations
 
-from broker.settings.document import BrokerConfig, IssuerSpec, Plan, ProfileSpec, Project
+from broker.settings.document import BrokerConfig, GuestSpec, IssuerSpec, Plan, ProfileSpec, Project
 from broker.settings.environment import Settings, load
 from broker.settings.faults import SettingsError
 from broker.settings.table import SETTINGS, Setting
@@ -15,6 +15,7 @@ from broker.settings.table import SETTINGS, Setting
 __all__ = [
     "SETTINGS",
     "BrokerConfig",
+    "GuestSpec",
     "IssuerSpec",
     "Plan",
     "ProfileSpec",

@@ -77,11 +77,24 @@ def _named(profiles: Any) -> Any:
 Profiles = Annotated[Mapping[Name, Profile], BeforeValidator(_named)]
 
 
+class GuestSpec(_Strict):
+    """People without a sign-in. Anybody who reaches the page is one, so each default is the narrow one."""
+
+    enabled: bool = False
+    plan: Name = "default"
+    profiles: Annotated[frozenset[Name], Field(strict=False, min_length=1)] | None = None
+    address_rate: Rate = "5/hour"
+    """Sessions of all guests of one address: a new guest is only a new cookie."""
+    allow_network: bool = False
+    """Without it guests are served on loopback only."""
+
+
 class BrokerConfig(_Strict):
     project: Project = Project()
     plans: Mapping[Name, Plan]
     profiles: Profiles
     issuers: Annotated[tuple[IssuerSpec, ...], Field(strict=False)] = ()
+    guests: GuestSpec = GuestSpec()
 
 
 class Reading(NamedTuple):
@@ -150,4 +163,15 @@ def _cross_faults(config: BrokerConfig) -> list[str]:
                 f"broker.toml: profiles.{name}.connect_within_seconds: is longer than slice_seconds"
             )
     faults += cross_faults(config.issuers, config.plans, config.profiles)
+    faults += _guest_faults(config.guests, config)
     return faults
+
+
+def _guest_faults(guests: GuestSpec, config: BrokerConfig) -> list[str]:
+    if guests.plan not in config.plans:
+        return [f"broker.toml: guests.plan: there is no plan {guests.plan!r}"]
+    return [
+        f"broker.toml: guests.profiles: {name!r} is not open to the plan {guests.plan!r}"
+        for name in sorted(guests.profiles or ())
+        if name not in config.profiles or not config.profiles[name].allows(guests.plan)
+    ]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from broker.errors import Refusal
-from broker.identity.principal import Principal
+from broker.identity.principal import Principal, end_user
 from broker.sessions.session import Lease, Session, SessionState, Terms, TokenState
 from broker.store import audit
 from broker.store.engine import Database
@@ -30,8 +31,22 @@ _LAST_TOKEN = (
     .where(tokens.c.session_id == sessions.c.id, tokens.c.state == TokenState.ISSUED)
     .scalar_subquery()
 )
-_OWN = select(sessions, _LAST_TOKEN.label("token_expires_at")).where(
-    sessions.c.id == bindparam("session"), sessions.c.principal_key == bindparam("principal")
+# A service key has the sessions that it opened for its users too; the user's id alone opens nothing.
+_MINE = (
+    select(sessions, _LAST_TOKEN.label("token_expires_at"), principals.c.subject)
+    .join(principals, principals.c.key == sessions.c.principal_key)
+    .where(
+        or_(
+            sessions.c.principal_key == bindparam("principal"),
+            sessions.c.acting_key == bindparam("principal"),
+        )
+    )
+)
+_OWN = _MINE.where(sessions.c.id == bindparam("session"))
+_OPEN = (
+    _MINE.where(sessions.c.state == SessionState.OPEN, sessions.c.ends_at > bindparam("now"))
+    .order_by(sessions.c.opened_at.desc(), sessions.c.id)
+    .limit(bindparam("most"))
 )
 _MOVE = (
     update(sessions)
@@ -55,6 +70,8 @@ class SqlLedger:
     def reserve(self, principal: Principal, terms: Terms) -> Lease:
         with self._database.write() as connection:
             self._lock(connection, principal)
+            if principal.actor is not None:
+                self._know(connection, principal.actor)
             now = self._database.now(connection)
             session_id = "ses_" + secrets.token_hex(16)
             ends_at = now + timedelta(seconds=terms.session_seconds)
@@ -63,6 +80,7 @@ class SqlLedger:
                 {
                     "id": session_id,
                     "principal_key": principal.key,
+                    "acting_key": principal.actor.key if principal.actor else None,
                     "profile": terms.profile,
                     "model": terms.model,
                     "client": dict(terms.client),
@@ -99,7 +117,7 @@ class SqlLedger:
             audit.record(
                 connection,
                 now,
-                actor=_actor(principal),
+                **_who(principal),
                 action="token",
                 outcome="ok",
                 session_id=lease.session_id,
@@ -115,7 +133,7 @@ class SqlLedger:
             audit.record(
                 connection,
                 now,
-                actor=_actor(principal),
+                **_who(principal),
                 action="token",
                 outcome=refusal_code,
                 session_id=lease.session_id,
@@ -124,6 +142,12 @@ class SqlLedger:
     def find(self, principal: Principal, session_id: str) -> Session:
         with self._database.read() as connection:
             return _own(connection, principal, session_id)
+
+    def open_sessions(self, principal: Principal, most: int) -> list[Session]:
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            values = {"principal": principal.key, "now": now, "most": most}
+            return [_session(row, principal) for row in connection.execute(_OPEN, values)]
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
         with self._database.write() as connection:
@@ -135,25 +159,29 @@ class SqlLedger:
     def end(self, principal: Principal, session_id: str) -> Session:
         with self._database.write() as connection:
             now = self._database.now(connection)
-            _own(connection, principal, session_id)
+            session = _own(connection, principal, session_id)
             if _moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
-                actor = _actor(principal)
+                user = session.on_behalf_of
+                who = _who(principal if user is None else end_user(principal, user))
                 audit.record(
-                    connection, now, actor=actor, action="session.end", outcome="ok", session_id=session_id
+                    connection, now, **who, action="session.end", outcome="ok", session_id=session_id
                 )
             return _as_of(_own(connection, principal, session_id), now)
 
     def refused(self, principal: Principal, action: str, code: str) -> None:
         with self._database.write() as connection:
             now = self._database.now(connection)
-            audit.record(connection, now, actor=_actor(principal), action=action, outcome=code)
+            audit.record(connection, now, **_who(principal), action=action, outcome=code)
 
     def _lock(self, connection: Connection, principal: Principal) -> None:
         """Let one reservation of this principal in at a time. SQLite's write transaction already does."""
         if connection.execute(_LOCK, {"principal": principal.key}).scalar_one_or_none() is None:
-            row = {"key": principal.key, "issuer": principal.issuer, "subject": principal.subject}
-            connection.execute(self._database.insert_or_ignore(principals), row)
+            self._know(connection, principal)
             connection.execute(_LOCK, {"principal": principal.key})
+
+    def _know(self, connection: Connection, principal: Principal) -> None:
+        row = {"key": principal.key, "issuer": principal.issuer, "subject": principal.subject}
+        connection.execute(self._database.insert_or_ignore(principals), row)
 
 
 def _reserve_token(
@@ -194,6 +222,10 @@ def _own(connection: Connection, principal: Principal, session_id: str) -> Sessi
     # A session that never came to be is told apart from a foreign one by nobody.
     if row is None or row.state == SessionState.VOID:
         raise Refusal("session-unknown")
+    return _session(row, principal)
+
+
+def _session(row: Row[Any], asker: Principal) -> Session:
     return Session(
         id=row.id,
         profile=row.profile,
@@ -202,6 +234,7 @@ def _own(connection: Connection, principal: Principal, session_id: str) -> Sessi
         opened_at=row.opened_at,
         ends_at=row.ends_at,
         token_expires_at=row.token_expires_at,
+        on_behalf_of=None if row.principal_key == asker.key else row.subject,
     )
 
 
@@ -241,5 +274,8 @@ def _ended(session: Session) -> Refusal:
     )
 
 
-def _actor(principal: Principal) -> str:
-    return f"{principal.issuer}:{principal.subject}"
+def _who(principal: Principal) -> dict[str, Any]:
+    """Who asked, and for whom: both identities are in every audit row of a service key that acts."""
+    asker = principal.asker
+    detail = {"on_behalf_of": principal.subject} if principal.actor else None
+    return {"actor": f"{asker.issuer}:{asker.subject}", "detail": detail}

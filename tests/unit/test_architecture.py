@@ -33,7 +33,7 @@ LAYERS = (
     ("broker.dev", "broker.check"),
     ("broker.app",),
     ("broker.http",),
-    ("broker.issue", "broker.preview", "broker.ops"),
+    ("broker.issue", "broker.preview", "broker.ops", "broker.ops_keys"),
     ("broker.store",),
     ("broker.identity", "broker.limits", "broker.minting", "broker.sessions"),
     ("broker.settings",),

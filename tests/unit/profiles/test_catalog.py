@@ -5,11 +5,16 @@ from __future__ import annotations
 import pytest
 
 from broker.errors import Refusal
+from broker.identity.principal import Principal, end_user
 from broker.profiles.catalog import Catalog
 from broker.profiles.profile import Profile
 
 FREE = Profile(name="default")
 GOLD = Profile(name="gold", plans=frozenset({"gold", "staff"}))
+
+
+def on_plan(plan: str, *, profiles: frozenset[str] | None = None) -> Principal:
+    return Principal("live-broker", "alice", "alice", plan, profiles=profiles)
 
 
 def test_the_default_is_the_one_called_default() -> None:
@@ -31,9 +36,28 @@ def test_an_unknown_name_is_refused_and_not_repeated(name: str) -> None:
 
 def test_a_plan_sees_its_own_profiles_and_the_open_ones() -> None:
     catalog = Catalog([FREE, GOLD])
-    assert catalog.for_plan("default") == [FREE]
-    assert catalog.for_plan("gold") == [FREE, GOLD]
+    assert catalog.open_to(on_plan("default")) == [FREE]
+    assert catalog.open_to(on_plan("gold")) == [FREE, GOLD]
     assert not GOLD.allows("*")
+
+
+def test_a_list_of_profiles_only_narrows_what_the_plan_gives() -> None:
+    catalog = Catalog([FREE, GOLD])
+    narrowed = on_plan("default", profiles=frozenset({"gold"}))
+    assert catalog.open_to(narrowed) == []
+    assert catalog.open_to(on_plan("gold", profiles=frozenset({"gold"}))) == [GOLD]
+    for name in ("default", "gold"):
+        with pytest.raises(Refusal) as raised:
+            catalog.admit(name, narrowed)
+        assert raised.value.code == "profile-forbidden"
+
+
+def test_the_key_that_acts_decides_for_its_users() -> None:
+    catalog = Catalog([FREE, GOLD])
+    user = end_user(on_plan("gold", profiles=frozenset({"gold"})), "u-1")
+    assert user.plan == "default"
+    assert catalog.open_to(user) == [GOLD]
+    assert catalog.admit("gold", user) is GOLD
 
 
 def test_an_empty_catalog_cannot_be_built() -> None:

@@ -1,0 +1,62 @@
+"""Guests: people who try the page without signing in. Off unless the operator turns them on.
+
+A guest is a random id in a cookie, signed together with the caller's address: the cookie of another address
+is no credential. Nothing is stored, so the limits that count are those of the address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from broker.errors import Refusal
+from broker.identity.bearer import Verified
+from broker.identity.principal import GUEST_ISSUER, Principal
+from broker.settings import GuestSpec
+
+LIFETIME = timedelta(hours=24)
+_PREFIX = "guest."  # no cookie of a sign-in has a dot in it
+_COOKIE = re.compile(r"guest\.([0-9a-f]{32})\.(\d{1,12})\.([0-9a-f]{64})", re.ASCII)
+
+
+class Guests:
+    def __init__(self, spec: GuestSpec, keys: Sequence[bytes]) -> None:
+        """`keys`: the first one signs, any of them is accepted."""
+        self.spec = spec
+        self._keys = keys
+
+    def welcome(self, address: str, *, now: datetime | None = None) -> tuple[str, Principal]:
+        """A new guest: the cookie, and who it is."""
+        expires = int(((now or datetime.now(UTC)) + LIFETIME).timestamp())
+        body = f"{secrets.token_hex(16)}.{expires}"
+        cookie = f"{_PREFIX}{body}.{_signature(self._keys[0], body, address)}"
+        return cookie, self._principal(body.split(".")[0])
+
+    def verify(self, unverified_cookie: str, address: str, *, now: datetime | None = None) -> Verified:
+        """Refuses `invalid-token`, and `token-expired` for a cookie that was good."""
+        match = _COOKIE.fullmatch(unverified_cookie)
+        if match is None:
+            raise Refusal("invalid-token", reason="no guest cookie")
+        body = f"{match[1]}.{match[2]}"
+        fits = [hmac.compare_digest(_signature(key, body, address), match[3]) for key in self._keys]
+        if not any(fits):
+            raise Refusal("invalid-token", reason="guest cookie altered or of another address")
+        expires_at = datetime.fromtimestamp(int(match[2]), UTC)
+        if expires_at <= (now or datetime.now(UTC)):
+            raise Refusal("token-expired", "Reload the page to start again.", reason="guest")
+        return Verified(self._principal(match[1]), expires_at - LIFETIME)
+
+    def _principal(self, subject: str) -> Principal:
+        return Principal(GUEST_ISSUER, subject, "Guest", self.spec.plan, profiles=self.spec.profiles)
+
+
+def is_guest_cookie(unverified_cookie: str) -> bool:
+    return unverified_cookie.startswith(_PREFIX)
+
+
+def _signature(key: bytes, body: str, address: str) -> str:
+    return hmac.new(key, f"{body}.{address}".encode(), hashlib.sha256).hexdigest()

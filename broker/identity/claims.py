@@ -15,9 +15,12 @@ from broker.identity import jws
 
 def check_times(claims: Mapping[str, Any], longest_life_seconds: int) -> None:
     """Real integers, and a life that is neither negative nor longer than agreed."""
-    times = [claims["iat"], claims["exp"], claims.get("nbf", 0)]
-    if any(type(value) is not int for value in times) or not 0 < times[1] - times[0] <= longest_life_seconds:
+    issued, ends = claims.get("iat"), claims.get("exp")
+    # `type`, because a boolean is an int to isinstance.
+    if type(issued) is not int or type(ends) is not int or type(claims.get("nbf", 0)) is not int:
         raise jws.invalid("times")
+    if not 0 < ends - issued <= longest_life_seconds:
+        raise jws.invalid("life")
 
 
 def check_clock(

@@ -1,0 +1,43 @@
+"""External issuers: whose tokens are believed, as `[[issuers]]` says.
+
+Owns everything between an entry in the settings and a verifier: keys (`fetch`, `keys`, `jwks`), the
+token's own terms (`external`, `values`), issuers on trial (`audited`) and attestation. Needs
+`identity.bearer` and the settings' types. Leaves the routing of tokens to `identity.bearer`, which knows
+nothing of how one is verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from broker.identity.bearer import TokenVerifier
+from broker.identity.issuers.attestation import Attestations
+from broker.identity.issuers.audited import AuditedIssuer, Trail
+from broker.identity.issuers.external import ExternalIssuer
+from broker.identity.issuers.fetch import load
+from broker.identity.issuers.jwks import KeyCache
+from broker.settings import IssuerSpec
+
+
+@dataclass(frozen=True)
+class Issuers:
+    verifiers: Sequence[TokenVerifier]
+    """Of bearers."""
+    attestations: Attestations
+
+
+def build(specs: Iterable[IssuerSpec], plans: Collection[str], trail: Trail) -> Issuers:
+    """A verifier for each entry. The keys begin to load at once, in threads of their own."""
+    bearers: list[TokenVerifier] = []
+    attesters: list[TokenVerifier] = []
+    for spec in specs:
+        cache = KeyCache(spec.name, partial(load, spec))
+        cache.prefetch()
+        verifier = ExternalIssuer(spec, cache, plans)
+        if spec.kind == "attestation":
+            attesters.append(verifier)
+        else:
+            bearers.append(AuditedIssuer(verifier, trail) if spec.mode == "audit" else verifier)
+    return Issuers(bearers, Attestations(attesters))

@@ -1,0 +1,59 @@
+"""Attestation: does a genuine app ask? Beside the credential, never instead of one.
+
+The token (Firebase App Check's JWT) names an app, not a user; each profile says whether it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from broker.errors import Refusal
+from broker.identity import jws
+from broker.identity.bearer import Bearers, TokenVerifier
+from broker.profiles.profile import Profile
+
+HEADER = "X-Firebase-AppCheck"
+_log = structlog.get_logger("broker.identity")
+
+
+class Attestations:
+    def __init__(self, verifiers: Iterable[TokenVerifier] = ()) -> None:
+        self._tokens = Bearers(verifiers)
+
+    def check(self, profile: Profile, unverified_token: str | None) -> None:
+        """Refuses `forbidden` without a good token where the profile enforces it, `keys-unavailable` if
+        that cannot be told."""
+        if profile.attestation == "off":
+            return
+        try:
+            app = self._app(unverified_token)
+        except Refusal as refusal:
+            self._refused(profile, refusal)
+        else:
+            _log.info("attestation_passed", profile=profile.name, app=app)
+
+    def _app(self, unverified_token: str | None) -> str:
+        if unverified_token is None:
+            raise jws.invalid("no attestation")
+        return self._tokens.verify(unverified_token).principal.subject
+
+    def _refused(self, profile: Profile, refusal: Refusal) -> None:
+        enforced = profile.attestation == "enforce"
+        _log.warning(
+            "attestation_failed",
+            profile=profile.name,
+            enforced=enforced,
+            code=refusal.code,
+            reason=refusal.reason,
+        )
+        if not enforced:
+            return
+        if refusal.status == 503:
+            raise refusal
+        raise Refusal(
+            "forbidden",
+            f"This profile is for the genuine app only: {HEADER} must hold a valid App Check token.",
+            reason=f"attestation: {refusal.reason or refusal.code}",
+        ) from refusal

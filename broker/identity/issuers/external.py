@@ -1,0 +1,143 @@
+"""Verifies the tokens of one external issuer, by nothing but what the settings say about it.
+
+Of the token's header only `kid` and `alg` are looked at, and both only choose among what is configured.
+Whatever could name a key in another way is refused rather than ignored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+
+from broker.identity import jws
+from broker.identity.bearer import Verified
+from broker.identity.claims import check_clock, check_subject, check_times
+from broker.identity.issuers.jwks import KeyCache
+from broker.identity.issuers.keys import MAX_KID_LENGTH
+from broker.identity.issuers.values import find, says, texts
+from broker.identity.jws import UnverifiedToken
+from broker.identity.principal import Principal
+from broker.settings import IssuerSpec
+from broker.settings.issuers import claim_path
+
+OPERATOR = "operator"
+_REFUSED_HEADERS = {"crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "enc", "cty"}
+_jws = jwt.PyJWS()
+
+
+class ExternalIssuer:
+    """`plans` are the known ones: an issuer cannot invent another. `now` is for tests."""
+
+    def __init__(
+        self,
+        spec: IssuerSpec,
+        keys: KeyCache,
+        plans: Collection[str],
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._spec = spec
+        self._keys = keys
+        # Only where the entry maps no names of its own, the plans' names are taken as they are.
+        self._plans = dict(spec.plans) or {plan: plan for plan in plans}
+        self._required = [(claim_path(path), wanted) for path, wanted in spec.required_claims.items()]
+        self._now = now
+
+    @property
+    def issuer(self) -> str:
+        return self._spec.issuer
+
+    @property
+    def name(self) -> str:
+        return self._spec.name
+
+    def verify(self, unverified: UnverifiedToken) -> Verified:
+        self.check_signature(unverified)
+        return self.judge(unverified.claims)
+
+    def check_signature(self, unverified: UnverifiedToken) -> None:
+        header = unverified.header
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if _REFUSED_HEADERS & header.keys() or algorithm not in self._spec.algorithms:
+            raise jws.invalid("header")
+        self._check_type(header)
+        if not isinstance(kid, str) or not 1 <= len(kid) <= MAX_KID_LENGTH:
+            raise jws.invalid("kid")
+        key = self._keys.key(kid)
+        if algorithm not in key.algorithms:
+            raise jws.invalid("alg is not the key's")
+        try:
+            _jws.decode(unverified.text, key.key, algorithms=[algorithm])
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise jws.invalid(type(error).__name__) from error
+
+    def judge(self, claims: Mapping[str, Any]) -> Verified:
+        """Of claims whose signature was good. That they have expired is said last, of a token else good."""
+        spec = self._spec
+        if claims.get("iss") != spec.issuer:
+            raise jws.invalid("iss")
+        self._check_audience(claims)
+        self._check_parties(claims)
+        for path, wanted in self._required:
+            if not says(find(claims, path), wanted):
+                raise jws.invalid("a required claim")
+        subject = check_subject(find(claims, spec.subject_claim))
+        check_times(claims, spec.max_life_seconds)
+        check_clock(claims, self._now(), spec.leeway_seconds, spec.max_age_seconds)
+        token_id = claims.get("jti")
+        return Verified(
+            self._principal(subject, claims),
+            datetime.fromtimestamp(claims["iat"], UTC),
+            token_id if isinstance(token_id, str) else None,
+        )
+
+    def _check_type(self, header: Mapping[str, Any]) -> None:
+        typ = header.get("typ", "JWT" if not self._spec.typ else None)
+        if not isinstance(typ, str):
+            raise jws.invalid("typ")
+        # RFC 7515, section 4.1.9: a media type, so without regard to case and to its "application/".
+        if typ.lower().removeprefix("application/") not in {t.lower() for t in self._spec.typ or ("JWT",)}:
+            raise jws.invalid("typ")
+
+    def _check_audience(self, claims: Mapping[str, Any]) -> None:
+        """Without an audience in the settings a token must have none either: it was meant for somebody."""
+        if not self._spec.audience:
+            if "aud" in claims:
+                raise jws.invalid("aud")
+            return
+        audience = claims.get("aud")
+        values = audience if isinstance(audience, list) else [audience]
+        if not all(isinstance(value, str) for value in values) or not set(values) & set(self._spec.audience):
+            raise jws.invalid("aud")
+
+    def _check_parties(self, claims: Mapping[str, Any]) -> None:
+        if not self._spec.authorized_parties:
+            return
+        parties = [claims[name] for name in ("azp", "client_id") if name in claims]
+        if not parties or any(party not in self._spec.authorized_parties for party in parties):
+            raise jws.invalid("azp")
+
+    def _principal(self, subject: str, claims: Mapping[str, Any]) -> Principal:
+        name = claims.get("name")
+        shown = isinstance(name, str) and 1 <= len(name) <= 255 and name.isprintable()
+        return Principal(
+            self._spec.issuer,
+            subject,
+            str(name) if shown else subject,
+            self._plan(claims),
+            self._roles(claims),
+        )
+
+    def _plan(self, claims: Mapping[str, Any]) -> str:
+        said = texts(find(claims, self._spec.plan_claim)) if self._spec.plan_claim else frozenset()
+        return next((plan for value, plan in self._plans.items() if value in said), "default")
+
+    def _roles(self, claims: Mapping[str, Any]) -> frozenset[str]:
+        if self._spec.operator_claim is None:
+            return frozenset()
+        said = texts(find(claims, self._spec.operator_claim))
+        return frozenset({OPERATOR}) if said & set(self._spec.operator_values) else frozenset()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from broker.errors import Refusal
+from broker.identity.issuers.attestation import Attestations
 from broker.identity.principal import Principal, end_user
 from broker.limits.limiter import RateLeft, Rates
 from broker.limits.policy import Allowance, Policy
@@ -28,6 +29,8 @@ class Ask:
     profile: str | None = None
     ttl_seconds: int | None = None
     client: Mapping[str, str] = field(default_factory=dict)
+    attestation: str | None = field(default=None, repr=False)
+    """What shall show that a genuine app asks; unverified."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class TokenIssuer:
         minter: Minter,
         ledger: Ledger,
         admit: Callable[[Principal], None],
+        attestations: Attestations,
     ) -> None:
         self._policy = policy
         self._rates = rates
@@ -57,6 +61,7 @@ class TokenIssuer:
         self._minter = minter
         self._ledger = ledger
         self._admit = admit  # refuses the users of service keys that are blocked: they bring no credential
+        self._attestations = attestations
 
     def open_session(self, principal: Principal, ask: Ask, also: Sequence[Allowance] = ()) -> Issued:
         """A new session and its first token. `also` is used up besides the principal's own allowance."""
@@ -65,6 +70,7 @@ class TokenIssuer:
                 self._admit(principal)
             rates = self._rates.spend_all([*also, *self._policy.allowances(principal, "token")])
             profile = self._catalog.admit(ask.profile, principal)
+            self._attestations.check(profile, ask.attestation)
             slice_seconds = _slice_seconds(profile, ask.ttl_seconds)
             grant = self._minter.grant(profile)
         except Refusal as refusal:
@@ -83,7 +89,9 @@ class TokenIssuer:
         token = self._mint_and_confirm(principal, profile, grant, lease, None)
         return Issued(principal, token, grant, profile, lease, rates)
 
-    def next_token(self, asker: Principal, session_id: str, handle: str | None) -> Issued:
+    def next_token(
+        self, asker: Principal, session_id: str, handle: str | None, attestation: str | None = None
+    ) -> Issued:
         """The next token of an open session, to renew or to resume it.
 
         It has an allowance of its own, as large as that for new sessions: somebody who has used up the day's
@@ -98,6 +106,7 @@ class TokenIssuer:
                 self._admit(principal)
             rates = self._rates.spend_all(self._policy.allowances(principal, "next-token"))
             profile = self._catalog.admit(session.profile, principal)
+            self._attestations.check(profile, attestation)
             grant = self._minter.grant(profile, handle)
             lease = self._ledger.reserve_next(
                 principal, session_id, profile.slice_seconds, profile.connect_within_seconds

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, current_app, g, jsonify, request
 from pydantic import Field
 
+from broker.errors import Refusal
 from broker.http import body, guards
 from broker.http.credentials import Caller
-from broker.issue import Ask, Issued
+from broker.identity.issuers import attestation
+from broker.identity.principal import Principal
+from broker.issue import Ask, Issued, TokenIssuer
 from broker.limits.limiter import RateLeft, rate_headers
 from broker.minting.gemini import socket_url
 
@@ -32,25 +35,52 @@ class TokenBody(body.Body):
     client: ClientInfo = ClientInfo()
 
 
+class KeyTokenBody(TokenBody):
+    """What a service key may send besides."""
+
+    on_behalf_of: str = ""
+
+
 class NextTokenBody(body.Body):
     handle: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
 
 
 @bp.post("/token")
-@guards.require_principal
+@guards.require_scope("token")
 def create_token(caller: Caller) -> Response:
-    asked = body.read(TokenBody)
+    asked = body.read(KeyTokenBody if caller.service_key else TokenBody)
+    principal = _owner(caller, asked)
     client = asked.client.model_dump(exclude_none=True)
-    ask = Ask(profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client)
-    return _answer(current_app.extensions["broker"].issuer.open_session(caller.principal, ask))
+    ask = Ask(profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation())
+    issuer: TokenIssuer = current_app.extensions["broker"].issuer
+    return _answer(issuer.open_session(principal, ask, caller.also_charged))
 
 
 @bp.post("/sessions/<session_id>/token")
-@guards.require_principal
+@guards.require_scope("sessions")
 def create_next_token(caller: Caller, session_id: str) -> Response:
     asked = body.read(NextTokenBody)
     parts = current_app.extensions["broker"]
-    return _answer(parts.issuer.next_token(caller.principal, session_id, asked.handle))
+    return _answer(parts.issuer.next_token(caller.principal, session_id, asked.handle, _attestation()))
+
+
+def _attestation() -> str | None:
+    return request.headers.get(attestation.HEADER)
+
+
+def _owner(caller: Caller, asked: TokenBody) -> Principal:
+    """To whom the session will belong: the caller, or the user whom a service key names."""
+    key = caller.service_key
+    if key is None or not isinstance(asked, KeyTokenBody) or "on_behalf_of" not in asked.model_fields_set:
+        return caller.principal
+    try:
+        owner = key.acting_for(asked.on_behalf_of)
+    except Refusal as refusal:
+        if refusal.code == "forbidden":
+            current_app.extensions["broker"].ledger.refused(caller.principal, "token", refusal.code)
+        raise
+    g.principal = owner
+    return owner
 
 
 def _answer(issued: Issued) -> Response:
@@ -79,13 +109,14 @@ def _answer(issued: Issued) -> Response:
             "renew_after": timestamp(lease.reserved_at + life * _RENEW_AT),
             "heartbeat_seconds": HEARTBEAT_SECONDS,
         },
-        limits={"rate": [_rate(left) for left in issued.rates]},
+        limits={"rate": [rate_left(left) for left in issued.rates]},
+        **({"on_behalf_of": issued.principal.subject} if issued.principal.actor else {}),
     )
     response.headers.update(rate_headers(issued.rates))
     return response
 
 
-def _rate(left: RateLeft) -> dict[str, Any]:
+def rate_left(left: RateLeft) -> dict[str, Any]:
     return {"policy": left.policy, "remaining": left.remaining, "reset": left.reset}
 
 

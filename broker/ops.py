@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 
+from broker.errors import Refusal
 from broker.identity import passwords
-from broker.identity.signing import SigningKey, issue_access_token
+from broker.identity.bearer import Verified
+from broker.identity.blocks import Admission, BlockKind
+from broker.identity.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER
+from broker.identity.signing import KeyRing, issue_access_token
 from broker.identity.users import USERNAME_RULE, User, canonical_username
+from broker.limits.limiter import rates_without_app
+from broker.limits.policy import Policy
+from broker.preview import Preview, Previews
+from broker.profiles.catalog import Catalog
 from broker.settings import Settings
+from broker.store.blocks import BlockRow, SqlBlocks
 from broker.store.engine import Database
-from broker.store.users import SqlUsers, UserExists
+from broker.store.users import SqlUsers, UserExists, UserUnknown
 
 
 class OpsError(Exception):
@@ -19,7 +31,9 @@ class OpsError(Exception):
 class Ops:
     def __init__(self, settings: Settings, database: Database, *, actor: str) -> None:
         self._settings = settings
+        self._database = database
         self._users = SqlUsers(database)
+        self._blocks = SqlBlocks(database)
         self._actor = actor
 
     def add_user(
@@ -28,8 +42,7 @@ class Ops:
         name = canonical_username(username)
         if name is None or name != username:
             raise OpsError(f"{username!r} is no user name: {USERNAME_RULE}")
-        if not passwords.MIN_LENGTH <= len(password) <= passwords.MAX_LENGTH:
-            raise OpsError(f"a password has {passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} characters")
+        _check_password(password)
         if plan not in self._settings.config.plans:
             known = ", ".join(sorted(self._settings.config.plans))
             raise OpsError(f"there is no plan {plan!r}; there are: {known}")
@@ -43,10 +56,131 @@ class Ops:
     def users(self) -> list[User]:
         return self._users.all()
 
+    def set_password(self, username: str, password: str) -> None:
+        """Ends every sign-in and bearer of the user."""
+        _check_password(password)
+        with _known(username):
+            self._users.set_password(username, passwords.hash_password(password), actor=self._actor)
+
+    def sign_out(self, subject: str, issuer: str = OWN_ISSUER) -> None:
+        """End every sign-in and every bearer of before this moment."""
+        if issuer == OWN_ISSUER:
+            with _known(subject):
+                self._users.sign_out(subject, actor=self._actor)
+        else:
+            self._blocks.withdraw_before_now(self._issuer(issuer), _subject(subject), actor=self._actor)
+
+    def block(self, subject: str, issuer: str = OWN_ISSUER, *, reason: str = "") -> datetime | None:
+        """From the next request on, whatever credential is presented, on every worker.
+
+        Returns until when Google may still honour tokens that were given out before.
+        """
+        if issuer == OWN_ISSUER:
+            with _known(subject):
+                return self._users.block(subject, actor=self._actor, reason=_reason(reason))
+        return self._blocks.block_principal(
+            self._issuer(issuer), _subject(subject), actor=self._actor, reason=_reason(reason)
+        )
+
+    def unblock(self, subject: str, issuer: str = OWN_ISSUER) -> None:
+        """Credentials of before the block stay withdrawn: whoever is unblocked signs in again."""
+        if issuer == OWN_ISSUER:
+            with _known(subject):
+                was_blocked = self._users.unblock(subject, actor=self._actor)
+        else:
+            was_blocked = self._blocks.lift(BlockKind.PRINCIPAL, issuer, subject, actor=self._actor)
+        if not was_blocked:
+            raise OpsError(f"{subject!r} is not blocked")
+
+    def block_issuer(self, issuer: str, *, reason: str = "") -> None:
+        """Turn away everybody whom `issuer` vouches for."""
+        self._blocks.block(BlockKind.ISSUER, self._issuer(issuer), actor=self._actor, reason=_reason(reason))
+
+    def block_token(self, issuer: str, token_id: str, *, reason: str = "") -> None:
+        """Turn one bearer away by its `jti`."""
+        self._blocks.block(
+            BlockKind.TOKEN,
+            self._issuer(issuer),
+            _subject(token_id),
+            actor=self._actor,
+            reason=_reason(reason),
+        )
+
+    def lift_block(self, issuer: str, token_id: str | None = None) -> None:
+        kind = BlockKind.ISSUER if token_id is None else BlockKind.TOKEN
+        if not self._blocks.lift(kind, issuer, token_id or "", actor=self._actor):
+            raise OpsError("there is no such block")
+
+    def blocks(self) -> list[BlockRow]:
+        return self._blocks.all()
+
     def access_token(self, username: str) -> str:
-        """A bearer for trying things out, as if the user had signed in."""
+        """A bearer for trying things out, as if the user had signed in. It is a way in, so it is recorded."""
         user = self._users.find(username)
         if user is None:
-            raise OpsError(f"there is no user {username!r}")
-        key = SigningKey.from_secret(self._settings.secret_key.get_secret_value())
-        return issue_access_token(key, user.username)
+            raise _no_user(username)
+        if user.blocked_at is not None:
+            raise OpsError(f"the user {username!r} is blocked")
+        self._users.record(username, "user.token", actor=self._actor)
+        ring = KeyRing.of(self._settings.secret_keys, *self._settings.signing_keys)
+        return issue_access_token(ring.signs, user.username, user.generation)
+
+    def explain(self, username: str, profile: str | None = None) -> Preview:
+        """What the next `POST /token` of the user would be told, and which rule decides. Counts nothing."""
+        user = self._users.find(username)
+        if user is None:
+            raise _no_user(username)
+        config, redis_url = self._settings.config, self._settings.redis_url
+        previews = Previews(
+            policy=Policy(config.plans),
+            rates=rates_without_app(self._database, redis_url.get_secret_value() if redis_url else None),
+            catalog=Catalog(config.profiles.values()),
+        )
+        preview = previews.preview(user.principal(), profile)
+        try:
+            verified = Verified(user.principal(), datetime.now(UTC), generation=user.generation)
+            Admission(self._blocks).admit(verified)
+        except Refusal as refusal:
+            return replace(preview, refusal=refusal)
+        return preview
+
+    def _issuer(self, issuer: str) -> str:
+        """A block for an issuer that nobody knows would be a typing error that passes for safety."""
+        known = [
+            OWN_ISSUER,
+            KEY_ISSUER,
+            GUEST_ISSUER,
+            *(spec.issuer for spec in self._settings.config.issuers),
+        ]
+        if issuer not in known and not issuer.startswith(f"{KEY_ISSUER}:"):
+            raise OpsError(f"there is no issuer {issuer!r}; there are: {', '.join(known)}")
+        return issuer
+
+
+def _check_password(password: str) -> None:
+    if not passwords.MIN_LENGTH <= len(password) <= passwords.MAX_LENGTH:
+        raise OpsError(f"a password has {passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} characters")
+
+
+def _subject(text: str) -> str:
+    if not 1 <= len(text) <= 255 or not text.isprintable():
+        raise OpsError("a subject or token id has 1 to 255 printable characters")
+    return text
+
+
+def _reason(text: str) -> str:
+    if len(text) > 255 or not (text.isprintable() or not text):
+        raise OpsError("a reason has at most 255 printable characters")
+    return text
+
+
+def _no_user(username: str) -> OpsError:
+    return OpsError(f"there is no user {username!r}")
+
+
+@contextmanager
+def _known(username: str) -> Iterator[None]:
+    try:
+        yield
+    except UserUnknown:
+        raise _no_user(username) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from flask import Blueprint, Response, current_app, g, jsonify, request
@@ -12,15 +13,15 @@ from broker.http import body, guards
 from broker.http.address import client_address
 from broker.http.credentials import Caller, cookie_name, is_loopback
 from broker.identity import passwords
-from broker.identity.login import Login
+from broker.identity.login import Login, SignedIn
 from broker.identity.sign_ins import LIFETIME
 from broker.identity.signing import LIFETIME_SECONDS
-from broker.limits.limiter import Rates, rate_refusal
+from broker.identity.users import canonical_username
+from broker.limits.sign_in_throttle import Attempt, SignInThrottle
 
 bp = Blueprint("login", __name__)
 
-# Failures only, so that an office behind one address is not locked out by people who can sign in.
-FAILURES_PER_ADDRESS = "20/minute; 100/hour"
+_RECORDED = {"bad-login", "account-blocked", "login-throttled"}
 
 
 class LoginBody(body.Body):
@@ -31,20 +32,8 @@ class LoginBody(body.Body):
 @bp.post("/auth/login")
 @guards.public
 def login() -> Response:
-    parts = current_app.extensions["broker"]
-    rates: Rates = parts.rates
-    logins: Login = parts.login
     asked = body.read(LoginBody)
-    address = client_address(request, parts.settings.trusted_proxies)
-    if spent := rates.exhausted(FAILURES_PER_ADDRESS, "login-failures", address):
-        violated = next(part for part in spent if part.remaining <= 0)
-        raise rate_refusal("login-throttled", spent, violated.policy)
-    try:
-        signed_in = logins.sign_in(asked.username, asked.password)
-    except Refusal as refusal:
-        if refusal.code == "bad-login":
-            _count_failure(rates, address)
-        raise
+    signed_in = _sign_in(asked)
     g.principal = signed_in.principal
     response = jsonify(
         access_token=signed_in.access_token,
@@ -52,26 +41,35 @@ def login() -> Response:
         expires_in=LIFETIME_SECONDS,
         csrf_token=signed_in.sign_in.csrf_token,
     )
-    response.set_cookie(
-        cookie_name(request),
-        signed_in.sign_in.cookie,
-        max_age=int(LIFETIME.total_seconds()),
-        secure=not is_loopback(request),
-        httponly=True,
-        samesite="Lax",
-        path="/",
-    )
+    keep_cookie(response, signed_in.sign_in.cookie, LIFETIME)
     return response
 
 
 @bp.post("/auth/logout")
 @guards.require_principal
 def logout(caller: Caller) -> Response:
+    """Ends what was presented: the cookie's sign-in, or this one bearer of ours."""
+    logins: Login = current_app.extensions["broker"].login
     if caller.cookie is not None:
-        current_app.extensions["broker"].login.sign_out(caller.cookie)
+        logins.sign_out(caller.cookie)
+    if caller.bearer is not None:
+        logins.withdraw(caller.bearer)
     response = Response(status=204)
     forget_cookie(response)
     return response
+
+
+def keep_cookie(response: Response, cookie: str, lifetime: timedelta) -> None:
+    """One name for sign-ins and guests: whoever signs in is no guest any more, and signing out ends both."""
+    response.set_cookie(
+        cookie_name(request),
+        cookie,
+        max_age=int(lifetime.total_seconds()),
+        secure=not is_loopback(request),
+        httponly=True,
+        samesite="Lax",
+        path="/",
+    )
 
 
 def forget_cookie(response: Response) -> None:
@@ -80,9 +78,28 @@ def forget_cookie(response: Response) -> None:
     )
 
 
-def _count_failure(rates: Rates, address: str) -> None:
+def _sign_in(asked: LoginBody) -> SignedIn:
+    """Every step is taken for an unknown name too, in the same order."""
+    parts = current_app.extensions["broker"]
+    logins: Login = parts.login
+    throttle: SignInThrottle = parts.sign_in_throttle
+    account = canonical_username(asked.username) or asked.username
+    attempt = Attempt(account, client_address(request, parts.settings.trusted_proxies))
+    found = logins.find(asked.username)
     try:
-        rates.spend(FAILURES_PER_ADDRESS, "login-failures", address)
-    except Refusal as refusal:
-        if refusal.code != "rate-limited":
+        throttle.check(attempt)
+        try:
+            user = logins.check(found, asked.password)
+        except Refusal as refusal:
+            if refusal.code == "bad-login":
+                throttle.failed(attempt)
             raise
+        throttle.check(attempt)
+        signed_in = logins.sign_in(user, asked.password, request.cookies.get(cookie_name(request)))
+    except Refusal as refusal:
+        throttled = refusal.code == "login-throttled"
+        if refusal.code in _RECORDED and (not throttled or throttle.is_worth_a_record(attempt)):
+            parts.sign_ins.refused(found.username if found else None, attempt.address, refusal.code)
+        raise
+    throttle.succeeded(attempt)
+    return signed_in

@@ -63,7 +63,7 @@ def security_headers(response: Response, live_url: str, *, secure: bool) -> None
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if is_page:
         response.headers.setdefault("Cache-Control", "no-cache")
-    else:
+    elif "Cache-Control" not in response.headers:  # only the key set says that it may be kept
         response.headers["Cache-Control"] = "no-store"
         response.vary.update(("Origin", "Authorization", "Cookie"))
 

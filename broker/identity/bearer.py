@@ -23,6 +23,8 @@ class Verified:
     principal: Principal
     issued_at: datetime
     token_id: str | None = None
+    generation: str | None = None
+    """Of an own user's credentials: those of an earlier generation are withdrawn."""
 
 
 class TokenVerifier(Protocol):

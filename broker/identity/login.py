@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from broker.errors import Refusal
 from broker.identity import passwords
+from broker.identity.bearer import Verified
+from broker.identity.blocks import Admission
 from broker.identity.principal import Principal
 from broker.identity.sign_ins import CookieSignIns, SignIn
-from broker.identity.signing import SigningKey, issue_access_token
-from broker.identity.users import Directory, canonical_username
+from broker.identity.signing import LIFETIME_SECONDS, SigningKey, issue_access_token
+from broker.identity.users import Directory, User, canonical_username
 
 
 @dataclass(frozen=True)
@@ -20,23 +23,45 @@ class SignedIn:
 
 
 class Login:
-    def __init__(self, users: Directory, sign_ins: CookieSignIns, key: SigningKey) -> None:
+    """In two steps, so that between them the caller can still refuse a right password."""
+
+    def __init__(
+        self, users: Directory, admission: Admission, sign_ins: CookieSignIns, key: SigningKey
+    ) -> None:
         self._users = users
+        self._admission = admission
         self._sign_ins = sign_ins
         self._key = key
+        passwords.prepare()
 
-    def sign_in(self, username: str, password: str) -> SignedIn:
+    def find(self, username: str) -> User | None:
         name = canonical_username(username)
-        user = self._users.find(name) if name else None
+        return self._users.find(name) if name else None
+
+    def check(self, user: User | None, password: str) -> User:
+        """Refuses `bad-login`, after the same work whether there is such a user or not."""
         if not passwords.verify(password, user.password_hash if user else None) or user is None:
             raise Refusal("bad-login")
-        if user.blocked_at is not None:
-            raise Refusal("account-blocked")
+        return user
+
+    def sign_in(self, user: User, password: str, replaced_cookie: str | None = None) -> SignedIn:
+        """After `check`. The sign-in of `replaced_cookie` ends: a browser has one at a time, with a new id.
+
+        What is made is of the generation that the user had when its password was checked, so a password
+        that was changed in the meantime leaves nothing behind.
+        """
+        verified = Verified(user.principal(), datetime.now(UTC), generation=user.generation)
+        principal = self._admission.admit(verified)
         if passwords.needs_rehash(user.password_hash):
             self._users.rehash(user.username, user.password_hash, passwords.hash_password(password))
-        token = issue_access_token(self._key, user.username)
-        principal = user.principal()
-        return SignedIn(principal, token, self._sign_ins.open(principal))
+        token = issue_access_token(self._key, user.username, user.generation)
+        sign_in = self._sign_ins.open(principal, generation=user.generation)
+        if replaced_cookie is not None:
+            self._sign_ins.close(replaced_cookie)
+        return SignedIn(principal, token, sign_in)
 
     def sign_out(self, cookie: str) -> None:
         self._sign_ins.close(cookie)
+
+    def withdraw(self, bearer: Verified) -> None:
+        self._admission.withdraw(bearer, timedelta(seconds=LIFETIME_SECONDS))

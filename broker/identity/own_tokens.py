@@ -16,11 +16,11 @@ from broker.identity.bearer import Verified
 from broker.identity.claims import check_subject, check_times, expired
 from broker.identity.jws import UnverifiedToken
 from broker.identity.principal import OWN_ISSUER, Principal
-from broker.identity.signing import ALGORITHM, AUDIENCE, LIFETIME_SECONDS, TYPE, SigningKey
+from broker.identity.signing import AUDIENCE, LIFETIME_SECONDS, TYPE, SigningKey
 
 _LEEWAY_SECONDS = 30
 _HEADER_MEMBERS = {"alg", "typ", "kid"}  # so no crit, jku, jwk, x5u, b64, zip
-_REQUIRED = ["iss", "aud", "sub", "exp", "iat", "jti"]
+_REQUIRED = ["iss", "aud", "sub", "exp", "iat", "jti", "gen"]
 
 
 class OwnTokens:
@@ -34,21 +34,25 @@ class OwnTokens:
         subject = claims["sub"]
         # Plan and roles are looked up for each request, not carried in the token.
         principal = Principal(OWN_ISSUER, subject, subject, "default")
-        return Verified(principal, datetime.fromtimestamp(claims["iat"], UTC), claims["jti"])
+        issued_at = datetime.fromtimestamp(claims["iat"], UTC)
+        return Verified(principal, issued_at, claims["jti"], claims["gen"])
 
     def _claims(self, unverified: UnverifiedToken) -> dict[str, Any]:
         header = unverified.header
-        if header.keys() - _HEADER_MEMBERS or header.get("typ") != TYPE or header.get("alg") != ALGORITHM:
+        if header.keys() - _HEADER_MEMBERS or header.get("typ") != TYPE:
             raise jws.invalid("header")
         kid = header.get("kid")
         key = self._keys.get(kid) if isinstance(kid, str) else None
         if key is None:
             raise jws.invalid("unknown kid")
+        # The algorithm is the key's. A header that says another one is not obeyed but refused.
+        if header.get("alg") != key.algorithm:
+            raise jws.invalid("alg")
         try:
             claims: dict[str, Any] = jwt.decode(
                 unverified.text,
-                key.key,
-                algorithms=[ALGORITHM],
+                key.verifying,
+                algorithms=[key.algorithm],
                 issuer=OWN_ISSUER,
                 audience=AUDIENCE,
                 leeway=_LEEWAY_SECONDS,
@@ -60,4 +64,6 @@ class OwnTokens:
             raise jws.invalid(type(error).__name__) from error
         check_times(claims, LIFETIME_SECONDS)
         check_subject(claims["sub"])
+        if not all(isinstance(claims[name], str) and claims[name] for name in ("jti", "gen")):
+            raise jws.invalid("jti or gen")
         return claims

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from broker.errors import Refusal
+
 MIN_LENGTH = 8
 MAX_LENGTH = 256  # hashing is work that anybody may ask for: bound it
 
 _hasher = PasswordHasher()
+# Each takes 64 MiB while it runs, and anybody may send a password: two at a time in a process, and the
+# threads that wait for their turn are few enough for the others to answer.
+_turns = threading.BoundedSemaphore(2)
+_WAIT_SECONDS = 5
 
 
 def hash_password(password: str) -> str:
-    return _hasher.hash(password)
+    with _turn():
+        return _hasher.hash(password)
 
 
 def verify(password: str, password_hash: str | None) -> bool:
     """Whether they match. With no hash (no such user) the same work is done, so that time tells nothing."""
-    try:
-        _hasher.verify(password_hash or _nobodys_hash(), password)
-    except (Argon2Error, InvalidHashError):
-        return False
+    against = password_hash or _nobodys_hash()
+    with _turn():
+        try:
+            _hasher.verify(against, password)
+        except (Argon2Error, InvalidHashError):
+            return False
     return password_hash is not None
+
+
+def prepare() -> None:
+    """Make the first unknown user take no longer than the second."""
+    _nobodys_hash()
 
 
 def needs_rehash(password_hash: str) -> bool:
@@ -33,3 +50,13 @@ def needs_rehash(password_hash: str) -> bool:
 @cache
 def _nobodys_hash() -> str:
     return _hasher.hash("no user has this password")
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _turns.acquire(timeout=_WAIT_SECONDS):
+        raise Refusal("busy", reason="passwords are being checked")
+    try:
+        yield
+    finally:
+        _turns.release()

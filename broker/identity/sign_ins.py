@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from broker.identity.bearer import Verified
 from broker.identity.principal import Principal
 
 LIFETIME = timedelta(hours=12)
@@ -27,25 +29,33 @@ class SignIn:
 class SignIns(Protocol):
     """Where logins are kept. `store.sign_ins` implements it."""
 
-    def open(self, principal: Principal, id_sha256: str, lifetime: timedelta) -> datetime: ...
-    def find(self, id_sha256: str, idle: timedelta) -> Principal | None: ...
+    def open(
+        self, principal: Principal, id_sha256: str, lifetime: timedelta, generation: str | None
+    ) -> datetime: ...
+    def find(self, id_sha256: str, idle: timedelta) -> Verified | None: ...
+    def refused(self, username: str | None, address: str, code: str) -> None: ...
     def close(self, id_sha256: str) -> None: ...
     def close_all(self, issuer: str, subject: str) -> None: ...
 
 
 class CookieSignIns:
-    def __init__(self, store: SignIns, csrf_key: bytes) -> None:
+    def __init__(self, store: SignIns, csrf_keys: Sequence[bytes]) -> None:
+        """`csrf_keys`: the first one makes values, any of them accepts one."""
         self._store = store
-        self._csrf_key = csrf_key
+        self._csrf_keys = csrf_keys
 
-    def open(self, principal: Principal) -> SignIn:
+    def open(self, principal: Principal, *, generation: str | None = None) -> SignIn:
         cookie = secrets.token_urlsafe(32)
-        expires_at = self._store.open(principal, _sha256(cookie), LIFETIME)
+        expires_at = self._store.open(principal, _sha256(cookie), LIFETIME, generation)
         return SignIn(cookie, self.csrf_token(cookie), expires_at)
 
-    def principal(self, unverified_cookie: str) -> Principal | None:
-        """As it was at the sign-in; None once that is over, or was not used for IDLE."""
+    def verify(self, unverified_cookie: str) -> Verified | None:
+        """The principal as it was at the sign-in; None once that is over, or was not used for IDLE."""
         return self._store.find(_sha256(unverified_cookie), IDLE)
+
+    def refused(self, username: str | None, address: str, code: str) -> None:
+        """Record that nobody was let in. A name that no user has is left out: it may be a password."""
+        self._store.refused(username, address, code)
 
     def close(self, cookie: str) -> None:
         self._store.close(_sha256(cookie))
@@ -54,10 +64,15 @@ class CookieSignIns:
         self._store.close_all(principal.issuer, principal.subject)
 
     def csrf_token(self, cookie: str) -> str:
-        return hmac.new(self._csrf_key, cookie.encode(), hashlib.sha256).hexdigest()
+        return _csrf(self._csrf_keys[0], cookie)
 
     def csrf_matches(self, cookie: str, unverified_csrf: str) -> bool:
-        return hmac.compare_digest(self.csrf_token(cookie).encode(), unverified_csrf.encode())
+        given = unverified_csrf.encode()
+        return any(hmac.compare_digest(_csrf(key, cookie).encode(), given) for key in self._csrf_keys)
+
+
+def _csrf(key: bytes, cookie: str) -> str:
+    return hmac.new(key, cookie.encode(), hashlib.sha256).hexdigest()
 
 
 def _sha256(text: str) -> str:

@@ -1,24 +1,35 @@
-"""Our own keys and our own access tokens (HS256 JWTs).
+"""Our own keys and our own access tokens.
 
-Every key is derived from BROKER_SECRET_KEY with its own label, so that no key can stand in for another.
+Every symmetric key is derived from BROKER_SECRET_KEY with its own label, so that no key can stand in for
+another. A signing key of the operator's own (BROKER_SIGNING_KEY) takes over the signing where it is set.
+Each key has one algorithm, fixed when it is made.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from broker.identity.principal import OWN_ISSUER
 
-ALGORITHM = "HS256"
 AUDIENCE = "live-broker"
 TYPE = "at+jwt"  # RFC 9068: an access token, so that no other JWT of ours could pass as one
 LIFETIME_SECONDS = 3600
+
+PublicKey = Ed25519PublicKey | EllipticCurvePublicKey
+PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
 
 
 def derive(secret: str, label: str) -> bytes:
@@ -28,14 +39,63 @@ def derive(secret: str, label: str) -> bytes:
 @dataclass(frozen=True)
 class SigningKey:
     kid: str
-    key: bytes = field(repr=False)
+    key: bytes | PrivateKey | None = field(repr=False)
+    """What signs; None for a key that only verifies what it signed before."""
+    algorithm: str = "HS256"
+    public: PublicKey | None = None
+    """The half that may be published; None for a symmetric key."""
 
     @classmethod
     def from_secret(cls, secret: str) -> SigningKey:
         return cls(derive(secret, "kid").hex()[:12], derive(secret, "access-token"))
 
+    @classmethod
+    def from_pem(cls, pem: str) -> SigningKey:
+        """Of an Ed25519 or a P-256 key, private or public; its `kid` is its thumbprint (RFC 7638)."""
+        private = load_pem_private_key(pem.encode(), None) if "PRIVATE KEY" in pem else None
+        public = private.public_key() if private else load_pem_public_key(pem.encode())
+        assert private is None or isinstance(private, PrivateKey)
+        assert isinstance(public, PublicKey)
+        algorithm = "EdDSA" if isinstance(public, Ed25519PublicKey) else "ES256"
+        return cls(_thumbprint(_members(public, algorithm)), private, algorithm, public)
 
-def issue_access_token(key: SigningKey, username: str, *, now: datetime | None = None) -> str:
+    @property
+    def verifying(self) -> bytes | PublicKey:
+        if self.public is not None:
+            return self.public
+        assert isinstance(self.key, bytes)
+        return self.key
+
+    def jwk(self) -> dict[str, str] | None:
+        """The public half as a JWK; None for a symmetric key."""
+        if self.public is None:
+            return None
+        return {**_members(self.public, self.algorithm), "kid": self.kid, "use": "sig", "alg": self.algorithm}
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """`signs` makes new tokens; `honoured` are all keys whose tokens are accepted, by their `kid`."""
+
+    signs: SigningKey
+    honoured: Mapping[str, SigningKey]
+
+    @classmethod
+    def of(cls, secrets_: Iterable[str], pem: str | None = None, previous_pem: str | None = None) -> KeyRing:
+        """`secrets_`: the current one first. With `pem`, that key signs, and the rest is only honoured."""
+        keys = [SigningKey.from_pem(text) for text in (pem, previous_pem) if text]
+        symmetric = [SigningKey.from_secret(secret) for secret in secrets_]
+        signs = keys[0] if pem else symmetric[0]
+        return cls(signs, {key.kid: key for key in (*keys, *symmetric)})
+
+    def published(self) -> list[dict[str, str]]:
+        """The key set for everybody who wants to verify our tokens. Empty while the secret signs them."""
+        return [jwk for key in self.honoured.values() if (jwk := key.jwk())]
+
+
+def issue_access_token(
+    key: SigningKey, username: str, generation: str, *, now: datetime | None = None
+) -> str:
     """A bearer for one of our own users, good for LIFETIME_SECONDS."""
     issued_at = int((now or datetime.now(UTC)).timestamp())
     claims = {
@@ -45,5 +105,18 @@ def issue_access_token(key: SigningKey, username: str, *, now: datetime | None =
         "iat": issued_at,
         "exp": issued_at + LIFETIME_SECONDS,
         "jti": secrets.token_urlsafe(16),
+        "gen": generation,
     }
-    return jwt.encode(claims, key.key, ALGORITHM, headers={"kid": key.kid, "typ": TYPE})
+    assert key.key is not None, "a key that only verifies was asked to sign"
+    return jwt.encode(claims, key.key, key.algorithm, headers={"kid": key.kid, "typ": TYPE})
+
+
+def _members(public: PublicKey, algorithm: str) -> dict[str, str]:
+    """The required members of its JWK (RFC 7518 section 6.2.1, RFC 8037 section 2)."""
+    written = jwt.get_algorithm_by_name(algorithm).to_jwk(public, as_dict=True)
+    return {name: str(written[name]) for name in ("crv", "kty", "x", "y") if name in written}
+
+
+def _thumbprint(members: dict[str, str]) -> str:
+    canonical = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()

@@ -27,6 +27,7 @@ class User:
     plan: str = "default"
     roles: frozenset[str] = frozenset()
     blocked_at: datetime | None = None
+    generation: str = ""
     password_changed_at: datetime | None = None
     created_at: datetime | None = None
 

@@ -108,6 +108,11 @@ def create_limiter(app: Flask, database: Database, redis_url: str | None) -> Lim
     return limiter
 
 
+def rates_without_app(database: Database, redis_url: str | None) -> Rates:
+    """The same counters for a command that serves no requests."""
+    return Rates(create_limiter(Flask("broker"), database, redis_url))
+
+
 def rate_headers(left: Sequence[RateLeft]) -> dict[str, str]:
     """The RateLimit fields (IETF draft-ietf-httpapi-ratelimit-headers, list form)."""
     return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from broker.settings.values import IPNetwork
 SECRET_FILE_BYTES = 64 * 1024
 # Kubernetes describes a Service that happens to be called "broker" with these; they are not ours to judge.
 SERVICE_LINKS = re.compile(r"BROKER(_SERVICE_(HOST|PORT)|_PORT)(_\w+)?")
+# Which of these there are is up to the issuers in broker.toml.
+CLIENT_SECRETS = re.compile(r"BROKER_OIDC_[A-Z0-9_]+_SECRET(_FILE)?")
 
 ProfileCheck = Callable[[Mapping[str, Profile]], Iterable[str]]
 
@@ -39,6 +41,9 @@ class Settings:
     secret_key: SecretStr
     database_url: SecretStr
     redis_url: SecretStr | None
+    secret_key_previous: SecretStr | None
+    signing_key: SecretStr | None
+    signing_key_previous: SecretStr | None
     live_url: str
     """Without a slash at its end."""
     allowed_origins: tuple[str, ...]
@@ -50,11 +55,28 @@ class Settings:
     """Upper case, as `logging` spells it."""
     config_path: Path | None
     config: BrokerConfig
+    client_secrets: Mapping[str, SecretStr] = field(default_factory=dict)
+    """By issuer: what the broker shows to the issuer's token endpoint. A public client has none."""
 
     @property
     def standin(self) -> bool:
         """Whether a local stand-in plays Google's part."""
         return values.is_loopback(urlsplit(self.live_url).hostname)
+
+    @property
+    def secret_keys(self) -> list[str]:
+        """The current one, then the one before it while that is still honoured."""
+        both = (self.secret_key, self.secret_key_previous)
+        return [key.get_secret_value() for key in both if key is not None]
+
+    @property
+    def signing_keys(self) -> tuple[str | None, str | None]:
+        """PEM: the current one and the one before it."""
+        current, previous = self.signing_key, self.signing_key_previous
+        return (
+            current.get_secret_value() if current else None,
+            previous.get_secret_value() if previous else None,
+        )
 
 
 def load(environ: Mapping[str, str] | None = None, *, checks: Iterable[ProfileCheck] = ()) -> Settings:
@@ -77,9 +99,11 @@ def load(environ: Mapping[str, str] | None = None, *, checks: Iterable[ProfileCh
         faults += config_faults
         faults += [fault for check in checks for fault in check(profiles)]
     faults += _together(found)
+    client_secrets, secret_faults = _client_secrets(config, environ)
+    faults += secret_faults
     if faults or config is None:
         raise SettingsError(faults)
-    return Settings(**found, config=config)
+    return Settings(**found, config=config, client_secrets=client_secrets)
 
 
 def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
@@ -115,6 +139,36 @@ def _text(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str | None
     return setting.name, None
 
 
+def _client_secrets(
+    config: BrokerConfig | None, environ: Mapping[str, str]
+) -> tuple[dict[str, SecretStr], list[str]]:
+    """One variable for each issuer that names one; any other of this form is a slip of the pen."""
+    if config is None:
+        return {}, []
+    found: dict[str, SecretStr] = {}
+    faults: list[str] = []
+    known: set[str] = set()
+    for issuer in config.issuers:
+        if issuer.client_secret_env is None:
+            continue
+        name = f"BROKER_OIDC_{issuer.client_secret_env}_SECRET"
+        known |= {name, f"{name}_FILE"}
+        setting = Setting(
+            name, "", "secret", values.client_secret,
+            f"the issuer {issuer.name} has it as its client_secret_env.", required=True, secret=True,
+        )  # fmt: skip
+        try:
+            found[issuer.name] = _value(setting, environ)
+        except ValueError as fault:
+            faults.append(str(fault))
+    faults += [
+        f"{name} is not a known setting: no issuer has it as its client_secret_env"
+        for name in sorted(environ)
+        if CLIENT_SECRETS.fullmatch(name) and name not in known
+    ]
+    return found, faults
+
+
 def _file(name: str, path: Path) -> str:
     try:
         with path.open("rb") as source:
@@ -133,7 +187,8 @@ def _unknown(environ: Mapping[str, str]) -> list[str]:
     known = {name + suffix for s in SETTINGS for name in s.names for suffix in ("", *["_FILE"] * s.secret)}
     faults = []
     for name in sorted(environ):
-        if name.startswith("BROKER_") and name not in known and not SERVICE_LINKS.fullmatch(name):
+        elsewhere = SERVICE_LINKS.fullmatch(name) or CLIENT_SECRETS.fullmatch(name)
+        if name.startswith("BROKER_") and name not in known and not elsewhere:
             close = get_close_matches(name, known, n=1)
             faults.append(f"{name} is not a known setting" + (f"; {close[0]} is" if close else ""))
     return faults
@@ -153,6 +208,11 @@ def _together(found: Mapping[str, Any]) -> list[str]:
     api_key, secret_key = found.get("gemini_api_key"), found.get("secret_key")
     if api_key is not None and api_key == secret_key:
         faults.append("BROKER_SECRET_KEY must not be the same as GEMINI_API_KEY")
+    faults += [
+        f"BROKER_{name.upper()}_PREVIOUS must not be the same as BROKER_{name.upper()}"
+        for name in ("secret_key", "signing_key")
+        if found.get(name) is not None and found.get(name) == found.get(f"{name}_previous")
+    ]
     database = found.get("database_url")
     url = database.get_secret_value() if database is not None else ""
     if url == "sqlite://" or url == "sqlite:///" or ":memory:" in url:

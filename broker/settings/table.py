@@ -49,6 +49,22 @@ SETTINGS: tuple[Setting, ...] = (
         required=True, secret=True,
     ),
     Setting(
+        "BROKER_SECRET_KEY_PREVIOUS", "secret_key_previous", "secret", values.secret_key,
+        "The secret before this one: what was signed with it holds until it expires. Unset it after a day.",
+        secret=True,
+    ),
+    Setting(
+        "BROKER_SIGNING_KEY", "signing_key", "secret PEM", values.signing_key,
+        "An Ed25519 or P-256 private key that signs bearers, so that others can verify them. "
+        "Unset: the secret signs them.",
+        secret=True,
+    ),
+    Setting(
+        "BROKER_SIGNING_KEY_PREVIOUS", "signing_key_previous", "secret PEM", values.honoured_key,
+        "The signing key before this one, private or public: its bearers hold until they expire.",
+        secret=True,
+    ),
+    Setting(
         "BROKER_CONFIG", "config_path", "path", values.path,
         "The broker.toml with plans, profiles and issuers. Unset: the one that is shipped.",
     ),

@@ -12,6 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
 IPNetwork = IPv4Network | IPv6Network
 
 GOOGLE_DOMAIN = ".googleapis.com"
@@ -26,6 +31,7 @@ SECRET_LENGTH = 32
 # A random text of 32 hexadecimal digits has about 14 different characters and 25 different steps from one
 # character to the next; a typed pattern has few of one or the other.
 SECRET_VARIETY = 8
+_PEM_ADVICE = "make one with: openssl genpkey -algorithm ed25519"
 
 
 def is_loopback(host: str | None) -> bool:
@@ -60,6 +66,39 @@ def secret_key(text: str) -> str:
     repeats = text in (text + text)[1:-1]
     if _is_placeholder(text) or repeats or len(set(text)) < SECRET_VARIETY or len(steps) < SECRET_VARIETY:
         raise ValueError(f"is a placeholder or a pattern, not a random secret; {advice}")
+    return text
+
+
+def signing_key(text: str) -> str:
+    """A private key in PEM. In one line, with `\\n` for the ends of lines, it is understood too."""
+    return _pem(text, private=True)
+
+
+def honoured_key(text: str) -> str:
+    return _pem(text, private="PRIVATE KEY" in text)
+
+
+def _pem(text: str, *, private: bool) -> str:
+    pem = text.replace("\\n", "\n")
+    try:
+        key: object = (
+            load_pem_private_key(pem.encode(), None).public_key()
+            if private
+            else load_pem_public_key(pem.encode())
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        kind = "private" if private else "public"
+        raise ValueError(f"is not a {kind} key in PEM without a passphrase; {_PEM_ADVICE}") from None
+    p256 = isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)
+    if not p256 and not isinstance(key, Ed25519PublicKey):
+        raise ValueError(f"must be an Ed25519 or a P-256 key; {_PEM_ADVICE}")
+    return pem
+
+
+def client_secret(text: str) -> str:
+    """Shown to an issuer's token endpoint; the issuer made it, so no length and no shape is asked for."""
+    if not re.fullmatch(r"[ -~]+", text):
+        raise ValueError("must be printable ASCII")
     return text
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select, update
 
+from broker.identity.bearer import Verified
 from broker.identity.principal import Principal
 from broker.store import audit
 from broker.store.engine import Database
@@ -19,7 +20,9 @@ class SqlSignIns:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open(self, principal: Principal, id_sha256: str, lifetime: timedelta) -> datetime:
+    def open(
+        self, principal: Principal, id_sha256: str, lifetime: timedelta, generation: str | None
+    ) -> datetime:
         """Record a login and its audit row together; returns when it ends. Clears out what has expired."""
         with self._database.write() as connection:
             now = self._database.now(connection)
@@ -32,6 +35,7 @@ class SqlSignIns:
                     name=principal.name,
                     plan=principal.plan,
                     roles=" ".join(sorted(principal.roles)),
+                    generation=generation,
                     created_at=now,
                     last_seen_at=now,
                     expires_at=now + lifetime,
@@ -41,7 +45,7 @@ class SqlSignIns:
             audit.record(connection, now, actor=actor, action="sign-in", outcome="ok")
             return now + lifetime
 
-    def find(self, id_sha256: str, idle: timedelta) -> Principal | None:
+    def find(self, id_sha256: str, idle: timedelta) -> Verified | None:
         with self._database.read() as connection:
             now = self._database.now(connection)
             row = connection.execute(select(sign_ins).where(sign_ins.c.id_sha256 == id_sha256)).one_or_none()
@@ -51,7 +55,14 @@ class SqlSignIns:
             with self._database.write() as connection:
                 seen = update(sign_ins).where(sign_ins.c.id_sha256 == id_sha256).values(last_seen_at=now)
                 connection.execute(seen)
-        return Principal(row.issuer, row.subject, row.name, row.plan, frozenset(row.roles.split()))
+        principal = Principal(row.issuer, row.subject, row.name, row.plan, frozenset(row.roles.split()))
+        return Verified(principal, row.created_at, generation=row.generation)
+
+    def refused(self, username: str | None, address: str, code: str) -> None:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            actor, detail = f"address:{address}", {"user": username}
+            audit.record(connection, now, actor=actor, action="sign-in", outcome=code, detail=detail)
 
     def close(self, id_sha256: str) -> None:
         with self._database.write() as connection:

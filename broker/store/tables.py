@@ -51,6 +51,9 @@ users = Table(
     Column("plan", String(64), nullable=False),
     Column("roles", String(255), nullable=False, server_default=""),
     Column("blocked_at", UtcDateTime),
+    # Random, and carried by every bearer and sign-in of the user: a new one ends them all at once, exactly,
+    # whatever the clocks of several hosts say.
+    Column("generation", String(32), nullable=False),
     Column("password_changed_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
@@ -65,6 +68,7 @@ sign_ins = Table(
     Column("name", String(255), nullable=False),
     Column("plan", String(64), nullable=False),
     Column("roles", String(255), nullable=False, server_default=""),
+    Column("generation", String(32)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_seen_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
@@ -72,12 +76,15 @@ sign_ins = Table(
 )
 
 # Who is turned away although the credential is good: a principal, all its tokens from before a moment,
-# one token by its id, a whole issuer. `value` is a principal key, a jti, an issuer.
+# one token by its id, a whole issuer. `value` is what a request looks for: a key made of issuer and subject
+# or of issuer and jti, or the issuer; `issuer` and `subject` (or jti) say the same to people.
 blocks = Table(
     "blocks",
     metadata,
     Column("kind", String(16), primary_key=True),
     Column("value", String(255), primary_key=True),
+    Column("issuer", String(255), nullable=False),
+    Column("subject", String(255), nullable=False, server_default=""),
     Column("issued_before", UtcDateTime),
     Column("reason", String(255), nullable=False, server_default=""),
     Column("created_at", UtcDateTime, nullable=False),

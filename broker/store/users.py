@@ -1,22 +1,39 @@
-"""Users in SQL: implements `identity.users.Directory` and what operators do to users."""
+"""Users in SQL: implements `identity.users.Directory` and what operators do to users.
+
+Every change is one transaction with its audit row and with all that it ends: without the row it did not
+happen.
+"""
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from broker.identity.principal import OWN_ISSUER
 from broker.identity.users import User
 from broker.store import audit
 from broker.store.engine import Database
 from broker.store.tables import users
+from broker.store.withdrawal import end_sign_ins, honoured_until
 
 _FIND = select(users).where(users.c.username == bindparam("name"))
 
 
 class UserExists(Exception):  # noqa: N818 - reads as what it says
     pass
+
+
+class UserUnknown(Exception):  # noqa: N818 - reads as what it says
+    pass
+
+
+def new_generation() -> str:
+    return secrets.token_hex(8)
 
 
 class SqlUsers:
@@ -26,14 +43,14 @@ class SqlUsers:
     def find(self, username: str) -> User | None:
         with self._database.read() as connection:
             row = connection.execute(_FIND, {"name": username}).one_or_none()
-        return _user(row) if row else None
+        return user_of(row) if row else None
 
     def all(self) -> list[User]:
         with self._database.read() as connection:
-            return [_user(row) for row in connection.execute(select(users).order_by(users.c.username))]
+            return [user_of(row) for row in connection.execute(select(users).order_by(users.c.username))]
 
     def add(self, user: User, *, actor: str) -> None:
-        """Raises UserExists. The audit row is in the same transaction: without it there is no user."""
+        """Raises UserExists."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             try:
@@ -43,6 +60,7 @@ class SqlUsers:
                         password_hash=user.password_hash,
                         plan=user.plan,
                         roles=" ".join(sorted(user.roles)),
+                        generation=new_generation(),
                         password_changed_at=now,
                         created_at=now,
                     )
@@ -51,6 +69,50 @@ class SqlUsers:
                 raise UserExists(user.username) from clash
             detail = {"user": user.username, "plan": user.plan, "roles": sorted(user.roles)}
             audit.record(connection, now, actor=actor, action="user.add", outcome="ok", detail=detail)
+
+    def set_password(self, username: str, password_hash: str, *, actor: str) -> None:
+        """A new password ends every sign-in and bearer. Raises UserUnknown."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            changed = {"password_hash": password_hash, "password_changed_at": now}
+            _withdraw(connection, now, username, changed, action="user.password", actor=actor)
+
+    def block(self, username: str, *, actor: str, reason: str = "") -> datetime | None:
+        """Ends every sign-in and bearer, for good: unblocking revives none. Raises UserUnknown.
+
+        Returns until when Google may still honour tokens that the user was given.
+        """
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            more = {"reason": reason} if reason else {}
+            _withdraw(
+                connection, now, username, {"blocked_at": now}, action="user.block", actor=actor, more=more
+            )
+            return honoured_until(connection, OWN_ISSUER, username, now)
+
+    def unblock(self, username: str, *, actor: str) -> bool:
+        """Whether the user was blocked. Raises UserUnknown."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            row = connection.execute(_FIND, {"name": username}).one_or_none()
+            if row is None:
+                raise UserUnknown(username)
+            if row.blocked_at is None:
+                return False
+            connection.execute(update(users).where(users.c.username == username).values(blocked_at=None))
+            _record(connection, now, username, "user.unblock", actor, {})
+            return True
+
+    def sign_out(self, username: str, *, actor: str) -> None:
+        """Ends every sign-in and bearer. Raises UserUnknown."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            _withdraw(connection, now, username, {}, action="user.sign-out", actor=actor)
+
+    def record(self, username: str, action: str, *, actor: str) -> None:
+        """For what changes nothing but must not stay unknown."""
+        with self._database.write() as connection:
+            _record(connection, self._database.now(connection), username, action, actor, {})
 
     def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
         """Replace a hash made with older parameters, unless the password changed in the meantime."""
@@ -62,13 +124,40 @@ class SqlUsers:
             )
 
 
-def _user(row: Row[Any]) -> User:
+def _withdraw(
+    connection: Connection,
+    now: datetime,
+    username: str,
+    changed: Mapping[str, Any],
+    *,
+    action: str,
+    actor: str,
+    more: Mapping[str, str] | None = None,
+) -> None:
+    """Change the user, and make every bearer and sign-in of before one of an earlier generation."""
+    done = connection.execute(
+        update(users).where(users.c.username == username).values(**changed, generation=new_generation())
+    )
+    if not done.rowcount:
+        raise UserUnknown(username)
+    end_sign_ins(connection, OWN_ISSUER, username)
+    _record(connection, now, username, action, actor, more or {})
+
+
+def _record(
+    connection: Connection, now: datetime, username: str, action: str, actor: str, more: Mapping[str, str]
+) -> None:
+    audit.record(connection, now, actor=actor, action=action, outcome="ok", detail={"user": username, **more})
+
+
+def user_of(row: Row[Any]) -> User:
     return User(
         username=row.username,
         password_hash=row.password_hash,
         plan=row.plan,
         roles=frozenset(row.roles.split()),
         blocked_at=row.blocked_at,
+        generation=row.generation,
         password_changed_at=row.password_changed_at,
         created_at=row.created_at,
     )

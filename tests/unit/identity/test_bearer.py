@@ -29,6 +29,7 @@ def claims(**changed: Any) -> dict[str, Any]:
         "iat": now,
         "exp": now + 600,
         "jti": "1",
+        "gen": "1",
         **changed,
     }
     return {name: value for name, value in every.items() if value is not ...}
@@ -51,7 +52,7 @@ def signed(payload: dict[str, Any] | str, key: bytes = KEY.key, **header: Any) -
 def test_the_forgers_own_tools_make_a_good_token() -> None:
     """Or every refusal below could be for a reason that nobody meant."""
     assert BEARERS.verify(signed(claims())).principal.subject == "alice"
-    assert BEARERS.verify(issue_access_token(KEY, "alice")).principal.subject == "alice"
+    assert BEARERS.verify(issue_access_token(KEY, "alice", "1")).principal.subject == "alice"
 
 
 NOW = int(time.time())
@@ -101,6 +102,9 @@ FORGED: dict[str, str] = {
     "issued in the future": signed(claims(iat=NOW + 3600, exp=NOW + 3700)),
     "not valid yet": signed(claims(nbf=NOW + 3600)),
     "no id": signed(claims(jti=...)),
+    "empty id": signed(claims(jti="")),
+    "no generation": signed(claims(gen=...)),
+    "generation as a number": signed(claims(gen=1)),
     "subject twice": signed(json.dumps(claims())[:-1] + ', "sub": "bob"}'),
     "payload as a list": signed("[]"),
     "payload not JSON": signed("{"),

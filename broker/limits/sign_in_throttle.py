@@ -1,0 +1,100 @@
+"""How often a password may be guessed: per address, per account and address, per account.
+
+Only failures count, and only ever against names as they were typed, so a name that nobody has is treated
+like any other. See docs/decisions/0012-throttling-sign-ins.md for why there are three and what each costs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from broker.errors import Refusal
+from broker.limits.limiter import Rates, rate_refusal
+
+# Against one who tries many names. An office behind one address shares it, so it is not small.
+PER_ADDRESS = "20/minute; 100/hour"
+# Against one who tries one name. A stranger elsewhere cannot use it up for the account's owner.
+PER_ACCOUNT_AND_ADDRESS = "5/minute; 30/hour"
+# Against many addresses that try one name. Short, and not for addresses from which the account has been
+# used: whoever fills it cannot lock the owner out there.
+PER_ACCOUNT = "60/10 minute"
+_KNOWN = "1/30 day"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try. `account` is the name as it was typed, in its one form; it need not exist."""
+
+    account: str
+    address: str
+
+    @property
+    def account_key(self) -> str:
+        return _key(self.account)
+
+    @property
+    def pair_key(self) -> str:
+        return _key(self.account, self.address)
+
+
+class SignInThrottle:
+    def __init__(self, rates: Rates) -> None:
+        self._rates = rates
+
+    def check(self, attempt: Attempt) -> None:
+        """Refuses `login-throttled` where the failures of before have used a limit up.
+
+        Asked twice, before the password is looked at and before a right one is acted on: of many guesses at
+        once, those that are still under way when the limit is reached learn nothing either.
+        """
+        for rate, scope, key in self._limits(attempt):
+            if spent := self._rates.exhausted(rate, scope, key):
+                worst = max((part for part in spent if part.remaining <= 0), key=lambda part: part.reset)
+                raise rate_refusal("login-throttled", spent, worst.policy)
+
+    def failed(self, attempt: Attempt) -> None:
+        """Count a failure. One too many is refused, so that no answer beyond the limit says `wrong`."""
+        for rate, scope, key in self._limits(attempt):
+            try:
+                self._rates.spend(rate, scope, key)
+            except Refusal as refusal:
+                if refusal.code != "rate-limited":
+                    raise
+                self.check(attempt)
+                raise
+
+    def succeeded(self, attempt: Attempt) -> None:
+        """Remember that the account is used from this address."""
+        if not self._is_known(attempt):
+            self._rates.spend(_KNOWN, "login-known", attempt.pair_key)
+
+    def is_worth_a_record(self, attempt: Attempt) -> bool:
+        """Whether a throttled try is the first of its address in this minute. A flood is one row."""
+        if self._rates.exhausted("1/minute", "login-throttled", attempt.address):
+            return False
+        try:
+            self._rates.spend("1/minute", "login-throttled", attempt.address)
+        except Refusal as refusal:
+            if refusal.code != "rate-limited":
+                raise
+            return False
+        return True
+
+    def _limits(self, attempt: Attempt) -> list[tuple[str, str, str]]:
+        limits = [
+            (PER_ADDRESS, "login-address", attempt.address),
+            (PER_ACCOUNT_AND_ADDRESS, "login-pair", attempt.pair_key),
+        ]
+        if not self._is_known(attempt):
+            limits.append((PER_ACCOUNT, "login-account", attempt.account_key))
+        return limits
+
+    def _is_known(self, attempt: Attempt) -> bool:
+        return self._rates.exhausted(_KNOWN, "login-known", attempt.pair_key) is not None
+
+
+def _key(*parts: str) -> str:
+    """Of fixed length, and not the name: somebody may have typed their password into the wrong field."""
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]

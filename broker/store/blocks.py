@@ -1,0 +1,186 @@
+"""Blocks in SQL: implements `identity.blocks.Standing` and what operators do to blocks.
+
+One read answers everything that is asked per request: for a user of our own it is the look-up of the user
+itself, joined with the at most four rows that could turn the credential away, each found by primary key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select
+
+from broker.identity.bearer import Verified
+from broker.identity.blocks import Block, BlockKind, token_key
+from broker.identity.principal import Principal, principal_key
+from broker.identity.users import User
+from broker.store import audit
+from broker.store.engine import Database
+from broker.store.tables import blocks, users
+from broker.store.users import user_of
+from broker.store.withdrawal import end_sign_ins, honoured_until
+
+_AGAINST = or_(
+    and_(
+        blocks.c.kind.in_([BlockKind.PRINCIPAL, BlockKind.ISSUED_BEFORE]),
+        blocks.c.value == bindparam("principal"),
+    ),
+    and_(blocks.c.kind == BlockKind.TOKEN, blocks.c.value == bindparam("token")),
+    and_(blocks.c.kind == BlockKind.ISSUER, blocks.c.value == bindparam("issuer")),
+)
+_OF_OTHER = select(blocks.c.kind, blocks.c.issued_before).where(_AGAINST)
+_OF_OWN_USER = (
+    select(users, blocks.c.kind, blocks.c.issued_before)
+    .select_from(users.outerjoin(blocks, _AGAINST))
+    .where(users.c.username == bindparam("name"))
+)
+
+
+@dataclass(frozen=True)
+class BlockRow:
+    """A block as operators see it. `subject` is the subject, the token's id, or empty for a whole issuer."""
+
+    kind: BlockKind
+    issuer: str
+    subject: str
+    created_at: datetime
+    issued_before: datetime | None
+    reason: str
+
+
+class SqlBlocks:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_own_user(self, verified: Verified) -> tuple[User | None, list[Block]]:
+        asked = {**_asked(verified), "name": verified.principal.subject}
+        with self._database.read() as connection:
+            rows = connection.execute(_OF_OWN_USER, asked).all()
+        return user_of(rows[0]) if rows else None, [_block(row) for row in rows if row.kind is not None]
+
+    def of_other(self, verified: Verified) -> list[Block]:
+        with self._database.read() as connection:
+            return [_block(row) for row in connection.execute(_OF_OTHER, _asked(verified))]
+
+    def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None:
+        """By its own holder, who signs out with it."""
+        actor = f"{principal.issuer}:{principal.subject}"
+        self.block(BlockKind.TOKEN, principal.issuer, token_id, actor=actor, expires_at=until)
+
+    def block(
+        self,
+        kind: BlockKind,
+        issuer: str,
+        subject: str = "",
+        *,
+        actor: str,
+        reason: str = "",
+        expires_at: datetime | None = None,
+    ) -> None:
+        """`expires_at` is when the block is of no more use because the token is over; until it is cleared
+        out it holds, so that no request has to ask what time it is.
+        """
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            _set(connection, now, kind, issuer, subject, actor, reason=reason, expires_at=expires_at)
+
+    def block_principal(self, issuer: str, subject: str, *, actor: str, reason: str = "") -> datetime | None:
+        """Ends the sign-ins too. Returns until when Google may still honour tokens that were given out."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            end_sign_ins(connection, issuer, subject)
+            _set(connection, now, BlockKind.PRINCIPAL, issuer, subject, actor, reason=reason)
+            return honoured_until(connection, issuer, subject, now)
+
+    def withdraw_before_now(self, issuer: str, subject: str, *, actor: str) -> None:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            end_sign_ins(connection, issuer, subject)
+            _set(connection, now, BlockKind.ISSUED_BEFORE, issuer, subject, actor, issued_before=now)
+
+    def lift(self, kind: BlockKind, issuer: str, subject: str = "", *, actor: str) -> bool:
+        """Whether there was such a block."""
+        value = _value(kind, issuer, subject)
+        with self._database.write() as connection:
+            gone = connection.execute(delete(blocks).where(blocks.c.kind == kind, blocks.c.value == value))
+            if gone.rowcount:
+                now = self._database.now(connection)
+                _record(connection, now, f"unblock.{kind}", actor, issuer, subject)
+        return bool(gone.rowcount)
+
+    def all(self) -> list[BlockRow]:
+        with self._database.read() as connection:
+            rows = connection.execute(select(blocks).order_by(blocks.c.created_at, blocks.c.value))
+            return [
+                BlockRow(
+                    BlockKind(row.kind),
+                    row.issuer,
+                    row.subject,
+                    row.created_at,
+                    row.issued_before,
+                    row.reason,
+                )
+                for row in rows
+            ]
+
+
+def _set(
+    connection: Connection,
+    now: datetime,
+    kind: BlockKind,
+    issuer: str,
+    subject: str,
+    actor: str,
+    *,
+    reason: str = "",
+    issued_before: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> None:
+    """In place of an earlier block of the same, with its audit row. Clears out what is of no more use."""
+    value = _value(kind, issuer, subject)
+    same = and_(blocks.c.kind == kind, blocks.c.value == value)
+    connection.execute(delete(blocks).where(or_(same, blocks.c.expires_at < now)))
+    row = {
+        "kind": kind,
+        "value": value,
+        "issuer": issuer,
+        "subject": subject,
+        "issued_before": issued_before,
+        "reason": reason,
+        "created_at": now,
+        "expires_at": expires_at,
+    }
+    connection.execute(insert(blocks), row)
+    _record(connection, now, f"block.{kind}", actor, issuer, subject, reason)
+
+
+def _record(
+    connection: Connection,
+    now: datetime,
+    action: str,
+    actor: str,
+    issuer: str,
+    subject: str,
+    reason: str = "",
+) -> None:
+    detail = {"issuer": issuer, "subject": subject, **({"reason": reason} if reason else {})}
+    audit.record(connection, now, actor=actor, action=action, outcome="ok", detail=detail)
+
+
+def _value(kind: BlockKind, issuer: str, subject: str) -> str:
+    """What a request looks for: always of bounded length, however long a jti is."""
+    if kind is BlockKind.ISSUER:
+        return issuer
+    return token_key(issuer, subject) if kind is BlockKind.TOKEN else principal_key(issuer, subject)
+
+
+def _asked(verified: Verified) -> dict[str, str | None]:
+    principal, token_id = verified.principal, verified.token_id
+    token = None if token_id is None else token_key(principal.issuer, token_id)
+    return {"principal": principal.key, "issuer": principal.issuer, "token": token}
+
+
+def _block(row: Any) -> Block:
+    return Block(BlockKind(row.kind), row.issued_before)

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import atexit
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Flask
 
 from broker import settings as settings_module
-from broker.http import body, guards, health, login, me, observe, pages, problems, sessions, tokens
+from broker.http import (
+    body,
+    guards,
+    health,
+    keys,
+    login,
+    me,
+    observe,
+    oidc,
+    pages,
+    problems,
+    sessions,
+    tokens,
+)
 from broker.http.credentials import Credentials
+from broker.http.guests import GuestDoor
+from broker.identity import issuers
 from broker.identity.bearer import Bearers
+from broker.identity.blocks import Admission
+from broker.identity.guests import Guests
 from broker.identity.login import Login
+from broker.identity.oidc.client import OidcClient, oidc_clients
+from broker.identity.oidc.flow import Flows
 from broker.identity.own_tokens import OwnTokens
+from broker.identity.service_keys import PEPPER_LABEL, ServiceKeys
 from broker.identity.sign_ins import CookieSignIns
-from broker.identity.signing import SigningKey, derive
+from broker.identity.signing import KeyRing, derive
 from broker.issue import TokenIssuer
 from broker.limits.limiter import Rates, create_limiter
 from broker.limits.policy import Policy
+from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.gemini import GeminiMinter
 from broker.minting.locking import profile_faults
 from broker.minting.minter import Minter
@@ -25,9 +47,12 @@ from broker.preview import Previews
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
 from broker.settings import Settings
+from broker.store.blocks import SqlBlocks
 from broker.store.engine import Clock, Database
 from broker.store.ledger import SqlLedger
+from broker.store.service_keys import SqlServiceKeys
 from broker.store.sign_ins import SqlSignIns
+from broker.store.trail import SqlTrail
 from broker.store.users import SqlUsers
 from broker.telemetry import log
 
@@ -40,7 +65,12 @@ class Parts:
     database: Database
     credentials: Credentials
     sign_ins: CookieSignIns
+    admission: Admission
     login: Login
+    sign_in_throttle: SignInThrottle
+    keys: KeyRing
+    oidc_clients: Mapping[str, OidcClient]
+    flows: Flows
     rates: Rates
     catalog: Catalog
     ledger: Ledger
@@ -70,13 +100,12 @@ def create_app(
     observe.install(app, allowed_origins, settings.live_url)
     guards.install(app, allowed_origins)
     problems.register(app)
-    for module in (tokens, sessions, me, login, health, pages):
+    for module in (tokens, sessions, me, login, oidc, keys, health, pages):
         app.register_blueprint(module.bp)
     return app
 
 
 def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter | None) -> Parts:
-    secret = settings.secret_key.get_secret_value()
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     catalog = Catalog(settings.config.profiles.values())
     if minter is None:
@@ -89,25 +118,51 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         )
         atexit.register(minter.close)
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.threads + 2, clock=clock)
-    users = SqlUsers(database)
-    key = SigningKey.from_secret(secret)
-    sign_ins = CookieSignIns(SqlSignIns(database), derive(secret, "csrf"))
+    secrets = settings.secret_keys
+    ring = KeyRing.of(secrets, *settings.signing_keys)
+    sign_ins = CookieSignIns(SqlSignIns(database), [derive(secret, "csrf") for secret in secrets])
+    blocks = SqlBlocks(database)
+    admission = Admission(blocks)
+    peppers = [derive(secret, PEPPER_LABEL) for secret in secrets]
+    service_keys = ServiceKeys(SqlServiceKeys(database), peppers)
+    guest_keys = [derive(secret, "guests") for secret in secrets]
+    guests = Guests(settings.config.guests, guest_keys) if settings.config.guests.enabled else None
+    guest_door = GuestDoor(guests, settings.trusted_proxies) if guests else None
     rates = Rates(create_limiter(app, database, redis_url))
     ledger = SqlLedger(database)
     policy = Policy(settings.config.plans)
+    external = issuers.build(settings.config.issuers, settings.config.plans, SqlTrail(database))
     return Parts(
         settings=settings,
         database=database,
-        credentials=Credentials(Bearers([OwnTokens({key.kid: key})]), sign_ins, users),
+        credentials=Credentials(
+            Bearers([OwnTokens(ring.honoured)]), sign_ins, service_keys, admission, guest_door
+        ),
         sign_ins=sign_ins,
-        login=Login(users, sign_ins, key),
+        admission=admission,
+        login=Login(SqlUsers(database), admission, sign_ins, ring.signs),
+        sign_in_throttle=SignInThrottle(rates),
+        keys=ring,
+        oidc_clients=oidc_clients(settings, external.id_tokens),
+        flows=Flows(derive(secrets[0], "oidc-flow")),
         rates=rates,
         catalog=catalog,
         ledger=ledger,
-        issuer=TokenIssuer(policy=policy, rates=rates, catalog=catalog, minter=minter, ledger=ledger),
+        issuer=TokenIssuer(
+            policy=policy,
+            rates=rates,
+            catalog=catalog,
+            minter=minter,
+            ledger=ledger,
+            admit=admission.refuse_if_blocked,
+            attestations=external.attestations,
+        ),
         previews=Previews(policy=policy, rates=rates, catalog=catalog),
     )
 
 
 def _secrets(settings: Settings) -> list[str]:
-    return [settings.gemini_api_key.get_secret_value(), settings.secret_key.get_secret_value()]
+    """Each exact text that no log line may hold; of a PEM its lines, since a log line never has two."""
+    pem_lines = [line for pem in settings.signing_keys if pem for line in pem.splitlines() if "-" not in line]
+    client_secrets = [secret.get_secret_value() for secret in settings.client_secrets.values()]
+    return [settings.gemini_api_key.get_secret_value(), *settings.secret_keys, *pem_lines, *client_secrets]

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from broker.identity import service_keys
-from broker.identity.service_keys import ANYBODY, SCOPES, ServiceKey
+from broker.identity.service_keys import ANYBODY, PEPPER_LABEL, SCOPES, ServiceKey
 from broker.identity.signing import derive
 from broker.ops import OpsError
 from broker.settings import Settings
 from broker.store.engine import Database
 from broker.store.service_keys import KeyExists, SqlServiceKeys
-
-PEPPER_LABEL = "service-keys"
 
 
 @dataclass(frozen=True)

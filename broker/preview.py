@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from broker.errors import Refusal
 from broker.identity.principal import Principal
 from broker.limits.limiter import RateLeft, Rates, rate_refusal
-from broker.limits.policy import Policy
+from broker.limits.policy import Allowance, Policy
 from broker.profiles.catalog import Catalog
 from broker.settings import Plan
 
@@ -38,12 +38,22 @@ class Previews:
         self._rates = rates
         self._catalog = catalog
 
-    def preview(self, principal: Principal, profile: str | None = None) -> Preview:
+    def preview(
+        self, principal: Principal, profile: str | None = None, also: Sequence[Allowance] = ()
+    ) -> Preview:
+        """`also` is what a session would use up besides the principal's own allowance."""
         limits = self._policy.resolve(principal)
         rates = self._rates.left(limits.rate, "token", principal.key)
         name = self._catalog.default_name if profile is None else profile
-        refusal = self._refusal(principal, name, rates)
+        refusal = self._used_up(also) or self._refusal(principal, name, rates)
         return Preview(self._policy.rule(principal), limits, name, rates, refusal)
+
+    def _used_up(self, allowances: Sequence[Allowance]) -> Refusal | None:
+        for allowance in allowances:
+            left = self._rates.left(allowance.rate, allowance.scope, allowance.key)
+            if spent := next((part for part in left if part.remaining <= 0), None):
+                return rate_refusal("rate-limited", left, spent.policy, whose=allowance.whose)
+        return None
 
     def _refusal(self, principal: Principal, profile: str, rates: Sequence[RateLeft]) -> Refusal | None:
         if spent := next((part for part in rates if part.remaining <= 0), None):

@@ -1,13 +1,17 @@
-"""The address to which failed sign-ins are counted."""
+"""The address to which failed sign-ins and guests are counted, and which addresses are this machine's."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from flask import Request
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+UNKNOWN = "unknown"
+_LOOPBACK_HOSTS = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?", re.ASCII)
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
 
 def client_address(request: Request, trusted: Sequence[Network]) -> str:
@@ -27,9 +31,26 @@ def client_address(request: Request, trusted: Sequence[Network]) -> str:
         if not any(candidate in network for network in trusted):
             break
     if address is None:
-        return "unknown"
+        return UNKNOWN
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)
+
+
+def is_loopback_host(host: str) -> bool:
+    return _LOOPBACK_HOSTS.fullmatch(host) is not None
+
+
+def is_from_this_machine(request: Request) -> bool:
+    """Whether the caller sits at this machine: by its address, by the name that it used, and by no proxy.
+
+    A proxy on this machine connects from loopback too; what gives it away is what proxies add.
+    """
+    if any(name in request.headers for name in _FORWARDED) or not is_loopback_host(request.host):
+        return False
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False

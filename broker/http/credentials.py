@@ -11,33 +11,53 @@ from flask import Request, g
 
 from broker.errors import Refusal
 from broker.http import origins
-from broker.identity.bearer import Bearers
-from broker.identity.principal import OWN_ISSUER, Principal
+from broker.http.address import is_loopback_host
+from broker.http.guests import GuestDoor
+from broker.identity.bearer import Bearers, Verified
+from broker.identity.blocks import Admission
+from broker.identity.guests import is_guest_cookie
+from broker.identity.principal import Principal
+from broker.identity.service_keys import ServiceKey, ServiceKeys, proof
 from broker.identity.sign_ins import CookieSignIns
-from broker.identity.users import Directory
+from broker.limits.policy import Allowance
 
 CSRF_HEADER = "X-CSRF-Token"
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 _IN_QUERY = {"access_token", "token", "key", "api_key"}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-_LOOPBACK_HOSTS = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. `cookie` is the browser's login where that is what was presented."""
+    """Who asks. `cookie`, `bearer` or `service_key` is what was presented."""
 
     principal: Principal
     cookie: str | None = None
+    bearer: Verified | None = None
+    service_key: ServiceKey | None = None
+    is_new: bool = False
+    """A guest who just came in: the answer must hand out the cookie."""
+    also_charged: tuple[Allowance, ...] = ()
+    """What a new session uses up besides the principal's own allowance."""
 
 
 class Credentials:
-    def __init__(self, bearers: Bearers, sign_ins: CookieSignIns, users: Directory) -> None:
+    def __init__(
+        self,
+        bearers: Bearers,
+        sign_ins: CookieSignIns,
+        service_keys: ServiceKeys,
+        admission: Admission,
+        guests: GuestDoor | None = None,
+    ) -> None:
         self._bearers = bearers
         self._sign_ins = sign_ins
-        self._users = users
+        self._service_keys = service_keys
+        self._admission = admission
+        self._guests = guests
 
-    def caller(self, request: Request) -> Caller:
+    def caller(self, request: Request, *, welcomes_guests: bool = False) -> Caller:
+        """Whoever presents nothing is a new guest where `welcomes_guests` and the operator allow it."""
         if _IN_QUERY & request.args.keys():
             raise Refusal("bad-request", "A credential must not be in the URL.")
         # Read raw: Werkzeug's parsed form joins two headers and loses a token that holds "=".
@@ -46,6 +66,9 @@ class Credentials:
         cookie = request.cookies.get(cookie_name(request))
         presented = [value for value in (authorization, api_key, cookie) if value is not None]
         if not presented:
+            if welcomes_guests and self._guests is not None and self._guests.is_open_to(request):
+                new_cookie, principal = self._guests.welcome(request)
+                return Caller(principal, new_cookie, is_new=True, also_charged=self._guests.charged(request))
             raise Refusal(
                 "missing-credentials", hint="Send Authorization: Bearer <token>, or sign in with the page."
             )
@@ -56,41 +79,39 @@ class Credentials:
                 hint="In a browser, fetch with credentials: 'omit' when you send a bearer.",
             )
         if authorization is not None:
-            return Caller(self._by_bearer(authorization))
+            verified = self._by_bearer(authorization)
+            return Caller(self._admission.admit(verified), bearer=verified)
         if cookie is not None:
-            return Caller(self._by_cookie(request, cookie), cookie)
-        raise Refusal("invalid-token", reason="no service key is known")
+            return self._by_cookie(request, cookie)
+        return self._by_service_key(str(api_key))
 
-    def _by_bearer(self, authorization: str) -> Principal:
+    def _by_bearer(self, authorization: str) -> Verified:
         match = _BEARER.fullmatch(authorization.strip())
         if match is None:
             raise Refusal("bad-request", "The Authorization header must be one Bearer token.")
-        verified = self._bearers.verify(match[1])
-        return self._admit(verified.principal)
+        return self._bearers.verify(match[1])
 
-    def _by_cookie(self, request: Request, cookie: str) -> Principal:
+    def _by_service_key(self, api_key: str) -> Caller:
+        if "," in api_key:
+            raise Refusal("bad-request", "The X-API-Key header must be one service key.")
+        key = self._service_keys.verify(api_key.strip())
+        return Caller(self._admission.admit(proof(key)), service_key=key)
+
+    def _by_cookie(self, request: Request, cookie: str) -> Caller:
         if request.method not in _SAFE_METHODS:
             if not origins.is_same_origin(request):
                 raise Refusal("csrf-failed", "The session cookie works from our own pages only.")
             csrf = request.headers.get(CSRF_HEADER, "")
             if not self._sign_ins.csrf_matches(cookie, csrf):
                 raise Refusal("csrf-failed", f"The {CSRF_HEADER} header is missing or not of this sign-in.")
-        principal = self._sign_ins.principal(cookie)
-        if principal is None:
+        if self._guests is not None and is_guest_cookie(cookie):
+            guest = self._guests.verify(request, cookie)
+            return Caller(self._admission.admit(guest), cookie, also_charged=self._guests.charged(request))
+        verified = self._sign_ins.verify(cookie)
+        if verified is None:
             g.forget_cookie = True  # or the browser would go on presenting it and never get past this
             raise Refusal("invalid-token", "The sign-in has ended.", reason="unknown sign-in")
-        return self._admit(principal)
-
-    def _admit(self, principal: Principal) -> Principal:
-        """The principal as it stands now: what it may do can change between two requests."""
-        if principal.issuer != OWN_ISSUER:
-            return principal
-        user = self._users.find(principal.subject)
-        if user is None:
-            raise Refusal("invalid-token", reason="unknown user")
-        if user.blocked_at is not None:
-            raise Refusal("account-blocked")
-        return user.principal()
+        return Caller(self._admission.admit(verified), cookie)
 
 
 def cookie_name(request: Request) -> str:
@@ -99,4 +120,4 @@ def cookie_name(request: Request) -> str:
 
 
 def is_loopback(request: Request) -> bool:
-    return _LOOPBACK_HOSTS.fullmatch(request.host) is not None
+    return is_loopback_host(request.host)

@@ -16,9 +16,11 @@ from broker.errors import Refusal
 from broker.http import origins
 from broker.http.body import MAX_BYTES
 from broker.http.credentials import Caller, Credentials
+from broker.sessions.session import Ledger
 
 P = ParamSpec("P")
 R = TypeVar("R")
+View = Callable[Concatenate[Caller, P], R]
 _GUARD = "__broker_guard__"
 
 
@@ -28,14 +30,32 @@ def public(view: Callable[P, R]) -> Callable[P, R]:
     return view
 
 
-def require_principal(view: Callable[Concatenate[Caller, P], R]) -> Callable[P, R]:
-    """A verified principal that is not blocked."""
+def require_principal(view: View[P, R]) -> Callable[P, R]:
+    """A verified principal that is not blocked; no service key."""
+    return _guarded(view, None, welcomes_guests=False)
 
+
+def require_scope(scope: str, *, welcomes_guests: bool = False) -> Callable[[View[P, R]], Callable[P, R]]:
+    """The same, and service keys with this scope. Where guests are welcome, somebody new becomes one."""
+
+    def guard(view: View[P, R]) -> Callable[P, R]:
+        return _guarded(view, scope, welcomes_guests=welcomes_guests)
+
+    return guard
+
+
+def _guarded(view: View[P, R], scope: str | None, *, welcomes_guests: bool) -> Callable[P, R]:
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        credentials: Credentials = current_app.extensions["broker"].credentials
-        caller = credentials.caller(request)
+        parts = current_app.extensions["broker"]
+        credentials: Credentials = parts.credentials
+        caller = credentials.caller(request, welcomes_guests=welcomes_guests)
         g.principal = caller.principal
+        if caller.service_key is not None and scope not in caller.service_key.scopes:
+            ledger: Ledger = parts.ledger
+            ledger.refused(caller.principal, f"scope:{scope or 'none'}", "forbidden")
+            missing = f"lacks the scope {scope!r}" if scope else "is not for this"
+            raise Refusal("forbidden", f"This service key {missing}.")
         return view(caller, *args, **kwargs)
 
     setattr(guarded, _GUARD, "principal")

@@ -55,4 +55,5 @@ def _closing_line(response: Response) -> None:
         milliseconds=round((time.perf_counter() - g.started) * 1000, 1),
         **({"code": refusal.code, "reason": refusal.reason} if refusal else {}),
         **({"issuer": principal.issuer, "subject": principal.subject} if principal else {}),
+        **({"acting": principal.actor.subject} if principal and principal.actor else {}),
     )

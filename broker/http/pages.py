@@ -9,6 +9,7 @@ from flask import Blueprint, Response, current_app, render_template, request, se
 from werkzeug.exceptions import NotFound
 
 from broker.http import guards
+from broker.http.credentials import cookie_name
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # In a checkout the pages lie beside the package; in an installed wheel inside it.
@@ -26,8 +27,18 @@ bp = Blueprint("pages", __name__, template_folder=str(WEB))
 
 @bp.get("/")
 @guards.public
-def demo() -> str:
-    return render_template("demo/index.html", standin=current_app.extensions["broker"].settings.standin)
+def demo() -> Response:
+    """With what the page need not ask: whether a cookie is here at all, and where one can sign in."""
+    parts = current_app.extensions["broker"]
+    page = render_template(
+        "demo/index.html",
+        standin=parts.settings.standin,
+        guests=parts.settings.config.guests.enabled,
+        has_cookie=cookie_name(request) in request.cookies,
+        sign_in_with=parts.oidc_clients.values(),
+    )
+    # Never from a cache, the one of the Back button included: it would be of before the sign-in.
+    return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store", "Vary": "Cookie"})
 
 
 @bp.get("/<any(live, demo):part>/<path:name>")

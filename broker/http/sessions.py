@@ -17,7 +17,7 @@ class NoFields(body.Body):
 
 
 @bp.post("/sessions/<session_id>/heartbeat")
-@guards.require_principal
+@guards.require_scope("sessions")
 def heartbeat(caller: Caller, session_id: str) -> Response:
     body.read(NoFields)
     session = _ledger().heartbeat(caller.principal, session_id)
@@ -27,14 +27,14 @@ def heartbeat(caller: Caller, session_id: str) -> Response:
 
 
 @bp.post("/sessions/<session_id>/end")
-@guards.require_principal
+@guards.require_scope("sessions")
 def end(caller: Caller, session_id: str) -> Response:
     body.read(NoFields)
     return _ended(_ledger().end(caller.principal, session_id))
 
 
 @bp.delete("/sessions/<session_id>")
-@guards.require_principal
+@guards.require_scope("sessions")
 def delete(caller: Caller, session_id: str) -> Response:
     return _ended(_ledger().end(caller.principal, session_id))
 

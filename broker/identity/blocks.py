@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -75,6 +75,10 @@ class Admission:
         if verified.generation != user.generation:
             raise _withdrawn("of an earlier generation")
         return user.principal()
+
+    def refuse_if_blocked(self, principal: Principal) -> None:
+        """For whom a service key asks: it shows no credential of its own, so none of its can be too old."""
+        self.admit(Verified(principal, datetime.now(UTC)))
 
 
 def refuse_blocked(verified: Verified, blocks: Iterable[Block]) -> None:

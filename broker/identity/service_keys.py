@@ -30,6 +30,7 @@ SCOPES = {
     "read": "GET /me and GET /profiles",
 }
 ANYBODY = "any"
+PEPPER_LABEL = "service-keys"
 NAME_RULE = "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ID_LENGTH = 12

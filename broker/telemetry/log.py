@@ -21,6 +21,7 @@ _MAX_FIELD = 2000
 _SHAPES = re.compile(
     r"auth_tokens/[A-Za-z0-9._~%-]+"  # Live API tokens
     r"|AIza[A-Za-z0-9_-]{20,}|AQ\.[A-Za-z0-9_-]{10,}"  # Google API keys
+    r"|lbk_[a-z0-9]{12}_[A-Za-z0-9]+"  # our service keys
     r"|eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"  # JWTs
     r"|(?<=://)[^/@\s:\"]*:[^/@\s\"]+(?=@)"  # user:password of a URL
     r"|(?i:(?<=bearer ))[A-Za-z0-9._~+/=-]{8,}"

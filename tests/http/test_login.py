@@ -32,12 +32,8 @@ def test_the_bearer_of_a_sign_in_works(client: FlaskClient) -> None:
     assert body["token_type"] == "Bearer"
     assert body["expires_in"] == 3600
     me = client.get("/me", headers={"Authorization": f"bearer {body['access_token']}"}).get_json()
-    assert me == {
-        "principal": {"issuer": "live-broker", "subject": "alice"},
-        "name": "alice",
-        "plan": "default",
-        "roles": [],
-    }
+    assert me["principal"] == {"issuer": "live-broker", "subject": "alice"}
+    assert (me["name"], me["plan"], me["roles"]) == ("alice", "default", [])
 
 
 def test_a_user_name_is_one_whatever_its_case(client: FlaskClient) -> None:

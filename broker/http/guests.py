@@ -1,0 +1,53 @@
+"""The door for guests: to whom it is open, and what a guest's session costs the address it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Request, g
+
+from broker.errors import Refusal
+from broker.http import origins
+from broker.http.address import UNKNOWN, Network, client_address, is_from_this_machine
+from broker.identity.bearer import Verified
+from broker.identity.guests import Guests
+from broker.identity.principal import Principal
+from broker.limits.policy import Allowance
+
+
+class GuestDoor:
+    """Made only where the settings enable guests."""
+
+    def __init__(self, guests: Guests, trusted_proxies: Sequence[Network]) -> None:
+        self._guests = guests
+        self._trusted_proxies = trusted_proxies
+
+    def is_open_to(self, request: Request) -> bool:
+        """To a browser on our own page, and beyond this machine only if the operator said so."""
+        return origins.is_same_origin(request) and self._is_in_reach(request)
+
+    def welcome(self, request: Request) -> tuple[str, Principal]:
+        return self._guests.welcome(self._address(request))
+
+    def verify(self, request: Request, unverified_cookie: str) -> Verified:
+        """A bad cookie is forgotten, so that the page can begin anew; it is not replaced at once."""
+        try:
+            if not self._is_in_reach(request):
+                raise Refusal("invalid-token", reason="guests are for this machine only")
+            return self._guests.verify(unverified_cookie, self._address(request))
+        except Refusal:
+            g.forget_cookie = True
+            raise
+
+    def charged(self, request: Request) -> tuple[Allowance, ...]:
+        """New sessions of all guests of one address: the cookie alone could be thrown away each time."""
+        rate = self._guests.spec.address_rate
+        return (Allowance(rate, "guests", self._address(request), "guests of this address"),)
+
+    def _is_in_reach(self, request: Request) -> bool:
+        if self._address(request) == UNKNOWN:
+            return False
+        return self._guests.spec.allow_network or is_from_this_machine(request)
+
+    def _address(self, request: Request) -> str:
+        return client_address(request, self._trusted_proxies)

@@ -1,0 +1,91 @@
+"""A published key set: the good keys count, whatever lies beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from broker.identity.issuers.keys import KeySetRefused, parse
+from tests.support.issuers import signer
+
+RSA, EC = signer("rsa"), signer("ec", "ES256")
+ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+
+
+def kids(*members: Any, algorithms: tuple[str, ...] = ALGORITHMS) -> set[str]:
+    """Of what is usable beside a key that is always good."""
+    return set(parse({"keys": [*members, EC.jwk(kid="good")]}, algorithms)) - {"good"}
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS512", "ES256", "ES384", "ES512", "EdDSA"])
+def test_loads_each_kind(algorithm: str) -> None:
+    key = parse({"keys": [signer("k", algorithm).jwk()]}, (algorithm, "RS256", "ES256"))["k"]
+    assert key.algorithms == {algorithm}
+
+
+def test_a_key_without_alg_serves_the_issuers_algorithms_of_its_kind() -> None:
+    found = parse({"keys": [RSA.jwk(alg=...), EC.jwk(alg=...)]}, ("RS256", "PS256", "ES256", "ES384"))
+    assert {kid: key.algorithms for kid, key in found.items()} == {
+        "rsa": {"RS256", "PS256"},
+        "ec": {"ES256"},
+    }
+
+
+SECRET = {"kty": "oct", "kid": "secret", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", "alg": "HS256"}
+UNUSABLE: dict[str, Any] = {
+    "symmetric": SECRET,
+    "symmetric without alg": {**SECRET, "alg": ...},
+    "symmetric that says RS256": {**SECRET, "alg": "RS256"},
+    "private": RSA.jwk(d="AQAB"),
+    "private by a prime": RSA.jwk(p="AQAB"),
+    "for encryption": RSA.jwk(use="enc"),
+    "for encryption by alg": RSA.jwk(alg="RSA-OAEP"),
+    "not for verifying": RSA.jwk(key_ops=["encrypt"]),
+    "operations of another type": RSA.jwk(key_ops=1),
+    "for another algorithm": RSA.jwk(alg="RS512"),
+    "for none": RSA.jwk(alg="none"),
+    "RSA of 1024 bits": signer("weak", bits=1024).jwk(),
+    "RSA of an endless modulus": RSA.jwk(n="A" * 400_000),
+    "RSA without a modulus": RSA.jwk(n=...),
+    "RSA with a modulus of another type": RSA.jwk(n=5),
+    "RSA with exponent 1": RSA.jwk(e="AQ"),
+    "RSA that is no base64": RSA.jwk(n="***"),
+    "EC on another curve": signer("p384", "ES384").jwk(alg="ES256"),
+    "EC on an unknown curve": EC.jwk(crv="P-128"),
+    "EC on secp256k1": EC.jwk(crv="secp256k1"),
+    "EC with a point off the curve": EC.jwk(x=EC.jwk()["y"]),
+    "EC without a point": EC.jwk(x=...),
+    "a kind that nobody knows": EC.jwk(kty="PQC"),
+    "no kind": EC.jwk(kty=...),
+    "no kid": EC.jwk(kid=...),
+    "an empty kid": EC.jwk(kid=""),
+    "a kid of another type": EC.jwk(kid=1),
+    "an endless kid": EC.jwk(kid="k" * 256),
+    "no object": "key",
+    "nothing": None,
+    "a list": [],
+}
+
+
+@pytest.mark.parametrize("member", UNUSABLE.values(), ids=UNUSABLE)
+def test_leaves_an_unusable_key_out_and_keeps_the_others(member: Any) -> None:
+    if isinstance(member, dict):
+        member = {name: value for name, value in member.items() if value is not ...}
+    assert kids(member) == set()
+
+
+def test_the_first_of_two_keys_with_one_kid_counts() -> None:
+    found = parse({"keys": [EC.jwk(kid="k"), RSA.jwk(kid="k")]}, ALGORITHMS)
+    assert found["k"].algorithms == {"ES256"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], "x", {}, {"keys": {}}, {"keys": None}, {"keys": []}, {"keys": [SECRET]},
+     {"keys": [EC.jwk(kid=str(number)) for number in range(101)]}],
+    ids=["null", "list", "text", "empty", "object", "no list", "no key", "no usable key", "101 keys"],
+)  # fmt: skip
+def test_refuses_a_set_without_usable_keys(document: Any) -> None:
+    with pytest.raises(KeySetRefused):
+        parse(document, ALGORITHMS)

@@ -11,18 +11,16 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any
 
 import click
 
-from broker import settings as settings_module
+from broker.cli_keys import keys
+from broker.cli_support import actor, open_database, print_rows, time
 from broker.errors import Refusal
 from broker.identity.principal import OWN_ISSUER
 from broker.ops import Ops, OpsError
-from broker.settings import Settings, SettingsError
+from broker.settings import SettingsError
 from broker.store import migrate
-from broker.store.engine import Database
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -85,11 +83,11 @@ def users_list(as_json: bool) -> None:
                 "plan": user.plan,
                 "roles": sorted(user.roles),
                 "blocked": user.blocked_at is not None,
-                "created_at": _time(user.created_at),
+                "created_at": time(user.created_at),
             }
             for user in ops.users()
         ]
-    _print_rows(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @users.command("password")
@@ -183,13 +181,13 @@ def blocks_list(as_json: bool) -> None:
                 "kind": str(row.kind),
                 "issuer": row.issuer,
                 "subject": row.subject,
-                "issued_before": _time(row.issued_before),
+                "issued_before": time(row.issued_before),
                 "reason": row.reason,
-                "created_at": _time(row.created_at),
+                "created_at": time(row.created_at),
             }
             for row in ops.blocks()
         ]
-    _print_rows(rows, as_json)
+    print_rows(rows, as_json)
 
 
 @cli.command("token")
@@ -239,25 +237,15 @@ def db() -> None:
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Bring the database to this version's schema. Running it again changes nothing."""
-    with _database() as (_, database):
+    with open_database() as (_, database):
         before, after = migrate.upgrade(database)
     click.echo(f"The database is at {after}." if before == after else f"Upgraded {before} -> {after}.")
 
 
 @contextmanager
-def _database() -> Iterator[tuple[Settings, Database]]:
-    settings = settings_module.load()
-    database = Database(settings.database_url.get_secret_value(), pool_size=2)
-    try:
-        yield settings, database
-    finally:
-        database.dispose()
-
-
-@contextmanager
 def _ops() -> Iterator[Ops]:
-    with _database() as (settings, database):
-        yield Ops(settings, database, actor=f"cli:{getpass.getuser()}")
+    with open_database() as (settings, database):
+        yield Ops(settings, database, actor=actor())
 
 
 def _read_secret(prompt: str) -> str:
@@ -266,27 +254,7 @@ def _read_secret(prompt: str) -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    if not rows:
-        click.echo("None.")
-        return
-    table = [list(rows[0]), *[[_cell(value) for value in row.values()] for row in rows]]
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    for line in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="seconds") if moment else None
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(value) if isinstance(value, list) else str(value if value is not None else "-")
+cli.add_command(keys)
 
 
 def main() -> None:

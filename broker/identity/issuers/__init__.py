@@ -8,7 +8,7 @@ nothing of how one is verified.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,6 +25,8 @@ from broker.settings import IssuerSpec
 class Issuers:
     verifiers: Sequence[TokenVerifier]
     """Of bearers."""
+    id_tokens: Mapping[str, TokenVerifier]
+    """By the issuer's name: of the ID tokens that a sign-in in the browser brings."""
     attestations: Attestations
 
 
@@ -32,6 +34,7 @@ def build(specs: Iterable[IssuerSpec], plans: Collection[str], trail: Trail) -> 
     """A verifier for each entry. The keys begin to load at once, in threads of their own."""
     bearers: list[TokenVerifier] = []
     attesters: list[TokenVerifier] = []
+    id_tokens: dict[str, TokenVerifier] = {}
     for spec in specs:
         cache = KeyCache(spec.name, partial(load, spec))
         cache.prefetch()
@@ -40,4 +43,11 @@ def build(specs: Iterable[IssuerSpec], plans: Collection[str], trail: Trail) -> 
             attesters.append(verifier)
         else:
             bearers.append(AuditedIssuer(verifier, trail) if spec.mode == "audit" else verifier)
-    return Issuers(bearers, Attestations(attesters))
+        if spec.signs_in_browsers:
+            id_tokens[spec.name] = ExternalIssuer(_for_id_tokens(spec), cache, plans)
+    return Issuers(bearers, id_tokens, Attestations(attesters))
+
+
+def _for_id_tokens(spec: IssuerSpec) -> IssuerSpec:
+    """The same issuer, keys and claims; but an ID token is made out to our client, and is no access token."""
+    return spec.model_copy(update={"audience": (spec.client_id,), "authorized_parties": (), "typ": ()})

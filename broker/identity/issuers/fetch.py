@@ -33,7 +33,7 @@ def load(spec: IssuerSpec) -> dict[str, IssuerKey]:
     with httpcore2.ConnectionPool(
         ssl_context=httpx2.create_ssl_context(),
         network_backend=DeadlineBackend(
-            deadline, may_connect=_reachable(urlsplit(configured).hostname, spec.private_network)
+            deadline, may_connect=reachable(urlsplit(configured).hostname, spec.private_network)
         ),
         retries=0,
     ) as pool:
@@ -57,7 +57,8 @@ def _get(pool: httpcore2.ConnectionPool, url: str) -> Any:
         # A redirect too: whoever can bend one would choose our keys.
         if response.status != 200:
             raise KeySetRefused(f"HTTP status {response.status}")
-        if dict(response.headers).get(b"content-encoding", b"identity").lower() != b"identity":
+        encodings = [value for name, value in response.headers if name.lower() == b"content-encoding"]
+        if any(encoding.lower() != b"identity" for encoding in encodings):
             raise KeySetRefused("packed although asked not to be")
         body = b""
         assert isinstance(response.stream, Iterable)
@@ -71,7 +72,7 @@ def _get(pool: httpcore2.ConnectionPool, url: str) -> Any:
         raise KeySetRefused("not JSON") from None
 
 
-def _reachable(host: str | None, private_network: bool) -> Callable[[str], bool]:
+def reachable(host: str | None, private_network: bool) -> Callable[[str], bool]:
     """Which addresses the name of a host in the settings may stand for."""
     if is_loopback(host):
         return lambda address: _plain(address).is_loopback

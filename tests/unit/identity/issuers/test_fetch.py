@@ -1,0 +1,139 @@
+"""Fetching keys from a real HTTP server that misbehaves in every way that it can."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpcore2
+import pytest
+
+from broker.identity.issuers.fetch import MAX_BYTES, load, reachable
+from broker.identity.issuers.keys import KeySetRefused
+from broker.settings import IssuerSpec
+from tests.support.issuers import KeyServer, signer
+
+KEY = signer("rsa")
+
+
+@pytest.fixture
+def server() -> Iterator[KeyServer]:
+    with KeyServer() as running:
+        running.publish("/keys", [KEY])
+        yield running
+
+
+def spec(server: KeyServer, **changed: Any) -> IssuerSpec:
+    where = {} if changed.get("discover") else {"jwks_url": f"{server.url}/keys"}
+    return IssuerSpec.model_validate(
+        {"name": "test", "issuer": f"{server.url}/realm", "audience": "voice", **where, **changed}
+    )
+
+
+def test_loads_the_published_keys(server: KeyServer) -> None:
+    assert set(load(spec(server))) == {"rsa"}
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_discovers_where_the_keys_are(server: KeyServer, slash: str) -> None:
+    issuer = f"{server.url}/realm{slash}"
+    document = {"issuer": issuer, "jwks_uri": f"{server.url}/keys"}
+    server.answers["/realm/.well-known/openid-configuration"] = document
+    assert set(load(spec(server, issuer=issuer, discover=True))) == {"rsa"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        {},
+        {"issuer": "https://another.example", "jwks_uri": "URL/keys"},
+        {"issuer": "URL/realm/", "jwks_uri": "URL/keys"},
+        {"issuer": "URL/realm"},
+        {"issuer": "URL/realm", "jwks_uri": 1},
+        {"issuer": "URL/realm", "jwks_uri": "http://another.example/keys"},
+        {"issuer": "URL/realm", "jwks_uri": "file:///etc/passwd"},
+    ],
+)
+def test_refuses_a_discovery_document_of_another_issuer_or_place(server: KeyServer, document: Any) -> None:
+    text = json.dumps(document).replace("URL", server.url)
+    server.answers["/realm/.well-known/openid-configuration"] = text.encode()
+    with pytest.raises(KeySetRefused):
+        load(spec(server, discover=True))
+    assert "/keys" not in server.asked
+
+
+@pytest.mark.parametrize("status", [201, 204, 301, 302, 307, 401, 404, 500])
+def test_takes_keys_from_a_200_only_and_follows_nothing(server: KeyServer, status: int) -> None:
+    server.publish("/elsewhere", [KEY])
+    server.status = status
+    server.headers = {"Location": f"{server.url}/elsewhere"}
+    with pytest.raises((KeySetRefused, httpcore2.ProtocolError)):
+        load(spec(server))
+    assert server.asked == ["/keys"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"\xff\xfe", b"[" * 100_000, b'{"keys":' * 20_000, b"null", b'{"keys":[]}',
+     b"x" * (MAX_BYTES + 1)],
+    ids=["empty", "HTML", "not UTF-8", "deep list", "deep object", "null", "no keys", "too large"],
+)  # fmt: skip
+def test_refuses_a_body_that_is_no_key_set(server: KeyServer, body: bytes) -> None:
+    server.answers["/keys"] = body
+    with pytest.raises(KeySetRefused):
+        load(spec(server))
+
+
+def test_refuses_a_packed_body(server: KeyServer) -> None:
+    server.headers = {"Content-Encoding": "gzip"}
+    with pytest.raises(KeySetRefused, match="packed"):
+        load(spec(server))
+
+
+def test_a_dripping_server_does_not_outlast_the_deadline(server: KeyServer) -> None:
+    server.drip_seconds = 0.2
+    started = time.monotonic()
+    with pytest.raises(httpcore2.TimeoutException):
+        load(spec(server))
+    assert time.monotonic() - started < 10
+
+
+def test_a_server_that_is_not_there(server: KeyServer) -> None:
+    with pytest.raises(httpcore2.ConnectError):
+        load(spec(server, jwks_url="http://127.0.0.1:9/keys"))
+
+
+@pytest.mark.parametrize(
+    ("host", "private_network", "address", "allowed"),
+    [
+        ("id.example", False, "8.8.8.8", True),
+        ("id.example", False, "2001:4860:4860::8888", True),
+        ("id.example", False, "10.0.0.1", False),
+        ("id.example", False, "192.168.1.1", False),
+        ("id.example", False, "172.16.0.1", False),
+        ("id.example", False, "100.64.0.1", False),
+        ("id.example", False, "127.0.0.1", False),
+        ("id.example", False, "0.0.0.0", False),
+        ("id.example", False, "169.254.169.254", False),
+        ("id.example", False, "224.0.0.1", False),
+        ("id.example", False, "::1", False),
+        ("id.example", False, "fd00::1", False),
+        ("id.example", False, "fe80::1%eth0", False),
+        ("id.example", False, "::ffff:10.0.0.1", False),
+        ("id.example", False, "::ffff:127.0.0.1", False),
+        ("id.example", True, "10.0.0.1", True),
+        ("id.example", True, "127.0.0.1", False),
+        ("id.example", True, "169.254.169.254", False),
+        ("localhost", False, "127.0.0.1", True),
+        ("127.0.0.1", False, "127.0.0.1", True),
+        ("localhost", False, "8.8.8.8", False),
+        ("localhost", False, "10.0.0.1", False),
+    ],
+)
+def test_a_public_name_must_not_lead_inwards(
+    host: str, private_network: bool, address: str, allowed: bool
+) -> None:
+    assert reachable(host, private_network)(address) is allowed

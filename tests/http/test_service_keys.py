@@ -1,0 +1,351 @@
+"""Backends with service keys: what a key opens, for whom it may act, and who is charged and recorded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+
+from broker.identity.principal import KEY_ISSUER, principal_key
+from broker.ops import Ops
+from broker.standin import StandIn
+from broker.store.tables import audit, principals, service_keys, sessions
+from tests.conftest import MakeBroker
+from tests.http.conftest import MakeApp, bearer
+from tests.support.keys import key_headers, key_ops, make_key
+from tests.support.servers import PASSWORD
+
+PLANS = """
+[plans.backend]
+rate = "{backend}"
+sessions = 1000
+minutes_per_day = 10000
+session_minutes = {minutes}
+[profiles.kiosk]
+models = ["gemini-3.8-live"]
+plans = ["backend"]
+[profiles.kiosk.config]
+response_modalities = ["AUDIO"]
+"""
+
+
+def plans(backend: str = "1000/minute", minutes: int = 30) -> str:
+    return PLANS.format(backend=backend, minutes=minutes)
+
+
+def audit_rows(app: Flask, action: str) -> list[tuple[str, str, Any]]:
+    query = select(audit.c.actor, audit.c.outcome, audit.c.detail).where(audit.c.action == action)
+    with app.extensions["broker"].database.read() as connection:
+        return [tuple(row) for row in connection.execute(query.order_by(audit.c.id))]
+
+
+def post(client: FlaskClient, headers: dict[str, str], **body: Any) -> Any:
+    return client.post("/token", json=body, headers=headers)
+
+
+def told(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.get_json().get("code", "")
+
+
+@pytest.fixture
+def shop(app: Flask) -> dict[str, str]:
+    return key_headers(app, on_behalf_of="any")
+
+
+def test_a_key_mints_for_itself(app: Flask, client: FlaskClient) -> None:
+    made = make_key(app)
+    answer = post(client, {"X-API-Key": made.secret})
+    assert answer.status_code == 200
+    assert "on_behalf_of" not in answer.get_json()
+    assert audit_rows(app, "token") == [(f"{KEY_ISSUER}:{made.key.id}", "ok", None)]
+
+
+def test_making_and_revoking_leave_one_audit_row_each(app: Flask) -> None:
+    made = make_key(app, on_behalf_of="acme:*")
+    for _ in range(2):
+        key_ops(app).revoke("shop")
+    (created,) = audit_rows(app, "key.create")
+    assert (created[2]["id"], created[2]["on_behalf_of_prefix"]) == (made.key.id, "acme:")
+    assert made.secret not in str(created)
+    assert made.key.secret_hmac not in str(created)
+    assert len(audit_rows(app, "key.revoke")) == 1
+
+
+def test_a_revoked_and_an_expired_key_are_turned_away(app: Flask, client: FlaskClient) -> None:
+    made = make_key(app, expires_days=1)
+    headers = {"X-API-Key": made.secret}
+    assert client.get("/me", headers=headers).status_code == 200
+    database = app.extensions["broker"].database
+    with database.write() as connection:
+        past = database.now(connection) - timedelta(seconds=1)
+        connection.execute(update(service_keys).values(expires_at=past))
+    answer = client.get("/me", headers=headers)
+    assert told(answer) == (401, "token-expired")
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+    key_ops(app).revoke(made.key.id)
+    assert told(client.get("/me", headers=headers)) == (401, "invalid-token")
+
+
+@pytest.mark.parametrize("value", ["", " ", "abc", "lbk_x", "bearer lbk_x", "é", "x" * 4000])
+def test_refuses_what_is_no_key(client: FlaskClient, value: str) -> None:
+    assert told(client.post("/token", headers={"X-API-Key": value})) == (401, "invalid-token")
+
+
+def test_a_key_is_no_bearer_and_a_bearer_no_key(app: Flask, client: FlaskClient) -> None:
+    key = key_headers(app)["X-API-Key"]
+    token = bearer(app)["Authorization"].split()[1]
+    assert told(client.post("/token", headers={"Authorization": f"Bearer {key}"})) == (401, "invalid-token")
+    assert told(client.post("/token", headers={"X-API-Key": token})) == (401, "invalid-token")
+
+
+def test_exactly_one_credential(app: Flask, client: FlaskClient, shop: dict[str, str]) -> None:
+    browser = app.test_client()
+    browser.post("/auth/login", json={"username": "alice", "password": PASSWORD})
+    twice = {"X-API-Key": f"{shop['X-API-Key']},{shop['X-API-Key']}"}
+    for answer in (
+        client.post("/token", headers={**shop, **bearer(app)}),
+        client.post("/token", headers={"X-API-Key": "bad", **bearer(app)}),
+        client.post("/token", headers={**shop, "Authorization": ""}),
+        browser.post("/token", headers=shop),
+        client.post("/token", headers=twice),
+        client.post("/token", headers=[("X-API-Key", shop["X-API-Key"])] * 2),
+        client.post("/token", query_string={"api_key": shop["X-API-Key"]}),
+    ):
+        assert told(answer) == (400, "bad-request")
+
+
+def test_a_scope_opens_its_own_routes_only(app: Flask, client: FlaskClient) -> None:
+    opened = post(client, key_headers(app, "minter", scopes=["token"])).get_json()["session"]["id"]
+    routes = {
+        "token": [("POST", "/token")],
+        "sessions": [
+            ("POST", f"/sessions/{opened}/token"),
+            ("POST", f"/sessions/{opened}/heartbeat"),
+            ("POST", f"/sessions/{opened}/end"),
+            ("DELETE", f"/sessions/{opened}"),
+        ],
+        "read": [("GET", "/me"), ("GET", "/profiles")],
+        "nobody": [("POST", "/auth/logout")],
+    }
+    for held in ("token", "sessions", "read"):
+        headers = key_headers(app, f"only-{held}", scopes=[held])
+        for scope, places in routes.items():
+            for method, path in places:
+                answer = client.open(path, method=method, headers=headers)
+                refused = answer.status_code == 403 and answer.get_json()["code"] == "forbidden"
+                assert refused == (scope != held), (held, path)
+    assert ("forbidden") in {outcome for _, outcome, _ in audit_rows(app, "scope:sessions")}
+
+
+def test_the_profiles_of_a_key_narrow_those_of_its_plan(make_app: MakeApp) -> None:
+    app = make_app(toml=plans())
+    client = app.test_client(use_cookies=False)
+    headers = key_headers(app, plan="backend", profiles=["kiosk"], on_behalf_of="any")
+    assert [p["name"] for p in client.get("/profiles", headers=headers).get_json()["profiles"]] == ["kiosk"]
+    assert told(post(client, headers)) == (403, "profile-forbidden")
+    assert told(post(client, headers, on_behalf_of="u1")) == (403, "profile-forbidden")
+    # The key decides what its users may be given, although their own plan is `default`.
+    answer = post(client, headers, profile="kiosk", on_behalf_of="u1").get_json()
+    path = f"/sessions/{answer['session']['id']}/token"
+    assert client.post(path, headers=headers).status_code == 200
+    assert told(post(client, bearer(app), profile="kiosk")) == (403, "profile-forbidden")
+
+
+def test_the_session_belongs_to_the_user_and_names_the_key(app: Flask, client: FlaskClient) -> None:
+    made = make_key(app, on_behalf_of="any")
+    answer = post(client, {"X-API-Key": made.secret}, on_behalf_of="user 1").get_json()
+    assert answer["on_behalf_of"] == "user 1"
+    with app.extensions["broker"].database.read() as connection:
+        row = connection.execute(select(sessions)).one()
+        known = {(p.issuer, p.subject) for p in connection.execute(select(principals))}
+    issuer = f"{KEY_ISSUER}:{made.key.id}"
+    assert row.principal_key == principal_key(issuer, "user 1")
+    assert row.acting_key == principal_key(KEY_ISSUER, made.key.id)
+    assert known == {(issuer, "user 1"), (KEY_ISSUER, made.key.id)}
+
+
+def test_the_key_renews_beats_and_ends_what_it_opened(
+    app: Flask, client: FlaskClient, shop: dict[str, str]
+) -> None:
+    first = post(client, shop, on_behalf_of="u1").get_json()
+    session = f"/sessions/{first['session']['id']}"
+    second = client.post(f"{session}/token", headers=shop).get_json()
+    assert (second["on_behalf_of"], second["session"]["id"]) == ("u1", first["session"]["id"])
+    assert client.post(f"{session}/heartbeat", headers=shop).get_json()["state"] == "open"
+    (listed,) = client.get("/me", headers=shop).get_json()["sessions"]
+    assert (listed["id"], listed["on_behalf_of"]) == (first["session"]["id"], "u1")
+    assert client.delete(session, headers=shop).get_json()["state"] == "ended"
+    assert told(client.post(f"{session}/token", headers=shop)) == (409, "session-ended")
+    who = (app.extensions["broker"].credentials._service_keys.verify(shop["X-API-Key"])).id
+    actor, detail = f"{KEY_ISSUER}:{who}", {"on_behalf_of": "u1"}
+    assert audit_rows(app, "token") == [(actor, "ok", detail)] * 2
+    assert audit_rows(app, "session.end") == [(actor, "ok", detail)]
+
+
+def test_nobody_else_has_it_not_even_a_user_of_that_name(
+    app: Flask, client: FlaskClient, shop: dict[str, str]
+) -> None:
+    session = post(client, shop, on_behalf_of="alice").get_json()["session"]["id"]
+    for headers in (bearer(app, "alice"), key_headers(app, "other", on_behalf_of="any")):
+        for method, path in (("POST", "/token"), ("POST", "/heartbeat"), ("POST", "/end"), ("DELETE", "")):
+            answer = client.open(f"/sessions/{session}{path}", method=method, headers=headers)
+            assert told(answer) == (404, "session-unknown")
+        assert client.get("/me", headers=headers).get_json()["sessions"] == []
+
+
+@pytest.mark.parametrize("value", ["u1", "", None, 7, "e\N{COMBINING ACUTE ACCENT}"])
+def test_only_keys_may_name_somebody(app: Flask, client: FlaskClient, value: Any) -> None:
+    answer = post(client, bearer(app), on_behalf_of=value)
+    assert told(answer) == (422, "field-not-allowed")
+    assert [field["field"] for field in answer.get_json()["fields"]] == ["on_behalf_of"]
+
+
+@pytest.mark.parametrize(
+    ("grant", "value", "outcome"),
+    [
+        (None, "u1", (403, "forbidden")),
+        ("acme:*", "acme:u1", (200, "")),
+        ("acme:*", "acme:", (403, "forbidden")),
+        ("acme:*", "Acme:u1", (403, "forbidden")),
+        ("acme:*", "other:u1", (403, "forbidden")),
+        ("any", "", (422, "invalid-field")),
+        ("any", None, (422, "invalid-field")),
+        ("any", 7, (422, "invalid-field")),
+        ("any", ["u1"], (422, "invalid-field")),
+        ("any", "x" * 256, (422, "invalid-field")),
+        ("any", "e\N{COMBINING ACUTE ACCENT}", (422, "invalid-field")),
+        ("any", "\N{LATIN SMALL LETTER E WITH ACUTE}", (200, "")),
+        ("any", "a\N{ZERO WIDTH SPACE}b", (422, "invalid-field")),
+        ("any", "a\0", (422, "invalid-field")),
+    ],
+)
+def test_a_key_names_whom_its_grant_covers(
+    app: Flask, client: FlaskClient, grant: str | None, value: Any, outcome: tuple[int, str]
+) -> None:
+    assert told(post(client, key_headers(app, on_behalf_of=grant), on_behalf_of=value)) == outcome
+    if outcome[1] == "forbidden":
+        assert [row[1] for row in audit_rows(app, "token")] == ["forbidden"]
+
+
+def test_a_lone_surrogate_is_no_name(client: FlaskClient, shop: dict[str, str]) -> None:
+    headers = {**shop, "Content-Type": "application/json"}
+    answer = client.post("/token", data=b'{"on_behalf_of":"\\ud800"}', headers=headers)
+    assert told(answer) == (422, "invalid-field")
+
+
+def left(client: FlaskClient, headers: dict[str, str]) -> int:
+    return int(client.get("/me", headers=headers).get_json()["limits"]["rate"][0]["remaining"])
+
+
+def test_both_are_charged(make_app: MakeApp) -> None:
+    app = make_app(rate="3/minute", toml=plans("10/minute"))
+    client = app.test_client(use_cookies=False)
+    shop = key_headers(app, plan="backend", on_behalf_of="any")
+    answer = post(client, shop, on_behalf_of="u1").get_json()
+    assert answer["limits"]["rate"][0]["policy"] == "3/minute"
+    assert answer["limits"]["rate"][0]["remaining"] == 2
+    assert left(client, shop) == 9
+    session = answer["session"]["id"]
+    for expected in (200, 200, 200, 429):
+        assert client.post(f"/sessions/{session}/token", headers=shop).status_code == expected
+
+
+def test_a_user_who_is_refused_costs_the_key_nothing(make_app: MakeApp) -> None:
+    app = make_app(rate="2/minute", toml=plans("10/minute"))
+    client = app.test_client(use_cookies=False)
+    shop = key_headers(app, plan="backend", on_behalf_of="any")
+    statuses = [post(client, shop, on_behalf_of="u1").status_code for _ in range(5)]
+    assert statuses == [200, 200, 429, 429, 429]
+    assert left(client, shop) == 8
+    assert post(client, shop, on_behalf_of="u2").status_code == 200
+
+
+def test_a_key_that_is_used_up_costs_its_users_nothing(make_app: MakeApp) -> None:
+    app = make_app(rate="10/minute", toml=plans("2/minute"))
+    client = app.test_client(use_cookies=False)
+    shop = key_headers(app, plan="backend", on_behalf_of="any")
+    answers = [post(client, shop, on_behalf_of="u1") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
+    problem = answers[-1].get_json()
+    assert problem["violated-policies"] == ["2/minute"]
+    assert "service key" in problem["detail"]
+    rates = app.extensions["broker"].rates
+    user = key_ops(app).all()[0].acting_for("u1")
+    assert rates.left("10/minute", "token", user.key)[0].remaining == 8
+
+
+def test_the_shorter_session_of_both_plans_holds(make_app: MakeApp) -> None:
+    app = make_app(toml=plans(minutes=5))
+    client = app.test_client(use_cookies=False)
+    shop = key_headers(app, plan="backend", on_behalf_of="any")
+    answer = post(client, shop, on_behalf_of="u1").get_json()
+    assert answer["expires_in"] == 300
+
+
+def test_a_refusal_upstream_records_both(make_app: MakeApp) -> None:
+    app = make_app(live_url="http://127.0.0.1:9")
+    made = make_key(app, on_behalf_of="any")
+    answer = post(app.test_client(), {"X-API-Key": made.secret}, on_behalf_of="u1")
+    assert told(answer) == (502, "upstream-error")
+    rows = audit_rows(app, "token")
+    assert rows == [(f"{KEY_ISSUER}:{made.key.id}", "upstream-error", {"on_behalf_of": "u1"})]
+
+
+def test_a_blocked_user_is_refused_and_a_blocked_key_too(app: Flask, client: FlaskClient) -> None:
+    made = make_key(app, on_behalf_of="any")
+    headers = {"X-API-Key": made.secret}
+    session = post(client, headers, on_behalf_of="u1").get_json()["session"]["id"]
+    parts = app.extensions["broker"]
+    operators = Ops(parts.settings, parts.database, actor="tests")
+    operators.block("u1", issuer=f"{KEY_ISSUER}:{made.key.id}")
+    assert told(post(client, headers, on_behalf_of="u1")) == (403, "account-blocked")
+    renewed = client.post(f"/sessions/{session}/token", headers=headers)
+    assert renewed.status_code in {403, 409}
+    assert post(client, headers, on_behalf_of="u2").status_code == 200
+    operators.block(made.key.id, issuer=KEY_ISSUER)
+    assert told(post(client, headers, on_behalf_of="u2")) == (403, "account-blocked")
+    assert told(post(client, headers)) == (403, "account-blocked")
+
+
+def test_the_same_person_is_another_principal_by_each_way_in(
+    app: Flask, client: FlaskClient, shop: dict[str, str]
+) -> None:
+    """By password, as a service key's user, and the key itself: nothing of one counts for the other."""
+    post(client, shop, on_behalf_of="alice")
+    post(client, shop)
+    post(client, bearer(app, "alice"))
+    with app.extensions["broker"].database.read() as connection:
+        owners = set(connection.execute(select(sessions.c.principal_key)).scalars())
+        issuers = set(connection.execute(select(principals.c.issuer)).scalars())
+    assert len(owners) == 3
+    key_id = key_ops(app).all()[0].id
+    assert issuers == {"live-broker", KEY_ISSUER, f"{KEY_ISSUER}:{key_id}"}
+
+
+def test_use_is_noted_coarsely(app: Flask, client: FlaskClient) -> None:
+    headers = key_headers(app)
+    for _ in range(2):
+        client.get("/me", headers=headers)
+    (first,) = key_ops(app).all()
+    assert first.last_used_at is not None
+    client.get("/me", headers=headers)
+    assert key_ops(app).all()[0].last_used_at == first.last_used_at
+
+
+def test_revoking_holds_for_the_next_request_on_every_worker(
+    standin: StandIn, make_broker: MakeBroker
+) -> None:
+    broker = make_broker(standin.url, workers=4, threads=4)
+    headers = key_headers(broker, on_behalf_of="any")
+    for _ in range(20):
+        with broker.client() as client:  # a connection each, so that all workers have seen the key
+            assert client.get("/me", headers=headers).status_code == 200
+    key_ops(broker).revoke("shop")
+    for _ in range(20):
+        with broker.client() as client:
+            answer = client.post("/token", json={"on_behalf_of": "u1"}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "invalid-token")

@@ -38,6 +38,24 @@ def https(text: str) -> str:
     return text
 
 
+def secret_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]{0,39}", text):
+        raise ValueError("must be the NAME in BROKER_OIDC_<NAME>_SECRET: A-Z, 0-9 and _")
+    return text
+
+
+def scope(text: str) -> str:
+    if not re.fullmatch(r"[!#-\[\]-~]{1,255}", text):
+        raise ValueError("must be one scope, without spaces")
+    return text
+
+
+def label(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be printable, without spaces around it")
+    return text
+
+
 def _list(value: Any) -> Any:
     """One value stands for a list of one."""
     return value if isinstance(value, list | tuple) else (value,)
@@ -57,6 +75,10 @@ Texts = Annotated[tuple[Text, ...], BeforeValidator(_list), Field(strict=False)]
 ClaimPath = Annotated[
     tuple[Text, ...], BeforeValidator(claim_path), Field(strict=False, min_length=1, max_length=8)
 ]
+SecretName = Annotated[str, AfterValidator(secret_name)]
+Scope = Annotated[str, AfterValidator(scope)]
+Scopes = Annotated[tuple[Scope, ...], BeforeValidator(_list), Field(strict=False, max_length=20)]
+Label = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(label)]
 Wanted = Annotated[tuple[str | bool | int, ...], BeforeValidator(_list), Field(strict=False)]
 
 
@@ -85,6 +107,18 @@ class IssuerSpec(BaseModel):
     leeway_seconds: Annotated[int, Field(ge=LEEWAY_SECONDS[0], le=LEEWAY_SECONDS[1])] = 30
     max_life_seconds: Annotated[int, Field(ge=LIFE_SECONDS[0], le=LIFE_SECONDS[1])] = 24 * 3600
     max_age_seconds: Annotated[int, Field(ge=LIFE_SECONDS[0], le=LIFE_SECONDS[1])] | None = None
+    # Sign-in in the browser: without client_id there is none.
+    client_id: Text | None = None
+    client_secret_env: SecretName | None = None
+    scopes: Scopes = ("openid", "profile")
+    authorization_endpoint: Https | None = None
+    token_endpoint: Https | None = None
+    label: Label | None = None
+
+    @property
+    def signs_in_browsers(self) -> bool:
+        """An issuer that is only watched lets nobody in, so there is no button for it either."""
+        return self.client_id is not None and self.mode == "enforce"
 
 
 def cross_faults(
@@ -116,7 +150,7 @@ def _own_faults(issuer: IssuerSpec) -> list[str]:
         faults.append("jwks_url: give either this or discover = true")
     if not issuer.audience and not issuer.authorized_parties:
         faults.append("audience: is missing; only with authorized_parties may tokens have none")
-    for key in ("jwks_url", "issuer"):
+    for key in ("jwks_url", "issuer", "token_endpoint"):
         host = urlsplit(getattr(issuer, key) or "").hostname
         if _is_private(host) and not issuer.private_network:
             faults.append(f"{key}: is a private address; private_network = true allows it")
@@ -127,12 +161,29 @@ def _own_faults(issuer: IssuerSpec) -> list[str]:
         for key in ("plan_claim", "operator_claim", "subject_claim")
         if USERS_OWN & set(getattr(issuer, key) or ())
     ]
+    faults += _sign_in_faults(issuer)
     if issuer.kind == "attestation":
         about_users = (issuer.plan_claim, issuer.plans, issuer.operator_claim)
         if any(about_users) or issuer.mode != "enforce":
             faults.append(
                 "kind: an attestation gives no plan and no role; profiles say whether it is enforced"
             )
+    return faults
+
+
+def _sign_in_faults(issuer: IssuerSpec) -> list[str]:
+    given = issuer.model_fields_set
+    faults = [
+        f"{key}: needs client_id, or nobody signs in with it"
+        for key in ("client_secret_env", "scopes", "authorization_endpoint", "token_endpoint", "label")
+        if key in given and issuer.client_id is None
+    ]
+    if issuer.client_id is not None and issuer.kind == "attestation":
+        faults.append("client_id: an attestation is about an app, nobody can sign in with it")
+    if (issuer.authorization_endpoint is None) != (issuer.token_endpoint is None):
+        faults.append("token_endpoint: goes together with authorization_endpoint")
+    if "openid" not in issuer.scopes:
+        faults.append("scopes: must hold openid, or there is no ID token")
     return faults
 
 

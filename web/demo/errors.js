@@ -45,6 +45,10 @@ const TABLE = {
   // who you are
   'bad-login': row('That username and password do not match', 'Check both and try again.', 'dismiss'),
   'login-throttled': row('Too many tries', 'For your safety, please wait a little before the next one.', 'retry'),
+  'sign-in-failed': row('The sign-in did not work', 'Nothing was changed. Please try again.', 'dismiss'),
+  'sign-in-cancelled': row('The sign-in was cancelled', 'You can start again, or sign in another way.', 'dismiss'),
+  'sign-in-expired': row('The sign-in took too long', 'It is good for ten minutes and for one try in this browser. Please start again.', 'dismiss'),
+  'sign-in-unavailable': row('The sign-in service cannot be reached', 'Please try again in a moment, or sign in another way.', 'dismiss'),
   'missing-credentials': SIGNED_OUT,
   'invalid-token': SIGNED_OUT,
   'token-expired': SIGNED_OUT,

@@ -129,10 +129,21 @@ window.addEventListener('online', () => {
 });
 window.addEventListener('pagehide', () => void conversation.end());
 
+/** What a sign-in elsewhere came back with, taken out of the address so that a reload does not say it again. */
+function returned() {
+  const code = new URLSearchParams(window.location.search).get('sign-in');
+  if (code === null) return '';
+  window.history.replaceState(null, '', window.location.pathname);
+  const { title, detail } = explain({ code });
+  return `${title}. ${detail}`;
+}
+
 try {
-  const account = await api.me();
+  const why = returned();
+  // Without a cookie the answer is known, and asking would leave a 401 in the console.
+  const account = document.documentElement.dataset.signedIn === 'no' ? null : await api.me();
   if (account) await enter();
-  else leave('');
+  else leave(why);
 } catch (error) {
   const { title, detail } = explain(error);
   leave(`${title}. ${detail}`);

@@ -136,7 +136,11 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         settings=settings,
         database=database,
         credentials=Credentials(
-            Bearers([OwnTokens(ring.honoured)]), sign_ins, service_keys, admission, guest_door
+            Bearers([OwnTokens(ring.honoured), *external.verifiers]),
+            sign_ins,
+            service_keys,
+            admission,
+            guest_door,
         ),
         sign_ins=sign_ins,
         admission=admission,

@@ -9,12 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from broker.errors import Refusal
 
 MAX_LENGTH = 8192
+# base64url without padding (RFC 7515, section 2), so that one token has one spelling.
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,10 @@ def read(text: str) -> UnverifiedToken:
     """Refuses `invalid-token` for anything that is no compact JWS over two JSON objects."""
     if len(text) > MAX_LENGTH:
         raise invalid("too long")
-    parts = text.split(".")
-    if len(parts) != 3:
+    if not _COMPACT.fullmatch(text):
         raise invalid("not a compact JWS")
-    return UnverifiedToken(text, _object(parts[0]), _object(parts[1]))
+    header, claims, _signature = text.split(".")
+    return UnverifiedToken(text, _object(header), _object(claims))
 
 
 def invalid(reason: str) -> Refusal:

@@ -55,7 +55,7 @@ class AuditedIssuer:
             verdict |= {"plan": principal.plan, "roles": sorted(principal.roles)}
         except Refusal as refusal:
             verdict |= {"verdict": refusal.code, "reason": refusal.reason}
-        _log.info("issuer_audited", issuer=self._judge.name, signed=signed, **verdict)
+        _log.info("issuer_audited", entry=self._judge.name, signed=signed, **verdict)
         if signed:
             self._record(str(unverified.claims.get("sub"))[:255], verdict)
         raise jws.invalid("the issuer is on trial")

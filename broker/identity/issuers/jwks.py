@@ -108,10 +108,10 @@ class KeyCache:
         keys: Mapping[str, IssuerKey] = {}
         try:
             keys = self._load()
-            _log.info("issuer_keys_loaded", issuer=self._name, keys=len(keys))
+            _log.info("issuer_keys_loaded", entry=self._name, keys=len(keys))
         except Exception as error:  # noqa: BLE001 - whatever it was, the flight must land
             _log.warning(
-                "issuer_keys_failed", issuer=self._name, error=type(error).__name__, reason=str(error)[:200]
+                "issuer_keys_failed", entry=self._name, error=type(error).__name__, reason=str(error)[:200]
             )
         self._land(flight, keys)
 

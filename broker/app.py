@@ -67,6 +67,7 @@ class Parts:
     sign_ins: CookieSignIns
     admission: Admission
     login: Login
+    guests: GuestDoor | None
     sign_in_throttle: SignInThrottle
     keys: KeyRing
     oidc_clients: Mapping[str, OidcClient]
@@ -126,8 +127,9 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     peppers = [derive(secret, PEPPER_LABEL) for secret in secrets]
     service_keys = ServiceKeys(SqlServiceKeys(database), peppers)
     guest_keys = [derive(secret, "guests") for secret in secrets]
-    guests = Guests(settings.config.guests, guest_keys) if settings.config.guests.enabled else None
-    guest_door = GuestDoor(guests, settings.trusted_proxies) if guests else None
+    guests = None
+    if settings.config.guests.enabled:
+        guests = GuestDoor(Guests(settings.config.guests, guest_keys), settings.trusted_proxies)
     rates = Rates(create_limiter(app, database, redis_url))
     ledger = SqlLedger(database)
     policy = Policy(settings.config.plans)
@@ -140,11 +142,12 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             sign_ins,
             service_keys,
             admission,
-            guest_door,
+            guests,
         ),
         sign_ins=sign_ins,
         admission=admission,
         login=Login(SqlUsers(database), admission, sign_ins, ring.signs),
+        guests=guests,
         sign_in_throttle=SignInThrottle(rates),
         keys=ring,
         oidc_clients=oidc_clients(settings, external.id_tokens),

@@ -68,6 +68,7 @@ class Credentials:
         if not presented:
             if welcomes_guests and self._guests is not None and self._guests.is_open_to(request):
                 new_cookie, principal = self._guests.welcome(request)
+                self._admission.refuse_if_blocked(principal)
                 return Caller(principal, new_cookie, is_new=True, also_charged=self._guests.charged(request))
             raise Refusal(
                 "missing-credentials", hint="Send Authorization: Bearer <token>, or sign in with the page."

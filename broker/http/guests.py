@@ -24,7 +24,7 @@ class GuestDoor:
 
     def is_open_to(self, request: Request) -> bool:
         """To a browser on our own page, and beyond this machine only if the operator said so."""
-        return origins.is_same_origin(request) and self._is_in_reach(request)
+        return origins.is_same_origin(request) and self.reaches(request)
 
     def welcome(self, request: Request) -> tuple[str, Principal]:
         return self._guests.welcome(self._address(request))
@@ -32,7 +32,7 @@ class GuestDoor:
     def verify(self, request: Request, unverified_cookie: str) -> Verified:
         """A bad cookie is forgotten, so that the page can begin anew; it is not replaced at once."""
         try:
-            if not self._is_in_reach(request):
+            if not self.reaches(request):
                 raise Refusal("invalid-token", reason="guests are for this machine only")
             return self._guests.verify(unverified_cookie, self._address(request))
         except Refusal:
@@ -44,7 +44,8 @@ class GuestDoor:
         rate = self._guests.spec.address_rate
         return (Allowance(rate, "guests", self._address(request), "guests of this address"),)
 
-    def _is_in_reach(self, request: Request) -> bool:
+    def reaches(self, request: Request) -> bool:
+        """Whether it comes from where guests may come from."""
         if self._address(request) == UNKNOWN:
             return False
         return self._guests.spec.allow_network or is_from_this_machine(request)

@@ -33,7 +33,7 @@ def demo() -> Response:
     page = render_template(
         "demo/index.html",
         standin=parts.settings.standin,
-        guests=parts.settings.config.guests.enabled,
+        guests=parts.guests is not None and parts.guests.reaches(request),
         has_cookie=cookie_name(request) in request.cookies,
         sign_in_with=parts.oidc_clients.values(),
     )

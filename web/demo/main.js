@@ -111,6 +111,13 @@ room.mute.addEventListener('click', () => conversation.toggleMute());
 room.end.addEventListener('click', () => void conversation.end().then(() => room.talk.focus()));
 room.volume.addEventListener('input', () => conversation.setVolume(room.volume.valueAsNumber / 100));
 byId('sign-out', HTMLButtonElement).addEventListener('click', () => void signOut());
+// Only where the operator lets guests in. Asking who one is makes a guest of whoever has no sign-in.
+document.getElementById('guest')?.addEventListener('click', () => {
+  enter().then(() => room.talk.focus(), (error) => {
+    const { title, detail } = explain(error);
+    leave(`${title}. ${detail}`);
+  });
+});
 compose.addEventListener('submit', (event) => {
   event.preventDefault();
   void send();

@@ -16,7 +16,7 @@ from broker.ops import Ops
 from broker.settings import load
 from broker.standin import StandIn
 from broker.store import migrate
-from broker.store.engine import Database
+from broker.store.engine import Clock, Database
 from tests.support.environment import environment, write_config
 from tests.support.servers import PASSWORD
 
@@ -52,12 +52,13 @@ def make_app(tmp_path: Path, standin: StandIn, peopled_database: Path) -> Iterat
         toml: str = "",
         live_url: str | None = None,
         env: dict[str, str] | None = None,
+        clock: Clock | None = None,
     ) -> Flask:
         config = write_config(tmp_path, rate=rate, more=toml)
         environ = environment(tmp_path, live_url or standin.url, config=config)
         settings = load({**environ, **(env or {})})
         shutil.copy(peopled_database, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
-        app = create_app(settings)
+        app = create_app(settings, clock=clock)
         apps.append(app)
         return app
 
@@ -81,6 +82,12 @@ def bearer(app: Flask, username: str = "alice") -> dict[str, str]:
     parts = app.extensions["broker"]
     token = Ops(parts.settings, parts.database, actor="tests").access_token(username)
     return {"Authorization": f"Bearer {token}"}
+
+
+def operator(app: Flask) -> Ops:
+    """What the command line does, on the app's own store."""
+    parts = app.extensions["broker"]
+    return Ops(parts.settings, parts.database, actor="cli:olga")
 
 
 @pytest.fixture

@@ -9,7 +9,17 @@ from flask.testing import FlaskClient
 from broker.http.guards import guard_of
 from tests.http.conftest import MakeApp
 
-PUBLIC = {"/", "/<any(live, demo):part>/<path:name>", "/favicon.ico", "/healthz", "/readyz", "/auth/login"}
+PUBLIC = {
+    "/",
+    "/<any(live, demo):part>/<path:name>",
+    "/favicon.ico",
+    "/healthz",
+    "/readyz",
+    "/auth/login",
+    "/auth/oidc/<issuer>",
+    "/auth/oidc/<issuer>/callback",
+    "/.well-known/jwks.json",
+}
 
 
 def test_every_route_has_a_guard(app: Flask) -> None:

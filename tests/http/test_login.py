@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
+from broker.identity.sign_ins import IDLE, LIFETIME
 from broker.store.tables import users
 from tests.http.conftest import ORIGIN, MakeApp, bearer
 from tests.support.servers import PASSWORD
@@ -69,6 +71,59 @@ def test_the_cookie_over_tls_is_tied_to_the_host(client: FlaskClient) -> None:
 
 def test_plain_http_beyond_loopback_gets_a_cookie_that_needs_tls(client: FlaskClient) -> None:
     assert "Secure" in sign_in(client, base_url="http://voice.example").headers["Set-Cookie"]
+
+
+def test_a_new_sign_in_replaces_the_one_that_the_browser_had(app: Flask) -> None:
+    browser = app.test_client()
+    sign_in(browser)
+    before = browser.get_cookie("live-broker")
+    sign_in(browser)
+    after = browser.get_cookie("live-broker")
+    assert before is not None
+    assert after is not None
+    assert after.value != before.value
+    assert browser.get("/me").status_code == 200
+    browser.set_cookie("live-broker", before.value)
+    assert browser.get("/me").status_code == 401
+
+
+def test_a_failed_sign_in_leaves_the_one_before(page: Page) -> None:
+    browser, _ = page
+    assert sign_in(browser, "alice", "wrong password").status_code == 401
+    assert browser.get("/me").status_code == 200
+
+
+class Hands:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def test_a_sign_in_that_nobody_uses_ends(make_app: MakeApp) -> None:
+    clock = Hands()
+    browser = make_app(clock=clock).test_client()
+    sign_in(browser)
+    for _ in range(3):
+        clock.now += IDLE - timedelta(seconds=1)
+        assert browser.get("/me").status_code == 200
+    clock.now += IDLE
+    assert browser.get("/me").status_code == 401
+
+
+def test_a_sign_in_that_is_used_all_the_time_ends_too(make_app: MakeApp) -> None:
+    clock = Hands()
+    browser = make_app(clock=clock).test_client()
+    sign_in(browser)
+    end = clock.now + LIFETIME
+    while clock.now + timedelta(hours=1) < end:
+        clock.now += timedelta(hours=1)
+        assert browser.get("/me").status_code == 200
+    clock.now = end
+    assert browser.get("/me").status_code == 401
 
 
 def test_every_sign_in_has_an_id_of_its_own(client: FlaskClient) -> None:
@@ -143,7 +198,7 @@ def test_a_blocked_user_gets_nothing_from_the_next_request_on(app: Flask, page: 
 
 def test_guessing_from_one_address_is_slowed_down(make_app: MakeApp) -> None:
     client = make_app().test_client(use_cookies=False)
-    answers = [sign_in(client, "alice", f"guess {n}") for n in range(21)]
+    answers = [sign_in(client, f"somebody-{n}") for n in range(21)]
     assert [answer.status_code for answer in answers] == [401] * 20 + [429]
     assert answers[-1].get_json()["code"] == "login-throttled"
     assert int(answers[-1].headers["Retry-After"]) >= 1
@@ -155,7 +210,7 @@ def test_the_address_behind_a_trusted_proxy_is_the_last_untrusted_hop(make_app: 
     client = make_app(env={"BROKER_TRUSTED_PROXIES": "127.0.0.0/8 10.0.0.1"}).test_client(use_cookies=False)
     for n in range(20):
         spoofed = {"X-Forwarded-For": f"198.51.100.{n}, 203.0.113.7, 10.0.0.1"}
-        assert sign_in(client, "alice", f"guess {n}", headers=spoofed).status_code == 401
+        assert sign_in(client, f"somebody-{n}", headers=spoofed).status_code == 401
     again = {"X-Forwarded-For": "203.0.113.7"}
     assert sign_in(client, headers=again).status_code == 429
     assert sign_in(client, headers={"X-Forwarded-For": "203.0.113.8"}).status_code == 200

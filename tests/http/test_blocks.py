@@ -1,0 +1,233 @@
+"""Whoever is blocked, or whose password changed, is turned away at the next request with any credential."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+from flask import Flask, request
+from flask.testing import FlaskClient
+from sqlalchemy import event, func, select
+
+from broker.http.credentials import CSRF_HEADER
+from broker.identity.principal import Principal
+from broker.ops import Ops, OpsError
+from broker.store.tables import audit, blocks, sign_ins
+from tests.http.conftest import ORIGIN, MakeApp, bearer, operator
+from tests.support.servers import PASSWORD
+
+Page = tuple[FlaskClient, dict[str, str]]
+IDP = "https://idp.example/"
+ISSUER = f"""
+[[issuers]]
+name = "idp"
+issuer = "{IDP}"
+audience = "app"
+jwks_url = "https://idp.example/keys"
+"""
+
+
+def told(answer: Any) -> tuple[int, str | None]:
+    return answer.status_code, (answer.get_json() or {}).get("code")
+
+
+def count(app: Flask, table: Any, **where: Any) -> int:
+    query = select(func.count()).select_from(table).filter_by(**where)
+    with app.extensions["broker"].database.read() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def sign_in(client: FlaskClient, password: str = PASSWORD) -> Any:
+    return client.post("/auth/login", json={"username": "alice", "password": password})
+
+
+def external_page(app: Flask, subject: str = "u-1") -> Page:
+    """A browser that signed in through another issuer: its cookie stands for (IDP, subject)."""
+    parts = app.extensions["broker"]
+    signed_in = parts.sign_ins.open(Principal(IDP, subject, "Eve", "default"))
+    browser = app.test_client()
+    browser.set_cookie("live-broker", signed_in.cookie)
+    return browser, {CSRF_HEADER: signed_in.csrf_token, "Origin": ORIGIN}
+
+
+def ask(page: Page) -> tuple[int, str | None]:
+    browser, headers = page
+    return told(browser.post("/token", headers=headers))
+
+
+@pytest.fixture
+def with_idp(make_app: MakeApp) -> Flask:
+    return make_app(toml=ISSUER)
+
+
+def test_a_blocked_user_gets_nothing_from_the_next_request_on(app: Flask, page: Page) -> None:
+    browser, headers = page
+    held = bearer(app)
+    operator(app).block("alice", reason="left the company")
+    for answer in (
+        browser.get("/me"),
+        browser.post("/token", headers=headers),
+        app.test_client().post("/token", headers=held),
+        sign_in(app.test_client()),
+    ):
+        assert answer.status_code in {401, 403}
+    assert told(app.test_client().post("/token", headers=held)) == (403, "account-blocked")
+    assert told(sign_in(app.test_client())) == (403, "account-blocked")
+    assert count(app, sign_ins) == 0
+    assert count(app, audit, action="user.block", actor="cli:olga") == 1
+
+
+ENDS: dict[str, Callable[[Ops], object]] = {
+    "another password": lambda ops: ops.set_password("alice", "another password"),
+    "a sign-out everywhere": lambda ops: ops.sign_out("alice"),
+    "a block that was lifted": lambda ops: (ops.block("alice"), ops.unblock("alice")),
+}
+
+
+@pytest.mark.parametrize("ending", ENDS.values(), ids=ENDS)
+def test_ends_every_cookie_and_bearer_of_before_and_no_later_one(
+    app: Flask, page: Page, ending: Callable[[Ops], object]
+) -> None:
+    """In the same second as well: no clock decides this."""
+    browser, headers = page
+    held, cookie = bearer(app), browser.get_cookie("live-broker")
+    assert cookie is not None
+    ending(operator(app))
+    assert told(app.test_client().post("/token", headers=held)) == (401, "invalid-token")
+    assert told(browser.post("/token", headers=headers)) == (401, "invalid-token")
+    assert app.test_client().post("/token", headers=bearer(app)).status_code == 200
+
+
+def test_the_old_password_is_over_at_once(app: Flask, client: FlaskClient) -> None:
+    operator(app).set_password("alice", "another password")
+    assert told(sign_in(client)) == (401, "bad-login")
+    assert sign_in(client, "another password").status_code == 200
+    assert count(app, audit, action="user.password", actor="cli:olga", outcome="ok") == 1
+
+
+def test_a_sign_in_that_was_under_way_when_the_password_changed_leaves_nothing(app: Flask) -> None:
+    parts = app.extensions["broker"]
+    user = parts.login.check(parts.login.find("alice"), PASSWORD)
+    operator(app).set_password("alice", "another password")
+    # The store lets it in, as it might between two transactions; the generation does not.
+    late = parts.sign_ins.open(user.principal(), generation=user.generation)
+    browser = app.test_client()
+    browser.set_cookie("live-broker", late.cookie)
+    assert told(browser.get("/me")) == (401, "invalid-token")
+
+
+def test_a_blocked_subject_of_another_issuer(with_idp: Flask) -> None:
+    page, other, later = (external_page(with_idp, name) for name in ("u-1", "u-2", "u-3"))
+    assert ask(page) == (200, None)
+    operator(with_idp).block("u-1", IDP)
+    assert ask(page)[0] == 401, "its sign-in has ended"
+    assert ask(external_page(with_idp)) == (403, "account-blocked"), "and a new one is of no use"
+    assert ask(other) == (200, None)
+    operator(with_idp).unblock("u-1", IDP)
+    assert ask(external_page(with_idp)) == (200, None)
+    assert ask(later) == (200, None)
+
+
+def test_a_subject_is_blocked_for_its_own_issuer_only(with_idp: Flask) -> None:
+    operator(with_idp).block("alice", IDP)
+    assert with_idp.test_client().post("/token", headers=bearer(with_idp)).status_code == 200
+    operator(with_idp).block("alice")
+    assert ask(external_page(with_idp, "ALICE")) == (200, None)
+
+
+def test_credentials_of_before_a_moment(with_idp: Flask) -> None:
+    parts = with_idp.extensions["broker"]
+    early = external_page(with_idp)
+    operator(with_idp).sign_out("u-1", IDP)
+    assert ask(early)[0] == 401
+    assert count(with_idp, blocks, kind="issued-before") == 1
+    assert ask(external_page(with_idp)) == (200, None)
+    assert parts.sign_ins is not None
+
+
+def test_one_token_by_its_id(app: Flask, client: FlaskClient) -> None:
+    first, second = bearer(app), bearer(app)
+    claims = jwt.decode(first["Authorization"].split()[1], options={"verify_signature": False})
+    operator(app).block_token("live-broker", claims["jti"])
+    assert told(client.post("/token", headers=first)) == (401, "invalid-token")
+    assert client.post("/token", headers=second).status_code == 200
+    operator(app).lift_block("live-broker", claims["jti"])
+    assert client.post("/token", headers=first).status_code == 200
+
+
+def test_a_whole_issuer(with_idp: Flask) -> None:
+    page = external_page(with_idp)
+    operator(with_idp).block_issuer(IDP)
+    assert ask(page) == (403, "account-blocked")
+    assert with_idp.test_client().post("/token", headers=bearer(with_idp)).status_code == 200
+    operator(with_idp).lift_block(IDP)
+    assert ask(page) == (200, None)
+
+
+def test_our_own_issuer_can_be_blocked_too(app: Flask, client: FlaskClient) -> None:
+    held = bearer(app)
+    operator(app).block_issuer("live-broker")
+    assert told(client.post("/token", headers=held)) == (403, "account-blocked")
+    assert told(sign_in(client)) == (403, "account-blocked")
+
+
+def test_signing_out_with_a_bearer_ends_that_bearer(app: Flask, client: FlaskClient) -> None:
+    first, second = bearer(app), bearer(app)
+    assert client.post("/auth/logout", headers=first).status_code == 204
+    assert told(client.get("/me", headers=first)) == (401, "invalid-token")
+    assert client.get("/me", headers=second).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda ops: ops.block("nobody"),
+        lambda ops: ops.unblock("alice"),
+        lambda ops: ops.set_password("nobody", "long enough"),
+        lambda ops: ops.set_password("alice", "short"),
+        lambda ops: ops.sign_out("nobody"),
+        lambda ops: ops.block("u-1", "https://idp.example.evil/"),
+        lambda ops: ops.block_token("live-broker", ""),
+        lambda ops: ops.lift_block("live-broker", "unknown"),
+        lambda ops: ops.block("alice", reason="x" * 256),
+    ],
+)
+def test_what_cannot_be_done_changes_and_records_nothing(app: Flask, wrong: Callable[[Ops], object]) -> None:
+    ops, before = operator(app), count(app, audit)
+    with pytest.raises(OpsError):
+        wrong(ops)
+    assert count(app, audit) == before
+    assert count(app, blocks) == 0
+
+
+def test_the_operator_learns_how_long_google_may_honour_what_was_given(app: Flask, page: Page) -> None:
+    browser, headers = page
+    expires_at = browser.post("/token", headers=headers).get_json()["expires_at"]
+    until = operator(app).block("alice")
+    assert until is not None
+    assert f"{until:%Y-%m-%dT%H:%M:%SZ}" == expires_at
+    assert operator(app).block("bob") is None
+
+
+def test_asking_who_may_come_in_takes_one_indexed_read(app: Flask) -> None:
+    """For a bearer of ours the whole of it: the user, and every block that could concern the token."""
+    parts = app.extensions["broker"]
+    reads: list[tuple[str, Any]] = []
+
+    def watch(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        if statement.startswith("SELECT"):
+            reads.append((statement, parameters))
+
+    held = bearer(app)
+    event.listen(parts.database.engine, "before_cursor_execute", watch)
+    with app.test_request_context("/me", headers=held):
+        parts.credentials.caller(request)
+    event.remove(parts.database.engine, "before_cursor_execute", watch)
+    assert len(reads) == 1
+    with parts.database.read() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {reads[0][0]}", reads[0][1]).all()
+    steps = [str(step[3]) for step in plan]
+    assert steps
+    assert not [step for step in steps if step.startswith("SCAN")], steps

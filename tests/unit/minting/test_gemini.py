@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import ssl
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from broker.minting.gemini import GeminiMinter
 from broker.minting.minter import MintedToken
 from broker.profiles.profile import Profile
 from broker.standin import StandIn
+from broker.standin.certificate import make_certificate
 from tests.unit.minting import upstream as behaviours
 from tests.unit.minting.upstream import NAME, Behaviour, Upstream, text
 
@@ -213,15 +216,18 @@ def test_nobody_there_is_an_error_of_the_upstreams(make: MakeMinter) -> None:
 
 
 def test_a_certificate_must_be_known_and_for_the_name(
-    make: MakeMinter, monkeypatch: pytest.MonkeyPatch
+    make: MakeMinter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The CA file is the one thing that the environment may say about the connection."""
-    with StandIn(port=0, tls=True) as standin:
-        assert refused(make(standin.url)).code == "upstream-error"
-        monkeypatch.setenv("SSL_CERT_FILE", str(standin.ca_file))
-        assert refused(make(standin.url.replace("127.0.0.1", "127.0.0.2"))).code == "upstream-error"
-        # Last, so that the stand-in has also finished with the connections that broke off.
-        assert mint(make(standin.url)).name.startswith("auth_tokens/")
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with Upstream(tls=context) as google, Upstream(tls=context, host="127.0.0.2") as other:
+        assert refused(make(google.url)).code == "upstream-error"
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert mint(make(google.url)).name == NAME
+        assert refused(make(other.url)).code == "upstream-error"
+        assert other.seen == [], "the key went to the right one only"
 
 
 def test_a_redirect_is_not_followed_with_the_key(make: MakeMinter, google: Upstream) -> None:

@@ -180,6 +180,10 @@ class Bench(Stage):
     def wait_state(self, state: str, seconds: float = 20.0) -> None:
         wait_for(f"state {state}", lambda: self.state() == state, seconds)
 
+    def worker_ended(self) -> bool:
+        self.page.evaluate("0")  # lets Playwright take note of what happened
+        return self.page.workers == []
+
     def end(self) -> None:
         self.page.evaluate("bench.session.end()")
 

@@ -54,6 +54,13 @@ def load(raw: str | bytes) -> Any:
 
 def read(message: str, value: Any, version: str, path: str = "") -> dict[str, Any]:
     """`value` as a `message`; names normalised, nothing unknown let through."""
+    try:
+        return _read(message, value, version, path)
+    except RecursionError:  # a schema within a schema within …
+        raise BadMessage("Invalid JSON payload received. Message too deep.", path) from None
+
+
+def _read(message: str, value: Any, version: str, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _invalid(path, message, value)
     names = _names(message, version)
@@ -98,7 +105,7 @@ def _field(kind: str, value: Any, version: str, path: str) -> Any:
             return value.upper()
         raise _invalid(path, "enum", value)
     if kind in MESSAGES:
-        return read(kind, value, version, path)
+        return _read(kind, value, version, path)
     reader = _SCALARS[kind]
     try:
         return reader(value)

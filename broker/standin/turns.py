@@ -207,9 +207,9 @@ def _sized(chunks: Iterator[bytes], scenarios: Scenarios) -> Iterator[bytes]:
     held = b""
     for chunk in chunks:
         held += chunk
-        if len(held) >= wanted:
-            yield held
-            held = b""
+        while len(held) >= wanted:
+            yield held[:wanted]
+            held = held[wanted:]
     if held:
         yield held
 

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -21,7 +20,7 @@ import pytest
 from tests.browser.support import speak
 from tests.contract.apart import run
 from tests.contract.served_page import served_page
-from tests.docs.markdown import ROOT, code_blocks
+from tests.docs.markdown import ROOT, code_blocks, shape
 from tests.support.servers import free_port
 
 PAGE = """<!doctype html>
@@ -59,15 +58,6 @@ def answers(url: str) -> bool:
         return httpx2.get(f"{url}/readyz", trust_env=False, timeout=5).status_code == 200
     except httpx2.TransportError:
         return False
-
-
-def shape(value: Any) -> Any:
-    """Names and types, without the values; a list by its first item."""
-    if isinstance(value, dict):
-        return {key: shape(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [shape(item) for item in value[:1]]
-    return type(value).__name__
 
 
 def test_the_curl_sample_answers_as_the_readme_shows(dev: str) -> None:

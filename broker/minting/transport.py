@@ -171,13 +171,13 @@ def _addresses(host: str, port: int, seconds: float) -> list[str]:
     """Looks the name up aside, because the system's resolver takes no deadline; a literal needs none."""
     with suppress(ValueError):
         return [str(ip_address(host))]
-    found: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
+    found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
 
     def look_up() -> None:
         try:
             rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             found.put(list(dict.fromkeys(str(row[4][0]) for row in rows)))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the second: a name that cannot be encoded
             found.put(error)
 
     threading.Thread(target=look_up, name="name-lookup", daemon=True).start()
@@ -185,6 +185,6 @@ def _addresses(host: str, port: int, seconds: float) -> list[str]:
         addresses = found.get(timeout=seconds)
     except queue.Empty:
         raise httpcore2.ConnectTimeout("the name was not found in time") from None
-    if isinstance(addresses, OSError):
+    if isinstance(addresses, Exception):
         raise httpcore2.ConnectError("the name was not found")
     return addresses

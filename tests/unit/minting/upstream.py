@@ -149,7 +149,6 @@ class Upstream:
             except OSError:
                 return
             self.connections += 1
-            self._open.append(connection)
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -162,6 +161,7 @@ class Upstream:
             except OSError:
                 connection.close()
                 return
+        self._open.append(connection)
         with connection, connection.makefile("rb") as stream:
             try:
                 while not self.closing.is_set() and (seen := _read(stream)):

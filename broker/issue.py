@@ -88,7 +88,7 @@ class TokenIssuer:
             profile = self._catalog.get(session.profile)
             if not profile.allows(principal.plan):
                 raise Refusal("profile-forbidden", f"Your plan does not include {profile.name!r}.")
-            grant = self._minter.grant(profile, handle)
+            grant = self._minter.grant(profile, handle, session.model)
             lease = self._ledger.reserve_next(
                 principal, session_id, profile.slice_seconds, profile.connect_within_seconds
             )

@@ -72,7 +72,7 @@ class GeminiMinter(Minter):
 
     def grant(self, profile: Profile, handle: str | None = None, model: str | None = None) -> Grant:
         locked = self._locked[profile.name]
-        if model not in locked.setups:
+        if model is None or model not in locked.setups:
             model = self._models.first_offered(locked.setups)
         modalities = locked.setups[model]["generationConfig"]["responseModalities"]
         setup: dict[str, Any] = {"model": model, "generationConfig": {"responseModalities": list(modalities)}}

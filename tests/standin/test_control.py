@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,22 @@ def test_every_scenario_and_command_is_in_the_readme() -> None:
     readme = (HOME / "README.md").read_text()
     missing = [name for name in (*SCENARIOS, *COMMANDS) if f"`{name}`" not in readme]
     assert not missing
+
+
+def test_every_scenario_is_carried_out_somewhere() -> None:
+    code = "".join(file.read_text() for file in HOME.glob("*.py") if file.name != "scenarios.py")
+    assert not [name for name in SCENARIOS if f'"{name}"' not in code]
+
+
+def test_eight_people_at_once_each_hear_their_own_voice(standin: StandIn) -> None:
+    def speak(number: int) -> str:
+        with session(standin) as talker:
+            talker.audio(speech(0.5 + number / 4) + quiet(1))
+            return words(talker.turn(), "inputTranscription")
+
+    with ThreadPoolExecutor(8) as people:
+        told = list(people.map(speak, range(8)))
+    assert told == [f"(you spoke for {0.5 + n / 4:.1f} seconds)" for n in range(8)]
 
 
 def test_unsupported_upgrades_are_404(standin: StandIn) -> None:

@@ -49,6 +49,15 @@ def test_go_away_on_request_with_a_chosen_end(standin: StandIn) -> None:
         assert {"goAway": {"timeLeft": "2.5s"}} in talker.frames
 
 
+def test_an_announced_end_that_never_comes_and_a_shorter_connection(standin: StandIn) -> None:
+    standin.control.scenario("go-away", after_seconds=1, time_left_seconds=1, close="none", times=1)
+    standin.control.scenario("connection-length", seconds=8)
+    with session(standin) as talker:
+        assert talker.closing() == (1008, STAYED)
+        left = [f["goAway"]["timeLeft"] for f in talker.frames if "goAway" in f]
+        assert left == ["1s", "4s"]
+
+
 def test_a_typed_go_away(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.text("/goaway 5")

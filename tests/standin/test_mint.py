@@ -124,6 +124,7 @@ def test_twenty_hours_are_the_longest_life(standin: StandIn, field: str) -> None
         {"fieldMask": ["model"]},
         {"uses": 1, "bidiGenerateContentSetup": {"model": 3}},
         {"bidiGenerateContentSetup": {"generationConfig": {"responseModalities": ["SONG"]}}},
+        {"bidiGenerateContentSetup": {"generationConfig": {"responseModalities": ["audio"]}}},
         {"bidiGenerateContentSetup": {"generationConfig": {}, "generation_config": {}}},
         {"authToken": {}},
         [],

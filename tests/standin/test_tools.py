@@ -98,6 +98,7 @@ def test_a_non_blocking_call_is_answered_as_scheduled(standin: StandIn, scheduli
         frames = talker.turn()
         assert ("interrupted" in contents(frames)) == (scheduling == "INTERRUPT")
         if scheduling == "SILENT":
+            assert {"serverContent": {"interactionStatus": "IDLE"}} in frames
             talker.text("still there?")
             assert words(talker.turn()).startswith("You wrote")
         else:

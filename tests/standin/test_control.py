@@ -180,12 +180,12 @@ def test_every_scenario_is_carried_out_somewhere() -> None:
 def test_eight_people_at_once_each_hear_their_own_voice(standin: StandIn) -> None:
     def speak(number: int) -> str:
         with session(standin) as talker:
-            talker.audio(speech(0.5 + number / 4) + quiet(1))
+            talker.audio(speech(0.5 + number / 5) + quiet(1))
             return words(talker.turn(), "inputTranscription")
 
     with ThreadPoolExecutor(8) as people:
         told = list(people.map(speak, range(8)))
-    assert told == [f"(you spoke for {0.5 + n / 4:.1f} seconds)" for n in range(8)]
+    assert told == [f"(you spoke for {0.5 + n / 5:.1f} seconds)" for n in range(8)]
 
 
 def test_unsupported_upgrades_are_404(standin: StandIn) -> None:

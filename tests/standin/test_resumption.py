@@ -132,10 +132,10 @@ def test_an_unknown_handle_and_another_model_are_refused(standin: StandIn) -> No
 
 
 def test_the_joining_window_binds_resumptions_unless_told(standin: StandIn) -> None:
-    """Ten stand-in seconds are over after half a real one."""
-    name = token(standin, newSessionExpireTime=ahead(10))
+    """Forty stand-in seconds are over after two real ones."""
+    name = token(standin, newSessionExpireTime=ahead(40))
     handle = first_call(standin, name)
-    standin.control.scenario("idle", seconds=15)
+    standin.control.scenario("idle", seconds=45)
     with session(standin) as other:
         assert other.closing()[0] == 1008
     late = (1011, "new_session_expire_time deadline exceeded")

@@ -47,7 +47,7 @@ def test_the_user_interrupts(standin: StandIn, how: str) -> None:
 
 def test_interrupted_also_when_all_is_sent_but_not_played(standin: StandIn) -> None:
     with session(standin) as talker:
-        talker.text("/burst 100")
+        talker.text("/burst 40")
         talker.until(lambda f: f.get("serverContent", {}).get("generationComplete"))
         talker.text("stop")
         assert contents(talker.turn())[:2] == ["interrupted", "turnComplete"]

@@ -1,7 +1,7 @@
 """The demo page as a person uses it, for the tests of the page and its pictures.
 
-Owns: a browser context per visit, and the record of what must never happen in it (errors in the console, broken
-rules of the content security policy). Needs a running broker. Leaves what should happen to the tests.
+Owns: a browser context per visit, and the record of what must never happen in it (errors in the console,
+broken rules of the content security policy). Needs a running broker. Leaves what should happen to the tests.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from tests.support.servers import PASSWORD
+from broker.standin import StandIn
+from tests.conftest import MakeBroker
+from tests.support.servers import PASSWORD, BrokerServer
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
@@ -24,8 +27,26 @@ TOKEN_LIKE = re.compile(r"auth_tokens|eyJ[\w-]{8}")
 
 WATCH_POLICY = """
     globalThis.violations = [];
-    addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective + ' ' + event.blockedURI));
+    addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {
+        violations.push(`${violatedDirective} ${blockedURI}`);
+    });
 """
+
+
+@dataclass(frozen=True)
+class Site:
+    """A broker as it runs in production, and the stand-in behind it: of these tests alone."""
+
+    standin: StandIn
+    broker: BrokerServer
+
+
+@contextmanager
+def site(make_broker: MakeBroker) -> Iterator[Site]:
+    with StandIn(port=0) as standin:
+        broker = make_broker(standin.url)
+        broker.add_user("demo")
+        yield Site(standin, broker)
 
 
 class DemoPage:
@@ -74,7 +95,12 @@ class DemoPage:
         self.page.click("#send")
 
     def expect_state(self, *states: str) -> None:
-        expect(self.status).to_have_attribute("data-state", re.compile(f"^({'|'.join(states)})$"), timeout=15_000)
+        wanted = re.compile(f"^({'|'.join(states)})$")
+        try:
+            expect(self.status).to_have_attribute("data-state", wanted, timeout=15_000)
+        except AssertionError as fault:
+            told = self.notice.get_attribute("data-code")
+            raise AssertionError(f"wanted {states}; the page tells {told}") from fault
 
     def expect_notice(self, code: str) -> None:
         expect(self.notice).to_be_visible(timeout=15_000)
@@ -100,7 +126,7 @@ class DemoPage:
         return "\n".join([str(stored), *self.console])
 
     def close(self) -> None:
-        self.faults += self.page.evaluate("globalThis.violations")
+        self.faults += self.page.evaluate("globalThis.violations ?? []")
         self.page.context.close()
 
 

@@ -78,11 +78,11 @@ export class Conversation {
 
   /** Back to the first screen, as after a sign-in. */
   reset() {
-    void this.prepare();
     this.#countdown.stop();
     this.#parts.room.showWait(0, null);
     this.#parts.notice.clear();
     this.#show('idle');
+    void this.prepare();
   }
 
   /** The Talk button. From a typed conversation it goes over to a spoken one. */

@@ -41,7 +41,7 @@ FLAGS = [
 
 
 def launch(playwright: Playwright, microphone: Path | None = None, *, ask: bool = False) -> Browser:
-    """Chromium. Its microphone plays the WAV file once (or beeps); `ask`: permission is not given beforehand."""
+    """Chromium. Its microphone plays the WAV file once (or beeps); `ask`: permission has to be given."""
     args = list(FLAGS)
     if microphone:
         args.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")

@@ -13,7 +13,7 @@ from tests.browser.support import Bench, Demo, Samples, level_db, pcm, speak, wa
 
 INPUT_RATE = 16000
 CHUNK_BYTES = 640
-# Echo, noise and gain control would take a steady tone away as noise; without them only our filter is measured.
+# Echo, noise and gain control would take a steady tone away as noise; so only our own filter is measured.
 UNPROCESSED = """
 const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 const off = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
@@ -150,3 +150,30 @@ def test_a_refused_microphone_ends_the_session_too(
     assert [e["detail"]["error"]["reason"] for e in bench.events("error")] == ["permission-denied"]
     wait_for("the worker's end", bench.worker_ended)
     assert service.standin.control.health()["open_connections"] == 0
+
+
+def test_a_microphone_that_goes_away_is_replaced(open_stage: OpenStage, service: Service) -> None:
+    """The track ends, as when a headset is pulled out; the line and the worklet stay."""
+    script = """
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      globalThis.streams = [];
+      navigator.mediaDevices.getUserMedia = async (wish) => {
+        const stream = await ask(wish);
+        streams.push(stream);
+        return stream;
+      };
+    """
+    bench = open_stage(Bench, None, script)
+    bench.open(service.broker.bearer())
+    assert bench.start() is None
+    bench.page.evaluate(
+        "() => { const [track] = streams[0].getTracks(); track.stop();"
+        " track.dispatchEvent(new Event('ended')); }"
+    )
+    wait_for("the second microphone", lambda: bench.page.evaluate("streams.length") == 2)
+    before = seconds_heard(service)
+    wait_for("its sound", lambda: seconds_heard(service) > before + 0.5)
+    assert bench.state() in ("listening", "thinking", "speaking")
+    bench.end()
+    ended = bench.page.evaluate("streams.flatMap(s => s.getTracks()).every(t => t.readyState === 'ended')")
+    assert ended, "the microphone is still open"

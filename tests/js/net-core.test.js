@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
 import { NetCore } from '../../web/live/net-core.js';
-import { FakeWebSocket, settle } from './support.js';
+import { FakeWebSocket, serve, settle } from './support.js';
 
 const ANSWER = { token: 'auth_tokens/secret', url: 'ws://live.test/ws', setup: { model: 'models/m' }, session: { id: 'ses_1' } };
 const CHUNK = 640;
@@ -10,7 +10,7 @@ const CHUNK = 640;
 beforeEach(() => FakeWebSocket.install());
 
 /** A started NetCore with all its ports, and what came out of them. */
-async function started(t, { muted = false } = {}) {
+async function started(t, { muted = false, plan = { answer: ANSWER } } = {}) {
   const [page, playback, capture] = [new MessageChannel(), new MessageChannel(), new MessageChannel()];
   const channels = [page, playback, capture];
   const reports = [];
@@ -19,7 +19,7 @@ async function started(t, { muted = false } = {}) {
   playback.port1.onmessage = ({ data }) => orders.push(data);
   const core = new NetCore(page.port2);
   const post = (command, transfer = []) => page.port1.postMessage(command, transfer);
-  post({ type: 'start', plan: { answer: ANSWER }, playback: playback.port2, capture: capture.port2, muted }, [
+  post({ type: 'start', plan, playback: playback.port2, capture: capture.port2, muted }, [
     playback.port2,
     capture.port2,
   ]);
@@ -28,7 +28,7 @@ async function started(t, { muted = false } = {}) {
     await settle();
     for (const { port1 } of channels) port1.close();
   });
-  await settle();
+  while (!FakeWebSocket.last) await settle();
   const socket = FakeWebSocket.last;
   socket.open();
   return {
@@ -194,4 +194,25 @@ test('a stop before setupComplete closes the socket too', async (t) => {
   await settle();
   assert.equal(net.socket.closedWith, 1000);
   assert.deepEqual(net.of('failed'), []);
+});
+
+test('asks the broker for the token itself, keeps the session alive, and ends with it', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const asked = [];
+  const url = await serve(t, (request) => {
+    asked.push(request.url);
+    if (request.url === '/token') return [200, { ...ANSWER, session: { id: 'ses_1', heartbeat_seconds: 30 } }];
+    return [200, asked.length < 4 ? { state: 'open' } : { state: 'ended', message: 'Time is up.' }];
+  });
+  const request = { url: `${url}token`, headers: {}, body: '{}', credentials: 'omit' };
+  const net = await started(t, { plan: { request } });
+  await net.ready();
+  for (let beat = 0; beat < 3; beat++) {
+    t.mock.timers.tick(30_000);
+    await settle();
+    await settle();
+  }
+  assert.deepEqual(asked, ['/token', ...Array(3).fill('/sessions/ses_1/heartbeat')]);
+  assert.deepEqual(net.of('failed').map(({ error }) => [error.reason, error.detail]), [['session-ended', 'Time is up.']]);
+  assert.equal(net.socket.closedWith, 1000);
 });

@@ -188,7 +188,7 @@ export class LiveSession extends LiveEventTarget {
       conversation.played(report);
       if (report.type === 'meter') this.emit('levels', { input: this.#inputLevel, output: report.rms });
       else {
-        this.#diagnostics.played(report, speaker.latencySeconds);
+        this.#diagnostics.played(report, speaker);
         this.#emitDiagnostics();
       }
     };

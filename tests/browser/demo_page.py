@@ -32,6 +32,23 @@ WATCH_POLICY = """
     });
 """
 
+RING_REACH = """() => {
+    const canvas = document.getElementById('ring');
+    const { width, height } = canvas;
+    const scale = width / canvas.clientWidth;
+    const rest = (document.getElementById('talk').offsetWidth / 2 + 11 + 7 + 3) * scale;
+    const often = { willReadFrequently: true };
+    const copy = new OffscreenCanvas(width, height).getContext('2d', often);
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, width, height);
+    let outside = 0;
+    for (let i = 0; i < width * height; i += 1) {
+        const from = Math.hypot((i % width) - width / 2, Math.floor(i / width) - height / 2);
+        if (data[i * 4 + 3] > 0 && from > rest) outside += 1;
+    }
+    return outside;
+}"""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -110,6 +127,10 @@ class DemoPage:
         """There is a turn of this voice with this text."""
         turns = self.captions.locator(f"[data-role={role}] .words")
         expect(turns.filter(has_text=text).first).to_be_visible(timeout=15_000)
+
+    def ring_reach(self) -> int:
+        """How many painted pixels of the ring lie clearly outside of its resting circles."""
+        return int(self.page.evaluate(RING_REACH))
 
     def overflow(self) -> int:
         """How many pixels the page is wider than the window."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -206,37 +207,13 @@ def test_the_ring_shows_the_voice(demo: DemoPage) -> None:
     demo.enter()
     demo.say("/silence 2")
     demo.expect_state("speaking")
-    assert _reach(demo.page) == 0
+    assert demo.ring_reach() == 0
     demo.expect_state("listening")
     demo.say("/tone 440 3")
     demo.expect_state("speaking")
-    wait_for("the ring to swell", lambda: _reach(demo.page) > 200)
+    wait_for("the ring to swell", lambda: demo.ring_reach() > 200)
     demo.expect_state("listening")
-    wait_for("the ring to rest", lambda: _reach(demo.page) == 0)
-
-
-def _reach(page: Page) -> int:
-    """How many painted pixels lie clearly outside of the resting circles."""
-    return int(
-        page.evaluate(
-            """() => {
-                const canvas = document.getElementById('ring');
-                const { width, height } = canvas;
-                const scale = width / canvas.clientWidth;
-                const rest = (document.getElementById('talk').offsetWidth / 2 + 11 + 7 + 3) * scale;
-                const often = { willReadFrequently: true };
-                const copy = new OffscreenCanvas(width, height).getContext('2d', often);
-                copy.drawImage(canvas, 0, 0);
-                const { data } = copy.getImageData(0, 0, width, height);
-                let outside = 0;
-                for (let i = 0; i < width * height; i += 1) {
-                    const from = Math.hypot((i % width) - width / 2, Math.floor(i / width) - height / 2);
-                    if (data[i * 4 + 3] > 0 && from > rest) outside += 1;
-                }
-                return outside;
-            }"""
-        )
-    )
+    wait_for("the ring to rest", lambda: demo.ring_reach() == 0)
 
 
 def test_less_motion_is_respected(visit: Visits, service: Site) -> None:
@@ -259,9 +236,27 @@ def test_less_motion_is_respected(visit: Visits, service: Site) -> None:
 # ---- when it goes wrong ---------------------------------------------------------------------------------
 
 
-def test_a_blocked_microphone_leaves_typing(visit: Visits, playwright: Playwright, service: Site) -> None:
-    chromium = launch(playwright, ask=True)
-    demo = visit(service.broker.url, chromium)
+@pytest.fixture
+def refusing(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium where nobody allows the microphone."""
+    running = launch(playwright, ask=True)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def deaf(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium on a machine without a microphone."""
+    flags = [flag for flag in FLAGS if "fake-device" not in flag]
+    running = playwright.chromium.launch(
+        executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=flags
+    )
+    yield running
+    running.close()
+
+
+def test_a_blocked_microphone_leaves_typing(refusing: Browser, visit: Visits, service: Site) -> None:
+    demo = visit(service.broker.url, refusing)
     demo.page.context.grant_permissions([])  # all others are denied from here on
     demo.enter()
     demo.talk.click()
@@ -274,10 +269,8 @@ def test_a_blocked_microphone_leaves_typing(visit: Visits, playwright: Playwrigh
     expect(demo.notice).to_be_hidden()
 
 
-def test_no_microphone_leaves_typing(visit: Visits, playwright: Playwright, service: Site) -> None:
-    without = [flag for flag in FLAGS if "fake-device" not in flag]
-    chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=without)
-    demo = visit(service.broker.url, chromium, permissions=["microphone"])
+def test_no_microphone_leaves_typing(deaf: Browser, visit: Visits, service: Site) -> None:
+    demo = visit(service.broker.url, deaf, permissions=["microphone"])
     demo.enter()
     demo.talk.click()
     demo.expect_state("error")

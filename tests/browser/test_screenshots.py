@@ -71,7 +71,7 @@ class Album:
         page = (demo or self._demo).page
         path = ARTIFACTS / f"page-{self._name}-{name}.png"
         expect(page.locator("#status")).to_have_attribute("data-state", state)
-        page.screenshot(path=path)
+        page.screenshot(path=path, animations="disabled")
         expect(page.locator("#status")).to_have_attribute("data-state", state)
         width, height = struct.unpack(">II", path.read_bytes()[16:24])
         viewport = page.viewport_size
@@ -100,24 +100,26 @@ def test_every_state_has_its_picture(
     demo.expect_state("idle")
     album.take("idle", "idle")
 
-    control.scenario("setup-slow", seconds=3.0, times=1)
+    control.scenario("setup-hang")
     demo.talk.click()
     demo.expect_state("connecting")
     wait_for("the button to look like it", lambda: demo.talk.inner_text().strip() == "Cancel")
     album.take("connecting", "connecting")
 
-    control.scenario("setup-slow", off=True)
+    control.scenario("setup-hang", off=True)
     demo.talk.click()
     demo.expect_state("idle")
     demo.start()
-    wait_for("the voice to arrive", lambda: len(control.received_audio()) > 32_000 * 2)
+    wait_for("the voice to be seen", lambda: demo.ring_reach() > 1000)
     album.take("listening", "listening")
     demo.expect_state("speaking")
     demo.caption("model", "You said something")
+    wait_for("the voice to be seen", lambda: demo.ring_reach() > 1000)
     album.take("speaking", "speaking")
 
     control.push(drop=True)
     demo.expect_notice("connection-lost")
+    wait_for("the ring to rest", lambda: demo.ring_reach() == 0)
     album.take("connection-lost", "error")
 
     demo.page.reload()

@@ -107,7 +107,7 @@ class TokenIssuer:
             rates = self._rates.spend_all(self._policy.allowances(principal, "next-token"))
             profile = self._catalog.admit(session.profile, principal)
             self._attestations.check(profile, attestation)
-            grant = self._minter.grant(profile, handle)
+            grant = self._minter.grant(profile, handle, session.model)
             lease = self._ledger.reserve_next(
                 principal, session_id, profile.slice_seconds, profile.connect_within_seconds
             )

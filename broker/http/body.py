@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from werkzeug.exceptions import ClientDisconnected
 
 from broker.errors import Refusal
 
@@ -24,7 +25,11 @@ B = TypeVar("B", bound=Body)
 
 def read(model: type[B]) -> B:
     """The request's body as `model`. No body at all is the empty object."""
-    raw = request.get_data(cache=False)
+    try:
+        raw = request.get_data(cache=False)
+    except ClientDisconnected as error:
+        # Werkzeug's word for what the receive time-out in gunicorn_conf does to a slow body.
+        raise Refusal("request-timeout", headers={"Connection": "close"}) from error
     if not raw:
         return _validated(model, {})
     if request.mimetype != "application/json":

@@ -70,9 +70,10 @@ class GeminiMinter(Minter):
         self._client: genai.Client | None = None
         self._client_pid = 0
 
-    def grant(self, profile: Profile, handle: str | None = None) -> Grant:
+    def grant(self, profile: Profile, handle: str | None = None, model: str | None = None) -> Grant:
         locked = self._locked[profile.name]
-        model = self._models.first_offered(locked.setups)
+        if model is None or model not in locked.setups:
+            model = self._models.first_offered(locked.setups)
         modalities = locked.setups[model]["generationConfig"]["responseModalities"]
         setup: dict[str, Any] = {"model": model, "generationConfig": {"responseModalities": list(modalities)}}
         if RESUMPTION in locked.open_fields:

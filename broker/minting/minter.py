@@ -30,8 +30,11 @@ class Grant:
 
 
 class Minter(Protocol):
-    def grant(self, profile: Profile, handle: str | None = None) -> Grant:
-        """Resolves the model. `handle` resumes an earlier connection. May raise `Refusal`."""
+    def grant(self, profile: Profile, handle: str | None = None, model: str | None = None) -> Grant:
+        """Resolves the model; may raise `Refusal`. `handle` resumes an earlier connection.
+
+        A session keeps its `model`: Google resumes with no other, whatever it lists by now.
+        """
 
     def mint(
         self,

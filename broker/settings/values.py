@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 IPNetwork = IPv4Network | IPv6Network
 
 GOOGLE_DOMAIN = ".googleapis.com"
+# 10.0.0.0/8 and fd00::/8 are the widest networks that anybody has of his own.
+WIDEST_PREFIX = 8
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 # What people leave in a template; long enough that a random key all but never contains one.
@@ -141,7 +143,7 @@ def live_url(text: str) -> str:
             raise ValueError("must be https, unless its host is this machine's loopback")
         if not parts.hostname.endswith(GOOGLE_DOMAIN):
             raise ValueError("is neither Google's nor on loopback; the API key would be sent there")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    return _address(parts)
 
 
 def origins(text: str) -> tuple[str, ...]:
@@ -161,7 +163,7 @@ def _origin(text: str) -> str:
         raise ValueError(f"holds {text!r}: only loopback may be plain http")
     if parts.port == {"http": 80, "https": 443}[parts.scheme]:
         raise ValueError(f"holds {text!r}: browsers leave the default port out")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    return _address(parts)
 
 
 def proxies(text: str) -> tuple[IPNetwork, ...]:
@@ -173,8 +175,8 @@ def proxies(text: str) -> tuple[IPNetwork, ...]:
             raise ValueError(
                 f"holds {item!r}, which is not an address or a network such as 10.0.0.0/8"
             ) from None
-        if network.prefixlen == 0:
-            raise ValueError("trusts every address; then any client could claim any other's")
+        if network.prefixlen < WIDEST_PREFIX:
+            raise ValueError("trusts far too many addresses; any client could then claim another's")
         networks.append(network)
     return tuple(networks)
 
@@ -211,12 +213,19 @@ def _items(text: str) -> list[str]:
     return [item for item in re.split(r"[\s,]+", text) if item]
 
 
+def _address(parts: SplitResult) -> str:
+    """Spelt as browsers do: lower case, no empty port, brackets around IPv6."""
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" + ("" if parts.port is None else f":{parts.port}")
+
+
 def _split(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port, parts.hostname
     except ValueError:
         raise ValueError("holds a malformed address") from None
-    if re.search(r"[\s\x00-\x1f\\]", text):
+    if not re.fullmatch(r"[!-\[\]-~]+", text):
         raise ValueError("holds a malformed address")
     return parts

@@ -47,6 +47,11 @@ class Control:
             self._world.scenarios.switch_on(name, params)
         return {"on": self._world.scenarios.listing()}
 
+    def reset_scenarios(self) -> dict[str, Any]:
+        """Proper behaviour again; connections and records stay."""
+        self._world.scenarios.clear()
+        return {"on": {}}
+
     def received(self) -> dict[str, Any]:
         records = self._world.records
         return {
@@ -136,6 +141,9 @@ class Handle:
     def scenario(self, name: str, off: bool = False, **params: Any) -> None:
         self._call(lambda: self._control.scenario(name, off, **params))
 
+    def reset_scenarios(self) -> None:
+        self._call(self._control.reset_scenarios)
+
     def received(self) -> dict[str, Any]:
         return self._call(self._control.received)
 
@@ -182,6 +190,8 @@ class Routes:
             body = await request.json() if request.can_read_body else {}
             if verb == "reset":
                 return web.json_response(control.reset())
+            if verb == "reset-scenarios":
+                return web.json_response(control.reset_scenarios())
             if verb == "scenario":
                 return web.json_response(control.scenario(**body))
             if verb == "push":

@@ -14,7 +14,8 @@ from typing import Any
 from aiohttp import web
 
 from broker.standin import models
-from broker.standin.connection import Channel, Connection, Ending
+from broker.standin.channel import Channel
+from broker.standin.connection import Connection, Ending
 from broker.standin.locking import effective_setup
 from broker.standin.memory import Conversation
 from broker.standin.records import epoch_ms

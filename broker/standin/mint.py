@@ -135,5 +135,5 @@ async def _drip(
 def _shown(raw: bytes) -> Any:
     try:
         return json.loads(raw) if raw else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return raw.decode(errors="replace")

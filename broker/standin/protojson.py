@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from broker.standin.schema import MESSAGES, ONLY_IN
+from broker.standin.schema import MESSAGES, ONLY_IN, SCHEMA_TYPES
 
 _URL_SAFE = str.maketrans("-_", "+/")
 _PATH = re.compile(r"[a-z][A-Za-z0-9]*")
@@ -54,6 +54,13 @@ def load(raw: str | bytes) -> Any:
 
 def read(message: str, value: Any, version: str, path: str = "") -> dict[str, Any]:
     """`value` as a `message`; names normalised, nothing unknown let through."""
+    try:
+        return _read(message, value, version, path)
+    except RecursionError:  # a schema within a schema within …
+        raise BadMessage("Invalid JSON payload received. Message too deep.", path) from None
+
+
+def _read(message: str, value: Any, version: str, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _invalid(path, message, value)
     names = _names(message, version)
@@ -93,12 +100,13 @@ def _field(kind: str, value: Any, version: str, path: str) -> Any:
             raise _invalid(path, "map", value)
         return {key: _field(kind[2:], item, version, f"{path}.{key}") for key, item in value.items()}
     if kind.startswith("enum:"):
-        # Google's schemas are often sent with lower-case type names; the API takes those.
-        if isinstance(value, str) and value.upper() in kind[5:].split("|"):
-            return value.upper()
+        if isinstance(value, str) and value in kind[5:].split("|"):
+            return value
         raise _invalid(path, "enum", value)
+    if kind == "schematype" and isinstance(value, str):  # often sent in lower case, and taken
+        return _field(f"enum:{SCHEMA_TYPES}", value.upper(), version, path)
     if kind in MESSAGES:
-        return read(kind, value, version, path)
+        return _read(kind, value, version, path)
     reader = _SCALARS[kind]
     try:
         return reader(value)
@@ -165,5 +173,6 @@ _SCALARS: dict[str, Any] = {
     "timestamp": _timestamp,
     "fieldmask": _fieldmask,
     "struct": _only(dict),
+    "schematype": _only(str),
     "value": lambda value: value,
 }

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 KEPT_CONNECTIONS = 100
-KEPT_MINTS = 2000
+KEPT_MINTS = 10_000
 KEPT_FRAMES = 30_000
 KEPT_AUDIO_BYTES = 48_000 * 600
+KEPT_IN_ALL = 200_000_000  # bytes, roughly, over all connections
+FRAME_BYTES = 1500  # what one recorded frame takes
 VERBATIM_CHARACTERS = 64  # longer base64 is told by its size
 
 
@@ -24,6 +26,8 @@ def epoch_ms() -> float:
 
 def summary(value: Any) -> Any:
     """A frame with its long base64 replaced by sizes."""
+    if isinstance(value, bytes):
+        return {"bytes": len(value)}
     if isinstance(value, list):
         return [summary(item) for item in value]
     if not isinstance(value, dict):
@@ -93,10 +97,23 @@ class ConnectionRecord:
         if len(self.audio_out) < KEPT_AUDIO_BYTES:
             self.audio_out += pcm
 
+    def weight(self) -> int:
+        frames = len(self.received) + len(self.sent)
+        return len(self.audio_in) + len(self.audio_out) + frames * FRAME_BYTES
+
+    def forget_details(self) -> None:
+        self.audio_in, self.audio_out = bytearray(), bytearray()
+        self.received, self.sent, self.turns = [], [], []
+
     def overview(self) -> dict[str, Any]:
+        """For another thread, so the lists are copies."""
+        left_out = ("audio_in", "audio_out", "sent", "turns")
         plain = {
-            k: v for k, v in self.__dict__.items() if k not in ("audio_in", "audio_out", "sent", "turns")
+            name: list(value) if isinstance(value, list) else value
+            for name, value in self.__dict__.items()
+            if name not in left_out
         }
+        plain["setup"], plain["effective_setup"] = summary(self.setup), summary(self.effective_setup)
         plain["audio_in_seconds"] = len(self.audio_in) / 32000
         plain["audio_out_seconds"] = len(self.audio_out) / 48000
         return plain
@@ -127,7 +144,16 @@ class Records:
         self.connections[record.number] = record
         while len(self.connections) > KEPT_CONNECTIONS:
             del self.connections[next(iter(self.connections))]
+        self._thin()
         return record
+
+    def _thin(self) -> None:
+        """A stand-in that runs for days must not fill the memory: old conversations lose their details."""
+        total = 0
+        for record in reversed(self.connections.values()):
+            total += record.weight()
+            if total > KEPT_IN_ALL and record.closed:
+                record.forget_details()
 
     def connection(self, number: int | None) -> ConnectionRecord:
         """That connection, or the last one."""

@@ -1,8 +1,8 @@
 """Named misbehaviours and switches: which there are, what each takes, which are on.
 
-Owns the table (also the documentation of it) and the checking of names. Each is carried out where it bites:
-`mint.py`, `live.py`, `connection.py`, `turns.py`. Every scenario also takes `times`: after so many uses it
-is off.
+Owns the table and the checking of names; README.md explains them. Each is carried out where it bites
+(`mint.py`, `live.py`, `connection.py`, `inbox.py`, `pace.py`, …). Every one also takes `times`: after so
+many uses it is off.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ does.
 
 from __future__ import annotations
 
+SCHEMA_TYPES = "TYPE_UNSPECIFIED|STRING|NUMBER|INTEGER|BOOLEAN|ARRAY|OBJECT|NULL"
+
 MESSAGES: dict[str, dict[str, str]] = {
     "AuthToken": {
         "name": "string",
@@ -106,7 +108,7 @@ MESSAGES: dict[str, dict[str, str]] = {
         "responseJsonSchema": "value",
     },
     "Schema": {
-        "type": "enum:TYPE_UNSPECIFIED|STRING|NUMBER|INTEGER|BOOLEAN|ARRAY|OBJECT|NULL",
+        "type": "schematype",
         "format": "string",
         "title": "string",
         "description": "string",

@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import random
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from broker.standin import usage
 from broker.standin.clock import Clock
 from broker.standin.memory import Conversation
 from broker.standin.models import Model
+from broker.standin.pace import BYTES_PER_SECOND, Pace, sized
 from broker.standin.records import ConnectionRecord, TurnRecord, epoch_ms
 from broker.standin.scenarios import Scenarios
 from broker.standin.tools import Tools
-from broker.standin.voice import CHUNK_SAMPLES, RATE, Answer
+from broker.standin.voice import RATE, Answer
 
-USUAL_SPEED = 8.0
 WORDS_PER_FRAGMENT = 3
-BYTES_PER_SECOND = 2 * RATE
 
 
 class Line(Protocol):
@@ -66,7 +64,7 @@ class Turn:
         start = max(self.audible_until, line.clock.now())
         sent = 0.0
         total = len(fragments)
-        for data in _sized(answer.chunks(), line.scenarios):
+        for data in sized(answer.chunks(), line.scenarios):
             await pace.wait(sent)
             due = total - len(fragments) <= total * sent / max(answer.seconds, 0.001)
             await self._audio(data, fragments.popleft() if fragments and due else "")
@@ -173,45 +171,6 @@ class Turns:
             self._line.tools.cancel(turn.calls)
             await self._line.send({"toolCallCancellation": {"ids": turn.calls}})
         await turn.finish()
-
-
-class Pace:
-    """When the next piece of audio may go out."""
-
-    def __init__(self, clock: Clock, scenarios: Scenarios, speed: float) -> None:
-        self._clock = clock
-        pace = scenarios.peek("pace")
-        self._speed = speed or (float(pace["speed"]) if pace else USUAL_SPEED)
-        if scenarios.peek("burst") is not None:
-            self._speed = float("inf")
-        self._jitter = scenarios.peek("jitter")
-        self._random = random.Random((self._jitter or {}).get("seed"))  # noqa: S311 (a repeatable nuisance)
-        self._stall = scenarios.use("stall")
-        self._start = clock.now()
-        self._last = 0.0
-
-    async def wait(self, sent_seconds: float) -> None:
-        due = self._start + sent_seconds / self._speed
-        if self._jitter:
-            due += self._random.uniform(0, float(self._jitter["max_ms"]) / 1000)
-        if self._stall and sent_seconds >= float(self._stall["after_seconds"]):
-            due += float(self._stall["seconds"])
-        self._last = max(self._last, due)
-        await self._clock.sleep_until(self._last)  # yields even when it is due
-
-
-def _sized(chunks: Iterator[bytes], scenarios: Scenarios) -> Iterator[bytes]:
-    """Chunks as they come, or gathered into larger frames."""
-    big = scenarios.peek("big-chunks")
-    wanted = int(float(big["ms"]) * RATE / 1000) * 2 if big else CHUNK_SAMPLES * 2
-    held = b""
-    for chunk in chunks:
-        held += chunk
-        if len(held) >= wanted:
-            yield held
-            held = b""
-    if held:
-        yield held
 
 
 def _fragments(text: str) -> deque[str]:

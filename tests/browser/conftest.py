@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -18,12 +18,11 @@ AnyStage = TypeVar("AnyStage", bound=Stage)
 
 
 class OpenStage(Protocol):
-    def __call__(
-        self, kind: type[AnyStage], inside: Browser | None = None, script: str = ""
-    ) -> AnyStage: ...
+    def __call__(self, kind: type[AnyStage], inside: Browser | None = None, script: str = "") -> AnyStage: ...
 
 
-LaunchBrowser = Callable[[Path], Browser]
+class LaunchBrowser(Protocol):
+    def __call__(self, microphone: Path | None = None, *, ask: bool = False) -> Browser: ...
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,11 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def launch_browser(playwright: Playwright) -> Iterator[LaunchBrowser]:
-    """Chromium with a WAV file in its microphone."""
+    """A Chromium of one's own: with a WAV file in its microphone, or one that has to be asked for."""
     running: list[Browser] = []
 
-    def start(microphone: Path) -> Browser:
-        running.append(launch(playwright, microphone))
+    def start(microphone: Path | None = None, *, ask: bool = False) -> Browser:
+        running.append(launch(playwright, microphone, ask=ask))
         return running[-1]
 
     yield start
@@ -85,7 +84,7 @@ def launch_browser(playwright: Playwright) -> Iterator[LaunchBrowser]:
 
 @pytest.fixture
 def open_stage(service: Service, browser: Browser) -> Iterator[OpenStage]:
-    """open_stage(Demo or Bench, a browser of one's own or none, an init script): a recording page, not yet opened.
+    """open_stage(Demo or Bench, a browser of one's own or none, an init script): a page, not yet opened.
 
     At the end, no page may have complained on its console.
     """

@@ -1,7 +1,7 @@
 """The demo page as a person uses it, for the tests of the page and its pictures.
 
-Owns: a browser context per visit, and the record of what must never happen in it (errors in the console, broken
-rules of the content security policy). Needs a running broker. Leaves what should happen to the tests.
+Owns: a browser context per visit, and the record of what must never happen in it (errors in the console,
+broken rules of the content security policy). Needs a running broker. Leaves what should happen to the tests.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from tests.support.servers import PASSWORD
+from broker.standin import StandIn
+from tests.conftest import MakeBroker
+from tests.support.servers import PASSWORD, BrokerServer
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
@@ -24,8 +27,43 @@ TOKEN_LIKE = re.compile(r"auth_tokens|eyJ[\w-]{8}")
 
 WATCH_POLICY = """
     globalThis.violations = [];
-    addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective + ' ' + event.blockedURI));
+    addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {
+        violations.push(`${violatedDirective} ${blockedURI}`);
+    });
 """
+
+RING_REACH = """() => {
+    const canvas = document.getElementById('ring');
+    const { width, height } = canvas;
+    const scale = width / canvas.clientWidth;
+    const rest = (document.getElementById('talk').offsetWidth / 2 + 11 + 7 + 3) * scale;
+    const often = { willReadFrequently: true };
+    const copy = new OffscreenCanvas(width, height).getContext('2d', often);
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, width, height);
+    let outside = 0;
+    for (let i = 0; i < width * height; i += 1) {
+        const from = Math.hypot((i % width) - width / 2, Math.floor(i / width) - height / 2);
+        if (data[i * 4 + 3] > 0 && from > rest) outside += 1;
+    }
+    return outside;
+}"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A broker as it runs in production, and the stand-in behind it: of these tests alone."""
+
+    standin: StandIn
+    broker: BrokerServer
+
+
+@contextmanager
+def site(make_broker: MakeBroker) -> Iterator[Site]:
+    with StandIn(port=0) as standin:
+        broker = make_broker(standin.url)
+        broker.add_user("demo")
+        yield Site(standin, broker)
 
 
 class DemoPage:
@@ -74,7 +112,12 @@ class DemoPage:
         self.page.click("#send")
 
     def expect_state(self, *states: str) -> None:
-        expect(self.status).to_have_attribute("data-state", re.compile(f"^({'|'.join(states)})$"), timeout=15_000)
+        wanted = re.compile(f"^({'|'.join(states)})$")
+        try:
+            expect(self.status).to_have_attribute("data-state", wanted, timeout=15_000)
+        except AssertionError as fault:
+            told = self.notice.get_attribute("data-code")
+            raise AssertionError(f"wanted {states}; the page tells {told}") from fault
 
     def expect_notice(self, code: str) -> None:
         expect(self.notice).to_be_visible(timeout=15_000)
@@ -84,6 +127,10 @@ class DemoPage:
         """There is a turn of this voice with this text."""
         turns = self.captions.locator(f"[data-role={role}] .words")
         expect(turns.filter(has_text=text).first).to_be_visible(timeout=15_000)
+
+    def ring_reach(self) -> int:
+        """How many painted pixels of the ring lie clearly outside of its resting circles."""
+        return int(self.page.evaluate(RING_REACH))
 
     def overflow(self) -> int:
         """How many pixels the page is wider than the window."""
@@ -100,7 +147,7 @@ class DemoPage:
         return "\n".join([str(stored), *self.console])
 
     def close(self) -> None:
-        self.faults += self.page.evaluate("globalThis.violations")
+        self.faults += self.page.evaluate("globalThis.violations ?? []")
         self.page.context.close()
 
 

@@ -1,8 +1,8 @@
 """The real broker, in this process, with a few files of ours beside it on the same origin.
 
-Owns: serving pages/ under /bench/ with the policy that the broker gives its own pages. A browser's test tools can
-intercept every request of a page but a worklet's, and the recorder is a worklet; so it has to come from the origin.
-Workers and databases under load are tested elsewhere (BrokerServer).
+Owns: serving pages/ under /bench/ with the policy that the broker gives its own pages. A browser's test
+tools can intercept every request of a page but a worklet's, and the recorder is a worklet; so it has to come
+from the origin. Several processes and databases under load are tested elsewhere (BrokerServer).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class StageServer:
         self.url = f"http://127.0.0.1:{self.port}"
         config = write_config(folder, rate=rate)
         settings = load(environment(folder, live_url, config=config, PORT=str(self.port)))
+        self.requests: list[str] = []  # "POST /token", in order; also from workers and leaving pages
         self._app = create_app(settings)
         self._database = self._app.extensions["broker"].database
         migrate.upgrade(self._database)
@@ -62,6 +63,7 @@ class StageServer:
 
     def _serve(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
+        self.requests.append(f"{environ['REQUEST_METHOD']} {path}")
         file = PAGES / path.removeprefix(PREFIX)
         if not path.startswith(PREFIX) or file.parent != PAGES or not file.is_file():
             return self._app(environ, start)

@@ -1,4 +1,4 @@
-"""A real Chromium with a microphone that plays a file, a page that records what it plays, and sound to compare.
+"""A real Chromium whose microphone plays a file, pages that record what they play, and sound to compare.
 
 Owns the browser's flags, the recording and the sound files. Needs Chromium, espeak-ng and sox. The product is
 not touched: recording is an init script that wraps `AudioNode.connect`; its worklet comes from the page's own
@@ -41,7 +41,7 @@ FLAGS = [
 
 
 def launch(playwright: Playwright, microphone: Path | None = None, *, ask: bool = False) -> Browser:
-    """Chromium. Its microphone plays the WAV file once (or beeps); `ask`: nobody answers the permission prompt."""
+    """Chromium. Its microphone plays the WAV file once (or beeps); `ask`: permission has to be given."""
     args = list(FLAGS)
     if microphone:
         args.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
@@ -56,7 +56,7 @@ def speak(folder: Path, text: str, *, before: float = 1.0, after: float = 30.0) 
     spoken = folder / "spoken.wav"
     path = folder / "microphone.wav"
     subprocess.run(["espeak-ng", "-v", "en-us", "-s", "150", "-w", spoken, text], check=True, timeout=30)
-    convert = ["sox", spoken, "-r", "48000", "-c", "1", "-b", "16", path, "gain", "-n", "-3"]
+    convert = ["sox", str(spoken), "-r", "48000", "-c", "1", "-b", "16", str(path), "gain", "-n", "-3"]
     subprocess.run([*convert, "pad", str(before), str(after)], check=True, timeout=30, capture_output=True)
     return path
 
@@ -124,7 +124,7 @@ def level_db(samples: Samples, rate: int, hz: float, width: float = 40.0) -> flo
 
 
 class Stage:
-    """A page that records, on the origin of a StageServer. Console errors and page errors fail the test at the end."""
+    """A page that records, on the origin of a StageServer. `faults` are errors on its console."""
 
     def __init__(self, page: Page, origin: str) -> None:
         self.page = page
@@ -179,6 +179,10 @@ class Bench(Stage):
 
     def wait_state(self, state: str, seconds: float = 20.0) -> None:
         wait_for(f"state {state}", lambda: self.state() == state, seconds)
+
+    def worker_ended(self) -> bool:
+        self.page.evaluate("0")  # lets Playwright take note of what happened
+        return self.page.workers == []
 
     def end(self) -> None:
         self.page.evaluate("bench.session.end()")

@@ -49,7 +49,10 @@ def test_speaking_over_an_answer_stops_it_at_once(
     cut = int(np.searchsorted(recording.times, sent_ms + 1000)) * 128
     assert np.abs(np.diff(recording.samples[:cut])).max() <= LARGEST_STEP
     # The next answer comes whole: nothing of its beginning was swallowed.
-    assert_same_sound(Recording(recording.samples[cut:], recording.times).heard(), pcm(service.standin.control.sent_audio(turn=2)))
+    assert_same_sound(
+        Recording(recording.samples[cut:], recording.times).heard(),
+        pcm(service.standin.control.sent_audio(turn=2)),
+    )
 
 
 def test_every_interruption_is_silent_within_the_promised_time(bench: Bench, service: Service) -> None:
@@ -63,7 +66,6 @@ def test_every_interruption_is_silent_within_the_promised_time(bench: Bench, ser
         bench.page.wait_for_timeout(400)
     recording = bench.recording()
     delays = [silence_after(recording, ms) for ms in interruptions(service)]
-    print(delays, bench.diagnostics())
     assert len(delays) == 5
     assert statistics.median(delays) <= SILENT_WITHIN_MS
     assert np.abs(np.diff(recording.samples)).max() <= LARGEST_STEP

@@ -1,16 +1,17 @@
-"""The demo page in a real Chromium, against a real broker and the stand-in: what a person meets, good and bad."""
+"""The demo page in a real Chromium, with a real broker and stand-in: what a person meets, good and bad."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from tests.browser.conftest import Service
-from tests.browser.demo_page import PHONE, TOKEN_LIKE, DemoPage, Visits, visits
+from tests.browser.demo_page import PHONE, TOKEN_LIKE, DemoPage, Site, Visits, site, visits
 from tests.browser.support import FLAGS, launch, wait_for
 from tests.conftest import MakeBroker
 
@@ -21,6 +22,19 @@ AXE_RUN = """async () => (await axe.run(document, {
 })).violations.map(({ id, nodes }) => id + ': ' + nodes.map((node) => node.target.join(' ')).join(', '))"""
 
 
+@pytest.fixture(scope="module")
+def started(make_broker: MakeBroker) -> Iterator[Site]:
+    with site(make_broker) as running:
+        yield running
+
+
+@pytest.fixture
+def service(started: Site) -> Site:
+    """As just started: no scenario, no connection."""
+    started.standin.control.reset()
+    return started
+
+
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visits]:
     with visits(browser) as opening:
@@ -28,7 +42,7 @@ def visit(browser: Browser) -> Iterator[Visits]:
 
 
 @pytest.fixture
-def demo(visit: Visits, service: Service) -> DemoPage:
+def demo(visit: Visits, service: Site) -> DemoPage:
     """A first visit, not signed in."""
     return visit(service.broker.url)
 
@@ -89,7 +103,7 @@ def test_the_page_says_that_the_stand_in_answers(demo: DemoPage) -> None:
 # ---- the conversation -----------------------------------------------------------------------------------
 
 
-def test_talk_mute_and_stop(demo: DemoPage, service: Service) -> None:
+def test_talk_mute_and_stop(demo: DemoPage, service: Site) -> None:
     demo.enter()
     expect(demo.talk).to_have_accessible_name("Talk")
     demo.start()
@@ -107,12 +121,11 @@ def test_talk_mute_and_stop(demo: DemoPage, service: Service) -> None:
     wait_for("the connection to end", lambda: service.standin.control.health()["open_connections"] == 0)
 
 
-def _settled(service: Service) -> int:
+def _settled(service: Site) -> int:
     """How much sound arrived, once no more of it does."""
     before = len(service.standin.control.received_audio())
-    wait_until = 10
-    for _ in range(wait_until):
-        _pause(0.3)
+    for _ in range(10):
+        time.sleep(0.3)
         now = len(service.standin.control.received_audio())
         if now == before:
             return now
@@ -150,7 +163,7 @@ def test_a_typed_message_needs_no_microphone_and_talk_goes_over_to_the_voice(dem
     demo.caption("user", "Good morning")
 
 
-def test_what_is_typed_while_connecting_is_sent_once_connected(demo: DemoPage, service: Service) -> None:
+def test_what_is_typed_while_connecting_is_sent_once_connected(demo: DemoPage, service: Site) -> None:
     service.standin.control.scenario("setup-slow", seconds=1.0)
     demo.enter()
     demo.talk.click()
@@ -161,7 +174,7 @@ def test_what_is_typed_while_connecting_is_sent_once_connected(demo: DemoPage, s
     expect(demo.page.locator("#message")).to_have_value("")
 
 
-def test_cancel_leads_back_to_the_start(demo: DemoPage, service: Service) -> None:
+def test_cancel_leads_back_to_the_start(demo: DemoPage, service: Site) -> None:
     service.standin.control.scenario("setup-hang")
     demo.enter()
     demo.talk.click()
@@ -194,38 +207,16 @@ def test_the_ring_shows_the_voice(demo: DemoPage) -> None:
     demo.enter()
     demo.say("/silence 2")
     demo.expect_state("speaking")
-    assert _reach(demo.page) == 0
+    assert demo.ring_reach() == 0
     demo.expect_state("listening")
     demo.say("/tone 440 3")
     demo.expect_state("speaking")
-    wait_for("the ring to swell", lambda: _reach(demo.page) > 200)
+    wait_for("the ring to swell", lambda: demo.ring_reach() > 200)
     demo.expect_state("listening")
-    wait_for("the ring to rest", lambda: _reach(demo.page) == 0)
+    wait_for("the ring to rest", lambda: demo.ring_reach() == 0)
 
 
-def _reach(page: Page) -> int:
-    """How many painted pixels lie clearly outside of the resting circles."""
-    return int(
-        page.evaluate(
-            """() => {
-                const canvas = document.getElementById('ring');
-                const { width, height } = canvas;
-                const scale = width / canvas.clientWidth;
-                const rest = (document.getElementById('talk').offsetWidth / 2 + 11 + 7 + 3) * scale;
-                const copy = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
-                copy.drawImage(canvas, 0, 0);
-                const { data } = copy.getImageData(0, 0, width, height);
-                let outside = 0;
-                for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) {
-                    if (data[(y * width + x) * 4 + 3] && Math.hypot(x - width / 2, y - height / 2) > rest) outside += 1;
-                }
-                return outside;
-            }"""
-        )
-    )
-
-
-def test_less_motion_is_respected(visit: Visits, service: Service) -> None:
+def test_less_motion_is_respected(visit: Visits, service: Site) -> None:
     service.standin.control.scenario("setup-hang")
     moved = {}
     for wish in ("reduce", "no-preference"):
@@ -233,11 +224,11 @@ def test_less_motion_is_respected(visit: Visits, service: Service) -> None:
         demo.enter()
         demo.talk.click()
         demo.expect_state("connecting")
-        _pause(0.3)
+        time.sleep(0.3)
         frames = set()
         for _ in range(4):
             frames.add(demo.page.evaluate("document.getElementById('ring').toDataURL()"))
-            _pause(0.1)
+            time.sleep(0.1)
         moved[wish] = len(frames) > 1
     assert moved == {"reduce": False, "no-preference": True}
 
@@ -245,9 +236,27 @@ def test_less_motion_is_respected(visit: Visits, service: Service) -> None:
 # ---- when it goes wrong ---------------------------------------------------------------------------------
 
 
-def test_a_blocked_microphone_leaves_typing(visit: Visits, playwright: Playwright, service: Service) -> None:
-    chromium = launch(playwright, ask=True)
-    demo = visit(service.broker.url, chromium)
+@pytest.fixture
+def refusing(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium where nobody allows the microphone."""
+    running = launch(playwright, ask=True)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def deaf(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium on a machine without a microphone."""
+    flags = [flag for flag in FLAGS if "fake-device" not in flag]
+    running = playwright.chromium.launch(
+        executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=flags
+    )
+    yield running
+    running.close()
+
+
+def test_a_blocked_microphone_leaves_typing(refusing: Browser, visit: Visits, service: Site) -> None:
+    demo = visit(service.broker.url, refusing)
     demo.page.context.grant_permissions([])  # all others are denied from here on
     demo.enter()
     demo.talk.click()
@@ -260,10 +269,8 @@ def test_a_blocked_microphone_leaves_typing(visit: Visits, playwright: Playwrigh
     expect(demo.notice).to_be_hidden()
 
 
-def test_no_microphone_leaves_typing(visit: Visits, playwright: Playwright, service: Service) -> None:
-    without = [flag for flag in FLAGS if "fake-device" not in flag]
-    chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=without)
-    demo = visit(service.broker.url, chromium, permissions=["microphone"])
+def test_no_microphone_leaves_typing(deaf: Browser, visit: Visits, service: Site) -> None:
+    demo = visit(service.broker.url, deaf, permissions=["microphone"])
     demo.enter()
     demo.talk.click()
     demo.expect_state("error")
@@ -272,7 +279,7 @@ def test_no_microphone_leaves_typing(visit: Visits, playwright: Playwright, serv
 
 
 def test_a_spent_allowance_counts_down_and_then_lets_go_on(
-    visit: Visits, service: Service, make_broker: MakeBroker
+    visit: Visits, service: Site, make_broker: MakeBroker
 ) -> None:
     broker = make_broker(service.standin.url, rate="1/8 seconds")
     broker.add_user("demo")
@@ -295,7 +302,7 @@ def test_a_spent_allowance_counts_down_and_then_lets_go_on(
     demo.expect_state("listening")
 
 
-def test_a_failing_upstream_is_said_and_a_retry_helps(demo: DemoPage, service: Service) -> None:
+def test_a_failing_upstream_is_said_and_a_retry_helps(demo: DemoPage, service: Site) -> None:
     demo.enter()
     service.standin.control.scenario("mint-status", status=500, times=1)
     demo.talk.click()
@@ -311,7 +318,7 @@ def test_a_failing_upstream_is_said_and_a_retry_helps(demo: DemoPage, service: S
     [({"drop": True}, "connection-lost"), ({"close": "normal"}, "session-ended")],
 )
 def test_a_line_that_ends_is_said_and_the_words_stay(
-    demo: DemoPage, service: Service, push: dict[str, object], code: str
+    demo: DemoPage, service: Site, push: dict[str, object], code: str
 ) -> None:
     demo.enter()
     demo.say("Remember this")
@@ -333,10 +340,12 @@ def test_offline_is_said_and_goes_away_by_itself(demo: DemoPage) -> None:
     demo.page.context.set_offline(False)
     expect(demo.notice).to_be_hidden()
     demo.expect_state("idle")
+    reachable = "fetch('/healthz').then(({ ok }) => ok, () => false)"
+    wait_for("the network", lambda: demo.page.evaluate(reachable))
     demo.start()
 
 
-def test_a_failed_message_stays_in_the_box_and_is_tried_again(demo: DemoPage, service: Service) -> None:
+def test_a_failed_message_stays_in_the_box_and_is_tried_again(demo: DemoPage, service: Site) -> None:
     demo.enter()
     service.standin.control.scenario("mint-status", status=500, times=1)
     demo.say("Do not lose me")
@@ -400,9 +409,10 @@ def test_a_screen_reader_hears_finished_sentences_only(demo: DemoPage) -> None:
     demo.page.evaluate(
         """() => {
             globalThis.heard = [];
-            new MutationObserver((changes) => {
-                for (const { addedNodes } of changes) for (const node of addedNodes) heard.push(node.textContent);
-            }).observe(document.getElementById('announcer'), { childList: true, subtree: true, characterData: true });
+            const words = ({ addedNodes }) => [...addedNodes].map((node) => node.textContent);
+            const hear = (changes) => heard.push(...changes.flatMap(words));
+            const all = { childList: true, subtree: true, characterData: true };
+            new MutationObserver(hear).observe(document.getElementById('announcer'), all);
         }"""
     )
     demo.say("/thought This is the first. And this is the second one")
@@ -415,7 +425,7 @@ def test_a_screen_reader_hears_finished_sentences_only(demo: DemoPage) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(visit: Visits, service: Service, scheme: str) -> None:
+def test_axe_finds_nothing(visit: Visits, service: Site, scheme: str) -> None:
     # A policy that forbids eval forbids injected checkers too; this visit alone goes without it.
     demo = visit(service.broker.url, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
     demo.visit()
@@ -427,6 +437,7 @@ def test_axe_finds_nothing(visit: Visits, service: Service, scheme: str) -> None
     demo.expect_state("idle")
     found["idle"] = _axe(demo.page)
     demo.start()
+    demo.page.click("#mute")  # or the microphone's beeps would interrupt
     demo.say("/tone 440 1")
     demo.caption("model", "A tone")
     demo.page.click("#diagnostics summary")
@@ -445,7 +456,7 @@ def _axe(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 640), (320, 256), (740, 360)])
-def test_nothing_runs_off_a_small_screen(visit: Visits, service: Service, width: int, height: int) -> None:
+def test_nothing_runs_off_a_small_screen(visit: Visits, service: Site, width: int, height: int) -> None:
     """320 x 256 is a desktop window at 400 %."""
     demo = visit(service.broker.url, viewport={"width": width, "height": height})
     demo.visit()
@@ -454,6 +465,7 @@ def test_nothing_runs_off_a_small_screen(visit: Visits, service: Service, width:
     demo.expect_state("idle")
     assert demo.overflow() <= 0
     demo.start()
+    demo.page.click("#mute")  # or the microphone's beeps would interrupt
     demo.say("A " + "very" * 40 + " long word")
     demo.caption("model", "long word")
     assert demo.overflow() <= 0
@@ -468,7 +480,7 @@ def test_nothing_runs_off_a_small_screen(visit: Visits, service: Service, width:
         expect(demo.page.locator(selector).first).to_be_in_viewport()
 
 
-def test_targets_are_large_enough(visit: Visits, service: Service) -> None:
+def test_targets_are_large_enough(visit: Visits, service: Site) -> None:
     demo = visit(service.broker.url, viewport=PHONE)
     demo.enter()
     demo.start()
@@ -485,9 +497,10 @@ def test_targets_are_large_enough(visit: Visits, service: Service) -> None:
 # ---- what stays behind ----------------------------------------------------------------------------------
 
 
-def test_no_token_is_left_anywhere(demo: DemoPage, service: Service) -> None:
+def test_no_token_is_left_anywhere(demo: DemoPage, service: Site) -> None:
     demo.enter()
     demo.start()
+    demo.page.click("#mute")
     demo.say("Hello")
     demo.caption("model", "You wrote: Hello")
     demo.page.click("#diagnostics summary")
@@ -523,12 +536,3 @@ def test_the_page_keeps_to_its_policy(demo: DemoPage) -> None:
     html = answer.text()
     assert re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=|<style", html) is None
     assert re.search(r"(?:src|href)=\"(?!/)", html) is None
-
-
-def _pause(seconds: float) -> None:
-    import time
-
-    time.sleep(seconds)
-
-
-Launch = Callable[[Path | None], Browser]

@@ -9,26 +9,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import subprocess
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, Route, async_playwright
+from playwright.async_api import Page
 
 from broker.standin import StandIn
-from tests.browser.support import FLAGS
 from tests.contract import speech
 from tests.contract.apart import run
 from tests.contract.conftest import Upstream
+from tests.contract.served_page import served_page
 from tests.support.servers import BrokerServer
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ROOT = Path(__file__).parents[2]
 PAGE = """<!doctype html>
 <html lang="en"><title>contract</title><script type="module" src="/contract/page.js"></script></html>
@@ -57,36 +54,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
     return target.read_text()
 
 
-@asynccontextmanager
-async def contract_page(broker: BrokerServer, bundle: str) -> AsyncIterator[Page]:
-    """A page on the broker's origin, with the policy that the broker gives its own."""
-    with broker.client() as client:
-        policy = client.get("/").headers["Content-Security-Policy"]
-    files = {
-        "/contract/": ("text/html", PAGE),
-        "/contract/page.js": ("text/javascript", RUNNER),
-        "/contract/sdk.js": ("text/javascript", bundle),
-    }
-
-    async def serve(route: Route) -> None:
-        kind, body = files[route.request.url.removeprefix(broker.url)]
-        await route.fulfill(content_type=kind, body=body, headers={"Content-Security-Policy": policy})
-
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        # Chromium takes a page that the test serves by interception for one from the public network.
-        page = await browser.new_page(permissions=["local-network-access"])
-        page.on("console", lambda message: print(message.text))
-        await page.route(f"{broker.url}/contract/**", serve)
-        await page.goto(f"{broker.url}/contract/")
-        await page.wait_for_function("window.contract")
-        yield page
-        await browser.close()
-
-
 def in_page(broker: BrokerServer, bundle: str, work: Callable[[Page], Awaitable[Any]]) -> Any:
     async def visit() -> Any:
-        async with contract_page(broker, bundle) as page:
+        files = {"/contract/": PAGE, "/contract/page.js": RUNNER, "/contract/sdk.js": bundle}
+        async with served_page(broker.url, files) as page:
+            await page.wait_for_function("window.contract")
             return await work(page)
 
     return run(visit())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,8 +30,20 @@ def rows(text: str) -> list[list[str]]:
 
 
 def code_blocks(path: str, language: str) -> list[str]:
-    text = (ROOT / path).read_text()
+    return code_blocks_of((ROOT / path).read_text(), language)
+
+
+def code_blocks_of(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def shape(value: Any) -> Any:
+    """Names and types of a JSON value, without the values; a list by its first item."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(item) for item in value[:1]]
+    return type(value).__name__
 
 
 def bare(cell: str) -> str:

@@ -190,6 +190,20 @@ def test_the_next_token_belongs_to_the_same_session(
     assert count(app, tokens, state="issued") == 2
 
 
+def test_a_session_keeps_its_model_though_google_lists_another(make_app: MakeApp) -> None:
+    with StandIn(port=0) as standin:
+        app = make_app(live_url=standin.url)
+        client = app.test_client(use_cookies=False)
+        first = client.post("/token", headers=bearer(app)).get_json()
+        standin.control.scenario("models-without", models=[first["model"].removeprefix("models/")])
+        url = app.extensions["broker"].settings.database_url.get_secret_value()
+        later = make_app(live_url=standin.url, env={"BROKER_DATABASE_URL": url})
+        client, headers = later.test_client(use_cookies=False), bearer(later)
+        following = client.post(f"/sessions/{first['session']['id']}/token", headers=headers).get_json()
+        assert following["model"] == first["model"]
+        assert client.post("/token", headers=headers).get_json()["model"] != first["model"]
+
+
 def test_nobody_else_sees_or_moves_a_session(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
     session_id = client.post("/token", headers=alice).get_json()["session"]["id"]
     for method, path in (("POST", "/token"), ("POST", "/heartbeat"), ("POST", "/end"), ("DELETE", "")):

@@ -242,6 +242,7 @@ def test_a_loopback_upstream_is_a_stand_in(url: str) -> None:
         "https://a b.googleapis.com",
         "https://evil.example\\.googleapis.com",
         "http://[::1",
+        "https://gen\u00e9rative.googleapis.com",
         "http://127.0.0.1:99999",
     ],
 )
@@ -250,7 +251,7 @@ def test_the_api_key_goes_to_google_or_to_loopback_only(url: str) -> None:
 
 
 def test_origins_are_as_browsers_send_them() -> None:
-    text = "https://App.example, https://app.example http://localhost:5173"
+    text = "https://App.example, https://app.example: http://localhost:5173"
     assert load({**GOOD, "BROKER_ALLOWED_ORIGINS": text}).allowed_origins == (
         "https://app.example",
         "http://localhost:5173",
@@ -260,13 +261,13 @@ def test_origins_are_as_browsers_send_them() -> None:
 @pytest.mark.parametrize(
     "origin",
     ["*", "null", "https://*.app.example", "https://app.example/", "http://app.example", "app.example",
-     "https://app.example:443", "https://app.example?", "file:///x"],
+     "https://app.example:443", "https://app.example?", "https://b\u00fccher.example", "file:///x"],
 )  # fmt: skip
 def test_an_origin_that_is_not_exact_is_refused(origin: str) -> None:
     fault("BROKER_ALLOWED_ORIGINS", origin)
 
 
-@pytest.mark.parametrize("proxies", ["0.0.0.0/0", "::/0", "*", "proxy.example", "10.0.0.1/8"])
+@pytest.mark.parametrize("proxies", ["0.0.0.0/0", "::/0", "0.0.0.0/1", "*", "proxy.example", "10.0.0.1/8"])
 def test_a_proxy_that_could_be_anybody_is_refused(proxies: str) -> None:
     fault("BROKER_TRUSTED_PROXIES", proxies)
 

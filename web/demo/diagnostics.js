@@ -34,6 +34,7 @@ const UNITS = [[/ ms$|^steps /, ' ms'], [/sample rate$/, ' Hz']];
 
 export class Diagnostics {
   #details = byId('diagnostics', HTMLDetailsElement);
+  #values = byId('diagnostics-values', HTMLDivElement);
   #list = byId('diagnostics-list', HTMLDListElement);
   #empty = byId('diagnostics-empty', HTMLParagraphElement);
   #copied = byId('diagnostics-copied', HTMLSpanElement);
@@ -57,7 +58,7 @@ export class Diagnostics {
   show(report) {
     if (!this.#details.open) return;
     this.#rows = flatten(report);
-    this.#list.hidden = this.#rows.length === 0;
+    this.#values.hidden = this.#rows.length === 0;
     this.#empty.hidden = this.#rows.length > 0;
     this.#list.replaceChildren(...this.#rows.map(([name, value]) => {
       const row = document.createElement('div');

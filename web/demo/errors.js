@@ -59,7 +59,7 @@ const TABLE = {
   'profile-forbidden': row('This choice is not open to you', 'Pick another one, then try again.', 'retry'),
   'profile-unknown': row('This choice no longer exists', 'Reload the page to see the current ones.', 'reload'),
   // your own allowance
-  'rate-limited': row('A short pause', 'You have started many conversations in a short time.', 'retry'),
+  'rate-limited': row('A short pause', 'You have started many conversations in a short time. The button counts until the next one.', 'retry'),
   'too-many-sessions': row('You are already talking elsewhere', 'End the conversation in your other window or device, then try again.', 'retry'),
   'minutes-exhausted': row('Today’s minutes are used up', 'There are new ones tomorrow.', 'dismiss'),
   // the service

@@ -73,7 +73,6 @@ async function enter() {
   byId('sign-out', HTMLButtonElement).title = `Signed in as ${account.name}`;
   show('room');
   conversation.reset();
-  void conversation.prepare();
 }
 
 /** Out to the door. @param {string} why */
@@ -132,7 +131,9 @@ window.addEventListener('offline', () => {
   if (document.body.dataset.view === 'room') notice.show(explain({ code: 'offline' }));
 });
 window.addEventListener('online', () => {
-  if (notice.code === 'offline') notice.clear();
+  if (notice.code !== 'offline') return;
+  if (conversation.live) notice.clear();
+  else conversation.reset();
 });
 window.addEventListener('pagehide', () => void conversation.end());
 

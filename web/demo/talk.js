@@ -68,7 +68,12 @@ export class Conversation {
 
   /** Compiles the audio parts before the first click, which then has less to wait for. */
   async prepare() {
-    await this.#session.prepare().catch(() => {}); // start() meets the same fault and can tell it
+    try {
+      await this.#session.prepare();
+    } catch {
+      // Half-loaded parts would fail the click too; thrown away, they are loaded again by it.
+      if (!this.live) await this.#session.end();
+    }
   }
 
   /** Back to the first screen, as after a sign-in. */
@@ -77,6 +82,7 @@ export class Conversation {
     this.#parts.room.showWait(0, null);
     this.#parts.notice.clear();
     this.#show('idle');
+    void this.prepare();
   }
 
   /** The Talk button. From a typed conversation it goes over to a spoken one. */

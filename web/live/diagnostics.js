@@ -12,7 +12,8 @@
  * @property {{turns: number, interruptions: number, receiptToSoundMs: number | null,
  *   speechEndToSoundMs: number | null, interruptedToSilenceMs: number | null,
  *   interruptedAfterSamples: number | null}} turns the last figure of each
- * @property {{underruns: number, droppedSamples: number, latencyMs: number}} playback
+ * @property {{underruns: number, droppedSamples: number, latencyMs: number,
+ *   deviceUnderruns: number | null}} playback
  * @property {{droppedChunks: number, slowNetwork: boolean, starved: number, sampleRate: number | null,
  *   echoCancellation?: unknown, noiseSuppression?: unknown, autoGainControl?: unknown}} capture
  * @property {string[]} unknownKeys of server frames, each once
@@ -33,7 +34,7 @@ export class Diagnostics {
       interruptedToSilenceMs: null,
       interruptedAfterSamples: null,
     },
-    playback: { underruns: 0, droppedSamples: 0, latencyMs: 0 },
+    playback: { underruns: 0, droppedSamples: 0, latencyMs: 0, deviceUnderruns: null },
     capture: { droppedChunks: 0, slowNetwork: false, starved: 0, sampleRate: null },
     unknownKeys: [],
   };
@@ -76,9 +77,13 @@ export class Diagnostics {
     this.#report.capture.droppedChunks += dropped;
   }
 
-  /** @param {import('./speaker.js').PlaybackReport} event @param {number} latencySeconds */
-  played(event, latencySeconds) {
+  /**
+   * @param {import('./speaker.js').PlaybackReport} event
+   * @param {{latencySeconds: number, deviceUnderruns: number | null}} device
+   */
+  played(event, { latencySeconds, deviceUnderruns }) {
     const { turns, playback } = this.#report;
+    playback.deviceUnderruns = deviceUnderruns;
     if (event.type === 'started') {
       this.mark('sound', event.at);
       turns.turns += 1;

@@ -65,6 +65,8 @@ export class LiveSession extends LiveEventTarget {
       const { mic, speaker, link } = this.#build();
       await Promise.all([mic.prepared, speaker.prepared, link]);
     } catch (cause) {
+      // Parts that did not load would fail the next start too, when the network may be back.
+      if (!this.#run) this.#release(LiveError.aborted());
       throw LiveError.from(cause, 'unsupported');
     }
   }
@@ -188,7 +190,7 @@ export class LiveSession extends LiveEventTarget {
       conversation.played(report);
       if (report.type === 'meter') this.emit('levels', { input: this.#inputLevel, output: report.rms });
       else {
-        this.#diagnostics.played(report, speaker.latencySeconds);
+        this.#diagnostics.played(report, speaker);
         this.#emitDiagnostics();
       }
     };

@@ -46,6 +46,7 @@ export class Mic {
    * @param {string | undefined} deviceId
    */
   async open(port, deviceId) {
+    setAudioSession('play-and-record');
     const asked = getUserMedia(deviceId);
     // The answer may come at any time, also after the end: then the microphone goes off again at once.
     asked.then((stream) => this.#take(stream)).catch(() => {}); // a refusal is told below
@@ -80,6 +81,7 @@ export class Mic {
   close() {
     this.#closed = true;
     this.#release();
+    setAudioSession('auto');
     this.#node?.disconnect();
     this.#node?.port.close();
     void this.#context.close().catch(() => {});
@@ -121,6 +123,12 @@ export class Mic {
     for (const track of this.#stream?.getTracks() ?? []) track.stop();
     this.#stream = null;
   }
+}
+
+/** iOS routes sound by what the page says it does; elsewhere there is no such thing. @param {string} type */
+function setAudioSession(type) {
+  const { audioSession } = /** @type {{audioSession?: {type: string}}} */ (/** @type {unknown} */ (navigator));
+  if (audioSession) audioSession.type = type;
 }
 
 /** @param {string | undefined} deviceId */

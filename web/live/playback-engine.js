@@ -160,7 +160,7 @@ export class PlaybackEngine {
 
   /** One sample under the gain that falls before an end that nobody announced. @param {Segment} segment */
   #ramped(segment) {
-    const falling = !segment.finished && this.#available() < RAMP_FRAMES;
+    const falling = !segment.finished && this.#available() <= RAMP_FRAMES;
     const gain = this.#gain + (falling ? -1 : 1) / RAMP_FRAMES;
     this.#gain = gain < 0 ? 0 : gain > 1 ? 1 : gain;
     return (this.#ring.next() / 32768) * this.#gain;

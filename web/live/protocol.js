@@ -121,12 +121,24 @@ export function readServerMessage(message) {
   const facts = [];
   const content = message.serverContent ?? {};
   if (content.interrupted) facts.push({ type: 'interrupted' });
-  for (const [key, value] of Object.entries(message)) facts.push(...(TOP[key]?.(value) ?? unknown(key)));
+  facts.push(...readKeys(message, TOP, ''));
   for (const key of ['generationComplete', 'turnComplete']) if (content[key]) facts.push({ type: key });
   return /** @type {ServerFact[]} */ (facts);
 }
 
 /** @typedef {(value: any) => Json[]} Reader */
+
+/**
+ * Each key by its reader. Own keys of the table only: a frame may hold "constructor".
+ * @param {Json} object @param {Record<string, Reader>} table @param {string} path
+ */
+function readKeys(object, table, path) {
+  return Object.entries(object).flatMap(([key, value]) => {
+    if (value === null) return []; // proto JSON for "not set"
+    return Object.hasOwn(table, key) ? table[key](value) : unknown(path + key);
+  });
+}
+
 const nothing = () => [];
 /** @param {string} key */
 const unknown = (key) => [{ type: 'unknown', key }];
@@ -136,8 +148,7 @@ const interactionStatus = (status) => [{ type: 'interactionStatus', status }];
 /** @type {Record<string, Reader>} */
 const TOP = {
   setupComplete: () => [{ type: 'setupComplete' }],
-  serverContent: (content) =>
-    Object.entries(content).flatMap(([key, value]) => CONTENT[key]?.(value) ?? unknown(`serverContent.${key}`)),
+  serverContent: (content) => readKeys(content, CONTENT, 'serverContent.'),
   interactionStatus,
   toolCall: (value) => [{ type: 'toolCall', calls: value.functionCalls ?? [] }],
   toolCallCancellation: (value) => [{ type: 'toolCallCancellation', ids: value.ids ?? [] }],

@@ -42,6 +42,12 @@ export class Speaker {
     return (this.#context.baseLatency || 0) + (this.#context.outputLatency || 0);
   }
 
+  /** Times that the device ran out of samples, where the browser counts them; ours are counted in the worklet. */
+  get deviceUnderruns() {
+    const { playbackStats } = /** @type {{playbackStats?: {underrunEvents?: number}}} */ (this.#context);
+    return playbackStats?.underrunEvents ?? null;
+  }
+
   /** Call it inside the click, before any await: iOS listens only there. */
   resume() {
     this.#context.resume().catch(() => {});

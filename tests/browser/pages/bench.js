@@ -12,6 +12,7 @@ globalThis.bench = {
   session: null,
 
   make({ bearer, body, deviceId, tools = {} }) {
+    this.bearer = bearer;
     const tokenSource = live.TokenSource.endpoint('/token', { headers: { Authorization: `Bearer ${bearer}` }, body });
     this.session = new live.LiveSession({ tokenSource, deviceId, tools });
     for (const type of KEPT) {

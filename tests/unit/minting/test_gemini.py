@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import ssl
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from broker.errors import Refusal
 from broker.minting.gemini import GeminiMinter
 from broker.minting.minter import MintedToken
 from broker.profiles.profile import Profile
 from broker.standin import StandIn
+from broker.standin.certificate import make_certificate
 from tests.unit.minting import upstream as behaviours
 from tests.unit.minting.upstream import NAME, Behaviour, Upstream, text
 
@@ -213,15 +219,18 @@ def test_nobody_there_is_an_error_of_the_upstreams(make: MakeMinter) -> None:
 
 
 def test_a_certificate_must_be_known_and_for_the_name(
-    make: MakeMinter, monkeypatch: pytest.MonkeyPatch
+    make: MakeMinter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The CA file is the one thing that the environment may say about the connection."""
-    with StandIn(port=0, tls=True) as standin:
-        assert refused(make(standin.url)).code == "upstream-error"
-        monkeypatch.setenv("SSL_CERT_FILE", str(standin.ca_file))
-        assert refused(make(standin.url.replace("127.0.0.1", "127.0.0.2"))).code == "upstream-error"
-        # Last, so that the stand-in has also finished with the connections that broke off.
-        assert mint(make(standin.url)).name.startswith("auth_tokens/")
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with Upstream(tls=context) as google, Upstream(tls=context, host="127.0.0.2") as other:
+        assert refused(make(google.url)).code == "upstream-error"
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert mint(make(google.url)).name == NAME
+        assert refused(make(other.url)).code == "upstream-error"
+        assert other.seen == [], "the key went to the right one only"
 
 
 def test_a_redirect_is_not_followed_with_the_key(make: MakeMinter, google: Upstream) -> None:
@@ -319,3 +328,68 @@ def test_after_close_it_can_be_used_again(make: MakeMinter, google: Upstream) ->
     mint(minter)
     minter.close()
     assert mint(minter).name == NAME
+
+
+def test_a_name_leads_to_whichever_address_answers(make: MakeMinter, google: Upstream) -> None:
+    """`localhost` is ::1 as well, where nobody listens."""
+    assert mint(make(google.url.replace("127.0.0.1", "localhost"))).name == NAME
+
+
+def test_a_resolver_that_hangs_is_not_waited_for(make: MakeMinter, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: [][: released.wait(60)])
+    started = time.monotonic()
+    try:
+        assert refused(make("http://google.example", deadline_seconds=0.4)).code == "upstream-timeout"
+    finally:
+        released.set()
+    assert time.monotonic() - started < 10
+
+
+def test_a_name_that_nobody_has_is_an_error(make: MakeMinter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_args: Any, **_more: Any) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert refused(make("http://google.example")).code == "upstream-error"
+
+
+class Says(httpx2.BaseTransport):
+    """Answers every mint with one status and body; every model is offered."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.answer = status, body
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        status, body = self.answer if request.method == "POST" else (200, b"{}")
+        return httpx2.Response(status, content=body)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text() | st.integers(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.just("name"), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    status=st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 429, 500, 503]) | st.integers(200, 599),
+    body=st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()),
+)
+def test_no_answer_at_all_escapes_as_anything_but_a_refusal(status: int, body: bytes) -> None:
+    minter = GeminiMinter(
+        api_key=KEY,
+        base_url="http://127.0.0.1:1",
+        profiles=[PROFILE],
+        max_concurrent=1,
+        transport=Says(status, body),
+    )
+    try:
+        with pytest.raises(Refusal) as raised:
+            mint(minter)
+    finally:
+        minter.close()
+    assert raised.value.code.startswith("upstream-")

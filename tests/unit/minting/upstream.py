@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -106,15 +107,17 @@ class Upstream:
     behaviour: Behaviour = token
     models: dict[str, Behaviour] = field(default_factory=dict)
     """What happens when a model is asked for, by its path's last part; others are offered."""
+    tls: ssl.SSLContext | None = None
+    host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         self.seen: list[Seen] = []
         self.connections = 0
         self._open: list[socket.socket] = []
         self.closing = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener = socket.create_server((self.host, 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if self.tls else ''}://{self.host}:{self.port}"
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -132,7 +135,7 @@ class Upstream:
         self._listener.close()
         # A blocked accept() outlives the close of its socket; one more connection wakes it.
         with suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+            socket.create_connection((self.host, self.port), 0.2).close()
         for connection in self._open:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -146,14 +149,20 @@ class Upstream:
             except OSError:
                 return
             self.connections += 1
-            self._open.append(connection)
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(60)
+        if self.tls:
+            try:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                connection.close()
+                return
+        self._open.append(connection)
         with connection, connection.makefile("rb") as stream:
-            connection.settimeout(60)
             try:
                 while not self.closing.is_set() and (seen := _read(stream)):
                     self.seen.append(seen)

@@ -1,0 +1,79 @@
+"""docs/http-api.md shows each route that there is and each answer as it is: asked of a real broker."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from broker.app import create_app
+from broker.settings import load
+from tests.docs.markdown import code_blocks_of, rows, section, shape
+from tests.support.environment import environment
+from tests.support.servers import PASSWORD, BrokerServer
+
+PAGE = "docs/http-api.md"
+# Addresses of files, told once for all of them; /favicon.ico is what browsers ask for by themselves.
+FILES = {"GET /<any(live, demo):part>/<path:name>", "GET /favicon.ico"}
+
+
+def shown(heading: str) -> Any:
+    """The answer that the page shows under a heading."""
+    (example,) = code_blocks_of(section(PAGE, heading), "json")
+    return json.loads(example)
+
+
+@pytest.fixture
+def alice(broker: BrokerServer) -> httpx2.Client:
+    return broker.client("alice")
+
+
+def test_every_route_is_documented(tmp_path: Path) -> None:
+    app = create_app(load(environment(tmp_path, "http://127.0.0.1:9")))
+    routes = {
+        f"{method} {re.sub('<[a-z]+_id>', '{id}', rule.rule)}"
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+        if method not in ("HEAD", "OPTIONS")
+    }
+    documented = {
+        route
+        for cells in rows(section(PAGE, "## Routes"))
+        for route in re.findall(r"`([A-Z]+ [^`]+)`", cells[0])
+        if "…" not in route
+    }
+    assert documented == routes - FILES
+
+
+def test_the_answers_are_as_shown(broker: BrokerServer, alice: httpx2.Client) -> None:
+    with broker.client() as anyone:
+        signed_in = anyone.post("/auth/login", json={"username": "alice", "password": PASSWORD}).json()
+    with alice:
+        token = alice.post("/token").json()
+        session = f"/sessions/{token['session']['id']}"
+        answers = {
+            "### POST /auth/login": signed_in,
+            "### POST /token": token,
+            "### GET /me": alice.get("/me").json(),
+            "### GET /profiles": alice.get("/profiles").json(),
+            "### POST /sessions/{id}/heartbeat": alice.post(f"{session}/heartbeat").json(),
+            "### POST /sessions/{id}/end": alice.post(f"{session}/end").json(),
+        }
+    assert {heading: shape(shown(heading)) for heading in answers} == {
+        heading: shape(answer) for heading, answer in answers.items()
+    }
+
+
+def test_the_error_is_as_shown(broker: BrokerServer) -> None:
+    """Members that only some errors have are left out of the comparison; the others are on each."""
+    (example,) = code_blocks_of(section(PAGE, "## Errors"), "json")
+    with broker.client() as anyone:
+        answer = anyone.post("/token")
+    sometimes = {"retry_after_seconds", "violated-policies", "hint", "fields"}
+    documented = {key for key in json.loads(example) if key not in sometimes}
+    assert {key for key in answer.json() if key not in sometimes} == documented
+    assert answer.headers["content-type"] == "application/problem+json"

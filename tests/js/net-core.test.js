@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+
+import { NetCore } from '../../web/live/net-core.js';
+import { FakeWebSocket, serve, settle } from './support.js';
+
+const ANSWER = { token: 'auth_tokens/secret', url: 'ws://live.test/ws', setup: { model: 'models/m' }, session: { id: 'ses_1' } };
+const CHUNK = 640;
+
+beforeEach(() => FakeWebSocket.install());
+
+/** A started NetCore with all its ports, and what came out of them. */
+async function started(t, { muted = false, plan = { answer: ANSWER } } = {}) {
+  const [page, playback, capture] = [new MessageChannel(), new MessageChannel(), new MessageChannel()];
+  const channels = [page, playback, capture];
+  const reports = [];
+  const orders = [];
+  page.port1.onmessage = ({ data }) => reports.push(data);
+  playback.port1.onmessage = ({ data }) => orders.push(data);
+  const core = new NetCore(page.port2);
+  const post = (command, transfer = []) => page.port1.postMessage(command, transfer);
+  post({ type: 'start', plan, playback: playback.port2, capture: capture.port2, muted }, [
+    playback.port2,
+    capture.port2,
+  ]);
+  t.after(async () => {
+    post({ type: 'stop' });
+    await settle();
+    for (const { port1 } of channels) port1.close();
+  });
+  while (!FakeWebSocket.last) await settle();
+  const socket = FakeWebSocket.last;
+  socket.open();
+  return {
+    core,
+    post,
+    socket,
+    reports,
+    orders,
+    of: (type) => reports.filter((report) => report.type === type),
+    async speak(first, count) {
+      for (let n = first; n < first + count; n++) {
+        const chunk = new Uint8Array(CHUNK).fill(n).buffer;
+        capture.port1.postMessage(chunk, [chunk]);
+      }
+      await settle();
+    },
+    async ready() {
+      socket.serve({ setupComplete: {} });
+      await settle();
+    },
+    async serve(...messages) {
+      for (const message of messages) socket.serve(message);
+      await settle();
+    },
+  };
+}
+
+const audio = (...bytes) => ({ modelTurn: { parts: [{ inlineData: { mimeType: 'audio/pcm;rate=24000', data: Buffer.from(bytes).toString('base64') } }] } });
+/** The first byte of each chunk that went out. */
+const spoken = (socket) =>
+  socket.messages.filter((m) => m.realtimeInput?.audio).map((m) => Buffer.from(m.realtimeInput.audio.data, 'base64')[0]);
+
+test('what is said before setupComplete goes out after it, in order', async (t) => {
+  const net = await started(t);
+  await net.speak(1, 3);
+  net.post({ type: 'send', message: { realtimeInput: { text: 'typed' } } });
+  await settle();
+  assert.deepEqual(net.socket.messages, [{ setup: ANSWER.setup }]);
+  await net.ready();
+  await net.speak(4, 2);
+  assert.deepEqual(spoken(net.socket), [1, 2, 3, 4, 5]);
+  assert.ok(net.socket.messages.some((m) => m.realtimeInput?.text === 'typed'));
+});
+
+test('keeps the last 5 s of it and counts the rest', async (t) => {
+  const net = await started(t);
+  await net.speak(0, 255);
+  await net.ready();
+  assert.deepEqual(spoken(net.socket).length, 250);
+  assert.equal(spoken(net.socket)[0], 5);
+  assert.equal(net.of('uplink').reduce((sum, { dropped }) => sum + dropped, 0), 5);
+});
+
+test('a slow network holds sound back here, not in the socket, and says so', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  net.socket.bufferedAmount = 70_000;
+  await net.speak(1, 260);
+  assert.equal(spoken(net.socket).length, 0);
+  net.socket.bufferedAmount = 0;
+  await net.speak(99, 1);
+  assert.equal(spoken(net.socket).length, 250);
+  assert.deepEqual(net.of('uplink').filter(({ dropped }) => !dropped).map(({ slow }) => slow), [true, false]);
+});
+
+test('muted: one end of stream, no sound', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  await net.speak(1, 1);
+  net.post({ type: 'mute', muted: true });
+  net.post({ type: 'mute', muted: true });
+  await net.speak(2, 5);
+  net.post({ type: 'mute', muted: false });
+  await net.speak(7, 1);
+  assert.deepEqual(spoken(net.socket), [1, 7]);
+  assert.equal(net.socket.messages.filter((m) => m.realtimeInput?.audioStreamEnd).length, 1);
+});
+
+test('says something every 30 s even when nothing is said, or the service hangs up', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const net = await started(t, { muted: true });
+  await net.ready();
+  t.mock.timers.tick(30_000);
+  assert.deepEqual(spoken(net.socket), [0]);
+  net.post({ type: 'send', message: { realtimeInput: { text: 'hi' } } });
+  await settle();
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(spoken(net.socket), [0, 0]);
+});
+
+test('sound goes to the worklet, everything else to the page', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  await net.serve({ serverContent: { ...audio(1, 0, 2, 0), outputTranscription: { text: 'hi' } }, usageMetadata: { totalTokenCount: 1 } });
+  assert.deepEqual([...net.orders[0].samples], [1, 2]);
+  const { message } = net.of('message').at(-1);
+  assert.equal(message.serverContent.outputTranscription.text, 'hi');
+  assert.deepEqual(message.serverContent.modelTurn.parts, [{ inlineData: { mimeType: 'audio/pcm;rate=24000' } }]);
+});
+
+test('turns are counted, and an interruption cuts the one that is on', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  await net.serve(
+    { serverContent: { inputTranscription: { text: 'one?' } } },
+    { serverContent: audio(1, 0) },
+    { serverContent: { generationComplete: true } },
+    { serverContent: { turnComplete: true } },
+    { serverContent: audio(2, 0, 3, 0) },
+    { serverContent: { interrupted: true } },
+    { serverContent: { turnComplete: true } },
+    { serverContent: audio(4, 0) },
+  );
+  assert.deepEqual(net.orders.map(({ type, turn }) => `${type} ${turn}`), [
+    'audio 1',
+    'finish 1',
+    'finish 1',
+    'audio 2',
+    'cut 2',
+    'finish 2',
+    'audio 3',
+  ]);
+  assert.deepEqual(net.of('message').slice(1).map(({ turn, position }) => [turn, position]), [
+    [1, 0],
+    [1, 0],
+    [1, 1],
+    [1, 1],
+    [2, 0],
+    [2, 2],
+    [2, 2],
+    [3, 0],
+  ]);
+});
+
+test('tells the page of a session, never of a token', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  assert.deepEqual(net.of('granted')[0].session, { id: 'ses_1' });
+  assert.ok(!JSON.stringify(net.reports).includes('auth_tokens'));
+  assert.deepEqual(net.reports.map(({ type }) => type), ['hello', 'granted', 'opened', 'message', 'ready']);
+});
+
+test('an unexpected close is told once, with its meaning', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  net.socket.drop(1011, 'auth token has expired');
+  await settle();
+  assert.deepEqual(net.of('failed').map(({ error }) => error.reason), ['session-ended']);
+});
+
+test('a stop closes the socket properly and tells no failure', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  net.post({ type: 'stop' });
+  await settle();
+  assert.equal(net.socket.closedWith, 1000);
+  assert.deepEqual(net.of('failed'), []);
+});
+
+test('a stop before setupComplete closes the socket too', async (t) => {
+  const net = await started(t);
+  net.post({ type: 'stop' });
+  await settle();
+  assert.equal(net.socket.closedWith, 1000);
+  assert.deepEqual(net.of('failed'), []);
+});
+
+test('asks the broker for the token itself, keeps the session alive, and ends with it', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const asked = [];
+  const url = await serve(t, (request) => {
+    asked.push(request.url);
+    if (request.url === '/token') return [200, { ...ANSWER, session: { id: 'ses_1', heartbeat_seconds: 30 } }];
+    return [200, asked.length < 4 ? { state: 'open' } : { state: 'ended', message: 'Time is up.' }];
+  });
+  const request = { url: `${url}token`, headers: {}, body: '{}', credentials: 'omit' };
+  const net = await started(t, { plan: { request } });
+  await net.ready();
+  for (let beat = 0; beat < 3; beat++) {
+    t.mock.timers.tick(30_000);
+    await settle();
+    await settle();
+  }
+  assert.deepEqual(asked, ['/token', ...Array(3).fill('/sessions/ses_1/heartbeat')]);
+  assert.deepEqual(net.of('failed').map(({ error }) => [error.reason, error.detail]), [['session-ended', 'Time is up.']]);
+  assert.equal(net.socket.closedWith, 1000);
+});

@@ -1,0 +1,88 @@
+/**
+ * What the library's tests share: the wire samples, a socket that the test holds the other end of, a loopback server.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+
+const WIRE = new URL('../wire/', import.meta.url);
+
+/** A file of tests/wire/. @param {string} name */
+export const wire = (name) => JSON.parse(readFileSync(new URL(name, WIRE), 'utf8'));
+
+/** @param {string} suffix */
+export const wireNames = (suffix) => readdirSync(WIRE).filter((name) => name.endsWith(suffix));
+
+/** Lets promises and MessagePorts take their turn. */
+export const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+/** Stands in for the browser's WebSocket; the test plays the server through `serve`, `open` and `drop`. */
+export class FakeWebSocket {
+  static OPEN = 1;
+  /** @type {FakeWebSocket[]} */
+  static made = [];
+  readyState = 0;
+  bufferedAmount = 0;
+  binaryType = 'blob';
+  /** @type {string[]} */
+  sent = [];
+
+  /** @param {string} url */
+  constructor(url) {
+    this.url = url;
+    FakeWebSocket.made.push(this);
+  }
+
+  static get last() {
+    return FakeWebSocket.made.at(-1);
+  }
+
+  static install() {
+    FakeWebSocket.made = [];
+    globalThis.WebSocket = FakeWebSocket;
+  }
+
+  get messages() {
+    return this.sent.map((frame) => JSON.parse(frame));
+  }
+
+  send(frame) {
+    this.sent.push(frame);
+  }
+
+  open() {
+    this.readyState = 1;
+    this.onopen({});
+  }
+
+  /** A frame from the server; `as` makes it what a browser may hand over. */
+  serve(message, as = (text) => new TextEncoder().encode(text).buffer) {
+    this.onmessage({ data: as(typeof message === 'string' ? message : JSON.stringify(message)) });
+  }
+
+  drop(code, reason = '') {
+    this.readyState = 3;
+    this.onclose({ code, reason });
+  }
+
+  close(code) {
+    this.closedWith = code;
+    if (this.readyState !== 3) queueMicrotask(() => this.drop(code));
+  }
+}
+
+/**
+ * An HTTP server on loopback for one test. `answer(request, body)` gives [status, object, headers].
+ * @param {import('node:test').TestContext} test
+ */
+export async function serve(test, answer) {
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const [status, value, headers = {}] = answer(request, body);
+    response.writeHead(status, { 'Content-Type': 'application/json', Connection: 'close', ...headers });
+    response.end(typeof value === 'string' ? value : JSON.stringify(value));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  test.after(() => server.close());
+  return `http://127.0.0.1:${server.address().port}/`;
+}

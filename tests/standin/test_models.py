@@ -1,0 +1,125 @@
+"""The models list, and what each model takes in a setup."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from broker.standin import StandIn
+from tests.standin.client import MODEL, SETUP, call, opened, refused, session, token
+from tests.standin.client import address as address_of
+
+M25, M31 = MODEL, "models/gemini-3.1-flash-live-preview"
+M38, MX = "models/gemini-3.8-live", "models/gemini-3.8-live-extended-thinking"
+INVALID = (1007, "Request contains an invalid argument.")
+
+
+def with_config(model: str, **config: Any) -> dict[str, Any]:
+    return {"model": model, "generationConfig": {"responseModalities": ["AUDIO"], **config}}
+
+
+def test_lists_and_describes_models(standin: StandIn) -> None:
+    _, listing, _ = call(f"{standin.url}/v1beta/models")
+    names = [model["name"] for model in listing["models"]]
+    assert {M25, M31, M38, MX} <= set(names)
+    assert "models/gemini-2.0-flash-live-001" not in names
+    status, one, _ = call(f"{standin.url}/v1alpha/{M38}")
+    assert (status, one["name"]) == (200, M38)
+    assert "bidiGenerateContent" in one["supportedGenerationMethods"]
+
+
+def test_an_unknown_model_is_404_with_a_body(standin: StandIn) -> None:
+    status, answer, _ = call(f"{standin.url}/v1alpha/models/nothing")
+    assert (status, answer["error"]["status"]) == (404, "NOT_FOUND")
+
+
+def test_the_list_asks_for_a_key(standin: StandIn) -> None:
+    assert call(f"{standin.url}/v1alpha/models", key=None)[0] == 403
+    assert call(f"{standin.url}/v1alpha/models", key="invalid")[0] == 400
+    standin.control.scenario("models-status", status=429, times=1)
+    assert call(f"{standin.url}/v1alpha/models")[0] == 429
+
+
+def test_a_retired_model_is_gone_everywhere(standin: StandIn) -> None:
+    standin.control.scenario("models-without", models=[M25])
+    assert call(f"{standin.url}/v1alpha/{M25}")[0] == 404
+    code, reason = refused(standin, token(standin), with_config(M25))
+    assert code == 1008
+    assert reason.startswith(f"{M25} is not found for API version v1alpha")
+    assert len(reason.encode()) <= 123
+
+
+@pytest.mark.parametrize(
+    ("setup", "close"),
+    [
+        ({"model": M25}, "modalities"),  # left out means TEXT
+        (with_config(M38, responseModalities=["TEXT"]), "modalities"),
+        (with_config(M38, thinkingConfig={"thinkingLevel": "LOW"}), INVALID),
+        (with_config(M38, thinkingConfig={}), INVALID),
+        (with_config(MX, thinkingConfig={"thinkingLevel": "MINIMAL"}), INVALID),
+        (with_config(M25, thinkingConfig={"thinkingLevel": "LOW"}), INVALID),
+        (with_config(M31, enableAffectiveDialog=True), (1011, "Internal error occurred.")),
+        (with_config(M38, enableAffectiveDialog=True), INVALID),
+        (with_config(M38) | {"proactivity": {"proactiveAudio": False}}, INVALID),
+        (with_config(M31) | {"proactivity": {"proactiveAudio": True}}, INVALID),
+        (with_config(M25) | {"tools": [{"codeExecution": {}}]}, INVALID),
+        (
+            with_config(MX) | {"tools": [{"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}]}]},
+            INVALID,
+        ),
+        ({"model": "gemini-3.8-live"}, INVALID),
+        ({"generationConfig": {"responseModalities": ["AUDIO"]}}, INVALID),
+    ],
+)
+def test_refused_setups(standin: StandIn, setup: dict[str, Any], close: Any) -> None:
+    if close == "modalities":
+        close = (
+            1007,
+            "The requested combination of response modalities (TEXT) is not supported by the model",
+        )
+    assert refused(standin, token(standin), setup) == close
+
+
+def voice(name: str) -> dict[str, Any]:
+    return {"speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": name}}}}
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        with_config(M25, thinkingConfig={"thinkingBudget": 0}, enableAffectiveDialog=True),
+        with_config(M25) | {"proactivity": {"proactiveAudio": True}},
+        with_config(M31, thinkingConfig={"thinkingLevel": "MINIMAL"}),
+        with_config(MX, thinkingConfig={"thinkingLevel": "HIGH"}),
+        with_config(M38, **voice("en-us-tavi")) | {"proactivity": {"proactiveAudio": True}},
+        with_config(M25, **voice("Kore")) | {"tools": [{"googleSearch": {}}]},
+    ],
+)
+def test_accepted_setups(standin: StandIn, setup: dict[str, Any]) -> None:
+    with opened(address_of(standin, f"?access_token={token(standin)}")) as talker:
+        talker.send({"setup": setup})
+        assert talker.next() == {"setupComplete": {}}
+
+
+def test_a_voice_that_the_model_lacks(standin: StandIn) -> None:
+    for setup in (with_config(M31, **voice("en-us-tavi")), with_config(M38, **voice("Nobody"))):
+        code, reason = refused(standin, token(standin), setup)
+        assert code == 1007
+        assert "voice" in reason
+
+
+def test_v1beta_sockets_know_no_proactivity(standin: StandIn) -> None:
+    with opened(address_of(standin, f"?access_token={token(standin)}", version="v1beta")) as talker:
+        talker.send({"setup": {**SETUP, "proactivity": {}}})
+        text = "Invalid JSON payload received. Unknown name \"proactivity\" at 'setup': Cannot find field."
+        assert talker.closing() == (1007, text)
+
+
+def test_only_newer_models_tell_status_and_activity(standin: StandIn) -> None:
+    with session(standin, model=M38) as talker:
+        talker.text("hello")
+        assert talker.turn()[-1]["serverContent"]["interactionStatus"] == "IDLE"
+    with session(standin) as talker:
+        talker.text("hello")
+        assert "interactionStatus" not in talker.turn()[-1]["serverContent"]

@@ -1,0 +1,72 @@
+"""The strict reader, alone: whatever comes, it answers with data or with a complaint, never with a fault."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.standin.protojson import BadMessage, load, read, to_snake
+from broker.standin.records import Records, summary
+from broker.standin.schema import MESSAGES
+
+NAMES = sorted({spelling for m in MESSAGES.values() for name in m for spelling in (name, to_snake(name))})
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(ANYTHING, st.sampled_from(["ClientMessage", "AuthToken", "Setup"]))
+def test_never_fails_otherwise(value: Any, message: str) -> None:
+    found: dict[str, Any] = {}
+    with suppress(BadMessage):
+        found = read(message, value, "v1alpha")
+    assert set(found) <= set(MESSAGES[message])
+
+
+@given(st.binary(max_size=40) | st.text(max_size=40))
+def test_any_bytes_are_json_or_refused(raw: bytes | str) -> None:
+    with suppress(BadMessage):
+        json.dumps(load(raw))  # what is let through is JSON
+
+
+@pytest.mark.parametrize(
+    ("setup", "expected"),
+    [
+        ({"context_window_compression": {"trigger_tokens": "9007199254740993"}}, 9007199254740993),
+        ({"contextWindowCompression": {"triggerTokens": 5.0}}, 5),
+    ],
+)
+def test_64_bit_integers_keep_every_digit(setup: dict[str, Any], expected: int) -> None:
+    assert read("Setup", setup, "v1beta")["contextWindowCompression"]["triggerTokens"] == expected
+
+
+def test_schema_types_in_either_case() -> None:
+    for word in ("object", "OBJECT"):
+        assert read("Schema", {"type": word}, "v1beta") == {"type": "OBJECT"}
+    with pytest.raises(BadMessage, match="Invalid value at 'type'"):
+        read("Schema", {"type": "song"}, "v1beta")
+
+
+def test_null_is_not_set() -> None:
+    assert read("Setup", {"model": None, "tools": []}, "v1beta") == {"tools": []}
+
+
+def test_records_hold_no_raw_bytes_and_stay_small() -> None:
+    assert json.dumps(summary({"data": b"abc", "parts": [{"data": "AAAA"}]}))
+    records = Records()
+    about: dict[str, Any] = {"path": "", "method": "", "version": "", "auth": "", "token_sha256": None}
+    first = records.open(**about, headers={})
+    first.audio_out.extend(bytes(210_000_000))
+    records.open(**about, headers={})
+    assert first.audio_out  # still open: kept
+    first.closed = {"by": "client"}
+    records.open(**about, headers={})
+    assert not first.audio_out

@@ -1,0 +1,162 @@
+"""Handles: how often they come, what they bring back, and when they are refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from typing import Any
+
+import pytest
+
+from broker.standin import StandIn
+from tests.standin.client import (
+    MODEL,
+    SETUP,
+    Talker,
+    address,
+    ahead,
+    opened,
+    quiet,
+    refused,
+    session,
+    token,
+    words,
+)
+from tests.standin.test_turns import is_audio
+
+
+def update(talker: Talker) -> dict[str, Any]:
+    """The next update, which something else has to bring about."""
+    frame = talker.until(lambda f: "sessionResumptionUpdate" in f)[-1]
+    found: dict[str, Any] = frame["sessionResumptionUpdate"]
+    return found
+
+
+def update_after(talker: Talker, wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """Streams silence until such an update comes."""
+    for _ in range(200):
+        talker.audio(quiet(0.02))
+        until = time.monotonic() + 0.06
+        with suppress(TimeoutError):
+            while (left := until - time.monotonic()) > 0:
+                found: dict[str, Any] = talker.next(timeout=left).get("sessionResumptionUpdate", {})
+                if wanted(found):
+                    return found
+    raise AssertionError("no such update came")
+
+
+def resuming(handle: str, **more: Any) -> dict[str, Any]:
+    return {**SETUP, "sessionResumption": {"handle": handle}, **more}
+
+
+def with_token(standin: StandIn, name: str) -> AbstractContextManager[Talker]:
+    return opened(address(standin, f"?access_token={name}"))
+
+
+def first_call(standin: StandIn, name: str) -> str:
+    """One turn with this token; the handle after it."""
+    with with_token(standin, name) as talker:
+        talker.send({"setup": SETUP})
+        update(talker)
+        talker.text("remember me")
+        talker.turn()
+        return str(update_after(talker, lambda found: found.get("newHandle"))["newHandle"])
+
+
+def test_a_handle_brings_the_conversation_back_with_the_spent_token(standin: StandIn) -> None:
+    name = token(standin, newSessionExpireTime=ahead(600))
+    handle = first_call(standin, name)
+    with with_token(standin, name) as talker:
+        talker.send({"setup": resuming(handle)})
+        talker.text("/history")
+        told = words(talker.turn())
+    assert told == "I remember 2 turns. user: remember me; model: You wrote: remember me"
+
+
+def test_another_token_may_resume_it(standin: StandIn) -> None:
+    handle = first_call(standin, token(standin))
+    with session(standin, resuming(handle)) as talker:
+        talker.text("/history")
+        assert "remember me" in words(talker.turn())
+
+
+def test_updates_come_about_once_a_second_and_only_after_the_client(standin: StandIn) -> None:
+    with session(standin) as talker:
+        first = update(talker)
+        assert first["resumable"] is True
+        with pytest.raises(TimeoutError):
+            talker.next(timeout=0.3)  # six stand-in seconds of silence: nothing
+        later = update_after(talker, lambda found: found.get("newHandle"))
+        assert later["newHandle"] != first["newHandle"]
+
+
+def test_not_resumable_while_generating_or_calling(standin: StandIn) -> None:
+    tools = [{"functionDeclarations": [{"name": "f"}]}]
+    with session(standin, tools=tools) as talker:
+        update(talker)
+        standin.control.scenario("pace", speed=1)
+        talker.text("/long 90")
+        talker.until(is_audio)
+        update_after(talker, lambda found: found == {"resumable": False})
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("not-resumable", {"resumable": False}), ("empty", {}), ("none", None)]
+)
+def test_other_forms_of_updates(standin: StandIn, mode: str, expected: dict[str, Any] | None) -> None:
+    standin.control.scenario("resumption-updates", mode=mode)
+    with session(standin) as talker:
+        if expected is not None:
+            assert update(talker) == expected
+        else:
+            talker.text("hello")
+            assert not [f for f in talker.turn() if "sessionResumptionUpdate" in f]
+
+
+def test_not_while_the_old_socket_is_open(standin: StandIn) -> None:
+    with session(standin) as talker:
+        handle = update(talker)["newHandle"]
+        assert refused(standin, token(standin), resuming(handle))[0] == 1011
+    with session(standin, resuming(handle)):
+        pass
+
+
+def test_an_unknown_handle_and_another_model_are_refused(standin: StandIn) -> None:
+    missing = (1008, "Requested entity was not found.")
+    assert refused(standin, token(standin), resuming("nothing")) == missing
+    handle = first_call(standin, token(standin))
+    other = resuming(handle, model="models/gemini-3.8-live")
+    assert refused(standin, token(standin), other)[0] == 1007
+    assert other["model"] != MODEL
+
+
+def test_the_joining_window_binds_resumptions_unless_told(standin: StandIn) -> None:
+    """Forty stand-in seconds are over after two real ones."""
+    name = token(standin, newSessionExpireTime=ahead(40))
+    handle = first_call(standin, name)
+    standin.control.scenario("idle", seconds=45)
+    with session(standin) as other:
+        assert other.closing()[0] == 1008
+    late = (1011, "new_session_expire_time deadline exceeded")
+    assert refused(standin, name, resuming(handle)) == late
+    standin.control.scenario("resume-ungated")
+    with with_token(standin, name) as talker:
+        talker.send({"setup": resuming(handle)})
+        assert talker.next() == {"setupComplete": {}}
+    assert refused(standin, name) in (late, (1011, "Token has been used too many times"))
+
+
+def test_a_resumption_can_be_counted_as_a_use(standin: StandIn) -> None:
+    name = token(standin, newSessionExpireTime=ahead(600))
+    handle = first_call(standin, name)
+    standin.control.scenario("resume-counted")
+    assert refused(standin, name, resuming(handle)) == (1011, "Token has been used too many times")
+
+
+def test_every_handle_can_be_refused(standin: StandIn) -> None:
+    handle = first_call(standin, token(standin))
+    standin.control.scenario("resume-refused", times=1)
+    assert refused(standin, token(standin), resuming(handle))[0] == 1008
+    with session(standin, resuming(handle)):
+        pass

@@ -1,0 +1,282 @@
+"""Turns: interruption, the queue without it, typed messages and content, usage, and how audio is sent."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from broker.standin import StandIn
+from tests.standin.client import Talker, address, opened, quiet, session, sound, speech, token, words
+
+LISTEN_ON = {"realtimeInputConfig": {"activityHandling": "NO_INTERRUPTION"}}
+
+
+def is_audio(frame: dict[str, Any]) -> bool:
+    return "modelTurn" in frame.get("serverContent", {})
+
+
+def contents(frames: list[dict[str, Any]]) -> list[str]:
+    """Flags and kinds, without what runs beside a turn."""
+    return [key for frame in frames for key in frame.get("serverContent", {})]
+
+
+@pytest.mark.parametrize("how", ["speech", "text", "content"])
+def test_the_user_interrupts(standin: StandIn, how: str) -> None:
+    with session(standin) as talker:
+        talker.text("/long 40")
+        talker.until(is_audio)
+        if how == "speech":
+            talker.audio(speech(0.4))
+        elif how == "text":
+            talker.text("stop")
+        else:
+            turns = [{"role": "user", "parts": [{"text": "stop"}]}]
+            talker.send({"clientContent": {"turns": turns, "turnComplete": True}})
+        frames = talker.until(lambda f: f.get("serverContent", {}).get("interrupted"))
+        after = talker.turn()
+        assert "generationComplete" not in contents(frames + after)
+        assert contents(after) == ["turnComplete"]
+        if how != "speech":
+            assert words(talker.turn()) == "You wrote: stop"
+    turn = standin.control.sent()["turns"][0]
+    assert turn["interrupted_ms"]
+    assert turn["generation_complete_ms"] is None
+
+
+def test_interrupted_also_when_all_is_sent_but_not_played(standin: StandIn) -> None:
+    with session(standin) as talker:
+        talker.text("/burst 40")
+        talker.until(lambda f: f.get("serverContent", {}).get("generationComplete"))
+        talker.text("stop")
+        assert contents(talker.turn())[:2] == ["interrupted", "turnComplete"]
+
+
+def test_no_interruption_lets_the_answer_end_and_then_answers(standin: StandIn) -> None:
+    with session(standin, LISTEN_ON) as talker:
+        talker.text("/tone 440 4")
+        talker.until(is_audio)
+        talker.audio(speech(1) + quiet(1))
+        first = talker.turn()
+        assert "interrupted" not in contents(first)
+        assert "generationComplete" in contents(first)
+        assert words(talker.turn()).startswith("You said something")
+
+
+def test_a_typed_sentence_is_answered(standin: StandIn) -> None:
+    with session(standin) as talker:
+        talker.text("hello there")
+        frames = talker.turn()
+    assert words(frames) == "You wrote: hello there"
+    assert len(sound(frames)) > 24000
+
+
+def test_content_without_its_end_waits(standin: StandIn) -> None:
+    def said(text: str, role: str = "user") -> dict[str, Any]:
+        return {"role": role, "parts": [{"text": text}]}
+
+    with session(standin) as talker:
+        talker.send({"clientContent": {"turns": [said("a"), said("b", "model")], "turnComplete": False}})
+        talker.send({"client_content": {"turns": [said("/history")], "turn_complete": True}})
+        assert words(talker.turn()) == "I remember 2 turns. user: a; model: b"
+        talker.send({"clientContent": {"turnComplete": True}})
+        assert words(talker.turn()) == "I am listening."
+
+
+def test_initial_history_is_taken_in_without_an_answer(standin: StandIn) -> None:
+    turns = [{"role": "user", "parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}]
+    with session(standin, historyConfig={"initialHistoryInClientContent": True}) as talker:
+        talker.send({"clientContent": {"turns": turns, "turnComplete": True}})
+        talker.text("/history")
+        assert words(talker.turn()) == "I remember 2 turns. user: a; model: b"
+
+
+def test_pictures_are_seen_and_counted(standin: StandIn) -> None:
+    with session(standin) as talker:
+        for data in ("/9g=", "_9g"):  # both base64 alphabets, with padding or without
+            talker.send({"realtimeInput": {"video": {"data": data, "mimeType": "image/jpeg"}}})
+        talker.text("/pictures")
+        frames = talker.turn()
+    assert words(frames) == "I have been shown 2 pictures."
+    details = {d["modality"]: d["tokenCount"] for d in frames[-1]["usageMetadata"]["promptTokensDetails"]}
+    assert details["IMAGE"] == 2 * 256
+
+
+def test_video_must_be_an_image_and_base64(standin: StandIn) -> None:
+    for blob in ({"data": "AAAA", "mimeType": "audio/pcm"}, {"data": "?", "mimeType": "image/jpeg"}):
+        with session(standin) as talker:
+            talker.send({"realtimeInput": {"video": blob}})
+            assert talker.closing()[0] == 1007
+
+
+def test_media_chunks_are_dead(standin: StandIn) -> None:
+    with session(standin) as talker:
+        blob = {"data": "AAECAw==", "mimeType": "audio/pcm;rate=16000"}
+        talker.send({"realtimeInput": {"mediaChunks": [blob]}})
+        text = "realtime_input.media_chunks is deprecated. Use audio, video, or text instead."
+        assert talker.closing() == (1007, text)
+
+
+def test_several_keys_in_one_message(standin: StandIn) -> None:
+    with session(standin) as talker:
+        blob = {"data": "AAECAw==", "mimeType": "audio/pcm;rate=16000"}
+        talker.send({"realtimeInput": {"audio": blob, "text": "both"}})
+        assert words(talker.turn()) == "You wrote: both"
+
+
+def test_usage_bills_the_whole_context_each_turn(standin: StandIn) -> None:
+    with session(standin) as talker:
+        talker.audio(speech(2) + quiet(1))
+        first = talker.turn()[-1]["usageMetadata"]
+        talker.text("/tone 440 2")
+        second = talker.turn()[-1]["usageMetadata"]
+    assert first["promptTokenCount"] == pytest.approx(50, abs=3)
+    assert first["totalTokenCount"] == first["promptTokenCount"] + first["responseTokenCount"]
+    assert second["promptTokenCount"] > first["totalTokenCount"]
+    assert second["responseTokensDetails"] == [{"modality": "AUDIO", "tokenCount": 50}]
+
+
+def test_3x_models_put_words_and_audio_into_one_frame(standin: StandIn) -> None:
+    def both(frames: list[dict[str, Any]]) -> bool:
+        return any({"modelTurn", "outputTranscription"} <= f.get("serverContent", {}).keys() for f in frames)
+
+    with session(standin, model="models/gemini-3.8-live") as talker:
+        talker.text("hello")
+        assert both(talker.turn())
+    with session(standin) as talker:
+        talker.text("hello")
+        assert not both(talker.turn())
+
+
+def test_a_thought_comes_first_and_is_marked(standin: StandIn) -> None:
+    with session(standin) as talker:
+        talker.text("/thought")
+        first = talker.until(is_audio)[-1]
+        assert first["serverContent"]["modelTurn"]["parts"][0]["thought"] is True
+
+
+# -- how audio is sent ---------------
+
+
+def tone(talker: Talker) -> list[dict[str, Any]]:
+    talker.text("/tone 440 1")
+    return talker.turn()
+
+
+def test_frames_of_forty_milliseconds(standin: StandIn) -> None:
+    with session(standin) as talker:
+        frames = [f for f in tone(talker) if is_audio(f)]
+    assert {len(sound([f])) for f in frames} == {1920}
+    blob = frames[0]["serverContent"]["modelTurn"]["parts"][0]["inlineData"]
+    assert blob["mimeType"] == "audio/pcm;rate=24000"
+
+
+def test_odd_bytes_and_big_chunks(standin: StandIn) -> None:
+    with session(standin) as talker:
+        standin.control.scenario("odd-bytes")
+        assert {len(sound([f])) for f in tone(talker) if is_audio(f)} == {1921}
+        assert len(standin.control.sent_audio(turn=1)) == 48000  # the record holds what it meant
+        standin.control.scenario("odd-bytes", off=True)
+        standin.control.scenario("big-chunks", ms=500)
+        assert [len(sound([f])) for f in tone(talker) if is_audio(f)] == [24000, 24000]
+
+
+def test_pacing_jitter_stall_and_burst(standin: StandIn) -> None:
+    """Times are stand-in seconds; only what cannot be shorter is asserted."""
+
+    def sending_seconds() -> float:
+        turn = standin.control.sent()["turns"][-1]
+        return float(turn["generation_complete_ms"] - turn["first_audio_ms"]) / 1000 * 20
+
+    with session(standin) as talker:
+        standin.control.scenario("pace", speed=1)
+        tone(talker)
+        assert sending_seconds() >= 0.9
+        standin.control.reset_scenarios()
+        standin.control.scenario("jitter", max_ms=500)
+        tone(talker)
+        standin.control.reset_scenarios()
+        standin.control.scenario("stall", after_seconds=0.4, seconds=4, times=1)
+        tone(talker)
+        assert sending_seconds() >= 3.5
+        standin.control.scenario("burst")
+        assert len(sound(tone(talker))) == 48000
+
+
+def test_slow_and_missing_answers(standin: StandIn) -> None:
+    with session(standin) as talker:
+        standin.control.scenario("answer-slow", seconds=2, times=1)
+        tone(talker)
+        turn = standin.control.sent()["turns"][-1]
+        assert turn["first_audio_ms"] - turn["started_ms"] >= 2000 / 20 - 5
+        standin.control.scenario("mute")
+        talker.text("hello")
+        with pytest.raises(TimeoutError):
+            talker.turn_within(0.3)
+        standin.control.reset_scenarios()
+        standin.control.scenario("no-turn-complete", times=1)
+        talker.text("/tone 440 1")
+        with pytest.raises(TimeoutError):
+            talker.turn_within(0.3)
+
+
+def test_speech_answered_with_a_tone(standin: StandIn) -> None:
+    standin.control.scenario("answer-tone", hz=700, seconds=1)
+    with session(standin) as talker:
+        talker.audio(speech(1) + quiet(1))
+        assert len(sound(talker.turn())) == 48000
+
+
+def test_unknown_commands_and_bad_arguments_are_told(standin: StandIn) -> None:
+    with session(standin) as talker:
+        for typed, answer in {
+            "/nothing": "There is no command /nothing. Type /help to see what there is.",
+            "/tone loud": "/tone [HZ [SECONDS]] answers with a tone: could not convert",
+            "/silence 1": "Silence for 1 seconds.",
+            "/help": "I know these commands. /help reads this list; /tool",
+        }.items():
+            talker.text(typed)
+            assert words(talker.turn()).startswith(answer)
+
+
+def test_context_update_changes_the_session(standin: StandIn) -> None:
+    body = {"bidiGenerateContentSetup": {"tools": []}, "fieldMask": "tools"}
+    update = {"contextUpdate": {"systemInstruction": {"parts": [{"text": "New."}]}, "tools": {}}}
+    search: list[dict[str, Any]] = [{"googleSearch": {}}]
+    for locked, expected in ((False, []), (True, search)):
+        if locked:
+            standin.control.scenario("context-update-locked")
+            body["bidiGenerateContentSetup"] = {"tools": [{"googleSearch": {}}]}
+        with opened(address(standin, f"?access_token={token(standin, **body)}")) as talker:
+            talker.send(
+                {
+                    "setup": {
+                        "model": "models/gemini-3.8-live",
+                        "generationConfig": {"responseModalities": ["AUDIO"]},
+                    }
+                }
+            )
+            talker.send(update)
+            talker.text("hello")
+            talker.turn()
+        setup = standin.control.received()["connections"][-1]["effective_setup"]
+        assert setup["systemInstruction"] == {"parts": [{"text": "New."}]}
+        assert setup["tools"] == expected
+
+
+def test_the_recorded_input_is_what_was_sent(standin: StandIn) -> None:
+    samples = speech(0.2)
+    with session(standin) as talker:
+        talker.audio(samples)
+        talker.text("hello")
+        talker.turn()
+    assert standin.control.received_audio() == samples.tobytes()
+    frames = standin.control.received()["connections"][0]["received"]
+    assert len(frames) == 1 + 10 + 1
+    first = frames[1]
+    assert first["frame"]["realtimeInput"]["audio"] == {
+        "data": {"bytes": 640, "base64_chars": len(base64.b64encode(bytes(640)))},
+        "mimeType": "audio/pcm;rate=16000",
+    }
+    assert first["kind"] == "text"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from broker.errors import Refusal
 from broker.identity import jws
 from broker.identity.bearer import Verified
 from broker.identity.issuers.external import ExternalIssuer
+from broker.identity.issuers.fetch import load
 from broker.identity.issuers.jwks import KeyCache
 from broker.identity.issuers.keys import parse
 from broker.settings import IssuerSpec
-from tests.support.issuers import signer
+from tests.support.issuers import KeyServer, Signer, signer
 
 ISSUER = "https://id.example/"
 KEY = signer("rsa")
@@ -29,6 +31,36 @@ def verify(claims: dict[str, Any], *, now: float = NOW, **entry: Any) -> Verifie
     good = {"iss": ISSUER, "aud": "voice", "sub": "user-1", "iat": NOW - 60, "exp": NOW + 600}
     token = jws.read(KEY.token({**good, **claims}))
     return ExternalIssuer(spec, cache, PLANS, now=lambda: now).verify(token)
+
+
+def test_known_keys_verify_through_an_hour_without_the_key_server() -> None:
+    """Over real HTTP, with the time that passes simulated; a key that is new meanwhile has to wait."""
+    with KeyServer() as server:
+        written = {"name": "test", "issuer": ISSUER, "audience": "voice"}
+        spec = IssuerSpec.model_validate({**written, "jwks_url": server.publish("/keys", [KEY])})
+        passed = [0.0]
+        cache = KeyCache("test", partial(load, spec), clock=lambda: passed[0], spawn=lambda work: work())
+        issuer = ExternalIssuer(spec, cache, PLANS, now=lambda: NOW + passed[0])
+
+        def token(by: Signer) -> jws.UnverifiedToken:
+            issued = int(NOW + passed[0])
+            claims = {"iss": ISSUER, "aud": "voice", "sub": "user-1", "iat": issued, "exp": issued + 600}
+            return jws.read(by.token(claims))
+
+        issuer.verify(token(KEY))
+        server.status = 500
+        for minute in range(61):
+            passed[0] = minute * 60.0
+            assert issuer.verify(token(KEY)).principal.subject == "user-1"
+            if minute:
+                with pytest.raises(Refusal) as refused:
+                    issuer.verify(token(signer("new")))
+                assert refused.value.code == "keys-unavailable"
+        assert len(server.asked) <= 1 + 61
+        server.publish("/keys", [KEY, signer("new")])
+        server.status = 200
+        passed[0] += 60
+        assert issuer.verify(token(signer("new")))
 
 
 def code(claims: dict[str, Any], **entry: Any) -> str:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
+from tests.support.issuers import KeyServer, claims, entry, signer
 from tests.support.keys import key_ops, make_key
 from tests.support.servers import BrokerServer
 
@@ -215,3 +216,39 @@ def command(broker: BrokerServer, *arguments: str, stdin: str = "") -> str:
 def database_bytes(broker: BrokerServer) -> bytes:
     file = Path(broker.environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
     return b"".join(path.read_bytes() for path in file.parent.glob("*.sqlite3*"))
+
+
+def test_no_token_of_an_issuer_stays_anywhere(standin: StandIn, make_broker: MakeBroker) -> None:
+    """Bearers and attestations, good, refused and on trial: not even at the level debug."""
+    key = signer("rsa")
+    with KeyServer() as server:
+        keys = server.publish("/keys", [key])
+        names = ("users", "trial", "apps")
+        issuers = {name: f"{server.url}/{name}" for name in names}
+        toml = entry("users", issuers["users"], keys) + entry(
+            "trial", issuers["trial"], keys, 'mode = "audit"'
+        )
+        toml += entry("apps", issuers["apps"], keys, 'kind = "attestation"')
+        broker = make_broker(standin.url, toml=toml, env={"BROKER_LOG_LEVEL": "debug"})
+        good, trial, app = (key.token(claims(issuers[name])) for name in names)
+        expired = key.token(claims(issuers["users"], iat=1, exp=600))
+        forged = signer("mallory").token(claims(issuers["users"]), kid="rsa")
+        said = []
+        with broker.client() as client:
+            for token in (good, trial, expired, forged, app):
+                headers = {"Authorization": f"Bearer {token}", "X-Firebase-AppCheck": app}
+                answer = client.post("/token", headers=headers)
+                said.append(str(answer.headers) + (answer.text if token != good else ""))
+    database = b"".join(
+        path.read_bytes()
+        for path in Path(broker.environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///")).parent.glob(
+            "*.sqlite3*"
+        )
+    )
+    assert "issuer_audited" in broker.log
+    for token in (good, trial, expired, forged, app):
+        # By the signature: header and claims of different tokens begin alike.
+        canary = token.rsplit(".", 1)[1]
+        assert canary not in broker.log
+        assert canary.encode() not in database
+        assert not [text for text in said if canary in text]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from broker.app import load_settings
 from broker.errors import Refusal
+from broker.identity.issuers import fetch
 from broker.minting.gemini import GeminiMinter
-from broker.settings import Settings
+from broker.settings import IssuerSpec, Settings
 from broker.store import migrate
 from broker.store.engine import Database
 
@@ -19,7 +21,9 @@ def run(say: Say) -> bool:
     """Whether all is well. Faulty settings raise SettingsError before anything is tried."""
     settings = load_settings()
     say("ok    settings")
-    return all([_step(say, "store", lambda: _store(settings)), *_mints(say, settings)])
+    return all(
+        [_step(say, "store", lambda: _store(settings)), *_issuers(say, settings), *_mints(say, settings)]
+    )
 
 
 def _store(settings: Settings) -> str:
@@ -30,6 +34,18 @@ def _store(settings: Settings) -> str:
     finally:
         database.dispose()
     return "schema current"
+
+
+def _issuers(say: Say, settings: Settings) -> list[bool]:
+    """The keys of each issuer, fetched as a worker would."""
+
+    def keys(spec: IssuerSpec) -> str:
+        try:
+            return f"{len(fetch.load(spec))} usable keys"
+        except Exception as error:
+            raise Refusal("keys-unavailable", reason=f"{type(error).__name__}: {error}") from error
+
+    return [_step(say, f"issuer {spec.name}", partial(keys, spec)) for spec in settings.config.issuers]
 
 
 def _mints(say: Say, settings: Settings) -> list[bool]:

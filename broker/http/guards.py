@@ -54,12 +54,16 @@ def _guarded(view: View[P, R], scope: str | None, *, welcomes_guests: bool) -> C
         if caller.service_key is not None and scope not in caller.service_key.scopes:
             ledger: Ledger = parts.ledger
             ledger.refused(caller.principal, f"scope:{scope or 'none'}", "forbidden")
-            missing = f"lacks the scope {scope!r}" if scope else "is not for this"
-            raise Refusal("forbidden", f"This service key {missing}.")
+            raise lacks_scope(scope)
         return view(caller, *args, **kwargs)
 
     setattr(guarded, _GUARD, "principal")
     return guarded
+
+
+def lacks_scope(scope: str | None) -> Refusal:
+    missing = f"lacks the scope {scope!r}" if scope else "is not for this"
+    return Refusal("forbidden", f"This service key {missing}.")
 
 
 def guard_of(view: Callable[..., Any]) -> str | None:

@@ -6,13 +6,13 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify
 
+from broker.errors import Refusal
 from broker.http import guards
 from broker.http.credentials import Caller
 from broker.http.login import keep_cookie
 from broker.http.tokens import rate_left, timestamp
 from broker.identity.guests import LIFETIME
 from broker.identity.service_keys import ServiceKey
-from broker.preview import Preview
 from broker.sessions.session import Session
 
 bp = Blueprint("me", __name__)
@@ -33,7 +33,7 @@ def me(caller: Caller) -> Response:
         roles=sorted(principal.roles),
         limits={"rate": [rate_left(left) for left in preview.rates]},
         sessions=[_session(one) for one in parts.ledger.open_sessions(principal, _MOST_SESSIONS)],
-        next_token=_next_token(preview),
+        next_token=_next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
         **({"service_key": _service_key(caller.service_key)} if caller.service_key else {}),
         **({"csrf_token": parts.sign_ins.csrf_token(caller.cookie)} if caller.cookie else {}),
     )
@@ -71,14 +71,18 @@ def _session(session: Session) -> dict[str, Any]:
     }
 
 
-def _next_token(preview: Preview) -> dict[str, Any]:
+def _scope_refusal(caller: Caller) -> Refusal | None:
+    key = caller.service_key
+    return guards.lacks_scope("token") if key is not None and "token" not in key.scopes else None
+
+
+def _next_token(profile: str, refusal: Refusal | None) -> dict[str, Any]:
     """What an empty `POST /token` would be told now, as far as it can be known without asking Google."""
-    refusal = preview.refusal
     if refusal is None:
-        return {"granted": True, "profile": preview.profile}
+        return {"granted": True, "profile": profile}
     return {
         "granted": False,
-        "profile": preview.profile,
+        "profile": profile,
         "status": refusal.status,
         "code": refusal.code,
         "detail": refusal.detail or refusal.title,

@@ -66,15 +66,18 @@ class SignInThrottle:
 
     def succeeded(self, attempt: Attempt) -> None:
         """Remember that the account is used from this address."""
-        if not self._is_known(attempt):
-            self._rates.spend(_KNOWN, "login-known", attempt.pair_key)
+        self._once(_KNOWN, "login-known", attempt.pair_key)
 
     def is_worth_a_record(self, attempt: Attempt) -> bool:
         """Whether a throttled try is the first of its address in this minute. A flood is one row."""
-        if self._rates.exhausted("1/minute", "login-throttled", attempt.address):
+        return self._once("1/minute", "login-throttled", attempt.address)
+
+    def _once(self, rate: str, scope: str, key: str) -> bool:
+        """Whether this was the first of its window. Reads before it writes: mostly it is not."""
+        if self._rates.exhausted(rate, scope, key):
             return False
         try:
-            self._rates.spend("1/minute", "login-throttled", attempt.address)
+            self._rates.spend(rate, scope, key)
         except Refusal as refusal:
             if refusal.code != "rate-limited":
                 raise

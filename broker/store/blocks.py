@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select
+from sqlalchemy import Connection, and_, bindparam, delete, or_, select
 
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Block, BlockKind, token_key
@@ -84,21 +84,21 @@ class SqlBlocks:
         """
         with self._database.write() as connection:
             now = self._database.now(connection)
-            _set(connection, now, kind, issuer, subject, actor, reason=reason, expires_at=expires_at)
+            self._set(connection, now, kind, issuer, subject, actor, reason=reason, expires_at=expires_at)
 
     def block_principal(self, issuer: str, subject: str, *, actor: str, reason: str = "") -> datetime | None:
         """Ends the sign-ins too. Returns until when Google may still honour tokens that were given out."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             end_sign_ins(connection, issuer, subject)
-            _set(connection, now, BlockKind.PRINCIPAL, issuer, subject, actor, reason=reason)
+            self._set(connection, now, BlockKind.PRINCIPAL, issuer, subject, actor, reason=reason)
             return honoured_until(connection, issuer, subject, now)
 
     def withdraw_before_now(self, issuer: str, subject: str, *, actor: str) -> None:
         with self._database.write() as connection:
             now = self._database.now(connection)
             end_sign_ins(connection, issuer, subject)
-            _set(connection, now, BlockKind.ISSUED_BEFORE, issuer, subject, actor, issued_before=now)
+            self._set(connection, now, BlockKind.ISSUED_BEFORE, issuer, subject, actor, issued_before=now)
 
     def lift(self, kind: BlockKind, issuer: str, subject: str = "", *, actor: str) -> bool:
         """Whether there was such a block."""
@@ -125,35 +125,36 @@ class SqlBlocks:
                 for row in rows
             ]
 
-
-def _set(
-    connection: Connection,
-    now: datetime,
-    kind: BlockKind,
-    issuer: str,
-    subject: str,
-    actor: str,
-    *,
-    reason: str = "",
-    issued_before: datetime | None = None,
-    expires_at: datetime | None = None,
-) -> None:
-    """In place of an earlier block of the same, with its audit row. Clears out what is of no more use."""
-    value = _value(kind, issuer, subject)
-    same = and_(blocks.c.kind == kind, blocks.c.value == value)
-    connection.execute(delete(blocks).where(or_(same, blocks.c.expires_at < now)))
-    row = {
-        "kind": kind,
-        "value": value,
-        "issuer": issuer,
-        "subject": subject,
-        "issued_before": issued_before,
-        "reason": reason,
-        "created_at": now,
-        "expires_at": expires_at,
-    }
-    connection.execute(insert(blocks), row)
-    _record(connection, now, f"block.{kind}", actor, issuer, subject, reason)
+    def _set(
+        self,
+        connection: Connection,
+        now: datetime,
+        kind: BlockKind,
+        issuer: str,
+        subject: str,
+        actor: str,
+        *,
+        reason: str = "",
+        issued_before: datetime | None = None,
+        expires_at: datetime | None = None,
+    ) -> None:
+        """In place of an earlier block of the same, with its audit row. Clears out what is of no more use."""
+        value = _value(kind, issuer, subject)
+        same = and_(blocks.c.kind == kind, blocks.c.value == value)
+        connection.execute(delete(blocks).where(or_(same, blocks.c.expires_at < now)))
+        row = {
+            "kind": kind,
+            "value": value,
+            "issuer": issuer,
+            "subject": subject,
+            "issued_before": issued_before,
+            "reason": reason,
+            "created_at": now,
+            "expires_at": expires_at,
+        }
+        # Two that block the same at once want the same: whoever comes second finds it done.
+        connection.execute(self._database.insert_or_ignore(blocks), row)
+        _record(connection, now, f"block.{kind}", actor, issuer, subject, reason)
 
 
 def _record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser, expect
 from sqlalchemy import select
@@ -169,6 +170,18 @@ def test_back_and_forth_a_callback_works_once(demo: DemoPage, broker: BrokerServ
     page.goto(callback)
     expect(page.locator("#sign-in-error")).to_contain_text("took too long")
     elsewhere.close()
+
+
+def test_the_provider_refuses_a_request_without_pkce(broker: BrokerServer) -> None:
+    """Somebody on the way takes the challenge out, hoping for a code that needs no verifier."""
+    with broker.client() as client:
+        address = client.get("/auth/oidc/local").headers["location"]
+        stripped = re.sub(r"&code_challenge(_method)?=[^&]+", "", address)
+        assert stripped != address
+        back = httpx2.get(stripped, trust_env=False).headers["location"]
+        assert back.startswith(f"{broker.url}/auth/oidc/local/callback?error=invalid_request&")
+        answer = client.get(back)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?sign-in=sign-in-failed")
 
 
 def test_it_works_with_a_client_secret(

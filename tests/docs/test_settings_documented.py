@@ -44,6 +44,7 @@ def test_aliases_and_secret_files_are_documented() -> None:
         ("### [project]", document.Project),
         ("### [plans.NAME]", document.Plan),
         ("### [profiles.NAME]", document.ProfileSpec),
+        ("### [guests]", document.GuestSpec),
         ("### [[issuers]]", document.IssuerSpec),
     ],
 )

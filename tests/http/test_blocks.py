@@ -14,6 +14,7 @@ from sqlalchemy import event, func, select
 from broker.http.credentials import CSRF_HEADER
 from broker.identity.principal import Principal
 from broker.ops import Ops, OpsError
+from broker.ops_keys import KeyOps
 from broker.store.tables import audit, blocks, sign_ins
 from tests.http.conftest import ORIGIN, MakeApp, bearer, operator
 from tests.support.servers import PASSWORD
@@ -79,10 +80,15 @@ def test_a_blocked_user_gets_nothing_from_the_next_request_on(app: Flask, page: 
     assert count(app, audit, action="user.block", actor="cli:olga") == 1
 
 
+def block_and_unblock(ops: Ops) -> None:
+    ops.block("alice")
+    ops.unblock("alice")
+
+
 ENDS: dict[str, Callable[[Ops], object]] = {
     "another password": lambda ops: ops.set_password("alice", "another password"),
     "a sign-out everywhere": lambda ops: ops.sign_out("alice"),
-    "a block that was lifted": lambda ops: (ops.block("alice"), ops.unblock("alice")),
+    "a block that was lifted": block_and_unblock,
 }
 
 
@@ -164,6 +170,23 @@ def test_a_whole_issuer(with_idp: Flask) -> None:
     assert with_idp.test_client().post("/token", headers=bearer(with_idp)).status_code == 200
     operator(with_idp).lift_block(IDP)
     assert ask(page) == (200, None)
+
+
+def test_a_service_key_and_whoever_it_acts_for(app: Flask, client: FlaskClient) -> None:
+    parts = app.extensions["broker"]
+    made = KeyOps(parts.settings, parts.database, actor="tests").create("backend", on_behalf_of="any")
+    headers, ops = {"X-API-Key": made.secret}, operator(app)
+
+    def ask_for(subject: str | None) -> tuple[int, str | None]:
+        body = {} if subject is None else {"on_behalf_of": subject}
+        return told(client.post("/token", json=body, headers=headers))
+
+    assert [ask_for(subject) for subject in (None, "u-1", "u-2")] == [(200, None)] * 3
+    ops.block("u-1", f"live-broker:key:{made.key.id}")
+    assert ask_for("u-1") == (403, "account-blocked")
+    assert ask_for("u-2") == (200, None)
+    ops.block(made.key.id, "live-broker:key")
+    assert [ask_for(subject) for subject in (None, "u-2")] == [(403, "account-blocked")] * 2
 
 
 def test_our_own_issuer_can_be_blocked_too(app: Flask, client: FlaskClient) -> None:

@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,12 @@ from flask import Flask, g
 from sqlalchemy import func, select
 
 from broker.app import create_app
+from broker.errors import Refusal
+from broker.identity import jws
+from broker.identity.issuers import fetch
+from broker.identity.issuers.audited import AuditedIssuer
+from broker.identity.issuers.external import ExternalIssuer
+from broker.identity.issuers.jwks import KeyCache
 from broker.settings import load
 from broker.standin import StandIn
 from broker.store.tables import audit, principals, rate_windows, sessions, tokens
@@ -439,6 +446,19 @@ def test_an_issuer_on_trial_opens_nothing_and_tells_what_it_would_have_done(app:
     ask(app, world.of("trial", by=MALLORY, header={"kid": "rsa"}, sub="tried"))  # anybody's: log only
     actor = f"{world.issuer('trial')} tried"
     assert rows()[before:] == [("would-admit", actor), ("token-expired", actor), ("invalid-token", actor)]
+
+
+def test_a_trial_is_not_seen_through_a_store_that_fails(app: Flask, world: World) -> None:
+    class Broken:
+        def record(self, **_: Any) -> None:
+            raise Refusal("store-unavailable")
+
+    spec = next(s for s in app.extensions["broker"].settings.config.issuers if s.name == "trial")
+    cache = KeyCache("trial", partial(fetch.load, spec), spawn=lambda work: work())
+    trial = AuditedIssuer(ExternalIssuer(spec, cache, ["default"]), Broken())
+    with pytest.raises(Refusal) as refused:
+        trial.verify(jws.read(world.of("trial")))
+    assert refused.value.code == "invalid-token"
 
 
 def test_the_table_holds_its_shape(world: World) -> None:

@@ -122,3 +122,11 @@ def test_a_flood_of_throttled_tries_leaves_one_record_a_minute(app: Flask, clien
     for _ in range(12):
         sign_in(client, "alice")
     assert [outcome for _, outcome, _ in sign_in_records(app)] == ["bad-login"] * 5 + ["login-throttled"]
+
+
+def test_signing_in_twice_at_once_from_a_new_place(app: Flask) -> None:
+    def once(_: int) -> int:
+        return int(sign_in(app.test_client(use_cookies=False), "alice", PASSWORD, ELSEWHERE).status_code)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(once, range(3))) == {200}

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
+from tests.support.issuers import KeyServer, claims, entry, signer
+from tests.support.keys import key_ops, make_key
+from tests.support.servers import BrokerServer
 
 PASSWORD = "canary-password-0123456789"
 
@@ -70,3 +81,174 @@ def test_no_secret_in_logs_errors_or_database(standin: StandIn, make_broker: Mak
         assert secret not in log, secret[:12]
         assert secret.encode() not in database, secret[:12]
         assert not [text for text in said if secret in text], secret[:12]
+
+
+def test_no_service_key_and_no_guest_cookie_leaves(standin: StandIn, make_broker: MakeBroker) -> None:
+    guests = '[guests]\nenabled = true\naddress_rate = "2/hour"\n'
+    broker = make_broker(standin.url, rate="3/minute", toml=guests, env={"BROKER_LOG_LEVEL": "debug"})
+    made = make_key(broker, "canary", on_behalf_of="acme:*")
+    key = made.secret
+    typo = key[:-1] + ("x" if key[-1] != "x" else "y")
+    headers = {"X-API-Key": key}
+    said: list[str] = []
+    with broker.client() as client:
+        minted = client.post("/token", json={"on_behalf_of": "acme:1"}, headers=headers).json()
+        session = f"/sessions/{minted['session']['id']}"
+        page = {"Sec-Fetch-Site": "same-origin"}
+        welcome = client.get("/me", headers=page)
+        cookie = welcome.headers["set-cookie"].split("=", 1)[1].split(";")[0]
+        csrf = welcome.json()["csrf_token"]
+        client.cookies.clear()
+        guest = {"Cookie": f"live-broker={cookie}", "X-CSRF-Token": csrf, "Origin": broker.url}
+        renewed = client.post(f"{session}/token", headers=headers).json()
+        tokens = [minted["token"], renewed["token"], client.post("/token", headers=guest).json()["token"]]
+        for answer in (
+            client.get("/me", headers=headers),
+            client.post(f"{session}/heartbeat", headers=headers),
+            client.delete(session, headers=headers),
+            client.post("/token", headers={"X-API-Key": typo}),
+            client.post("/token", headers={"X-API-Key": f"{key},{key}"}),
+            client.post("/token", headers={**headers, "Authorization": f"Bearer {key}"}),
+            client.post("/token", headers={"Authorization": f"Bearer {key}"}),
+            client.post("/token", params={"api_key": key}),
+            client.get(f"/{key}"),
+            client.get(f"/sessions/{key}"),
+            client.post(f"/sessions/{key}/token", headers=headers),
+            client.post("/token", json={"on_behalf_of": key}, headers=headers),
+            client.post("/token", json={"profile": key[:60]}, headers=headers),
+            client.post("/token", json={key: 1}, headers=headers),
+            client.post("/token", json={"on_behalf_of": key}, headers=guest),
+            client.post("/token", headers={**guest, "Cookie": f"live-broker={cookie}0"}),
+            client.post("/token", headers={**guest, "X-CSRF-Token": csrf[::-1]}),
+            *(client.post("/token", json={"on_behalf_of": "acme:1"}, headers=headers) for _ in range(4)),
+            *(client.post("/token", headers=guest) for _ in range(3)),
+        ):
+            assert answer.status_code < 500
+            text = answer.text
+            if answer.status_code == 200 and "token" in answer.json():
+                tokens.append(answer.json()["token"])
+                text = ""
+            said += [text, str(dict(answer.headers))]
+        key_ops(broker).revoke("canary")
+        said.append(client.post("/token", headers=headers).text)
+    secrets = [key, key[17:], key[17:60], cookie, cookie.rsplit(".")[-1], csrf, *tokens]
+    log, database = broker.log, stored(broker)
+    assert log.count('"event": "request"') >= 25
+    for secret in secrets:
+        assert secret not in log, secret[:12]
+        assert secret.encode() not in database, secret[:12]
+        assert not [text for text in said if secret in text], secret[:12]
+
+
+def stored(broker: BrokerServer) -> bytes:
+    """Every byte of the database and its journal."""
+    path = Path(broker.environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
+    return b"".join(file.read_bytes() for file in path.parent.glob("*.sqlite3*"))
+
+
+def test_no_secret_of_users_or_keys_of_ours_leaves(standin: StandIn, make_broker: MakeBroker) -> None:
+    """Changing a password, blocking, throttling, signing out, rotating: nothing of it is written down."""
+    signing, previous = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    env = {
+        "BROKER_LOG_LEVEL": "debug",
+        "BROKER_SECRET_KEY_PREVIOUS": token_urlsafe(48),
+        "BROKER_SIGNING_KEY": pem(signing),
+        "BROKER_SIGNING_KEY_PREVIOUS": pem(previous),
+    }
+    broker = make_broker(standin.url, env=env)
+    secrets = [PASSWORD, PASSWORD + "-next", env["BROKER_SECRET_KEY_PREVIOUS"]]
+    secrets += [
+        line for name in ("BROKER_SIGNING_KEY", "BROKER_SIGNING_KEY_PREVIOUS") for line in body(env[name])
+    ]
+    said = [command(broker, "users", "add", "alice", stdin=PASSWORD)]
+    with broker.client() as client:
+
+        def post(path: str, **more: Any) -> None:
+            answer = client.post(path, **more)
+            client.cookies.clear()
+            assert answer.status_code in {204, 400, 401, 403, 404, 422, 429}, path
+            said.extend((answer.text, str(dict(answer.headers))))
+
+        signed_in = client.post("/auth/login", json={"username": "alice", "password": PASSWORD})
+        cookie = signed_in.headers["set-cookie"].split("=", 1)[1].split(";")[0]
+        secrets += [cookie, signed_in.json()["csrf_token"], signed_in.json()["access_token"]]
+        bearer = {"Authorization": f"Bearer {signed_in.json()['access_token']}"}
+        other = command(broker, "token", "alice").strip()
+        secrets.append(other)
+        jti = str(jwt.decode(other, options={"verify_signature": False})["jti"])
+        said.append(client.get("/.well-known/jwks.json").text)
+        said.append(command(broker, "blocks", "add", "--issuer", "live-broker", "--jti", jti))
+        post("/token", headers={"Authorization": f"Bearer {other}"})
+        post("/auth/logout", headers=bearer)
+        post("/token", headers=bearer)
+        said.append(command(broker, "users", "password", "alice", stdin=PASSWORD + "-next"))
+        for password in (PASSWORD, PASSWORD + "-next"):
+            for _ in range(4):
+                post("/auth/login", json={"username": "bob", "password": password})
+        said.append(command(broker, "users", "block", "alice"))
+        said.append(command(broker, "users", "list", "--json"))
+        post("/auth/login", json={"username": "alice", "password": PASSWORD + "-next"})
+        said.append(command(broker, "explain", "alice", "--json"))
+        said.append(command(broker, "blocks", "list", "--json"))
+    written = broker.log + "".join(said)
+    for secret in secrets:
+        assert secret not in written, secret[:12]
+        assert secret.encode() not in database_bytes(broker), secret[:12]
+
+
+def pem(key: Ed25519PrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def body(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("-")]
+
+
+def command(broker: BrokerServer, *arguments: str, stdin: str = "") -> str:
+    """All that the command line printed."""
+    run = [sys.executable, "-m", "broker", *arguments]
+    done = subprocess.run(
+        run, env=broker.environ, input=stdin, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout + done.stderr
+
+
+def database_bytes(broker: BrokerServer) -> bytes:
+    file = Path(broker.environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
+    return b"".join(path.read_bytes() for path in file.parent.glob("*.sqlite3*"))
+
+
+def test_no_token_of_an_issuer_stays_anywhere(standin: StandIn, make_broker: MakeBroker) -> None:
+    """Bearers and attestations, good, refused and on trial: not even at the level debug."""
+    key = signer("rsa")
+    with KeyServer() as server:
+        keys = server.publish("/keys", [key])
+        names = ("users", "trial", "apps")
+        issuers = {name: f"{server.url}/{name}" for name in names}
+        toml = entry("users", issuers["users"], keys) + entry(
+            "trial", issuers["trial"], keys, 'mode = "audit"'
+        )
+        toml += entry("apps", issuers["apps"], keys, 'kind = "attestation"')
+        broker = make_broker(standin.url, toml=toml, env={"BROKER_LOG_LEVEL": "debug"})
+        good, trial, app = (key.token(claims(issuers[name])) for name in names)
+        expired = key.token(claims(issuers["users"], iat=1, exp=600))
+        forged = signer("mallory").token(claims(issuers["users"]), kid="rsa")
+        said = []
+        with broker.client() as client:
+            for token in (good, trial, expired, forged, app):
+                headers = {"Authorization": f"Bearer {token}", "X-Firebase-AppCheck": app}
+                answer = client.post("/token", headers=headers)
+                said.append(str(answer.headers) + (answer.text if token != good else ""))
+    database = b"".join(
+        path.read_bytes()
+        for path in Path(broker.environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///")).parent.glob(
+            "*.sqlite3*"
+        )
+    )
+    assert "issuer_audited" in broker.log
+    for token in (good, trial, expired, forged, app):
+        # By the signature: header and claims of different tokens begin alike.
+        canary = token.rsplit(".", 1)[1]
+        assert canary not in broker.log
+        assert canary.encode() not in database
+        assert not [text for text in said if canary in text]

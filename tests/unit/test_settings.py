@@ -5,8 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from broker.profiles.profile import Profile
 from broker.settings import SETTINGS, Settings, SettingsError, load
@@ -85,6 +95,63 @@ def test_the_checks_of_others_join_the_same_list(tmp_path: Path) -> None:
     assert "default was checked" in text
     assert "PORT" in text
     assert "plans.default.rate" in text
+
+
+ED25519, P256 = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
+
+
+def pem(key: Any) -> str:
+    return str(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode().strip())
+
+
+def public_pem(key: Any) -> str:
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return str(public.decode().strip())
+
+
+@pytest.mark.parametrize("key", [ED25519, P256], ids=["Ed25519", "P-256"])
+def test_a_signing_key_is_a_private_key_in_pem(key: Any) -> None:
+    settings = load(
+        {
+            **GOOD,
+            "BROKER_SIGNING_KEY": pem(key).replace("\n", "\\n"),
+            "BROKER_SIGNING_KEY_PREVIOUS": public_pem(key),
+        }
+    )
+    assert settings.signing_keys == (pem(key), public_pem(key))
+    assert pem(key).splitlines()[1] not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        public_pem(ED25519),
+        pem(rsa.generate_private_key(65537, 2048)),
+        pem(ec.generate_private_key(ec.SECP384R1())),
+        ED25519.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"passphrase")
+        ).decode(),
+        pem(ED25519)[:60],
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+        "0123456789abcdef" * 4,
+    ],
+    ids=["public", "RSA", "P-384", "encrypted", "cut off", "no key", "not PEM"],
+)
+def test_anything_else_is_no_signing_key(text: str) -> None:
+    said = fault("BROKER_SIGNING_KEY", text)
+    assert "openssl genpkey" in said
+    assert text.splitlines()[-1] not in said
+
+
+def test_a_previous_secret_must_be_as_good_and_another_one() -> None:
+    assert fault("BROKER_SECRET_KEY_PREVIOUS", "a" * 64)
+    assert fault("BROKER_SECRET_KEY_PREVIOUS", GOOD["BROKER_SECRET_KEY"])
+    settings = load({**GOOD, "BROKER_SECRET_KEY_PREVIOUS": (older := secrets.token_hex(32))})
+    assert settings.secret_keys == [GOOD["BROKER_SECRET_KEY"], older]
+    same = {"BROKER_SIGNING_KEY": pem(P256), "BROKER_SIGNING_KEY_PREVIOUS": pem(P256)}
+    assert faults({**GOOD, **same}) == [
+        "BROKER_SIGNING_KEY_PREVIOUS must not be the same as BROKER_SIGNING_KEY"
+    ]
 
 
 def test_no_secret_is_ever_shown() -> None:

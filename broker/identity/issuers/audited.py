@@ -64,12 +64,16 @@ class AuditedIssuer:
         subject = subject if subject.isprintable() else ascii(subject)[:255]
         if self._is_repeated(subject, verdict["verdict"]):
             return
-        self._trail.record(
-            actor=f"{self.issuer} {subject}",
-            action="issuer-audit",
-            outcome=verdict["verdict"],
-            detail={"entry": self._judge.name, **{k: v for k, v in verdict.items() if k != "verdict"}},
-        )
+        try:
+            self._trail.record(
+                actor=f"{self.issuer} {subject}",
+                action="issuer-audit",
+                outcome=verdict["verdict"],
+                detail={"entry": self._judge.name, **{k: v for k, v in verdict.items() if k != "verdict"}},
+            )
+        except Refusal as refusal:
+            # Nothing hangs on this row, and the caller must not see from the answer that there is a trial.
+            _log.warning("issuer_audit_not_recorded", entry=self._judge.name, code=refusal.code)
 
     def _is_repeated(self, subject: str, verdict: str) -> bool:
         now = self._clock()

@@ -6,7 +6,9 @@ The address comes from the settings, or from the issuer's own discovery document
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterable
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,7 +33,7 @@ def load(spec: IssuerSpec) -> dict[str, IssuerKey]:
     deadline = Deadline()
     deadline.start(TOTAL_SECONDS)
     with httpcore2.ConnectionPool(
-        ssl_context=httpx2.create_ssl_context(),
+        ssl_context=_tls(),
         network_backend=DeadlineBackend(
             deadline, may_connect=reachable(urlsplit(configured).hostname, spec.private_network)
         ),
@@ -39,6 +41,11 @@ def load(spec: IssuerSpec) -> dict[str, IssuerKey]:
     ) as pool:
         url = spec.jwks_url or _discovered(_get(pool, spec.issuer.rstrip("/") + _DISCOVERY), spec.issuer)
         return parse(_get(pool, url), spec.algorithms)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return httpx2.create_ssl_context()
 
 
 def _discovered(document: Any, issuer: str) -> str:

@@ -28,7 +28,7 @@ class Flow:
 
     issuer: str
     return_to: str
-    expires_at: int
+    expires_at: float
     cookie: str = field(repr=False)
     state: str = field(repr=False)
     nonce: str = field(repr=False)
@@ -53,7 +53,7 @@ class Flows:
 
     def begin(self, issuer: str, return_to: str) -> Flow:
         seed = secrets.token_bytes(_SEED_BYTES)
-        return self._flow(issuer, return_to, int(self._clock()) + LIFETIME_SECONDS, seed)
+        return self._flow(issuer, return_to, self._clock() + LIFETIME_SECONDS, seed)
 
     def open(self, unverified_cookie: str) -> Flow | None:
         """The flow of a cookie that we made and that is not over."""
@@ -67,7 +67,7 @@ class Flows:
             return None  # of another version of ours: the signature was good
         return flow if flow.expires_at > self._clock() else None
 
-    def _flow(self, issuer: str, return_to: str, expires_at: int, seed: bytes) -> Flow:
+    def _flow(self, issuer: str, return_to: str, expires_at: float, seed: bytes) -> Flow:
         written = {"i": issuer, "r": return_to, "e": expires_at, "s": _base64(seed)}
         payload = _base64(json.dumps(written, separators=(",", ":")).encode())
         return Flow(

@@ -39,7 +39,7 @@ def b64(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
-def signed(payload: dict[str, Any] | str, key: bytes = KEY.key, **header: Any) -> str:
+def signed(payload: dict[str, Any] | str, key: Any = KEY.key, **header: Any) -> str:
     """A JWS over exactly these bytes, so that what PyJWT refuses to make can be made."""
     members = {"alg": "HS256", "typ": "at+jwt", "kid": KEY.kid, **header}
     text = payload if isinstance(payload, str) else json.dumps(payload)

@@ -117,10 +117,10 @@ def test_no_key_plays_another_ones_part() -> None:
     ]
     hmac = jwt.get_algorithm_by_name("HS256")
     for kid in (ed_kid, ec_kid, secret_kid):
-        for key in hmac_keys[: None if kid != secret_kid else -1]:
+        for secret in hmac_keys[: None if kid != secret_kid else -1]:
             text = forged("EdDSA", ED, kid).split(".")[1]
             head = b64(json.dumps({"alg": "HS256", "typ": "at+jwt", "kid": kid}).encode())
-            signature = b64(hmac.sign(f"{head}.{text}".encode(), key))
+            signature = b64(hmac.sign(f"{head}.{text}".encode(), secret))
             assert refusal(ring, f"{head}.{text}.{signature}") == "invalid-token"
     for algorithm, key, kid in (
         ("EdDSA", ED, secret_kid),

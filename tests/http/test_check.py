@@ -1,0 +1,32 @@
+"""`broker check`: each step for real, against a real store, the stand-in and a key server."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from broker import check
+from broker.standin import StandIn
+from tests.support.environment import environment, write_config
+from tests.support.issuers import KeyServer, entry, signer
+
+
+def test_says_of_each_step_what_it_found(
+    tmp_path: Path, standin: StandIn, peopled_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with KeyServer() as server:
+        good = entry("good", f"{server.url}/good", server.publish("/keys", [signer("rsa")]))
+        gone = entry("gone", f"{server.url}/gone", f"{server.url}/nowhere")
+        environ = environment(tmp_path, standin.url, config=write_config(tmp_path, more=good + gone))
+        shutil.copy(peopled_database, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        said: list[str] = []
+        assert not check.run(said.append)
+    assert said[:2] == ["ok    settings", "ok    store: schema current"]
+    assert said[2] == "ok    issuer good: 1 usable keys"
+    assert said[3].startswith("FAIL  issuer gone: keys-unavailable: ")
+    assert "HTTP status 404" in said[3]
+    assert said[4].startswith("ok    mint default: ")

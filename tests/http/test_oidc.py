@@ -1,0 +1,714 @@
+"""Signing in with an external issuer, when the browser, the provider or somebody between them is hostile."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import sub
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from broker.identity.oidc.client import MAX_EXCHANGES, Outcome
+from broker.identity.oidc.flow import LIFETIME_SECONDS, Flows
+from broker.identity.signing import derive
+from broker.store.tables import audit, sign_ins
+from tests.docs.markdown import ROOT
+from tests.http.conftest import MakeApp, operator
+from tests.support.hostile_provider import HostileProvider, json_answer
+from tests.support.issuers import b64, signer
+from tests.support.provider import entry
+
+FAKE = "/auth/oidc/fake"
+FAILED, EXPIRED, UNAVAILABLE = (
+    "/?sign-in=sign-in-failed",
+    "/?sign-in=sign-in-expired",
+    "/?sign-in=sign-in-unavailable",
+)
+
+
+@pytest.fixture
+def provider() -> Iterator[HostileProvider]:
+    with HostileProvider() as running:
+        yield running
+
+
+@pytest.fixture
+def app(make_app: MakeApp, provider: HostileProvider) -> Flask:
+    return make_app(toml=entry("fake", provider.url, plan_claim="plan"))
+
+
+@pytest.fixture
+def browser(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def begin(browser: FlaskClient, path: str = FAKE, **more: Any) -> str:
+    """Press the button: where the browser is sent."""
+    answer = browser.get(path, **more)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["Location"]
+
+
+def come_back(browser: FlaskClient, path: str = FAKE, **params: str) -> TestResponse:
+    return browser.get(f"{path}/callback", query_string=params)
+
+
+def sign_in(browser: FlaskClient, provider: HostileProvider, **changed: str) -> TestResponse:
+    return come_back(browser, **{**provider.authorize(begin(browser)), **changed})
+
+
+def is_signed_in(browser: FlaskClient) -> bool:
+    return browser.get("/me").status_code == 200
+
+
+def refused(answer: TestResponse, location: str) -> bool:
+    """Sent to one of our pages with a code, and without a sign-in."""
+    assert (answer.status_code, answer.headers["Location"]) == (303, location)
+    assert not any(cookie.startswith("live-broker=") for cookie in answer.headers.getlist("Set-Cookie"))
+    assert answer.data == b""
+    return True
+
+
+def flow_cookies(browser: FlaskClient) -> list[str]:
+    cookies = browser._cookies or {}  # Werkzeug has no public list of them
+    return [cookie.key for cookie in cookies.values() if "-flow-" in cookie.key]
+
+
+# ---- as it should be ------------------------------------------------------------------------------------
+
+
+def test_the_request_asks_for_a_code_with_pkce_and_gives_nothing_away(
+    browser: FlaskClient, provider: HostileProvider
+) -> None:
+    address = begin(browser)
+    asked = dict(parse_qsl(urlsplit(address).query))
+    assert address.startswith(f"{provider.url}/authorize?")
+    assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
+    assert (asked["client_id"], asked["scope"]) == ("client-of-fake", "openid profile")
+    assert asked["redirect_uri"] == "http://localhost/auth/oidc/fake/callback"
+    assert all(len(asked[name]) == 43 for name in ("state", "nonce", "code_challenge"))
+    assert len({asked[name] for name in ("state", "nonce", "code_challenge")}) == 3
+    come_back(browser, **provider.authorize(address))
+    headers, form = provider.posted[-1]
+    assert form["grant_type"] == "authorization_code"
+    assert form["code_verifier"] not in address
+    assert (form["client_id"], "Authorization" in headers) == ("client-of-fake", False)
+
+
+def test_a_sign_in_is_the_issuers_principal_with_a_record_and_an_audit_row(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
+    provider.claims = {"plan": "default"}
+    answer = sign_in(browser, provider)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    me = browser.get("/me").get_json()
+    assert me["principal"] == {"issuer": provider.url, "subject": "user-1"}
+    assert (me["name"], me["plan"], me["roles"]) == ("Ada", "default", [])
+    minted = browser.post("/token", headers={"X-CSRF-Token": me["csrf_token"], "Origin": "http://localhost"})
+    assert minted.status_code == 200
+    with app.extensions["broker"].database.read() as connection:
+        rows = connection.execute(select(audit.c.actor, audit.c.action, audit.c.outcome)).all()
+    assert (f"{provider.url}:user-1", "sign-in", "ok") in [tuple(row) for row in rows]
+
+
+def test_a_sign_in_has_a_new_id_and_ends_the_one_before(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
+    sign_in(browser, provider)
+    first = browser.get_cookie("live-broker")
+    sign_in(browser, provider)
+    second = browser.get_cookie("live-broker")
+    assert first is not None
+    assert second is not None
+    assert first.value != second.value
+    thief = app.test_client()
+    thief.set_cookie("live-broker", first.value)
+    assert not is_signed_in(thief)
+    with app.extensions["broker"].database.read() as connection:
+        assert len(connection.execute(select(sign_ins)).all()) == 1
+
+
+def test_over_tls_every_cookie_is_tied_to_the_host(browser: FlaskClient, provider: HostileProvider) -> None:
+    answer = browser.get(FAKE, base_url="https://voice.example")
+    address = answer.headers["Location"]
+    assert "redirect_uri=https%3A%2F%2Fvoice.example%2Fauth%2Foidc%2Ffake%2Fcallback" in address
+    params = provider.authorize(address)
+    back = browser.get(f"{FAKE}/callback", query_string=params, base_url="https://voice.example")
+    for cookie in answer.headers.getlist("Set-Cookie") + back.headers.getlist("Set-Cookie"):
+        assert cookie.startswith("__Host-live-broker")
+        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= {
+            part.strip() for part in cookie.split(";")
+        }
+
+
+def test_behind_a_proxy_that_ends_tls_the_address_to_return_to_is_https(browser: FlaskClient) -> None:
+    asked = parse_qs(urlsplit(begin(browser, base_url="http://voice.example")).query)
+    assert asked["redirect_uri"] == ["https://voice.example/auth/oidc/fake/callback"]
+
+
+def test_the_flows_cookie_holds_nothing_that_a_provider_would_take(
+    browser: FlaskClient, provider: HostileProvider
+) -> None:
+    answer = browser.get(FAKE)
+    asked = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+    cookie = answer.headers["Set-Cookie"]
+    assert f"Max-Age={LIFETIME_SECONDS};" in cookie
+    come_back(browser, **provider.authorize(answer.headers["Location"]))
+    kept = [asked["state"], asked["nonce"], provider.posted[-1][1]["code_verifier"]]
+    assert not [value for value in kept if value in cookie]
+
+
+def test_an_unfinished_sign_in_leaves_few_cookies_behind(
+    browser: FlaskClient, provider: HostileProvider
+) -> None:
+    addresses = [begin(browser) for _ in range(12)]
+    assert len(flow_cookies(browser)) == 4
+    assert refused(come_back(browser, **provider.authorize(addresses[0])), EXPIRED)
+    assert come_back(browser, **provider.authorize(addresses[-1])).headers["Location"] == "/"
+
+
+# ---- the browser's side ---------------------------------------------------------------------------------
+
+
+def test_without_a_state_of_this_browser_nothing_happens(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
+    good = provider.authorize(begin(browser))
+    for changed in ({"state": "0" * 43}, {"state": ""}, {"state": good["state"][:-1]}, {"state": "\0\ufffd"}):
+        assert refused(come_back(browser, **{**good, **changed}), EXPIRED)
+    without = {name: value for name, value in good.items() if name != "state"}
+    assert refused(come_back(browser, **without), EXPIRED)
+    other = app.test_client()
+    assert refused(come_back(other, **good), EXPIRED)
+    begin(other)
+    assert refused(come_back(other, **good), EXPIRED)
+    assert provider.posted == [], "no code was sent anywhere"
+    assert come_back(browser, **good).headers["Location"] == "/", "and the good one still works"
+
+
+def test_the_cookie_of_another_flow_does_not_fit(browser: FlaskClient, provider: HostileProvider) -> None:
+    """A flow of the attacker's, renamed to the victim's: the name is only where to look."""
+    victims = provider.authorize(begin(browser))
+    name = flow_cookies(browser)[0]
+    stranger = browser.application.test_client()
+    begin(stranger)
+    theirs = stranger.get_cookie(flow_cookies(stranger)[0])
+    assert theirs is not None
+    browser.set_cookie(name, theirs.value)
+    assert refused(come_back(browser, **victims), EXPIRED)
+    assert provider.posted == []
+
+
+@pytest.mark.parametrize("forge", ["mac", "payload", "none", "empty", "bytes"])
+def test_a_forged_cookie_is_no_flow(browser: FlaskClient, provider: HostileProvider, forge: str) -> None:
+    good = provider.authorize(begin(browser))
+    name = flow_cookies(browser)[0]
+    cookie = browser.get_cookie(name)
+    assert cookie is not None
+    payload, _, mac = cookie.value.partition(".")
+    evil = {"i": "fake", "r": "https://evil.example/", "e": 2**40, "s": b64(b"0" * 32)}
+    forged = {
+        "mac": f"{payload}.{mac[:-2]}AA",
+        "payload": f"{b64(json.dumps(evil).encode())}.{mac}",
+        "none": payload,
+        "empty": "",
+        "bytes": "\u00e9.\u00e9",
+    }
+    browser.set_cookie(name, forged[forge])
+    assert refused(come_back(browser, **good), EXPIRED)
+    assert provider.posted == []
+
+
+def test_a_flow_is_over_after_ten_minutes(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
+    parts = app.extensions["broker"]
+    key = derive(parts.settings.secret_key.get_secret_value(), "oidc-flow")
+    for age, location in ((LIFETIME_SECONDS - 60, FAILED), (LIFETIME_SECONDS + 1, EXPIRED)):
+        flow = Flows(key, partial(sub, time.time(), age)).begin("fake", "/")
+        browser.set_cookie(f"live-broker-flow-{flow.id}", flow.cookie)
+        answer = come_back(browser, code="of-nobody", state=flow.state, iss=provider.url)
+        assert refused(answer, location)
+
+
+def test_a_callback_works_once_even_with_the_cookie_put_back(
+    browser: FlaskClient, provider: HostileProvider
+) -> None:
+    good = provider.authorize(begin(browser))
+    name = flow_cookies(browser)[0]
+    cookie = browser.get_cookie(name)
+    assert cookie is not None
+    assert come_back(browser, **good).headers["Location"] == "/"
+    assert flow_cookies(browser) == []
+    browser.set_cookie(name, cookie.value)
+    assert refused(come_back(browser, **good), EXPIRED)
+    browser.set_cookie(name, cookie.value)
+    fresh = {**good, "code": "another"}
+    assert refused(come_back(browser, **fresh), EXPIRED)
+    assert len(provider.posted) == 1
+
+
+def test_of_many_callbacks_at_once_one_gets_on(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
+    good = provider.authorize(begin(browser))
+    cookie = browser.get_cookie(flow_cookies(browser)[0])
+    assert cookie is not None
+    found: list[str] = []
+
+    def one() -> None:
+        tab = app.test_client()
+        tab.set_cookie(cookie.key, cookie.value)
+        found.append(come_back(tab, **good).headers["Location"])
+
+    threads = [threading.Thread(target=one) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == ["/"] + [EXPIRED] * 7
+    assert len(provider.posted) == 1
+
+
+def test_a_parameter_twice_is_refused(browser: FlaskClient, provider: HostileProvider) -> None:
+    for name in ("code", "iss", "error"):
+        good = provider.authorize(begin(browser))
+        query = "&".join(f"{key}={quote(value)}" for key, value in good.items()) + f"&{name}=x&{name}=y"
+        assert refused(browser.get(f"{FAKE}/callback?{query}"), FAILED)
+    assert provider.posted == []
+
+
+def test_a_page_elsewhere_cannot_begin_a_sign_in(browser: FlaskClient) -> None:
+    for site in ("cross-site", "same-site"):
+        answer = browser.get(FAKE, headers={"Sec-Fetch-Site": site})
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "origin-forbidden")
+        assert "Set-Cookie" not in answer.headers
+    for site in ("same-origin", "none"):
+        begin(browser, headers={"Sec-Fetch-Site": site})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example/",
+        "HTTPS:evil.example", "javascript:alert(1)", "data:text/html,x", "/%2Fevil.example",
+        "/%5Cevil.example",
+        "%2F%2Fevil.example", "/..//evil.example", "/./", "/ops/", "/ops?x=1", "/#x", "/@evil.example", "",
+        " /", "/ ", "/\t/evil.example", "/\r\nSet-Cookie: a=b", "/\0", "ops", "/OPS", "/token",
+        "/auth/logout",
+        "http://localhost/", "//localhost/", "/\u2215evil.example",
+    ],
+)  # fmt: skip
+def test_only_pages_of_ours_are_returned_to(browser: FlaskClient, path: str) -> None:
+    answer = browser.get(FAKE, query_string={"return_to": path})
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "bad-request")
+    assert "Location" not in answer.headers
+    assert "evil" not in answer.text
+
+
+def test_the_page_to_return_to_is_kept_and_given_once(
+    browser: FlaskClient, provider: HostileProvider
+) -> None:
+    both = browser.get(f"{FAKE}?return_to=/&return_to=//evil.example")
+    assert both.status_code == 400
+    address = begin(browser, f"{FAKE}?return_to=/ops")
+    params = {**provider.authorize(address), "return_to": "//evil.example"}
+    assert come_back(browser, **params).headers["Location"] == "/ops"
+
+
+def test_issuers_that_sign_nobody_in_have_no_routes(make_app: MakeApp, provider: HostileProvider) -> None:
+    watched = entry("watched", provider.url, mode="audit")
+    plain = entry("plain", "http://127.0.0.1:9", client_id=None)
+    browser = make_app(toml=watched + plain).test_client()
+    for name in ("watched", "plain", "nobody", "..", "fake%2f..", "x" * 300):
+        for path in (f"/auth/oidc/{name}", f"/auth/oidc/{name}/callback"):
+            answer = browser.get(path)
+            assert (answer.status_code, answer.get_json()["code"]) == (404, "not-found")
+    page = browser.get("/").text
+    assert "/auth/oidc/" not in page
+
+
+# ---- between the two ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(make_app: MakeApp, provider: HostileProvider) -> Iterator[tuple[FlaskClient, HostileProvider]]:
+    """A browser of a broker with a second issuer, and that issuer: the attacker's own."""
+    with HostileProvider("client-of-evil") as evil:
+        toml = entry("fake", provider.url) + entry("evil", evil.url)
+        yield make_app(toml=toml).test_client(), evil
+
+
+def test_a_code_is_never_taken_to_another_issuer(
+    two: tuple[FlaskClient, HostileProvider], provider: HostileProvider
+) -> None:
+    """Mix-up: the browser began at one issuer and comes back to the callback of the other."""
+    browser, evil = two
+    good = provider.authorize(begin(browser))
+    assert refused(come_back(browser, "/auth/oidc/evil", **good), EXPIRED)
+    at_evil = evil.authorize(begin(browser, "/auth/oidc/evil"))
+    assert refused(come_back(browser, FAKE, **at_evil), EXPIRED)
+    honest_code = {**at_evil, "code": good["code"], "iss": provider.url}
+    assert refused(come_back(browser, "/auth/oidc/evil", **honest_code), FAILED)
+    assert provider.posted == evil.posted == []
+
+
+def test_an_answer_names_its_issuer(browser: FlaskClient, provider: HostileProvider) -> None:
+    for iss in ("https://evil.example", provider.url + "/", provider.url.upper(), ""):
+        assert refused(sign_in(browser, provider, iss=iss), FAILED)
+    params = provider.authorize(begin(browser))
+    del params["iss"]
+    assert refused(come_back(browser, **params), FAILED), "this issuer says that it always sends it"
+    params = {"state": provider.authorize(begin(browser))["state"], "error": "access_denied"}
+    assert refused(come_back(browser, **params), FAILED), "in its errors too"
+    assert provider.posted == []
+
+
+def test_an_issuer_that_does_not_name_itself_may_leave_it_out(
+    make_app: MakeApp, provider: HostileProvider
+) -> None:
+    provider.document = {"authorization_response_iss_parameter_supported": False}
+    browser = make_app(toml=entry("fake", provider.url)).test_client()
+    params = provider.authorize(begin(browser))
+    del params["iss"]
+    assert come_back(browser, **params).headers["Location"] == "/"
+
+
+def test_a_code_of_another_flow_is_worth_nothing(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
+    """The attacker's code in the victim's callback: PKCE stops it, and should that be missing, the nonce."""
+    stranger = app.test_client()
+    stolen = provider.authorize(begin(stranger))["code"]
+    assert refused(sign_in(browser, provider, code=stolen), FAILED)
+    provider.holds_to_pkce = False
+    stolen = provider.authorize(begin(stranger))["code"]
+    assert refused(sign_in(browser, provider, code=stolen), FAILED)
+    assert not is_signed_in(browser)
+
+
+def test_stripping_pkce_from_the_request_does_not_help(
+    browser: FlaskClient, provider: HostileProvider
+) -> None:
+    """Whoever takes the challenge out meets a provider that gets a verifier all the same (RFC 9700, 2.1.1)."""
+    address = re.sub(r"&code_challenge(_method)?=[^&]+", "", begin(browser))
+    assert "code_challenge" not in address
+    assert refused(come_back(browser, **provider.authorize(address)), FAILED)
+    assert provider.posted[-1][1]["code_verifier"]
+
+
+# ---- the provider's side --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"error": "access_denied"}, "/?sign-in=sign-in-cancelled"),
+        ({"error": "server_error"}, UNAVAILABLE),
+        ({"error": "temporarily_unavailable"}, UNAVAILABLE),
+        ({"error": "invalid_scope", "error_description": "canary-words"}, FAILED),
+        ({"error": "<script>alert(1)</script>"}, FAILED),
+        ({"error": ""}, FAILED),
+        (
+            {"error": "access_denied", "code": "x", "error_uri": "https://evil.example"},
+            "/?sign-in=sign-in-cancelled",
+        ),
+        ({}, FAILED),
+        ({"code": ""}, FAILED),
+        ({"code": "a b"}, FAILED),
+        ({"code": "\u00e9"}, FAILED),
+        ({"code": "x" * 3001}, FAILED),
+    ],
+)
+def test_an_error_of_the_provider_is_told_in_our_words(
+    browser: FlaskClient, provider: HostileProvider, said: dict[str, str], told: str
+) -> None:
+    state = provider.authorize(begin(browser))["state"]
+    assert refused(come_back(browser, state=state, iss=provider.url, **said), told)
+    assert provider.posted == []
+
+
+def deep() -> bytes:
+    return b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (json_answer({"error": "invalid_grant"}, 400), FAILED),
+        (json_answer({"error": "invalid_client", "error_description": "words \u00e9 \""}, 401), FAILED),
+        (json_answer({"error": ["x"], "error_description": 5}, 400), FAILED),
+        (json_answer({"error": "invalid_grant", "error_description": 5}, 200), FAILED),
+        ((400, {}, b"<html>"), FAILED),
+        ((404, {}, b""), FAILED),
+        (json_answer({}), FAILED),
+        (json_answer({"access_token": "x"}), FAILED),
+        (json_answer({"access_token": "x", "id_token": 5}), FAILED),
+        (json_answer({"access_token": "x", "id_token": "a.b.c"}), FAILED),
+        (json_answer({"access_token": "x", "id_token": "x" * 9000}), FAILED),
+        (json_answer({"access_token": "x", "expires_in": "soon", "token_type": {}}), FAILED),
+        (json_answer({"error": "x"}, 500), UNAVAILABLE),
+        (json_answer({}, 429), UNAVAILABLE),
+        (json_answer([1]), UNAVAILABLE),
+        ((200, {"Content-Type": "text/html"}, b"<html>canary-words</html>"), UNAVAILABLE),
+        ((200, {}, b""), UNAVAILABLE),
+        ((200, {}, b"\xff\xfe"), UNAVAILABLE),
+        ((200, {}, deep()), UNAVAILABLE),
+        ((200, {}, b'{"x": "' + b"x" * 200_000 + b'"}'), UNAVAILABLE),
+        ((200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * 10_000_000 + b"{}")), UNAVAILABLE),
+        ((200, {"Content-Length": "99999"}, b"{}"), UNAVAILABLE),
+        ((204, {}, b""), UNAVAILABLE),
+        ((302, {"Location": "/token"}, b"{}"), UNAVAILABLE),
+        ((307, {"Location": "/token"}, b"{}"), UNAVAILABLE),
+    ],
+)  # fmt: skip
+def test_whatever_the_token_endpoint_answers(
+    browser: FlaskClient, provider: HostileProvider, answer: Any, told: str
+) -> None:
+    provider.answer = lambda: answer
+    provider_closes = answer[1].get("Content-Length") == "99999"
+    if provider_closes:
+        provider.drip_seconds = 0.001
+    assert refused(sign_in(browser, provider), told)
+    assert len(provider.posted) == 1, "neither repeated nor followed"
+    assert not is_signed_in(browser)
+
+
+def none_algorithm(claims: dict[str, Any]) -> str:
+    header = {"alg": "none", "typ": "JWT", "kid": "provider"}
+    return f"{b64(json.dumps(header).encode())}.{b64(json.dumps(claims).encode())}."
+
+
+def by_our_public_key(claims: dict[str, Any]) -> str:
+    public = signer("provider").private.public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    head = b64(json.dumps({"alg": "HS256", "typ": "JWT", "kid": "provider"}).encode())
+    signed = f"{head}.{b64(json.dumps(claims).encode())}"
+    return f"{signed}.{b64(jwt.get_algorithm_by_name('HS256').sign(signed.encode(), pem))}"
+
+
+def by_a_stranger(claims: dict[str, Any]) -> str:
+    return signer("stranger").token(claims, kid="provider")
+
+
+Setup = Callable[[HostileProvider], None]
+
+
+def says(**claims: Any) -> Setup:
+    return lambda provider: provider.claims.update(claims)
+
+
+def signed(by: Callable[[dict[str, Any]], str]) -> Setup:
+    return lambda provider: setattr(provider, "sign", by)
+
+
+def heads(**header: Any) -> Setup:
+    return lambda provider: provider.header.update(header)
+
+
+NOW = int(time.time())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        says(nonce="0" * 43), says(nonce=...), says(nonce=""), says(nonce=None), says(nonce=["x"]),
+        says(aud="client-of-somebody"), says(aud="an-api"), says(aud=...), says(aud=[]), says(aud=5),
+        says(aud=["client-of-fake", "client-of-b"]), says(aud=["client-of-b"], azp="client-of-fake"),
+        says(azp="client-of-b"), says(aud=["client-of-fake", "b"], azp="b"), says(azp=["client-of-fake"]),
+        says(at_hash="0" * 22), says(at_hash=5), says(at_hash=b64(b"0" * 32)),
+        says(iss="https://evil.example"), says(iss="live-broker"), says(iss=...),
+        says(exp=NOW - 3600, iat=NOW - 4000), says(exp="9999999999"), says(exp=...), says(iat=...),
+        says(iat=NOW + 3600, exp=NOW + 4000), says(exp=NOW + 10**7), says(nbf=NOW + 3600), says(exp=1e300),
+        says(sub=...), says(sub=""), says(sub="a\0b"), says(sub=5), says(sub="x" * 256),
+        signed(none_algorithm), signed(by_our_public_key), signed(by_a_stranger),
+        heads(kid="unknown"), heads(kid=...), heads(typ="at+jwt"), heads(jwk={}), heads(jku="https://evil.example/"),
+        heads(alg="PS256"), heads(crit=["x"]),
+    ],
+)  # fmt: skip
+def test_an_id_token_that_is_not_for_this_flow_lets_nobody_in(
+    browser: FlaskClient, provider: HostileProvider, wrong: Setup
+) -> None:
+    wrong(provider)
+    assert refused(sign_in(browser, provider), FAILED)
+    assert not is_signed_in(browser)
+
+
+@pytest.mark.parametrize(
+    "right", [says(azp="client-of-fake"), says(aud=["client-of-fake"]), says(at_hash=...)]
+)
+def test_an_id_token_may_say_less_or_more(
+    browser: FlaskClient, provider: HostileProvider, right: Setup
+) -> None:
+    right(provider)
+    assert sign_in(browser, provider).headers["Location"] == "/"
+
+
+def test_an_id_token_is_no_bearer_where_the_issuers_bearers_are_for_an_api(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
+    sign_in(browser, provider)
+    with_token = {"Authorization": f"Bearer {provider.given[-1]}"}
+    assert app.test_client().get("/me", headers=with_token).get_json()["code"] == "invalid-token"
+
+
+def test_a_blocked_principal_is_told_so(app: Flask, browser: FlaskClient, provider: HostileProvider) -> None:
+    operator(app).block("user-1", provider.url)
+    assert refused(sign_in(browser, provider), "/?sign-in=account-blocked")
+
+
+def test_a_block_ends_what_is_signed_in_already(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
+    sign_in(browser, provider)
+    operator(app).block("user-1", provider.url)
+    assert not is_signed_in(browser)
+    assert refused(sign_in(browser, provider), "/?sign-in=account-blocked")
+
+
+def test_trying_codes_from_one_address_is_slowed_down(
+    browser: FlaskClient, provider: HostileProvider
+) -> None:
+    told = [sign_in(browser, provider, code="guess").headers["Location"] for _ in range(21)]
+    assert told == [FAILED] * 20 + ["/?sign-in=login-throttled"]
+    assert len(provider.posted) == 20
+    with browser.application.extensions["broker"].database.read() as connection:
+        rows = connection.execute(select(audit.c.actor).where(audit.c.outcome == "sign-in-failed")).all()
+    assert [row.actor for row in rows] == ["address:127.0.0.1"] * 20
+
+
+def test_a_provider_that_hangs_holds_few_threads_and_not_for_long(
+    app: Flask, provider: HostileProvider
+) -> None:
+    provider.drip_seconds = 0.2
+    tabs = [app.test_client() for _ in range(MAX_EXCHANGES + 3)]
+    provider.drip_seconds = 0
+    ready = [provider.authorize(begin(tab)) for tab in tabs]
+    provider.answer = lambda: json_answer({"x": "x" * 500})
+    provider.drip_seconds = 0.2
+    took: list[float] = []
+
+    def one(tab: FlaskClient, params: dict[str, str]) -> None:
+        started = time.monotonic()
+        assert come_back(tab, **params).headers["Location"] == UNAVAILABLE
+        took.append(time.monotonic() - started)
+
+    threads = [threading.Thread(target=one, args=pair) for pair in zip(tabs, ready, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(took) == len(tabs)
+    assert len(provider.posted) <= MAX_EXCHANGES
+    assert max(took) < 20, "each has 5 s in all, however slowly the bytes drip"
+
+
+# ---- discovery ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"issuer": "https://evil.example"}, {"issuer": None}, {"token_endpoint": None},
+        {"authorization_endpoint": 5},
+        {"token_endpoint": "http://evil.example/token"}, {"authorization_endpoint": "http://evil.example/"},
+        {"authorization_endpoint": "javascript:alert(1)"}, {"authorization_endpoint": "//evil.example/"},
+        {"authorization_endpoint": "https://user:pass@evil.example/"},
+        {"authorization_endpoint": "https://evil.example\r\nSet-Cookie: a=b"},
+    ],
+)  # fmt: skip
+def test_a_discovery_document_that_does_not_hold_sends_nobody_anywhere(
+    make_app: MakeApp, provider: HostileProvider, document: dict[str, Any]
+) -> None:
+    provider.document = document
+    browser = make_app(toml=entry("fake", provider.url)).test_client()
+    assert refused(browser.get(FAKE), UNAVAILABLE)
+    assert flow_cookies(browser) == []
+
+
+@pytest.mark.parametrize(
+    "discovery",
+    [(500, {}, b"{}"), (302, {"Location": "/elsewhere"}, b""), (200, {}, b"<html>"), (200, {}, deep()),
+     (200, {}, b" " * 200_000)],
+)  # fmt: skip
+def test_a_provider_without_discovery_is_unavailable_and_asked_again_later(
+    make_app: MakeApp, provider: HostileProvider, discovery: Any
+) -> None:
+    provider.discovery = discovery
+    browser = make_app(toml=entry("fake", provider.url)).test_client()
+    before = len(provider.asked)
+    for _ in range(5):
+        assert refused(browser.get(f"{FAKE}?return_to=/ops"), "/ops?sign-in=sign-in-unavailable")
+    ours = [path for path in provider.asked[before:] if path.startswith("/.well-known")]
+    assert len(ours) <= 2, "one of ours, and perhaps the key cache's own"
+
+
+def test_a_provider_that_is_down_costs_no_other_route_anything(make_app: MakeApp) -> None:
+    browser = make_app(toml=entry("fake", "http://127.0.0.1:9")).test_client()
+    assert refused(browser.get(FAKE), UNAVAILABLE)
+    assert browser.get("/readyz").status_code == 200
+    assert 'href="/auth/oidc/fake?return_to=/"' in browser.get("/").text
+
+
+def test_endpoints_from_the_settings_need_no_discovery(make_app: MakeApp, provider: HostileProvider) -> None:
+    provider.discovery = (500, {}, b"")
+    given = {"authorization_endpoint": f"{provider.url}/authorize", "token_endpoint": f"{provider.url}/token"}
+    keys = {"discover": False, "jwks_url": f"{provider.url}/keys"}
+    browser = make_app(toml=entry("fake", provider.url, **given, **keys)).test_client()
+    assert sign_in(browser, provider).headers["Location"] == "/"
+    assert not [path for path in provider.asked if path.startswith("/.well-known")]
+
+
+def test_a_secret_goes_where_the_token_endpoint_takes_it(
+    make_app: MakeApp, provider: HostileProvider
+) -> None:
+    env = {"BROKER_OIDC_FAKE_SECRET": "shown only there"}
+    toml = entry("fake", provider.url, client_secret_env="FAKE")
+    assert sign_in(make_app(toml=toml, env=env).test_client(), provider).headers["Location"] == "/"
+    headers, form = provider.posted[-1]
+    assert headers["Authorization"].startswith("Basic ")
+    assert "client_secret" not in form
+    provider.document = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
+    assert sign_in(make_app(toml=toml, env=env).test_client(), provider).headers["Location"] == "/"
+    headers, form = provider.posted[-1]
+    assert (form["client_secret"], "Authorization" in headers) == ("shown only there", False)
+
+
+# ---- the page -------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_a_sentence_for_each_code(app: Flask) -> None:
+    table = (ROOT / "web/demo/errors.js").read_text()
+    docs = (ROOT / "docs/issuers.md").read_text()
+    for code in [*Outcome, "account-blocked", "login-throttled"]:
+        assert f"'{code}': row(" in table
+        assert f"| `{code}` |" in docs
+
+
+def test_the_page_says_whether_there_is_a_cookie_and_is_kept_by_no_cache(
+    browser: FlaskClient, provider: HostileProvider
+) -> None:
+    before = browser.get("/")
+    assert 'data-signed-in="no"' in before.text
+    sign_in(browser, provider)
+    after = browser.get("/")
+    assert 'data-signed-in="perhaps"' in after.text
+    assert before.headers["Cache-Control"] == after.headers["Cache-Control"] == "no-store"
+
+
+def test_a_label_cannot_become_markup(make_app: MakeApp, provider: HostileProvider) -> None:
+    page = make_app(toml=entry("fake", provider.url, label='<b title="x">&')).test_client().get("/").text
+    assert "Continue with &lt;b title=&#34;x&#34;&gt;&amp;" in page

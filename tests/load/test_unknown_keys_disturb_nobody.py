@@ -1,0 +1,111 @@
+"""A thousand tokens that name keys nobody has, against a slow key server, beside callers with good tokens.
+
+The yardstick is taken in the same run: the same callers beside as many tokens that are refused without any
+question about keys. What is compared are p95s of the good callers, with a bound that a busy machine keeps.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import httpx2
+import pytest
+
+from broker.errors import Refusal
+from broker.identity.bearer import Bearers
+from broker.identity.issuers import jwks
+from broker.identity.issuers.external import ExternalIssuer
+from broker.identity.issuers.fetch import load
+from broker.identity.issuers.jwks import KeyCache
+from broker.settings import IssuerSpec
+from broker.standin import StandIn
+from tests.conftest import MakeBroker
+from tests.support.issuers import KeyServer, claims, entry, signer
+
+TOKENS, ATTACKERS = 1000, 8
+KEY = signer("rsa")
+
+
+@pytest.fixture
+def server() -> Iterator[KeyServer]:
+    with KeyServer() as running:
+        running.publish("/keys", [KEY])
+        yield running
+
+
+def p95(times: list[float]) -> float:
+    return statistics.quantiles(times, n=20)[18]
+
+
+def beside(attack: Callable[[str], Any], tokens: list[str], good: Callable[[], Any]) -> float:
+    """The p95, in ms, of good callers while every token is tried by somebody."""
+    times: list[float] = []
+    with ThreadPoolExecutor(ATTACKERS) as pool:
+        running = [pool.submit(attack, token) for token in tokens]
+        while not all(future.done() for future in running) or len(times) < 100:
+            started = time.perf_counter()
+            good()
+            times.append((time.perf_counter() - started) * 1000)
+        for future in running:
+            future.result()
+    return p95(times)
+
+
+def test_good_callers_do_not_notice(server: KeyServer) -> None:
+    """In this process, so that time can be moved on and fetches are due again and again."""
+    written = {"name": "test", "issuer": server.url, "audience": "voice", "jwks_url": f"{server.url}/keys"}
+    spec = IssuerSpec.model_validate(written)
+    ticks = [0.0]
+    cache = KeyCache("test", partial(load, spec), clock=lambda: ticks[0])
+    bearers = Bearers([ExternalIssuer(spec, cache, ["default"])])
+    good = KEY.token(claims(server.url))
+    bearers.verify(good)
+    server.delay_seconds = 0.5
+
+    def refused(token: str) -> str:
+        ticks[0] += 0.06  # a minute in all
+        with pytest.raises(Refusal) as refusal:
+            bearers.verify(token)
+        return refusal.value.code
+
+    def serve() -> None:
+        bearers.verify(good)
+
+    usual = beside(refused, [KEY.token(claims(server.url), typ="x") for _ in range(TOKENS)], serve)
+    asked = len(server.asked)
+    unknown = [KEY.token(claims(server.url), kid=f"unknown-{number}") for number in range(TOKENS)]
+    disturbed = beside(refused, unknown, serve)
+    assert 1 <= len(server.asked) - asked <= 60 / jwks.REST_SECONDS + 1
+    assert disturbed < 3 * usual + 20
+
+
+def test_a_broker_asks_a_handful_of_times(
+    server: KeyServer, standin: StandIn, make_broker: MakeBroker
+) -> None:
+    workers = 2
+    issuer = f"{server.url}/realm"
+    broker = make_broker(standin.url, toml=entry("test", issuer, f"{server.url}/keys"), workers=workers)
+    good = {"Authorization": f"Bearer {KEY.token(claims(issuer))}"}
+    with httpx2.Client(base_url=broker.url, trust_env=False, timeout=30) as client:
+
+        def serve() -> None:
+            assert client.get("/me", headers=good).status_code == 200
+
+        def refused(token: str) -> None:
+            answer = client.post("/token", headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code in {401, 503}, answer.text
+
+        serve()
+        server.delay_seconds = 0.5
+        usual = beside(refused, [KEY.token(claims(issuer), typ="x") for _ in range(TOKENS)], serve)
+        unknown = [KEY.token(claims(issuer), kid=f"unknown-{number}") for number in range(TOKENS)]
+        disturbed = beside(refused, unknown, serve)
+        assert client.post("/token", headers=good).status_code == 200
+    # Each worker: once at the start, and once for each rest that passed meanwhile.
+    assert len(server.asked) <= workers * 3
+    assert disturbed < 3 * usual + 50

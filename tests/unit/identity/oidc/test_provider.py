@@ -1,0 +1,122 @@
+"""Discovery by the clock: asked rarely, kept through an outage, never mistaken for another issuer's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from broker.identity.oidc.provider import (
+    COOL_DOWN_SECONDS,
+    FRESH_SECONDS,
+    KEPT_SECONDS,
+    WAITING,
+    Discovered,
+    ProviderDown,
+)
+
+ISSUER = "https://id.example"
+GOOD = {
+    "issuer": ISSUER,
+    "authorization_endpoint": "https://id.example/authorize?tenant=a",
+    "token_endpoint": "https://tokens.example/token",
+}
+
+
+class World:
+    """A clock and a provider that one can switch off."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.asked: list[str] = []
+        self.document: Mapping[str, Any] | None = GOOD
+        self.provider = Discovered(ISSUER, self._fetch, lambda: self.now)
+
+    def _fetch(self, url: str) -> Mapping[str, Any]:
+        self.asked.append(url)
+        if self.document is None:
+            raise ProviderDown("off")
+        return self.document
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_document_is_asked_for_once_an_hour(world: World) -> None:
+    for _ in range(3):
+        found = world.provider.endpoints()
+    assert (found.authorization, found.token) == (GOOD["authorization_endpoint"], GOOD["token_endpoint"])
+    assert world.asked == ["https://id.example/.well-known/openid-configuration"]
+    world.now = FRESH_SECONDS
+    world.provider.endpoints()
+    assert len(world.asked) == 2
+
+
+def test_an_outage_of_less_than_a_day_is_not_noticed(world: World) -> None:
+    world.provider.endpoints()
+    world.document = None
+    asked = 0
+    while world.now < KEPT_SECONDS - 60:
+        world.now += 30
+        world.provider.endpoints()
+        asked += 1
+    assert len(world.asked) <= asked
+    world.now = KEPT_SECONDS
+    with pytest.raises(ProviderDown):
+        world.provider.endpoints()
+    world.document = GOOD
+    world.now += COOL_DOWN_SECONDS
+    world.provider.endpoints()
+
+
+def test_a_failure_is_not_asked_again_at_once(world: World) -> None:
+    world.document = None
+    for _ in range(100):
+        with pytest.raises(ProviderDown, match="off"):
+            world.provider.endpoints()
+    assert len(world.asked) == 1
+    world.document = GOOD
+    world.now += COOL_DOWN_SECONDS
+    world.provider.endpoints()
+    assert len(world.asked) == 2
+
+
+def test_a_document_that_turns_bad_does_not_replace_the_good_one(world: World) -> None:
+    world.provider.endpoints()
+    world.document = {**GOOD, "issuer": "https://evil.example", "token_endpoint": "https://evil.example/"}
+    world.now = FRESH_SECONDS
+    assert world.provider.endpoints().token == GOOD["token_endpoint"]
+
+
+def test_few_wait_for_a_provider_that_hangs() -> None:
+    hanging, entered = threading.Event(), threading.Event()
+
+    def fetch(_url: str) -> Mapping[str, Any]:
+        entered.set()
+        assert hanging.wait(20)
+        return GOOD
+
+    provider = Discovered(ISSUER, fetch)
+    found: list[str] = []
+    down: list[str] = []
+
+    def ask() -> None:
+        try:
+            found.append(provider.endpoints().token)
+        except ProviderDown as reason:
+            down.append(str(reason))
+
+    threads = [threading.Thread(target=ask) for _ in range(WAITING + 3)]
+    for thread in threads:
+        thread.start()
+    assert entered.wait(20)
+    while len(down) < 3:
+        assert any(thread.is_alive() for thread in threads)
+    hanging.set()
+    for thread in threads:
+        thread.join()
+    assert (len(found), len(down)) == (WAITING, 3)

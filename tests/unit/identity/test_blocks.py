@@ -1,0 +1,105 @@
+"""What a block of each kind says to a credential, whoever issued it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from broker.errors import Refusal
+from broker.identity.bearer import Verified
+from broker.identity.blocks import Admission, Block, BlockKind, token_key
+from broker.identity.principal import OWN_ISSUER, Principal
+from broker.identity.users import User
+
+THEN = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
+EVE = Principal("https://idp.example/", "u-1", "Eve", "gold", frozenset({"operator"}))
+ALICE = Principal(OWN_ISSUER, "alice", "alice", "default")
+
+
+class Known:
+    """A store that knows exactly this, and remembers what it was told to withdraw."""
+
+    def __init__(self, *blocks: Block, user: User | None = None) -> None:
+        self.blocks, self.user = list(blocks), user
+        self.withdrawn: list[tuple[str, datetime]] = []
+
+    def of_own_user(self, verified: Verified) -> tuple[User | None, list[Block]]:
+        return self.user, self.blocks
+
+    def of_other(self, verified: Verified) -> list[Block]:
+        return self.blocks
+
+    def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None:
+        self.withdrawn.append((token_id, until))
+
+
+def told(known: Known, verified: Verified) -> str:
+    try:
+        Admission(known).admit(verified)
+    except Refusal as refusal:
+        return refusal.code
+    return "admitted"
+
+
+def before(moment: datetime) -> Block:
+    return Block(BlockKind.ISSUED_BEFORE, moment)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "answer"),
+    [
+        ([], "admitted"),
+        ([Block(BlockKind.PRINCIPAL)], "account-blocked"),
+        ([Block(BlockKind.ISSUER)], "account-blocked"),
+        ([Block(BlockKind.TOKEN)], "invalid-token"),
+        ([before(THEN)], "admitted"),
+        ([before(THEN - timedelta(days=1))], "admitted"),
+        ([before(THEN + timedelta(milliseconds=1))], "invalid-token"),
+        ([Block(BlockKind.ISSUED_BEFORE)], "invalid-token"),
+        ([Block(BlockKind.UNKNOWN)], "invalid-token"),
+        ([Block(BlockKind.TOKEN), Block(BlockKind.PRINCIPAL)], "account-blocked"),
+    ],
+)
+@pytest.mark.parametrize("principal", [EVE, ALICE], ids=["another issuer's", "own"])
+def test_a_block_of_each_kind(principal: Principal, blocks: list[Block], answer: str) -> None:
+    known = Known(*blocks, user=User("alice", "hash", generation="1"))
+    assert told(known, Verified(principal, THEN, "jti", "1")) == answer
+
+
+def test_another_issuers_principal_comes_in_as_its_issuer_says() -> None:
+    assert Admission(Known()).admit(Verified(EVE, THEN)) == EVE
+
+
+def test_an_own_user_comes_in_as_it_is_now_and_not_as_the_token_says() -> None:
+    user = User("alice", "hash", plan="gold", roles=frozenset({"operator"}), generation="1")
+    admitted = Admission(Known(user=user)).admit(Verified(ALICE, THEN, "jti", "1"))
+    assert (admitted.plan, admitted.roles) == ("gold", {"operator"})
+
+
+@pytest.mark.parametrize("generation", ["0", "", None])
+def test_an_own_credential_needs_the_present_generation(generation: str | None) -> None:
+    known = Known(user=User("alice", "hash", generation="1"))
+    assert told(known, Verified(ALICE, THEN, "jti", generation)) == "invalid-token"
+
+
+def test_an_own_user_who_is_gone_or_blocked() -> None:
+    assert told(Known(), Verified(ALICE, THEN, "jti", "1")) == "invalid-token"
+    blocked = Known(user=User("alice", "hash", blocked_at=THEN, generation="1"))
+    assert told(blocked, Verified(ALICE, THEN, "jti", "1")) == "account-blocked"
+    assert told(blocked, Verified(ALICE, THEN, "jti", "0")) == "account-blocked"
+
+
+def test_only_tokens_of_ours_are_withdrawn_by_whoever_signs_out_and_for_longer_than_they_live() -> None:
+    known, hour = Known(), timedelta(hours=1)
+    Admission(known).withdraw(Verified(EVE, THEN, "theirs"), hour)
+    Admission(known).withdraw(Verified(ALICE, THEN), hour)
+    Admission(known).withdraw(Verified(ALICE, THEN, "ours", "1"), hour)
+    ((token_id, until),) = known.withdrawn
+    assert token_id == "ours"
+    assert until > THEN + hour
+
+
+def test_the_same_token_id_of_two_issuers_is_two_tokens() -> None:
+    assert token_key("https://a.example", "1") != token_key("https://b.example", "1")
+    assert token_key("https://a.example", "b1") != token_key("https://a.exampleb", "1")

@@ -56,6 +56,9 @@ from broker.store.trail import SqlTrail
 from broker.store.users import SqlUsers
 from broker.telemetry import log
 
+# A stand-in means development: no name that somebody points at this machine is ours.
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -92,14 +95,16 @@ def create_app(
     log.configure(settings.log_level, secrets=_secrets(settings))
     app = Flask("broker", static_folder=None, template_folder=str(pages.WEB))
     app.json.sort_keys = False  # type: ignore[attr-defined]  # people read these: the token comes first
-    app.config.update(MAX_CONTENT_LENGTH=body.MAX_BYTES)
+    app.config.update(MAX_CONTENT_LENGTH=body.MAX_BYTES + 1)
     app.url_map.strict_slashes = False  # an API never answers with a redirect
     app.url_map.merge_slashes = False
     parts = _build(app, settings, clock, minter)
     app.extensions["broker"] = parts
     allowed_origins = frozenset(settings.allowed_origins)
     observe.install(app, allowed_origins, settings.live_url)
-    guards.install(app, allowed_origins)
+    guards.install(
+        app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
+    )
     problems.register(app)
     for module in (tokens, sessions, me, login, oidc, keys, health, pages):
         app.register_blueprint(module.bp)

@@ -26,7 +26,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
 def dev(port: int) -> None:
     """Run the broker on loopback with a demo user, and with the stand-in unless GEMINI_API_KEY is set."""
     from broker.dev import run

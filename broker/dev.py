@@ -8,6 +8,7 @@ stand-in in Google's place.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -26,15 +27,21 @@ from broker.store.engine import Database
 DEMO_USER = "demo"
 DEMO_PASSWORD = "demo-password"  # noqa: S105 - on loopback only, in a database of its own
 _FOLDER = Path("var") / "dev"
+# Somebody's own database must never get a user whose password everybody knows.
+_OURS = re.compile(r"(BROKER_)?(DATABASE_URL|REDIS_URL|SECRET_KEY|SECRET_KEY_PREVIOUS|TRUSTED_HOSTS)(_FILE)?")
 
 
 def run(port: int) -> int:
     """Run until interrupted; returns the exit status."""
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    environ = dict(os.environ)
-    environ.setdefault("BROKER_DATABASE_URL", f"sqlite:///{(_FOLDER / 'broker.sqlite3').resolve()}")
-    environ.setdefault("BROKER_SECRET_KEY", _secret())
-    environ |= {"PORT": str(port), "WEB_CONCURRENCY": environ.get("WEB_CONCURRENCY", "1")}
+    environ = {name: value for name, value in os.environ.items() if not _OURS.fullmatch(name)}
+    environ |= {
+        "BROKER_DATABASE_URL": f"sqlite:///{(_FOLDER / 'broker.sqlite3').resolve()}",
+        "BROKER_SECRET_KEY": _secret(),
+        "BROKER_TRUSTED_HOSTS": "127.0.0.1 localhost",
+        "PORT": str(port),
+        "WEB_CONCURRENCY": environ.get("WEB_CONCURRENCY", "1"),
+    }
     children: list[subprocess.Popen[str]] = []
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -33,7 +33,10 @@ accesslog = None  # ours has no queries and no tokens: see http/observe.py
 # Our format and redaction; below INFO gunicorn would print paths and queries.
 logconfig_dict = {
     "formatters": {"json": {"()": "broker.telemetry.log.formatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "filters": {"slow": {"()": "broker.telemetry.log.WithoutSlowClients"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["slow"]},
+    },
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {
         "gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
@@ -46,7 +49,7 @@ keepalive = 5
 limit_request_line = 4094
 limit_request_fields = 50
 forwarded_allow_ips = ""  # nobody's headers are believed but those of BROKER_TRUSTED_PROXIES
-_SLOWEST_CLIENT_SECONDS = 10
+_SLOWEST_CLIENT_SECONDS = 3
 
 
 def on_starting(server: Any) -> None:
@@ -83,6 +86,9 @@ def _is_tcp(address: Any) -> bool:
 
 def _is_loopback(address: Any) -> bool:
     if not _is_tcp(address):
-        return True  # a Unix socket
+        return isinstance(address, str)  # a Unix socket; an inherited descriptor may be anything
     host = str(address[0])
-    return host == "localhost" or (bool(host) and ipaddress.ip_address(host).is_loopback)
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

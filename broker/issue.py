@@ -132,7 +132,7 @@ class TokenIssuer:
 
     def _record_and_refuse(self, principal: Principal, action: str, refusal: Refusal) -> NoReturn:
         # A store that cannot be reached cannot be written to either: the first fault is the one to tell.
-        if refusal.status != 503:
+        if refusal.code not in {"store-unavailable", "audit-unavailable"}:
             self._ledger.refused(principal, action, refusal.code)
         raise refusal
 

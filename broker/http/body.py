@@ -30,17 +30,32 @@ def read(model: type[B]) -> B:
     except ClientDisconnected as error:
         # Werkzeug's word for what the receive time-out in gunicorn_conf does to a slow body.
         raise Refusal("request-timeout", headers={"Connection": "close"}) from error
+    except OSError as error:  # gunicorn's, about chunks that are none
+        raise Refusal("bad-request", reason=type(error).__name__, headers={"Connection": "close"}) from error
+    # A chunked body has no length to refuse beforehand, and is cut without a word at the configured limit.
+    if len(raw) > MAX_BYTES:
+        raise too_large()
     if not raw:
         return _validated(model, {})
-    if request.mimetype != "application/json":
-        raise Refusal("media-type", headers={"Accept-Post": "application/json"})
+    check_media_type()
     try:
-        value = json.loads(raw, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants
+        )
     except (ValueError, RecursionError) as error:
         raise Refusal("bad-json", reason=type(error).__name__) from error
     if not isinstance(value, dict):
         raise Refusal("bad-json", "The body must be a JSON object.")
     return _validated(model, value)
+
+
+def check_media_type() -> None:
+    if request.mimetype != "application/json" or request.headers.get("Content-Encoding"):
+        raise Refusal("media-type", headers={"Accept-Post": "application/json"})
+
+
+def too_large() -> Refusal:
+    return Refusal("too-large", f"A body may have {MAX_BYTES} bytes.")
 
 
 def _validated(model: type[B], value: dict[str, Any]) -> B:

@@ -6,15 +6,15 @@ start its work before it is known who asks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from flask import Flask, current_app, g, request
+from werkzeug.sansio.utils import host_is_trusted
 
 from broker.errors import Refusal
-from broker.http import origins
-from broker.http.body import MAX_BYTES
+from broker.http import body, origins
 from broker.http.credentials import Caller, Credentials
 from broker.sessions.session import Ledger
 
@@ -70,12 +70,17 @@ def guard_of(view: Callable[..., Any]) -> str | None:
     return getattr(view, _GUARD, None)
 
 
-def install(app: Flask, allowed_origins: frozenset[str]) -> None:
-    """Before any view: size, origin, and that the view has a guard at all."""
+def install(app: Flask, allowed_origins: frozenset[str], trusted_hosts: Sequence[str]) -> None:
+    """Before any view: host, size, origin, and that the view has a guard at all."""
 
     def before() -> None:
-        if (request.content_length or 0) > MAX_BYTES:
-            raise Refusal("too-large", f"A body may have {MAX_BYTES} bytes.")
+        # A page whose name is made to lead to us would otherwise count as one of our own.
+        if trusted_hosts and not host_is_trusted(request.host, trusted_hosts):
+            raise Refusal("bad-request", "The broker is not reached by this name.")
+        if (request.content_length or 0) > body.MAX_BYTES:
+            raise body.too_large()
+        if request.content_length:
+            body.check_media_type()
         origins.check(request, allowed_origins)
         if request.endpoint and guard_of(app.view_functions[request.endpoint]) is None:
             raise Refusal("internal", reason=f"no guard on {request.endpoint}")

@@ -40,6 +40,8 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
 
     app.before_request(start)
     app.after_request(finish)
+    # Or what gunicorn logs on this thread afterwards would carry this request's id.
+    app.teardown_request(lambda _: structlog.contextvars.clear_contextvars())
 
 
 def _closing_line(response: Response) -> None:

@@ -27,7 +27,10 @@ def is_same_origin(request: Request) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Sec-Fetch-Site") == "same-origin"
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     return parts.netloc == request.host and parts.scheme in {request.scheme, "https"}
 
 
@@ -45,6 +48,8 @@ def is_preflight(request: Request) -> bool:
 def add_headers(request: Request, response: Response, allowed: Collection[str]) -> None:
     """On every answer, refusals too, so that the page can read what it was told. Never with cookies."""
     origin = request.headers.get("Origin")
+    if allowed:
+        response.vary.add("Origin")
     if origin not in allowed:
         return
     response.headers["Access-Control-Allow-Origin"] = str(origin)

@@ -47,6 +47,8 @@ def asset(part: str, name: str) -> Response:
     mimetype = _SERVED.get(Path(name).suffix)
     if mimetype is None:
         raise NotFound
+    # Whole files only: a range that does not fit would be an error of its own.
+    request.environ.pop("HTTP_RANGE", None)
     return send_from_directory(WEB / part, name, mimetype=mimetype, max_age=None)
 
 

@@ -19,7 +19,9 @@ _hasher = PasswordHasher()
 # Each takes 64 MiB while it runs, and anybody may send a password: two at a time in a process, and the
 # threads that wait for their turn are few enough for the others to answer.
 _turns = threading.BoundedSemaphore(2)
-_WAIT_SECONDS = 8  # below the deadline of a request
+_WAIT_SECONDS = 1.5
+# More than these do not even wait: each that waits holds a thread that others need.
+_waiting = threading.BoundedSemaphore(6)
 
 
 def hash_password(password: str) -> str:
@@ -54,9 +56,19 @@ def _nobodys_hash() -> str:
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    if not _turns.acquire(timeout=_WAIT_SECONDS):
+    if not _turns.acquire(blocking=False) and not _waited():
         raise Refusal("busy", reason="passwords are being checked")
     try:
         yield
     finally:
         _turns.release()
+
+
+def _waited() -> bool:
+    """Whether a turn came in time. Where too many wait already, none does."""
+    if not _waiting.acquire(blocking=False):
+        return False
+    try:
+        return _turns.acquire(timeout=_WAIT_SECONDS)
+    finally:
+        _waiting.release()

@@ -137,7 +137,8 @@ def _items(rate: str, key: str) -> list[RateLimitItem]:
     items = parse_many(rate)
     if not items or not key:
         raise ValueError("a rate limit without a rate or without a key would be no limit")
-    return items
+    # The shortest window first: a refusal by it must not cost anything of the longer ones.
+    return sorted(items, key=lambda item: item.get_expiry())
 
 
 def _name(item: RateLimitItem) -> str:

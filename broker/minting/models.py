@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from broker.errors import Refusal
 
 KEEP_SECONDS = 600.0
+# Waiting takes a thread that others need, and no place in the gate bounds it.
+WAIT_SECONDS = 0.5
 # A failed look-up is not repeated by everybody who waits for it.
 COOL_SECONDS = 2.0
 
@@ -45,8 +47,9 @@ class ModelDirectory:
         if known and self._clock() < known.until:
             return known.offered
         # One asks, the others wait for the answer; but who has an old answer goes on with it.
-        if not self._lock.acquire(blocking=known is None):
-            assert known is not None
+        if not self._lock.acquire(timeout=0 if known else WAIT_SECONDS):
+            if known is None:
+                raise Refusal("busy", reason="the first answer about a model is awaited")
             return known.offered
         try:
             return self._refresh(model)

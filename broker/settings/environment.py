@@ -47,6 +47,7 @@ class Settings:
     live_url: str
     """Without a slash at its end."""
     allowed_origins: tuple[str, ...]
+    trusted_hosts: tuple[str, ...]
     trusted_proxies: tuple[IPNetwork, ...]
     port: int
     web_concurrency: int

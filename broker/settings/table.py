@@ -89,6 +89,12 @@ SETTINGS: tuple[Setting, ...] = (
         default="",
     ),
     Setting(
+        "BROKER_TRUSTED_HOSTS", "trusted_hosts", "list of host names", values.hosts,
+        "The names by which the broker is reached; a request for any other is refused. "
+        "Unset: any name, or with a stand-in those of loopback.",
+        default="",
+    ),
+    Setting(
         "BROKER_TRUSTED_PROXIES", "trusted_proxies", "list of networks", values.proxies,
         "Addresses or networks of your own proxies, whose X-Forwarded-For is believed.",
         default="",

@@ -166,6 +166,15 @@ def _origin(text: str) -> str:
     return _address(parts)
 
 
+def hosts(text: str) -> tuple[str, ...]:
+    """Names without ports; `.example.com` also stands for every name below it."""
+    items = _items(text)
+    for item in items:
+        if not re.fullmatch(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]", item):
+            raise ValueError(f"holds {item!r}, which is no host name (no port, no address of a page, no *)")
+    return tuple(item.lower() for item in items)
+
+
 def proxies(text: str) -> tuple[IPNetwork, ...]:
     networks: list[IPNetwork] = []
     for item in _items(text):

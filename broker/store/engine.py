@@ -17,13 +17,15 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broker.errors import Refusal
 
 Clock = Callable[[], datetime]
-_BUSY_SECONDS = 5
+# Within the deadline of a request, also for one that first waits for its turn and then for the file.
+_BUSY_SECONDS = 2
+_TURN_SECONDS = 3
 
 
 class Database:
@@ -44,9 +46,10 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+            event.listen(self.engine, "checkout", _same_file(parsed.database))
         # SQLite lets one writer in at a time and its waiters poll; queueing the threads of this process
         # here leaves only one waiter per process to that.
-        self._write_turn = threading.Lock() if self.is_sqlite else nullcontext()
+        self._write_turn = _Turn() if self.is_sqlite else nullcontext()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -79,11 +82,27 @@ class Database:
         self.engine.dispose()
 
 
+class _Turn:
+    """A lock that nobody waits for longer than a request can afford."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=_TURN_SECONDS):
+            raise Refusal("store-unavailable", reason="no turn to write")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 @contextmanager
 def _store_faults() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as fault:
+    except IntegrityError:
+        raise  # no fault of the store: whoever wrote knows what it means
+    except (DBAPIError, PoolTimeoutError) as fault:
         cause = fault.orig if isinstance(fault, DBAPIError) else fault
         raise Refusal("store-unavailable", reason=f"{type(cause).__name__}: {cause}") from fault
 
@@ -92,6 +111,20 @@ def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
     dbapi_connection.isolation_level = None  # transactions are begun by us, in _begin_sqlite
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         dbapi_connection.execute(f"PRAGMA {pragma}")
+
+
+def _same_file(path: str | None) -> Callable[[Any, Any, Any], None]:
+    """A connection to a file that was deleted goes on working, and what it grants is known to nobody."""
+
+    def check(_connection: Any, record: Any, _proxy: Any) -> None:
+        try:
+            now = Path(path or "").stat()
+        except OSError:
+            raise DisconnectionError("the database file is gone") from None
+        if record.info.setdefault("file", (now.st_dev, now.st_ino)) != (now.st_dev, now.st_ino):
+            raise DisconnectionError("the database file is another one")
+
+    return check
 
 
 def _begin_sqlite(connection: Connection) -> None:

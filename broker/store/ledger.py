@@ -6,6 +6,7 @@ counted by one request at a time. No transaction is held over the call to Google
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from broker.store.engine import Database
 from broker.store.tables import principals, sessions, tokens
 
 # A token that could not carry a conversation is not worth a call to Google.
+_SESSION_ID = re.compile("ses_[0-9a-f]{32}")
 _SHORTEST_SLICE = timedelta(seconds=10)
 
 # Built once: putting a statement together takes longer than running it.
@@ -89,9 +91,11 @@ class SqlLedger:
                     "ends_at": ends_at,
                 },
             )
-            return _reserve_token(
+            lease = _reserve_token(
                 connection, session_id, True, now, ends_at, terms.slice_seconds, terms.connect_within_seconds
             )
+            _intend(connection, now, principal, lease)
+            return lease
 
     def reserve_next(
         self, principal: Principal, session_id: str, slice_seconds: int, connect_within_seconds: int
@@ -102,9 +106,11 @@ class SqlLedger:
             session = _own(connection, principal, session_id)
             if session.state is not SessionState.OPEN or session.ends_at - now < _SHORTEST_SLICE:
                 raise _ended(session)
-            return _reserve_token(
+            lease = _reserve_token(
                 connection, session_id, False, now, session.ends_at, slice_seconds, connect_within_seconds
             )
+            _intend(connection, now, principal, lease)
+            return lease
 
     def confirm(self, principal: Principal, lease: Lease, token_sha256: str) -> None:
         with self._database.write() as connection:
@@ -130,6 +136,8 @@ class SqlLedger:
             _settle(connection, lease, TokenState.VOID, refusal=refusal_code)
             if lease.opens_session:
                 _moved(connection, lease.session_id, SessionState.RESERVED, SessionState.VOID, now)
+        # Apart: a trail that cannot be written must not keep the reservation.
+        with self._database.write() as connection:
             audit.record(
                 connection,
                 now,
@@ -217,7 +225,16 @@ def _reserve_token(
     return lease
 
 
+def _intend(connection: Connection, now: datetime, principal: Principal, lease: Lease) -> None:
+    """Before Google is asked: if the trail cannot be written, nothing shall happen that belongs in it."""
+    audit.record(
+        connection, now, **_who(principal), action="token", outcome="reserved", session_id=lease.session_id
+    )
+
+
 def _own(connection: Connection, principal: Principal, session_id: str) -> Session:
+    if not _SESSION_ID.fullmatch(session_id):
+        raise Refusal("session-unknown")
     row = connection.execute(_OWN, {"session": session_id, "principal": principal.key}).one_or_none()
     # A session that never came to be is told apart from a foreign one by nobody.
     if row is None or row.state == SessionState.VOID:

@@ -112,5 +112,6 @@ class SqlRateStorage(Storage, MovingWindowSupport):
 
 
 def _within(blob: bytes, now: datetime, expiry: int) -> list[float]:
-    start = now.astimezone(UTC).timestamp() - expiry
-    return [hit for hit in _unpack(blob) if hit > start]
+    """Hits from the future are of a clock that was set back; kept, they would shut the caller out."""
+    at = now.astimezone(UTC).timestamp()
+    return [hit for hit in _unpack(blob) if at - expiry < hit <= at + expiry]

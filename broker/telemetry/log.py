@@ -79,6 +79,13 @@ def formatter(secrets: Iterable[str] = ()) -> logging.Formatter:
     )
 
 
+class WithoutSlowClients(logging.Filter):
+    """Anybody can stop in mid-request; gunicorn makes an error with a traceback of each."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
+
+
 class Redactor:
     """A structlog processor over the finished line."""
 

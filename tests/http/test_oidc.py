@@ -403,7 +403,7 @@ def test_a_code_of_another_flow_is_worth_nothing(
 def test_stripping_pkce_from_the_request_does_not_help(
     browser: FlaskClient, provider: HostileProvider
 ) -> None:
-    """Whoever takes the challenge out meets a provider that gets a verifier all the same (RFC 9700, 2.1.1)."""
+    """Whoever takes the challenge out meets a provider that gets a verifier anyway (RFC 9700, 2.1.1)."""
     address = re.sub(r"&code_challenge(_method)?=[^&]+", "", begin(browser))
     assert "code_challenge" not in address
     assert refused(come_back(browser, **provider.authorize(address)), FAILED)

@@ -579,6 +579,16 @@ def test_a_block_ends_what_is_signed_in_already(
     assert refused(sign_in(browser, provider), "/?sign-in=account-blocked")
 
 
+def test_a_person_signed_out_everywhere_comes_back_with_a_new_token_only(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
+    operator(app).sign_out("user-1", provider.url)
+    provider.claims = {"iat": int(time.time()) - 60}
+    assert refused(sign_in(browser, provider), FAILED)
+    provider.claims = {"iat": int(time.time()) + 5}
+    assert sign_in(browser, provider).headers["Location"] == "/"
+
+
 def test_trying_codes_from_one_address_is_slowed_down(
     browser: FlaskClient, provider: HostileProvider
 ) -> None:

@@ -42,6 +42,7 @@ test-py: ## all the other tests (PYTEST_ARGS="-k token")
 
 bench: ## measure mints per second and latency, by hand
 	$(VENV)/python -m tests.load.bench_mint
+	$(VENV)/python -m tests.load.bench_issuers
 
 lock: ## write the locks again from pyproject.toml and package.json (LOCK_ARGS=--upgrade)
 	@scripts/lock $(LOCK_ARGS)

@@ -76,10 +76,11 @@ def callback(issuer: str) -> Response:
     except SignInFailed as failed:
         response = _back(flow.return_to, _told(issuer, failed))
     except Refusal as refusal:
-        if refusal.code not in _TOLD:
+        if refusal.code not in _TOLD and refusal.status != 401:
             raise
         g.refusal = refusal
-        response = _back(flow.return_to, refusal.code)
+        told = refusal.code if refusal.code in _TOLD else Outcome.UNKNOWN.value
+        response = _back(flow.return_to, told)
     _forget(response, _cookie_of(flow.id))
     return response
 

@@ -7,7 +7,7 @@ break the store.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from broker.errors import Refusal
 from broker.identity import jws
@@ -37,9 +37,22 @@ def check_clock(
 
 def check_subject(subject: object) -> str:
     """1 to 255 printable characters: a NUL or a lone surrogate would break the store later."""
-    if not isinstance(subject, str) or not 1 <= len(subject) <= 255 or not subject.isprintable():
+    if not _is_identifier(subject):
         raise jws.invalid("subject")
     return subject
+
+
+def check_token_id(token_id: object) -> str | None:
+    """A token need have no id; one that cannot be looked up could not be blocked."""
+    if token_id is None:
+        return None
+    if not _is_identifier(token_id):
+        raise jws.invalid("jti")
+    return token_id
+
+
+def _is_identifier(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and 1 <= len(value) <= 255 and value.isprintable()
 
 
 def expired() -> Refusal:

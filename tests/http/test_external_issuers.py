@@ -264,6 +264,10 @@ HOSTILE: dict[str, tuple[Callable[[World], str], str]] = {
     "subject twice": (lambda w: w.raw('"sub": "user-1"', '"sub": "user-1", "sub": "user-2"'), BAD),
     "subject elsewhere absent": (lambda w: w.parties(profile={}, sub="user-1"), BAD),
     "subject elsewhere in no object": (lambda w: w.parties(profile="user-1"), BAD),
+    "id as a number": (lambda w: w.rsa(jti=1), BAD),
+    "id empty": (lambda w: w.rsa(jti=""), BAD),
+    "id with NUL": (lambda w: w.rsa(jti="a\0"), BAD),
+    "id with a lone surrogate": (lambda w: w.rsa(jti="a\ud800"), BAD),
     # When.
     "expired by one second": (lambda w: w.rsa(iat=now(-601), exp=now(-1)), OLD),
     "expired long ago": (lambda w: w.rsa(iat=now(-90000), exp=now(-80000)), OLD),

@@ -403,7 +403,7 @@ def test_a_code_of_another_flow_is_worth_nothing(
 def test_stripping_pkce_from_the_request_does_not_help(
     browser: FlaskClient, provider: HostileProvider
 ) -> None:
-    """Whoever takes the challenge out meets a provider that gets a verifier all the same (RFC 9700, 2.1.1)."""
+    """Whoever takes the challenge out meets a provider that gets a verifier anyway (RFC 9700, 2.1.1)."""
     address = re.sub(r"&code_challenge(_method)?=[^&]+", "", begin(browser))
     assert "code_challenge" not in address
     assert refused(come_back(browser, **provider.authorize(address)), FAILED)
@@ -577,6 +577,16 @@ def test_a_block_ends_what_is_signed_in_already(
     operator(app).block("user-1", provider.url)
     assert not is_signed_in(browser)
     assert refused(sign_in(browser, provider), "/?sign-in=account-blocked")
+
+
+def test_a_person_signed_out_everywhere_comes_back_with_a_new_token_only(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
+    operator(app).sign_out("user-1", provider.url)
+    provider.claims = {"iat": int(time.time()) - 60}
+    assert refused(sign_in(browser, provider), FAILED)
+    provider.claims = {"iat": int(time.time()) + 5}
+    assert sign_in(browser, provider).headers["Location"] == "/"
 
 
 def test_trying_codes_from_one_address_is_slowed_down(

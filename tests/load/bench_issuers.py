@@ -17,6 +17,7 @@ from broker.identity.issuers.keys import parse
 from broker.identity.own_tokens import OwnTokens
 from broker.identity.signing import KeyRing, issue_access_token
 from broker.settings import IssuerSpec
+from broker.telemetry import log
 from tests.support.issuers import claims, signer
 
 ROUNDS, CALLS = 7, 1000
@@ -57,6 +58,7 @@ def microseconds(call: Callable[[], object]) -> float:
 
 
 def main() -> None:
+    log.configure("WARNING")
     rows = {"own HS256": own()} | {name: external(name) for name in ("RS256", "PS256", "ES256", "EdDSA")}
     print(f"{'':12}{'µs each':>9}{'spread':>16}   medians of {ROUNDS}", file=sys.stdout)
     for name, call in rows.items():

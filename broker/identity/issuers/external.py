@@ -15,7 +15,7 @@ import jwt
 
 from broker.identity import jws
 from broker.identity.bearer import Verified
-from broker.identity.claims import check_clock, check_subject, check_times
+from broker.identity.claims import check_clock, check_subject, check_times, check_token_id
 from broker.identity.issuers.jwks import KeyCache
 from broker.identity.issuers.keys import MAX_KID_LENGTH
 from broker.identity.issuers.values import find, says, texts
@@ -86,14 +86,11 @@ class ExternalIssuer:
             if not says(find(claims, path), wanted):
                 raise jws.invalid("a required claim")
         subject = check_subject(find(claims, spec.subject_claim))
+        token_id = check_token_id(claims.get("jti"))
         check_times(claims, spec.max_life_seconds)
         check_clock(claims, self._now(), spec.leeway_seconds, spec.max_age_seconds)
-        token_id = claims.get("jti")
-        return Verified(
-            self._principal(subject, claims),
-            datetime.fromtimestamp(claims["iat"], UTC),
-            token_id if isinstance(token_id, str) else None,
-        )
+        issued_at = datetime.fromtimestamp(claims["iat"], UTC)
+        return Verified(self._principal(subject, claims), issued_at, token_id)
 
     def _check_type(self, header: Mapping[str, Any]) -> None:
         typ = header.get("typ", "JWT" if not self._spec.typ else None)

@@ -80,7 +80,7 @@ class KeyCache:
             key = self._known(kid)
             if key is not None:
                 return key
-            raise self._refusal(kid)
+            raise self._refusal(kid, asked=flight is not None)
 
     def _known(self, kid: str) -> IssuerKey | None:
         if self._clock() - self._loaded_at > KEEP_SECONDS:
@@ -125,17 +125,22 @@ class KeyCache:
             self._flight = None
         flight.set()
 
-    def _refusal(self, kid: str) -> Refusal:
+    def _refusal(self, kid: str, *, asked: bool) -> Refusal:
         now = self._clock()
         if self._is_remembered(kid, now):
             return jws.invalid("unknown kid")
         if self._healthy and self._flight is None:
-            while len(self._unknown) >= REMEMBERED_KIDS:
-                self._unknown.pop(next(iter(self._unknown)))
-            self._unknown[kid] = now
+            # Only what was looked for and not found: a kid that came during a rest may be a new key's.
+            if asked:
+                self._remember(kid, now)
             return jws.invalid("unknown kid")
         wait = max(1, math.ceil(self._resting_until - now)) if self._flight is None else 1
         return Refusal("keys-unavailable", reason=f"keys of {self._name}", retry_after_seconds=wait)
+
+    def _remember(self, kid: str, now: float) -> None:
+        while len(self._unknown) >= REMEMBERED_KIDS:
+            self._unknown.pop(next(iter(self._unknown)))
+        self._unknown[kid] = now
 
     def _is_remembered(self, kid: str, now: float) -> bool:
         return now - self._unknown.get(kid, -math.inf) < REMEMBER_SECONDS and bool(self._keys)

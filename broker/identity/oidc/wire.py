@@ -70,10 +70,11 @@ class Wire:
         status, body = self._call("POST", url, sent, form.encode(), EXCHANGE_SECONDS)
         if status != 200 and (status == 429 or not 400 <= status < 500):
             raise ProviderDown(f"status {status}")
-        if status != 200 or "error" in _object(body):
-            return Answer({"error": _code(body)})
+        said = _object(body) if status == 200 else {"error": _code(body)}
+        if "error" in said:
+            return Answer({"error": _known(said["error"])})
         # Nothing else is needed, and Authlib chokes on, say, an `expires_in` that is no number.
-        return Answer({name: value for name, value in _object(body).items() if name in _TOKENS})
+        return Answer({name: value for name, value in said.items() if name in _TOKENS})
 
     def _call(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, seconds: float
@@ -114,11 +115,14 @@ def _object(body: bytes) -> Mapping[str, Any]:
     return value
 
 
-def _code(body: bytes) -> str:
+def _code(body: bytes) -> object:
     try:
-        code = _object(body).get("error")
+        return _object(body).get("error")
     except ProviderDown:
-        code = None
+        return None
+
+
+def _known(code: object) -> str:
     return code if isinstance(code, str) and code in _CODES else "refused"
 
 

@@ -73,7 +73,7 @@ def test_the_terms_of_the_token() -> None:
     verified = verify({"jti": "abc"})
     assert verified.issued_at == datetime.fromtimestamp(NOW - 60, UTC)
     assert verified.token_id == "abc"
-    assert verify({"jti": 5}).token_id is None
+    assert verify({}).token_id is None
     principal = verified.principal
     assert (principal.issuer, principal.subject, principal.name) == (ISSUER, "user-1", "user-1")
     assert (principal.plan, principal.roles) == ("default", frozenset())

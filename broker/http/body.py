@@ -7,6 +7,7 @@ import re
 from typing import Any, NoReturn, TypeVar
 
 from flask import request
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
@@ -30,7 +31,7 @@ def read(model: type[B]) -> B:
     except ClientDisconnected as error:
         # Werkzeug's word for what the receive time-out in gunicorn_conf does to a slow body.
         raise Refusal("request-timeout", headers={"Connection": "close"}) from error
-    except OSError as error:  # gunicorn's, about chunks that are none
+    except (ParseException, OSError) as error:  # what gunicorn makes of chunks that are none
         raise Refusal("bad-request", reason=type(error).__name__, headers={"Connection": "close"}) from error
     # A chunked body has no length to refuse beforehand, and is cut without a word at the configured limit.
     if len(raw) > MAX_BYTES:

@@ -38,13 +38,13 @@ class Service:
         return int(self.standin.control.received()["connections"][-1]["number"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with (
         StandIn(port=0) as standin,
@@ -60,7 +60,7 @@ def service(talking: Service) -> Service:
     return talking
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Chromium whose microphone beeps; shared. Tests that need a certain sound launch their own."""
     running = launch(playwright)

@@ -159,7 +159,8 @@ class Service:
         server.answers[path.rstrip("/") + "/.well-known/openid-configuration"] = document
 
     def token(self, **changed: Any) -> str:
-        times = {"iat": NOW - 30, "exp": NOW - 30 + LIVES.get(self.name, 3600)}
+        issued_at = int(time.time()) - 5
+        times = {"iat": issued_at, "exp": issued_at + LIVES.get(self.name, 3600)}
         claims = {"iss": self.issuer, **times, **CLAIMS[self.name], **changed}
         return self.key.token(claims, **HEADERS.get(self.name, {}))
 

@@ -38,7 +38,15 @@ def test_a_preflight_tells_what_may_be_sent(open_client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://app.example.evil", "http://app.example", "null", "https://app.example/"]
+    "origin",
+    [
+        "https://app.example.evil",
+        "http://app.example",
+        "null",
+        "https://app.example/",
+        "http://[",
+        "http://a]b",
+    ],
 )
 def test_no_other_origin_gets_in(open_client: FlaskClient, origin: str) -> None:
     preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
@@ -46,3 +54,15 @@ def test_no_other_origin_gets_in(open_client: FlaskClient, origin: str) -> None:
     answer = open_client.post("/token", headers={"Origin": origin, **bearer(open_client.application)})
     assert (answer.status_code, answer.get_json()["code"]) == (403, "origin-forbidden")
     assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil"])
+def test_a_name_that_somebody_points_at_a_development_set_up_is_not_ours(
+    make_app: MakeApp, host: str
+) -> None:
+    """DNS rebinding: the page's Origin and Host agree, and still it is a stranger's page."""
+    client = make_app(env={"BROKER_TRUSTED_HOSTS": ""}).test_client()
+    body = {"username": "alice", "password": "x"}
+    answer = client.post("/auth/login", json=body, headers={"Host": host, "Origin": f"http://{host}"})
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "bad-request")
+    assert client.get("/healthz", headers={"Host": "127.0.0.1:8080"}).status_code == 200

@@ -38,7 +38,9 @@ def plans(backend: str = "1000/minute", minutes: int = 30) -> str:
 
 
 def audit_rows(app: Flask, action: str) -> list[tuple[str, str, Any]]:
-    query = select(audit.c.actor, audit.c.outcome, audit.c.detail).where(audit.c.action == action)
+    query = select(audit.c.actor, audit.c.outcome, audit.c.detail).where(
+        audit.c.action == action, audit.c.outcome != "reserved"
+    )
     with app.extensions["broker"].database.read() as connection:
         return [tuple(row) for row in connection.execute(query.order_by(audit.c.id))]
 

@@ -207,7 +207,7 @@ def test_a_session_keeps_its_model_though_google_lists_another(make_app: MakeApp
 def test_nobody_else_sees_or_moves_a_session(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
     session_id = client.post("/token", headers=alice).get_json()["session"]["id"]
     for method, path in (("POST", "/token"), ("POST", "/heartbeat"), ("POST", "/end"), ("DELETE", "")):
-        for name in (session_id, "ses_unknown"):
+        for name in (session_id, "ses_unknown", "ses_%00", "ses_" + "0" * 32):
             headers = bearer(app, "bob")
             answer = client.open(f"/sessions/{name}{path}", method=method, headers=headers)
             assert (answer.status_code, answer.get_json()["code"]) == (404, "session-unknown")

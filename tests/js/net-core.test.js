@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
 import { NetCore } from '../../web/live/net-core.js';
-import { FakeWebSocket, serve, settle } from './support.js';
+import { FakeWebSocket, serve, settle, mockIntervals } from './support.js';
 
 const ANSWER = { token: 'auth_tokens/secret', url: 'ws://live.test/ws', setup: { model: 'models/m' }, session: { id: 'ses_1' } };
 const CHUNK = 640;
@@ -108,7 +108,7 @@ test('muted: one end of stream, no sound', async (t) => {
 });
 
 test('says something every 30 s even when nothing is said, or the service hangs up', async (t) => {
-  t.mock.timers.enable({ apis: ['setInterval'] });
+  mockIntervals(t);
   const net = await started(t, { muted: true });
   await net.ready();
   t.mock.timers.tick(30_000);
@@ -197,7 +197,7 @@ test('a stop before setupComplete closes the socket too', async (t) => {
 });
 
 test('asks the broker for the token itself, keeps the session alive, and ends with it', async (t) => {
-  t.mock.timers.enable({ apis: ['setInterval'] });
+  mockIntervals(t);
   const asked = [];
   const url = await serve(t, (request) => {
     asked.push(request.url);

@@ -15,6 +15,15 @@ export const wireNames = (suffix) => readdirSync(WIRE).filter((name) => name.end
 /** Lets promises and MessagePorts take their turn. */
 export const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
 
+/** Intervals that the test ticks; Node 18 takes the list alone. @param {import('node:test').TestContext} t */
+export function mockIntervals(t) {
+  try {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+  } catch {
+    t.mock.timers.enable(/** @type {any} */ (['setInterval']));
+  }
+}
+
 /** Stands in for the browser's WebSocket; the test plays the server through `serve`, `open` and `drop`. */
 export class FakeWebSocket {
   static OPEN = 1;

@@ -69,6 +69,24 @@ def test_the_window_moves(tmp_path: Path) -> None:
     database.dispose()
 
 
+def test_a_refusal_by_the_short_window_costs_nothing_of_the_long_one(rates: Rates) -> None:
+    key = secrets.token_hex(20)
+    assert [outcome(rates, "5/day; 1/minute", key) for _ in range(4)] == ["ok"] + ["rate-limited"] * 3
+    minute, day = rates.left("5/day; 1/minute", "token", key)
+    assert (minute.remaining, day.remaining) == (0, 4)
+
+
+def test_a_clock_that_is_set_back_shuts_nobody_out(tmp_path: Path) -> None:
+    now = [datetime(2026, 1, 2, tzinfo=UTC)]
+    database = Database(f"sqlite:///{tmp_path}/clock.sqlite3", clock=lambda: now[0])
+    migrate.upgrade(database)
+    rates = Rates(create_limiter(Flask("rates"), database, None))
+    assert outcome(rates, "1/minute", "k") == "ok"
+    now[0] -= timedelta(days=1)
+    assert outcome(rates, "1/minute", "k") == "ok"
+    database.dispose()
+
+
 def test_no_token_without_the_store(tmp_path: Path) -> None:
     """A database without tables stands for one that is gone: fail closed, with a Retry-After."""
     database = Database(f"sqlite:///{tmp_path}/empty.sqlite3")

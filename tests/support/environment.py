@@ -34,5 +34,6 @@ def environment(folder: Path, live_url: str, *, config: Path | None = None, **mo
         "BROKER_LIVE_URL": live_url,
         "BROKER_CONFIG": str(config or write_config(folder)),
         "BROKER_LOG_LEVEL": "info",
+        "BROKER_TRUSTED_HOSTS": "127.0.0.1 localhost voice.example",
         **more,
     }

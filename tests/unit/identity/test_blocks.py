@@ -74,7 +74,7 @@ def test_another_issuers_principal_comes_in_as_its_issuer_says() -> None:
 def test_an_own_user_comes_in_as_it_is_now_and_not_as_the_token_says() -> None:
     user = User("alice", "hash", plan="gold", roles=frozenset({"operator"}), generation="1")
     admitted = Admission(Known(user=user)).admit(Verified(ALICE, THEN, "jti", "1"))
-    assert (admitted.plan, admitted.roles) == ("gold", {"operator"})
+    assert (admitted.plan, admitted.roles) == ("gold", frozenset({"operator"}))
 
 
 @pytest.mark.parametrize("generation", ["0", "", None])

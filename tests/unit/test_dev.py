@@ -1,0 +1,32 @@
+"""`broker dev` leaves everything alone that is not its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.servers import free_port
+
+
+def test_a_database_of_the_environment_gets_no_demo_user(tmp_path: Path) -> None:
+    """Its password is printed in the README: in somebody's production database it would be an open door."""
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "BROKER_DATABASE_URL": f"sqlite:///{tmp_path}/production.sqlite3",
+        "BROKER_SECRET_KEY_FILE": str(tmp_path / "secret"),
+    }
+    command = [sys.executable, "-m", "broker", "dev", "--port", str(free_port())]
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as dev:
+        assert dev.stdout is not None
+        try:
+            said = next(line for line in dev.stdout if line.startswith(("Sign in as", "Live Broker")))
+        finally:
+            dev.send_signal(signal.SIGTERM)
+            dev.stdout.read()
+    assert said
+    assert (tmp_path / "var" / "dev" / "broker.sqlite3").exists()
+    assert not (tmp_path / "production.sqlite3").exists()

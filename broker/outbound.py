@@ -1,7 +1,7 @@
 """Outgoing connections under one total deadline: name lookup, connecting, TLS, sending, every byte read.
 
 A leaf. The timeouts of HTTP libraries start anew with every byte, so a dripping server could hold a caller
-as long as it likes. Leaves caps, headers and what an answer means to those who call out.
+as long as it likes. Reads bodies up to a bound. Leaves headers, and what an answer means, to those who call.
 """
 
 from __future__ import annotations
@@ -17,6 +17,24 @@ from ipaddress import ip_address
 from typing import Any
 
 import httpcore2
+
+
+class BodyRefused(Exception):  # noqa: N818 - named for what happened to the body
+    """An answer's body is larger than agreed, or packed."""
+
+
+def bounded_body(response: httpcore2.Response, most_bytes: int) -> bytes:
+    """The whole body, or BodyRefused. A packed one could be small here and huge once unpacked."""
+    for name, value in response.headers:
+        if name.lower() == b"content-encoding" and value.lower() != b"identity":
+            raise BodyRefused("packed although asked not to be")
+    body = b""
+    assert isinstance(response.stream, Iterable)
+    for chunk in response.stream:
+        body += chunk
+        if len(body) > most_bytes:
+            raise BodyRefused(f"more than {most_bytes} bytes")
+    return body
 
 
 class Deadline(threading.local):

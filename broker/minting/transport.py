@@ -8,23 +8,18 @@ SDK's own timeout starts anew with every byte, so a dripping server could hold a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from contextlib import suppress
 
 import httpcore2
 import httpx2
 
-from broker.outbound import Deadline, DeadlineBackend
+from broker.outbound import Deadline, DeadlineBackend, bounded_body
 
 BODY_BYTES = 64 * 1024
 # Google keeps idle connections for minutes; half a minute spares most mints the handshake. The HTTP library
 # walks its idle connections on every request, hence few.
 IDLE_CONNECTIONS = 32
 IDLE_SECONDS = 30.0
-
-
-class BodyRefused(Exception):  # noqa: N818 - named for what happened to the body
-    """The answer was too large, or packed so that its size could not be known."""
 
 
 class BoundedTransport(httpx2.BaseTransport):
@@ -56,7 +51,7 @@ class BoundedTransport(httpx2.BaseTransport):
         self._deadline.start(seconds)
         response = self._pool.handle_request(plain)
         try:
-            body = _body(response)
+            body = bounded_body(response, BODY_BYTES)
         finally:
             response.close()
         headers = [(name, value) for name, value in response.headers if name.lower() == b"content-type"]
@@ -65,19 +60,6 @@ class BoundedTransport(httpx2.BaseTransport):
 
     def close(self) -> None:
         self._pool.close()
-
-
-def _body(response: httpcore2.Response) -> bytes:
-    encoding = dict(response.headers).get(b"content-encoding", b"identity")
-    if encoding.lower() != b"identity":
-        raise BodyRefused("packed although asked not to be")
-    body = b""
-    assert isinstance(response.stream, Iterable)
-    for chunk in response.stream:
-        body += chunk
-        if len(body) > BODY_BYTES:
-            raise BodyRefused(f"more than {BODY_BYTES} bytes")
-    return body
 
 
 def _error_body(body: bytes) -> bytes:

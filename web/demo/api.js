@@ -8,7 +8,7 @@ const TIMEOUT_MS = 15_000;
 
 /**
  * @typedef {{name: string, plan: string, csrf_token?: string}} Account
- * @typedef {{name: string, description?: string, model: string, default: boolean}} Profile
+ * @typedef {{name: string, description?: string, models: string[], default: boolean}} Profile
  */
 
 /** A refused or failed request, in the broker's own words (problem+json). */

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -17,7 +17,7 @@ import httpcore2
 import httpx2
 
 from broker.identity.issuers.keys import IssuerKey, KeySetRefused, parse
-from broker.outbound import Deadline, DeadlineBackend
+from broker.outbound import BodyRefused, Deadline, DeadlineBackend, bounded_body
 from broker.settings.issuers import IssuerSpec, https
 from broker.settings.values import is_loopback
 
@@ -64,15 +64,10 @@ def _get(pool: httpcore2.ConnectionPool, url: str) -> Any:
         # A redirect too: whoever can bend one would choose our keys.
         if response.status != 200:
             raise KeySetRefused(f"HTTP status {response.status}")
-        encodings = [value for name, value in response.headers if name.lower() == b"content-encoding"]
-        if any(encoding.lower() != b"identity" for encoding in encodings):
-            raise KeySetRefused("packed although asked not to be")
-        body = b""
-        assert isinstance(response.stream, Iterable)
-        for chunk in response.stream:
-            body += chunk
-            if len(body) > MAX_BYTES:
-                raise KeySetRefused(f"more than {MAX_BYTES} bytes")
+        try:
+            body = bounded_body(response, MAX_BYTES)
+        except BodyRefused as refused:
+            raise KeySetRefused(str(refused)) from None
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

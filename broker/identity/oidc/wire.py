@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -19,7 +19,7 @@ from authlib.oauth2.auth import ClientAuth
 
 from broker.identity.issuers.fetch import reachable
 from broker.identity.oidc.provider import ProviderDown
-from broker.outbound import Deadline, DeadlineBackend
+from broker.outbound import BodyRefused, Deadline, DeadlineBackend, bounded_body
 from broker.settings import IssuerSpec
 
 DISCOVERY_SECONDS = 3.0
@@ -87,22 +87,12 @@ class Wire:
                 httpcore2.ConnectionPool(ssl_context=_tls(), network_backend=backend, retries=0) as pool,
                 pool.stream(method, url, headers=list(headers.items()), content=content) as response,
             ):
-                return response.status, _body(response)
+                return response.status, bounded_body(response, MAX_BYTES)
+        except BodyRefused as refused:
+            raise ProviderDown(str(refused)) from None
         except _FAULTS as fault:
             # Its text may hold an address with a code in it.
             raise ProviderDown(type(fault).__name__) from None
-
-
-def _body(response: httpcore2.Response) -> bytes:
-    if dict(response.headers).get(b"content-encoding", b"identity").lower() != b"identity":
-        raise ProviderDown("packed although asked not to be")
-    body = b""
-    assert isinstance(response.stream, Iterable)
-    for chunk in response.stream:
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise ProviderDown(f"more than {MAX_BYTES} bytes")
-    return body
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

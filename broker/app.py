@@ -138,7 +138,9 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     rates = Rates(create_limiter(app, database, redis_url))
     ledger = SqlLedger(database)
     policy = Policy(settings.config.plans)
-    external = issuers.build(settings.config.issuers, settings.config.plans, SqlTrail(database))
+    external = issuers.build(
+        settings.config.issuers, settings.config.plans, SqlTrail(database), admission.admit
+    )
     return Parts(
         settings=settings,
         database=database,
@@ -148,6 +150,12 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             service_keys,
             admission,
             guests,
+            trusted_issuers=[
+                spec.issuer
+                for spec in settings.config.issuers
+                if (spec.kind, spec.mode) == ("oidc", "enforce")
+            ],
+            turned_away=ledger.refused,
         ),
         sign_ins=sign_ins,
         admission=admission,

@@ -12,6 +12,7 @@ from broker.identity import passwords
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Admission, BlockKind
 from broker.identity.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER
+from broker.identity.service_keys import check_subject
 from broker.identity.signing import KeyRing, issue_access_token
 from broker.identity.users import USERNAME_RULE, User, canonical_username
 from broker.limits.limiter import rates_without_app
@@ -21,6 +22,7 @@ from broker.profiles.catalog import Catalog
 from broker.settings import Settings
 from broker.store.blocks import BlockRow, SqlBlocks
 from broker.store.engine import Database
+from broker.store.service_keys import SqlServiceKeys
 from broker.store.users import SqlUsers, UserExists, UserUnknown
 
 
@@ -34,6 +36,7 @@ class Ops:
         self._database = database
         self._users = SqlUsers(database)
         self._blocks = SqlBlocks(database)
+        self._service_keys = SqlServiceKeys(database)
         self._actor = actor
 
     def add_user(
@@ -68,7 +71,9 @@ class Ops:
             with _known(subject):
                 self._users.sign_out(subject, actor=self._actor)
         else:
-            self._blocks.withdraw_before_now(self._issuer(issuer), _subject(subject), actor=self._actor)
+            if _is_of_keys(issuer):
+                raise OpsError("a service key and its users do not sign in: revoke the key, or block them")
+            self._blocks.withdraw_before_now(*self._named(issuer, subject), actor=self._actor)
 
     def block(self, subject: str, issuer: str = OWN_ISSUER, *, reason: str = "") -> datetime | None:
         """From the next request on, whatever credential is presented, on every worker.
@@ -79,7 +84,7 @@ class Ops:
             with _known(subject):
                 return self._users.block(subject, actor=self._actor, reason=_reason(reason))
         return self._blocks.block_principal(
-            self._issuer(issuer), _subject(subject), actor=self._actor, reason=_reason(reason)
+            *self._named(issuer, subject), actor=self._actor, reason=_reason(reason)
         )
 
     def unblock(self, subject: str, issuer: str = OWN_ISSUER) -> None:
@@ -88,7 +93,11 @@ class Ops:
             with _known(subject):
                 was_blocked = self._users.unblock(subject, actor=self._actor)
         else:
-            was_blocked = self._blocks.lift(BlockKind.PRINCIPAL, issuer, subject, actor=self._actor)
+            issuer, subject = self._named(issuer, subject)
+            # A service key is no sign-in that could be made again: unblocked, it is as good as before.
+            was_blocked = self._blocks.lift(
+                BlockKind.PRINCIPAL, issuer, subject, actor=self._actor, revives=_is_of_keys(issuer)
+            )
         if not was_blocked:
             raise OpsError(f"{subject!r} is not blocked")
 
@@ -152,9 +161,33 @@ class Ops:
             GUEST_ISSUER,
             *(spec.issuer for spec in self._settings.config.issuers),
         ]
-        if issuer not in known and not issuer.startswith(f"{KEY_ISSUER}:"):
+        if issuer.startswith(f"{KEY_ISSUER}:"):
+            self._key_id(issuer.removeprefix(f"{KEY_ISSUER}:"))
+        # One that was taken out of the settings may have let somebody in before.
+        elif issuer not in known and not self._blocks.has_seen(issuer):
             raise OpsError(f"there is no issuer {issuer!r}; there are: {', '.join(known)}")
         return issuer
+
+    def _named(self, issuer: str, subject: str) -> tuple[str, str]:
+        """The principal that is meant. A name that nobody can have would pass for safety too."""
+        if issuer == KEY_ISSUER:
+            return issuer, self._key_id(subject)
+        if issuer.startswith(f"{KEY_ISSUER}:"):
+            try:
+                check_subject(subject)
+            except Refusal as refusal:
+                raise OpsError(str(refusal.detail)) from None
+        return self._issuer(issuer), _subject(subject)
+
+    def _key_id(self, name_or_id: str) -> str:
+        for key in self._service_keys.all():
+            if name_or_id in (key.name, key.id):
+                return key.id
+        raise OpsError(f"there is no service key {name_or_id!r}")
+
+
+def _is_of_keys(issuer: str) -> bool:
+    return issuer == KEY_ISSUER or issuer.startswith(f"{KEY_ISSUER}:")
 
 
 def _check_password(password: str) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from flask import request
 from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
+from broker import strict_json
 from broker.errors import Refusal
 
 MAX_BYTES = 8192
@@ -40,10 +40,8 @@ def read(model: type[B]) -> B:
         return _validated(model, {})
     check_media_type()
     try:
-        value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants
-        )
-    except (ValueError, RecursionError) as error:
+        value = strict_json.loads(raw)
+    except ValueError as error:
         raise Refusal("bad-json", reason=type(error).__name__) from error
     if not isinstance(value, dict):
         raise Refusal("bad-json", "The body must be a JSON object.")
@@ -76,14 +74,3 @@ def _validated(model: type[B], value: dict[str, Any]) -> B:
 def _name(place: tuple[int | str, ...]) -> str:
     """A field's path. A name that is no name is the caller's text and is not sent back."""
     return ".".join(str(part) if _NAME.fullmatch(str(part)) else "?" for part in place)
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("duplicate member")
-    return members
-
-
-def _no_constants(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -5,6 +5,7 @@ there is no falling back to another one, and two at once are refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from flask import Request, g
@@ -16,14 +17,17 @@ from broker.http.guests import GuestDoor
 from broker.identity.bearer import Bearers, Verified
 from broker.identity.blocks import Admission
 from broker.identity.guests import is_guest_cookie
-from broker.identity.principal import Principal
+from broker.identity.principal import OWN_ISSUER, Principal
 from broker.identity.service_keys import ServiceKey, ServiceKeys, proof
 from broker.identity.sign_ins import CookieSignIns
 from broker.limits.policy import Allowance
 
 CSRF_HEADER = "X-CSRF-Token"
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
-_IN_QUERY = {"access_token", "token", "key", "api_key"}
+_IN_QUERY = {
+    "access_token", "api-key", "api_key", "apikey", "authorization",
+    "bearer", "id_token", "jwt", "key", "token",
+}  # fmt: skip
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -49,16 +53,23 @@ class Credentials:
         service_keys: ServiceKeys,
         admission: Admission,
         guests: GuestDoor | None = None,
+        *,
+        trusted_issuers: Collection[str] = (),
+        turned_away: Callable[[Principal, str, str], None] = lambda *_: None,
     ) -> None:
+        """`trusted_issuers` are those whose sign-ins hold beside our own; `turned_away` records (principal,
+        action, code)."""
         self._bearers = bearers
         self._sign_ins = sign_ins
         self._service_keys = service_keys
         self._admission = admission
         self._guests = guests
+        self._trusted_issuers = {OWN_ISSUER, *trusted_issuers}
+        self._turned_away = turned_away
 
     def caller(self, request: Request, *, welcomes_guests: bool = False) -> Caller:
         """Whoever presents nothing is a new guest where `welcomes_guests` and the operator allow it."""
-        if _IN_QUERY & request.args.keys():
+        if _IN_QUERY & {name.lower() for name in request.args}:
             raise Refusal("bad-request", "A credential must not be in the URL.")
         # Read raw: Werkzeug's parsed form joins two headers and loses a token that holds "=".
         authorization = request.headers.get("Authorization")
@@ -81,7 +92,7 @@ class Credentials:
             )
         if authorization is not None:
             verified = self._by_bearer(authorization)
-            return Caller(self._admission.admit(verified), bearer=verified)
+            return Caller(self._admit(verified), bearer=verified)
         if cookie is not None:
             return self._by_cookie(request, cookie)
         return self._by_service_key(str(api_key))
@@ -96,7 +107,7 @@ class Credentials:
         if "," in api_key:
             raise Refusal("bad-request", "The X-API-Key header must be one service key.")
         key = self._service_keys.verify(api_key.strip())
-        return Caller(self._admission.admit(proof(key)), service_key=key)
+        return Caller(self._admit(proof(key)), service_key=key)
 
     def _by_cookie(self, request: Request, cookie: str) -> Caller:
         if request.method not in _SAFE_METHODS:
@@ -107,12 +118,21 @@ class Credentials:
                 raise Refusal("csrf-failed", f"The {CSRF_HEADER} header is missing or not of this sign-in.")
         if self._guests is not None and is_guest_cookie(cookie):
             guest = self._guests.verify(request, cookie)
-            return Caller(self._admission.admit(guest), cookie, also_charged=self._guests.charged(request))
+            return Caller(self._admit(guest), cookie, also_charged=self._guests.charged(request))
         verified = self._sign_ins.verify(cookie)
-        if verified is None:
+        # An issuer that was removed, or is on trial now, vouches for nobody, its sign-ins of before included.
+        if verified is None or verified.principal.issuer not in self._trusted_issuers:
             g.forget_cookie = True  # or the browser would go on presenting it and never get past this
             raise Refusal("invalid-token", "The sign-in has ended.", reason="unknown sign-in")
-        return Caller(self._admission.admit(verified), cookie)
+        return Caller(self._admit(verified), cookie)
+
+    def _admit(self, verified: Verified) -> Principal:
+        try:
+            return self._admission.admit(verified)
+        except Refusal as refusal:
+            if refusal.code == "account-blocked":
+                self._turned_away(verified.principal, "request", refusal.code)
+            raise
 
 
 def cookie_name(request: Request) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
+from broker import strict_json
 from broker.errors import Refusal
 
 MAX_LENGTH = 8192
@@ -46,16 +46,9 @@ def invalid(reason: str) -> Refusal:
 def _object(part: str) -> dict[str, Any]:
     try:
         raw = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
-        value = json.loads(raw, object_pairs_hook=_no_duplicates)
-    except (binascii.Error, ValueError, RecursionError) as error:
+        value = strict_json.loads(raw)
+    except (binascii.Error, ValueError) as error:
         raise invalid("not JSON") from error
     if not isinstance(value, dict):
         raise invalid("not an object")
     return value
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("duplicate member")
-    return members

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -26,7 +27,7 @@ _waiting = threading.BoundedSemaphore(6)
 
 def hash_password(password: str) -> str:
     with _turn():
-        return _hasher.hash(password)
+        return _hasher.hash(_normal(password))
 
 
 def verify(password: str, password_hash: str | None) -> bool:
@@ -34,10 +35,15 @@ def verify(password: str, password_hash: str | None) -> bool:
     against = password_hash or _nobodys_hash()
     with _turn():
         try:
-            _hasher.verify(against, password)
+            _hasher.verify(against, _normal(password))
         except (Argon2Error, InvalidHashError):
             return False
     return password_hash is not None
+
+
+def _normal(password: str) -> str:
+    """Keyboards differ in how they compose letters; RFC 8265 has them all in form C."""
+    return unicodedata.normalize("NFC", password)
 
 
 def prepare() -> None:

@@ -18,7 +18,7 @@ from broker.identity.principal import Principal, principal_key
 from broker.identity.users import User
 from broker.store import audit
 from broker.store.engine import Database
-from broker.store.tables import blocks, users
+from broker.store.tables import blocks, principals, sign_ins, users
 from broker.store.users import user_of
 from broker.store.withdrawal import end_sign_ins, honoured_until
 
@@ -100,15 +100,28 @@ class SqlBlocks:
             end_sign_ins(connection, issuer, subject)
             self._set(connection, now, BlockKind.ISSUED_BEFORE, issuer, subject, actor, issued_before=now)
 
-    def lift(self, kind: BlockKind, issuer: str, subject: str = "", *, actor: str) -> bool:
-        """Whether there was such a block."""
+    def lift(
+        self, kind: BlockKind, issuer: str, subject: str = "", *, actor: str, revives: bool = True
+    ) -> bool:
+        """Whether there was such a block. Unless it `revives`, credentials of before now stay withdrawn."""
         value = _value(kind, issuer, subject)
         with self._database.write() as connection:
             gone = connection.execute(delete(blocks).where(blocks.c.kind == kind, blocks.c.value == value))
             if gone.rowcount:
                 now = self._database.now(connection)
+                if not revives:
+                    self._put(connection, now, BlockKind.ISSUED_BEFORE, issuer, subject, issued_before=now)
                 _record(connection, now, f"unblock.{kind}", actor, issuer, subject)
         return bool(gone.rowcount)
+
+    def has_seen(self, issuer: str) -> bool:
+        """Whether anybody ever came in through it."""
+        seen = [
+            select(table.c.issuer).where(table.c.issuer == issuer).limit(1)
+            for table in (principals, sign_ins)
+        ]
+        with self._database.read() as connection:
+            return any(connection.execute(query).one_or_none() for query in seen)
 
     def all(self) -> list[BlockRow]:
         with self._database.read() as connection:
@@ -138,7 +151,32 @@ class SqlBlocks:
         issued_before: datetime | None = None,
         expires_at: datetime | None = None,
     ) -> None:
-        """In place of an earlier block of the same, with its audit row. Clears out what is of no more use."""
+        """Put a block, with its audit row."""
+        self._put(
+            connection,
+            now,
+            kind,
+            issuer,
+            subject,
+            reason=reason,
+            issued_before=issued_before,
+            expires_at=expires_at,
+        )
+        _record(connection, now, f"block.{kind}", actor, issuer, subject, reason)
+
+    def _put(
+        self,
+        connection: Connection,
+        now: datetime,
+        kind: BlockKind,
+        issuer: str,
+        subject: str,
+        *,
+        reason: str = "",
+        issued_before: datetime | None = None,
+        expires_at: datetime | None = None,
+    ) -> None:
+        """In place of an earlier block of the same. Clears out what is of no more use."""
         value = _value(kind, issuer, subject)
         same = and_(blocks.c.kind == kind, blocks.c.value == value)
         connection.execute(delete(blocks).where(or_(same, blocks.c.expires_at < now)))
@@ -154,7 +192,6 @@ class SqlBlocks:
         }
         # Two that block the same at once want the same: whoever comes second finds it done.
         connection.execute(self._database.insert_or_ignore(blocks), row)
-        _record(connection, now, f"block.{kind}", actor, issuer, subject, reason)
 
 
 def _record(

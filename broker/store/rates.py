@@ -23,6 +23,12 @@ SCHEME = "broker-sql"
 # Built once: putting a statement together takes longer than running it.
 _HITS = select(rate_windows.c.hits).where(rate_windows.c.key == bindparam("window"))
 _LOCKED_HITS = _HITS.with_for_update()
+# Whoever adds a row takes a few along in which nothing counts any more.
+_FORGET = delete(rate_windows).where(
+    rate_windows.c.key.in_(
+        select(rate_windows.c.key).where(rate_windows.c.expires_at < bindparam("now")).limit(10)
+    )
+)
 _KEEP = (
     update(rate_windows)
     .where(rate_windows.c.key == bindparam("window"))
@@ -75,15 +81,10 @@ class SqlRateStorage(Storage, MovingWindowSupport):
         blob = connection.execute(_LOCKED_HITS, {"window": key}).scalar_one_or_none()
         if blob is None:
             start = {"key": key, "hits": b"", "expires_at": now + timedelta(seconds=expiry)}
+            connection.execute(_FORGET, {"now": now})
             connection.execute(self._database.insert_or_ignore(rate_windows), start)
             blob = connection.execute(_LOCKED_HITS, {"window": key}).scalar_one()
         return _within(blob, now, expiry)
-
-    def purge(self) -> int:
-        """Delete windows in which nothing counts any more; returns how many."""
-        with self._database.write() as connection:
-            now = self._database.now(connection)
-            return connection.execute(delete(rate_windows).where(rate_windows.c.expires_at < now)).rowcount
 
     def reset(self) -> int | None:
         with self._database.write() as connection:

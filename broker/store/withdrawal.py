@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, or_, select
 
 from broker.identity.principal import principal_key
 from broker.sessions.session import TokenState
@@ -18,11 +18,13 @@ def end_sign_ins(connection: Connection, issuer: str, subject: str) -> None:
 
 def honoured_until(connection: Connection, issuer: str, subject: str, now: datetime) -> datetime | None:
     """Until when Google may still let in what (issuer, subject) was given; None if that is over."""
+    key = principal_key(issuer, subject)
     latest: datetime | None = connection.execute(
         select(func.max(tokens.c.expires_at))
         .join(sessions, sessions.c.id == tokens.c.session_id)
         .where(
-            sessions.c.principal_key == principal_key(issuer, subject), tokens.c.state == TokenState.ISSUED
+            or_(sessions.c.principal_key == key, sessions.c.acting_key == key),
+            tokens.c.state == TokenState.ISSUED,
         )
     ).scalar_one()
     return latest if latest is not None and latest > now else None

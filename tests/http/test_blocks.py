@@ -254,3 +254,53 @@ def test_asking_who_may_come_in_takes_one_indexed_read(app: Flask) -> None:
     steps = [str(step[3]) for step in plan]
     assert steps
     assert not [step for step in steps if step.startswith("SCAN")], steps
+
+
+def test_an_issuer_that_was_removed_vouches_for_nobody_and_can_still_be_blocked(
+    with_idp: Flask, make_app: MakeApp
+) -> None:
+    browser, headers = external_page(with_idp)
+    parts = with_idp.extensions["broker"]
+    database, secret = parts.settings.database_url, parts.settings.secret_key
+    same = {
+        "BROKER_DATABASE_URL": database.get_secret_value(),
+        "BROKER_SECRET_KEY": secret.get_secret_value(),
+    }
+    later = make_app(env=same)
+    kept = browser.get_cookie("live-broker")
+    assert kept is not None
+    page = later.test_client()
+    page.set_cookie("live-broker", kept.value)
+    assert told(page.post("/token", headers=headers)) == (401, "invalid-token")
+    operator(later).block_issuer(IDP)
+    with pytest.raises(OpsError):
+        operator(later).block_issuer("https://never.example")
+
+
+def test_whoever_is_turned_away_leaves_a_record(with_idp: Flask) -> None:
+    held = bearer(with_idp)
+    operator(with_idp).block("alice")
+    assert told(with_idp.test_client().post("/token", headers=held)) == (403, "account-blocked")
+    assert count(with_idp, audit, action="request", outcome="account-blocked") == 1
+
+
+def test_unblocking_a_subject_revives_none_of_its_credentials(with_idp: Flask) -> None:
+    page = external_page(with_idp)
+    operator(with_idp).block("u-1", IDP)
+    operator(with_idp).unblock("u-1", IDP)
+    assert ask(page) == (401, "invalid-token")
+    assert ask(external_page(with_idp)) == (200, None)
+
+
+def test_a_key_is_blocked_by_its_name_and_a_wrong_name_blocks_nobody(app: Flask, client: FlaskClient) -> None:
+    parts = app.extensions["broker"]
+    made = KeyOps(parts.settings, parts.database, actor="tests").create("shop", on_behalf_of="any")
+    ops, headers = operator(app), {"X-API-Key": made.secret}
+    wrong = [("nobody", "live-broker:key"), ("u-1", "live-broker:key:zz"), ("u-1", "live-broker:key:shop!")]
+    wrong.append(("Jose\u0301", f"live-broker:key:{made.key.id}"))
+    for subject, issuer in wrong:
+        with pytest.raises(OpsError):
+            ops.block(subject, issuer)
+    assert told(client.post("/token", headers=headers)) == (200, None)
+    assert ops.block("shop", "live-broker:key") is not None, "until when Google may honour its tokens"
+    assert told(client.post("/token", headers=headers)) == (403, "account-blocked")

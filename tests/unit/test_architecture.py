@@ -38,7 +38,13 @@ LAYERS = (
     ("broker.identity", "broker.limits", "broker.minting", "broker.sessions"),
     ("broker.settings",),
     ("broker.profiles",),
-    ("broker.identity.principal", "broker.telemetry", "broker.errors", "broker.outbound"),
+    (
+        "broker.identity.principal",
+        "broker.telemetry",
+        "broker.errors",
+        "broker.outbound",
+        "broker.strict_json",
+    ),
 )
 # `ops` speaks to the store directly: it is the operators' story. The rate storage is wired in the limiter.
 ALLOWED = {("broker.limits.limiter", "broker.store")}

@@ -96,9 +96,9 @@ def test_each_change_leaves_one_row(run: Run, environ: dict[str, str]) -> None:
         (("blocks", "remove", "--issuer", "live-broker", "--jti", "abc"), "unblock.jti"),
         (("blocks", "add", "--issuer", "live-broker"), "block.issuer"),
         (("blocks", "remove", "--issuer", "live-broker"), "unblock.issuer"),
-        (("users", "block", "u-1", "--issuer", "live-broker:key"), "block.principal"),
-        (("users", "unblock", "u-1", "--issuer", "live-broker:key"), "unblock.principal"),
-        (("users", "sign-out", "u-1", "--issuer", "live-broker:key"), "block.issued-before"),
+        (("users", "block", "u-1", "--issuer", "live-broker:guest"), "block.principal"),
+        (("users", "unblock", "u-1", "--issuer", "live-broker:guest"), "unblock.principal"),
+        (("users", "sign-out", "u-1", "--issuer", "live-broker:guest"), "block.issued-before"),
         (("token", "alice"), "user.token"),
     ]
     for arguments, _ in changes:
@@ -121,8 +121,11 @@ def test_each_change_leaves_one_row(run: Run, environ: dict[str, str]) -> None:
         (("users", "block", "bob"), "", "there is no user"),
         (("users", "block", "u-1", "--issuer", "https://unknown.example"), "", "there is no issuer"),
         (("users", "unblock", "alice"), "", "is not blocked"),
-        (("users", "unblock", "u-1", "--issuer", "live-broker:key"), "", "is not blocked"),
+        (("users", "unblock", "u-1", "--issuer", "live-broker:guest"), "", "is not blocked"),
         (("users", "sign-out", "bob"), "", "there is no user"),
+        (("users", "block", "shop", "--issuer", "live-broker:key"), "", "there is no service key"),
+        (("users", "block", "u-1", "--issuer", "live-broker:key:shop"), "", "there is no service key"),
+        (("users", "sign-out", "u-1", "--issuer", "live-broker:key"), "", "do not sign in"),
         (("blocks", "remove", "--issuer", "live-broker"), "", "there is no such block"),
         (("token", "bob"), "", "there is no user"),
         (("explain", "bob"), "", "there is no user"),
@@ -164,13 +167,13 @@ def test_no_password_comes_back(run: Run) -> None:
 @pytest.mark.usefixtures("alice")
 def test_lists_as_json(run: Run) -> None:
     run("users", "block", "alice")
-    run("users", "block", "u-1", "--issuer", "live-broker:key", "--reason", "abuse")
+    run("users", "block", "u-1", "--issuer", "live-broker:guest", "--reason", "abuse")
     (listed,) = run("users", "list", "--json").json
     assert (listed["username"], listed["plan"], listed["blocked"]) == ("alice", "default", True)
     (block,) = run("blocks", "list", "--json").json
     assert {name: block[name] for name in ("kind", "issuer", "subject", "reason")} == {
         "kind": "principal",
-        "issuer": "live-broker:key",
+        "issuer": "live-broker:guest",
         "subject": "u-1",
         "reason": "abuse",
     }

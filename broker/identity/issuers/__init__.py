@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from broker.identity.bearer import TokenVerifier
-from broker.identity.issuers.attestation import Attestations
+from broker.identity.issuers.attestation import Admit, Attestations
 from broker.identity.issuers.audited import AuditedIssuer, Trail
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.fetch import load
@@ -30,7 +30,7 @@ class Issuers:
     attestations: Attestations
 
 
-def build(specs: Iterable[IssuerSpec], plans: Collection[str], trail: Trail) -> Issuers:
+def build(specs: Iterable[IssuerSpec], plans: Collection[str], trail: Trail, admit: Admit) -> Issuers:
     """A verifier for each entry. The keys begin to load at once, in threads of their own."""
     bearers: list[TokenVerifier] = []
     attesters: list[TokenVerifier] = []
@@ -45,7 +45,7 @@ def build(specs: Iterable[IssuerSpec], plans: Collection[str], trail: Trail) -> 
             bearers.append(AuditedIssuer(verifier, trail) if spec.mode == "audit" else verifier)
         if spec.signs_in_browsers:
             id_tokens[spec.name] = ExternalIssuer(_for_id_tokens(spec), cache, plans)
-    return Issuers(bearers, id_tokens, Attestations(attesters))
+    return Issuers(bearers, id_tokens, Attestations(attesters, admit))
 
 
 def _for_id_tokens(spec: IssuerSpec) -> IssuerSpec:

@@ -5,22 +5,26 @@ The token (Firebase App Check's JWT) names an app, not a user; each profile says
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
 from broker.errors import Refusal
 from broker.identity import jws
-from broker.identity.bearer import Bearers, TokenVerifier
+from broker.identity.bearer import Bearers, TokenVerifier, Verified
+from broker.identity.principal import Principal
 from broker.profiles.profile import Profile
 
 HEADER = "X-Firebase-AppCheck"
+Admit = Callable[[Verified], Principal]
 _log = structlog.get_logger("broker.identity")
 
 
 class Attestations:
-    def __init__(self, verifiers: Iterable[TokenVerifier] = ()) -> None:
+    def __init__(self, verifiers: Iterable[TokenVerifier], admit: Admit) -> None:
+        """`admit` refuses apps, issuers and single tokens that are blocked."""
         self._tokens = Bearers(verifiers)
+        self._admit = admit
 
     def check(self, profile: Profile, unverified_token: str | None) -> None:
         """Refuses `forbidden` without a good token where the profile enforces it, `keys-unavailable` if
@@ -37,7 +41,7 @@ class Attestations:
     def _app(self, unverified_token: str | None) -> str:
         if unverified_token is None:
             raise jws.invalid("no attestation")
-        return self._tokens.verify(unverified_token).principal.subject
+        return self._admit(self._tokens.verify(unverified_token)).subject
 
     def _refused(self, profile: Profile, refusal: Refusal) -> None:
         enforced = profile.attestation == "enforce"

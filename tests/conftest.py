@@ -12,7 +12,10 @@ import pytest
 from broker.settings.table import GOOGLE_URL
 from broker.standin import StandIn
 from tests.support.environment import environment, write_config
+from tests.support.postgres import PostgresServer
+from tests.support.redis import RedisServer
 from tests.support.servers import BrokerServer
+from tests.support.stores import Stores
 
 MakeBroker = Callable[..., BrokerServer]
 
@@ -39,6 +42,30 @@ def standin() -> Iterator[StandIn]:
     """The local Live API on plain http, shared: tests look at their own connections only."""
     with StandIn(port=0) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, shared: each test makes databases of its own on it."""
+    with PostgresServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server, shared: each test has a database of its own on it."""
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    """stores.migrated("postgresql+redis"): a store that nobody else uses, of any supported kind."""
+    return Stores(
+        tmp_path_factory.mktemp("stores"),
+        lambda: request.getfixturevalue("postgres"),
+        lambda: request.getfixturevalue("redis_server"),
+    )
 
 
 @pytest.fixture(scope="session")

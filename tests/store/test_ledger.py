@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from broker.errors import Refusal
 from broker.sessions.session import Lease, SessionState, Terms
-from broker.store import migrate
-from broker.store.engine import Database
 from broker.store.ledger import SqlLedger
 from broker.store.tables import tokens
+from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
 
 ALICE, BOB = own_principal("alice"), own_principal("bob")
@@ -26,10 +24,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 class Book:
     """A ledger whose clock the test moves."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, make_database: MakeDatabase) -> None:
         self.now = START
-        self.database = Database(f"sqlite:///{path}", clock=lambda: self.now)
-        migrate.upgrade(self.database)
+        self.database = make_database(clock=lambda: self.now)
         self.ledger = SqlLedger(self.database)
 
     def opened(self) -> Lease:
@@ -43,8 +40,8 @@ class Book:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Book:
-    return Book(tmp_path / "ledger.sqlite3")
+def book(make_database: MakeDatabase) -> Book:
+    return Book(make_database)
 
 
 def refusal(call: object) -> str:

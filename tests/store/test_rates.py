@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -11,8 +13,10 @@ from flask import Flask
 
 from broker.errors import Refusal
 from broker.limits.limiter import Rates, create_limiter
+from broker.settings import values
 from broker.store.engine import Database
 from tests.store.conftest import MakeDatabase
+from tests.support.redis import RedisServer
 
 
 def outcome(rates: Rates, rate: str, key: str) -> str:
@@ -94,3 +98,33 @@ def test_no_token_without_redis(database: Database) -> None:
         rates.spend("1/minute", "token", "k")
     assert refused.value.code == "store-unavailable"
     assert "hush" not in str(refused.value.reason)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server that a test may stop."""
+    with RedisServer() as running:
+        yield running
+
+
+def test_redis_that_is_gone_or_silent_grants_nothing_and_is_used_again(
+    database: Database, own_redis: RedisServer
+) -> None:
+    rates = Rates(create_limiter(Flask("rates"), database, own_redis.database()))
+    for harm, mend in ((own_redis.freeze, own_redis.thaw), (own_redis.stop, own_redis.start)):
+        assert outcome(rates, "10/minute", "k") == "ok"
+        rates.check()
+        harm()
+        start = time.monotonic()
+        assert outcome(rates, "10/minute", "k") == "store-unavailable"
+        with pytest.raises(Refusal, match="store-unavailable"):
+            rates.check()
+        assert time.monotonic() - start < 5
+        mend()
+    assert outcome(rates, "10/minute", "k") == "ok"
+
+
+def test_redis_can_be_reached_through_a_unix_socket(database: Database, redis_server: RedisServer) -> None:
+    rates = Rates(create_limiter(Flask("rates"), database, values.redis_url(f"unix://{redis_server.socket}")))
+    key = secrets.token_hex(20)
+    assert [outcome(rates, "1/minute", key) for _ in range(2)] == ["ok", "rate-limited"]

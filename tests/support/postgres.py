@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +42,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._making = threading.Lock()  # a database that is being copied must not be in use
         self._has_template = False
+        self._frozen: list[int] = []
 
     def __enter__(self) -> Self:
         if self._account:
@@ -83,6 +85,22 @@ class PostgresServer:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+    def freeze(self) -> None:
+        """It accepts connections, as a host does whose server hangs, and answers none."""
+        assert self._process is not None
+        rows = self.execute(self._url("postgres"), "SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL")
+        self._frozen = [self._process.pid, *(pid for (pid,) in rows)]
+        self._signal_frozen(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal_frozen(signal.SIGCONT)
+        self._frozen = []
+
+    def _signal_frozen(self, number: signal.Signals) -> None:
+        for pid in self._frozen:
+            with suppress(ProcessLookupError):  # the one that was asked for the others is gone
+                os.kill(pid, number)
 
     @property
     def log(self) -> str:

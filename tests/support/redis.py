@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -54,6 +55,17 @@ class RedisServer:
             self._process.kill()  # it has nothing to save
             self._process.wait()
             self._process = None
+
+    def freeze(self) -> None:
+        """It accepts connections, as a host does whose server hangs, and answers none."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def database(self) -> str:
         """The URL of an empty one that nobody else was given, as long as there are any."""

@@ -14,13 +14,14 @@ import pytest
 
 from broker.errors import Refusal
 from broker.sessions.session import Terms
+from broker.sessions.shares import Share, Shares
 from broker.store.engine import Database
 from broker.store.ledger import SqlLedger
 from tests.store.conftest import MakeDatabase
-from tests.support.postgres import PostgresServer
 from tests.support.servers import own_principal
 from tests.support.stores import Stores
 
+ROOMY = Shares((Share(own_principal("alice").key, 1000, 10000),), 1000)
 TERMS = Terms(
     "default", "models/m", session_seconds=1800, slice_seconds=900, connect_within_seconds=120, client={}
 )
@@ -28,7 +29,7 @@ TERMS = Terms(
 
 def reserve(database: Database) -> str:
     try:
-        SqlLedger(database).reserve(own_principal("alice"), TERMS)
+        SqlLedger(database).reserve(own_principal("alice"), TERMS, ROOMY)
     except Refusal as refusal:
         return refusal.code
     return "ok"
@@ -96,7 +97,7 @@ def test_a_file_that_is_gone_or_another_one_is_noticed(
 
 def test_nothing_is_reserved_that_the_trail_cannot_record(make_database: MakeDatabase) -> None:
     database = make_database()
-    lease = SqlLedger(database).reserve(own_principal("alice"), TERMS)
+    lease = SqlLedger(database).reserve(own_principal("alice"), TERMS, ROOMY)
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE audit")
     assert reserve(database) == "audit-unavailable"
@@ -105,20 +106,3 @@ def test_nothing_is_reserved_that_the_trail_cannot_record(make_database: MakeDat
     with database.read() as connection:
         states = connection.exec_driver_sql("SELECT state FROM sessions").scalars().all()
     assert states == ["void"], "the reservation is given back all the same"
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    """A server that a test may stop."""
-    with PostgresServer() as running:
-        yield running
-
-
-def test_a_server_that_is_gone_and_back_is_used_again(own_postgres: PostgresServer) -> None:
-    database = Database(own_postgres.migrated())
-    assert reserve(database) == "ok"
-    own_postgres.stop()
-    assert reserve(database) == "store-unavailable"
-    own_postgres.start()
-    assert reserve(database) == "ok"
-    database.dispose()

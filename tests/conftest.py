@@ -78,12 +78,14 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBroker
         *,
         rate: str = "1000/minute",
         toml: str = "",
+        project_sessions: int = 1000,
         workers: int = 2,
         threads: int = 16,
         env: dict[str, str] | None = None,
     ) -> BrokerServer:
         folder: Path = tmp_path_factory.mktemp("broker")
-        environ = environment(folder, live_url, config=write_config(folder, rate=rate, more=toml))
+        config = write_config(folder, rate=rate, more=toml, project_sessions=project_sessions)
+        environ = environment(folder, live_url, config=config)
         server = BrokerServer(folder, {**environ, **(env or {})}, workers=workers, threads=threads)
         server.__enter__()
         running.append(server)

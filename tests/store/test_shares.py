@@ -318,7 +318,7 @@ def test_sixteen_at_once_get_exactly_three(make_database: MakeDatabase) -> None:
     ledger = SqlLedger(make_database())
     for round_number in range(15):
         who = own_principal(f"user{round_number}")
-        calls = [lambda who=who: ledger.reserve(who, TERMS, shares(who))] * 16  # type: ignore[misc]
+        calls = [lambda who=who: ledger.reserve(who, TERMS, shares(who))] * 16
         assert outcomes(list(calls)) == ["ok"] * 3 + ["too-many-sessions"] * 13
 
 
@@ -340,7 +340,7 @@ def test_sixteen_people_at_once_get_exactly_the_ceiling(make_database: MakeDatab
         calls = [
             lambda who=who, ceiling=ceiling: ledger.reserve(
                 who, TERMS, shares(who, sessions=99, project=ceiling)
-            )  # type: ignore[misc]
+            )
             for who in people
         ]
         assert outcomes(list(calls)) == ["ok"] * 5 + ["project-capacity"] * 11

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from broker.errors import Refusal
+from broker.settings import values
 from broker.store.engine import Database
 from broker.store.postgres import PatientNoLonger
 from broker.store.trail import SqlTrail
@@ -87,6 +88,13 @@ def test_what_the_url_says_of_a_connection_comes_before_what_we_say(stores: Stor
             for name in ("statement_timeout", "lock_timeout", "application_name")
         ]
     assert shown == ["1234ms", "3s", "voice"]
+    database.dispose()
+
+
+def test_it_can_be_reached_through_a_unix_socket(stores: Stores, postgres: PostgresServer) -> None:
+    url = postgres.through_socket(stores.migrated("postgresql").database_url)
+    database = Database(values.database_url(url))
+    assert record(database) == "ok"
     database.dispose()
 
 

@@ -78,6 +78,7 @@ class PostgresServer:
     def stop(self) -> None:
         """At once: connections are broken and transactions rolled back."""
         if self._process is not None:
+            self.thaw()
             self._process.send_signal(signal.SIGINT)
             try:
                 self._process.wait(20)
@@ -106,9 +107,10 @@ class PostgresServer:
     def log(self) -> str:
         return (self._folder / "log").read_text()
 
-    @property
-    def socket_folder(self) -> Path:
-        return self._folder
+    def through_socket(self, url: str) -> str:
+        """The same database by the server's Unix socket, in the form in which people write such a URL."""
+        name = url.rpartition("/")[2]
+        return f"postgres://broker@/{name}?host={self._folder}&port={self.port}"
 
     def empty(self) -> str:
         return self._made("template0")
@@ -174,7 +176,7 @@ def _account() -> pwd.struct_passwd | None:
 def _program(name: str) -> str:
     """Debian keeps the server's programs off the PATH, per version; the newest one is taken."""
     folders = Path("/usr/lib/postgresql").glob("*/bin")
-    for folder in sorted(folders, key=lambda path: int(path.parent.name), reverse=True):
+    for folder in sorted(folders, key=lambda path: float(path.parent.name), reverse=True):
         if (folder / name).exists():
             return str(folder / name)
     found = shutil.which(name)

@@ -137,7 +137,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         guests = GuestDoor(Guests(settings.config.guests, guest_keys), settings.trusted_proxies)
     rates = Rates(create_limiter(app, database, redis_url))
     ledger = SqlLedger(database)
-    policy = Policy(settings.config.plans)
+    policy = Policy(settings.config.plans, settings.config.project.sessions)
     external = issuers.build(
         settings.config.issuers, settings.config.plans, SqlTrail(database), admission.admit
     )
@@ -174,10 +174,10 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             catalog=catalog,
             minter=minter,
             ledger=ledger,
-            admit=admission.refuse_if_blocked,
+            admit=admission.admit_unpresented,
             attestations=external.attestations,
         ),
-        previews=Previews(policy=policy, rates=rates, catalog=catalog),
+        previews=Previews(policy=policy, rates=rates, catalog=catalog, ledger=ledger),
     )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from broker.app import load_settings
 from broker.errors import Refusal
 from broker.identity.issuers import fetch
+from broker.limits.limiter import rates_without_app
 from broker.minting.gemini import GeminiMinter
 from broker.settings import IssuerSpec, Settings
 from broker.store import migrate
@@ -31,9 +32,12 @@ def _store(settings: Settings) -> str:
     try:
         if not migrate.is_current(database):
             raise Refusal("store-unavailable", "The schema is not current: run `broker db upgrade`.")
+        if settings.redis_url is None:
+            return "schema current"
+        rates_without_app(database, settings.redis_url.get_secret_value()).check()
+        return "schema current, Redis answers"
     finally:
         database.dispose()
-    return "schema current"
 
 
 def _issuers(say: Say, settings: Settings) -> list[bool]:

@@ -11,6 +11,7 @@ import sys
 import click
 
 from broker.cli_keys import keys
+from broker.cli_limits import limits, sessions
 from broker.cli_support import open_database
 from broker.cli_users import blocks, explain, token, users
 from broker.errors import Refusal
@@ -64,7 +65,7 @@ def db_upgrade() -> None:
     click.echo(f"The database is at {after}." if before == after else f"Upgraded {before} -> {after}.")
 
 
-for _command in (users, blocks, token, explain, keys):
+for _command in (users, blocks, token, explain, keys, limits, sessions):
     cli.add_command(_command)
 
 

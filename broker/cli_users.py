@@ -173,6 +173,8 @@ def explain(username: str, profile: str | None, as_json: bool) -> None:
         "rule": preview.rule,
         "limits": preview.limits.model_dump(),
         "left": [{"policy": p.policy, "remaining": p.remaining, "reset": p.reset} for p in preview.rates],
+        "open_sessions": preview.holding.open,
+        "used_minutes": preview.holding.used_minutes,
         "answer": preview.answer,
         "status": refusal.status if refusal else 200,
         "detail": (refusal.detail or refusal.title) if refusal else None,
@@ -185,6 +187,8 @@ def explain(username: str, profile: str | None, as_json: bool) -> None:
     for part in preview.rates:
         wait = f", one more in {part.reset} s" if part.remaining < part.limit else ""
         click.echo(f"Left     {part.remaining} of {part.policy}{wait}")
+    click.echo(f"Open     {preview.holding.open} of {preview.limits.sessions} sessions")
+    click.echo(f"Used     {preview.holding.used_minutes} of {preview.limits.minutes_per_day} minutes today")
     click.echo(f"Profile  {preview.profile}")
     click.echo(f"Answer   {facts['status']} {preview.answer}" + (f": {facts['detail']}" if refusal else ""))
 

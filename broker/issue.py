@@ -52,7 +52,7 @@ class TokenIssuer:
         catalog: Catalog,
         minter: Minter,
         ledger: Ledger,
-        admit: Callable[[Principal], None],
+        admit: Callable[[Principal], Principal],
         attestations: Attestations,
     ) -> None:
         self._policy = policy
@@ -60,32 +60,30 @@ class TokenIssuer:
         self._catalog = catalog
         self._minter = minter
         self._ledger = ledger
-        self._admit = admit  # refuses the users of service keys that are blocked: they bring no credential
+        self._admit = admit  # the users of service keys bring no credential: they are looked up here
         self._attestations = attestations
 
     def open_session(self, principal: Principal, ask: Ask, also: Sequence[Allowance] = ()) -> Issued:
         """A new session and its first token. `also` is used up besides the principal's own allowance."""
         try:
             if principal.actor is not None:
-                self._admit(principal)
+                principal = self._admit(principal)
             rates = self._rates.spend_all([*also, *self._policy.allowances(principal, "token")])
             profile = self._catalog.admit(ask.profile, principal)
             self._attestations.check(profile, ask.attestation)
             slice_seconds = _slice_seconds(profile, ask.ttl_seconds)
             grant = self._minter.grant(profile)
-        except Refusal as refusal:
-            self._record_and_refuse(principal, "token", refusal)
-        lease = self._ledger.reserve(
-            principal,
-            Terms(
+            terms = Terms(
                 profile=profile.name,
                 model=grant.model,
                 session_seconds=self._policy.session_seconds(principal),
                 slice_seconds=slice_seconds,
                 connect_within_seconds=profile.connect_within_seconds,
                 client=ask.client,
-            ),
-        )
+            )
+            lease = self._ledger.reserve(principal, terms, self._policy.shares(principal))
+        except Refusal as refusal:
+            self._record_and_refuse(principal, "token", refusal)
         token = self._mint_and_confirm(principal, profile, grant, lease, None)
         return Issued(principal, token, grant, profile, lease, rates)
 
@@ -102,14 +100,17 @@ class TokenIssuer:
         try:
             session = self._ledger.find(asker, session_id)
             if session.on_behalf_of is not None:
-                principal = end_user(asker, session.on_behalf_of)
-                self._admit(principal)
+                principal = self._admit(end_user(asker, session.on_behalf_of))
             rates = self._rates.spend_all(self._policy.allowances(principal, "next-token"))
             profile = self._catalog.admit(session.profile, principal)
             self._attestations.check(profile, attestation)
             grant = self._minter.grant(profile, handle, session.model)
             lease = self._ledger.reserve_next(
-                principal, session_id, profile.slice_seconds, profile.connect_within_seconds
+                principal,
+                session_id,
+                profile.slice_seconds,
+                profile.connect_within_seconds,
+                self._policy.shares(principal),
             )
         except Refusal as refusal:
             self._record_and_refuse(principal, "next-token", refusal)

@@ -11,7 +11,7 @@ from broker.errors import Refusal
 from broker.identity import passwords
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Admission, BlockKind
-from broker.identity.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER
+from broker.identity.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER, Principal
 from broker.identity.service_keys import check_subject
 from broker.identity.signing import KeyRing, issue_access_token
 from broker.identity.users import USERNAME_RULE, User, canonical_username
@@ -22,6 +22,8 @@ from broker.profiles.catalog import Catalog
 from broker.settings import Settings
 from broker.store.blocks import BlockRow, SqlBlocks
 from broker.store.engine import Database
+from broker.store.ledger import SqlLedger
+from broker.store.limits import SqlLimits
 from broker.store.service_keys import SqlServiceKeys
 from broker.store.users import SqlUsers, UserExists, UserUnknown
 
@@ -141,17 +143,28 @@ class Ops:
             raise _no_user(username)
         config, redis_url = self._settings.config, self._settings.redis_url
         previews = Previews(
-            policy=Policy(config.plans),
+            policy=Policy(config.plans, config.project.sessions),
             rates=rates_without_app(self._database, redis_url.get_secret_value() if redis_url else None),
             catalog=Catalog(config.profiles.values()),
+            ledger=SqlLedger(self._database),
         )
-        preview = previews.preview(user.principal(), profile)
+        principal = user.principal()
+        preview = previews.preview(principal.under(SqlLimits(self._database).find(principal.key)), profile)
         try:
-            verified = Verified(user.principal(), datetime.now(UTC), generation=user.generation)
+            verified = Verified(principal, datetime.now(UTC), generation=user.generation)
             Admission(self._blocks).admit(verified)
         except Refusal as refusal:
             return replace(preview, refusal=refusal)
         return preview
+
+    def principal(self, subject: str, issuer: str = OWN_ISSUER) -> Principal:
+        """Somebody whom a change names. Of another issuer's, only what is known without a credential."""
+        if issuer != OWN_ISSUER:
+            return Principal(self._issuer(issuer), _subject(subject), subject, "default")
+        user = self._users.find(subject)
+        if user is None:
+            raise _no_user(subject)
+        return user.principal()
 
     def _issuer(self, issuer: str) -> str:
         """A block for an issuer that nobody knows would be a typing error that passes for safety."""

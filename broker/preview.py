@@ -14,6 +14,9 @@ from broker.identity.principal import Principal
 from broker.limits.limiter import RateLeft, Rates, rate_refusal
 from broker.limits.policy import Allowance, Policy
 from broker.profiles.catalog import Catalog
+from broker.sessions import shares
+from broker.sessions.session import Ledger
+from broker.sessions.shares import Holding
 from broker.settings import Plan
 
 
@@ -24,6 +27,7 @@ class Preview:
     limits: Plan
     profile: str
     rates: Sequence[RateLeft]
+    holding: Holding
     refusal: Refusal | None
     """What the next `POST /token` would be refused with; None if it would be granted."""
 
@@ -33,10 +37,11 @@ class Preview:
 
 
 class Previews:
-    def __init__(self, *, policy: Policy, rates: Rates, catalog: Catalog) -> None:
+    def __init__(self, *, policy: Policy, rates: Rates, catalog: Catalog, ledger: Ledger) -> None:
         self._policy = policy
         self._rates = rates
         self._catalog = catalog
+        self._ledger = ledger
 
     def preview(
         self, principal: Principal, profile: str | None = None, also: Sequence[Allowance] = ()
@@ -45,8 +50,14 @@ class Previews:
         limits = self._policy.resolve(principal)
         rates = self._rates.left(limits.rate, "token", principal.key)
         name = self._catalog.default_name if profile is None else profile
-        refusal = self._used_up(also) or self._refusal(principal, name, rates)
-        return Preview(self._policy.rule(principal), limits, name, rates, refusal)
+        holdings, project_is_full = self._ledger.holdings(self._policy.shares(principal))
+        refusal = (
+            self._used_up(also)
+            or self._refusal(principal, name, rates)
+            or _no_room(holdings)
+            or (shares.project_capacity() if project_is_full else None)
+        )
+        return Preview(self._policy.rule(principal), limits, name, rates, holdings[-1], refusal)
 
     def _used_up(self, allowances: Sequence[Allowance]) -> Refusal | None:
         for allowance in allowances:
@@ -63,3 +74,14 @@ class Previews:
         except Refusal as refusal:
             return refusal
         return None
+
+
+def _no_room(holdings: Sequence[Holding]) -> Refusal | None:
+    """Sessions of everybody concerned before minutes, as the ledger has it."""
+    for holding in holdings:
+        if shares.no_session_left(holding):
+            return shares.too_many_sessions(holding, ())
+    for holding in holdings:
+        if shares.no_minutes_left(holding):
+            return shares.minutes_exhausted(holding)
+    return None

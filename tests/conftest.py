@@ -12,7 +12,10 @@ import pytest
 from broker.settings.table import GOOGLE_URL
 from broker.standin import StandIn
 from tests.support.environment import environment, write_config
+from tests.support.postgres import PostgresServer
+from tests.support.redis import RedisServer
 from tests.support.servers import BrokerServer
+from tests.support.stores import Stores
 
 MakeBroker = Callable[..., BrokerServer]
 
@@ -42,6 +45,30 @@ def standin() -> Iterator[StandIn]:
 
 
 @pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, shared: each test makes databases of its own on it."""
+    with PostgresServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server, shared: each test has a database of its own on it."""
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    """stores.migrated("postgresql+redis"): a store that nobody else uses, of any supported kind."""
+    return Stores(
+        tmp_path_factory.mktemp("stores"),
+        lambda: request.getfixturevalue("postgres"),
+        lambda: request.getfixturevalue("redis_server"),
+    )
+
+
+@pytest.fixture(scope="session")
 def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBroker]:
     """Start a broker of one's own: make_broker(live_url, rate="10/minute", workers=4, env={…})."""
     running: list[BrokerServer] = []
@@ -51,12 +78,14 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBroker
         *,
         rate: str = "1000/minute",
         toml: str = "",
+        project_sessions: int = 1000,
         workers: int = 2,
         threads: int = 16,
         env: dict[str, str] | None = None,
     ) -> BrokerServer:
         folder: Path = tmp_path_factory.mktemp("broker")
-        environ = environment(folder, live_url, config=write_config(folder, rate=rate, more=toml))
+        config = write_config(folder, rate=rate, more=toml, project_sessions=project_sessions)
+        environ = environment(folder, live_url, config=config)
         server = BrokerServer(folder, {**environ, **(env or {})}, workers=workers, threads=threads)
         server.__enter__()
         running.append(server)

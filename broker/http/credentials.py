@@ -78,8 +78,8 @@ class Credentials:
         presented = [value for value in (authorization, api_key, cookie) if value is not None]
         if not presented:
             if welcomes_guests and self._guests is not None and self._guests.is_open_to(request):
-                new_cookie, principal = self._guests.welcome(request)
-                self._admission.refuse_if_blocked(principal)
+                new_cookie, guest = self._guests.welcome(request)
+                principal = self._admission.admit_unpresented(guest)
                 return Caller(principal, new_cookie, is_new=True, also_charged=self._guests.charged(request))
             raise Refusal(
                 "missing-credentials", hint="Send Authorization: Bearer <token>, or sign in with the page."

@@ -21,6 +21,9 @@ def healthz() -> Response:
 @guards.public
 def readyz() -> Response:
     """Google is left out: its outage is no reason to take every broker out of service at once."""
-    if not migrate.is_current(current_app.extensions["broker"].database):
+    parts = current_app.extensions["broker"]
+    if not migrate.is_current(parts.database):
         raise Refusal("store-unavailable", reason="the schema is not current")
+    if parts.settings.redis_url is not None:
+        parts.rates.check()
     return jsonify(status="ready")

@@ -10,7 +10,7 @@ from broker.errors import Refusal
 from broker.http import guards
 from broker.http.credentials import Caller
 from broker.http.login import keep_cookie
-from broker.http.tokens import rate_left, timestamp
+from broker.http.tokens import limits_left, timestamp
 from broker.identity.guests import LIFETIME
 from broker.identity.service_keys import ServiceKey
 from broker.sessions.session import Session
@@ -31,7 +31,7 @@ def me(caller: Caller) -> Response:
         name=principal.name,
         plan=principal.plan,
         roles=sorted(principal.roles),
-        limits={"rate": [rate_left(left) for left in preview.rates]},
+        limits=limits_left(preview.rates, preview.holding),
         sessions=[_session(one) for one in parts.ledger.open_sessions(principal, _MOST_SESSIONS)],
         next_token=_next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
         **({"service_key": _service_key(caller.service_key)} if caller.service_key else {}),

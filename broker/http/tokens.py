@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -16,6 +18,7 @@ from broker.identity.principal import Principal
 from broker.issue import Ask, Issued, TokenIssuer
 from broker.limits.limiter import RateLeft, rate_headers
 from broker.minting.gemini import socket_url
+from broker.sessions.shares import Holding, share_headers
 
 bp = Blueprint("tokens", __name__)
 
@@ -79,7 +82,8 @@ def _owner(caller: Caller, asked: TokenBody) -> Principal:
         if refusal.code == "forbidden":
             current_app.extensions["broker"].ledger.refused(caller.principal, "token", refusal.code)
         raise
-    g.principal = owner
+    # The key as it was admitted, with what operators have set for it.
+    g.principal = owner = replace(owner, actor=caller.principal)
     return owner
 
 
@@ -109,11 +113,26 @@ def _answer(issued: Issued) -> Response:
             "renew_after": timestamp(lease.reserved_at + life * _RENEW_AT),
             "heartbeat_seconds": HEARTBEAT_SECONDS,
         },
-        limits={"rate": [rate_left(left) for left in issued.rates]},
+        limits=limits_left(issued.rates, lease.holding),
         **({"on_behalf_of": issued.principal.subject} if issued.principal.actor else {}),
     )
-    response.headers.update(rate_headers(issued.rates))
+    response.headers.update(_headers(issued.rates, lease.holding))
     return response
+
+
+def limits_left(rates: Sequence[RateLeft], holding: Holding) -> dict[str, Any]:
+    """The member `limits` of what the token routes and GET /me answer."""
+    share = holding.share
+    return {
+        "rate": [rate_left(left) for left in rates],
+        "sessions": {"limit": share.sessions, "open": holding.open},
+        "minutes_per_day": {"limit": share.minutes_per_day, "used": holding.used_minutes},
+    }
+
+
+def _headers(rates: Sequence[RateLeft], holding: Holding) -> dict[str, str]:
+    of_rates, of_share = rate_headers(rates), share_headers(holding)
+    return {name: f"{of_rates[name]}, {of_share[name]}" for name in of_rates}
 
 
 def rate_left(left: RateLeft) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from broker.errors import Refusal
 from broker.identity.bearer import Verified
-from broker.identity.principal import OWN_ISSUER, Principal, principal_key
+from broker.identity.principal import OWN_ISSUER, Overrides, Principal, principal_key
 from broker.identity.users import User
 
 # A block of a token outlives it by more than clocks may differ.
@@ -36,10 +36,10 @@ class Block:
 
 
 class Standing(Protocol):
-    """What the store knows against a credential, in one read. `store.blocks` implements it."""
+    """What the store knows of a principal and against its credential, in one read. See `store.blocks`."""
 
-    def of_own_user(self, verified: Verified) -> tuple[User | None, list[Block]]: ...
-    def of_other(self, verified: Verified) -> list[Block]: ...
+    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, list[Block]]: ...
+    def of_other(self, verified: Verified) -> tuple[Overrides, list[Block]]: ...
     def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None: ...
 
 
@@ -64,9 +64,10 @@ class Admission:
     def admit(self, verified: Verified) -> Principal:
         """What a principal may do can change between two requests, so nothing of it is remembered."""
         if verified.principal.issuer != OWN_ISSUER:
-            refuse_blocked(verified, self._standing.of_other(verified))
-            return verified.principal
-        user, blocks = self._standing.of_own_user(verified)
+            overrides, blocks = self._standing.of_other(verified)
+            refuse_blocked(verified, blocks)
+            return verified.principal.under(overrides)
+        user, overrides, blocks = self._standing.of_own_user(verified)
         if user is None:
             raise Refusal("invalid-token", reason="unknown user")
         if user.blocked_at is not None:
@@ -74,11 +75,11 @@ class Admission:
         refuse_blocked(verified, blocks)
         if verified.generation != user.generation:
             raise _withdrawn("of an earlier generation")
-        return user.principal()
+        return user.principal().under(overrides)
 
-    def refuse_if_blocked(self, principal: Principal) -> None:
+    def admit_unpresented(self, principal: Principal) -> Principal:
         """For whom a service key asks: it shows no credential of its own, so none of its can be too old."""
-        self.admit(Verified(principal, datetime.now(UTC)))
+        return self.admit(Verified(principal, datetime.now(UTC)))
 
 
 def refuse_blocked(verified: Verified, blocks: Iterable[Block]) -> None:

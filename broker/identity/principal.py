@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 OWN_ISSUER = "live-broker"
@@ -20,6 +20,20 @@ def principal_key(issuer: str, subject: str) -> str:
 
 
 @dataclass(frozen=True)
+class Overrides:
+    """What an operator has set for one principal; None where its plan decides. `plan` replaces its own."""
+
+    plan: str | None = None
+    rate: str | None = None
+    sessions: int | None = None
+    minutes_per_day: int | None = None
+    session_minutes: int | None = None
+
+
+NO_OVERRIDES = Overrides()
+
+
+@dataclass(frozen=True)
 class Principal:
     """A verified asker. Identity is the exact pair (issuer, subject); the rest may change later."""
 
@@ -32,6 +46,7 @@ class Principal:
     """Which of its plan's profiles it may ask for; None for all of them."""
     actor: Principal | None = None
     """The service key that asks in its name."""
+    overrides: Overrides = NO_OVERRIDES
 
     @cached_property
     def key(self) -> str:
@@ -41,6 +56,10 @@ class Principal:
     def asker(self) -> Principal:
         """Who decides what may be asked for: the key that acts, or the principal itself."""
         return self.actor or self
+
+    def under(self, overrides: Overrides) -> Principal:
+        """The same with what the operator has set for it."""
+        return replace(self, plan=overrides.plan or self.plan, overrides=overrides)
 
 
 def end_user(key: Principal, subject: str) -> Principal:

@@ -82,6 +82,11 @@ class Rates:
         except StorageError as fault:
             raise _unavailable(fault) from fault
 
+    def check(self) -> None:
+        """Refuses while the counters cannot be reached."""
+        if not self._limiter.storage.check():
+            raise Refusal("store-unavailable", reason="rates: no answer")
+
     def _left(self, items: Sequence[RateLimitItem], scope: str, key: str) -> list[RateLeft]:
         left = []
         for item in items:
@@ -97,7 +102,7 @@ def create_limiter(app: Flask, database: Database, redis_url: str | None) -> Lim
     options = _REDIS_OPTIONS if redis_url else {"database": database}
     limiter = Limiter(
         key_func=_no_default_key,
-        storage_uri=redis_url or f"{SCHEME}://",
+        storage_uri=_storage_uri(redis_url) if redis_url else f"{SCHEME}://",
         storage_options=cast("dict[str, str | int]", options),  # its type knows nothing of other storages
         strategy="moving-window",
         key_prefix="live-broker",
@@ -144,6 +149,11 @@ def _items(rate: str, key: str) -> list[RateLimitItem]:
 def _name(item: RateLimitItem) -> str:
     multiple = f"{item.multiples} " if item.multiples > 1 else ""
     return f"{item.amount}/{multiple}{item.GRANULARITY.name}"
+
+
+def _storage_uri(redis_url: str) -> str:
+    """redis-py's own name for a Unix socket is not the one that `limits` knows."""
+    return f"redis+{redis_url}" if redis_url.startswith("unix://") else redis_url
 
 
 def _no_default_key() -> str:

@@ -1,11 +1,16 @@
-"""Which limits hold for a principal (its plan's, or the plan `default`) and who is charged. Pure."""
+"""Which limits hold for a principal and who is charged. Pure.
+
+Each limit is what an operator has set for this principal, else its plan's, else that of the plan `default`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from broker.identity.principal import Principal
+from broker.sessions.shares import Share, Shares
 from broker.settings import Plan
 
 
@@ -20,12 +25,16 @@ class Allowance:
 
 
 class Policy:
-    def __init__(self, plans: Mapping[str, Plan]) -> None:
+    def __init__(self, plans: Mapping[str, Plan], project_sessions: int) -> None:
         self._plans = plans
+        self._project_sessions = project_sessions
 
     def resolve(self, principal: Principal) -> Plan:
         """A plan that the settings no longer name falls back to `default` rather than to no limit."""
-        return self._plans.get(principal.plan) or self._plans["default"]
+        plan = self._plans.get(principal.plan) or self._plans["default"]
+        own = _own_limits(principal)
+        # What is set was checked when it was set.
+        return plan.model_copy(update=own) if own else plan
 
     def allowances(self, principal: Principal, scope: str) -> list[Allowance]:
         """Whose requests are counted, its own last. A user of a service key uses up both allowances."""
@@ -35,6 +44,13 @@ class Policy:
         acting = self.resolve(principal.actor).rate
         return [Allowance(acting, scope, principal.actor.key, "the service key"), own]
 
+    def shares(self, principal: Principal) -> Shares:
+        """What its sessions must fit into. Those of a service key's user count for the key as well."""
+        of = [_share(principal, self.resolve(principal))]
+        if principal.actor is not None:
+            of.insert(0, _share(principal.actor, self.resolve(principal.actor), "the service key"))
+        return Shares(tuple(of), self._project_sessions)
+
     def session_seconds(self, principal: Principal) -> int:
         """The longest session; for a user of a service key, the shorter one of both plans."""
         plans = (self.resolve(principal), self.resolve(principal.asker))
@@ -43,4 +59,15 @@ class Policy:
     def rule(self, principal: Principal) -> str:
         """Which of them decides, for people."""
         known = principal.plan in self._plans and principal.plan != "default"
-        return f"plan {principal.plan}" if known else "default"
+        rule = f"plan {principal.plan}" if known else "default"
+        own = _own_limits(principal)
+        return f"own {', '.join(own)}; {rule}" if own else rule
+
+
+def _own_limits(principal: Principal) -> dict[str, Any]:
+    values = vars(principal.overrides)
+    return {name: value for name, value in values.items() if name != "plan" and value is not None}
+
+
+def _share(principal: Principal, plan: Plan, whose: str | None = None) -> Share:
+    return Share(principal.key, plan.sessions, plan.minutes_per_day, whose)

@@ -1,11 +1,27 @@
 """Session: the grant that we track, from its first token to its end, and the states that it moves through.
 
-    reserved --confirm--> open --end--> ended
-        |
-        +----void-------> void         (nothing was delivered: it never counted)
+    reserved --confirm--> open --end----------> ended
+        |                   |--given up-------> ended   (no sign of life until its place was free again)
+        +----void-------> void                          (nothing was delivered: it never counted)
 
 `ends_at` passes without anybody writing it down: a session past it is over, whatever its row says.
 A token moves the same way: reserved -> issued, or reserved -> void.
+
+A session has a place among those open at once until `held_until`, and is counted by nothing else:
+
+    reserved, or open and not heard of   its newest token's `connect_by` + 30 s
+    open, after the first heartbeat      its newest token's `expires_at`; it may be talking until then
+    ended by its owner                   at once, for 20 early releases an hour; later ones keep their place
+    ended by an operator; void           at once
+
+So each place frees itself, whatever crashed. An open session whose place has lapsed gets a new one with its
+next token, if there is room. A heartbeat that comes when the place is lost and the token is still good ends
+the session: it may be talking, and somebody else has its place.
+
+Seconds of talk are charged with the reservation, until the token's end; a token that replaces a live one only
+for what goes beyond it. Its owner's end gives back what was not used, once; a void gives back everything; a
+reservation that was never confirmed stops counting with its place. Any other end is charged in full.
+An end and a replacement are what the client says and not what Google saw: hence the bound on early releases.
 """
 
 from __future__ import annotations
@@ -17,6 +33,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from broker.identity.principal import Principal
+from broker.sessions.shares import Holding, Shares
 
 
 class SessionState(StrEnum):
@@ -42,6 +59,8 @@ class Session:
     state: SessionState
     opened_at: datetime
     ends_at: datetime
+    held_until: datetime
+    heartbeat_at: datetime | None = None
     token_expires_at: datetime | None = None
     on_behalf_of: str | None = None
     """The user of the asking service key to whom it belongs; None if it is the asker's own."""
@@ -70,18 +89,31 @@ class Lease:
     connect_by: datetime
     expires_at: datetime
     ends_at: datetime
+    holding: Holding
+    """The principal's own, this session included."""
 
 
 class Ledger(Protocol):
     """The book of sessions and tokens. `store.ledger` implements it; each method is one transaction."""
 
-    def reserve(self, principal: Principal, terms: Terms) -> Lease:
-        """Write down a new session with its first token before anybody asks Google for it."""
+    def reserve(self, principal: Principal, terms: Terms, shares: Shares) -> Lease:
+        """Write down a new session with its first token before anybody asks Google for it.
+
+        Refuses `too-many-sessions`, `minutes-exhausted` and `project-capacity`; exact under any interleaving.
+        """
 
     def reserve_next(
-        self, principal: Principal, session_id: str, slice_seconds: int, connect_within_seconds: int
+        self,
+        principal: Principal,
+        session_id: str,
+        slice_seconds: int,
+        connect_within_seconds: int,
+        shares: Shares,
     ) -> Lease:
-        """The next token of an open session; refuses `session-unknown` and `session-ended`."""
+        """The next token of an open session; refuses `session-unknown`, `session-ended` and as `reserve`.
+
+        A session that has kept its place needs no new one, so it is not refused for want of one.
+        """
 
     def confirm(self, principal: Principal, lease: Lease, token_sha256: str) -> None:
         """The token exists. Refuses if the session ended in the meantime: then it must not be delivered."""
@@ -93,9 +125,13 @@ class Ledger(Protocol):
         """The principal's own session, or one that it opened for a user; any other is `session-unknown`."""
 
     def open_sessions(self, principal: Principal, most: int) -> list[Session]:
-        """Those that `find` would find and that are open, the newest first."""
+        """Those that `find` would find, that are open and have a place, the newest first."""
 
-    def heartbeat(self, principal: Principal, session_id: str) -> Session: ...
+    def holdings(self, shares: Shares) -> tuple[list[Holding], bool]:
+        """What is taken of each, and whether the project is full. For telling: nothing is locked."""
+
+    def heartbeat(self, principal: Principal, session_id: str) -> Session:
+        """A sign of life: the session keeps its place until its newest token expires."""
 
     def end(self, principal: Principal, session_id: str) -> Session:
         """End it; ending it again changes nothing."""

@@ -1,24 +1,27 @@
 """Blocks in SQL: implements `identity.blocks.Standing` and what operators do to blocks.
 
 One read answers everything that is asked per request: for a user of our own it is the look-up of the user
-itself, joined with the at most four rows that could turn the credential away, each found by primary key.
+itself, joined with what operators have set for it and with the at most four rows that could turn the
+credential away, each found by primary key.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, or_, select
+from sqlalchemy import Connection, and_, bindparam, delete, literal, or_, select
 
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Block, BlockKind, token_key
-from broker.identity.principal import Principal, principal_key
+from broker.identity.principal import NO_OVERRIDES, Overrides, Principal, principal_key
 from broker.identity.users import User
 from broker.store import audit
 from broker.store.engine import Database
-from broker.store.tables import blocks, principals, sign_ins, users
+from broker.store.limits import OVERRIDES, overrides_of
+from broker.store.tables import blocks, limits, principals, sign_ins, users
 from broker.store.users import user_of
 from broker.store.withdrawal import end_sign_ins, honoured_until
 
@@ -30,10 +33,15 @@ _AGAINST = or_(
     and_(blocks.c.kind == BlockKind.TOKEN, blocks.c.value == bindparam("token")),
     and_(blocks.c.kind == BlockKind.ISSUER, blocks.c.value == bindparam("issuer")),
 )
-_OF_OTHER = select(blocks.c.kind, blocks.c.issued_before).where(_AGAINST)
+_SET = limits.c.key == bindparam("principal")
+# There is a row to join them to even for somebody of whom nothing is known.
+_ANYBODY = select(literal(1).label("one")).subquery()
+_OF_OTHER = select(blocks.c.kind, blocks.c.issued_before, *OVERRIDES).select_from(
+    _ANYBODY.outerjoin(limits, _SET).outerjoin(blocks, _AGAINST)
+)
 _OF_OWN_USER = (
-    select(users, blocks.c.kind, blocks.c.issued_before)
-    .select_from(users.outerjoin(blocks, _AGAINST))
+    select(users, blocks.c.kind, blocks.c.issued_before, *OVERRIDES)
+    .select_from(users.outerjoin(limits, _SET).outerjoin(blocks, _AGAINST))
     .where(users.c.username == bindparam("name"))
 )
 
@@ -54,15 +62,18 @@ class SqlBlocks:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of_own_user(self, verified: Verified) -> tuple[User | None, list[Block]]:
+    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, list[Block]]:
         asked = {**_asked(verified), "name": verified.principal.subject}
         with self._database.read() as connection:
             rows = connection.execute(_OF_OWN_USER, asked).all()
-        return user_of(rows[0]) if rows else None, [_block(row) for row in rows if row.kind is not None]
+        if not rows:
+            return None, NO_OVERRIDES, []
+        return user_of(rows[0]), overrides_of(rows[0]), _blocks(rows)
 
-    def of_other(self, verified: Verified) -> list[Block]:
+    def of_other(self, verified: Verified) -> tuple[Overrides, list[Block]]:
         with self._database.read() as connection:
-            return [_block(row) for row in connection.execute(_OF_OTHER, _asked(verified))]
+            rows = connection.execute(_OF_OTHER, _asked(verified)).all()
+        return overrides_of(rows[0]), _blocks(rows)
 
     def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None:
         """By its own holder, who signs out with it."""
@@ -220,5 +231,5 @@ def _asked(verified: Verified) -> dict[str, str | None]:
     return {"principal": principal.key, "issuer": principal.issuer, "token": token}
 
 
-def _block(row: Any) -> Block:
-    return Block(BlockKind(row.kind), row.issued_before)
+def _blocks(rows: Sequence[Any]) -> list[Block]:
+    return [Block(BlockKind(row.kind), row.issued_before) for row in rows if row.kind is not None]

@@ -15,17 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Table, create_engine, event, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broker.errors import Refusal
+from broker.store import postgres
 
 Clock = Callable[[], datetime]
 # Within the deadline of a request, also for one that first waits for its turn and then for the file.
 _BUSY_SECONDS = 2
 _TURN_SECONDS = 3
+_ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 class Database:
@@ -41,9 +44,14 @@ class Database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
         else:
-            options |= {"connect_args": {"connect_timeout": 3, "options": "-c statement_timeout=5000"}}
+            options["connect_args"] = postgres.connect_args(parsed)
+            # Whatever the server's default is: a lock that was waited for must show what its holder wrote.
+            options["isolation_level"] = "READ COMMITTED"
+            pool_size = min(pool_size, postgres.MOST_CONNECTIONS)
         self.engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=2, **options)
-        if self.is_sqlite:
+        if not self.is_sqlite:
+            event.listen(self.engine, "do_connect", postgres.connect)
+        else:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
             event.listen(self.engine, "checkout", _same_file(parsed.database))
@@ -60,6 +68,15 @@ class Database:
                 yield connection
 
     @contextmanager
+    def migration(self) -> Iterator[Connection]:
+        """A transaction without bounds on its time; of several at once, one after another."""
+        with self.write() as connection:
+            if not self.is_sqlite:
+                postgres.take_time(connection)
+                connection.detach()
+            yield connection
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         with _store_faults(), self.engine.connect() as connection, connection.begin():
             yield connection
@@ -73,10 +90,15 @@ class Database:
         now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         return now.astimezone(UTC)
 
+    def lock(self, connection: Connection, name: str) -> None:
+        """Let one transaction with this name go on at a time. SQLite has one writer at a time anyway."""
+        if not self.is_sqlite:
+            connection.execute(_ADVISORY_LOCK, {"name": name})
+
     def insert_or_ignore(self, table: Table) -> Executable:
         """An INSERT that does nothing where the row is there already; give the values when it is run."""
-        insert: Executable = (sqlite if self.is_sqlite else postgresql).insert(table).on_conflict_do_nothing()
-        return insert
+        insert = sqlite_insert if self.is_sqlite else postgresql_insert
+        return insert(table).on_conflict_do_nothing()
 
     def dispose(self) -> None:
         self.engine.dispose()

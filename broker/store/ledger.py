@@ -1,13 +1,17 @@
 """SqlLedger: sessions and tokens in SQL, one short transaction per step.
 
 A reservation locks the principal's row first, so that whatever is counted there (sessions, minutes) is
-counted by one request at a time. No transaction is held over the call to Google.
+counted by one request at a time. No transaction is held over the call to Google. What a place among the open
+sessions is and when it frees itself is told in `sessions.session`; `store.holdings` counts.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,13 +20,22 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, up
 from broker.errors import Refusal
 from broker.identity.principal import Principal, end_user
 from broker.sessions.session import Lease, Session, SessionState, Terms, TokenState
+from broker.sessions.shares import (
+    SHORTEST_SLICE,
+    Holding,
+    Shares,
+    minutes_exhausted,
+    no_session_left,
+    project_capacity,
+    too_many_sessions,
+)
 from broker.store import audit
 from broker.store.engine import Database
+from broker.store.holdings import GRACE, holding_of, lock_project, may_release_early, project_is_full
 from broker.store.tables import principals, sessions, tokens
 
-# A token that could not carry a conversation is not worth a call to Google.
+_MOST_TOLD = 100
 _SESSION_ID = re.compile("ses_[0-9a-f]{32}")
-_SHORTEST_SLICE = timedelta(seconds=10)
 
 # Built once: putting a statement together takes longer than running it.
 _LOCK = select(principals.c.key).where(principals.c.key == bindparam("principal")).with_for_update()
@@ -46,7 +59,7 @@ _MINE = (
 )
 _OWN = _MINE.where(sessions.c.id == bindparam("session"))
 _OPEN = (
-    _MINE.where(sessions.c.state == SessionState.OPEN, sessions.c.ends_at > bindparam("now"))
+    _MINE.where(sessions.c.state == SessionState.OPEN, sessions.c.held_until > bindparam("now"))
     .order_by(sessions.c.opened_at.desc(), sessions.c.id)
     .limit(bindparam("most"))
 )
@@ -63,20 +76,40 @@ _SETTLE = (
 _HEARTBEAT = (
     update(sessions).where(sessions.c.id == bindparam("session")).values(heartbeat_at=bindparam("at"))
 )
+_HOLD = update(sessions).where(sessions.c.id == bindparam("session")).values(held_until=bindparam("until"))
+_SHORTEN = _HOLD.where(sessions.c.held_until > bindparam("until"))
+_RELEASE = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"))
+    .values(held_until=bindparam("at"), released_at=bindparam("at"))
+)
+_LIVE = select(tokens.c.id, tokens.c.covers_from, tokens.c.seconds).where(
+    tokens.c.session_id == bindparam("session"),
+    tokens.c.state == TokenState.ISSUED,
+    tokens.c.expires_at > bindparam("now"),
+)
+_NEWEST = select(func.max(tokens.c.connect_by), func.max(tokens.c.expires_at)).where(
+    tokens.c.session_id == bindparam("session"), tokens.c.state == TokenState.ISSUED
+)
+_OWNERS = select(sessions.c.principal_key, sessions.c.acting_key, sessions.c.heartbeat_at).where(
+    sessions.c.id == bindparam("session")
+)
+_CHARGE = update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=bindparam("amount"))
 
 
 class SqlLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def reserve(self, principal: Principal, terms: Terms) -> Lease:
+    def reserve(self, principal: Principal, terms: Terms, shares: Shares) -> Lease:
         with self._database.write() as connection:
             self._lock(connection, principal)
-            if principal.actor is not None:
-                self._know(connection, principal.actor)
             now = self._database.now(connection)
+            holdings = _holdings(connection, shares, now, needs_place=True)
             session_id = "ses_" + secrets.token_hex(16)
             ends_at = now + timedelta(seconds=terms.session_seconds)
+            slot = _slot(now, now, ends_at, terms.slice_seconds, terms.connect_within_seconds, holdings)
+            self._enter_project(connection, shares, now, needs_place=True)
             connection.execute(
                 _ADD_SESSION,
                 {
@@ -89,26 +122,39 @@ class SqlLedger:
                     "state": SessionState.RESERVED,
                     "opened_at": now,
                     "ends_at": ends_at,
+                    "held_until": slot.connect_by + GRACE,
                 },
             )
-            lease = _reserve_token(
-                connection, session_id, True, now, ends_at, terms.slice_seconds, terms.connect_within_seconds
-            )
+            lease = _reserve_token(connection, principal, session_id, slot, holdings[-1], opens_session=True)
             _intend(connection, now, principal, lease)
             return lease
 
     def reserve_next(
-        self, principal: Principal, session_id: str, slice_seconds: int, connect_within_seconds: int
+        self,
+        principal: Principal,
+        session_id: str,
+        slice_seconds: int,
+        connect_within_seconds: int,
+        shares: Shares,
     ) -> Lease:
         with self._database.write() as connection:
             self._lock(connection, principal)
             now = self._database.now(connection)
             session = _own(connection, principal, session_id)
-            if session.state is not SessionState.OPEN or session.ends_at - now < _SHORTEST_SLICE:
+            if session.state is not SessionState.OPEN or session.ends_at - now < SHORTEST_SLICE:
                 raise _ended(session)
+            kept = session.held_until > now
+            holdings = _holdings(connection, shares, now, needs_place=not kept)
+            paid_until = max(now, session.token_expires_at or now)
+            if paid_until > now and not may_release_early(connection, principal.key, now):
+                paid_until = now
+            slot = _slot(now, paid_until, session.ends_at, slice_seconds, connect_within_seconds, holdings)
+            self._enter_project(connection, shares, now, needs_place=not kept)
             lease = _reserve_token(
-                connection, session_id, False, now, session.ends_at, slice_seconds, connect_within_seconds
+                connection, principal, session_id, slot, holdings[-1], opens_session=False, kept=kept
             )
+            # Until it is known whether the token came to be: its join window, beside what is held already.
+            _hold(connection, session_id, max(session.held_until, slot.connect_by + GRACE))
             _intend(connection, now, principal, lease)
             return lease
 
@@ -119,7 +165,14 @@ class SqlLedger:
             before = SessionState.RESERVED if lease.opens_session else SessionState.OPEN
             if not _moved(connection, lease.session_id, before, SessionState.OPEN, None):
                 raise _ended(_own(connection, principal, lease.session_id))
+            if now >= lease.connect_by:
+                # Its place may be another's by now, and the token could not be used any more.
+                raise Refusal("upstream-timeout", reason="confirmed after the join window")
             _settle(connection, lease, TokenState.ISSUED, token_sha256=token_sha256)
+            session = _own(connection, principal, lease.session_id)
+            if session.heartbeat_at is not None:
+                lock_project(self._database, connection)
+                _hold(connection, session.id, max(session.held_until, lease.expires_at))
             audit.record(
                 connection,
                 now,
@@ -134,8 +187,12 @@ class SqlLedger:
         with self._database.write() as connection:
             now = self._database.now(connection)
             _settle(connection, lease, TokenState.VOID, refusal=refusal_code)
+            _charge(connection, lease.token_id, 0)
             if lease.opens_session:
-                _moved(connection, lease.session_id, SessionState.RESERVED, SessionState.VOID, now)
+                if _moved(connection, lease.session_id, SessionState.RESERVED, SessionState.VOID, now):
+                    _hold(connection, lease.session_id, now)
+            else:
+                self._shorten_hold(connection, lease.session_id)
         # Apart: a trail that cannot be written must not keep the reservation.
         with self._database.write() as connection:
             audit.record(
@@ -157,20 +214,42 @@ class SqlLedger:
             values = {"principal": principal.key, "now": now, "most": most}
             return [_session(row, principal) for row in connection.execute(_OPEN, values)]
 
+    def holdings(self, shares: Shares) -> tuple[list[Holding], bool]:
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            taken = [holding_of(connection, share, now) for share in shares.of]
+            return taken, project_is_full(connection, shares.project_sessions, now)
+
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
         with self._database.write() as connection:
-            now = self._database.now(connection)
             session = _own(connection, principal, session_id)
+            expires_at = session.token_expires_at
+            if session.state is SessionState.OPEN and expires_at and session.held_until < expires_at:
+                # The first of this token. It makes the place last longer, so nobody may be counting.
+                self._lock_owner(connection, session_id)
+                lock_project(self._database, connection)
+                session = _own(connection, principal, session_id)
+            now = self._database.now(connection)
             connection.execute(_HEARTBEAT, {"session": session_id, "at": now})
+            expires_at = session.token_expires_at
+            if session.state is SessionState.OPEN and expires_at is not None and expires_at > now:
+                if session.held_until > now:
+                    _hold(connection, session_id, max(session.held_until, expires_at))
+                else:
+                    # Its place was free for others; this client may be talking, so it is told to stop.
+                    _moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now)
+                session = _own(connection, principal, session_id)
         return _as_of(session, now)
 
     def end(self, principal: Principal, session_id: str) -> Session:
         with self._database.write() as connection:
-            now = self._database.now(connection)
             session = _own(connection, principal, session_id)
+            owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
+            self._lock(connection, owner)
+            now = self._database.now(connection)
             if _moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
-                user = session.on_behalf_of
-                who = _who(principal if user is None else end_user(principal, user))
+                _release(connection, owner, session_id, now)
+                who = _who(owner)
                 audit.record(
                     connection, now, **who, action="session.end", outcome="ok", session_id=session_id
                 )
@@ -182,47 +261,156 @@ class SqlLedger:
             audit.record(connection, now, **_who(principal), action=action, outcome=code)
 
     def _lock(self, connection: Connection, principal: Principal) -> None:
-        """Let one reservation of this principal in at a time. SQLite's write transaction already does."""
-        if connection.execute(_LOCK, {"principal": principal.key}).scalar_one_or_none() is None:
-            self._know(connection, principal)
-            connection.execute(_LOCK, {"principal": principal.key})
+        """Let one request at a time count for this principal, and for the service key that acts for it.
+
+        The key first, always, so that nobody waits in a circle. SQLite's write transaction does all of it.
+        """
+        for one in (principal.actor, principal):
+            if one is not None and connection.execute(_LOCK, {"principal": one.key}).first() is None:
+                self._know(connection, one)
+                connection.execute(_LOCK, {"principal": one.key})
+
+    def _lock_owner(self, connection: Connection, session_id: str) -> None:
+        keys = connection.execute(_OWNERS, {"session": session_id}).one()
+        for key in (keys.acting_key, keys.principal_key):
+            if key is not None:
+                connection.execute(_LOCK, {"principal": key})
+
+    def _enter_project(
+        self, connection: Connection, shares: Shares, now: datetime, *, needs_place: bool
+    ) -> None:
+        lock_project(self._database, connection)
+        if needs_place and project_is_full(connection, shares.project_sessions, now):
+            raise project_capacity()
+
+    def _shorten_hold(self, connection: Connection, session_id: str) -> None:
+        """Back to what the tokens that were given out ask for."""
+        connect_by, expires_at = connection.execute(_NEWEST, {"session": session_id}).one()
+        beats = connection.execute(_OWNERS, {"session": session_id}).one().heartbeat_at
+        if connect_by is not None:
+            until = expires_at if beats else connect_by + GRACE
+            connection.execute(_SHORTEN, {"session": session_id, "until": until})
 
     def _know(self, connection: Connection, principal: Principal) -> None:
         row = {"key": principal.key, "issuer": principal.issuer, "subject": principal.subject}
         connection.execute(self._database.insert_or_ignore(principals), row)
 
 
-def _reserve_token(
-    connection: Connection,
-    session_id: str,
-    opens_session: bool,
+@dataclass(frozen=True)
+class _Slot:
+    """The times of a token that is about to be reserved, and what they cost."""
+
+    now: datetime
+    connect_by: datetime
+    expires_at: datetime
+    ends_at: datetime
+    covers_from: datetime
+
+    @property
+    def seconds(self) -> int:
+        return max(0, math.ceil((self.expires_at - self.covers_from).total_seconds()))
+
+
+def _holdings(connection: Connection, shares: Shares, now: datetime, *, needs_place: bool) -> list[Holding]:
+    """What is taken of each share; refuses if a place is needed and there is none."""
+    holdings = [holding_of(connection, share, now) for share in shares.of]
+    for holding in holdings:
+        if needs_place and no_session_left(holding):
+            values = {"principal": holding.share.key, "now": now, "most": _MOST_TOLD}
+            raise too_many_sessions(
+                holding,
+                [
+                    {
+                        "id": row.id,
+                        "profile": row.profile,
+                        "opened_at": _told(row.opened_at),
+                        "ends_at": _told(row.ends_at),
+                    }
+                    for row in connection.execute(_OPEN, values)
+                ],
+            )
+    return holdings
+
+
+def _slot(
     now: datetime,
+    paid_until: datetime,
     ends_at: datetime,
     slice_seconds: int,
     connect_within_seconds: int,
+    holdings: Sequence[Holding],
+) -> _Slot:
+    """Cut to the session's end and to the minutes that are left, so that Google itself ends the call."""
+    scarcest = min(holdings, key=lambda holding: holding.left_seconds)
+    paid = paid_until + timedelta(seconds=scarcest.left_seconds)
+    expires_at = min(now + timedelta(seconds=slice_seconds), ends_at, paid)
+    if expires_at - now < SHORTEST_SLICE:
+        raise minutes_exhausted(scarcest)
+    connect_by = min(now + timedelta(seconds=connect_within_seconds), expires_at)
+    return _Slot(now, connect_by, expires_at, ends_at, paid_until)
+
+
+def _reserve_token(
+    connection: Connection,
+    principal: Principal,
+    session_id: str,
+    slot: _Slot,
+    own: Holding,
+    *,
+    opens_session: bool,
+    kept: bool = False,
 ) -> Lease:
-    expires_at = min(now + timedelta(seconds=slice_seconds), ends_at)
     lease = Lease(
         token_id="tok_" + secrets.token_hex(16),
         session_id=session_id,
         opens_session=opens_session,
-        reserved_at=now,
-        connect_by=min(now + timedelta(seconds=connect_within_seconds), expires_at),
-        expires_at=expires_at,
-        ends_at=ends_at,
+        reserved_at=slot.now,
+        connect_by=slot.connect_by,
+        expires_at=slot.expires_at,
+        ends_at=slot.ends_at,
+        holding=replace(
+            own, open=own.open + (0 if kept else 1), used_seconds=own.used_seconds + slot.seconds
+        ),
     )
     connection.execute(
         _ADD_TOKEN,
         {
             "id": lease.token_id,
             "session_id": session_id,
+            "principal_key": principal.key,
+            "acting_key": principal.actor.key if principal.actor else None,
             "state": TokenState.RESERVED,
-            "reserved_at": now,
-            "connect_by": lease.connect_by,
-            "expires_at": expires_at,
+            "reserved_at": slot.now,
+            "connect_by": slot.connect_by,
+            "expires_at": slot.expires_at,
+            "covers_from": slot.covers_from,
+            "seconds": slot.seconds,
         },
     )
     return lease
+
+
+def _release(connection: Connection, owner: Principal, session_id: str, now: datetime) -> None:
+    """Give back the place and what was not talked, if so much is believed of this owner."""
+    live = connection.execute(_LIVE, {"session": session_id, "now": now}).all()
+    if not live or not may_release_early(connection, owner.key, now):
+        return
+    for row in live:
+        talked = math.ceil((now - row.covers_from).total_seconds())
+        _charge(connection, row.id, min(row.seconds, max(0, talked)))
+    connection.execute(_RELEASE, {"session": session_id, "at": now})
+
+
+def _hold(connection: Connection, session_id: str, until: datetime) -> None:
+    connection.execute(_HOLD, {"session": session_id, "until": until})
+
+
+def _charge(connection: Connection, token_id: str, seconds: int) -> None:
+    connection.execute(_CHARGE, {"token": token_id, "amount": seconds})
+
+
+def _told(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _intend(connection: Connection, now: datetime, principal: Principal, lease: Lease) -> None:
@@ -250,6 +438,8 @@ def _session(row: Row[Any], asker: Principal) -> Session:
         state=SessionState(row.state),
         opened_at=row.opened_at,
         ends_at=row.ends_at,
+        held_until=row.held_until,
+        heartbeat_at=row.heartbeat_at,
         token_expires_at=row.token_expires_at,
         on_behalf_of=None if row.principal_key == asker.key else row.subject,
     )

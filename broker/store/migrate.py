@@ -23,7 +23,7 @@ def alembic_config() -> Config:
 def upgrade(database: Database) -> tuple[str | None, str | None]:
     """Run what is missing; returns the revision before and after. Running it twice changes nothing."""
     config = alembic_config()
-    with database.write() as connection:
+    with database.migration() as connection:
         config.attributes["connection"] = connection
         before = MigrationContext.configure(connection).get_current_revision()
         command.upgrade(config, "head")

@@ -60,8 +60,10 @@ class SqlRateStorage(Storage, MovingWindowSupport):
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Add `amount` hits if the window of `expiry` seconds then still holds at most `limit`."""
         with self._database.write() as connection:
+            blob = self._locked_hits(connection, key, expiry)
+            # Only now: whoever held the lock counted at a later time than the one before the wait.
             now = self._database.now(connection)
-            hits = self._locked_hits(connection, key, now, expiry)
+            hits = _within(blob, now, expiry)
             if len(hits) + amount > limit:
                 return False
             hits.extend([now.timestamp()] * amount)
@@ -77,14 +79,15 @@ class SqlRateStorage(Storage, MovingWindowSupport):
         hits = _within(blob or b"", now, expiry)
         return (hits[0], len(hits)) if hits else (now.timestamp(), 0)
 
-    def _locked_hits(self, connection: Connection, key: str, now: datetime, expiry: int) -> list[float]:
-        blob = connection.execute(_LOCKED_HITS, {"window": key}).scalar_one_or_none()
+    def _locked_hits(self, connection: Connection, key: str, expiry: int) -> bytes:
+        blob: bytes | None = connection.execute(_LOCKED_HITS, {"window": key}).scalar_one_or_none()
         if blob is None:
+            now = self._database.now(connection)
             start = {"key": key, "hits": b"", "expires_at": now + timedelta(seconds=expiry)}
             connection.execute(_FORGET, {"now": now})
             connection.execute(self._database.insert_or_ignore(rate_windows), start)
             blob = connection.execute(_LOCKED_HITS, {"window": key}).scalar_one()
-        return _within(blob, now, expiry)
+        return bytes(blob)
 
     def reset(self) -> int | None:
         with self._database.write() as connection:

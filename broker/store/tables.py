@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     DateTime,
     Dialect,
@@ -117,41 +118,71 @@ principals = Table(
     Column("subject", String(255), nullable=False),
 )
 
+# What an operator has set for one principal; NULL where its plan decides. `plan` is instead of its own.
+limits = Table(
+    "limits",
+    metadata,
+    Column("key", String(40), primary_key=True),
+    Column("issuer", String(255), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("plan", String(64)),
+    Column("rate", String(255)),
+    Column("sessions", Integer),
+    Column("minutes_per_day", Integer),
+    Column("session_minutes", Integer),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# `held_until` is all that the count of live sessions looks at: until then the session has its place.
+# `released_at`: given back by its owner before its token expired.
 sessions = Table(
     "sessions",
     metadata,
     Column("id", String(40), primary_key=True),
-    Column("principal_key", ForeignKey("principals.key"), nullable=False, index=True),
+    Column("principal_key", ForeignKey("principals.key"), nullable=False),
     # The service key that opened it for the principal; it may renew and end it too.
-    Column("acting_key", ForeignKey("principals.key"), index=True),
+    Column("acting_key", ForeignKey("principals.key")),
     Column("profile", String(64), nullable=False),
     Column("model", String(128), nullable=False),
     Column("client", JSON, nullable=False),
     Column("state", String(16), nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
     Column("ends_at", UtcDateTime, nullable=False, index=True),
+    Column("held_until", UtcDateTime, nullable=False, index=True),
     Column("heartbeat_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
+    Column("released_at", UtcDateTime),
+    Index("ix_sessions_principal_held", "principal_key", "held_until"),
+    Index("ix_sessions_acting_held", "acting_key", "held_until"),
 )
 
+# `seconds` are charged for `covers_from` to `expires_at`, to the day of `reserved_at`: one that replaces a
+# live one costs what goes beyond that. The keys are its session's, here for the sum over a day.
 tokens = Table(
     "tokens",
     metadata,
     Column("id", String(40), primary_key=True),
     Column("session_id", ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("principal_key", String(40), nullable=False),
+    Column("acting_key", String(40)),
     Column("state", String(16), nullable=False),
     Column("token_sha256", String(64)),
     Column("reserved_at", UtcDateTime, nullable=False),
     Column("connect_by", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
+    Column("covers_from", UtcDateTime, nullable=False),
+    Column("seconds", Integer, nullable=False),
     Column("refusal", String(32)),
+    Index("ix_tokens_principal_reserved", "principal_key", "reserved_at"),
+    Index("ix_tokens_acting_reserved", "acting_key", "reserved_at"),
 )
 
 # Appended to, never changed.
 audit = Table(
     "audit",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    # A busy broker appends 2^31 rows within a year. SQLite's own row number is as large, under this name.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("at", UtcDateTime, nullable=False, index=True),
     Column("actor", String(520), nullable=False),
     Column("action", String(32), nullable=False),

@@ -50,11 +50,12 @@ def make_app(tmp_path: Path, standin: StandIn, peopled_database: Path) -> Iterat
         *,
         rate: str = "1000/minute",
         toml: str = "",
+        project_sessions: int = 1000,
         live_url: str | None = None,
         env: dict[str, str] | None = None,
         clock: Clock | None = None,
     ) -> Flask:
-        config = write_config(tmp_path, rate=rate, more=toml)
+        config = write_config(tmp_path, rate=rate, more=toml, project_sessions=project_sessions)
         environ = environment(tmp_path, live_url or standin.url, config=config)
         settings = load({**environ, **(env or {})})
         shutil.copy(peopled_database, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))

@@ -26,7 +26,7 @@ ISSUER = f"""
 name = "idp"
 issuer = "{IDP}"
 audience = "app"
-jwks_url = "https://idp.example/keys"
+jwks_url = "http://127.0.0.1:9/keys"
 """
 
 

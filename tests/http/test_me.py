@@ -38,7 +38,11 @@ def test_tells_all_of_it(client: FlaskClient, alice: dict[str, str]) -> None:
         "name": "alice",
         "plan": "default",
         "roles": [],
-        "limits": {"rate": [{"policy": "1000/minute", "remaining": 1000, "reset": 60}]},
+        "limits": {
+            "rate": [{"policy": "1000/minute", "remaining": 1000, "reset": 60}],
+            "sessions": {"limit": 1000, "open": 0},
+            "minutes_per_day": {"limit": 10000, "used": 0},
+        },
         "sessions": [],
         "next_token": {"granted": True, "profile": "default"},
     }

@@ -56,8 +56,15 @@ def test_answers_with_everything_a_client_needs(client: FlaskClient, alice: dict
     )
     assert datetime.fromisoformat(body["session"]["ends_at"]) > datetime.fromisoformat(body["expires_at"])
     assert body["limits"]["rate"] == [{"policy": "1000/minute", "remaining": 999, "reset": 60}]
-    assert answer.headers["RateLimit-Policy"] == '"1000/minute";q=1000;w=60'
-    assert answer.headers["RateLimit"] == '"1000/minute";r=999;t=60'
+    assert body["limits"]["sessions"] == {"limit": 1000, "open": 1}
+    assert body["limits"]["minutes_per_day"] == {"limit": 10000, "used": 15}
+    assert answer.headers["RateLimit-Policy"] == (
+        '"1000/minute";q=1000;w=60, "sessions";q=1000;qu="concurrent-requests", '
+        '"minutes_per_day";q=10000;qu="minutes";w=86400'
+    )
+    assert answer.headers["RateLimit"].startswith(
+        '"1000/minute";r=999;t=60, "sessions";r=999, "minutes_per_day";r=9985;t='
+    )
     assert answer.headers["Cache-Control"] == "no-store"
     assert {"Origin", "Authorization", "Cookie"} <= set(answer.vary)
     assert "Retry-After" not in answer.headers

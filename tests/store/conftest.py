@@ -2,52 +2,56 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
-import redis
 from flask import Flask
 
 from broker.limits.limiter import Rates, create_limiter
-from broker.store import migrate
-from broker.store.engine import Database
-from tests.support.servers import free_port
+from broker.store.engine import Clock, Database
+from tests.support.stores import DATABASES, STORES, Stores
+
+MakeDatabase = Callable[..., Database]
 
 
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis server of our own on a free port, without persistence."""
-    port = free_port()
-    folder = tmp_path_factory.mktemp("redis")
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    url = f"redis://127.0.0.1:{port}/0"
-    try:
-        with redis.Redis.from_url(url) as probe:
-            for _ in range(200):
-                try:
-                    probe.ping()
-                    break
-                except redis.ConnectionError:
-                    time.sleep(0.05)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(10)
+@pytest.fixture(params=DATABASES)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database: whatever asks for it, or for what is made from it, runs on each."""
+    return str(request.param)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path}/store.sqlite3", pool_size=20)
-    migrate.upgrade(made)
+def make_database(kind: str, stores: Stores) -> Iterator[MakeDatabase]:
+    """make_database(clock=…, url=…): with the schema; a new one for each call, unless it is given a URL."""
+    made: list[Database] = []
+
+    def make(*, url: str | None = None, clock: Clock | None = None, pool_size: int = 20) -> Database:
+        url = url or stores.migrated(kind).database_url
+        database = Database(url, clock=clock, pool_size=pool_size)
+        made.append(database)
+        return database
+
+    yield make
+    for database in made:
+        database.dispose()
+
+
+@pytest.fixture
+def database(make_database: MakeDatabase) -> Database:
+    return make_database()
+
+
+@pytest.fixture
+def empty_database(kind: str, stores: Stores) -> Iterator[Database]:
+    """Without a schema."""
+    made = Database(stores.empty(kind).database_url)
     yield made
     made.dispose()
 
 
-@pytest.fixture(params=["sql", "redis"])
-def rates(request: pytest.FixtureRequest, database: Database) -> Rates:
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else None
-    return Rates(create_limiter(Flask("rates"), database, url))
+@pytest.fixture(params=STORES)
+def rates(request: pytest.FixtureRequest, stores: Stores) -> Iterator[Rates]:
+    store = stores.migrated(request.param)
+    database = Database(store.database_url, pool_size=20)
+    yield Rates(create_limiter(Flask("rates"), database, store.redis_url))
+    database.dispose()

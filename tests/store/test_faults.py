@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from broker.errors import Refusal
 from broker.sessions.session import Terms
-from broker.store import migrate
+from broker.sessions.shares import Share, Shares
 from broker.store.engine import Database
 from broker.store.ledger import SqlLedger
+from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
+from tests.support.stores import Stores
 
+ROOMY = Shares((Share(own_principal("alice").key, 1000, 10000),), 1000)
 TERMS = Terms(
     "default", "models/m", session_seconds=1800, slice_seconds=900, connect_within_seconds=120, client={}
 )
@@ -24,25 +29,45 @@ TERMS = Terms(
 
 def reserve(database: Database) -> str:
     try:
-        SqlLedger(database).reserve(own_principal("alice"), TERMS)
+        SqlLedger(database).reserve(own_principal("alice"), TERMS, ROOMY)
     except Refusal as refusal:
         return refusal.code
     return "ok"
 
 
-def test_a_locked_file_keeps_nobody_beyond_a_requests_deadline(database: Database) -> None:
-    """Each waits for its turn and then for the file; the waits must not add up along the queue."""
-    holder = sqlite3.connect(str(database.engine.url.database), isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
+@pytest.fixture
+def file_database(stores: Stores) -> Iterator[Database]:
+    made = Database(stores.migrated("sqlite").database_url)
+    yield made
+    made.dispose()
+
+
+@contextmanager
+def held(database: Database) -> Iterator[None]:
+    """Somebody else holds what a reservation needs: the file, or the principal's row."""
+    if database.is_sqlite:
+        with closing(sqlite3.connect(str(database.engine.url.database), isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            yield
+            holder.rollback()
+    else:
+        url = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url) as other:
+            other.execute("SELECT key FROM principals FOR UPDATE")
+            yield
+            other.rollback()
+
+
+def test_what_another_one_holds_keeps_nobody_beyond_a_requests_deadline(database: Database) -> None:
+    """On a file each waits for its turn and then for the file; the waits must not add up along the queue."""
 
     def timed(_: int) -> tuple[str, float]:
         start = time.monotonic()
         return reserve(database), time.monotonic() - start
 
-    with ThreadPoolExecutor(16) as threads:
+    assert reserve(database) == "ok"
+    with held(database), ThreadPoolExecutor(16) as threads:
         outcomes = list(threads.map(timed, range(16)))
-    holder.rollback()
-    holder.close()
     assert {code for code, _ in outcomes} == {"store-unavailable"}
     # 16 waits of 2 s one after another would be 32 s.
     assert max(seconds for _, seconds in outcomes) < 15
@@ -60,20 +85,19 @@ def junk(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [removed, junk])
 def test_a_file_that_is_gone_or_another_one_is_noticed(
-    database: Database, harm: Callable[[Path], None]
+    file_database: Database, harm: Callable[[Path], None]
 ) -> None:
-    assert reserve(database) == "ok"
-    path = Path(str(database.engine.url.database))
+    assert reserve(file_database) == "ok"
+    path = Path(str(file_database.engine.url.database))
     for sidecar in (f"{path}-wal", f"{path}-shm"):
         Path(sidecar).unlink(missing_ok=True)
     harm(path)
-    assert reserve(database) == "store-unavailable"
+    assert reserve(file_database) == "store-unavailable"
 
 
-def test_nothing_is_reserved_that_the_trail_cannot_record(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/a.sqlite3")
-    migrate.upgrade(database)
-    lease = SqlLedger(database).reserve(own_principal("alice"), TERMS)
+def test_nothing_is_reserved_that_the_trail_cannot_record(make_database: MakeDatabase) -> None:
+    database = make_database()
+    lease = SqlLedger(database).reserve(own_principal("alice"), TERMS, ROOMY)
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE audit")
     assert reserve(database) == "audit-unavailable"
@@ -82,4 +106,3 @@ def test_nothing_is_reserved_that_the_trail_cannot_record(tmp_path: Path) -> Non
     with database.read() as connection:
         states = connection.exec_driver_sql("SELECT state FROM sessions").scalars().all()
     assert states == ["void"], "the reservation is given back all the same"
-    database.dispose()

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from broker.errors import Refusal
 from broker.sessions.session import Lease, SessionState, Terms
-from broker.store import migrate
-from broker.store.engine import Database
+from broker.sessions.shares import Share, Shares
 from broker.store.ledger import SqlLedger
 from broker.store.tables import tokens
+from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
 
 ALICE, BOB = own_principal("alice"), own_principal("bob")
 TERMS = Terms(
     "default", "models/m", session_seconds=1800, slice_seconds=900, connect_within_seconds=120, client={}
 )
+ROOMY = Shares((Share(ALICE.key, 1000, 10000),), 1000)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Book:
     """A ledger whose clock the test moves."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, make_database: MakeDatabase) -> None:
         self.now = START
-        self.database = Database(f"sqlite:///{path}", clock=lambda: self.now)
-        migrate.upgrade(self.database)
+        self.database = make_database(clock=lambda: self.now)
         self.ledger = SqlLedger(self.database)
 
     def opened(self) -> Lease:
-        lease = self.ledger.reserve(ALICE, TERMS)
+        lease = self.ledger.reserve(ALICE, TERMS, ROOMY)
         self.ledger.confirm(ALICE, lease, "a" * 64)
         return lease
 
@@ -43,8 +42,8 @@ class Book:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Book:
-    return Book(tmp_path / "ledger.sqlite3")
+def book(make_database: MakeDatabase) -> Book:
+    return Book(make_database)
 
 
 def refusal(call: object) -> str:
@@ -64,21 +63,21 @@ def test_reserve_and_confirm_open_a_session(book: Book) -> None:
 
 
 def test_a_void_reservation_never_was(book: Book) -> None:
-    lease = book.ledger.reserve(ALICE, TERMS)
+    lease = book.ledger.reserve(ALICE, TERMS, ROOMY)
     book.ledger.void(ALICE, lease, "upstream-error")
     assert refusal(lambda: book.ledger.find(ALICE, lease.session_id)) == "session-unknown"
     assert book.token_states() == ["void"]
 
 
 def test_a_token_that_comes_after_the_void_is_not_delivered(book: Book) -> None:
-    lease = book.ledger.reserve(ALICE, TERMS)
+    lease = book.ledger.reserve(ALICE, TERMS, ROOMY)
     book.ledger.void(ALICE, lease, "upstream-timeout")
     assert refusal(lambda: book.ledger.confirm(ALICE, lease, "a" * 64)) == "session-unknown"
 
 
 def test_a_session_that_was_ended_while_google_minted_gets_no_token(book: Book) -> None:
     lease = book.opened()
-    following = book.ledger.reserve_next(ALICE, lease.session_id, 900, 120)
+    following = book.ledger.reserve_next(ALICE, lease.session_id, 900, 120, ROOMY)
     book.ledger.end(ALICE, lease.session_id)
     assert refusal(lambda: book.ledger.confirm(ALICE, following, "b" * 64)) == "session-ended"
     book.ledger.void(ALICE, following, "session-ended")
@@ -88,10 +87,12 @@ def test_a_session_that_was_ended_while_google_minted_gets_no_token(book: Book) 
 def test_the_last_slice_is_cut_to_the_sessions_end(book: Book) -> None:
     lease = book.opened()
     book.now = START + timedelta(seconds=1500)
-    following = book.ledger.reserve_next(ALICE, lease.session_id, 900, 120)
+    following = book.ledger.reserve_next(ALICE, lease.session_id, 900, 120, ROOMY)
     assert following.expires_at == lease.ends_at
     book.now = START + timedelta(seconds=1795)
-    assert refusal(lambda: book.ledger.reserve_next(ALICE, lease.session_id, 900, 120)) == "session-ended"
+    assert (
+        refusal(lambda: book.ledger.reserve_next(ALICE, lease.session_id, 900, 120, ROOMY)) == "session-ended"
+    )
 
 
 def test_a_session_past_its_end_is_over_whatever_its_row_says(book: Book) -> None:
@@ -99,7 +100,9 @@ def test_a_session_past_its_end_is_over_whatever_its_row_says(book: Book) -> Non
     assert book.ledger.heartbeat(ALICE, lease.session_id).state is SessionState.OPEN
     book.now = lease.ends_at
     assert book.ledger.heartbeat(ALICE, lease.session_id).state is SessionState.ENDED
-    assert refusal(lambda: book.ledger.reserve_next(ALICE, lease.session_id, 900, 120)) == "session-ended"
+    assert (
+        refusal(lambda: book.ledger.reserve_next(ALICE, lease.session_id, 900, 120, ROOMY)) == "session-ended"
+    )
 
 
 def test_ending_twice_is_ending_once(book: Book) -> None:

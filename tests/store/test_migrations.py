@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import Connection, inspect
 
 from broker.store import migrate
 from broker.store.engine import Database
 from broker.store.tables import metadata
+from tests.support.stores import Stores
 
 
-def test_lead_to_the_tables_of_the_code(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/m.sqlite3")
+def test_lead_to_the_tables_of_the_code(empty_database: Database) -> None:
+    database = empty_database
     assert not migrate.is_current(database)
     before, after = migrate.upgrade(database)
     assert before is None
     assert migrate.upgrade(database) == (after, after)
     assert migrate.is_current(database)
     with database.read() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        context = MigrationContext.configure(connection, opts={"compare_type": not database.is_sqlite})
         assert compare_metadata(context, metadata) == []
-    database.dispose()
 
 
-def test_can_be_taken_back(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/m.sqlite3")
-    migrate.upgrade(database)
+def test_can_be_taken_back(database: Database) -> None:
     config = migrate.alembic_config()
     with database.write() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
     assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
+
+
+def test_hosts_that_upgrade_at_once_do_it_one_after_another(empty_database: Database) -> None:
+    with ThreadPoolExecutor(4) as hosts:
+        befores = [before for before, _ in hosts.map(migrate.upgrade, [empty_database] * 4)]
+    assert befores.count(None) == 1
+    assert migrate.is_current(empty_database)
+
+
+def test_take_the_time_that_they_need(stores: Stores) -> None:
+    """A request's bounds are lifted, on this connection only."""
+    database = Database(stores.migrated("postgresql").database_url, pool_size=1)
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+    def bounds(connection: Connection) -> set[str]:
+        return {connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names}
+
+    with database.migration() as connection:
+        assert bounds(connection) == {"0"}
+    with database.write() as connection:
+        assert "0" not in bounds(connection)
     database.dispose()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import secrets
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from broker.errors import Refusal
 from broker.limits.limiter import Rates, create_limiter
-from broker.store import migrate
+from broker.settings import values
 from broker.store.engine import Database
+from tests.store.conftest import MakeDatabase
+from tests.support.redis import RedisServer
 
 
 def outcome(rates: Rates, rate: str, key: str) -> str:
@@ -56,17 +59,14 @@ def test_an_empty_rate_or_key_is_an_error_and_not_freedom(rates: Rates, rate: st
         rates.spend(rate, "token", key)
 
 
-def test_the_window_moves(tmp_path: Path) -> None:
+def test_the_window_moves(make_database: MakeDatabase) -> None:
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
-    database = Database(f"sqlite:///{tmp_path}/clock.sqlite3", clock=lambda: now[0])
-    migrate.upgrade(database)
-    rates = Rates(create_limiter(Flask("rates"), database, None))
+    rates = Rates(create_limiter(Flask("rates"), make_database(clock=lambda: now[0]), None))
     assert outcome(rates, "2/minute", "k") == "ok"
     now[0] += timedelta(seconds=40)
     assert [outcome(rates, "2/minute", "k") for _ in range(2)] == ["ok", "rate-limited"]
     now[0] += timedelta(seconds=20)
     assert [outcome(rates, "2/minute", "k") for _ in range(2)] == ["ok", "rate-limited"]
-    database.dispose()
 
 
 def test_a_refusal_by_the_short_window_costs_nothing_of_the_long_one(rates: Rates) -> None:
@@ -76,25 +76,20 @@ def test_a_refusal_by_the_short_window_costs_nothing_of_the_long_one(rates: Rate
     assert (minute.remaining, day.remaining) == (0, 4)
 
 
-def test_a_clock_that_is_set_back_shuts_nobody_out(tmp_path: Path) -> None:
+def test_a_clock_that_is_set_back_shuts_nobody_out(make_database: MakeDatabase) -> None:
     now = [datetime(2026, 1, 2, tzinfo=UTC)]
-    database = Database(f"sqlite:///{tmp_path}/clock.sqlite3", clock=lambda: now[0])
-    migrate.upgrade(database)
-    rates = Rates(create_limiter(Flask("rates"), database, None))
+    rates = Rates(create_limiter(Flask("rates"), make_database(clock=lambda: now[0]), None))
     assert outcome(rates, "1/minute", "k") == "ok"
     now[0] -= timedelta(days=1)
     assert outcome(rates, "1/minute", "k") == "ok"
-    database.dispose()
 
 
-def test_no_token_without_the_store(tmp_path: Path) -> None:
+def test_no_token_without_the_store(empty_database: Database) -> None:
     """A database without tables stands for one that is gone: fail closed, with a Retry-After."""
-    database = Database(f"sqlite:///{tmp_path}/empty.sqlite3")
-    rates = Rates(create_limiter(Flask("rates"), database, None))
+    rates = Rates(create_limiter(Flask("rates"), empty_database, None))
     with pytest.raises(Refusal) as refused:
         rates.spend("1/minute", "token", "k")
     assert (refused.value.code, refused.value.retry_after_seconds) == ("store-unavailable", 1)
-    database.dispose()
 
 
 def test_no_token_without_redis(database: Database) -> None:
@@ -103,3 +98,33 @@ def test_no_token_without_redis(database: Database) -> None:
         rates.spend("1/minute", "token", "k")
     assert refused.value.code == "store-unavailable"
     assert "hush" not in str(refused.value.reason)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server that a test may stop."""
+    with RedisServer() as running:
+        yield running
+
+
+def test_redis_that_is_gone_or_silent_grants_nothing_and_is_used_again(
+    database: Database, own_redis: RedisServer
+) -> None:
+    rates = Rates(create_limiter(Flask("rates"), database, own_redis.database()))
+    for harm, mend in ((own_redis.freeze, own_redis.thaw), (own_redis.stop, own_redis.start)):
+        assert outcome(rates, "10/minute", "k") == "ok"
+        rates.check()
+        harm()
+        start = time.monotonic()
+        assert outcome(rates, "10/minute", "k") == "store-unavailable"
+        with pytest.raises(Refusal, match="store-unavailable"):
+            rates.check()
+        assert time.monotonic() - start < 5
+        mend()
+    assert outcome(rates, "10/minute", "k") == "ok"
+
+
+def test_redis_can_be_reached_through_a_unix_socket(database: Database, redis_server: RedisServer) -> None:
+    rates = Rates(create_limiter(Flask("rates"), database, values.redis_url(f"unix://{redis_server.socket}")))
+    key = secrets.token_hex(20)
+    assert [outcome(rates, "1/minute", key) for _ in range(2)] == ["ok", "rate-limited"]

@@ -15,9 +15,11 @@ session_minutes = 30
 SHIPPED = Path(__file__).parents[2] / "broker" / "broker.toml"
 
 
-def write_config(folder: Path, *, rate: str = "1000/minute", more: str = "") -> Path:
+def write_config(
+    folder: Path, *, rate: str = "1000/minute", more: str = "", project_sessions: int = 1000
+) -> Path:
     """The shipped profiles under a plan with `rate`, and whatever `more` adds."""
-    text = SHIPPED.read_text()
+    text = SHIPPED.read_text().replace("sessions = 50\n", f"sessions = {project_sessions}\n", 1)
     start = text.index("[plans.default]")
     end = text.index("\n[", start + 1)
     path = folder / f"broker-{secrets.token_hex(4)}.toml"

@@ -29,11 +29,11 @@ FENCES = {
 # Upper may import lower, never back. A module belongs to the first layer that names a prefix of it.
 LAYERS = (
     ("broker.__main__", "broker.gunicorn_conf"),
-    ("broker.cli", "broker.cli_keys", "broker.cli_support", "broker.cli_users"),
+    ("broker.cli", "broker.cli_keys", "broker.cli_limits", "broker.cli_support", "broker.cli_users"),
     ("broker.dev", "broker.check"),
     ("broker.app",),
     ("broker.http",),
-    ("broker.issue", "broker.preview", "broker.ops", "broker.ops_keys"),
+    ("broker.issue", "broker.preview", "broker.ops", "broker.ops_keys", "broker.ops_limits"),
     ("broker.store",),
     ("broker.identity", "broker.limits", "broker.minting", "broker.sessions"),
     ("broker.settings",),

@@ -9,7 +9,7 @@ import pytest
 from broker.errors import Refusal
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Admission, Block, BlockKind, token_key
-from broker.identity.principal import OWN_ISSUER, Principal
+from broker.identity.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal
 from broker.identity.users import User
 
 THEN = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
@@ -24,11 +24,11 @@ class Known:
         self.blocks, self.user = list(blocks), user
         self.withdrawn: list[tuple[str, datetime]] = []
 
-    def of_own_user(self, verified: Verified) -> tuple[User | None, list[Block]]:
-        return self.user, self.blocks
+    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, list[Block]]:
+        return self.user, NO_OVERRIDES, self.blocks
 
-    def of_other(self, verified: Verified) -> list[Block]:
-        return self.blocks
+    def of_other(self, verified: Verified) -> tuple[Overrides, list[Block]]:
+        return NO_OVERRIDES, self.blocks
 
     def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None:
         self.withdrawn.append((token_id, until))

@@ -1,0 +1,100 @@
+"""What operators do to limits and sessions: the command line calls it, and so will the admin API."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from broker.identity.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal, principal_key
+from broker.limits.policy import Policy
+from broker.ops import Ops, OpsError
+from broker.settings import Plan, Settings
+from broker.store.engine import Database
+from broker.store.limits import LimitsRow, SqlLimits
+from broker.store.sessions import SessionRow, SqlSessions
+
+FIELDS = tuple(vars(NO_OVERRIDES))
+_MOST_SESSIONS = 1000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What holds for one principal, and what of it an operator has set."""
+
+    rule: str
+    plan: Plan
+    overrides: Overrides
+
+
+class LimitOps:
+    def __init__(self, settings: Settings, database: Database, *, actor: str) -> None:
+        config = settings.config
+        self._plans = config.plans
+        self._policy = Policy(config.plans, config.project.sessions)
+        self._people = Ops(settings, database, actor=actor)
+        self._limits = SqlLimits(database)
+        self._sessions = SqlSessions(database)
+        self._actor = actor
+
+    def show(self, subject: str, issuer: str = OWN_ISSUER) -> Limits:
+        """Of another issuer's principal the plan that its credentials name is not known here."""
+        principal = self._people.principal(subject, issuer)
+        return self._limits_of(principal, self._limits.find(principal.key))
+
+    def all(self) -> list[LimitsRow]:
+        """Everybody for whom something is set."""
+        return self._limits.all()
+
+    def set(self, subject: str, changes: Mapping[str, Any], issuer: str = OWN_ISSUER) -> Limits:
+        """Over what was set before; holds for the next request on every worker."""
+        principal = self._people.principal(subject, issuer)
+        if not changes:
+            raise OpsError(f"nothing to set; there are: {', '.join(FIELDS)}")
+        self._check(changes)
+        overrides = self._limits.set(issuer, principal.subject, changes, actor=self._actor)
+        return self._limits_of(principal, overrides)
+
+    def clear(self, subject: str, fields: Collection[str] = (), issuer: str = OWN_ISSUER) -> Limits:
+        """Let the plan decide again: on `fields`, or on everything."""
+        principal = self._people.principal(subject, issuer)
+        nothing = dict.fromkeys(fields or FIELDS)
+        overrides = self._limits.set(issuer, principal.subject, nothing, actor=self._actor)
+        return self._limits_of(principal, overrides)
+
+    def sessions(self, subject: str | None = None, issuer: str = OWN_ISSUER) -> list[SessionRow]:
+        """The sessions that count as open, the newest first."""
+        key = None if subject is None else principal_key(issuer, subject)
+        return self._sessions.open(key, _MOST_SESSIONS)
+
+    def end_session(self, session_id: str) -> datetime | None:
+        """No further token, from now on; its page learns it with the next heartbeat.
+
+        Returns until when Google may still honour the token that was given out last.
+        """
+        try:
+            return self._sessions.end(session_id, actor=self._actor)
+        except LookupError:
+            raise OpsError(f"there is no open session {session_id!r}") from None
+
+    def _limits_of(self, principal: Principal, overrides: Overrides) -> Limits:
+        there = principal.under(overrides)
+        return Limits(self._policy.rule(there), self._policy.resolve(there), overrides)
+
+    def _check(self, changes: Mapping[str, Any]) -> None:
+        """By the rules that broker.toml is read by: what gets past here must never fail a request."""
+        plan = changes.get("plan")
+        if plan is not None and plan not in self._plans:
+            raise OpsError(f"there is no plan {plan!r}; there are: {', '.join(sorted(self._plans))}")
+        limits = {name: value for name, value in changes.items() if name != "plan"}
+        try:
+            Plan.model_validate({**self._plans["default"].model_dump(), **limits})
+        except ValidationError as error:
+            (first, *_) = error.errors()
+            said = first["msg"].removeprefix("Value error, ")
+            raise OpsError(f"{first['loc'][0]}: {said}") from None
+        if len(str(changes.get("rate", ""))) > 255:
+            raise OpsError("rate: is longer than 255 characters")

@@ -1,0 +1,82 @@
+"""Overrides in SQL: what operators have set for single principals, each change with its audit row.
+
+Requests read them with `store.blocks`, in the look-up that they make anyway, so a change holds for the next
+request of every worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, insert, select
+
+from broker.identity.principal import NO_OVERRIDES, Overrides, principal_key
+from broker.store import audit
+from broker.store.engine import Database
+from broker.store.tables import limits
+
+_FIELDS = tuple(vars(NO_OVERRIDES))
+# Under names of their own: they are read beside a user, who has a plan too.
+OVERRIDES = tuple(limits.c[name].label(f"set_{name}") for name in _FIELDS)
+_FIND = select(*OVERRIDES).where(limits.c.key == bindparam("key"))
+
+
+@dataclass(frozen=True)
+class LimitsRow:
+    issuer: str
+    subject: str
+    overrides: Overrides
+    updated_at: datetime
+
+
+class SqlLimits:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, key: str) -> Overrides:
+        with self._database.read() as connection:
+            row = connection.execute(_FIND, {"key": key}).one_or_none()
+        return overrides_of(row) if row else NO_OVERRIDES
+
+    def all(self) -> list[LimitsRow]:
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(limits.c.issuer, limits.c.subject, limits.c.updated_at, *OVERRIDES).order_by(
+                    limits.c.issuer, limits.c.subject
+                )
+            )
+            return [LimitsRow(row.issuer, row.subject, overrides_of(row), row.updated_at) for row in rows]
+
+    def set(self, issuer: str, subject: str, changes: Mapping[str, Any], *, actor: str) -> Overrides:
+        """Put `changes` over what was set before. With no value left, there is no row left."""
+        key = principal_key(issuer, subject)
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            # So that two operators do not undo each other's change.
+            self._database.lock(connection, f"limits:{key}")
+            row = connection.execute(_FIND, {"key": key}).one_or_none()
+            before = overrides_of(row) if row else NO_OVERRIDES
+            after = Overrides(**{**vars(before), **changes})
+            connection.execute(delete(limits).where(limits.c.key == key))
+            if after != NO_OVERRIDES:
+                values = {"key": key, "issuer": issuer, "subject": subject, "updated_at": now}
+                connection.execute(insert(limits).values(**values, **vars(after)))
+            detail = {
+                "issuer": issuer,
+                "subject": subject,
+                "before": _told(before),
+                "after": _told(after),
+            }
+            audit.record(connection, now, actor=actor, action="limits.set", outcome="ok", detail=detail)
+        return after
+
+
+def overrides_of(row: Row[Any]) -> Overrides:
+    return Overrides(**{name: getattr(row, f"set_{name}") for name in _FIELDS})
+
+
+def _told(overrides: Overrides) -> dict[str, Any]:
+    return {name: value for name, value in vars(overrides).items() if value is not None}

@@ -1,0 +1,187 @@
+"""The limits of a user through HTTP: what is refused and how it is told; what operators set holds at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from broker.ops import OpsError
+from broker.ops_limits import LimitOps
+from tests.http.conftest import MakeApp, bearer
+from tests.support.keys import key_headers
+
+
+class Shift:
+    """A clock that the test moves on."""
+
+    def __init__(self) -> None:
+        self.by = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.by
+
+
+def limits_of(app: Flask) -> LimitOps:
+    parts = app.extensions["broker"]
+    return LimitOps(parts.settings, parts.database, actor="cli:olga")
+
+
+def test_too_many_sessions_lists_those_that_are_open(app: Flask, client: FlaskClient) -> None:
+    alice = bearer(app)
+    limits_of(app).set("alice", {"sessions": 2})
+    opened = [client.post("/token", headers=alice).get_json()["session"]["id"] for _ in range(2)]
+    foretold = client.get("/me", headers=alice).get_json()
+    answer = client.post("/token", headers=alice)
+    problem = answer.get_json()
+    assert (answer.status_code, problem["code"]) == (429, "too-many-sessions")
+    assert {one["id"] for one in problem["sessions"]} == set(opened)
+    assert all(set(one) == {"id", "profile", "opened_at", "ends_at"} for one in problem["sessions"])
+    assert problem["violated-policies"] == ["sessions"]
+    assert 1 <= int(answer.headers["Retry-After"]) <= 150
+    assert '"sessions";r=0' in answer.headers["RateLimit"]
+    assert (foretold["next_token"]["code"], foretold["next_token"]["detail"]) == (
+        "too-many-sessions",
+        problem["detail"],
+    )
+    assert foretold["limits"]["sessions"] == {"limit": 2, "open": 2}
+    assert client.post(f"/sessions/{opened[0]}/end", headers=alice).status_code == 200
+    assert client.post("/token", headers=alice).status_code == 200
+
+
+def test_a_reloaded_page_frees_its_place(make_app: MakeApp) -> None:
+    """As with the shipped plan: the page ends its session on pagehide; a crashed tab frees itself."""
+    clock = Shift()
+    app = make_app(clock=clock)
+    client, alice = app.test_client(use_cookies=False), bearer(app)
+    limits_of(app).set("alice", {"sessions": 2})
+    for _ in range(10):
+        session = client.post("/token", headers=alice).get_json()["session"]["id"]
+        client.post(f"/sessions/{session}/heartbeat", headers=alice)
+        assert client.post(f"/sessions/{session}/end", headers=alice).status_code == 200
+    for _ in range(2):
+        assert client.post("/token", headers=alice).status_code == 200
+    assert client.post("/token", headers=alice).status_code == 429
+    clock.by = timedelta(seconds=150)
+    assert client.post("/token", headers=bearer(app)).status_code == 200
+
+
+def test_minutes_end_the_last_token_and_then_the_day(app: Flask, client: FlaskClient) -> None:
+    alice = bearer(app)
+    limits_of(app).set("alice", {"minutes_per_day": 20})
+    first, second = (client.post("/token", headers=alice).get_json() for _ in range(2))
+    assert (first["expires_in"], second["expires_in"]) == (900, 300)
+    assert second["limits"]["minutes_per_day"] == {"limit": 20, "used": 20}
+    foretold = client.get("/me", headers=alice).get_json()
+    answer = client.post("/token", headers=alice)
+    problem = answer.get_json()
+    assert (answer.status_code, problem["code"]) == (429, "minutes-exhausted")
+    assert problem["violated-policies"] == ["minutes_per_day"]
+    assert int(answer.headers["Retry-After"]) <= 86400
+    assert '"minutes_per_day";r=0' in answer.headers["RateLimit"]
+    assert foretold["next_token"]["code"] == "minutes-exhausted"
+    renewal = client.post(f"/sessions/{second['session']['id']}/token", headers=alice)
+    assert renewal.status_code == 200, "what is paid for may be used on a new connection"
+    assert renewal.get_json()["expires_in"] <= 300
+
+
+def test_an_upstream_failure_costs_no_session_and_no_minute(make_app: MakeApp) -> None:
+    app = make_app(live_url="http://127.0.0.1:9")
+    client, alice = app.test_client(use_cookies=False), bearer(app)
+    assert client.post("/token", headers=alice).status_code in {502, 504}
+    told = client.get("/me", headers=alice).get_json()["limits"]
+    assert (told["sessions"]["open"], told["minutes_per_day"]["used"]) == (0, 0)
+
+
+def test_what_is_set_holds_for_the_next_request(app: Flask, client: FlaskClient) -> None:
+    alice, ops = bearer(app), limits_of(app)
+    assert client.post("/token", headers=alice).get_json()["limits"]["rate"][0]["policy"] == "1000/minute"
+    ops.set("alice", {"rate": "7/minute", "session_minutes": 10})
+    body = client.post("/token", headers=alice).get_json()
+    assert body["limits"]["rate"] == [{"policy": "7/minute", "remaining": 6, "reset": 60}]
+    assert body["expires_in"] == 600
+    assert client.post("/token", headers=bearer(app, "bob")).get_json()["expires_in"] == 900
+    ops.clear("alice", ["rate"])
+    body = client.post("/token", headers=alice).get_json()
+    assert body["limits"]["rate"][0]["policy"] == "1000/minute"
+    assert body["expires_in"] == 600
+    ops.clear("alice")
+    assert client.post("/token", headers=alice).get_json()["expires_in"] == 900
+    assert ops.all() == []
+
+
+GOLD = """
+[plans.gold]
+rate = "9/minute"
+sessions = 1
+minutes_per_day = 5
+session_minutes = 30
+"""
+
+
+def test_a_plan_that_is_set_replaces_the_users_own(make_app: MakeApp) -> None:
+    app = make_app(toml=GOLD)
+    client, alice = app.test_client(use_cookies=False), bearer(app)
+    limits_of(app).set("alice", {"plan": "gold", "minutes_per_day": 7})
+    told = client.get("/me", headers=alice).get_json()
+    assert told["plan"] == "gold"
+    assert told["limits"]["sessions"] == {"limit": 1, "open": 0}
+    assert told["limits"]["minutes_per_day"] == {"limit": 7, "used": 0}
+    shown = limits_of(app).show("alice")
+    assert shown.rule == "own minutes_per_day; plan gold"
+
+
+def test_keys_and_their_users_have_limits_that_can_be_set(app: Flask, client: FlaskClient) -> None:
+    headers = key_headers(app, on_behalf_of="any")
+    key_id = client.get("/me", headers=headers).get_json()["principal"]["subject"]
+    ops = limits_of(app)
+    ops.set("u1", {"sessions": 1}, f"live-broker:key:{key_id}")
+    ops.set(key_id, {"sessions": 3}, "live-broker:key")
+
+    def ask(user: str) -> str:
+        answer = client.post("/token", json={"on_behalf_of": user}, headers=headers)
+        return str(answer.get_json().get("detail", answer.status_code))
+
+    assert [ask("u1"), ask("u1")] == ["200", "1 of 1 sessions are open."]
+    assert [ask("u2"), ask("u3"), ask("u4")] == [
+        "200",
+        "200",
+        "3 of 3 sessions of the service key are open.",
+    ]
+
+
+def test_the_ceiling_of_the_project_is_a_503(make_app: MakeApp) -> None:
+    app = make_app(project_sessions=1)
+    client, alice, bob = app.test_client(use_cookies=False), bearer(app), bearer(app, "bob")
+    session = client.post("/token", headers=alice).get_json()["session"]["id"]
+    answer = client.post("/token", headers=bob)
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "project-capacity")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert client.get("/me", headers=bob).get_json()["next_token"]["code"] == "project-capacity"
+    client.delete(f"/sessions/{session}", headers=alice)
+    assert client.post("/token", headers=bob).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rate": "often"}, "rate: must read like"),
+        ({"rate": ""}, "rate: "),
+        ({"rate": "0/minute"}, "rate: must allow"),
+        ({"rate": ";".join(["10/minute"] * 40)}, "rate: is longer"),
+        ({"sessions": 0}, "sessions: "),
+        ({"minutes_per_day": -1}, "minutes_per_day: "),
+        ({"session_minutes": 100000}, "session_minutes: "),
+        ({"plan": "silver"}, "there is no plan"),
+        ({}, "nothing to set"),
+    ],
+)
+def test_what_could_not_work_is_refused_when_it_is_set(
+    app: Flask, client: FlaskClient, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(OpsError, match=said):
+        limits_of(app).set("alice", changes)
+    assert limits_of(app).all() == []
+    assert client.post("/token", headers=bearer(app)).status_code == 200

@@ -1,0 +1,226 @@
+"""Users, blocks, sign-ins and service keys, on each database: what is kept is what is found again."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from broker.errors import Refusal
+from broker.identity.bearer import Verified
+from broker.identity.blocks import Admission, BlockKind
+from broker.identity.principal import Principal
+from broker.identity.service_keys import ServiceKey
+from broker.identity.users import User
+from broker.store.blocks import SqlBlocks
+from broker.store.engine import Database
+from broker.store.service_keys import KeyExists, SqlServiceKeys
+from broker.store.sign_ins import SqlSignIns
+from broker.store.tables import audit
+from broker.store.users import SqlUsers, UserExists, UserUnknown
+from tests.store.conftest import MakeDatabase
+
+# Not only ASCII, and as long as may be: what is printable is kept as it is.
+SUBJECT = "Zoë 名前 🎤".ljust(255, "x")
+ISSUER = "https://id.example/" + "a" * 236
+VISITOR = Principal(ISSUER, SUBJECT, SUBJECT, "default")
+START = datetime(2026, 3, 29, 0, 59, tzinfo=UTC)  # a minute before clocks change in much of Europe
+HOUR = timedelta(hours=1)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def key(name: str) -> ServiceKey:
+    return ServiceKey(
+        id=f"id-{name}",
+        name=name,
+        secret_hmac="0" * 64,
+        plan="default",
+        scopes=frozenset({"token", "read"}),
+        profiles=frozenset({"näme"}),
+        on_behalf_of_prefix="läden:",
+        created_at=START,
+        expires_at=None,
+        revoked_at=None,
+        last_used_at=None,
+    )
+
+
+def standing(database: Database, verified: Verified) -> str:
+    try:
+        Admission(SqlBlocks(database)).admit(verified)
+    except Refusal as refusal:
+        return refusal.code
+    return "ok"
+
+
+def recorded(database: Database) -> list[str]:
+    with database.read() as connection:
+        return list(connection.execute(select(audit.c.action).order_by(audit.c.id)).scalars())
+
+
+def test_a_user_is_found_as_it_was_added(make_database: MakeDatabase) -> None:
+    database = make_database(clock=Clock())
+    users = SqlUsers(database)
+    users.add(User("alice", "hash", "default", frozenset({"operator"})), actor="cli:olga")
+    found = users.find("alice")
+    assert found is not None
+    assert (found.username, found.password_hash, found.roles) == ("alice", "hash", frozenset({"operator"}))
+    assert (found.created_at, found.blocked_at) == (START, None)
+    assert users.find("bob") is None
+    assert recorded(database) == ["user.add"]
+
+
+def test_one_of_many_who_add_the_same_user_at_once_does(database: Database) -> None:
+    def add(number: int) -> bool:
+        try:
+            SqlUsers(database).add(User("alice", f"hash {number}"), actor="tests")
+        except UserExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(add, range(8))).count(True) == 1
+    assert recorded(database) == ["user.add"]
+
+
+def test_blocking_ends_what_was_and_unblocking_revives_nothing(database: Database) -> None:
+    users, sign_ins = SqlUsers(database), SqlSignIns(database)
+    users.add(User("alice", "hash"), actor="tests")
+    alice = users.find("alice")
+    assert alice is not None
+    before = Verified(alice.principal(), datetime.now(UTC), generation=alice.generation)
+    sign_ins.open(alice.principal(), "1" * 64, HOUR, alice.generation)
+    assert standing(database, before) == "ok"
+    users.block("alice", actor="tests", reason="Grüße")
+    assert (standing(database, before), sign_ins.find("1" * 64, HOUR)) == ("account-blocked", None)
+    assert users.unblock("alice", actor="tests")
+    assert standing(database, before) == "invalid-token"
+    with pytest.raises(UserUnknown):
+        users.block("bob", actor="tests")
+
+
+def test_somebody_elses_user_is_blocked_and_let_in_again(database: Database) -> None:
+    blocks = SqlBlocks(database)
+    verified = Verified(VISITOR, datetime.now(UTC) - HOUR, "token \N{SNOWMAN}")
+    assert standing(database, verified) == "ok"
+    blocks.block_principal(ISSUER, SUBJECT, actor="tests", reason="r" * 255)
+    assert standing(database, verified) == "account-blocked"
+    assert blocks.lift(BlockKind.PRINCIPAL, ISSUER, SUBJECT, actor="tests")
+    assert standing(database, verified) == "ok"
+    blocks.withdraw_token(VISITOR, "token \N{SNOWMAN}", datetime.now(UTC) + HOUR)
+    assert standing(database, verified) == "invalid-token"
+    assert [(row.issuer, row.subject) for row in blocks.all()] == [(ISSUER, "token \N{SNOWMAN}")]
+
+
+def test_tokens_of_before_a_moment_are_withdrawn_and_later_ones_are_not(make_database: MakeDatabase) -> None:
+    database = make_database(clock=Clock())
+    SqlBlocks(database).withdraw_before_now(ISSUER, SUBJECT, actor="tests")
+    assert standing(database, Verified(VISITOR, START - timedelta(seconds=1))) == "invalid-token"
+    assert standing(database, Verified(VISITOR, START + timedelta(seconds=1))) == "ok"
+
+
+def test_many_who_block_the_same_at_once_all_see_it_done(database: Database) -> None:
+    blocks = SqlBlocks(database)
+    verified = Verified(VISITOR, datetime.now(UTC) - HOUR)
+
+    def block(_: int) -> str:
+        blocks.block_principal(ISSUER, SUBJECT, actor="tests")
+        blocks.withdraw_before_now(ISSUER, SUBJECT, actor="tests")
+        return standing(database, verified)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(block, range(16))) == {"account-blocked"}
+    assert {row.kind for row in blocks.all()} == {BlockKind.PRINCIPAL, BlockKind.ISSUED_BEFORE}
+
+
+def test_a_sign_in_lasts_as_long_as_it_should(make_database: MakeDatabase) -> None:
+    clock = Clock()
+    sign_ins = SqlSignIns(make_database(clock=clock))
+    assert sign_ins.open(VISITOR, "1" * 64, 2 * HOUR, None) == START + 2 * HOUR
+    found = sign_ins.find("1" * 64, HOUR)
+    assert found is not None
+    assert (found.principal, found.issued_at) == (VISITOR, START)
+    clock.now += timedelta(minutes=59)
+    assert sign_ins.find("1" * 64, HOUR) is not None  # and is seen
+    clock.now += timedelta(minutes=59)
+    assert sign_ins.find("1" * 64, HOUR) is not None
+    clock.now += timedelta(minutes=2)
+    assert sign_ins.find("1" * 64, HOUR) is None
+
+
+def test_people_who_sign_in_at_once_clear_out_the_old_ones_together(make_database: MakeDatabase) -> None:
+    clock = Clock()
+    database = make_database(clock=clock)
+    sign_ins = SqlSignIns(database)
+    for number in range(40):
+        sign_ins.open(VISITOR, f"{number:064}", timedelta(minutes=1), None)
+    clock.now += HOUR
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda number: sign_ins.open(VISITOR, f"{number:064}", HOUR, None), range(100, 132)))
+    with database.read() as connection:
+        count = connection.exec_driver_sql("SELECT count(*) FROM sign_ins").scalar_one()
+    assert count == 32
+
+
+def test_a_service_key_is_found_as_it_was_made(make_database: MakeDatabase) -> None:
+    clock = Clock()
+    keys = SqlServiceKeys(make_database(clock=clock))
+    made = keys.add(key("shop"), HOUR, actor="tests")
+    assert (made.expires_at, made.profiles, made.on_behalf_of_prefix) == (
+        START + HOUR,
+        frozenset({"näme"}),
+        "läden:",
+    )
+    clock.now += timedelta(minutes=6)
+    found, now = keys.find("id-shop")
+    assert (found, now) == (made, clock.now)
+    keys.used(made, now)
+    assert keys.all()[0].last_used_at == clock.now
+    revoked = keys.revoke("shop", actor="tests")
+    assert revoked is not None
+    assert revoked.revoked_at == clock.now
+
+
+def test_one_of_many_who_make_a_key_of_the_same_name_does(database: Database) -> None:
+    def add(_: int) -> bool:
+        try:
+            SqlServiceKeys(database).add(key("shop"), None, actor="tests")
+        except KeyExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(add, range(8))).count(True) == 1
+
+
+def test_nothing_is_changed_that_the_trail_cannot_record(database: Database) -> None:
+    users = SqlUsers(database)
+    users.add(User("alice", "hash"), actor="tests")
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit RENAME TO lost")
+    with pytest.raises(Refusal, match="audit-unavailable"):
+        users.block("alice", actor="tests")
+    alice = users.find("alice")
+    assert alice is not None
+    assert alice.blocked_at is None
+
+
+def test_the_trail_has_room_for_more_rows_than_a_small_integer_counts(database: Database) -> None:
+    users = SqlUsers(database)
+    with database.write() as connection:
+        far = {"id": 2**31 - 1, "at": START, "actor": "a", "action": "b", "outcome": "ok"}
+        connection.execute(audit.insert().values(far))
+        if not database.is_sqlite:
+            connection.exec_driver_sql(f"SELECT setval('audit_id_seq', {2**31 - 1})")
+    users.add(User("alice", "hash"), actor="tests")
+    with database.read() as connection:
+        assert connection.execute(select(func.max(audit.c.id))).scalar_one() == 2**31

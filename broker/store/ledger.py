@@ -169,10 +169,8 @@ class SqlLedger:
                 # Its place may be another's by now, and the token could not be used any more.
                 raise Refusal("upstream-timeout", reason="confirmed after the join window")
             _settle(connection, lease, TokenState.ISSUED, token_sha256=token_sha256)
-            session = _own(connection, principal, lease.session_id)
-            if session.heartbeat_at is not None:
-                lock_project(self._database, connection)
-                _hold(connection, session.id, max(session.held_until, lease.expires_at))
+            if not lease.opens_session:
+                self._lengthen_hold(connection, principal, lease)
             audit.record(
                 connection,
                 now,
@@ -282,6 +280,13 @@ class SqlLedger:
         lock_project(self._database, connection)
         if needs_place and project_is_full(connection, shares.project_sessions, now):
             raise project_capacity()
+
+    def _lengthen_hold(self, connection: Connection, principal: Principal, lease: Lease) -> None:
+        """A session that was heard of keeps its place for its new token, too."""
+        session = _own(connection, principal, lease.session_id)
+        if session.heartbeat_at is not None:
+            lock_project(self._database, connection)
+            _hold(connection, session.id, max(session.held_until, lease.expires_at))
 
     def _shorten_hold(self, connection: Connection, session_id: str) -> None:
         """Back to what the tokens that were given out ask for."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,11 +23,11 @@ from broker.sessions.shares import (
     SHORTEST_SLICE,
     Holding,
     Shares,
-    minutes_exhausted,
     no_session_left,
     project_capacity,
     too_many_sessions,
 )
+from broker.sessions.slot import Slot, slot_for
 from broker.store import audit
 from broker.store.engine import Database
 from broker.store.holdings import GRACE, holding_of, lock_project, may_release_early, project_is_full
@@ -108,7 +107,7 @@ class SqlLedger:
             holdings = _holdings(connection, shares, now, needs_place=True)
             session_id = "ses_" + secrets.token_hex(16)
             ends_at = now + timedelta(seconds=terms.session_seconds)
-            slot = _slot(now, now, ends_at, terms.slice_seconds, terms.connect_within_seconds, holdings)
+            slot = slot_for(now, now, ends_at, terms.slice_seconds, terms.connect_within_seconds, holdings)
             self._enter_project(connection, shares, now, needs_place=True)
             connection.execute(
                 _ADD_SESSION,
@@ -148,7 +147,7 @@ class SqlLedger:
             paid_until = max(now, session.token_expires_at or now)
             if paid_until > now and not may_release_early(connection, principal.key, now):
                 paid_until = now
-            slot = _slot(now, paid_until, session.ends_at, slice_seconds, connect_within_seconds, holdings)
+            slot = slot_for(now, paid_until, session.ends_at, slice_seconds, connect_within_seconds, holdings)
             self._enter_project(connection, shares, now, needs_place=not kept)
             lease = _reserve_token(
                 connection, principal, session_id, slot, holdings[-1], opens_session=False, kept=kept
@@ -169,10 +168,8 @@ class SqlLedger:
                 # Its place may be another's by now, and the token could not be used any more.
                 raise Refusal("upstream-timeout", reason="confirmed after the join window")
             _settle(connection, lease, TokenState.ISSUED, token_sha256=token_sha256)
-            session = _own(connection, principal, lease.session_id)
-            if session.heartbeat_at is not None:
-                lock_project(self._database, connection)
-                _hold(connection, session.id, max(session.held_until, lease.expires_at))
+            if not lease.opens_session:
+                self._lengthen_hold(connection, principal, lease)
             audit.record(
                 connection,
                 now,
@@ -283,6 +280,13 @@ class SqlLedger:
         if needs_place and project_is_full(connection, shares.project_sessions, now):
             raise project_capacity()
 
+    def _lengthen_hold(self, connection: Connection, principal: Principal, lease: Lease) -> None:
+        """A session that was heard of keeps its place for its new token, too."""
+        session = _own(connection, principal, lease.session_id)
+        if session.heartbeat_at is not None:
+            lock_project(self._database, connection)
+            _hold(connection, session.id, max(session.held_until, lease.expires_at))
+
     def _shorten_hold(self, connection: Connection, session_id: str) -> None:
         """Back to what the tokens that were given out ask for."""
         connect_by, expires_at = connection.execute(_NEWEST, {"session": session_id}).one()
@@ -294,21 +298,6 @@ class SqlLedger:
     def _know(self, connection: Connection, principal: Principal) -> None:
         row = {"key": principal.key, "issuer": principal.issuer, "subject": principal.subject}
         connection.execute(self._database.insert_or_ignore(principals), row)
-
-
-@dataclass(frozen=True)
-class _Slot:
-    """The times of a token that is about to be reserved, and what they cost."""
-
-    now: datetime
-    connect_by: datetime
-    expires_at: datetime
-    ends_at: datetime
-    covers_from: datetime
-
-    @property
-    def seconds(self) -> int:
-        return max(0, math.ceil((self.expires_at - self.covers_from).total_seconds()))
 
 
 def _holdings(connection: Connection, shares: Shares, now: datetime, *, needs_place: bool) -> list[Holding]:
@@ -332,29 +321,11 @@ def _holdings(connection: Connection, shares: Shares, now: datetime, *, needs_pl
     return holdings
 
 
-def _slot(
-    now: datetime,
-    paid_until: datetime,
-    ends_at: datetime,
-    slice_seconds: int,
-    connect_within_seconds: int,
-    holdings: Sequence[Holding],
-) -> _Slot:
-    """Cut to the session's end and to the minutes that are left, so that Google itself ends the call."""
-    scarcest = min(holdings, key=lambda holding: holding.left_seconds)
-    paid = paid_until + timedelta(seconds=scarcest.left_seconds)
-    expires_at = min(now + timedelta(seconds=slice_seconds), ends_at, paid)
-    if expires_at - now < SHORTEST_SLICE:
-        raise minutes_exhausted(scarcest)
-    connect_by = min(now + timedelta(seconds=connect_within_seconds), expires_at)
-    return _Slot(now, connect_by, expires_at, ends_at, paid_until)
-
-
 def _reserve_token(
     connection: Connection,
     principal: Principal,
     session_id: str,
-    slot: _Slot,
+    slot: Slot,
     own: Holding,
     *,
     opens_session: bool,

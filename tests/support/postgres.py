@@ -28,7 +28,16 @@ from broker.store.engine import Database
 from tests.support.ports import free_port
 
 # What is lost with the machine is of no use to anybody here.
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    # A log that is short, for databases that are many.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "128MB",
+}
 _TEMPLATE = "broker_template"
 
 
@@ -58,7 +67,7 @@ class PostgresServer:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)  # what it would write down now is removed anyway
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
@@ -75,11 +84,11 @@ class PostgresServer:
                 raise RuntimeError(f"PostgreSQL did not start:\n{self.log}")
             time.sleep(0.05)
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """At once: connections are broken and transactions rolled back."""
         if self._process is not None:
             self.thaw()
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(how)
             try:
                 self._process.wait(20)
             except subprocess.TimeoutExpired:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from broker.errors import Refusal
 
 KEEP_SECONDS = 600.0
-# Waiting takes a thread that others need, and no place in the gate bounds it.
-WAIT_SECONDS = 0.5
+# Those who wait have been counted already, so they wait rather than lose it; but each takes a thread.
+WAIT_SECONDS = 3.0
 # A failed look-up is not repeated by everybody who waits for it.
 COOL_SECONDS = 2.0
 
@@ -29,10 +29,14 @@ class _Known:
 class ModelDirectory:
     """`ask` tells whether Google offers a model, or raises `Refusal`."""
 
-    def __init__(self, ask: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, ask: Callable[[str], bool], waiters: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`waiters` is how many may wait at once for the first answer about a model."""
         self._ask = ask
         self._clock = clock
         self._lock = threading.Lock()
+        self._waiting = threading.BoundedSemaphore(waiters)
         self._known: dict[str, _Known] = {}
         self._failed: tuple[Refusal, float] | None = None
 
@@ -47,7 +51,7 @@ class ModelDirectory:
         if known and self._clock() < known.until:
             return known.offered
         # One asks, the others wait for the answer; but who has an old answer goes on with it.
-        if not self._lock.acquire(timeout=0 if known else WAIT_SECONDS):
+        if not (self._lock.acquire(blocking=False) or (known is None and self._waited())):
             if known is None:
                 raise Refusal("busy", reason="the first answer about a model is awaited")
             return known.offered
@@ -55,6 +59,15 @@ class ModelDirectory:
             return self._refresh(model)
         finally:
             self._lock.release()
+
+    def _waited(self) -> bool:
+        """Whether the lock was had in time. Where too many wait already, it is not."""
+        if not self._waiting.acquire(blocking=False):
+            return False
+        try:
+            return self._lock.acquire(timeout=WAIT_SECONDS)
+        finally:
+            self._waiting.release()
 
     def _refresh(self, model: str) -> bool:
         known = self._known.get(model)

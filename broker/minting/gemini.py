@@ -65,9 +65,7 @@ class GeminiMinter(Minter):
         self._transport = transport
         self._locked: Mapping[str, Locked] = MappingProxyType({p.name: compile_profile(p) for p in profiles})
         self._gate = Gate(max_concurrent)
-        self._models = ModelDirectory(
-            lambda model: self._gate.run(lambda: self._is_offered(model)), waiters=max_concurrent
-        )
+        self._models = ModelDirectory(lambda model: self._gate.run(lambda: self._is_offered(model)))
         self._client_lock = threading.Lock()
         self._client: genai.Client | None = None
         self._client_pid = 0

@@ -29,14 +29,10 @@ class _Known:
 class ModelDirectory:
     """`ask` tells whether Google offers a model, or raises `Refusal`."""
 
-    def __init__(
-        self, ask: Callable[[str], bool], waiters: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """`waiters` is how many may wait at once for the first answer about a model."""
+    def __init__(self, ask: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
         self._ask = ask
         self._clock = clock
         self._lock = threading.Lock()
-        self._waiting = threading.BoundedSemaphore(waiters)
         self._known: dict[str, _Known] = {}
         self._failed: tuple[Refusal, float] | None = None
 
@@ -51,7 +47,7 @@ class ModelDirectory:
         if known and self._clock() < known.until:
             return known.offered
         # One asks, the others wait for the answer; but who has an old answer goes on with it.
-        if not (self._lock.acquire(blocking=False) or (known is None and self._waited())):
+        if not self._lock.acquire(timeout=0 if known else WAIT_SECONDS):
             if known is None:
                 raise Refusal("busy", reason="the first answer about a model is awaited")
             return known.offered
@@ -59,15 +55,6 @@ class ModelDirectory:
             return self._refresh(model)
         finally:
             self._lock.release()
-
-    def _waited(self) -> bool:
-        """Whether the lock was had in time. Where too many wait already, it is not."""
-        if not self._waiting.acquire(blocking=False):
-            return False
-        try:
-            return self._lock.acquire(timeout=WAIT_SECONDS)
-        finally:
-            self._waiting.release()
 
     def _refresh(self, model: str) -> bool:
         known = self._known.get(model)

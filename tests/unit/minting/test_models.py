@@ -27,7 +27,7 @@ class Google:
         return model in self.offered
 
     def directory(self) -> ModelDirectory:
-        return ModelDirectory(self, 4, lambda: self.now)
+        return ModelDirectory(self, lambda: self.now)
 
 
 def down() -> Refusal:

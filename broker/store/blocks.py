@@ -120,9 +120,14 @@ class SqlBlocks:
             gone = connection.execute(delete(blocks).where(blocks.c.kind == kind, blocks.c.value == value))
             if gone.rowcount:
                 now = self._database.now(connection)
-                if not revives:
-                    self._put(connection, now, BlockKind.ISSUED_BEFORE, issuer, subject, issued_before=now)
-                _record(connection, now, f"unblock.{kind}", actor, issuer, subject)
+                action = f"unblock.{kind}"
+                if revives:
+                    _record(connection, now, action, actor, issuer, subject)
+                else:
+                    before = BlockKind.ISSUED_BEFORE
+                    self._set(
+                        connection, now, before, issuer, subject, actor, issued_before=now, action=action
+                    )
         return bool(gone.rowcount)
 
     def has_seen(self, issuer: str) -> bool:
@@ -161,33 +166,9 @@ class SqlBlocks:
         reason: str = "",
         issued_before: datetime | None = None,
         expires_at: datetime | None = None,
+        action: str | None = None,
     ) -> None:
-        """Put a block, with its audit row."""
-        self._put(
-            connection,
-            now,
-            kind,
-            issuer,
-            subject,
-            reason=reason,
-            issued_before=issued_before,
-            expires_at=expires_at,
-        )
-        _record(connection, now, f"block.{kind}", actor, issuer, subject, reason)
-
-    def _put(
-        self,
-        connection: Connection,
-        now: datetime,
-        kind: BlockKind,
-        issuer: str,
-        subject: str,
-        *,
-        reason: str = "",
-        issued_before: datetime | None = None,
-        expires_at: datetime | None = None,
-    ) -> None:
-        """In place of an earlier block of the same. Clears out what is of no more use."""
+        """In place of an earlier block of the same, with its audit row. Clears out what is of no more use."""
         value = _value(kind, issuer, subject)
         same = and_(blocks.c.kind == kind, blocks.c.value == value)
         connection.execute(delete(blocks).where(or_(same, blocks.c.expires_at < now)))
@@ -203,6 +184,7 @@ class SqlBlocks:
         }
         # Two that block the same at once want the same: whoever comes second finds it done.
         connection.execute(self._database.insert_or_ignore(blocks), row)
+        _record(connection, now, action or f"block.{kind}", actor, issuer, subject, reason)
 
 
 def _record(

@@ -1,6 +1,6 @@
 """warm_up: every worker has loaded the SDK and heard from Google which models there are.
 
-Until a worker has, of callers that come together one asks and the others are told `busy` after half a second;
+Until a worker has, of callers that come together one asks and the others are told `busy` after a while;
 a test that counts grants would count those.
 """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from broker.standin import usage
@@ -38,7 +38,7 @@ class Line(Protocol):
     tools: Tools
 
     async def send(self, frame: dict[str, Any]) -> None: ...
-    def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
 
 
 class Turn:

@@ -79,6 +79,8 @@ def test_frames_have_the_shapes_on_record(standin: StandIn) -> None:
     tools = [GET_TIME]
     for model in ("models/gemini-2.5-flash-native-audio-preview-09-2025", "models/gemini-3.8-live"):
         with session(standin, model=model, tools=tools) as talker:
+            # Comes with a handle only while nothing is being answered.
+            talker.until(lambda f: "sessionResumptionUpdate" in f)
             talker.audio(speech(1) + quiet(1))
             talker.turn()
             talker.text('/tool get_time {"city": "Oslo"}')

@@ -41,7 +41,7 @@ def demo() -> Response:
     return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store", "Vary": "Cookie"})
 
 
-@bp.get("/<any(live, demo):part>/<path:name>")
+@bp.get("/<any(live, demo, ops, shared):part>/<path:name>")
 @guards.public
 def asset(part: str, name: str) -> Response:
     mimetype = _SERVED.get(Path(name).suffix)
@@ -55,7 +55,7 @@ def asset(part: str, name: str) -> Response:
 @bp.get("/favicon.ico")
 @guards.public
 def favicon() -> Response:
-    return asset("demo", "icon.svg")
+    return asset("shared", "icon.svg")
 
 
 def security_headers(response: Response, live_url: str, *, secure: bool) -> None:

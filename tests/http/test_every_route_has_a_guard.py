@@ -11,7 +11,7 @@ from tests.http.conftest import MakeApp
 
 PUBLIC = {
     "/",
-    "/<any(live, demo):part>/<path:name>",
+    "/<any(live, demo, ops, shared):part>/<path:name>",
     "/favicon.ico",
     "/healthz",
     "/readyz",

@@ -2,12 +2,13 @@
  * The page: builds the parts, joins them, and says which of its two views is open.
  * Needs: index.html, the broker's routes, the library. Leaves: every detail to the modules it imports.
  */
+import { Api } from '/shared/api.js';
+import { Door } from '/shared/auth.js';
+import { byId } from '/shared/dom.js';
+
 import { Announcer } from './announcer.js';
-import { Api } from './api.js';
-import { Door } from './auth.js';
 import { Captions } from './captions.js';
 import { Diagnostics } from './diagnostics.js';
-import { byId } from './dom.js';
 import { explain } from './errors.js';
 import { glide } from './motion.js';
 import { Notice } from './notice.js';
@@ -34,7 +35,7 @@ const captions = new Captions(byId('captions', HTMLOListElement), byId('scroll',
   });
 });
 const notice = new Notice((action) => ACTIONS[action]());
-const door = new Door(api, async () => {
+const door = new Door(api, explain, async () => {
   await enter();
   room.talk.focus();
 });

@@ -1,5 +1,5 @@
 /**
- * The broker's JSON routes as the page needs them: who am I, sign in, sign out, profiles.
+ * The broker's JSON routes as our pages need them: who am I, sign in, sign out, profiles.
  * Owns: the CSRF token, in memory only. Leaves: `POST /token` to the library, which gets its headers from here.
  */
 
@@ -7,8 +7,9 @@
 const TIMEOUT_MS = 15_000;
 
 /**
- * @typedef {{name: string, plan: string, csrf_token?: string}} Account
+ * @typedef {{name: string, plan: string, roles: string[], csrf_token?: string}} Account
  * @typedef {{name: string, description?: string, models: string[], default: boolean}} Profile
+ * @typedef {{field: string, problem: string}} FieldFault
  */
 
 /** A refused or failed request, in the broker's own words (problem+json). */
@@ -16,7 +17,7 @@ export class ApiError extends Error {
   /**
    * @param {string} code  the stable code; `network` when there was no answer
    * @param {number} status
-   * @param {{detail?: string, hint?: string, retry_after_seconds?: number}} [problem]
+   * @param {{detail?: string, hint?: string, retry_after_seconds?: number, fields?: FieldFault[]}} [problem]
    */
   constructor(code, status, problem = {}) {
     super(`${code} (${status})`);
@@ -26,6 +27,7 @@ export class ApiError extends Error {
     this.detail = problem.detail;
     this.hint = problem.hint;
     this.retryAfterSeconds = problem.retry_after_seconds;
+    this.fields = problem.fields ?? [];
   }
 }
 
@@ -40,7 +42,7 @@ export class Api {
   /** Who is signed in here, or null. @returns {Promise<Account | null>} */
   async me() {
     try {
-      const account = /** @type {Account} */ (await this.#request('GET', '/me'));
+      const account = /** @type {Account} */ (await this.request('GET', '/me'));
       this.#csrfToken = account.csrf_token ?? '';
       return account;
     } catch (error) {
@@ -55,28 +57,30 @@ export class Api {
    * @param {string} password
    */
   async login(username, password) {
-    const answer = await this.#request('POST', '/auth/login', { username, password });
+    const answer = await this.request('POST', '/auth/login', { username, password });
     this.#csrfToken = /** @type {{csrf_token: string}} */ (answer).csrf_token;
   }
 
   async logout() {
-    await this.#request('POST', '/auth/logout', {});
+    await this.request('POST', '/auth/logout', {});
     this.#csrfToken = '';
   }
 
   /** @returns {Promise<Profile[]>} */
   async profiles() {
-    const answer = await this.#request('GET', '/profiles');
+    const answer = await this.request('GET', '/profiles');
     return /** @type {{profiles: Profile[]}} */ (answer).profiles;
   }
 
   /**
+   * Asks one route. Rejects with an ApiError, or with the signal's own reason when that ends the wait.
    * @param {string} method
    * @param {string} path
    * @param {object} [body]
+   * @param {AbortSignal} [signal]
    * @returns {Promise<unknown>}
    */
-  async #request(method, path, body) {
+  async request(method, path, body, signal) {
     /** @type {Response} */
     let response;
     try {
@@ -86,9 +90,10 @@ export class Api {
         cache: 'no-store',
         headers: { Accept: 'application/json', ...(body && { 'Content-Type': 'application/json' }), ...this.csrfHeaders() },
         body: body && JSON.stringify(body),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: signal ? AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), signal]) : AbortSignal.timeout(TIMEOUT_MS),
       });
     } catch {
+      signal?.throwIfAborted();
       throw new ApiError('network', 0);
     }
     const answer = await response.json().catch(() => ({}));

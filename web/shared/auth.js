@@ -1,10 +1,11 @@
 /**
  * The door: the sign-in form and its errors.
- * Owns: #door. Needs: the Api. Leaves: what happens inside to main.js.
+ * Owns: #door. Needs: the Api, and words for what can go wrong. Leaves: what happens inside to the page.
  */
 import { Countdown, clockWords } from './countdown.js';
 import { byId } from './dom.js';
-import { explain } from './errors.js';
+
+/** @typedef {{code: string, title: string, detail: string, retryAfterSeconds: number}} Explanation */
 
 export class Door {
   #form = byId('sign-in', HTMLFormElement);
@@ -16,14 +17,17 @@ export class Door {
   #countdown = new Countdown();
   #busy = false;
   #api;
+  #explain;
   #enter;
 
   /**
    * @param {import('./api.js').Api} api
+   * @param {(error: unknown) => Explanation} explain
    * @param {() => Promise<void>} enter  called once signed in
    */
-  constructor(api, enter) {
+  constructor(api, explain, enter) {
     this.#api = api;
+    this.#explain = explain;
     this.#enter = enter;
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -50,13 +54,13 @@ export class Door {
       this.#password.value = '';
       this.#showPassword(false);
     } catch (error) {
-      this.#refuse(explain(error));
+      this.#refuse(this.#explain(error));
     } finally {
       this.#setBusy(false);
     }
   }
 
-  /** @param {import('./errors.js').Explanation} explanation */
+  /** @param {Explanation} explanation */
   #refuse({ code, title, detail, retryAfterSeconds }) {
     this.#error.textContent = `${title}. ${detail}`;
     const wrong = code === 'bad-login';

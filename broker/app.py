@@ -10,6 +10,7 @@ from flask import Flask
 
 from broker import settings as settings_module
 from broker.http import (
+    admin,
     body,
     guards,
     health,
@@ -33,6 +34,7 @@ from broker.identity.login import Login
 from broker.identity.oidc.client import OidcClient, oidc_clients
 from broker.identity.oidc.flow import Flows
 from broker.identity.own_tokens import OwnTokens
+from broker.identity.principal import OWN_ISSUER
 from broker.identity.service_keys import PEPPER_LABEL, ServiceKeys
 from broker.identity.sign_ins import CookieSignIns
 from broker.identity.signing import KeyRing, derive
@@ -80,6 +82,8 @@ class Parts:
     ledger: Ledger
     issuer: TokenIssuer
     previews: Previews
+    operator_issuers: frozenset[str]
+    """Whose word counts for who is an operator."""
 
 
 def load_settings() -> Settings:
@@ -106,7 +110,7 @@ def create_app(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
     problems.register(app)
-    for module in (tokens, sessions, me, login, oidc, keys, health, pages):
+    for module in (tokens, sessions, me, login, oidc, keys, health, admin, pages):
         app.register_blueprint(module.bp)
     return app
 
@@ -178,6 +182,9 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             attestations=external.attestations,
         ),
         previews=Previews(policy=policy, rates=rates, catalog=catalog, ledger=ledger),
+        operator_issuers=frozenset(
+            [OWN_ISSUER, *(spec.issuer for spec in settings.config.issuers if spec.operator_claim)]
+        ),
     )
 
 

@@ -7,7 +7,7 @@ start its work before it is known who asks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import update_wrapper, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from flask import Flask, current_app, g, request
@@ -16,6 +16,7 @@ from werkzeug.sansio.utils import host_is_trusted
 from broker.errors import Refusal
 from broker.http import body, origins
 from broker.http.credentials import Caller, Credentials
+from broker.identity.principal import OPERATOR
 from broker.sessions.session import Ledger
 
 P = ParamSpec("P")
@@ -42,6 +43,28 @@ def require_scope(scope: str, *, welcomes_guests: bool = False) -> Callable[[Vie
         return _guarded(view, scope, welcomes_guests=welcomes_guests)
 
     return guard
+
+
+def require_operator(view: View[P, R]) -> Callable[P, R]:
+    """Whoever has the role `operator` at this moment, from an issuer that may give it; nobody else is heard.
+
+    Of a browser's sign-in an issuer's roles are those of the sign-in; whether it may still give any is asked
+    of the settings each time.
+    """
+
+    def operators_only(caller: Caller, *args: P.args, **kwargs: P.kwargs) -> R:
+        parts = current_app.extensions["broker"]
+        principal = caller.principal
+        if OPERATOR not in principal.roles or principal.issuer not in parts.operator_issuers:
+            ledger: Ledger = parts.ledger
+            ledger.refused(principal, "admin", "forbidden")
+            raise Refusal("forbidden", "This is for operators.")
+        return view(caller, *args, **kwargs)
+
+    update_wrapper(operators_only, view)
+    guarded = _guarded(operators_only, None, welcomes_guests=False)
+    setattr(guarded, _GUARD, "operator")
+    return guarded
 
 
 def _guarded(view: View[P, R], scope: str | None, *, welcomes_guests: bool) -> Callable[P, R]:

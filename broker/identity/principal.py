@@ -9,6 +9,8 @@ from functools import cached_property
 OWN_ISSUER = "live-broker"
 KEY_ISSUER = "live-broker:key"
 GUEST_ISSUER = "live-broker:guest"
+OPERATOR = "operator"
+"""The one role that there is."""
 
 
 def principal_key(issuer: str, subject: str) -> str:

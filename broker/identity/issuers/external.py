@@ -20,11 +20,10 @@ from broker.identity.issuers.jwks import KeyCache
 from broker.identity.issuers.keys import MAX_KID_LENGTH
 from broker.identity.issuers.values import find, says, texts
 from broker.identity.jws import UnverifiedToken
-from broker.identity.principal import Principal
+from broker.identity.principal import OPERATOR, Principal
 from broker.settings import IssuerSpec
 from broker.settings.issuers import claim_path
 
-OPERATOR = "operator"
 _REFUSED_HEADERS = {"crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "enc", "cty"}
 _jws = jwt.PyJWS()
 

@@ -52,6 +52,7 @@ from broker.settings import Settings
 from broker.store.blocks import SqlBlocks
 from broker.store.engine import Clock, Database
 from broker.store.ledger import SqlLedger
+from broker.store.reports import SqlReports
 from broker.store.service_keys import SqlServiceKeys
 from broker.store.sign_ins import SqlSignIns
 from broker.store.trail import SqlTrail
@@ -80,6 +81,7 @@ class Parts:
     rates: Rates
     catalog: Catalog
     ledger: Ledger
+    reports: SqlReports
     issuer: TokenIssuer
     previews: Previews
     operator_issuers: frozenset[str]
@@ -172,6 +174,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         rates=rates,
         catalog=catalog,
         ledger=ledger,
+        reports=SqlReports(database),
         issuer=TokenIssuer(
             policy=policy,
             rates=rates,

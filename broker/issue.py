@@ -7,6 +7,7 @@ known, not blocked, and its body has been read. Leaves HTTP to `http/tokens.py`.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -121,11 +122,13 @@ class TokenIssuer:
         self, principal: Principal, profile: Profile, grant: Grant, lease: Lease, handle: str | None
     ) -> MintedToken:
         """From the reservation on there are two ends only: a confirmed token, or nothing charged."""
+        started = time.monotonic()
         try:
             token = self._minter.mint(
                 profile, grant, expires_at=lease.expires_at, connect_by=lease.connect_by, handle=handle
             )
-            self._ledger.confirm(principal, lease, hashlib.sha256(token.name.encode()).hexdigest())
+            mint_ms = round((time.monotonic() - started) * 1000)
+            self._ledger.confirm(principal, lease, hashlib.sha256(token.name.encode()).hexdigest(), mint_ms)
         except BaseException as fault:
             self._ledger.void(principal, lease, fault.code if isinstance(fault, Refusal) else "internal")
             raise

@@ -1,19 +1,53 @@
-"""What the owner of an open session tells us about it: that it is alive, and that it is over."""
+"""What the owner of a session tells us about it: that it is alive, that it is over, and how it went."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, jsonify
+from typing import Annotated
 
+from flask import Blueprint, Response, current_app, jsonify
+from pydantic import Field
+
+from broker.errors import Refusal
 from broker.http import body, guards
 from broker.http.credentials import Caller
 from broker.http.tokens import timestamp
 from broker.sessions.session import Ledger, Session, SessionState
+from broker.store.reports import SqlReports
 
 bp = Blueprint("sessions", __name__)
+
+Milliseconds = Annotated[int, Field(ge=0, le=3_600_000)] | None
+Count = Annotated[int, Field(ge=0, le=1_000_000)] | None
+Hertz = Annotated[int, Field(ge=0, le=768_000)] | None
+Seconds = Annotated[int, Field(ge=0, le=86_400)] | None
+Tokens = Annotated[int, Field(ge=0, le=1_000_000_000)] | None
+
+# A report is one row a session, whatever is sent; this bounds how often it is written.
+_REPORT_LIMIT = {"RateLimit-Policy": '"reports";q=1;w=1', "RateLimit": '"reports";r=0;t=1'}
 
 
 class NoFields(body.Body):
     pass
+
+
+class ReportBody(body.Body):
+    """How the session went, by its client: for people to read, never for a limit to look at."""
+
+    first_audio_ms: Milliseconds = None
+    speech_end_to_audio_ms: Milliseconds = None
+    interrupt_to_silence_ms: Milliseconds = None
+    token_ms: Milliseconds = None
+    socket_ms: Milliseconds = None
+    setup_ms: Milliseconds = None
+    underruns: Count = None
+    dropped_chunks: Count = None
+    reconnects: Count = None
+    input_rate: Hertz = None
+    output_rate: Hertz = None
+    played_seconds: Seconds = None
+    input_tokens: Tokens = None
+    output_tokens: Tokens = None
+    total_tokens: Tokens = None
 
 
 @bp.post("/sessions/<session_id>/heartbeat")
@@ -24,6 +58,22 @@ def heartbeat(caller: Caller, session_id: str) -> Response:
     over = session.state is not SessionState.OPEN
     message = {"message": "This session has ended."} if over else {}
     return jsonify(state=session.state.value, ends_at=timestamp(session.ends_at), **message)
+
+
+@bp.post("/sessions/<session_id>/report")
+@guards.require_scope("sessions")
+def report(caller: Caller, session_id: str) -> Response:
+    told = body.read(ReportBody).model_dump(exclude_none=True)
+    reports: SqlReports = current_app.extensions["broker"].reports
+    if not reports.put(caller.principal, session_id, told):
+        raise Refusal(
+            "rate-limited",
+            "One report a second is kept.",
+            retry_after_seconds=1,
+            extensions={"violated-policies": ["reports"]},
+            headers=_REPORT_LIMIT,
+        )
+    return Response(status=204, headers=_REPORT_LIMIT)
 
 
 @bp.post("/sessions/<session_id>/end")

@@ -61,6 +61,7 @@ class Session:
     ends_at: datetime
     held_until: datetime
     heartbeat_at: datetime | None = None
+    ended_at: datetime | None = None
     token_expires_at: datetime | None = None
     on_behalf_of: str | None = None
     """The user of the asking service key to whom it belongs; None if it is the asker's own."""
@@ -115,8 +116,13 @@ class Ledger(Protocol):
         A session that has kept its place needs no new one, so it is not refused for want of one.
         """
 
-    def confirm(self, principal: Principal, lease: Lease, token_sha256: str) -> None:
-        """The token exists. Refuses if the session ended in the meantime: then it must not be delivered."""
+    def confirm(
+        self, principal: Principal, lease: Lease, token_sha256: str, mint_ms: int | None = None
+    ) -> None:
+        """The token exists; Google took `mint_ms` to make it.
+
+        Refuses if the session ended in the meantime: then it must not be delivered.
+        """
 
     def void(self, principal: Principal, lease: Lease, refusal_code: str) -> None:
         """No token was delivered: it counts as nothing."""

@@ -8,13 +8,12 @@ sessions is and when it frees itself is told in `sessions.session`; `store.holdi
 from __future__ import annotations
 
 import math
-import re
 import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from broker.errors import Refusal
 from broker.identity.principal import Principal, end_user
@@ -31,37 +30,15 @@ from broker.sessions.slot import Slot, slot_for
 from broker.store import audit
 from broker.store.engine import Database
 from broker.store.holdings import GRACE, holding_of, lock_project, may_release_early, project_is_full
+from broker.store.own_sessions import open_sessions, own_session
 from broker.store.tables import principals, sessions, tokens
 
 _MOST_TOLD = 100
-_SESSION_ID = re.compile("ses_[0-9a-f]{32}")
 
 # Built once: putting a statement together takes longer than running it.
 _LOCK = select(principals.c.key).where(principals.c.key == bindparam("principal")).with_for_update()
 _ADD_SESSION = insert(sessions)
 _ADD_TOKEN = insert(tokens)
-_LAST_TOKEN = (
-    select(func.max(tokens.c.expires_at))
-    .where(tokens.c.session_id == sessions.c.id, tokens.c.state == TokenState.ISSUED)
-    .scalar_subquery()
-)
-# A service key has the sessions that it opened for its users too; the user's id alone opens nothing.
-_MINE = (
-    select(sessions, _LAST_TOKEN.label("token_expires_at"), principals.c.subject)
-    .join(principals, principals.c.key == sessions.c.principal_key)
-    .where(
-        or_(
-            sessions.c.principal_key == bindparam("principal"),
-            sessions.c.acting_key == bindparam("principal"),
-        )
-    )
-)
-_OWN = _MINE.where(sessions.c.id == bindparam("session"))
-_OPEN = (
-    _MINE.where(sessions.c.state == SessionState.OPEN, sessions.c.held_until > bindparam("now"))
-    .order_by(sessions.c.opened_at.desc(), sessions.c.id)
-    .limit(bindparam("most"))
-)
 _MOVE = (
     update(sessions)
     .where(sessions.c.id == bindparam("session"), sessions.c.state == bindparam("before"))
@@ -70,7 +47,12 @@ _MOVE = (
 _SETTLE = (
     update(tokens)
     .where(tokens.c.id == bindparam("token"), tokens.c.state == TokenState.RESERVED)
-    .values(state=bindparam("to"), token_sha256=bindparam("sha256"), refusal=bindparam("code"))
+    .values(
+        state=bindparam("to"),
+        token_sha256=bindparam("sha256"),
+        refusal=bindparam("code"),
+        mint_ms=bindparam("took"),
+    )
 )
 _HEARTBEAT = (
     update(sessions).where(sessions.c.id == bindparam("session")).values(heartbeat_at=bindparam("at"))
@@ -139,7 +121,7 @@ class SqlLedger:
         with self._database.write() as connection:
             self._lock(connection, principal)
             now = self._database.now(connection)
-            session = _own(connection, principal, session_id)
+            session = own_session(connection, principal, session_id)
             if session.state is not SessionState.OPEN or session.ends_at - now < SHORTEST_SLICE:
                 raise _ended(session)
             kept = session.held_until > now
@@ -157,17 +139,19 @@ class SqlLedger:
             _intend(connection, now, principal, lease)
             return lease
 
-    def confirm(self, principal: Principal, lease: Lease, token_sha256: str) -> None:
+    def confirm(
+        self, principal: Principal, lease: Lease, token_sha256: str, mint_ms: int | None = None
+    ) -> None:
         with self._database.write() as connection:
             self._lock(connection, principal)
             now = self._database.now(connection)
             before = SessionState.RESERVED if lease.opens_session else SessionState.OPEN
             if not _moved(connection, lease.session_id, before, SessionState.OPEN, None):
-                raise _ended(_own(connection, principal, lease.session_id))
+                raise _ended(own_session(connection, principal, lease.session_id))
             if now >= lease.connect_by:
                 # Its place may be another's by now, and the token could not be used any more.
                 raise Refusal("upstream-timeout", reason="confirmed after the join window")
-            _settle(connection, lease, TokenState.ISSUED, token_sha256=token_sha256)
+            _settle(connection, lease, TokenState.ISSUED, token_sha256=token_sha256, mint_ms=mint_ms)
             if not lease.opens_session:
                 self._lengthen_hold(connection, principal, lease)
             audit.record(
@@ -203,13 +187,12 @@ class SqlLedger:
 
     def find(self, principal: Principal, session_id: str) -> Session:
         with self._database.read() as connection:
-            return _own(connection, principal, session_id)
+            return own_session(connection, principal, session_id)
 
     def open_sessions(self, principal: Principal, most: int) -> list[Session]:
         with self._database.read() as connection:
             now = self._database.now(connection)
-            values = {"principal": principal.key, "now": now, "most": most}
-            return [_session(row, principal) for row in connection.execute(_OPEN, values)]
+            return list(open_sessions(connection, principal.key, now, most))
 
     def holdings(self, shares: Shares) -> tuple[list[Holding], bool]:
         with self._database.read() as connection:
@@ -219,13 +202,13 @@ class SqlLedger:
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
         with self._database.write() as connection:
-            session = _own(connection, principal, session_id)
+            session = own_session(connection, principal, session_id)
             expires_at = session.token_expires_at
             if session.state is SessionState.OPEN and expires_at and session.held_until < expires_at:
                 # The first of this token. It makes the place last longer, so nobody may be counting.
                 self._lock_owner(connection, session_id)
                 lock_project(self._database, connection)
-                session = _own(connection, principal, session_id)
+                session = own_session(connection, principal, session_id)
             now = self._database.now(connection)
             connection.execute(_HEARTBEAT, {"session": session_id, "at": now})
             expires_at = session.token_expires_at
@@ -235,12 +218,12 @@ class SqlLedger:
                 else:
                     # Its place was free for others; this client may be talking, so it is told to stop.
                     _moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now)
-                session = _own(connection, principal, session_id)
+                session = own_session(connection, principal, session_id)
         return _as_of(session, now)
 
     def end(self, principal: Principal, session_id: str) -> Session:
         with self._database.write() as connection:
-            session = _own(connection, principal, session_id)
+            session = own_session(connection, principal, session_id)
             owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
             self._lock(connection, owner)
             now = self._database.now(connection)
@@ -250,7 +233,7 @@ class SqlLedger:
                 audit.record(
                     connection, now, **who, action="session.end", outcome="ok", session_id=session_id
                 )
-            return _as_of(_own(connection, principal, session_id), now)
+            return _as_of(own_session(connection, principal, session_id), now)
 
     def refused(self, principal: Principal, action: str, code: str) -> None:
         with self._database.write() as connection:
@@ -282,7 +265,7 @@ class SqlLedger:
 
     def _lengthen_hold(self, connection: Connection, principal: Principal, lease: Lease) -> None:
         """A session that was heard of keeps its place for its new token, too."""
-        session = _own(connection, principal, lease.session_id)
+        session = own_session(connection, principal, lease.session_id)
         if session.heartbeat_at is not None:
             lock_project(self._database, connection)
             _hold(connection, session.id, max(session.held_until, lease.expires_at))
@@ -305,17 +288,16 @@ def _holdings(connection: Connection, shares: Shares, now: datetime, *, needs_pl
     holdings = [holding_of(connection, share, now) for share in shares.of]
     for holding in holdings:
         if needs_place and no_session_left(holding):
-            values = {"principal": holding.share.key, "now": now, "most": _MOST_TOLD}
             raise too_many_sessions(
                 holding,
                 [
                     {
-                        "id": row.id,
-                        "profile": row.profile,
-                        "opened_at": _told(row.opened_at),
-                        "ends_at": _told(row.ends_at),
+                        "id": one.id,
+                        "profile": one.profile,
+                        "opened_at": _told(one.opened_at),
+                        "ends_at": _told(one.ends_at),
                     }
-                    for row in connection.execute(_OPEN, values)
+                    for one in open_sessions(connection, holding.share.key, now, _MOST_TOLD)
                 ],
             )
     return holdings
@@ -391,31 +373,6 @@ def _intend(connection: Connection, now: datetime, principal: Principal, lease: 
     )
 
 
-def _own(connection: Connection, principal: Principal, session_id: str) -> Session:
-    if not _SESSION_ID.fullmatch(session_id):
-        raise Refusal("session-unknown")
-    row = connection.execute(_OWN, {"session": session_id, "principal": principal.key}).one_or_none()
-    # A session that never came to be is told apart from a foreign one by nobody.
-    if row is None or row.state == SessionState.VOID:
-        raise Refusal("session-unknown")
-    return _session(row, principal)
-
-
-def _session(row: Row[Any], asker: Principal) -> Session:
-    return Session(
-        id=row.id,
-        profile=row.profile,
-        model=row.model,
-        state=SessionState(row.state),
-        opened_at=row.opened_at,
-        ends_at=row.ends_at,
-        held_until=row.held_until,
-        heartbeat_at=row.heartbeat_at,
-        token_expires_at=row.token_expires_at,
-        on_behalf_of=None if row.principal_key == asker.key else row.subject,
-    )
-
-
 def _as_of(session: Session, now: datetime) -> Session:
     if session.state is SessionState.OPEN and session.ends_at <= now:
         return Session(**{**vars(session), "state": SessionState.ENDED})
@@ -440,9 +397,10 @@ def _settle(
     state: TokenState,
     *,
     token_sha256: str | None = None,
+    mint_ms: int | None = None,
     refusal: str | None = None,
 ) -> None:
-    values = {"token": lease.token_id, "to": state, "sha256": token_sha256, "code": refusal}
+    values = {"token": lease.token_id, "to": state, "sha256": token_sha256, "code": refusal, "took": mint_ms}
     connection.execute(_SETTLE, values)
 
 

@@ -133,8 +133,9 @@ limits = Table(
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
-# `held_until` is all that the count of live sessions looks at: until then the session has its place.
-# `released_at`: given back by its owner before its token expired.
+# `held_until` is all that the count of live sessions looks at: until then the session has its place, one of
+# those reserved for `plan` while there are such. `released_at`: given back by its owner before its token
+# expired.
 sessions = Table(
     "sessions",
     metadata,
@@ -142,22 +143,25 @@ sessions = Table(
     Column("principal_key", ForeignKey("principals.key"), nullable=False),
     # The service key that opened it for the principal; it may renew and end it too.
     Column("acting_key", ForeignKey("principals.key")),
+    Column("plan", String(64), nullable=False, server_default=""),
     Column("profile", String(64), nullable=False),
     Column("model", String(128), nullable=False),
     Column("client", JSON, nullable=False),
     Column("state", String(16), nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
     Column("ends_at", UtcDateTime, nullable=False, index=True),
-    Column("held_until", UtcDateTime, nullable=False, index=True),
+    Column("held_until", UtcDateTime, nullable=False),
     Column("heartbeat_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("released_at", UtcDateTime),
+    Index("ix_sessions_held_plan", "held_until", "plan"),
     Index("ix_sessions_principal_held", "principal_key", "held_until"),
     Index("ix_sessions_acting_held", "acting_key", "held_until"),
 )
 
 # `seconds` are charged for `covers_from` to `expires_at`, to the day of `reserved_at`: one that replaces a
-# live one costs what goes beyond that. The keys are its session's, here for the sum over a day.
+# live one costs what goes beyond that. The keys are its session's, here for the sum over a day. `mint_ms`:
+# how long Google took.
 tokens = Table(
     "tokens",
     metadata,
@@ -173,8 +177,33 @@ tokens = Table(
     Column("covers_from", UtcDateTime, nullable=False),
     Column("seconds", Integer, nullable=False),
     Column("refusal", String(32)),
+    Column("mint_ms", Integer),
     Index("ix_tokens_principal_reserved", "principal_key", "reserved_at"),
     Index("ix_tokens_acting_reserved", "acting_key", "reserved_at"),
+)
+
+# What a client tells about its session: the last report, told by nobody but the client.
+session_reports = Table(
+    "session_reports",
+    metadata,
+    Column("session_id", ForeignKey("sessions.id"), primary_key=True),
+    Column("reported_at", UtcDateTime, nullable=False),
+    Column("data", JSON, nullable=False),
+)
+
+# Requests that carry an Idempotency-Key, for a minute. `key` is a hash of the asker and the key; `claim` says
+# which request is the first one. `sealed` is its token, under a key made of the Idempotency-Key and of the
+# broker's secret, neither of which is here.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("body_sha256", String(64), nullable=False),
+    Column("claim", String(32), nullable=False),
+    Column("claimed_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("token_id", String(40)),
+    Column("sealed", LargeBinary),
 )
 
 # Appended to, never changed.

@@ -127,6 +127,7 @@ def test_a_scope_opens_its_own_routes_only(app: Flask, client: FlaskClient) -> N
         "sessions": [
             ("POST", f"/sessions/{opened}/token"),
             ("POST", f"/sessions/{opened}/heartbeat"),
+            ("POST", f"/sessions/{opened}/report"),
             ("POST", f"/sessions/{opened}/end"),
             ("DELETE", f"/sessions/{opened}"),
         ],

@@ -35,6 +35,7 @@ SOCKET_PATH = (
     f"/ws/google.ai.generativelanguage.{API_VERSION}.GenerativeService.BidiGenerateContentConstrained"
 )
 TOKEN_NAME = re.compile(r"auth_tokens/[A-Za-z0-9._~-]{8,512}")
+REALTIME, DETECTION = "realtimeInputConfig", "automaticActivityDetection"
 LIVE_ACTION = "bidiGenerateContent"
 # Asking for two models and then minting stays below the ten seconds in which a caller is promised an answer.
 LOOKUP_SECONDS = 2.0
@@ -78,6 +79,9 @@ class GeminiMinter(Minter):
         setup: dict[str, Any] = {"model": model, "generationConfig": {"responseModalities": list(modalities)}}
         if RESUMPTION in locked.open_fields:
             setup[RESUMPTION] = _resumption(handle)
+        if locked.setups[model].get(REALTIME, {}).get(DETECTION, {}).get("disabled"):
+            # Locked either way; told, because the client then has to say itself when the user speaks.
+            setup[REALTIME] = {DETECTION: {"disabled": True}}
         return Grant(model, setup, locked.locked)
 
     def mint(

@@ -216,3 +216,102 @@ test('asks the broker for the token itself, keeps the session alive, and ends wi
   assert.deepEqual(net.of('failed').map(({ error }) => [error.reason, error.detail]), [['session-ended', 'Time is up.']]);
   assert.equal(net.socket.closedWith, 1000);
 });
+
+test('sound of another rate comes out at 24 kHz, whole, with the filter kept from chunk to chunk', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  const sine = Int16Array.from({ length: 4800 }, (_, i) => 20000 * Math.sin((2 * Math.PI * 1000 * i) / 48000));
+  const part = (samples) => ({
+    serverContent: {
+      modelTurn: {
+        parts: [{ inlineData: { mimeType: 'audio/pcm;rate=48000', data: Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength).toString('base64') } }],
+      },
+    },
+  });
+  await net.serve(part(sine.subarray(0, 1111)), part(sine.subarray(1111)), { serverContent: { generationComplete: true } });
+  const samples = net.orders.filter(({ type }) => type === 'audio').flatMap((order) => [...order.samples]);
+  assert.equal(net.orders.at(-1).type, 'finish');
+  assert.ok(Math.abs(samples.length - 2400) <= 1, `${samples.length} samples`);
+  // Away from the ends it is the same sine at half the rate; a seam would stand out.
+  for (let i = 100; i < 2300; i++) {
+    const wanted = 20000 * Math.sin((2 * Math.PI * 1000 * i) / 24000);
+    assert.ok(Math.abs(samples[i] - wanted) < 20, `sample ${i}: ${samples[i]} for ${wanted}`);
+  }
+});
+
+test('a byte behind the last whole sample is counted, not thrown', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  await net.serve({ serverContent: audio(1, 0, 2) }, { serverContent: audio(3, 0) });
+  assert.deepEqual(
+    net.orders.map(({ samples, stray }) => [[...samples], stray]),
+    [[[1], 1], [[3], 0]],
+  );
+});
+
+test('push-to-talk opens and closes the activity itself where the setup says so, the last syllable included', async (t) => {
+  const realtimeInputConfig = { automaticActivityDetection: { disabled: true } };
+  const net = await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } });
+  net.post({ type: 'activity', active: false });
+  await net.ready();
+  await net.speak(1, 2);
+  net.post({ type: 'activity', active: true });
+  await settle();
+  await net.speak(3, 2);
+  net.post({ type: 'activity', active: false });
+  await settle();
+  await net.speak(5, 1);
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  await net.speak(6, 1);
+  const told = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
+  assert.deepEqual(told, ['activityStart', 'audio', 'audio', 'audio', 'activityEnd']);
+  assert.ok(spoken(net.socket).includes(5), 'the last syllable');
+  assert.equal(net.of('granted')[0].manual, true);
+});
+
+test('push-to-talk before the line is up is sent in its window once it is', async (t) => {
+  const realtimeInputConfig = { automaticActivityDetection: { disabled: true } };
+  const net = await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } });
+  net.post({ type: 'activity', active: false });
+  net.post({ type: 'activity', active: true });
+  await net.speak(1, 2);
+  net.post({ type: 'activity', active: false });
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  await net.ready();
+  const told = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
+  assert.deepEqual(told, ['activityStart', 'audio', 'audio', 'activityEnd']);
+});
+
+test('push-to-talk with automatic detection is a gate that ends the stream', async (t) => {
+  const net = await started(t);
+  net.post({ type: 'activity', active: false });
+  await net.ready();
+  await net.speak(1, 2);
+  net.post({ type: 'activity', active: true });
+  await settle();
+  await net.speak(3, 1);
+  net.post({ type: 'activity', active: false });
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  const told = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
+  assert.deepEqual(told, ['audio', 'audioStreamEnd']);
+  net.post({ type: 'activity', active: null });
+  await settle();
+  await net.speak(7, 1);
+  assert.equal(spoken(net.socket).at(-1), 7);
+});
+
+test('worklets that were built anew take over the ports', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  const [playback, capture] = [new MessageChannel(), new MessageChannel()];
+  t.after(() => [playback, capture].forEach(({ port1 }) => port1.close()));
+  const orders = [];
+  playback.port1.onmessage = ({ data }) => orders.push(data);
+  net.post({ type: 'ports', playback: playback.port2, capture: capture.port2 }, [playback.port2, capture.port2]);
+  await settle();
+  const chunk = new Uint8Array(CHUNK).fill(9).buffer;
+  capture.port1.postMessage(chunk, [chunk]);
+  await net.serve({ serverContent: audio(1, 0) });
+  assert.deepEqual(orders.map(({ type }) => type), ['audio']);
+  assert.deepEqual(spoken(net.socket), [9]);
+});

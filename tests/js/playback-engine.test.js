@@ -157,3 +157,84 @@ test('what no memory is left for is dropped and counted', () => {
   const dropped = e.events.filter(({ type }) => type === 'dropped').reduce((sum, { samples }) => sum + samples, 0);
   assert.equal(dropped, 176 * 24000 - 2 ** 22);
 });
+
+/** Numbers 0..1 from a seed; the same every time. */
+function random(seed) {
+  return () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return seed / 2 ** 32;
+  };
+}
+
+test('40 ms chunks that are up to 120 ms late break off once at most, and nothing is lost', () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const next = random(seed);
+    const e = engine();
+    const out = new Float32Array(QUANTUM);
+    let arrives = 0;
+    const chunks = Array.from({ length: 250 }, (_, k) => (arrives = Math.max(arrives, 40 * k + 120 * next())));
+    let played = 0;
+    for (let block = 0; played < 250; block++) {
+      for (; played < 250 && chunks[played] * MS <= block * QUANTUM; played++) e.inner.push(level(40 * MS), 1, 0);
+      e.inner.render(out);
+    }
+    e.inner.finish(1);
+    e.run(1000);
+    assert.ok(e.types().filter((type) => type === 'underrun').length <= 1, `seed ${seed}: ${e.types()}`);
+    assert.equal(e.inner.played, 250 * 40 * MS);
+  }
+});
+
+test('30 s that come in a second are heard sample for sample, and their memory is given back', () => {
+  const e = engine();
+  const sent = ramp(30 * 24000);
+  for (let at = 0; at < sent.length; at += 960) {
+    e.inner.push(sent.slice(at, at + 960), 1, 0);
+    if (at % 28800 === 0) e.run(40);
+  }
+  e.inner.finish(1);
+  const out = new Float32Array(QUANTUM);
+  let checked = e.heard.length;
+  const first = e.heard.findIndex((x) => x !== 0);
+  assert.deepEqual(e.heard.slice(first), floats(sent.subarray(0, checked - first)));
+  for (; e.types().at(-1) !== 'drained'; checked += QUANTUM) {
+    e.inner.render(out);
+    for (let i = 0; i < QUANTUM; i++) {
+      const wanted = sent[checked + i - first] ?? 0;
+      if (out[i] !== wanted / 32768) assert.fail(`sample ${checked + i - first}: ${out[i]} for ${wanted / 32768}`);
+    }
+  }
+  assert.deepEqual(e.types(), ['started', 'drained']);
+});
+
+test('what still comes of a turn that was cut off is not played', () => {
+  const e = engine();
+  e.inner.push(level(24000), 3, 0);
+  e.run(100);
+  e.inner.cut(3, 0);
+  e.run(50);
+  const from = e.heard.length;
+  e.inner.push(level(24000), 3, 0);
+  e.run(200);
+  assert.ok(e.heard.slice(from).every((x) => x === 0));
+});
+
+test('a second cut within the fade of the first makes no step either', () => {
+  const e = engine();
+  e.inner.push(level(24000), 1, 0);
+  e.run(100);
+  e.inner.cut(1, 0);
+  const out = new Float32Array(24);
+  const heard = [e.heard.at(-1)];
+  const render = () => {
+    e.inner.render(out);
+    heard.push(...out);
+  };
+  render();
+  e.inner.push(level(24000, 0), 2, 0);
+  render();
+  e.inner.cut(2, 0);
+  for (let i = 0; i < 10; i++) render();
+  assert.ok(largestStep(heard) < 0.0085, `a step of ${largestStep(heard)}`);
+  assert.equal(heard.at(-1), 0);
+});

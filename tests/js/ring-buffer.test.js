@@ -40,3 +40,12 @@ test('starts with 5 s and holds up to 175 s', () => {
   ring.clear();
   assert.equal(ring.length, 0);
 });
+
+test('gives the memory of a long answer back when it is forgotten', () => {
+  const ring = new Int16Ring(8, 64);
+  ring.write(count(0, 40));
+  ring.clear();
+  assert.equal(ring.capacity, 8);
+  ring.write(count(5, 7));
+  assert.deepEqual(take(ring, 7), [...count(5, 7)]);
+});

@@ -12,7 +12,7 @@
  * @property {{turns: number, interruptions: number, receiptToSoundMs: number | null,
  *   speechEndToSoundMs: number | null, interruptedToSilenceMs: number | null,
  *   interruptedAfterSamples: number | null}} turns the last figure of each
- * @property {{underruns: number, droppedSamples: number, latencyMs: number,
+ * @property {{underruns: number, droppedSamples: number, strayBytes: number, latencyMs: number,
  *   deviceUnderruns: number | null}} playback
  * @property {{droppedChunks: number, slowNetwork: boolean, starved: number, sampleRate: number | null,
  *   echoCancellation?: unknown, noiseSuppression?: unknown, autoGainControl?: unknown}} capture
@@ -34,7 +34,7 @@ export class Diagnostics {
       interruptedToSilenceMs: null,
       interruptedAfterSamples: null,
     },
-    playback: { underruns: 0, droppedSamples: 0, latencyMs: 0, deviceUnderruns: null },
+    playback: { underruns: 0, droppedSamples: 0, strayBytes: 0, latencyMs: 0, deviceUnderruns: null },
     capture: { droppedChunks: 0, slowNetwork: false, starved: 0, sampleRate: null },
     unknownKeys: [],
   };
@@ -96,6 +96,7 @@ export class Diagnostics {
       turns.interruptedAfterSamples = event.played;
     } else if (event.type === 'underrun') playback.underruns += 1;
     else if (event.type === 'dropped') playback.droppedSamples += event.samples;
+    else if (event.type === 'stray') playback.strayBytes += 1;
   }
 
   /** A key that this library does not know; true the first time. @param {string} key */

@@ -6,25 +6,29 @@
  * Leaves: captions, tools and states to the page; when to play to the playback worklet. Sound goes from here to the
  * worklet and from the capture worklet to here directly, so a busy page is not heard.
  */
-import { decodeBase64, encodeBase64 } from './base64.js';
+import { encodeBase64 } from './base64.js';
 import { BrokerSession } from './broker-session.js';
 import { epochNow } from './clock.js';
 import { LiveError } from './errors.js';
 import { connect } from './live-socket.js';
-import { bytesToInt16, CHUNK_SAMPLES } from './pcm.js';
+import { CHUNK_SAMPLES } from './pcm.js';
 import { audioFrame, readServerMessage, withoutAudio } from './protocol.js';
 import { requestToken } from './token-source.js';
 import { Uplink } from './uplink.js';
+import { VoiceDecoder } from './voice-decoder.js';
 
 /**
  * What the page asks for.
  * @typedef {{type: 'start', plan: import('./token-source.js').TokenPlan, playback: MessagePort, capture?: MessagePort,
  *     muted: boolean}
- *   | {type: 'send', message: Record<string, any>} | {type: 'mute', muted: boolean} | {type: 'stop'}} NetCommand
+ *   | {type: 'ports', playback?: MessagePort, capture?: MessagePort}
+ *   | {type: 'send', message: Record<string, any>} | {type: 'mute', muted: boolean}
+ *   | {type: 'activity', active: boolean | null} | {type: 'stop'}} NetCommand
  */
 /**
  * What the page is told. `at` and `receivedAt` are epoch milliseconds.
- * @typedef {{type: 'hello'} | {type: 'granted', at: number, session?: {id: string}} | {type: 'opened', at: number}
+ * @typedef {{type: 'hello'} | {type: 'granted', at: number, manual: boolean,
+ *     session?: {id: string}} | {type: 'opened', at: number}
  *   | {type: 'ready', at: number} | {type: 'uplink', slow: boolean, dropped: number}
  *   | {type: 'message', message: Record<string, any>, turn: number, position: number}
  *   | {type: 'failed', error: import('./errors.js').LiveErrorFields}} NetReport
@@ -32,6 +36,8 @@ import { Uplink } from './uplink.js';
 
 /** Google drops a client that says nothing for some 150 s, muted or only listening. */
 const KEEPALIVE_MS = 30_000;
+/** How long after the release of push-to-talk the microphone is still heard: the last syllable is on its way. */
+const RELEASE_MS = 120;
 const SILENCE = audioFrame(encodeBase64(new Uint8Array(CHUNK_SAMPLES * 2)));
 
 export class NetCore {
@@ -45,6 +51,15 @@ export class NetCore {
   /** @type {MessagePort | null} */
   #capture = null;
   #uplink;
+  #decoder = new VoiceDecoder();
+  #muted = false;
+  /** Push-to-talk: pressed or not; null without it. @type {boolean | null} */
+  #talking = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #releasing;
+  /** The setup leaves it to us to say when the user speaks. */
+  #manual = false;
+  #activityOpen = false;
   /** The turn that arriving audio belongs to, and how many of its samples have come. */
   #turn = 1;
   #position = 0;
@@ -63,7 +78,10 @@ export class NetCore {
     this.#port = port;
     this.#onstopped = onstopped;
     this.#uplink = new Uplink(
-      (chunk) => this.#sendFrame(audioFrame(encodeBase64(chunk))),
+      (sound) => {
+        if (typeof sound === 'boolean') this.#markActivity(sound);
+        else this.#sendFrame(audioFrame(encodeBase64(sound)));
+      },
       () => this.#socket?.bufferedAmount ?? 0,
       (report) => this.#tell({ type: 'uplink', ...report }),
     );
@@ -75,22 +93,24 @@ export class NetCore {
   #obey(command) {
     if (command.type === 'start') void this.#start(command);
     else if (command.type === 'send') this.#sendFrame(JSON.stringify(command.message));
-    else if (command.type === 'mute') this.#mute(command.muted);
+    else if (command.type === 'ports') this.#join(command);
+    else if (command.type === 'mute') {
+      this.#muted = command.muted;
+      this.#gate();
+    } else if (command.type === 'activity') this.#talk(command.active);
     else this.#stop();
   }
 
   /** @param {NetCommand & {type: 'start'}} command */
-  async #start({ plan, playback, capture, muted }) {
-    this.#playback = playback;
-    this.#uplink.muted = muted;
-    if (capture) {
-      this.#capture = capture;
-      capture.onmessage = ({ data }) => this.#uplink.push(new Uint8Array(data));
-    }
+  async #start({ plan, muted, ...ports }) {
+    this.#join(ports);
+    this.#muted = muted;
+    this.#uplink.muted = muted || this.#talking === false;
     const { signal } = this.#stopping;
     try {
       const answer = 'answer' in plan ? plan.answer : await requestToken(plan.request, signal);
-      this.#tell({ type: 'granted', at: epochNow(), session: answer.session && { id: answer.session.id } });
+      this.#manual = !!answer.setup?.realtimeInputConfig?.automaticActivityDetection?.disabled;
+      this.#tell({ type: 'granted', at: epochNow(), manual: this.#manual, session: answer.session && { id: answer.session.id } });
       if ('request' in plan) this.#keepSession(plan.request, answer);
       await this.#connect(answer, signal);
     } catch (cause) {
@@ -154,23 +174,57 @@ export class NetCore {
   #play(fact, receivedAt) {
     const turn = this.#turn;
     if (fact.type === 'audio') {
-      const samples = bytesToInt16(decodeBase64(fact.data));
-      this.#position += samples.length;
-      this.#playback?.postMessage({ type: 'audio', samples, turn, receivedAt }, [samples.buffer]);
+      const { samples, stray } = this.#decoder.decode(fact.data, fact.mimeType);
+      this.#toSpeaker(samples, receivedAt, stray);
     } else if (fact.type === 'interrupted') {
       this.#turnOver = true;
+      this.#decoder.reset();
       this.#playback?.postMessage({ type: 'cut', turn, receivedAt });
     } else if (fact.type === 'generationComplete' || fact.type === 'turnComplete') {
       this.#turnOver ||= fact.type === 'turnComplete';
+      this.#toSpeaker(this.#decoder.flush(), receivedAt, 0);
       this.#playback?.postMessage({ type: 'finish', turn });
     }
   }
 
-  /** @param {boolean} muted */
-  #mute(muted) {
-    if (muted === this.#uplink.muted) return;
-    this.#uplink.muted = muted;
-    if (muted && this.#socket) this.#sendFrame('{"realtimeInput":{"audioStreamEnd":true}}');
+  /** @param {Int16Array<ArrayBuffer>} samples @param {number} receivedAt @param {number} stray */
+  #toSpeaker(samples, receivedAt, stray) {
+    if (samples.length + stray === 0) return;
+    this.#position += samples.length;
+    this.#playback?.postMessage({ type: 'audio', samples, turn: this.#turn, receivedAt, stray }, [samples.buffer]);
+  }
+
+  /** The worklets' ends; again when an audio context had to be built anew. @param {{playback?: MessagePort, capture?: MessagePort}} ports */
+  #join({ playback, capture }) {
+    if (playback) this.#playback = playback;
+    if (!capture) return;
+    this.#capture = capture;
+    capture.onmessage = ({ data }) => this.#uplink.push(new Uint8Array(data));
+  }
+
+  /** @param {boolean | null} active */
+  #talk(active) {
+    clearTimeout(this.#releasing);
+    const apply = () => {
+      this.#talking = active;
+      this.#gate();
+    };
+    if (active === false && this.#talking) this.#releasing = setTimeout(apply, RELEASE_MS);
+    else apply();
+  }
+
+  #gate() {
+    this.#uplink.mute(this.#muted || this.#talking === false);
+  }
+
+  /** Only automatic detection knows a paused stream, and only without it may we say who speaks. @param {boolean} open */
+  #markActivity(open) {
+    if (!this.#manual) {
+      if (!open) this.#sendFrame('{"realtimeInput":{"audioStreamEnd":true}}');
+    } else if (open !== this.#activityOpen) {
+      this.#activityOpen = open;
+      this.#sendFrame(`{"realtimeInput":{"${open ? 'activityStart' : 'activityEnd'}":{}}}`);
+    }
   }
 
   #keepAlive() {
@@ -194,6 +248,7 @@ export class NetCore {
   #stop() {
     if (this.#stopping.signal.aborted) return;
     for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#releasing);
     this.#stopping.abort();
     this.#socket?.close();
     this.#capture?.close();

@@ -14,8 +14,16 @@ const RAMP_FRAMES = 120;
 const FRAMES_PER_MS = 24;
 /** The queue that starts playback; it grows with each underrun and shrinks with each clean stretch. */
 const THRESHOLD_MS = { floor: 60, cap: 200, penalty: 40, reward: 10 };
+/**
+ * What has to wait besides the newest chunk after an underrun: sound that is up to so late does not break off
+ * again. The pause is heard already; a second one would be worse than a longer one.
+ */
+const REFILL_FRAMES = 120 * FRAMES_PER_MS;
 
-/** @typedef {{turn: number, end: number, finished: boolean, receivedAt: number, started: boolean, clean: boolean}} Segment */
+/**
+ * `newest` is the length of the last chunk.
+ * @typedef {{turn: number, end: number, finished: boolean, receivedAt: number, started: boolean, clean: boolean,
+ *   newest: number}} Segment */
 /**
  * @typedef {{type: 'started', turn: number, receivedAt: number}
  *   | {type: 'drained', turn: number}
@@ -38,6 +46,7 @@ export class PlaybackEngine {
   #tailRead = 0;
   /** @type {{turn: number, receivedAt: number, played: number} | null} */
   #cut = null;
+  #cutTurn = 0;
   #emit;
   /** The turn being heard and how many of its samples were. */
   turn = 0;
@@ -54,15 +63,17 @@ export class PlaybackEngine {
    * @param {number} receivedAt when the network had them; comes back in `started`
    */
   push(samples, turn, receivedAt) {
+    if (turn <= this.#cutTurn) return; // nobody wants to hear the rest of it
     const written = this.#ring.write(samples);
     if (written < samples.length) this.#emit({ type: 'dropped', samples: samples.length - written });
     let last = this.#segments.at(-1);
     if (!last || last.finished || last.turn !== turn) {
       if (last) last.finished = true;
-      last = { turn, end: 0, finished: false, receivedAt, started: false, clean: true };
+      last = { turn, end: 0, finished: false, receivedAt, started: false, clean: true, newest: 0 };
       this.#segments.push(last);
     }
     last.end = this.#ring.written;
+    last.newest = samples.length;
   }
 
   /** No more samples of this turn will come. @param {number} turn */
@@ -78,10 +89,14 @@ export class PlaybackEngine {
   cut(turn, receivedAt) {
     if (this.#playing) {
       const length = Math.min(RAMP_FRAMES, this.#available());
+      // The tail of a cut just before may still be fading.
+      const fading = this.#tailLength - this.#tailRead;
+      this.#tail.copyWithin(0, this.#tailRead, this.#tailLength);
+      this.#tail.fill(0, fading);
       for (let i = 0; i < length; i++) {
-        this.#tail[i] = (this.#ring.next() / 32768) * this.#gain * (1 - (i + 1) / length);
+        this.#tail[i] += (this.#ring.next() / 32768) * Math.max(0, this.#gain - (i + 1) / RAMP_FRAMES);
       }
-      this.#tailLength = length;
+      this.#tailLength = Math.max(length, fading);
       this.#tailRead = 0;
       this.played += length;
     }
@@ -90,6 +105,7 @@ export class PlaybackEngine {
     this.#playing = false;
     this.#waited = 0;
     this.#gain = 1;
+    this.#cutTurn = turn;
     this.#cut = { turn, receivedAt, played: this.turn === turn ? this.played : 0 };
   }
 
@@ -119,8 +135,9 @@ export class PlaybackEngine {
       this.#drain(segment);
       return this.#tryStart(frames);
     }
-    const enough = this.#thresholdMs * FRAMES_PER_MS;
-    if (this.#available() < enough && !segment.finished && this.#waited < 2 * enough) {
+    const threshold = this.#thresholdMs * FRAMES_PER_MS;
+    const enough = segment.started ? Math.max(threshold, REFILL_FRAMES + segment.newest) : threshold;
+    if (this.#available() < enough && !segment.finished && this.#waited < 2 * threshold) {
       if (this.#available() > 0) this.#waited += frames;
       return false;
     }
@@ -181,6 +198,7 @@ export class PlaybackEngine {
   /** @param {Segment} segment */
   #drain(segment) {
     this.#segments.shift();
+    if (this.#segments.length === 0) this.#ring.clear();
     this.#waited = 0;
     if (segment.clean) this.#thresholdMs = Math.max(THRESHOLD_MS.floor, this.#thresholdMs - THRESHOLD_MS.reward);
     this.#emit({ type: 'drained', turn: segment.turn });

@@ -101,7 +101,7 @@ function asContents(turns) {
 /**
  * One fact out of a server frame.
  * @typedef {{type: 'setupComplete'} | {type: 'interrupted'} | {type: 'generationComplete'} | {type: 'turnComplete'}
- *   | {type: 'audio', data: string} | {type: 'modelText', text: string, thought: boolean}
+ *   | {type: 'audio', data: string, mimeType: string} | {type: 'modelText', text: string, thought: boolean}
  *   | {type: 'inputText', text: string, finished: boolean} | {type: 'interimInputText', text: string}
  *   | {type: 'outputText', text: string, finished: boolean}
  *   | {type: 'interactionStatus', status: string} | {type: 'voiceActivity', active: boolean}
@@ -182,7 +182,7 @@ const CONTENT = {
 function readPart(part) {
   if (part.inlineData) {
     const { mimeType = '', data = '' } = part.inlineData;
-    return mimeType.startsWith('audio/') ? [{ type: 'audio', data }] : unknown(`inlineData ${mimeType}`);
+    return mimeType.startsWith('audio/') ? [{ type: 'audio', data, mimeType }] : unknown(`inlineData ${mimeType}`);
   }
   if (part.text !== undefined) return [{ type: 'modelText', text: part.text, thought: !!part.thought }];
   return Object.keys(part).flatMap((key) => unknown(`part.${key}`));

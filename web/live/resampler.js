@@ -44,6 +44,11 @@ export class Resampler {
     this.#filled = this.#taps / 2;
   }
 
+  /** Input samples that the filter has taken and not yet given back. */
+  get delaySamples() {
+    return this.#taps / 2;
+  }
+
   /** The most output samples that one block of input can give. @param {number} inputLength */
   maxOutput(inputLength) {
     return Math.ceil((inputLength * this.#up) / this.#down) + 1;

@@ -13,6 +13,7 @@ const MAX_CAPACITY = 1 << 22;
 export class Int16Ring {
   #samples;
   #mask;
+  #start;
   #max;
   written = 0;
   read = 0;
@@ -25,6 +26,7 @@ export class Int16Ring {
   constructor(capacity = START_CAPACITY, max = MAX_CAPACITY) {
     this.#samples = new Int16Array(capacity);
     this.#mask = capacity - 1;
+    this.#start = capacity;
     this.#max = max;
   }
 
@@ -41,7 +43,7 @@ export class Int16Ring {
    * @param {Int16Array} source
    */
   write(source) {
-    while (this.length + source.length > this.capacity && this.capacity < this.#max) this.#grow();
+    while (this.length + source.length > this.capacity && this.capacity < this.#max) this.#resize(this.capacity * 2);
     const fit = Math.min(source.length, this.capacity - this.length);
     const at = this.written & this.#mask;
     const first = Math.min(fit, this.capacity - at);
@@ -56,16 +58,23 @@ export class Int16Ring {
     return this.#samples[this.read++ & this.#mask];
   }
 
-  /** Forgets what was not read. */
+  /** Forgets what was not read, and the memory that a long answer took. */
   clear() {
     this.read = this.written;
+    if (this.capacity > this.#start) this.#resize(this.#start);
   }
 
-  #grow() {
-    const bigger = new Int16Array(this.capacity * 2);
-    const mask = bigger.length - 1;
-    for (let i = this.read; i < this.written; i++) bigger[i & mask] = this.#samples[i & this.#mask];
-    this.#samples = bigger;
-    this.#mask = mask;
+  /** Copies stretch by stretch: sample by sample it would take longer than the sound thread has. @param {number} capacity */
+  #resize(capacity) {
+    const samples = new Int16Array(capacity);
+    for (let at = this.read; at < this.written; ) {
+      const from = at & this.#mask;
+      const to = at & (capacity - 1);
+      const count = Math.min(this.written - at, this.capacity - from, capacity - to);
+      samples.set(this.#samples.subarray(from, from + count), to);
+      at += count;
+    }
+    this.#samples = samples;
+    this.#mask = capacity - 1;
   }
 }

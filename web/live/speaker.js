@@ -7,6 +7,7 @@ import { scriptUrl } from './scripts.js';
 
 /**
  * @typedef {import('./playback-engine.js').PlaybackEvent & {at: number}
+ *   | {type: 'stray'}
  *   | {type: 'meter', rms: number, turn: number, played: number}} PlaybackReport
  */
 

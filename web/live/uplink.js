@@ -11,18 +11,21 @@ const MAX_CHUNKS = 250;
 /** What may wait in the socket: 64 kB are 1.4 s of speech. Past that the chunks wait here, where they can be dropped. */
 const MAX_BUFFERED_BYTES = 64 * 1024;
 
+/** A chunk, or the mark where the user begins (true) or stops (false) being listened to. @typedef {Uint8Array | boolean} Sound */
+
 export class Uplink {
-  /** @type {Uint8Array[]} */
+  /** @type {Sound[]} */
   #queue = [];
   #open = false;
   #slow = false;
+  #begun = false;
   #send;
   #bufferedBytes;
   #report;
   muted = false;
 
   /**
-   * @param {(chunk: Uint8Array) => void} send
+   * @param {(sound: Sound) => void} send
    * @param {() => number} bufferedBytes what the socket has not sent yet
    * @param {(report: {slow: boolean, dropped: number}) => void} report
    */
@@ -41,11 +44,23 @@ export class Uplink {
   /** @param {Uint8Array} chunk */
   push(chunk) {
     if (this.muted) return;
+    this.#begun = true;
     this.#queue.push(chunk);
     if (this.#queue.length > MAX_CHUNKS) {
-      this.#queue.shift();
+      const oldest = this.#queue.findIndex((sound) => typeof sound !== 'boolean');
+      this.#queue.splice(oldest, 1); // a mark that is lost would leave the service listening, or deaf
       this.#report({ slow: this.#slow, dropped: 1 });
     }
+    this.#pump();
+  }
+
+  /** Listens or does not, from here on: what is queued before keeps its place. @param {boolean} muted */
+  mute(muted) {
+    if (muted === this.muted) return;
+    this.muted = muted;
+    // Nothing said, nothing to end.
+    if (!muted || this.#begun) this.#queue.push(!muted);
+    this.#begun = !muted;
     this.#pump();
   }
 
@@ -58,8 +73,8 @@ export class Uplink {
       this.#report({ slow, dropped: 0 });
     }
     if (slow || this.#queue.length === 0) return;
-    const chunks = this.#queue;
+    const sounds = this.#queue;
     this.#queue = [];
-    for (const chunk of chunks) this.#send(chunk);
+    for (const sound of sounds) this.#send(sound);
   }
 }

@@ -31,6 +31,8 @@ from tests.unit.minting.upstream import NAME, Behaviour, Upstream, text
 KEY = "AQ.canary-" + secrets.token_hex(12)
 PROFILE = Profile(name="p", models=("gemini-3.8-live",), config={"response_modalities": ["AUDIO"]})
 TOTAL = PROFILE.model_copy(update={"name": "t", "lock": "total"})
+MANUAL = {"realtime_input_config": {"automatic_activity_detection": {"disabled": True}}}
+PRESS_TO_TALK = PROFILE.model_copy(update={"name": "ptt", "config": {**PROFILE.config, **MANUAL}})
 MakeMinter = Callable[..., GeminiMinter]
 
 
@@ -45,7 +47,8 @@ def make() -> Iterator[MakeMinter]:
     made: list[GeminiMinter] = []
 
     def build(url: str, **more: Any) -> GeminiMinter:
-        options: dict[str, Any] = {"profiles": [PROFILE, TOTAL], "max_concurrent": 8, "deadline_seconds": 5.0}
+        options: dict[str, Any] = {"profiles": [PROFILE, TOTAL, PRESS_TO_TALK]}
+        options |= {"max_concurrent": 8, "deadline_seconds": 5.0}
         made.append(GeminiMinter(api_key=KEY, base_url=url, **{**options, **more}))
         return made[-1]
 
@@ -92,6 +95,9 @@ def test_the_grant_says_what_to_send_first(make: MakeMinter, google: Upstream) -
     assert minter.grant(PROFILE).setup == {**first, "sessionResumption": {}}
     assert minter.grant(PROFILE, "h1").setup == {**first, "sessionResumption": {"handle": "h1"}}
     assert minter.grant(TOTAL, "h1").setup == first
+    manual = {"realtimeInputConfig": {"automaticActivityDetection": {"disabled": True}}}
+    assert minter.grant(PRESS_TO_TALK).setup == {**first, **manual, "sessionResumption": {}}
+    assert "realtimeInputConfig" in minter.grant(PRESS_TO_TALK).locked
     assert "sessionResumption" not in minter.grant(PROFILE).locked
     assert "sessionResumption" in minter.grant(TOTAL).locked
 

@@ -34,8 +34,10 @@ class PlaybackProcessor extends AudioWorkletProcessor {
 
   /** @param {any} order */
   #obey(order) {
-    if (order.type === 'audio') this.#engine.push(order.samples, order.turn, order.receivedAt);
-    else if (order.type === 'finish') this.#engine.finish(order.turn);
+    if (order.type === 'audio') {
+      this.#engine.push(order.samples, order.turn, order.receivedAt);
+      if (order.stray) this.port.postMessage({ type: 'stray' });
+    } else if (order.type === 'finish') this.#engine.finish(order.turn);
     else this.#engine.cut(order.turn, order.receivedAt);
   }
 }

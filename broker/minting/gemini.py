@@ -25,6 +25,7 @@ from broker.minting.failures import refusal_for
 from broker.minting.gate import Gate
 from broker.minting.locking import API_VERSION, RESUMPTION, Locked, compile_profile
 from broker.minting.minter import Grant, MintedToken, Minter
+from broker.minting.model_rules import values_at
 from broker.minting.models import ModelDirectory
 from broker.minting.transport import BoundedTransport
 from broker.profiles.profile import Profile
@@ -35,7 +36,7 @@ SOCKET_PATH = (
     f"/ws/google.ai.generativelanguage.{API_VERSION}.GenerativeService.BidiGenerateContentConstrained"
 )
 TOKEN_NAME = re.compile(r"auth_tokens/[A-Za-z0-9._~-]{8,512}")
-REALTIME, DETECTION = "realtimeInputConfig", "automaticActivityDetection"
+DETECTION_OFF = ["realtimeInputConfig", "automaticActivityDetection", "disabled"]
 LIVE_ACTION = "bidiGenerateContent"
 # Asking for two models and then minting stays below the ten seconds in which a caller is promised an answer.
 LOOKUP_SECONDS = 2.0
@@ -79,9 +80,9 @@ class GeminiMinter(Minter):
         setup: dict[str, Any] = {"model": model, "generationConfig": {"responseModalities": list(modalities)}}
         if RESUMPTION in locked.open_fields:
             setup[RESUMPTION] = _resumption(handle)
-        if locked.setups[model].get(REALTIME, {}).get(DETECTION, {}).get("disabled"):
+        if any(values_at(locked.setups[model], DETECTION_OFF)):
             # Locked either way; told, because the client then has to say itself when the user speaks.
-            setup[REALTIME] = {DETECTION: {"disabled": True}}
+            setup["realtimeInputConfig"] = {"automaticActivityDetection": {"disabled": True}}
         return Grant(model, setup, locked.locked)
 
     def mint(

@@ -5,21 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, current_app, render_template, request, send_from_directory
+from flask import Blueprint, Response, current_app, render_template, request
 from werkzeug.exceptions import NotFound
 
 from broker.http import guards
+from broker.http.assets import MIMETYPES, Assets, Encoded, encoded_page
 from broker.http.credentials import cookie_name
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # In a checkout the pages lie beside the package; in an installed wheel inside it.
 WEB = next(path for path in (_PACKAGE / "_web", _PACKAGE.parent / "web") if path.is_dir())
-_SERVED = {
-    ".js": "text/javascript",
-    ".css": "text/css",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".webmanifest": "application/manifest+json",
+ASSETS = Assets(WEB)
+# What the library starts by itself: the browser cannot know from the page's own imports.
+_STARTED = ("live/net-worker.js", "live/worklets/capture-processor.js", "live/worklets/playback-processor.js")
+_FOLDERS = "any(live, demo, ops, shared)"
+_YEAR = "public, max-age=31536000, immutable"
+_CLOSED = "default-src 'none'; frame-ancestors 'none'"
+_OF_DOCUMENTS = {
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), screen-wake-lock=(self), speaker-selection=(self)",
 }
 
 bp = Blueprint("pages", __name__, template_folder=str(WEB))
@@ -30,26 +35,37 @@ bp = Blueprint("pages", __name__, template_folder=str(WEB))
 def demo() -> Response:
     """With what the page need not ask: whether a cookie is here at all, and where one can sign in."""
     parts = current_app.extensions["broker"]
-    page = render_template(
+    return page_response(
         "demo/index.html",
+        modules=ASSETS.modules(("demo/main.js", *_STARTED)),
         standin=parts.settings.standin,
         guests=parts.guests is not None and parts.guests.reaches(request),
         has_cookie=cookie_name(request) in request.cookies,
         sign_in_with=parts.oidc_clients.values(),
     )
+
+
+def page_response(template: str, *, modules: list[str], **context: object) -> Response:
+    """A page whose files have addresses of their content; `modules` are those that it is to load at once."""
+    html = render_template(template, assets=f"/assets/{ASSETS.version}", modules=modules, **context)
+    response = _in_best_form(encoded_page(html), "text/html")
     # Never from a cache, the one of the Back button included: it would be of before the sign-in.
-    return Response(page, mimetype="text/html", headers={"Cache-Control": "no-store", "Vary": "Cookie"})
+    response.headers["Cache-Control"] = "no-store"
+    response.vary.add("Cookie")
+    return response
 
 
-@bp.get("/<any(live, demo, ops, shared):part>/<path:name>")
+@bp.get(f"/<{_FOLDERS}:part>/<path:name>")
 @guards.public
 def asset(part: str, name: str) -> Response:
-    mimetype = _SERVED.get(Path(name).suffix)
-    if mimetype is None:
-        raise NotFound
-    # Whole files only: a range that does not fit would be an error of its own.
-    request.environ.pop("HTTP_RANGE", None)
-    return send_from_directory(WEB / part, name, mimetype=mimetype, max_age=None)
+    return _file(f"{part}/{name}", "no-cache")
+
+
+@bp.get(f"/assets/<version>/<{_FOLDERS}:part>/<path:name>")
+@guards.public
+def versioned_asset(version: str, part: str, name: str) -> Response:
+    # To a page of before an update, or of a host that has it already, we give what we have: not to be kept.
+    return _file(f"{part}/{name}", _YEAR if version == ASSETS.version else "no-cache")
 
 
 @bp.get("/favicon.ico")
@@ -58,26 +74,52 @@ def favicon() -> Response:
     return asset("shared", "icon.svg")
 
 
+def _file(path: str, cache_control: str) -> Response:
+    found = ASSETS.find(path)
+    if found is None:
+        raise NotFound
+    response = _in_best_form(found, MIMETYPES[Path(path).suffix])
+    response.headers["Cache-Control"] = cache_control
+    # Whole files only: a range that does not fit would be an error of its own.
+    request.environ.pop("HTTP_RANGE", None)
+    response.make_conditional(request)
+    return response
+
+
+def _in_best_form(content: Encoded, mimetype: str) -> Response:
+    """As the client takes it; each form has an ETag of its own, for they are different bytes."""
+    if not content.compressible:
+        response = Response(content.identity, mimetype=mimetype)
+        response.set_etag(content.etag)
+        return response
+    accepted = request.accept_encodings
+    form = next((form for form in ("br", "gzip") if accepted[form] > 0), "identity")
+    response = Response(getattr(content, form), mimetype=mimetype)
+    response.set_etag(f"{content.etag}-{form}")
+    response.vary.add("Accept-Encoding")
+    if form != "identity":
+        response.headers["Content-Encoding"] = form
+    return response
+
+
 def security_headers(response: Response, live_url: str, *, secure: bool) -> None:
-    """On every answer. Scripts and workers take the policy of their own response, so files carry it too."""
-    is_page = request.blueprint == "pages" and response.status_code < 400
-    policy = _page_policy(live_url) if is_page else "default-src 'none'; frame-ancestors 'none'"
-    response.headers.setdefault("Content-Security-Policy", policy)
-    response.headers.update(
-        {
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Permissions-Policy": "microphone=(self), screen-wake-lock=(self), speaker-selection=(self)",
-        }
-    )
+    """On every answer. Workers and worklets take the policy of their own response, so those files carry it.
+
+    The others, of which a page has dozens, go without what only a document heeds: it would outweigh them.
+    """
+    headers = response.headers
+    of_ours = request.blueprint == "pages" and response.status_code < 400
+    is_file = of_ours and response.mimetype != "text/html"
+    runs = of_ours and (not is_file or request.path.endswith(_STARTED))
+    headers.setdefault("Content-Security-Policy", _page_policy(live_url) if runs else _CLOSED)
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if not is_file:
+        headers.update(_OF_DOCUMENTS)
     if secure:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000"
-    if is_page:
-        response.headers.setdefault("Cache-Control", "no-cache")
-    elif "Cache-Control" not in response.headers:  # only the key set says that it may be kept
-        response.headers["Cache-Control"] = "no-store"
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+    if "Cache-Control" not in headers:  # the files and the key set say themselves how long they may be kept
+        headers["Cache-Control"] = "no-store"
         response.vary.update(("Origin", "Authorization", "Cookie"))
 
 

@@ -18,7 +18,11 @@ from tests.support.servers import PASSWORD, BrokerServer
 
 PAGE = "docs/http-api.md"
 # Addresses of files, told once for all of them; /favicon.ico is what browsers ask for by themselves.
-FILES = {"GET /<any(live, demo, ops, shared):part>/<path:name>", "GET /favicon.ico"}
+FILES = {
+    "GET /<any(live, demo, ops, shared):part>/<path:name>",
+    "GET /assets/{version}/<any(live, demo, ops, shared):part>/<path:name>",
+    "GET /favicon.ico",
+}
 
 
 def shown(heading: str) -> Any:

@@ -12,6 +12,7 @@ from tests.http.conftest import MakeApp
 PUBLIC = {
     "/",
     "/<any(live, demo, ops, shared):part>/<path:name>",
+    "/assets/<version>/<any(live, demo, ops, shared):part>/<path:name>",
     "/favicon.ico",
     "/healthz",
     "/readyz",

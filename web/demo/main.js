@@ -2,9 +2,9 @@
  * The page: builds the parts, joins them, and says which of its two views is open.
  * Needs: index.html, the broker's routes, the library. Leaves: every detail to the modules it imports.
  */
-import { Api } from '/shared/api.js';
-import { Door } from '/shared/auth.js';
-import { byId } from '/shared/dom.js';
+import { Api } from '../shared/api.js';
+import { Door } from '../shared/auth.js';
+import { byId } from '../shared/dom.js';
 
 import { Announcer } from './announcer.js';
 import { Captions } from './captions.js';
@@ -36,7 +36,7 @@ const captions = new Captions(byId('captions', HTMLOListElement), byId('scroll',
 });
 const notice = new Notice((action) => ACTIONS[action]());
 const door = new Door(api, explain, async () => {
-  await enter();
+  if (!(await enter())) throw new Error('The sign-in was not kept');
   room.talk.focus();
 });
 const diagnostics = new Diagnostics(() => conversation.diagnostics());
@@ -66,14 +66,17 @@ function show(view) {
   tools.hidden = view !== 'room';
 }
 
-/** Into the room, once the broker says who this is. */
+/** Into the room, once the broker says who this is; false when it knows nobody. */
 async function enter() {
+  const profiles = api.profiles();
+  profiles.catch(() => {}); // told below, or without a sign-in not at all
   const account = await api.me();
-  if (!account) throw new Error('The sign-in was not kept');
-  room.offer(await api.profiles());
+  if (!account) return false;
+  room.offer(await profiles);
   byId('sign-out', HTMLButtonElement).title = `Signed in as ${account.name}`;
   show('room');
   conversation.reset();
+  return true;
 }
 
 /** Out to the door. @param {string} why */
@@ -113,7 +116,7 @@ room.volume.addEventListener('input', () => conversation.setVolume(room.volume.v
 byId('sign-out', HTMLButtonElement).addEventListener('click', () => void signOut());
 // Only where the operator lets guests in. Asking who one is makes a guest of whoever has no sign-in.
 document.getElementById('guest')?.addEventListener('click', () => {
-  enter().then(() => room.talk.focus(), (error) => {
+  api.me().then(enter).then(() => room.talk.focus(), (error) => {
     const { title, detail } = explain(error);
     leave(`${title}. ${detail}`);
   });
@@ -150,9 +153,8 @@ function returned() {
 try {
   const why = returned();
   // Without a cookie the answer is known, and asking would leave a 401 in the console.
-  const account = document.documentElement.dataset.signedIn === 'no' ? null : await api.me();
-  if (account) await enter();
-  else leave(why);
+  const known = document.documentElement.dataset.signedIn !== 'no' && (await enter());
+  if (!known) leave(why);
 } catch (error) {
   const { title, detail } = explain(error);
   leave(`${title}. ${detail}`);

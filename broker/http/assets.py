@@ -1,0 +1,119 @@
+"""The files under web/ as browsers get them: without comments, compressed, at an address of their content.
+
+Owns: what is made of a file, once per content and process, and which modules a page will need. Needs the
+folder. Leaves routes and headers to pages.py. A file that changes is read again: there is nothing to build.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import posixpath
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import brotli
+import rcssmin
+import rjsmin
+
+MIMETYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
+}
+# Comments and blank space go; names and syntax stay, so that a stack trace still reads like the source.
+_SHORTEN: dict[str, Callable[[str], str]] = {".js": rjsmin.jsmin, ".css": rcssmin.cssmin}
+_COMPRESSED_ALREADY = {".png"}
+# Static imports only: what a page asks for with `import(…)` is meant to come later.
+_IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*["'](\.{1,2}/[^"']+)["']""")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One body in the forms that may be asked for. `etag` is of the content, whatever its form."""
+
+    identity: bytes
+    compressible: bool = True
+
+    @cached_property
+    def etag(self) -> str:
+        return hashlib.sha256(self.identity).hexdigest()[:16]
+
+    @cached_property
+    def br(self) -> bytes:
+        return bytes(brotli.compress(self.identity))
+
+    @cached_property
+    def gzip(self) -> bytes:
+        return gzip.compress(self.identity, mtime=0)
+
+
+@lru_cache(maxsize=32)
+def encoded_page(html: str) -> Encoded:
+    """A rendered page; there are as many as there are combinations of what a template is told."""
+    return Encoded(re.sub(r"\n\s*", "\n", html).encode())
+
+
+class Assets:
+    """All files of the folder that are meant for browsers, by their path below it: `live/index.js`."""
+
+    def __init__(self, root: Path, rescan_seconds: float = 1.0) -> None:
+        self._root = root
+        self._rescan_seconds = rescan_seconds
+        self._scanned_at = float("-inf")
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self._files: dict[str, Encoded] = {}
+        self._version = ""
+
+    def find(self, path: str) -> Encoded | None:
+        self._refresh()
+        return self._files.get(path)
+
+    @property
+    def version(self) -> str:
+        """A name for the content of all files; the same in every process that has the same files."""
+        self._refresh()
+        return self._version
+
+    def modules(self, roots: Iterable[str]) -> list[str]:
+        """The paths of these modules and of all that they import, however deep, each once."""
+        self._refresh()
+        found = dict.fromkeys(roots)
+        for path in (waiting := list(found)):
+            for name in _IMPORT.findall(self._files[path].identity.decode()):
+                imported = posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+                if imported not in found:
+                    found[imported] = None
+                    waiting.append(imported)
+        return list(found)
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._scanned_at < self._rescan_seconds:
+            return
+        stamps = {}
+        for path in sorted(self._root.rglob("*")):
+            if path.suffix in MIMETYPES and path.is_file():
+                stat = path.stat()
+                stamps[path.relative_to(self._root).as_posix()] = (stat.st_mtime_ns, stat.st_size)
+        # Threads may do this at once: each makes the same, and what is half made is never seen.
+        if stamps != self._stamps:
+            files = {path: self._read(path) for path in stamps}
+            names = "".join(f"{path} {file.etag}\n" for path, file in files.items())
+            self._files = files
+            self._version = hashlib.sha256(names.encode()).hexdigest()[:12]
+            self._stamps = stamps
+        self._scanned_at = time.monotonic()
+
+    def _read(self, path: str) -> Encoded:
+        content = (self._root / path).read_bytes()
+        suffix = Path(path).suffix
+        shorten = _SHORTEN.get(suffix)
+        if shorten:
+            content = shorten(content.decode()).encode()
+        return Encoded(content, compressible=suffix not in _COMPRESSED_ALREADY)

@@ -1,0 +1,133 @@
+"""How the files under web/ are delivered: short, compressed, and kept no longer than they are right."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+from pathlib import Path
+
+import brotli
+import pytest
+from flask.testing import FlaskClient
+
+from broker.http.assets import Assets
+from broker.http.pages import ASSETS, WEB
+
+ROOT = Path(__file__).parents[2]
+FILE = "/live/live-session.js"
+
+
+def scripts() -> list[str]:
+    return sorted(path.relative_to(WEB).as_posix() for path in WEB.rglob("*.js"))
+
+
+@pytest.mark.parametrize(
+    ("accepted", "form"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip, deflate", "gzip"),
+        ("br;q=0, gzip", "gzip"),
+        ("br;q=0, gzip;q=0", None),
+        ("", None),
+    ],
+)
+def test_a_file_comes_in_the_best_form_that_the_client_takes(
+    client: FlaskClient, accepted: str, form: str | None
+) -> None:
+    plain = client.get(FILE, headers={"Accept-Encoding": "identity"})
+    answer = client.get(FILE, headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("Content-Encoding") == form
+    assert answer.vary.find("Accept-Encoding") >= 0
+    opened = {"br": brotli.decompress, "gzip": gzip.decompress, None: bytes}[form](answer.data)
+    assert opened == plain.data
+    assert int(answer.headers["Content-Length"]) == len(answer.data)
+
+
+def test_each_form_is_asked_for_again_by_its_own_name(client: FlaskClient) -> None:
+    tags = {}
+    for form in ("br", "gzip", "identity"):
+        wish = {"Accept-Encoding": form}
+        tags[form] = client.get(FILE, headers=wish).headers["ETag"]
+        again = client.get(FILE, headers={**wish, "If-None-Match": tags[form]})
+        assert (again.status_code, again.data) == (304, b"")
+        assert again.vary.find("Accept-Encoding") >= 0
+        other = client.get(FILE, headers={**wish, "If-None-Match": '"something else"'})
+        assert other.status_code == 200
+    assert len(set(tags.values())) == 3
+
+
+def test_a_file_is_kept_only_under_the_address_of_its_content(client: FlaskClient) -> None:
+    assert client.get(FILE).headers["Cache-Control"] == "no-cache"
+    now = client.get(f"/assets/{ASSETS.version}{FILE}")
+    assert now.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    before = client.get(f"/assets/0123456789ab{FILE}")
+    assert (before.status_code, before.headers["Cache-Control"]) == (200, "no-cache")
+    assert before.data == now.data
+
+
+def test_a_page_is_compressed_and_never_kept(client: FlaskClient) -> None:
+    page = client.get("/", headers={"Accept-Encoding": "br"})
+    assert page.headers["Cache-Control"] == "no-store"
+    assert {name.lower() for name in page.vary} >= {"cookie", "accept-encoding"}
+    assert "<!doctype html>" in brotli.decompress(page.data).decode()
+
+
+@pytest.mark.parametrize(
+    "path", ["live/README.md", "live/package.json", "../pyproject.toml", "demo/index.html", "live", "live/"]
+)
+def test_nothing_else_is_served(client: FlaskClient, path: str) -> None:
+    for prefix in ("/", f"/assets/{ASSETS.version}/"):
+        assert client.get(prefix + path).status_code == 404
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    script = tmp_path / "live" / "a.js"
+    script.parent.mkdir()
+    script.write_text("// why\nexport const a = 1;\n")
+    assets = Assets(tmp_path, rescan_seconds=0)
+    first = assets.find("live/a.js")
+    version = assets.version
+    assert first is not None
+    assert first.identity == b"export const a=1;"
+    script.write_text("export const a = 22;\n")
+    second = assets.find("live/a.js")
+    assert second is not None
+    assert second.identity == b"export const a=22;"
+    assert assets.version != version
+
+
+def test_shortened_scripts_are_the_same_programs(tmp_path: Path) -> None:
+    """esbuild reads both and writes what it has understood: private names, expressions, templates and all."""
+    for path in scripts():
+        served = ASSETS.find(path)
+        assert served is not None
+        (tmp_path / "served" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "served" / path).write_bytes(served.identity)
+        assert len(served.identity) < (WEB / path).stat().st_size
+
+    def understood(folder: Path) -> dict[str, str]:
+        target = tmp_path / f"{folder.name}-understood"
+        command = [
+            ROOT / "node_modules/.bin/esbuild",
+            "--minify",
+            "--legal-comments=none",
+            "--tsconfig-raw={}",
+        ]
+        command += [f"--outdir={target}", f"--outbase={folder}", "--log-level=warning"]
+        subprocess.run([*command, *(folder / path for path in scripts())], check=True, timeout=60)
+        return {path: (target / path).read_text() for path in scripts()}
+
+    assert understood(tmp_path / "served") == understood(WEB)
+
+
+def test_a_page_names_all_that_its_modules_import(client: FlaskClient) -> None:
+    """The list is made from the imports; this reads them another way, from the sources."""
+    html = client.get("/").get_data(as_text=True)
+    named = set(re.findall(r'rel="modulepreload" href="/assets/\w+/([^"]+)"', html))
+    assert named
+    for path in named:
+        source = re.sub(r"/\*.*?\*/", "", (WEB / path).read_text(), flags=re.DOTALL)
+        for name in re.findall(r"^(?:import|export|\})[^;(]*?'(\.[^']+)';", source, flags=re.MULTILINE):
+            imported = ((WEB / path).parent / name).resolve().relative_to(WEB.resolve()).as_posix()
+            assert imported in named, f"{path} imports {imported}"

@@ -18,7 +18,7 @@ WEB = next(path for path in (_PACKAGE / "_web", _PACKAGE.parent / "web") if path
 ASSETS = Assets(WEB)
 # What the library starts by itself: the browser cannot know from the page's own imports.
 _STARTED = ("live/net-worker.js", "live/worklets/capture-processor.js", "live/worklets/playback-processor.js")
-_FOLDERS = "any(live, demo, ops, shared)"
+_FOLDERS = "any(live, demo, ops, common)"
 _YEAR = "public, max-age=31536000, immutable"
 _CLOSED = "default-src 'none'; frame-ancestors 'none'"
 _OF_DOCUMENTS = {
@@ -71,7 +71,7 @@ def versioned_asset(version: str, part: str, name: str) -> Response:
 @bp.get("/favicon.ico")
 @guards.public
 def favicon() -> Response:
-    return asset("shared", "icon.svg")
+    return asset("common", "icon.svg")
 
 
 def _file(path: str, cache_control: str) -> Response:

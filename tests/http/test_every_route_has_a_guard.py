@@ -11,8 +11,8 @@ from tests.http.conftest import MakeApp
 
 PUBLIC = {
     "/",
-    "/<any(live, demo, ops, shared):part>/<path:name>",
-    "/assets/<version>/<any(live, demo, ops, shared):part>/<path:name>",
+    "/<any(live, demo, ops, common):part>/<path:name>",
+    "/assets/<version>/<any(live, demo, ops, common):part>/<path:name>",
     "/favicon.ico",
     "/healthz",
     "/readyz",

@@ -2,7 +2,7 @@
  * What a screen reader says: short status words, and captions one finished sentence at a time.
  * Owns: the one polite live region. Leaves: urgent errors to the notice, which is an alert of its own.
  */
-import { create } from '../shared/dom.js';
+import { create } from '../common/dom.js';
 
 /** Earlier sentences are dropped from the region; a reader only speaks what is added. */
 const KEEP = 12;

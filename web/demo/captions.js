@@ -2,7 +2,7 @@
  * The conversation as text: one list item per turn, growing in place.
  * Owns: #captions and how it scrolls. Leaves: what a screen reader hears to announcer.js.
  */
-import { create } from '../shared/dom.js';
+import { create } from '../common/dom.js';
 
 /** @typedef {{id: string, role: 'user' | 'model', text: string, final: boolean, interrupted?: boolean}} Caption */
 /** @typedef {{item: HTMLLIElement, text: Text}} Line */

@@ -2,7 +2,7 @@
  * The connection's numbers, for whoever looks into a problem, and a button that copies them.
  * Owns: #diagnostics. Needs: the library's plain object. Nothing that opens a door is ever shown or copied.
  */
-import { byId, create } from '../shared/dom.js';
+import { byId, create } from '../common/dom.js';
 
 /** Belt and braces: the library reports no credential, and one that slipped in would stop here. */
 const SECRET = /token|handle|auth|cookie|csrf/i;

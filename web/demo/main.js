@@ -2,9 +2,9 @@
  * The page: builds the parts, joins them, and says which of its two views is open.
  * Needs: index.html, the broker's routes, the library. Leaves: every detail to the modules it imports.
  */
-import { Api } from '../shared/api.js';
-import { Door } from '../shared/auth.js';
-import { byId } from '../shared/dom.js';
+import { Api } from '../common/api.js';
+import { Door } from '../common/auth.js';
+import { byId } from '../common/dom.js';
 
 import { Announcer } from './announcer.js';
 import { Captions } from './captions.js';

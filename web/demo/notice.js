@@ -2,7 +2,7 @@
  * The one place where the page says that something went wrong, and what to do next.
  * Owns: #notice and the countdown of a refusal that names its seconds. Leaves: what an action does to main.js.
  */
-import { byId, create } from '../shared/dom.js';
+import { byId, create } from '../common/dom.js';
 
 import { ACTION_LABELS } from './errors.js';
 

@@ -2,8 +2,8 @@
  * The room's controls: what each state looks like and says.
  * Owns: #talk, #status, the row below it, the composer's look. Leaves: what a press does to talk.js.
  */
-import { clockWords } from '../shared/countdown.js';
-import { byId, create } from '../shared/dom.js';
+import { clockWords } from '../common/countdown.js';
+import { byId, create } from '../common/dom.js';
 
 /**
  * @typedef {'signed-out' | 'idle' | 'connecting' | 'listening' | 'thinking' | 'speaking' | 'reconnecting' | 'ended' | 'error'} State
@@ -84,7 +84,7 @@ export class Room {
     }
   }
 
-  /** @param {import('../shared/api.js').Profile[]} profiles */
+  /** @param {import('../common/api.js').Profile[]} profiles */
   offer(profiles) {
     this.profile.replaceChildren(...profiles.map(({ name, description, default: chosen }) => {
       const option = create('option', description ?? name);

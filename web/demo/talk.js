@@ -3,7 +3,7 @@
  * Owns: the one LiveSession. Needs: the views. Leaves: words and looks to room.js, errors.js, captions.js.
  */
 import { LiveSession, TokenSource } from '../live/index.js';
-import { Countdown } from '../shared/countdown.js';
+import { Countdown } from '../common/countdown.js';
 
 import { explain } from './errors.js';
 import { LIVE } from './room.js';
@@ -12,7 +12,7 @@ import { TOOL_NOTES, tools } from './tools.js';
 /** @typedef {import('./room.js').State} State */
 /**
  * @typedef {{
- *   api: import('../shared/api.js').Api, room: import('./room.js').Room, ring: import('./ring.js').Ring,
+ *   api: import('../common/api.js').Api, room: import('./room.js').Room, ring: import('./ring.js').Ring,
  *   captions: import('./captions.js').Captions, notice: import('./notice.js').Notice,
  *   announcer: import('./announcer.js').Announcer, signedOut: (why: string) => void, diagnosed: (report: object) => void,
  * }} Parts

@@ -19,6 +19,9 @@
  * @property {{state: LiveState, previous: LiveState, error?: LiveError}} statechange
  * @property {Caption} caption
  * @property {{input: number, output: number}} levels RMS 0..1, about 20 times a second
+ * @property {{kind: 'microphone' | 'speaker', reason: import('./mic.js').DeviceReason, label: string}} device
+ * @property {{cause: 'heard' | 'output'}} echo the model interrupts itself, or the chosen loudspeaker is one whose
+ *   echo browsers do not cancel: propose headphones or half-duplex
  * @property {{id: string, name: string, args: Record<string, unknown>}} toolcall
  * @property {{id: string, name: string, ok: boolean}} toolresult
  * @property {Record<string, unknown>} usage the service's usageMetadata

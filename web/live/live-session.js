@@ -1,20 +1,20 @@
 /**
  * The high door: a spoken conversation with states and events.
  *
- * Owns: the order of starting and ending, and the state that the app sees. Composes mic.js, speaker.js and
- * net-link.js; hands what is said to conversation.js and figures to diagnostics.js.
+ * Owns: the order of starting and ending, and the state that the app sees. Composes audio-side.js and net-link.js;
+ * hands what is said to conversation.js and figures to diagnostics.js.
  * Leaves: sound (it never passes this thread), the look of things, and trying again after a lost connection.
  */
+import { AudioSide } from './audio-side.js';
 import { BrokerSession } from './broker-session.js';
 import { epochNow } from './clock.js';
 import { Conversation } from './conversation.js';
+import { listDevices, playTone } from './devices.js';
 import { Diagnostics } from './diagnostics.js';
 import { LiveError } from './errors.js';
 import { LiveEventTarget } from './events.js';
-import { Mic } from './mic.js';
 import { NetLink } from './net-link.js';
 import { realtimeInputMessage } from './protocol.js';
-import { Speaker } from './speaker.js';
 
 /** @typedef {import('./events.js').LiveState} LiveState */
 /**
@@ -22,8 +22,11 @@ import { Speaker } from './speaker.js';
  * @property {import('./token-source.js').TokenSource} tokenSource
  * @property {Record<string, import('./tool-runner.js').Tool>} [tools] the functions that the model may call
  * @property {string} [deviceId] of the microphone
+ * @property {string} [outputDeviceId] of the loudspeaker, where the browser lets a page choose it
+ * @property {import('./turn-taking.js').InputMode} [inputMode] not given: what the token's setup asks for
+ * @property {boolean} [halfDuplex] the microphone rests while the model is heard
  */
-/** Made before the click, thrown away at the end. @typedef {{mic: Mic, speaker: Speaker, link: Promise<NetLink>}} Parts */
+/** Made before the click, thrown away at the end. @typedef {{audio: AudioSide, link: Promise<NetLink>}} Parts */
 
 export class LiveSession extends LiveEventTarget {
   #options;
@@ -34,9 +37,8 @@ export class LiveSession extends LiveEventTarget {
   /** @type {Run | null} */
   #run = null;
   #starts = 0;
-  #muted = false;
-  #volume = 1;
-  #inputLevel = 0;
+  /** @type {import('./audio-side.js').AudioChoices} */
+  #choices;
   #diagnostics = new Diagnostics();
   #leave = () => void this.end();
 
@@ -44,6 +46,13 @@ export class LiveSession extends LiveEventTarget {
   constructor(options) {
     super();
     this.#options = options;
+    const { deviceId, outputDeviceId, inputMode, halfDuplex } = options;
+    this.#choices = { deviceId, outputDeviceId, inputMode, halfDuplex, muted: false, volume: 1 };
+  }
+
+  /** What there is to hear and to speak with; labels are empty until the microphone was allowed once. */
+  static devices() {
+    return listDevices();
   }
 
   get state() {
@@ -51,7 +60,11 @@ export class LiveSession extends LiveEventTarget {
   }
 
   get muted() {
-    return this.#muted;
+    return this.#choices.muted;
+  }
+
+  get inputMode() {
+    return this.#parts?.audio.inputMode ?? this.#choices.inputMode ?? 'open';
   }
 
   /** The figures so far; a copy. */
@@ -62,8 +75,8 @@ export class LiveSession extends LiveEventTarget {
   /** Starts the worker and compiles the worklets, so that the click has less to wait for. Optional. */
   async prepare() {
     try {
-      const { mic, speaker, link } = this.#build();
-      await Promise.all([mic.prepared, speaker.prepared, link]);
+      const { audio, link } = this.#build();
+      await Promise.all([audio.prepared, link]);
     } catch (cause) {
       // Parts that did not load would fail the next start too, when the network may be back.
       if (!this.#run) this.#release(LiveError.aborted());
@@ -98,20 +111,54 @@ export class LiveSession extends LiveEventTarget {
   /** @param {string} text */
   sendText(text) {
     this.#run?.net?.post({ type: 'send', message: realtimeInputMessage({ text }) });
+    if (this.#run) this.#parts?.audio.expectSound();
     this.#run?.conversation?.asked();
   }
 
   /** @param {boolean} muted */
   setMuted(muted) {
-    this.#muted = muted;
-    this.#parts?.mic.setMuted(muted);
-    this.#run?.net?.post({ type: 'mute', muted });
+    this.#choices.muted = muted;
+    this.#parts?.audio.setMuted(muted);
+  }
+
+  /** @param {import('./turn-taking.js').InputMode} mode */
+  setInputMode(mode) {
+    this.#choices.inputMode = mode;
+    this.#parts?.audio.setInputMode(mode);
+  }
+
+  /** Push-to-talk: pressed or released. @param {boolean} pressed */
+  talk(pressed) {
+    if (this.#run) this.#parts?.audio.talk(pressed);
+  }
+
+  /** Whether the microphone rests while the model is heard. @param {boolean} on */
+  setHalfDuplex(on) {
+    this.#choices.halfDuplex = on;
+    this.#parts?.audio.setHalfDuplex(on);
+  }
+
+  /** Another microphone, also in mid-sentence; rejects, and keeps the old one, when it cannot be had. @param {string} [deviceId] */
+  async setMicrophone(deviceId) {
+    await this.#parts?.audio.setMicrophone(deviceId);
+    this.#choices.deviceId = deviceId;
+  }
+
+  /** Another loudspeaker; '' is the system's own. @param {string} deviceId */
+  async setSpeaker(deviceId) {
+    await this.#parts?.audio.setSpeaker(deviceId);
+    this.#choices.outputDeviceId = deviceId;
+  }
+
+  /** Half a second of tone, to find out whether one is heard. Call it inside a click. @param {string} [deviceId] */
+  playTestTone(deviceId = this.#choices.outputDeviceId ?? '') {
+    return playTone(deviceId);
   }
 
   /** @param {number} volume 0..1 */
   setVolume(volume) {
-    this.#volume = volume;
-    this.#parts?.speaker.setVolume(volume);
+    this.#choices.volume = volume;
+    this.#parts?.audio.setVolume(volume);
   }
 
   /** From any state: closes the connection, gives back microphone, audio contexts and the broker's session. */
@@ -125,74 +172,72 @@ export class LiveSession extends LiveEventTarget {
   /** @returns {Parts} */
   #build() {
     if (this.#parts) return this.#parts;
-    const mic = new Mic();
-    const speaker = new Speaker();
+    const audio = new AudioSide(this.#choices, {
+      emit: this.emit.bind(this),
+      post: (command, transfer) => this.#run?.net?.post(command, transfer),
+      failed: (error) => this.#fail(error),
+    });
     const link = NetLink.open();
     link.catch(() => {}); // told by whoever awaits it
-    speaker.setVolume(this.#volume);
-    return (this.#parts = { mic, speaker, link });
+    return (this.#parts = { audio, link });
   }
 
   /** @param {Run} run @param {boolean} microphone */
   async #bringUp(run, microphone) {
     const parts = this.#build();
-    const { mic, speaker } = parts;
-    speaker.resume();
-    run.conversation = this.#converse(run, speaker);
+    const { audio } = parts;
+    audio.resume(microphone);
+    run.conversation = this.#converse(run, audio);
     const playback = new MessageChannel();
-    const steps = [speaker.open(playback.port1)];
+    const steps = [audio.openSpeaker(playback.port1)];
     const ports = { playback: playback.port2 };
     if (microphone) {
       const capture = new MessageChannel();
       Object.assign(ports, { capture: capture.port2 });
-      mic.resume();
-      steps.push(this.#listen(run, mic, capture.port1));
+      steps.push(this.#listen(run, audio, capture.port1));
     }
-    steps.push(this.#dial(run, parts.link, ports));
+    steps.push(this.#dial(run, parts, ports));
     await Promise.all(steps);
   }
 
-  /** @param {Run} run @param {Mic} mic @param {MessagePort} port */
-  async #listen(run, mic, port) {
-    mic.setMuted(this.#muted);
-    mic.onlost = (error) => this.#fail(error);
-    mic.onreport = (report) => {
-      this.#diagnostics.captured(report);
-      if (report.type === 'level') this.#inputLevel = report.rms;
-    };
-    await mic.open(port, this.#options.deviceId);
-    if (this.#run === run) this.#diagnostics.microphone(mic.settings, epochNow());
+  /** @param {Run} run @param {AudioSide} audio @param {MessagePort} port */
+  async #listen(run, audio, port) {
+    audio.oncaptured = (report) => this.#diagnostics.captured(report);
+    await audio.openMic(port);
+    if (this.#run === run) this.#diagnostics.microphone(audio.settings, epochNow());
   }
 
-  /** @param {Run} run @param {Promise<NetLink>} link @param {{playback: MessagePort, capture?: MessagePort}} ports */
-  async #dial(run, link, ports) {
+  /** @param {Run} run @param {Parts} parts @param {{playback: MessagePort, capture?: MessagePort}} ports */
+  async #dial(run, { audio, link }, ports) {
     const { tokenSource } = this.#options;
     const [net, plan] = await Promise.all([link, tokenSource.describe({ signal: run.signal })]);
     if (run.signal.aborted) return;
     run.net = net;
     this.#diagnostics.onThread(net.thread);
     net.onreport = (report) => this.#hear(run, plan, report);
-    net.post({ type: 'start', plan, ...ports, muted: this.#muted }, Object.values(ports));
+    net.post({ type: 'start', plan, ...ports, ...audio.gates }, Object.values(ports));
     await run.ready;
   }
 
-  /** @param {Run} run @param {Speaker} speaker */
-  #converse(run, speaker) {
+  /** @param {Run} run @param {AudioSide} audio */
+  #converse(run, audio) {
+    /** @type {import('./conversation.js').Surroundings} */
     const surroundings = {
-      emit: this.emit.bind(this),
+      emit: (type, detail) => {
+        if (type === 'caption') audio.caption(/** @type {import('./events.js').Caption} */ (detail));
+        this.emit(type, detail);
+      },
       send: (/** @type {Record<string, any>} */ message) => run.net?.post({ type: 'send', message }),
       changed: () => this.#refresh(),
-      audible: () => speaker.running,
+      audible: () => audio.speaker.running,
       diagnostics: this.#diagnostics,
     };
     const conversation = new Conversation(surroundings, this.#options.tools ?? {}, `start${this.#starts}`);
-    speaker.onreport = (report) => {
+    audio.onplayed = (report) => {
       conversation.played(report);
-      if (report.type === 'meter') this.emit('levels', { input: this.#inputLevel, output: report.rms });
-      else {
-        this.#diagnostics.played(report, speaker);
-        this.#emitDiagnostics();
-      }
+      if (report.type === 'meter') return;
+      this.#diagnostics.played(report, audio.speaker);
+      this.#emitDiagnostics();
     };
     return conversation;
   }
@@ -204,8 +249,10 @@ export class LiveSession extends LiveEventTarget {
    * @param {import('./net-core.js').NetReport} report
    */
   #hear(run, plan, report) {
-    if (report.type === 'message') run.conversation?.receive(report.message, report);
-    else if (report.type === 'failed') this.#fail(new LiveError(report.error));
+    if (report.type === 'message') {
+      if (report.message.serverContent) this.#parts?.audio.expectSound();
+      run.conversation?.receive(report.message, report);
+    } else if (report.type === 'failed') this.#fail(new LiveError(report.error));
     else if (report.type === 'uplink') {
       this.#diagnostics.sent(report);
       this.#emitDiagnostics();
@@ -214,6 +261,7 @@ export class LiveSession extends LiveEventTarget {
       if (report.type === 'granted' && report.session && 'request' in plan) {
         run.lease = new BrokerSession(plan.request, report.session.id);
       }
+      if (report.type === 'granted') this.#parts?.audio.granted(report.manual);
       if (report.type === 'ready') run.setReady();
     }
   }
@@ -238,11 +286,9 @@ export class LiveSession extends LiveEventTarget {
     const parts = this.#parts;
     this.#run = null;
     this.#parts = null;
-    this.#inputLevel = 0;
     globalThis.removeEventListener?.('pagehide', this.#leave);
     run?.stop(why);
-    parts?.mic.close();
-    parts?.speaker.close();
+    parts?.audio.close();
     parts?.link.then((link) => link.close()).catch(() => {});
   }
 

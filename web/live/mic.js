@@ -1,14 +1,20 @@
 /**
- * The microphone: permission, capture context, capture worklet. Owns: stream, context, node. Needs scripts.js,
- * errors.js. Leaves resampling to the worklet and sending to the network side, which holds the other port.
+ * The microphone: permission, capture context, capture worklet. Owns: stream, context, node, and taking the next
+ * device when one goes away. Needs context-keeper.js, scripts.js, errors.js. Leaves resampling to the worklet and
+ * sending to the network side, which holds the other port.
  */
+import { ContextKeeper, MOST_REBUILDS } from './context-keeper.js';
 import { LiveError } from './errors.js';
 import { scriptUrl } from './scripts.js';
 
 /** @typedef {{type: 'level', rms: number, loudAt: number} | {type: 'starved'}} CaptureReport */
+/** @typedef {'lost' | 'changed' | 'interrupted' | 'resumed' | 'muted-by-system' | 'unmuted-by-system'} DeviceReason */
+
+/** A Bluetooth headset takes about a second to change its profile, and its rate with it. */
+const SETTLED_MS = 1000;
 
 export class Mic {
-  #context;
+  #keeper;
   #module;
   /** @type {MediaStream | null} */
   #stream = null;
@@ -16,18 +22,28 @@ export class Mic {
   #source = null;
   /** @type {AudioWorkletNode | null} */
   #node = null;
+  /** @type {string | undefined} */
+  #deviceId;
+  /** The device's rate when it was joined. @type {number | undefined} */
+  #rate;
   #muted = false;
   #closed = false;
+  #rebuilds = 0;
+  #reopening = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #settling;
   /** @type {(report: CaptureReport) => void} */
   onreport = () => {};
   /** @type {(error: LiveError) => void} */
   onlost = () => {};
+  /** @type {(reason: DeviceReason, label: string) => void} */
+  ondevice = () => {};
+  /** The worklet was built anew: its sound comes from here now. @type {(port: MessagePort) => void} */
+  onport = () => {};
 
   constructor() {
-    // No sampleRate: Firefox refuses a microphone in a context of another rate than the device's.
-    this.#context = new AudioContext();
-    this.#module = this.#context.audioWorklet.addModule(scriptUrl('./worklets/capture-processor.js'));
-    this.#module.catch(() => {}); // told by open()
+    this.#keeper = this.#prepare();
+    this.#module = this.#load();
   }
 
   /** Resolves when the worklet is compiled. */
@@ -37,7 +53,7 @@ export class Mic {
 
   /** Call it inside the click, before any await: iOS listens only there. */
   resume() {
-    this.#context.resume().catch(() => {});
+    this.#keeper.resume();
   }
 
   /**
@@ -47,29 +63,32 @@ export class Mic {
    */
   async open(port, deviceId) {
     setAudioSession('play-and-record');
+    this.#deviceId = deviceId;
     const asked = getUserMedia(deviceId);
     // The answer may come at any time, also after the end: then the microphone goes off again at once.
     asked.then((stream) => this.#take(stream)).catch(() => {}); // a refusal is told below
     await this.#module;
     if (this.#closed) return;
-    this.#node = new AudioWorkletNode(this.#context, 'live-capture', {
-      numberOfInputs: 1,
-      numberOfOutputs: 0,
-      channelCount: 1,
-      channelCountMode: 'explicit',
-    });
-    this.#node.port.onmessage = ({ data }) => this.onreport(data);
-    this.#node.onprocessorerror = () =>
-      this.onlost(new LiveError({ reason: 'no-microphone', detail: 'The microphone’s processing failed.' }));
-    this.#node.port.postMessage({ port }, [port]);
+    this.#join(port);
     await asked;
-    this.#attach(deviceId);
+    await this.#attach();
+    navigator.mediaDevices.addEventListener?.('devicechange', this.#settleSoon);
+  }
+
+  /** Another microphone, now; the one before stays if this one cannot be opened. @param {string | undefined} deviceId */
+  async choose(deviceId) {
+    if (this.#node) {
+      this.#take(await getUserMedia(deviceId));
+      await this.#attach();
+      this.ondevice('changed', this.#label);
+    }
+    this.#deviceId = deviceId;
   }
 
   /** What the browser granted; constraints are wishes. */
   get settings() {
     const { echoCancellation, noiseSuppression, autoGainControl } = this.#track?.getSettings() ?? {};
-    return { sampleRate: this.#context.sampleRate, echoCancellation, noiseSuppression, autoGainControl };
+    return { sampleRate: this.#keeper.context.sampleRate, echoCancellation, noiseSuppression, autoGainControl };
   }
 
   /** Keeps track and graph, so that unmuting costs nothing; a disabled track gives silence. @param {boolean} muted */
@@ -80,47 +99,148 @@ export class Mic {
 
   close() {
     this.#closed = true;
+    clearTimeout(this.#settling);
+    globalThis.navigator?.mediaDevices?.removeEventListener?.('devicechange', this.#settleSoon);
     this.#release();
     setAudioSession('auto');
-    this.#node?.disconnect();
-    this.#node?.port.close();
-    void this.#context.close().catch(() => {});
+    this.#drop();
   }
 
   get #track() {
     return this.#stream?.getAudioTracks()[0];
   }
 
+  get #label() {
+    return this.#track?.label ?? '';
+  }
+
+  #prepare() {
+    // No sampleRate: Firefox refuses a microphone in a context of another rate than the device's.
+    const keeper = new ContextKeeper(new AudioContext());
+    keeper.onchange = (reason) => this.ondevice(reason, this.#label);
+    keeper.onfrozen = () => {
+      if (this.#rebuilds++ < MOST_REBUILDS) void this.#rebuild();
+    };
+    return keeper;
+  }
+
+  #load() {
+    const module = this.#keeper.context.audioWorklet.addModule(scriptUrl('./worklets/capture-processor.js'));
+    module.catch(() => {}); // told by open()
+    return module;
+  }
+
+  /** @param {MessagePort} port */
+  #join(port) {
+    this.#node = new AudioWorkletNode(this.#keeper.context, 'live-capture', {
+      numberOfInputs: 1,
+      numberOfOutputs: 0,
+      channelCount: 1,
+      channelCountMode: 'explicit',
+    });
+    this.#node.port.onmessage = ({ data }) => this.onreport(data);
+    this.#node.onprocessorerror = () =>
+      this.onlost(new LiveError({ reason: 'no-microphone', detail: 'The microphone’s processing failed.' }));
+    this.#node.port.postMessage({ port }, [port]);
+  }
+
   /** @param {MediaStream} stream */
   #take(stream) {
+    this.#release();
     this.#stream = stream;
     if (this.#closed) this.#release();
     else this.setMuted(this.#muted);
   }
 
-  /** @param {string | undefined} deviceId */
-  #attach(deviceId) {
-    if (!this.#stream || !this.#node) return;
-    this.#source = this.#context.createMediaStreamSource(this.#stream);
+  async #attach(again = true) {
+    const track = this.#track;
+    if (!this.#stream || !track || !this.#node) return;
+    try {
+      this.#source?.disconnect();
+      this.#source = this.#keeper.context.createMediaStreamSource(this.#stream);
+    } catch (cause) {
+      // Firefox, when the next device has another rate than the last one.
+      if (again) return this.#rebuild();
+      throw cause;
+    }
     this.#source.connect(this.#node);
-    this.#track?.addEventListener('ended', () => void this.#reopen(deviceId), { once: true });
+    this.#rate = track.getSettings().sampleRate;
+    track.onended = () => void this.#reopen();
+    track.onmute = () => this.ondevice('muted-by-system', track.label);
+    track.onunmute = () => {
+      this.ondevice('unmuted-by-system', track.label);
+      this.#settleSoon(); // a call may have left the device at another rate
+    };
+    if (track.muted) track.onmute(new Event('mute'));
   }
 
-  /** The device went away: take the next one, keep worklet and socket. @param {string | undefined} deviceId */
-  async #reopen(deviceId) {
-    if (this.#closed) return;
+  #settleSoon = () => {
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => void this.#settle(), SETTLED_MS);
+  };
+
+  /** Devices have come, gone or changed. */
+  async #settle() {
+    const track = this.#track;
+    if (!track || track.readyState === 'ended') await this.#reopen(); // Safari does not always say so
+    else if (track.getSettings().sampleRate !== this.#rate) {
+      // The worklet filters from the old rate, and engines differ in what they make of that.
+      await this.#rebuild();
+      this.ondevice('changed', this.#label);
+    }
+  }
+
+  /** The device went away: take the next one, keep worklet and socket. */
+  async #reopen() {
+    if (this.#closed || this.#reopening) return;
+    this.#reopening = true;
+    if (this.#stream) this.ondevice('lost', this.#label);
     this.#release();
     try {
-      this.#take(await getUserMedia(deviceId).catch(() => getUserMedia(undefined)));
-      this.#attach(deviceId);
+      this.#take(await getUserMedia(this.#deviceId).catch(() => getUserMedia(undefined)));
+      await this.#attach();
+      if (this.#stream) this.ondevice('changed', this.#label);
+    } catch (cause) {
+      const error = LiveError.from(cause, 'no-microphone');
+      // Without any microphone the conversation goes on, typed, until the next one is plugged in.
+      if (error.reason !== 'no-microphone') this.onlost(error);
+    } finally {
+      this.#reopening = false;
+    }
+  }
+
+  /** Another context and worklet for the same stream, on a new port. */
+  async #rebuild() {
+    if (this.#closed || !this.#node) return;
+    this.#drop();
+    this.#keeper = this.#prepare();
+    this.#keeper.resume();
+    const module = (this.#module = this.#load());
+    try {
+      await module;
+      if (this.#closed || module !== this.#module) return;
+      const { port1, port2 } = new MessageChannel();
+      this.#join(port1);
+      this.onport(port2);
+      await this.#attach(false);
     } catch (cause) {
       this.onlost(LiveError.from(cause, 'no-microphone'));
     }
   }
 
+  #drop() {
+    this.#node?.disconnect();
+    this.#node?.port.close();
+    this.#keeper.close();
+  }
+
   #release() {
     this.#source?.disconnect();
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#source = null;
+    for (const track of this.#stream?.getTracks() ?? []) {
+      track.onended = track.onmute = track.onunmute = null;
+      track.stop();
+    }
     this.#stream = null;
   }
 }

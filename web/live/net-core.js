@@ -20,7 +20,7 @@ import { VoiceDecoder } from './voice-decoder.js';
 /**
  * What the page asks for.
  * @typedef {{type: 'start', plan: import('./token-source.js').TokenPlan, playback: MessagePort, capture?: MessagePort,
- *     muted: boolean}
+ *     muted: boolean, active?: boolean | null}
  *   | {type: 'ports', playback?: MessagePort, capture?: MessagePort}
  *   | {type: 'send', message: Record<string, any>} | {type: 'mute', muted: boolean}
  *   | {type: 'activity', active: boolean | null} | {type: 'stop'}} NetCommand
@@ -102,10 +102,11 @@ export class NetCore {
   }
 
   /** @param {NetCommand & {type: 'start'}} command */
-  async #start({ plan, muted, ...ports }) {
+  async #start({ plan, muted, active = null, ...ports }) {
     this.#join(ports);
     this.#muted = muted;
-    this.#uplink.muted = muted || this.#talking === false;
+    this.#talking = active;
+    this.#uplink.muted = muted || active === false;
     const { signal } = this.#stopping;
     try {
       const answer = 'answer' in plan ? plan.answer : await requestToken(plan.request, signal);

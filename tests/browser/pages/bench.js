@@ -4,17 +4,17 @@
  */
 import * as live from '/live/index.js';
 
-const KEPT = ['statechange', 'caption', 'toolcall', 'toolresult', 'usage', 'message', 'error', 'diagnostics'];
+const KEPT = ['statechange', 'caption', 'toolcall', 'toolresult', 'usage', 'message', 'error', 'diagnostics', 'device', 'echo'];
 
 globalThis.bench = {
   live,
   events: [],
   session: null,
 
-  make({ bearer, body, deviceId, tools = {} }) {
+  make({ bearer, body, tools = {}, ...options }) {
     this.bearer = bearer;
     const tokenSource = live.TokenSource.endpoint('/token', { headers: { Authorization: `Bearer ${bearer}` }, body });
-    this.session = new live.LiveSession({ tokenSource, deviceId, tools });
+    this.session = new live.LiveSession({ tokenSource, tools, ...options });
     for (const type of KEPT) {
       this.session.addEventListener(type, ({ detail }) => this.events.push({ type, at: Date.now(), detail: plain(detail) }));
     }

@@ -83,6 +83,12 @@ class BrokerServer:
             self._process = None
         self.database.dispose()
 
+    def workers(self) -> list[int]:
+        """The process ids of its workers, the oldest first."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return sorted(map(int, children.read_text().split()))
+
     def _answers(self) -> bool:
         try:
             return httpx2.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200

@@ -21,6 +21,9 @@ import { ToolRunner } from './tool-runner.js';
  * @property {import('./diagnostics.js').Diagnostics} diagnostics
  */
 
+/** What a new connection is told of an old conversation; more would cost more with each turn. */
+const SEED_TURNS = 50;
+
 export class Conversation {
   #out;
   #captions;
@@ -33,6 +36,8 @@ export class Conversation {
   /** The last turn that the model has answered in, and the last that was cut off. */
   #answeredTurn = 0;
   #cutTurn = 0;
+  /** @type {Map<string, import('./events.js').Caption>} */
+  #said = new Map();
 
   /**
    * @param {Surroundings} out
@@ -41,7 +46,10 @@ export class Conversation {
    */
   constructor(out, tools, prefix) {
     this.#out = out;
-    this.#captions = new Captions((caption) => out.emit('caption', caption), prefix);
+    this.#captions = new Captions((caption) => {
+      this.#said.set(caption.id, caption);
+      out.emit('caption', caption);
+    }, prefix);
     this.#tools = new ToolRunner(tools, ({ id, name }, error) => {
       out.emit('toolresult', { id, name, ok: error === null });
       if (error) out.emit('error', { error });
@@ -82,6 +90,28 @@ export class Conversation {
       this.#captions.soundEnded(report.turn);
     }
     if (report.type !== 'meter') this.#out.changed();
+  }
+
+  /** The connection is gone, and with it the rest of the turn and the calls that the service will not remember.
+   * @param {Place} place @param {string[]} calls */
+  broken({ turn, position }, calls) {
+    this.#awaiting = this.#busy = false;
+    this.#tools.cancel(calls);
+    this.#captions.turnComplete(turn, position > 0 && this.#out.audible());
+    this.#out.changed();
+  }
+
+  /** The service has to begin anew: it knows none of its calls. */
+  forget() {
+    this.#tools.cancelAll();
+  }
+
+  /** The last of what was said, as `clientContent.turns`. */
+  seed() {
+    return [...this.#said.values()]
+      .filter(({ text }) => text.trim() !== '')
+      .slice(-SEED_TURNS)
+      .map(({ role, text }) => ({ role, parts: [{ text }] }));
   }
 
   /** No more answers to functions. */

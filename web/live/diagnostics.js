@@ -16,6 +16,8 @@
  *   deviceUnderruns: number | null}} playback
  * @property {{droppedChunks: number, slowNetwork: boolean, starved: number, sampleRate: number | null,
  *   echoCancellation?: unknown, noiseSuppression?: unknown, autoGainControl?: unknown}} capture
+ * @property {{reconnects: number, handovers: number, gapMs: number | null, lostMs: number}} line broken connections that
+ *   were replaced, planned changes of the connection, how long the last of either took, speech that was never sent
  * @property {string[]} unknownKeys of server frames, each once
  */
 
@@ -36,6 +38,7 @@ export class Diagnostics {
     },
     playback: { underruns: 0, droppedSamples: 0, strayBytes: 0, latencyMs: 0, deviceUnderruns: null },
     capture: { droppedChunks: 0, slowNetwork: false, starved: 0, sampleRate: null },
+    line: { reconnects: 0, handovers: 0, gapMs: null, lostMs: 0 },
     unknownKeys: [],
   };
 
@@ -47,6 +50,27 @@ export class Diagnostics {
   /** A copy that stays as it is. @returns {Report} */
   snapshot() {
     return structuredClone(this.#report);
+  }
+
+  /** The figures for the broker's `POST /sessions/{id}/report`: whole numbers, those that are known. @returns {Record<string, number>} */
+  report() {
+    const { steps, turns, playback, capture, line } = this.#report;
+    const { granted, opened, ready } = steps;
+    const figures = {
+      first_audio_ms: steps.sound,
+      speech_end_to_audio_ms: turns.speechEndToSoundMs,
+      interrupt_to_silence_ms: turns.interruptedToSilenceMs,
+      token_ms: granted,
+      socket_ms: opened && granted && opened - granted,
+      setup_ms: ready && opened && ready - opened,
+      underruns: playback.underruns,
+      dropped_chunks: capture.droppedChunks,
+      reconnects: line.reconnects,
+      input_rate: capture.sampleRate,
+      output_rate: 24000,
+    };
+    const known = Object.entries(figures).filter(([, value]) => typeof value === 'number' && value >= 0);
+    return Object.fromEntries(known.map(([name, value]) => [name, Math.round(/** @type {number} */ (value))]));
   }
 
   /** The first time counts. @param {Mark} step @param {number} at */
@@ -71,10 +95,17 @@ export class Diagnostics {
     else this.#loudAt = report.loudAt;
   }
 
-  /** @param {{slow: boolean, dropped: number}} report */
-  sent({ slow, dropped }) {
-    this.#report.capture.slowNetwork = slow;
-    this.#report.capture.droppedChunks += dropped;
+  /** @param {import('./events.js').LiveEvents['network']} report */
+  sent({ state, droppedMs }) {
+    this.#report.capture.slowNetwork = state === 'slow';
+    this.#report.capture.droppedChunks = droppedMs / 20;
+    this.#report.line.lostMs = droppedMs;
+  }
+
+  /** @param {{planned: boolean, gapMs: number}} report */
+  reconnected({ planned, gapMs }) {
+    this.#report.line[planned ? 'handovers' : 'reconnects'] += 1;
+    this.#report.line.gapMs = gapMs;
   }
 
   /**

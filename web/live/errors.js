@@ -52,6 +52,17 @@ export class LiveError extends Error {
     return new LiveError({ reason: 'aborted', detail: 'The session was ended before it had started.' });
   }
 
+  /** A connection that was opened and then nothing. */
+  static unanswered() {
+    const hint = 'Check the network, then try again.';
+    return new LiveError({ reason: 'network', detail: 'The service did not answer.', hint });
+  }
+
+  /** The session is over, as it should be or as the operator wants it. @param {string} [detail] @param {Partial<LiveErrorFields>} [more] */
+  static ended(detail = 'The session’s time is up.', more = {}) {
+    return new LiveError({ hint: AGAIN, ...more, reason: 'session-ended', detail });
+  }
+
   /** What `getUserMedia` threw. @param {unknown} cause */
   static microphone(cause) {
     const name = cause instanceof Error || cause instanceof DOMException ? cause.name : '';
@@ -153,7 +164,7 @@ const CLOSES = [
   ],
   [
     /goaway|the operation was aborted/i,
-    { reason: 'session-ended', detail: 'The service ended the connection.', hint: AGAIN },
+    { reason: 'connection-lost', detail: 'The service ended the connection.', hint: AGAIN },
   ],
 ];
 

@@ -3,7 +3,8 @@
  *
  * Owns: the order of starting and ending, and the state that the app sees. Composes audio-side.js and net-link.js;
  * hands what is said to conversation.js and figures to diagnostics.js.
- * Leaves: sound (it never passes this thread), the look of things, and trying again after a lost connection.
+ * Leaves: sound (it never passes this thread), the look of things, and what a
+ * conversation's line is made of (line.js).
  */
 import { AudioSide } from './audio-side.js';
 import { BrokerSession } from './broker-session.js';
@@ -28,6 +29,8 @@ import { realtimeInputMessage } from './protocol.js';
  */
 /** Made before the click, thrown away at the end. @typedef {{audio: AudioSide, link: Promise<NetLink>}} Parts */
 
+const NETWORK_EVENTS = ['online', 'offline'];
+
 export class LiveSession extends LiveEventTarget {
   #options;
   /** @type {LiveState} */
@@ -41,6 +44,7 @@ export class LiveSession extends LiveEventTarget {
   #choices;
   #diagnostics = new Diagnostics();
   #leave = () => void this.end();
+  #goOnline = () => this.#run?.net?.post({ type: 'online', online: navigator.onLine });
 
   /** @param {LiveSessionOptions} options */
   constructor(options) {
@@ -65,6 +69,11 @@ export class LiveSession extends LiveEventTarget {
 
   get inputMode() {
     return this.#parts?.audio.inputMode ?? this.#choices.inputMode ?? 'open';
+  }
+
+  /** When the session ends by this device's clock, epoch milliseconds; Infinity: not known. */
+  get endsAt() {
+    return this.#run?.endsAt ?? Infinity;
   }
 
   /** The figures so far; a copy. */
@@ -163,10 +172,15 @@ export class LiveSession extends LiveEventTarget {
 
   /** From any state: closes the connection, gives back microphone, audio contexts and the broker's session. */
   async end() {
-    const run = this.#run;
+    const lease = this.#run?.lease;
     this.#release(LiveError.aborted());
     if (this.#state !== 'idle') this.#setState('ended');
-    await run?.lease?.end();
+    await this.#giveBack(lease);
+  }
+
+  /** @param {BrokerSession | null} [lease] */
+  async #giveBack(lease) {
+    await Promise.all([lease?.report(this.#diagnostics.report()), lease?.end()]);
   }
 
   /** @returns {Parts} */
@@ -249,35 +263,78 @@ export class LiveSession extends LiveEventTarget {
    * @param {import('./net-core.js').NetReport} report
    */
   #hear(run, plan, report) {
-    if (report.type === 'message') {
+    const { type } = report;
+    if (type === 'message') {
       if (report.message.serverContent) this.#parts?.audio.expectSound();
       run.conversation?.receive(report.message, report);
-    } else if (report.type === 'failed') this.#fail(new LiveError(report.error));
-    else if (report.type === 'uplink') {
-      this.#diagnostics.sent(report);
-      this.#emitDiagnostics();
-    } else if (report.type !== 'hello') {
-      this.#diagnostics.mark(report.type, report.at);
-      if (report.type === 'granted' && report.session && 'request' in plan) {
+    } else if (type === 'ask') void this.#answer(run, report);
+    else if (type === 'failed') this.#fail(new LiveError(report.error));
+    else if (type === 'broken') run.conversation?.broken(report, report.calls);
+    else if (type === 'reconnecting' || type === 'reconnected' || type === 'network' || type === 'clock') {
+      this.#follow(run, report);
+    } else if (type !== 'hello') {
+      this.#diagnostics.mark(type, report.at);
+      if (type === 'granted' && report.session && 'request' in plan) {
         run.lease = new BrokerSession(plan.request, report.session.id);
       }
-      if (report.type === 'granted') this.#parts?.audio.granted(report.manual);
-      if (report.type === 'ready') run.setReady();
+      if (type === 'granted') this.#parts?.audio.granted(report.manual);
+      if (type === 'ready') run.setReady();
+    }
+  }
+
+  /**
+   * What happens to the line becomes events and the state.
+   * @param {Run} run
+   * @param {Extract<import('./net-core.js').NetReport, {type: 'reconnecting' | 'reconnected' | 'network' | 'clock'}>} report
+   */
+  #follow(run, report) {
+    const { type, ...detail } = report;
+    if (report.type === 'clock') run.endsAt = report.endsAt;
+    else if (report.type === 'network') this.#diagnostics.sent(report);
+    else {
+      run.reconnecting = report.type === 'reconnecting';
+      if (report.type === 'reconnected') this.#diagnostics.reconnected(report);
+      if (report.type === 'reconnected' && report.seeded) run.conversation?.forget();
+      this.#refresh();
+    }
+    this.emit(type, /** @type {any} */ (detail));
+    if (type !== 'clock') this.#emitDiagnostics();
+  }
+
+  /**
+   * What the network side asks of the page.
+   * @param {Run} run
+   * @param {Extract<import('./net-core.js').NetReport, {type: 'ask'}>} question
+   */
+  async #answer(run, { id, what, detail }) {
+    const answers = {
+      plan: () => this.#options.tokenSource.describe({ signal: run.signal, ...detail }),
+      seed: () => run.conversation?.seed() ?? [],
+      report: () => this.#diagnostics.report(),
+    };
+    try {
+      const value = /** @type {any} */ (await answers[what]());
+      if (run.lease && value.request) run.lease.access = value.request;
+      run.net?.post({ type: 'reply', id, value });
+    } catch (cause) {
+      run.net?.post({ type: 'reply', id, error: LiveError.from(cause, 'token-refused').toJSON() });
     }
   }
 
   #refresh() {
     const run = this.#run;
-    if (run?.up && run.conversation) this.#setState(run.conversation.state);
+    if (run?.up && run.conversation) this.#setState(run.reconnecting ? 'reconnecting' : run.conversation.state);
   }
 
   /** @param {LiveError} error */
   #fail(error) {
-    const lease = this.#run?.lease;
+    const { lease, up } = this.#run ?? {};
     this.#release(error);
-    void lease?.end();
-    this.#setState('error', error);
-    this.emit('error', { error });
+    void this.#giveBack(lease);
+    // A session that has had its time, or was ended by an operator, is no fault.
+    const ended = up && error.reason === 'session-ended';
+    this.#setState(ended ? 'ended' : 'error', error);
+    if (!ended) this.emit('error', { error });
   }
 
   /** @param {LiveError} why what a start that is under way rejects with */
@@ -287,9 +344,10 @@ export class LiveSession extends LiveEventTarget {
     this.#run = null;
     this.#parts = null;
     globalThis.removeEventListener?.('pagehide', this.#leave);
+    for (const type of NETWORK_EVENTS) globalThis.removeEventListener?.(type, this.#goOnline);
     run?.stop(why);
     parts?.audio.close();
-    parts?.link.then((link) => link.close()).catch(() => {});
+    parts?.link.then((link) => link.close(!!run?.lease)).catch(() => {});
   }
 
   /** @param {LiveState} state @param {LiveError} [error] */
@@ -297,7 +355,10 @@ export class LiveSession extends LiveEventTarget {
     const previous = this.#state;
     if (state === previous) return;
     this.#state = state;
-    if (state === 'connecting') globalThis.addEventListener?.('pagehide', this.#leave);
+    if (state === 'connecting') {
+      globalThis.addEventListener?.('pagehide', this.#leave);
+      for (const type of NETWORK_EVENTS) globalThis.addEventListener?.(type, this.#goOnline);
+    }
     this.emit('statechange', { state, previous, error });
   }
 
@@ -311,6 +372,9 @@ class Run {
   #controller = new AbortController();
   /** Everything is there: states follow the conversation from now on. */
   up = false;
+  /** The line is down, and not as planned. */
+  reconnecting = false;
+  endsAt = Infinity;
   /** @type {NetLink | null} */
   net = null;
   /** @type {BrokerSession | null} */

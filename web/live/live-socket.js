@@ -25,7 +25,7 @@ import * as protocol from './protocol.js';
  */
 
 /**
- * Opens a connection; resolves after `setupComplete`, rejects with a LiveError when it closes before.
+ * Opens a connection; resolves after `setupComplete`, rejects with a LiveError when it closes before or nothing comes.
  * @param {ConnectOptions} options
  * @returns {Promise<LiveSocket>}
  */
@@ -40,20 +40,35 @@ export function connect({ token, url, auth = { in: 'query', name: 'access_token'
     const query = `${auth.name}=${encodeURIComponent(token).replaceAll('%2F', '/')}`;
     const socket = new LiveSocket(new WebSocket(`${url}${url.includes('?') ? '&' : '?'}${query}`), setup, {
       ...callbacks,
-      onready: () => resolve(socket),
-      onend: reject,
+      onready() {
+        clearTimeout(timer);
+        resolve(socket);
+      },
+      onend(error) {
+        clearTimeout(timer);
+        reject(error);
+      },
     });
-    signal?.addEventListener('abort', () => {
-      reject(LiveError.aborted());
+    /** @param {LiveError} why */
+    const giveUp = (why) => {
+      reject(why);
       socket.close();
-    });
+    };
+    const timer = setTimeout(() => giveUp(LiveError.unanswered()), SETUP_TIMEOUT_MS);
+    signal?.addEventListener('abort', () => giveUp(LiveError.aborted()));
   });
 }
+
+/** Three round trips and the model's start take well under a second; a phone that changes cells, some. */
+const SETUP_TIMEOUT_MS = 10_000;
 
 export class LiveSocket {
   #socket;
   #callbacks;
   #ready = false;
+  #closed = () => {};
+  /** Resolves when the line is closed, whoever did it. @type {Promise<void>} */
+  closed = new Promise((resolve) => (this.#closed = resolve));
   /** Blobs decode asynchronously; whatever comes behind one waits in this chain. @type {Promise<void> | null} */
   #chain = null;
 
@@ -76,6 +91,7 @@ export class LiveSocket {
       callbacks.onerror?.(new LiveError({ reason: 'network', detail: 'The connection failed.' }));
     };
     socket.onclose = ({ code, reason }) => {
+      this.#closed();
       // After what is still being decoded, so that no frame comes behind the close.
       this.#inOrder(() => {
         callbacks.onclose?.({ code, reason });

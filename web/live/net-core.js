@@ -1,51 +1,59 @@
 /**
- * The network side of a conversation: token, socket, audio up, audio down. Lives in a worker (net-worker.js), or on
+ * The network side of a conversation: audio up, audio down, turns. Lives in a worker (net-worker.js), or on
  * the main thread where there is none; the page talks to it through one MessagePort either way.
  *
- * Owns: the token, the socket, the order of turns, heartbeats. Needs live-socket.js, token-source.js, uplink.js.
+ * Owns: the order of turns, what waits for the line. Needs line.js, uplink.js, voice-decoder.js.
  * Leaves: captions, tools and states to the page; when to play to the playback worklet. Sound goes from here to the
  * worklet and from the capture worklet to here directly, so a busy page is not heard.
  */
 import { encodeBase64 } from './base64.js';
-import { BrokerSession } from './broker-session.js';
 import { epochNow } from './clock.js';
 import { LiveError } from './errors.js';
-import { connect } from './live-socket.js';
-import { CHUNK_SAMPLES } from './pcm.js';
+import { Line } from './line.js';
 import { audioFrame, readServerMessage, withoutAudio } from './protocol.js';
-import { requestToken } from './token-source.js';
 import { Uplink } from './uplink.js';
 import { VoiceDecoder } from './voice-decoder.js';
 
 /**
- * What the page asks for.
+ * What the page asks for. `leased`: the page gives the session back to the broker itself.
  * @typedef {{type: 'start', plan: import('./token-source.js').TokenPlan, playback: MessagePort, capture?: MessagePort,
  *     muted: boolean, active?: boolean | null}
  *   | {type: 'ports', playback?: MessagePort, capture?: MessagePort}
  *   | {type: 'send', message: Record<string, any>} | {type: 'mute', muted: boolean}
- *   | {type: 'activity', active: boolean | null} | {type: 'stop'}} NetCommand
+ *   | {type: 'activity', active: boolean | null} | {type: 'online', online: boolean}
+ *   | {type: 'reply', id: number, value?: any, error?: import('./errors.js').LiveErrorFields}
+ *   | {type: 'stop', leased: boolean}} NetCommand
  */
 /**
- * What the page is told. `at` and `receivedAt` are epoch milliseconds.
+ * What the page is told. `at` and `receivedAt` are epoch milliseconds. `ask` wants a `reply` with its id: of `plan` how to
+ * get the next token, of `seed` the text so far as contents, of `report` the figures for the broker.
  * @typedef {{type: 'hello'} | {type: 'granted', at: number, manual: boolean,
  *     session?: {id: string}} | {type: 'opened', at: number}
- *   | {type: 'ready', at: number} | {type: 'uplink', slow: boolean, dropped: number}
+ *   | {type: 'ready', at: number}
  *   | {type: 'message', message: Record<string, any>, turn: number, position: number}
+ *   | {type: 'ask', id: number, what: 'plan' | 'seed' | 'report', detail?: any}
+ *   | {type: 'broken', turn: number, position: number, calls: string[]}
+ *   | {type: 'reconnecting', attempt: number, delayMs: number, reason: string}
+ *   | {type: 'reconnected', resumed: boolean, seeded: boolean, planned: boolean, gapMs: number}
+ *   | ({type: 'network'} & import('./events.js').LiveEvents['network'])
+ *   | ({type: 'clock'} & import('./events.js').LiveEvents['clock'])
  *   | {type: 'failed', error: import('./errors.js').LiveErrorFields}} NetReport
  */
 
-/** Google drops a client that says nothing for some 150 s, muted or only listening. */
-const KEEPALIVE_MS = 30_000;
 /** How long after the release of push-to-talk the microphone is still heard: the last syllable is on its way. */
 const RELEASE_MS = 120;
-const SILENCE = audioFrame(encodeBase64(new Uint8Array(CHUNK_SAMPLES * 2)));
+/** Nobody has spoken for so long: an answer would have begun by now. */
+const QUIET_MS = 2500;
+/** How much of the page's own may wait for the line; pictures never do. */
+const MAX_HELD = 200;
+const ASK_TIMEOUT_MS = 10_000;
+const NETWORK_MS = 250;
 
 export class NetCore {
   #port;
   #onstopped;
-  #stopping = new AbortController();
-  /** @type {import('./live-socket.js').LiveSocket | null} */
-  #socket = null;
+  #stopped = false;
+  #line;
   /** @type {MessagePort | null} */
   #playback = null;
   /** @type {MessagePort | null} */
@@ -64,11 +72,22 @@ export class NetCore {
   #turn = 1;
   #position = 0;
   #turnOver = false;
-  #sentSinceCheck = false;
-  /** What was to be said before `setupComplete`, when the service may not be spoken to. @type {string[]} */
+  /** Something was said that is not answered to its end. */
+  #busy = false;
+  /** What was to be said while the service could not be spoken to. @type {Record<string, any>[]} */
   #held = [];
-  /** @type {ReturnType<typeof setInterval>[]} */
-  #timers = [];
+  /** Calls of functions: all; those that no handle knows of yet; those that the service has forgotten. @type {Set<string>} */
+  #calls = new Set();
+  /** @type {Set<string>} */
+  #newCalls = new Set();
+  /** @type {Set<string>} */
+  #lostCalls = new Set();
+  /** @type {Map<number, {resolve: (value: any) => void, reject: (error: LiveError) => void}>} */
+  #asked = new Map();
+  #asks = 0;
+  /** @type {import('./events.js').LiveEvents['network']} */
+  #network = { state: 'ok', droppedMs: 0 };
+  #watching = setInterval(() => this.#watchNetwork(), NETWORK_MS);
 
   /**
    * @param {MessagePort} port to the page
@@ -77,13 +96,26 @@ export class NetCore {
   constructor(port, onstopped = () => {}) {
     this.#port = port;
     this.#onstopped = onstopped;
+    this.#line = new Line({
+      ask: (what, detail) => this.#ask(what, detail),
+      tell: (report) => this.#tell(report),
+      receive: (message) => this.#receive(message),
+      calm: () => !this.#busy && !this.#activityOpen && epochNow() - this.#uplink.loudAt > QUIET_MS,
+      granted: (answer) => this.#granted(answer),
+      up: (resumed) => this.#flush(resumed),
+      down: () => this.#breakOff(),
+      over: (error) => this.#fail(error),
+    });
     this.#uplink = new Uplink(
       (sound) => {
         if (typeof sound === 'boolean') this.#markActivity(sound);
-        else this.#sendFrame(audioFrame(encodeBase64(sound)));
+        else {
+          // Speech that has ended wants some reaction.
+          const quietMs = epochNow() - this.#uplink.loudAt;
+          this.#line.send(audioFrame(encodeBase64(sound)), quietMs > QUIET_MS / 2 && quietMs < QUIET_MS);
+        }
       },
-      () => this.#socket?.bufferedAmount ?? 0,
-      (report) => this.#tell({ type: 'uplink', ...report }),
+      () => this.#line.bufferedBytes,
     );
     port.onmessage = ({ data }) => this.#obey(data);
     this.#tell({ type: 'hello' });
@@ -92,13 +124,15 @@ export class NetCore {
   /** @param {NetCommand} command */
   #obey(command) {
     if (command.type === 'start') void this.#start(command);
-    else if (command.type === 'send') this.#sendFrame(JSON.stringify(command.message));
+    else if (command.type === 'send') this.#say(command.message);
     else if (command.type === 'ports') this.#join(command);
     else if (command.type === 'mute') {
       this.#muted = command.muted;
       this.#gate();
     } else if (command.type === 'activity') this.#talk(command.active);
-    else this.#stop();
+    else if (command.type === 'online') this.#line.setOnline(command.online);
+    else if (command.type === 'reply') this.#take(command);
+    else this.#stop(command.leased);
   }
 
   /** @param {NetCommand & {type: 'start'}} command */
@@ -107,55 +141,84 @@ export class NetCore {
     this.#muted = muted;
     this.#talking = active;
     this.#uplink.muted = muted || active === false;
-    const { signal } = this.#stopping;
     try {
-      const answer = 'answer' in plan ? plan.answer : await requestToken(plan.request, signal);
-      this.#manual = !!answer.setup?.realtimeInputConfig?.automaticActivityDetection?.disabled;
-      this.#tell({ type: 'granted', at: epochNow(), manual: this.#manual, session: answer.session && { id: answer.session.id } });
-      if ('request' in plan) this.#keepSession(plan.request, answer);
-      await this.#connect(answer, signal);
+      await this.#line.start(plan);
     } catch (cause) {
-      if (!signal.aborted) this.#fail(LiveError.from(cause, 'connection-lost'));
+      this.#fail(LiveError.from(cause, 'connection-lost'));
     }
   }
 
-  /** @param {import('./token-source.js').TokenAnswer} answer @param {AbortSignal} signal */
-  async #connect({ token, url, auth, setup }, signal) {
-    let failed = /** @type {LiveError | null} */ (null);
-    const socket = await connect({
-      token,
-      url,
-      auth,
-      setup,
-      signal,
-      callbacks: {
-        onopen: () => this.#tell({ type: 'opened', at: epochNow() }),
-        onmessage: (message) => this.#receive(message),
-        onerror: (error) => (failed = error),
-        onclose: ({ code, reason }) => {
-          // Before setupComplete the rejection tells it; a later close is told here.
-          if (this.#socket && !signal.aborted) this.#fail(LiveError.closed(code, reason, true));
-        },
-      },
-    }).catch((cause) => {
-      throw cause instanceof LiveError ? cause : (failed ?? cause);
-    });
-    this.#socket = socket;
-    for (const frame of this.#held.splice(0)) this.#sendFrame(frame);
-    this.#uplink.open();
-    this.#timers.push(setInterval(() => this.#keepAlive(), KEEPALIVE_MS));
-    this.#tell({ type: 'ready', at: epochNow() });
+  /** @param {import('./token-source.js').TokenAnswer} answer */
+  #granted({ setup, session }) {
+    this.#manual = !!setup?.realtimeInputConfig?.automaticActivityDetection?.disabled;
+    this.#tell({ type: 'granted', at: epochNow(), manual: this.#manual, session: session && { id: session.id } });
   }
 
-  /**
-   * @param {import('./token-source.js').TokenRequest} access
-   * @param {import('./token-source.js').TokenAnswer} answer
-   */
-  #keepSession(access, { session }) {
-    if (!session?.heartbeat_seconds) return;
-    const lease = new BrokerSession(access, session.id);
-    const beat = () => lease.heartbeat().catch((cause) => this.#fail(LiveError.from(cause, 'session-ended')));
-    this.#timers.push(setInterval(beat, session.heartbeat_seconds * 1000));
+  /** @param {'plan' | 'seed' | 'report'} what @param {object} [detail] @returns {Promise<any>} */
+  #ask(what, detail) {
+    const id = ++this.#asks;
+    return new Promise((resolve, reject) => {
+      this.#asked.set(id, { resolve, reject });
+      const error = { reason: /** @type {const} */ ('network'), detail: 'The page did not answer.' };
+      setTimeout(() => this.#take({ id, error }), ASK_TIMEOUT_MS);
+      this.#tell({ type: 'ask', id, what, detail });
+    });
+  }
+
+  /** @param {Omit<NetCommand & {type: 'reply'}, 'type'>} reply */
+  #take({ id, value, error }) {
+    const asked = this.#asked.get(id);
+    this.#asked.delete(id);
+    if (error) asked?.reject(new LiveError(error));
+    else asked?.resolve(value);
+  }
+
+  /** @param {Record<string, any>} message */
+  #say(message) {
+    if (this.#line.up) this.#send(message);
+    else if (!message.realtimeInput?.video && this.#held.length < MAX_HELD) this.#held.push(message);
+  }
+
+  /** @param {Record<string, any>} message */
+  #send(message) {
+    const { realtimeInput, toolResponse } = message;
+    if (realtimeInput?.video && this.#uplink.slow) return; // a late picture is worth nothing, late speech is
+    // An answer to a question that the service has forgotten would end the connection.
+    const answers = toolResponse?.functionResponses;
+    if (answers?.some((/** @type {{id: string}} */ { id }) => this.#lostCalls.has(id))) return;
+    const asks = !realtimeInput || realtimeInput.text !== undefined;
+    this.#busy ||= asks && message.clientContent?.turnComplete !== false;
+    this.#line.send(JSON.stringify(message), asks);
+  }
+
+  /** The line is up: what waited goes out, in order. @param {boolean} resumed the service knows what was before */
+  #flush(resumed) {
+    if (!resumed) for (const id of this.#calls) this.#lostCalls.add(id);
+    for (const message of this.#held.splice(0)) this.#send(message);
+    this.#uplink.open();
+  }
+
+  /** The connection is gone. What has come of its turn is played to the end, and what follows is another turn. */
+  #breakOff() {
+    const [turn, position] = [this.#turn, this.#position];
+    const calls = [...this.#newCalls];
+    for (const id of calls) this.#lostCalls.add(id);
+    this.#newCalls.clear();
+    this.#uplink.close(this.#activityOpen);
+    this.#turnOver ||= this.#busy || position > 0;
+    this.#activityOpen = this.#busy = false;
+    this.#toSpeaker(this.#decoder.flush(), epochNow(), 0);
+    this.#playback?.postMessage({ type: 'finish', turn });
+    this.#tell({ type: 'broken', turn, position, calls });
+  }
+
+  #watchNetwork() {
+    const { slow, droppedMs } = this.#uplink;
+    const { online, silent } = this.#line;
+    const state = !online ? 'offline' : silent ? 'silent' : slow ? 'slow' : 'ok';
+    if (state === this.#network.state && droppedMs === this.#network.droppedMs) return;
+    this.#network = { state, droppedMs };
+    this.#tell({ type: 'network', state, droppedMs });
   }
 
   /** @param {Record<string, any>} message */
@@ -168,7 +231,23 @@ export class NetCore {
       this.#turnOver = false;
     }
     this.#tell({ type: 'message', message: withoutAudio(message), turn: this.#turn, position: this.#position });
-    for (const fact of facts) this.#play(fact, receivedAt);
+    for (const fact of facts) {
+      this.#line.heed(fact);
+      this.#play(fact, receivedAt);
+      this.#note(fact);
+    }
+  }
+
+  /** What a break would lose. @param {import('./protocol.js').ServerFact} fact */
+  #note(fact) {
+    if (fact.type === 'turnComplete') this.#busy = false;
+    else if (OPENS_TURN.has(fact.type)) this.#busy = true;
+    if (fact.type === 'toolCall') {
+      for (const { id } of fact.calls) {
+        this.#calls.add(id);
+        this.#newCalls.add(id);
+      }
+    } else if (fact.type === 'resumption' && fact.handle) this.#newCalls.clear();
   }
 
   /** @param {import('./protocol.js').ServerFact} fact @param {number} receivedAt */
@@ -221,39 +300,29 @@ export class NetCore {
   /** Only automatic detection knows a paused stream, and only without it may we say who speaks. @param {boolean} open */
   #markActivity(open) {
     if (!this.#manual) {
-      if (!open) this.#sendFrame('{"realtimeInput":{"audioStreamEnd":true}}');
+      if (!open) this.#line.send('{"realtimeInput":{"audioStreamEnd":true}}', false);
     } else if (open !== this.#activityOpen) {
       this.#activityOpen = open;
-      this.#sendFrame(`{"realtimeInput":{"${open ? 'activityStart' : 'activityEnd'}":{}}}`);
+      this.#line.send(`{"realtimeInput":{"${open ? 'activityStart' : 'activityEnd'}":{}}}`, !open);
     }
-  }
-
-  #keepAlive() {
-    if (!this.#sentSinceCheck) this.#sendFrame(SILENCE);
-    this.#sentSinceCheck = false;
-  }
-
-  /** @param {string} frame */
-  #sendFrame(frame) {
-    this.#sentSinceCheck = true;
-    if (this.#socket) this.#socket.sendFrame(frame);
-    else this.#held.push(frame);
   }
 
   /** @param {LiveError} error */
   #fail(error) {
+    if (this.#stopped) return;
     this.#tell({ type: 'failed', error: error.toJSON() });
-    this.#stop();
+    this.#stop(true); // the page hears of it, and gives the session back
   }
 
-  #stop() {
-    if (this.#stopping.signal.aborted) return;
-    for (const timer of this.#timers) clearInterval(timer);
+  /** @param {boolean} leased */
+  async #stop(leased) {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearInterval(this.#watching);
     clearTimeout(this.#releasing);
-    this.#stopping.abort();
-    this.#socket?.close();
     this.#capture?.close();
     this.#playback?.close();
+    await this.#line.stop(leased);
     // A second for the closing handshake, which a worker that ends at once would cut off.
     setTimeout(() => {
       this.#port.close();

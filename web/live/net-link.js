@@ -46,10 +46,10 @@ export class NetLink {
     this.#port.postMessage(command, transfer);
   }
 
-  /** Ends the other side, which closes its socket first. */
-  close() {
+  /** Ends the other side, which closes its socket first. @param {boolean} leased the page gives the session back itself */
+  close(leased) {
     this.onreport = () => {};
-    this.post({ type: 'stop' });
+    this.post({ type: 'stop', leased });
   }
 
   /** @param {string} detail */

@@ -15,12 +15,21 @@ import { LiveError } from './errors.js';
  * @property {Record<string, any>} [setup]
  * @property {string} [model]
  * @property {string} [profile]
- * @property {{id: string, heartbeat_seconds?: number}} [session]
+ * @property {string} [expires_at] and `session.ends_at`, `session.renew_after`: by the broker's clock, for their distance only
+ * @property {number} [expires_in] seconds
+ * @property {number} [connect_within] seconds
+ * @property {{id: string, ends_at?: string, renew_after?: string, heartbeat_seconds?: number}} [session]
  * @property {Record<string, any>} [limits]
  */
 /** @typedef {'same-origin' | 'omit'} Credentials */
 /** @typedef {{url: string, headers: Record<string, string>, body: string, credentials: Credentials}} TokenRequest */
 /** @typedef {{request: TokenRequest} | {answer: TokenAnswer}} TokenPlan */
+/**
+ * What the app is told when it is asked for a token: of the next ones, which session goes on and by which handle.
+ * @typedef {{signal: AbortSignal, session?: string, handle?: string}} TokenWish
+ */
+/** Epoch milliseconds by our clock; Infinity where nothing is said. `renewAt`: when to ask for the next token.
+ * @typedef {{expiresAt: number, connectBy: number, renewAt: number, endsAt: number}} Terms */
 /** @template T @typedef {T | (() => T | Promise<T>)} Given */
 
 export class TokenSource {
@@ -28,7 +37,7 @@ export class TokenSource {
   /** @type {Promise<TokenPlan> | null} */
   #pending = null;
 
-  /** @param {(options: {signal: AbortSignal}) => TokenPlan | Promise<TokenPlan>} describe */
+  /** @param {(wish: TokenWish) => TokenPlan | Promise<TokenPlan>} describe */
   constructor(describe) {
     this.#describe = describe;
   }
@@ -53,18 +62,18 @@ export class TokenSource {
     return new TokenSource(() => ({ answer }));
   }
 
-  /** @param {(options: {signal: AbortSignal}) => TokenAnswer | Promise<TokenAnswer>} fetchAnswer */
+  /** @param {(wish: TokenWish) => TokenAnswer | Promise<TokenAnswer>} fetchAnswer */
   static custom(fetchAnswer) {
-    return new TokenSource(async (options) => ({ answer: await fetchAnswer(options) }));
+    return new TokenSource(async (wish) => ({ answer: await fetchAnswer(wish) }));
   }
 
   /**
    * How to get the next token; one at a time, whoever asks.
-   * @param {{signal: AbortSignal}} options
+   * @param {TokenWish} wish
    * @returns {Promise<TokenPlan>}
    */
-  async describe(options) {
-    this.#pending ??= Promise.resolve(this.#describe(options)).finally(() => (this.#pending = null));
+  async describe(wish) {
+    this.#pending ??= Promise.resolve(this.#describe(wish)).finally(() => (this.#pending = null));
     try {
       return await this.#pending;
     } catch (cause) {
@@ -73,11 +82,15 @@ export class TokenSource {
   }
 }
 
+/** The broker answers within ten. */
+const TIMEOUT_MS = 15_000;
+
 /**
- * Asks the broker. @param {TokenRequest} request @param {AbortSignal} signal
+ * Asks the broker. Cannot be called off: what was granted must be known, to be given back.
+ * @param {TokenRequest} request
  * @returns {Promise<TokenAnswer>}
  */
-export async function requestToken({ url, headers, body, credentials }, signal) {
+export async function requestToken({ url, headers, body, credentials }) {
   const response = await fetch(url, {
     method: 'POST',
     headers: { ...headers, 'Content-Type': 'application/json' },
@@ -85,18 +98,37 @@ export async function requestToken({ url, headers, body, credentials }, signal) 
     credentials,
     cache: 'no-store',
     redirect: 'error',
-    signal,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   }).catch((cause) => {
-    if (signal.aborted) throw LiveError.aborted();
     throw unreachable(cause);
   });
   const answer = await response.json().catch(() => null);
-  if (signal.aborted) throw LiveError.aborted();
   if (!response.ok) throw LiveError.tokenRefused(response.status, answer, response.headers.get('Retry-After'));
   if (typeof answer?.token !== 'string' || typeof answer.url !== 'string') {
     throw new LiveError({ reason: 'token-refused', detail: 'The broker’s answer holds no token.' });
   }
   return answer;
+}
+
+/**
+ * An answer's times on our clock. Devices' clocks lie: only lengths are taken, and times by the broker's clock only as
+ * their distance from one another.
+ * @param {TokenAnswer} answer
+ * @param {number} now epoch milliseconds
+ * @returns {Terms}
+ */
+export function termsOf({ expires_in, expires_at = '', connect_within, session }, now) {
+  const after = (seconds = Infinity) => now + seconds * 1000;
+  const expiresAt = after(expires_in);
+  /** @param {string | undefined} moment */
+  const at = (moment) => {
+    const time = expiresAt + Date.parse(moment ?? '') - Date.parse(expires_at);
+    return Number.isFinite(time) ? time : Infinity;
+  };
+  const endsAt = at(session?.ends_at);
+  // The last slice ends with the session, and there is nothing to renew.
+  const renewAt = expiresAt < endsAt ? at(session?.renew_after) : Infinity;
+  return { expiresAt, connectBy: after(connect_within), renewAt, endsAt };
 }
 
 /** @param {unknown} cause */

@@ -1,22 +1,23 @@
 import assert from 'node:assert/strict';
-import { beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, test } from 'node:test';
 
 import { LiveError } from '../../web/live/errors.js';
 import { connect } from '../../web/live/live-socket.js';
-import { FakeWebSocket, settle, wire } from './support.js';
+import { FakeWebSocket, settle, virtualTime, wire } from './support.js';
 
 const TICKET = { token: 'auth_tokens/TKN123', url: 'ws://live.test/ws/Service.Constrained' };
 
 beforeEach(() => FakeWebSocket.install());
+afterEach(() => FakeWebSocket.made.forEach((socket) => socket.readyState !== 3 && socket.drop(1000)));
 
 test('puts the token where the answer says, spelled as the official SDK spells it', () => {
-  void connect({ ...TICKET, auth: { in: 'query', name: 'access_token' } });
+  connect({ ...TICKET, auth: { in: 'query', name: 'access_token' } }).catch(() => {});
   const [, query] = wire('connect-token.js-sdk.json').path.split('?');
   assert.equal(FakeWebSocket.last.url, `${TICKET.url}?${query}`);
 });
 
 test('escapes what would change the address', () => {
-  void connect({ ...TICKET, token: 'auth_tokens/a&b=c#d e' });
+  connect({ ...TICKET, token: 'auth_tokens/a&b=c#d e' }).catch(() => {});
   assert.equal(new URL(FakeWebSocket.last.url).searchParams.get('access_token'), 'auth_tokens/a&b=c#d e');
 });
 
@@ -96,4 +97,15 @@ test('sends nothing into a socket that is not open', async () => {
   FakeWebSocket.last.drop(1006);
   session.sendRealtimeInput({ text: 'too late' });
   assert.equal(FakeWebSocket.last.sent.length, 1);
+});
+
+test('a service that never answers is given up after ten seconds, and the line closed', async (t) => {
+  const pass = virtualTime(t);
+  const failed = connect(TICKET).catch((error) => error);
+  FakeWebSocket.last.open();
+  await pass(9900);
+  assert.equal(FakeWebSocket.last.closedWith, undefined);
+  await pass(200);
+  assert.equal((await failed).reason, 'network');
+  assert.equal(FakeWebSocket.last.closedWith, 1000);
 });

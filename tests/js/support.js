@@ -12,16 +12,32 @@ export const wire = (name) => JSON.parse(readFileSync(new URL(name, WIRE), 'utf8
 /** @param {string} suffix */
 export const wireNames = (suffix) => readdirSync(WIRE).filter((name) => name.endsWith(suffix));
 
-/** Lets promises and MessagePorts take their turn. */
-export const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
+const { setTimeout: wait, setImmediate: turn } = globalThis;
 
-/** Intervals that the test ticks; Node 18 takes the list alone. @param {import('node:test').TestContext} t */
-export function mockIntervals(t) {
+/** Lets promises and MessagePorts take their turn; in real time, whatever the test does with its timers. */
+export const settle = () => new Promise((resolve) => wait(resolve, 20));
+
+/**
+ * A clock that the test moves: `pass` lets that many milliseconds go by, with all timers and what follows from them.
+ * @param {import('node:test').TestContext} t
+ */
+export function virtualTime(t) {
+  const apis = /** @type {any} */ (['setInterval', 'setTimeout']);
   try {
-    t.mock.timers.enable({ apis: ['setInterval'] });
+    t.mock.timers.enable({ apis });
   } catch {
-    t.mock.timers.enable(/** @type {any} */ (['setInterval']));
+    t.mock.timers.enable(apis); // Node 18 takes the list alone
   }
+  let now = 1_000_000;
+  t.mock.method(performance, 'now', () => now);
+  return async function pass(ms, step = 50) {
+    for (let left = ms; left > 0; left -= step) {
+      const part = Math.min(step, left);
+      now += part;
+      t.mock.timers.tick(part);
+      for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => turn(resolve));
+    }
+  };
 }
 
 /** Stands in for the browser's WebSocket; the test plays the server through `serve`, `open` and `drop`. */

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { BrokerSession } from '../../web/live/broker-session.js';
-import { requestToken, TokenSource } from '../../web/live/token-source.js';
+import { requestToken, termsOf, TokenSource } from '../../web/live/token-source.js';
 import { serve } from './support.js';
 
 const { signal } = new AbortController();
 const ANSWER = { token: 'auth_tokens/x', url: 'ws://live.test/ws', session: { id: 'ses_1' } };
 
 /** The answer as the network side gets it. */
-const fetchVia = async (source) => requestToken((await source.describe({ signal })).request, signal);
+const fetchVia = async (source) => requestToken((await source.describe({ signal })).request);
 
 test('an endpoint is posted JSON with its own headers, from data or functions', async (t) => {
   const seen = [];
@@ -55,11 +55,22 @@ test('a broker that is not there is the network', async () => {
   await assert.rejects(fetchVia(TokenSource.endpoint('http://127.0.0.1:1/token')), { reason: 'network' });
 });
 
-test('an aborted request says so', async (t) => {
-  const url = await serve(t, () => [200, ANSWER]);
-  const aborted = AbortSignal.abort();
-  const { request } = await TokenSource.endpoint(url).describe({ signal: aborted });
-  await assert.rejects(requestToken(request, aborted), { reason: 'aborted' });
+test('times are lengths on our clock, whatever the clock of the device says', () => {
+  const answer = {
+    ...ANSWER,
+    expires_in: 900,
+    expires_at: '2030-01-01T00:15:00Z',
+    connect_within: 120,
+    session: { id: 's', ends_at: '2030-01-01T00:30:00Z', renew_after: '2030-01-01T00:12:00Z' },
+  };
+  assert.deepEqual(termsOf(answer, 5000), { expiresAt: 905_000, connectBy: 125_000, renewAt: 725_000, endsAt: 1_805_000 });
+});
+
+test('the last slice of a session is not renewed, and what is not said has no end', () => {
+  const last = { ...ANSWER, expires_in: 60, expires_at: '2030-01-01T00:01:00Z', session: { id: 's', ends_at: '2030-01-01T00:01:00Z', renew_after: '2030-01-01T00:00:48Z' } };
+  assert.equal(termsOf(last, 0).renewAt, Infinity);
+  const nothing = { expiresAt: Infinity, connectBy: Infinity, renewAt: Infinity, endsAt: Infinity };
+  assert.deepEqual(termsOf(ANSWER, 0), nothing);
 });
 
 test('literal and custom sources give their answer', async () => {

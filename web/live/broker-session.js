@@ -11,7 +11,6 @@ import { LiveError } from './errors.js';
 const TIMEOUT_MS = 15_000;
 
 export class BrokerSession {
-  #id;
 
   /**
    * @param {Access} access how the token was asked for: the same identity keeps and ends the session. Replaced when
@@ -20,7 +19,7 @@ export class BrokerSession {
    */
   constructor(access, id) {
     this.access = access;
-    this.#id = id;
+    this.id = id;
   }
 
   /** How to ask for the next token. @param {string} handle of the resumption, or nothing @returns {TokenRequest} */
@@ -57,7 +56,7 @@ export class BrokerSession {
 
   /** @param {string} verb */
   #url(verb) {
-    return new URL(`sessions/${encodeURIComponent(this.#id)}/${verb}`, this.access.url).href;
+    return new URL(`sessions/${encodeURIComponent(this.id)}/${verb}`, this.access.url).href;
   }
 
   /** @param {'heartbeat' | 'report' | 'end'} verb @param {object} [body] */

@@ -24,6 +24,8 @@ import { VoiceDecoder } from './voice-decoder.js';
  *   | {type: 'reply', id: number, value?: any, error?: import('./errors.js').LiveErrorFields}
  *   | {type: 'stop', leased: boolean}} NetCommand
  */
+/** @typedef {{state: 'ok' | 'slow' | 'offline' | 'silent', droppedMs: number}} Network */
+/** @typedef {{endsAt: number, remainingMs: number, renewedAt: number}} Clock */
 /**
  * What the page is told. `at` and `receivedAt` are epoch milliseconds. `ask` wants a `reply` with its id: of `plan` how to
  * get the next token, of `seed` the text so far as contents, of `report` the figures for the broker.
@@ -35,8 +37,8 @@ import { VoiceDecoder } from './voice-decoder.js';
  *   | {type: 'broken', turn: number, position: number, calls: string[]}
  *   | {type: 'reconnecting', attempt: number, delayMs: number, reason: string}
  *   | {type: 'reconnected', resumed: boolean, seeded: boolean, planned: boolean, gapMs: number}
- *   | ({type: 'network'} & import('./events.js').LiveEvents['network'])
- *   | ({type: 'clock'} & import('./events.js').LiveEvents['clock'])
+ *   | ({type: 'network'} & Network)
+ *   | ({type: 'clock'} & Clock)
  *   | {type: 'failed', error: import('./errors.js').LiveErrorFields}} NetReport
  */
 
@@ -85,7 +87,7 @@ export class NetCore {
   /** @type {Map<number, {resolve: (value: any) => void, reject: (error: LiveError) => void}>} */
   #asked = new Map();
   #asks = 0;
-  /** @type {import('./events.js').LiveEvents['network']} */
+  /** @type {Network} */
   #network = { state: 'ok', droppedMs: 0 };
   #watching = setInterval(() => this.#watchNetwork(), NETWORK_MS);
 

@@ -187,12 +187,14 @@ def test_a_refused_token_gives_the_brokers_words(bench: Bench, service: Service)
     assert error["detail"]
 
 
-def test_a_lost_connection_releases_everything_and_may_be_restarted(bench: Bench, service: Service) -> None:
+def test_an_end_that_no_second_try_helps_releases_everything_and_may_be_restarted(
+    bench: Bench, service: Service
+) -> None:
     assert bench.start() is None
-    service.standin.control.push(drop=True)
+    service.standin.control.push(close="quota")
     bench.wait_state("error")
     [failure] = bench.events("error")
-    assert failure["detail"]["error"]["reason"] == "connection-lost"
+    assert failure["detail"]["error"]["reason"] == "connection-refused"
     wait_for("the worker's end", bench.worker_ended)
     assert bench.start() is None
     bench.end()

@@ -3,11 +3,14 @@ import { test } from 'node:test';
 
 import { Conversation } from '../../web/live/conversation.js';
 import { Diagnostics } from '../../web/live/diagnostics.js';
+import { Transcript } from '../../web/live/transcript.js';
 import { settle } from './support.js';
 
 /** A conversation and all that it told. */
-function talk({ tools = {}, audible = true } = {}) {
+function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-live', setup = {}, ...options } = {}) {
   const events = [];
+  const holds = [];
+  const transcript = new Transcript((sentence) => events.push({ type: 'sentence', detail: sentence }));
   const sent = [];
   const states = [];
   const conversation = new Conversation(
@@ -16,17 +19,25 @@ function talk({ tools = {}, audible = true } = {}) {
       send: (message) => sent.push(message),
       changed: () => states.at(-1) === conversation.state || states.push(conversation.state),
       audible: () => audible,
+      lagSamples: () => lag,
+      hold: (held) => holds.push(held),
+      transcript,
       diagnostics: new Diagnostics(),
     },
-    tools,
+    { tools, ...options },
     's1',
   );
+  conversation.meet(model, setup);
   const content = (serverContent, turn = 1, position = 0) => conversation.receive({ serverContent }, { turn, position });
   return {
     conversation,
     content,
     sent,
     states,
+    holds,
+    transcript,
+    call: (...functionCalls) => conversation.receive({ toolCall: { functionCalls } }, { turn: 1, position: 0 }),
+    responses: () => sent.map((message) => message.toolResponse.functionResponses),
     events,
     of: (type) => events.filter((event) => event.type === type).map(({ detail }) => detail),
     /** The last word on each caption. */
@@ -63,6 +74,8 @@ test('the model’s words are shown when the sound before them was heard', () =>
   t.content({ outputTranscription: { text: 'one ' } }, 1, 0);
   t.content({ outputTranscription: { text: 'two ' } }, 1, 2400);
   t.content({ outputTranscription: { text: 'three' } }, 1, 4800);
+  assert.deepEqual(t.captions(), []);
+  t.played('meter', 1, { played: 1200, rms: 0 });
   assert.equal(shown(), 'one ');
   t.played('meter', 1, { played: 2399, rms: 0 });
   assert.equal(shown(), 'one ');
@@ -80,8 +93,41 @@ test('an interruption ends the caption where the sound ended, for good', () => {
   t.content({ interrupted: true }, 1, 48000);
   assert.equal(t.conversation.state, 'listening');
   t.content({ turnComplete: true }, 1, 48000);
+  t.played('silent', 1, { played: 23999, receivedAt: 0 });
   t.played('meter', 1, { played: 24000, rms: 0 });
   assert.deepEqual(t.captions(), [{ role: 'model', text: 'one ', final: true, interrupted: true }]);
+  assert.equal(t.transcript.turns[0].heardSamples, 23999);
+});
+
+test('what was heard since the last report counts too when an interruption ends it', () => {
+  const t = talk();
+  t.content({ ...AUDIO, outputTranscription: { text: 'one ' } });
+  t.content({ outputTranscription: { text: 'two ' } }, 1, 1200);
+  t.content({ outputTranscription: { text: 'three' } }, 1, 2400);
+  t.content({ interrupted: true }, 1, 48000);
+  t.played('silent', 1, { played: 1300, receivedAt: 0 });
+  assert.deepEqual(t.captions(), [{ role: 'model', text: 'one two ', final: true, interrupted: true }]);
+});
+
+test('words wait for the way from the worklet to the ear', () => {
+  const t = talk({ lag: 4800 });
+  t.content({ ...AUDIO, outputTranscription: { text: 'late' } });
+  t.played('meter', 1, { played: 4799, rms: 0 });
+  assert.deepEqual(t.captions(), []);
+  t.played('meter', 1, { played: 4800, rms: 0 });
+  assert.equal(t.captions()[0].text, 'late');
+});
+
+test('a turn that was heard out is not interrupted by what comes after it', () => {
+  const t = talk();
+  t.content({ ...AUDIO, outputTranscription: { text: 'all' } });
+  t.played('started', 1);
+  t.content({ generationComplete: true }, 1, 960);
+  t.played('drained', 1);
+  t.content({ interrupted: true }, 1, 960);
+  t.played('silent', 1, { played: 960, receivedAt: 0 });
+  assert.deepEqual(t.captions(), [{ role: 'model', text: 'all', final: true, interrupted: false }]);
+  assert.equal(t.transcript.turns[0].heardSamples, 960);
 });
 
 test('sound of a turn that was cut does not count as speaking any more', () => {
@@ -121,7 +167,7 @@ test('a turn without sound ends its captions', () => {
 
 test('what was typed is thought about until it is answered', () => {
   const t = talk();
-  t.conversation.asked();
+  t.conversation.typed('hello');
   assert.equal(t.conversation.state, 'thinking');
   t.content({ turnComplete: true });
   assert.equal(t.conversation.state, 'listening');
@@ -135,14 +181,73 @@ test('a turn that is complete while the service works on is not idle', () => {
   assert.equal(t.conversation.state, 'listening');
 });
 
-test('functions are run and all of a frame’s answers are sent together', async () => {
-  const t = talk({ tools: { add: async ({ a, b }) => a + b, when: () => ({ time: 'noon' }) } });
-  const functionCalls = [
-    { id: '1', name: 'add', args: { a: 1, b: 2 } },
-    { id: '2', name: 'when' },
-    { id: '3', name: 'toString' },
+test('what was typed is a turn of its own, said at once, before the answer to it', () => {
+  const t = talk();
+  t.content({ ...AUDIO, outputTranscription: { text: 'Hm.' } }, 1, 960);
+  t.content({ turnComplete: true }, 1, 960);
+  t.played('drained', 1);
+  t.conversation.typed('hello');
+  t.content({ ...AUDIO, outputTranscription: { text: 'Hi.' } }, 2);
+  t.played('meter', 2, { played: 0, rms: 0 });
+  assert.deepEqual(t.transcript.turns.map(({ turn, text, typed }) => [turn, text, typed]), [
+    [1, 'Hm.', undefined],
+    [2, 'hello', true],
+    [2, 'Hi.', undefined],
+  ]);
+});
+
+test('a language that the service tells is kept', () => {
+  const t = talk();
+  t.content({ inputTranscription: { text: 'Guten Tag', languageCode: 'de-DE' } });
+  t.content({ outputTranscription: { text: 'Bonjour', languageCode: 'fr-FR' } });
+  t.content({ turnComplete: true });
+  assert.deepEqual(t.transcript.turns.map(({ language }) => language), ['de-DE', 'fr-FR']);
+});
+
+test('thoughts are told and never captions', () => {
+  const t = talk();
+  t.content({ modelTurn: { parts: [{ text: 'I wonder.', thought: true }] } });
+  assert.equal(t.conversation.state, 'thinking');
+  assert.deepEqual(t.of('thought'), [{ turn: 1, text: 'I wonder.' }]);
+  assert.deepEqual(t.captions(), []);
+});
+
+test('sources are plain titles with https addresses, and nothing else', () => {
+  const t = talk();
+  const web = (uri, title) => ({ web: { uri, title } });
+  t.content({
+    groundingMetadata: {
+      groundingChunks: [
+        web('https://example.org/a', '<b>A</b>'),
+        web('http://example.org/'),
+        web('javascript:alert(1)'),
+        web('https://'),
+        { web: {} },
+        { retrievedContext: { uri: 'HTTPS://example.net' } },
+      ],
+      webSearchQueries: ['a'],
+    },
+  });
+  const links = [
+    { title: '<b>A</b>', url: 'https://example.org/a' },
+    { title: 'example.net', url: 'https://example.net/' },
   ];
-  t.conversation.receive({ toolCall: { functionCalls } }, { turn: 1, position: 0 });
+  assert.deepEqual(t.of('grounding'), [{ turn: 1, links, queries: ['a'] }]);
+});
+
+test('a service that waits for more input is listening', () => {
+  const t = talk();
+  t.content({ inputTranscription: { text: 'My number is' }, interactionStatus: 'IN_PROGRESS' });
+  assert.equal(t.conversation.state, 'thinking');
+  t.content({ waitingForInput: true });
+  assert.equal(t.conversation.state, 'listening');
+});
+
+const BLOCKING = { model: 'models/gemini-2.5-flash-native-audio-preview-09-2025' };
+
+test('functions that the model waits for are run side by side and answered together', async () => {
+  const t = talk({ ...BLOCKING, tools: { add: async ({ a, b }) => a + b, when: () => ({ time: 'noon' }) } });
+  t.call({ id: '1', name: 'add', args: { a: 1, b: 2 } }, { id: '2', name: 'when' }, { id: '3', name: 'toString' });
   assert.equal(t.conversation.state, 'thinking');
   await settle();
   assert.deepEqual(t.sent, [
@@ -156,40 +261,145 @@ test('functions are run and all of a frame’s answers are sent together', async
       },
     },
   ]);
-  assert.deepEqual(t.of('toolcall').map(({ name }) => name), ['add', 'when', 'toString']);
+  assert.deepEqual(t.of('toolcall').map(({ name, blocking }) => [name, blocking]), [
+    ['add', true],
+    ['when', true],
+    ['toString', true],
+  ]);
   assert.deepEqual(t.of('toolresult').map(({ id, ok }) => [id, ok]).sort(), [['1', true], ['2', true], ['3', false]]);
+  assert.ok(t.of('toolresult').every(({ ms }) => ms >= 0));
   assert.deepEqual(t.of('error').map(({ error }) => error.reason), ['tool-failed']);
   assert.equal(t.conversation.state, 'listening');
+  assert.deepEqual(t.holds, [true, false]);
+});
+
+test('functions that the model does not wait for are answered one by one, with a word on when to speak of them', async () => {
+  let finish;
+  const tools = {
+    slow: { run: () => new Promise((resolve) => (finish = resolve)), scheduling: 'SILENT' },
+    quick: () => 'done',
+  };
+  const t = talk({ tools });
+  t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
+  await settle();
+  assert.equal(t.conversation.state, 'listening');
+  assert.deepEqual(t.responses(), [[{ id: '2', name: 'quick', response: { result: 'done' } }]]);
+  finish([1]);
+  await settle();
+  assert.deepEqual(t.responses()[1], [{ id: '1', name: 'slow', response: { result: [1] }, scheduling: 'SILENT' }]);
+  assert.deepEqual(t.holds, []);
+});
+
+test('what the setup says of a function counts before what the model does by itself', async () => {
+  const tools = [{ functionDeclarations: [{ name: 'a', behavior: 'BLOCKING' }, { name: 'b' }] }];
+  const t = talk({ setup: { tools }, tools: { a: () => 1, b: () => 2 } });
+  t.call({ id: '1', name: 'a' }, { id: '2', name: 'b' });
+  await settle();
+  assert.deepEqual(t.of('toolcall').map(({ blocking }) => blocking), [true, false]);
+});
+
+test('a generator gives results as they come to a model that does not wait, and its last one to another', async () => {
+  const search = async function* () {
+    yield 'one';
+    yield 'two';
+  };
+  const call = { id: '1', name: 'search' };
+  const later = talk({ tools: { search } });
+  later.call(call);
+  await settle();
+  assert.deepEqual(later.responses().flat(), [
+    { ...call, response: { result: 'one' }, willContinue: true },
+    { ...call, response: { result: 'two' }, willContinue: true },
+    { ...call, response: {}, scheduling: 'SILENT' },
+  ]);
+  const waiting = talk({ ...BLOCKING, tools: { search } });
+  waiting.call(call);
+  await settle();
+  assert.deepEqual(waiting.responses().flat(), [{ ...call, response: { result: 'two' } }]);
 });
 
 test('a cancelled function is told so, and its answer is not sent', async () => {
   const signals = [];
   const tools = { slow: (_args, { signal }) => new Promise(() => signals.push(signal)), quick: () => 'done' };
-  const t = talk({ tools });
-  const functionCalls = [{ id: '1', name: 'slow' }, { id: '2', name: 'quick' }];
-  t.conversation.receive({ toolCall: { functionCalls } }, { turn: 1, position: 0 });
+  const t = talk({ ...BLOCKING, tools });
+  t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
   await settle();
   assert.deepEqual(t.sent, []);
   t.conversation.receive({ toolCallCancellation: { ids: ['1', 'unheard-of'] } }, { turn: 1, position: 0 });
   await settle();
   assert.equal(signals[0].aborted, true);
-  assert.deepEqual(t.sent[0].toolResponse.functionResponses.map(({ id }) => id), ['2']);
+  assert.deepEqual(t.responses()[0].map(({ id }) => id), ['2']);
+  assert.deepEqual(t.of('toolcancel').map(({ id, name, reason }) => [id, name, reason]), [['1', 'slow', 'service']]);
   assert.equal(t.conversation.state, 'listening');
+  assert.deepEqual(t.holds, [true, false]);
+});
+
+test('a call that was taken back after it was done, while another one ran, is not answered', async () => {
+  let finish;
+  const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)), quick: () => 'done' } });
+  t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
+  await settle();
+  t.conversation.receive({ toolCallCancellation: { ids: ['2'] } }, { turn: 1, position: 0 });
+  finish('late');
+  await settle();
+  assert.deepEqual(t.responses()[0].map(({ id }) => id), ['1']);
+});
+
+test('a call that comes twice is run once', async () => {
+  let runs = 0;
+  const t = talk({ tools: { count: () => ++runs } });
+  t.call({ id: '1', name: 'count' }, { id: '1', name: 'count' });
+  await settle();
+  t.call({ id: '1', name: 'count' });
+  await settle();
+  assert.equal(runs, 1);
+  assert.equal(t.sent.length, 1);
+});
+
+test('a function that takes too long is answered with an error, and told', async () => {
+  const signals = [];
+  const tools = { slow: (_args, { signal }) => new Promise(() => signals.push(signal)) };
+  const t = talk({ tools, toolTimeoutMs: 5 });
+  t.call({ id: '1', name: 'slow' });
+  await settle();
+  assert.match(t.responses()[0][0].response.error, /longer than 5 ms/);
+  assert.equal(signals[0].aborted, true);
+  assert.deepEqual(t.of('toolresult').map(({ ok }) => ok), [false]);
 });
 
 test('the end aborts every function and sends nothing', async () => {
   const t = talk({ tools: { slow: () => new Promise(() => {}) } });
-  t.conversation.receive({ toolCall: { functionCalls: [{ id: '1', name: 'slow' }] } }, { turn: 1, position: 0 });
+  t.call({ id: '1', name: 'slow' });
   t.conversation.stop();
   await settle();
   assert.deepEqual(t.sent, []);
+  assert.deepEqual(t.of('toolcancel').map(({ reason }) => reason), ['ended']);
 });
 
-test('an answer that cannot be sent is the function’s failure', async () => {
-  const t = talk({ tools: { big: () => 10n } });
-  t.conversation.receive({ toolCall: { functionCalls: [{ id: '1', name: 'big' }] } }, { turn: 1, position: 0 });
+test('the next connection is not told the answers to calls that it does not know, and may use their ids again', async () => {
+  let finish;
+  const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)) } });
+  t.call({ id: '1', name: 'slow' });
+  t.conversation.broken({ turn: 1, position: 0 }, ['1']);
+  t.conversation.forget();
+  finish('too late');
   await settle();
-  assert.match(t.sent[0].toolResponse.functionResponses[0].response.error, /BigInt/);
+  assert.deepEqual(t.sent, []);
+  assert.deepEqual(t.of('toolcancel').map(({ reason }) => reason), ['connection']);
+  assert.deepEqual(t.holds, [true, false]);
+  t.call({ id: '1', name: 'slow' });
+  finish('in time');
+  await settle();
+  assert.deepEqual(t.responses(), [[{ id: '1', name: 'slow', response: { result: 'in time' } }]]);
+});
+
+test('an answer that JSON has no form for is the function’s failure; what it has one for is sent in it', async () => {
+  const t = talk({ ...BLOCKING, tools: { big: () => 10n, none: () => undefined, date: () => new Date(0), map: () => new Map() } });
+  t.call(...['big', 'none', 'date', 'map'].map((name) => ({ id: name, name })));
+  await settle();
+  const [big, ...others] = t.responses()[0].map(({ response }) => response);
+  assert.match(big.error, /BigInt/);
+  assert.deepEqual(others, [{ result: null }, { result: '1970-01-01T00:00:00.000Z' }, {}]);
 });
 
 test('an unknown key is reported once', () => {

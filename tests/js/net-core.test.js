@@ -10,16 +10,19 @@ const CHUNK = 640;
 beforeEach(() => FakeWebSocket.install());
 
 /** A started NetCore with all its ports, and what came out of them. */
-async function started(t, { muted = false, plan = { answer: ANSWER } } = {}) {
+async function started(t, { muted = false, history, plan = { answer: ANSWER } } = {}) {
   const [page, playback, capture] = [new MessageChannel(), new MessageChannel(), new MessageChannel()];
   const channels = [page, playback, capture];
   const reports = [];
   const orders = [];
-  page.port1.onmessage = ({ data }) => reports.push(data);
+  page.port1.onmessage = ({ data }) => {
+    reports.push(data);
+    if (data.what === 'seed') post({ type: 'reply', id: data.id, value: history });
+  };
   playback.port1.onmessage = ({ data }) => orders.push(data);
   const core = new NetCore(page.port2);
   const post = (command, transfer = []) => page.port1.postMessage(command, transfer);
-  post({ type: 'start', plan, playback: playback.port2, capture: capture.port2, muted }, [
+  post({ type: 'start', plan, playback: playback.port2, capture: capture.port2, muted, seeded: !!history }, [
     playback.port2,
     capture.port2,
   ]);
@@ -77,6 +80,34 @@ test('what is said before setupComplete goes out after it, in order', async (t) 
   await net.speak(4, 2);
   assert.deepEqual(spoken(net.socket), [1, 2, 3, 4, 5]);
   assert.ok(net.socket.messages.some((m) => m.realtimeInput?.text === 'typed'));
+});
+
+test('a new session is told what was said before it, first of all', async (t) => {
+  const history = [{ role: 'user', parts: [{ text: 'My name is Ada.' }] }];
+  const net = await started(t, { history });
+  await net.speak(1, 1);
+  await net.ready();
+  assert.deepEqual(net.socket.messages[1], { clientContent: { turns: history, turnComplete: false } });
+  assert.deepEqual(spoken(net.socket), [1]);
+});
+
+test('sound is kept back while the service may not hear it, and goes out in order then', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  net.post({ type: 'hold', held: true });
+  await net.speak(1, 3);
+  assert.deepEqual(spoken(net.socket), []);
+  net.post({ type: 'hold', held: false });
+  await net.speak(4, 1);
+  assert.deepEqual(spoken(net.socket), [1, 2, 3, 4]);
+});
+
+test('the page is told which model it is, and never the token', async (t) => {
+  const net = await started(t, { plan: { answer: { ...ANSWER, model: 'models/m' } } });
+  await net.ready();
+  const [{ model, setup }] = net.of('granted');
+  assert.deepEqual([model, setup], ['models/m', ANSWER.setup]);
+  assert.equal(JSON.stringify(net.reports).includes(ANSWER.token), false);
 });
 
 test('keeps the last 5 s of it and counts the rest', async (t) => {

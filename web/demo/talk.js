@@ -27,7 +27,6 @@ export class Conversation {
   /** @type {State} */
   #state = 'idle';
   #microphone = true;
-  #typed = 0;
   /** Whether the latest start led to a line. @type {Promise<boolean>} */
   #starting = Promise.resolve(false);
   #countdown = new Countdown();
@@ -122,8 +121,6 @@ export class Conversation {
   async say(text) {
     if (!(await (this.live ? this.#starting : this.start(false)))) return false;
     this.#session.sendText(text);
-    this.#typed += 1;
-    this.#parts.captions.show({ id: `typed-${this.#typed}`, role: 'user', text, final: true });
     return true;
   }
 
@@ -153,7 +150,7 @@ export class Conversation {
     session.addEventListener('levels', ({ detail }) => ring.setLevels(session.muted ? 0 : detail.input, detail.output));
     session.addEventListener('caption', ({ detail }) => {
       captions.show(detail);
-      announcer.caption(detail);
+      if (!detail.typed) announcer.caption(detail); // whoever typed it knows
     });
     session.addEventListener('toolresult', ({ detail }) => {
       if (detail.ok) captions.note(TOOL_NOTES[detail.name] ?? `Used ${detail.name}`);

@@ -1,9 +1,11 @@
 /**
  * What a running session means: server facts and played sound become captions, tool calls and a state.
  *
- * Owns: whose turn it is. Needs protocol.js, captions.js, tool-runner.js. Leaves starting, ending and sound to others.
+ * Owns: whose turn it is. Needs protocol.js, captions.js, tool-runner.js, model-rules.js. Leaves starting, ending and
+ * sound to others.
  */
 import { Captions } from './captions.js';
+import { blockingBy, rulesFor } from './model-rules.js';
 import { readServerMessage, toolResponseMessage } from './protocol.js';
 import { ToolRunner } from './tool-runner.js';
 
@@ -13,21 +15,34 @@ import { ToolRunner } from './tool-runner.js';
 /** @template {ServerFact['type']} T @typedef {Extract<ServerFact, {type: T}>} Fact */
 /** @typedef {{turn: number, position: number}} Place the turn, and how many samples of it came before */
 /**
+ * @typedef {object} ConversationOptions
+ * @property {Record<string, import('./tool-runner.js').Tool>} [tools] the functions that the model may call
+ * @property {number} [toolTimeoutMs] after which a call is answered with an error; 30 000
+ * @property {{role: 'user' | 'model', text: string}[]} [history] what was said before, e.g. an earlier `transcript`
+ */
+/**
  * @typedef {object} Surroundings
  * @property {Emit} emit
  * @property {(message: Record<string, any>) => void} send
  * @property {() => void} changed the state may be another one now
  * @property {() => boolean} audible whether sound is being played at all
+ * @property {() => number} lagSamples what was played and is still on its way to the ear
+ * @property {(held: boolean) => void} hold keeps the microphone's sound back, or lets it go
+ * @property {import('./transcript.js').Transcript} transcript
  * @property {import('./diagnostics.js').Diagnostics} diagnostics
  */
 
-/** What a new connection is told of an old conversation; more would cost more with each turn. */
-const SEED_TURNS = 50;
-
 export class Conversation {
   #out;
+  #prefix;
+  #history;
   #captions;
   #tools;
+  #name = '';
+  /** Until the model is known, what a current one does. */
+  #rules = rulesFor();
+  #blocking = blockingBy(this.#rules, undefined);
+  #held = false;
   #speaking = false;
   /** The user has said something that is not answered yet. */
   #awaiting = false;
@@ -36,34 +51,52 @@ export class Conversation {
   /** The last turn that the model has answered in, and the last that was cut off. */
   #answeredTurn = 0;
   #cutTurn = 0;
-  /** @type {Map<string, import('./events.js').Caption>} */
-  #said = new Map();
 
   /**
    * @param {Surroundings} out
-   * @param {Record<string, import('./tool-runner.js').Tool>} tools
+   * @param {ConversationOptions} options
    * @param {string} prefix of caption ids
    */
-  constructor(out, tools, prefix) {
+  constructor(out, { tools = {}, toolTimeoutMs, history = [] }, prefix) {
     this.#out = out;
+    this.#history = history.map(({ role, text }) => ({ role, parts: [{ text }] }));
+    this.#prefix = prefix;
     this.#captions = new Captions((caption) => {
-      this.#said.set(caption.id, caption);
+      out.transcript.take(caption);
       out.emit('caption', caption);
     }, prefix);
-    this.#tools = new ToolRunner(tools, ({ id, name }, error) => {
-      out.emit('toolresult', { id, name, ok: error === null });
-      if (error) out.emit('error', { error });
-    });
+    const surroundings = {
+      respond: (/** @type {import('./tool-runner.js').Answer[]} */ functionResponses) =>
+        out.send(toolResponseMessage({ functionResponses })),
+      blocking: (/** @type {string} */ name) => this.#blocking(name),
+      scheduling: () => this.#rules.scheduling,
+      emit: out.emit,
+      changed: () => this.#toolsChanged(),
+    };
+    this.#tools = new ToolRunner(tools, surroundings, toolTimeoutMs);
+  }
+
+  /** Which model it is, and how it was set up. @param {string} [model] @param {Record<string, any>} [setup] */
+  meet(model = '', setup) {
+    this.#name = model;
+    this.#rules = rulesFor(model);
+    this.#blocking = blockingBy(this.#rules, setup);
+  }
+
+  /** Its name and what it takes. */
+  get model() {
+    return { name: this.#name, ...this.#rules };
   }
 
   /** @returns {'speaking' | 'thinking' | 'listening'} */
   get state() {
     if (this.#speaking) return 'speaking';
-    return this.#awaiting || this.#busy || this.#tools.pending > 0 ? 'thinking' : 'listening';
+    return this.#awaiting || this.#busy || this.#tools.waiting ? 'thinking' : 'listening';
   }
 
-  /** The user has typed something. */
-  asked() {
+  /** The user has typed something. @param {string} text */
+  typed(text) {
+    this.#captions.typed(text);
     this.#awaiting = true;
     this.#out.changed();
   }
@@ -71,6 +104,7 @@ export class Conversation {
   /** @param {Record<string, any>} message @param {Place} place */
   receive(message, place) {
     this.#out.emit('message', { message });
+    this.#captions.came(place.turn, place.position);
     for (const fact of readServerMessage(message)) {
       // Each entry takes its own kind of fact; the table's type has checked that.
       const act = /** @type {((fact: ServerFact, place: Place) => void) | undefined} */ (this.#acts[fact.type]);
@@ -81,7 +115,8 @@ export class Conversation {
 
   /** @param {import('./speaker.js').PlaybackReport} report */
   played(report) {
-    if (report.type === 'meter') this.#captions.heard(report.turn, report.played);
+    if (report.type === 'meter') this.#captions.heard(report.turn, report.played - this.#out.lagSamples());
+    else if (report.type === 'silent') this.#captions.cutAt(report.turn, report.played);
     else if (report.type === 'started' && report.turn > this.#cutTurn) {
       this.#speaking = true;
       this.#awaiting = false;
@@ -92,61 +127,75 @@ export class Conversation {
     if (report.type !== 'meter') this.#out.changed();
   }
 
-  /** The connection is gone, and with it the rest of the turn and the calls that the service will not remember.
-   * @param {Place} place @param {string[]} calls */
+  /**
+   * The connection is gone, and with it the rest of the turn and the calls that no handle knows of: their answers
+   * would be refused.
+   * @param {Place} place @param {string[]} calls
+   */
   broken({ turn, position }, calls) {
     this.#awaiting = this.#busy = false;
-    this.#tools.cancel(calls);
+    this.#tools.cancel(calls, 'connection');
     this.#captions.turnComplete(turn, position > 0 && this.#out.audible());
-    this.#out.changed();
+    this.#toolsChanged();
   }
 
   /** The service has to begin anew: it knows none of its calls. */
   forget() {
-    this.#tools.cancelAll();
+    this.#tools.cancelAll('connection');
+    this.#toolsChanged();
   }
 
-  /** The last of what was said, as `clientContent.turns`. */
-  seed() {
-    return [...this.#said.values()]
-      .filter(({ text }) => text.trim() !== '')
-      .slice(-SEED_TURNS)
-      .map(({ role, text }) => ({ role, parts: [{ text }] }));
+  /** What a new session is to know, as `clientContent.turns`. @param {boolean} all what was said in this start, too */
+  seed(all) {
+    return [...this.#history, ...(all ? this.#out.transcript.contents(this.#prefix) : [])];
   }
 
   /** No more answers to functions. */
   stop() {
-    this.#tools.cancelAll();
+    this.#tools.cancelAll('ended');
   }
 
   /** @type {{[T in ServerFact['type']]?: (fact: Fact<T>, place: Place) => void}} */
   #acts = {
     audio: (_fact, place) => this.#answering(place),
-    modelText: (_fact, place) => this.#answering(place),
-    outputText: ({ text }, place) => {
+    modelText: ({ text, thought }, place) => {
+      this.#answering(place);
+      if (!thought) return;
+      this.#awaiting ||= !this.#speaking;
+      this.#out.emit('thought', { turn: place.turn, text });
+    },
+    outputText: ({ text, language }, place) => {
       this.#answering(place);
       // Without running playback nothing would ever count as heard.
-      this.#captions.modelSaid(place.turn, text, this.#out.audible() ? place.position : 0);
+      this.#captions.modelSaid(place.turn, text, this.#out.audible() ? place.position : null, language);
     },
-    inputText: ({ text, finished }, { turn }) => {
-      this.#captions.userSaid(turn, text, finished);
+    inputText: ({ text, finished, language }, { turn }) => {
+      this.#captions.userSaid(turn, text, finished, language);
       if (turn > this.#answeredTurn) this.#awaiting = true;
     },
-    interimInputText: ({ text }, { turn }) => this.#captions.userMayHaveSaid(turn, text),
+    interimInputText: ({ text, language }, { turn }) => this.#captions.userMayHaveSaid(turn, text, language),
     voiceActivity: ({ active }) => (this.#awaiting = !active),
+    waitingForInput: () => {
+      this.#awaiting = false;
+      this.#busy = false;
+    },
     interrupted: (_fact, { turn }) => {
       this.#cutTurn = turn;
       this.#speaking = false;
       this.#awaiting = false;
-      this.#captions.interrupted(turn);
+      this.#captions.interrupted(turn, this.#out.audible());
     },
     turnComplete: (_fact, { turn, position }) => {
       this.#awaiting = false;
       this.#captions.turnComplete(turn, position > 0 && this.#out.audible());
     },
     interactionStatus: ({ status }) => (this.#busy = status === 'IN_PROGRESS'),
-    toolCall: ({ calls }) => void this.#call(calls),
-    toolCallCancellation: ({ ids }) => this.#tools.cancel(ids),
+    toolCall: ({ calls }) => void this.#tools.run(calls),
+    toolCallCancellation: ({ ids }) => {
+      this.#tools.cancel(ids, 'service');
+      this.#toolsChanged();
+    },
+    grounding: ({ links, queries }, { turn }) => this.#out.emit('grounding', { turn, links, queries }),
     usage: ({ usage }) => this.#out.emit('usage', usage),
     unknown: ({ key }) => {
       const { diagnostics, emit } = this.#out;
@@ -159,11 +208,10 @@ export class Conversation {
     this.#answeredTurn = turn;
   }
 
-  /** @param {Fact<'toolCall'>['calls']} calls */
-  async #call(calls) {
-    for (const { id, name, args = {} } of calls) this.#out.emit('toolcall', { id, name, args });
-    const functionResponses = await this.#tools.run(calls);
-    if (functionResponses.length > 0) this.#out.send(toolResponseMessage({ functionResponses }));
+  #toolsChanged() {
+    const held = this.#rules.holdsMicrophone && this.#tools.waiting;
+    if (held !== this.#held) this.#out.hold(held);
+    this.#held = held;
     this.#out.changed();
   }
 }

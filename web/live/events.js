@@ -13,7 +13,13 @@
  * @property {string} text
  * @property {boolean} final nothing will be added
  * @property {boolean} interrupted the user spoke over it; `text` ends about where the sound did
+ * @property {number} startedAt epoch milliseconds of the first word
+ * @property {number} endedAt and of the last one so far
+ * @property {number} [heardSamples] of the model's final turn: how much of its sound (24 kHz) was played
+ * @property {string} [language] as the service names it, e.g. `de-DE`
+ * @property {true} [typed] not spoken
  */
+/** @typedef {{id: string, name: string, ms: number}} ToolEnd `ms` since the call came */
 /**
  * @typedef {object} LiveEvents
  * @property {{state: LiveState, previous: LiveState, error?: LiveError}} statechange
@@ -22,8 +28,12 @@
  * @property {{kind: 'microphone' | 'speaker', reason: import('./mic.js').DeviceReason, label: string}} device
  * @property {{cause: 'heard' | 'output'}} echo the model interrupts itself, or the chosen loudspeaker is one whose
  *   echo browsers do not cancel: propose headphones or half-duplex
- * @property {{id: string, name: string, args: Record<string, unknown>}} toolcall
- * @property {{id: string, name: string, ok: boolean}} toolresult
+ * @property {{id: string, role: 'user' | 'model', text: string, first: boolean}} sentence finished, and heard; each once
+ * @property {{id: string, name: string, args: Record<string, unknown>, blocking: boolean}} toolcall
+ * @property {ToolEnd & {ok: boolean}} toolresult
+ * @property {ToolEnd & {reason: 'service' | 'connection' | 'ended'}} toolcancel nobody wants its result any more
+ * @property {{turn: number, text: string}} thought a summary of what the model thinks; never spoken
+ * @property {{turn: number, links: import('./protocol.js').Link[], queries: string[]}} grounding what the model found, and searched for
  * @property {Record<string, unknown>} usage the service's usageMetadata
  * @property {import('./diagnostics.js').Report} diagnostics
  * @property {{attempt: number, delayMs: number, reason: string}} reconnecting the connection broke; the next try comes

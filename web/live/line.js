@@ -13,6 +13,7 @@ import { ENDED } from './broker-session.js';
 import { epochNow } from './clock.js';
 import { LiveError } from './errors.js';
 import { connect } from './live-socket.js';
+import { seedMessage } from './model-rules.js';
 import { CHUNK_SAMPLES } from './pcm.js';
 import { audioFrame } from './protocol.js';
 import { actionFor, nextStep, renewalDelayMs } from './reconnect-policy.js';
@@ -61,6 +62,8 @@ export class Line {
   /** The newest resumable handle, and whether it knows all that was said. */
   #handle = '';
   #fresh = true;
+  /** There may be something that a new session has to be told. */
+  #seeded = false;
   /** The broker lets the client name the handle; else it is in the token, which is then as old as the token. */
   #ownHandle = true;
   /** @type {import('./reconnect-policy.js').Outage} */
@@ -97,8 +100,13 @@ export class Line {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
-  /** Rejects with a LiveError. @param {import('./token-source.js').TokenPlan} plan */
-  async start(plan) {
+  /**
+   * Rejects with a LiveError.
+   * @param {import('./token-source.js').TokenPlan} plan
+   * @param {boolean} [seeded] the page has something to tell the first session, too
+   */
+  async start(plan, seeded = false) {
+    this.#seeded = seeded;
     const answer = await (this.#started = this.#keeper.begin(plan));
     // A page that ended it meanwhile could not know that there is something to give back.
     if (this.#stopped) return;
@@ -153,7 +161,7 @@ export class Line {
   /** @param {TokenAnswer} answer */
   async #open(answer) {
     const handle = this.#handle;
-    const seed = this.#upSince > 0 && !handle ? this.#out.ask('seed').catch(() => []) : null;
+    const seed = this.#seeded && !handle ? this.#out.ask('seed').catch(() => []) : null;
     const { signal } = (this.#dialing = new AbortController());
     const { token, url, auth } = answer;
     const setup = handle ? { ...answer.setup, sessionResumption: { handle } } : answer.setup;
@@ -175,12 +183,11 @@ export class Line {
       },
     };
     socket = await connect({ token, url, auth, setup, signal, callbacks });
-    const turns = (await seed) ?? [];
+    const told = seedMessage((await seed) ?? [], setup);
     if (failed) throw failed; // while the page looked for what was said
-    if (turns.length > 0) {
-      socket.sendClientContent({ turns, turnComplete: !!setup?.historyConfig?.initialHistoryInClientContent });
-    }
+    if (told) socket.sendMessage(told);
     this.#socket = socket;
+    this.#seeded = true;
     this.#upSince = this.#sentAt = epochNow();
     this.#leaveBy = Infinity;
     this.#fresh = true;

@@ -15,18 +15,20 @@ import { Diagnostics } from './diagnostics.js';
 import { LiveError } from './errors.js';
 import { LiveEventTarget } from './events.js';
 import { NetLink } from './net-link.js';
-import { realtimeInputMessage } from './protocol.js';
+import { OUTPUT_RATE } from './pcm.js';
+import { clientContentMessage, realtimeInputMessage } from './protocol.js';
+import { Transcript } from './transcript.js';
 
 /** @typedef {import('./events.js').LiveState} LiveState */
 /**
- * @typedef {object} LiveSessionOptions
+ * @typedef {object} OwnOptions
  * @property {import('./token-source.js').TokenSource} tokenSource
- * @property {Record<string, import('./tool-runner.js').Tool>} [tools] the functions that the model may call
  * @property {string} [deviceId] of the microphone
  * @property {string} [outputDeviceId] of the loudspeaker, where the browser lets a page choose it
  * @property {import('./turn-taking.js').InputMode} [inputMode] not given: what the token's setup asks for
  * @property {boolean} [halfDuplex] the microphone rests while the model is heard
  */
+/** @typedef {OwnOptions & import('./conversation.js').ConversationOptions} LiveSessionOptions */
 /** Made before the click, thrown away at the end. @typedef {{audio: AudioSide, link: Promise<NetLink>}} Parts */
 
 const NETWORK_EVENTS = ['online', 'offline'];
@@ -43,6 +45,7 @@ export class LiveSession extends LiveEventTarget {
   /** @type {import('./audio-side.js').AudioChoices} */
   #choices;
   #diagnostics = new Diagnostics();
+  #transcript = new Transcript((sentence) => this.emit('sentence', sentence));
   #leave = () => void this.end();
   #goOnline = () => this.#run?.net?.post({ type: 'online', online: navigator.onLine });
 
@@ -74,6 +77,26 @@ export class LiveSession extends LiveEventTarget {
   /** When the session ends by this device's clock, epoch milliseconds; Infinity: not known. */
   get endsAt() {
     return this.#run?.endsAt ?? Infinity;
+  }
+
+  /** The model of the running conversation and what it takes, once the broker has told; otherwise null. */
+  get model() {
+    return this.#run?.conversation?.model ?? null;
+  }
+
+  /** What was said and heard, over all starts; the newest some thousand turns, as copies. */
+  get transcript() {
+    return this.#transcript.turns;
+  }
+
+  /** The same as text, a line per turn. */
+  transcriptText() {
+    return this.#transcript.text();
+  }
+
+  /** The same as JSON. */
+  transcriptJson() {
+    return this.#transcript.json();
   }
 
   /** The figures so far; a copy. */
@@ -117,11 +140,18 @@ export class LiveSession extends LiveEventTarget {
     this.#emitDiagnostics();
   }
 
-  /** @param {string} text */
+  /** Says something in writing; waits for the line while it comes up. Without a conversation, nothing. @param {string} text */
   sendText(text) {
-    this.#run?.net?.post({ type: 'send', message: realtimeInputMessage({ text }) });
-    if (this.#run) this.#parts?.audio.expectSound();
-    this.#run?.conversation?.asked();
+    this.#send(realtimeInputMessage({ text }));
+    this.#run?.conversation?.typed(text);
+  }
+
+  /**
+   * Adds turns to what the model knows; `turnComplete` asks for an answer, and interrupts one.
+   * @param {{turns?: any, turnComplete?: boolean}} content as the official SDK's `sendClientContent`
+   */
+  sendContent(content) {
+    this.#send(clientContentMessage(content));
   }
 
   /** @param {boolean} muted */
@@ -183,6 +213,13 @@ export class LiveSession extends LiveEventTarget {
     await Promise.all([lease?.report(this.#diagnostics.report()), lease?.end()]);
   }
 
+  /** @param {Record<string, any>} message */
+  #send(message) {
+    if (!this.#run) return;
+    this.#parts?.audio.expectSound();
+    this.#parts?.link.then((net) => net.post({ type: 'send', message })).catch(() => {});
+  }
+
   /** @returns {Parts} */
   #build() {
     if (this.#parts) return this.#parts;
@@ -229,7 +266,8 @@ export class LiveSession extends LiveEventTarget {
     run.net = net;
     this.#diagnostics.onThread(net.thread);
     net.onreport = (report) => this.#hear(run, plan, report);
-    net.post({ type: 'start', plan, ...ports, ...audio.gates }, Object.values(ports));
+    const seeded = !!this.#options.history?.length;
+    net.post({ type: 'start', plan, ...ports, ...audio.gates, seeded }, Object.values(ports));
     await run.ready;
   }
 
@@ -242,11 +280,14 @@ export class LiveSession extends LiveEventTarget {
         this.emit(type, detail);
       },
       send: (/** @type {Record<string, any>} */ message) => run.net?.post({ type: 'send', message }),
+      hold: (/** @type {boolean} */ held) => run.net?.post({ type: 'hold', held }),
+      lagSamples: () => Math.round(audio.speaker.latencySeconds * OUTPUT_RATE),
+      transcript: this.#transcript,
       changed: () => this.#refresh(),
       audible: () => audio.speaker.running,
       diagnostics: this.#diagnostics,
     };
-    const conversation = new Conversation(surroundings, this.#options.tools ?? {}, `start${this.#starts}`);
+    const conversation = new Conversation(surroundings, this.#options, `start${this.#starts}`);
     audio.onplayed = (report) => {
       conversation.played(report);
       if (report.type === 'meter') return;
@@ -277,7 +318,10 @@ export class LiveSession extends LiveEventTarget {
       if (type === 'granted' && report.session && 'request' in plan) {
         run.lease = new BrokerSession(plan.request, report.session.id);
       }
-      if (type === 'granted') this.#parts?.audio.granted(report.manual);
+      if (type === 'granted') {
+        this.#parts?.audio.granted(report.manual);
+        run.conversation?.meet(report.model, report.setup);
+      }
       if (type === 'ready') run.setReady();
     }
   }
@@ -309,7 +353,7 @@ export class LiveSession extends LiveEventTarget {
   async #answer(run, { id, what, detail }) {
     const answers = {
       plan: () => this.#options.tokenSource.describe({ signal: run.signal, ...detail }),
-      seed: () => run.conversation?.seed() ?? [],
+      seed: () => run.conversation?.seed(run.up) ?? [],
       report: () => this.#diagnostics.report(),
     };
     try {

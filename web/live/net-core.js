@@ -15,11 +15,12 @@ import { Uplink } from './uplink.js';
 import { VoiceDecoder } from './voice-decoder.js';
 
 /**
- * What the page asks for. `leased`: the page gives the session back to the broker itself.
+ * What the page asks for. `seeded`: the first session is to be told something, too. `leased`: the page gives the session back to the broker itself.
  * @typedef {{type: 'start', plan: import('./token-source.js').TokenPlan, playback: MessagePort, capture?: MessagePort,
- *     muted: boolean, active?: boolean | null}
+ *     muted: boolean, active?: boolean | null, seeded?: boolean}
  *   | {type: 'ports', playback?: MessagePort, capture?: MessagePort}
  *   | {type: 'send', message: Record<string, any>} | {type: 'mute', muted: boolean}
+ *   | {type: 'hold', held: boolean}
  *   | {type: 'activity', active: boolean | null} | {type: 'online', online: boolean}
  *   | {type: 'reply', id: number, value?: any, error?: import('./errors.js').LiveErrorFields}
  *   | {type: 'stop', leased: boolean}} NetCommand
@@ -29,8 +30,8 @@ import { VoiceDecoder } from './voice-decoder.js';
 /**
  * What the page is told. `at` and `receivedAt` are epoch milliseconds. `ask` wants a `reply` with its id: of `plan` how to
  * get the next token, of `seed` the text so far as contents, of `report` the figures for the broker.
- * @typedef {{type: 'hello'} | {type: 'granted', at: number, manual: boolean,
- *     session?: {id: string}} | {type: 'opened', at: number}
+ * @typedef {{type: 'hello'} | {type: 'granted', at: number, manual: boolean, session?: {id: string}, model?: string,
+ *     setup?: Record<string, any>} | {type: 'opened', at: number}
  *   | {type: 'ready', at: number}
  *   | {type: 'message', message: Record<string, any>, turn: number, position: number}
  *   | {type: 'ask', id: number, what: 'plan' | 'seed' | 'report', detail?: any}
@@ -128,6 +129,7 @@ export class NetCore {
     if (command.type === 'start') void this.#start(command);
     else if (command.type === 'send') this.#say(command.message);
     else if (command.type === 'ports') this.#join(command);
+    else if (command.type === 'hold') this.#uplink.hold(command.held);
     else if (command.type === 'mute') {
       this.#muted = command.muted;
       this.#gate();
@@ -138,22 +140,23 @@ export class NetCore {
   }
 
   /** @param {NetCommand & {type: 'start'}} command */
-  async #start({ plan, muted, active = null, ...ports }) {
+  async #start({ plan, muted, active = null, seeded = false, ...ports }) {
     this.#join(ports);
     this.#muted = muted;
     this.#talking = active;
     this.#uplink.muted = muted || active === false;
     try {
-      await this.#line.start(plan);
+      await this.#line.start(plan, seeded);
     } catch (cause) {
       this.#fail(LiveError.from(cause, 'connection-lost'));
     }
   }
 
   /** @param {import('./token-source.js').TokenAnswer} answer */
-  #granted({ setup, session }) {
+  #granted({ setup, session, model }) {
     this.#manual = !!setup?.realtimeInputConfig?.automaticActivityDetection?.disabled;
-    this.#tell({ type: 'granted', at: epochNow(), manual: this.#manual, session: session && { id: session.id } });
+    const lease = session && { id: session.id };
+    this.#tell({ type: 'granted', at: epochNow(), manual: this.#manual, session: lease, model, setup });
   }
 
   /** @param {'plan' | 'seed' | 'report'} what @param {object} [detail] @returns {Promise<any>} */

@@ -8,6 +8,7 @@
 
 /** @typedef {{data: string, mimeType: string}} Blob64 base64 and its MIME type */
 /** @typedef {Record<string, any>} Json */
+/** @typedef {{title: string, url: string}} Link plain text, and an https address */
 /**
  * @typedef {object} RealtimeInput any of these, together or alone
  * @property {Blob64} [audio]
@@ -102,8 +103,8 @@ function asContents(turns) {
  * One fact out of a server frame.
  * @typedef {{type: 'setupComplete'} | {type: 'interrupted'} | {type: 'generationComplete'} | {type: 'turnComplete'}
  *   | {type: 'audio', data: string, mimeType: string} | {type: 'modelText', text: string, thought: boolean}
- *   | {type: 'inputText', text: string, finished: boolean} | {type: 'interimInputText', text: string}
- *   | {type: 'outputText', text: string, finished: boolean}
+ *   | {type: 'inputText' | 'outputText' | 'interimInputText', text: string, finished: boolean, language?: string}
+ *   | {type: 'grounding', links: Link[], queries: string[]} | {type: 'waitingForInput'}
  *   | {type: 'interactionStatus', status: string} | {type: 'voiceActivity', active: boolean}
  *   | {type: 'toolCall', calls: {id: string, name: string, args?: Record<string, unknown>}[]}
  *   | {type: 'toolCallCancellation', ids: string[]} | {type: 'usage', usage: Json}
@@ -167,16 +168,34 @@ const CONTENT = {
   generationComplete: nothing,
   turnComplete: nothing,
   modelTurn: (turn) => (turn.parts ?? []).flatMap(readPart),
-  inputTranscription: (value) => [{ type: 'inputText', text: value.text ?? '', finished: !!value.finished }],
-  interimInputTranscription: (value) => [{ type: 'interimInputText', text: value.text ?? '' }],
-  outputTranscription: (value) => [{ type: 'outputText', text: value.text ?? '', finished: !!value.finished }],
+  inputTranscription: transcription('inputText'),
+  interimInputTranscription: transcription('interimInputText'),
+  outputTranscription: transcription('outputText'),
   interactionStatus,
+  waitingForInput: (value) => (value ? [{ type: 'waitingForInput' }] : []),
+  groundingMetadata: (value) => [
+    { type: 'grounding', links: readLinks(value.groundingChunks), queries: value.webSearchQueries ?? [] },
+  ],
   // Known, and nothing that a voice client does with them; they reach the app in the `message` event.
-  waitingForInput: nothing,
   turnCompleteReason: nothing,
-  groundingMetadata: nothing,
   urlContextMetadata: nothing,
 };
+
+/** @param {string} type @returns {Reader} */
+function transcription(type) {
+  return ({ text = '', finished = false, languageCode }) => [{ type, text, finished, language: languageCode }];
+}
+
+/**
+ * Where an answer comes from. Only https: an address of another kind could run in the page or leave it unseen.
+ * @param {Json[]} [chunks]
+ */
+function readLinks(chunks = []) {
+  return chunks.flatMap(Object.values).flatMap(({ uri, title }) => {
+    const url = /^https:\/\//i.test(uri) && URL.canParse(uri) ? new URL(uri) : null;
+    return url ? [{ title: String(title || url.hostname), url: url.href }] : [];
+  });
+}
 
 /** @param {any} part @returns {Json[]} */
 function readPart(part) {

@@ -24,6 +24,7 @@ export class Uplink {
   /** @type {Sound[]} */
   #queue = [];
   #open = false;
+  #held = false;
   #begun = false;
   #send;
   #bufferedBytes;
@@ -47,6 +48,12 @@ export class Uplink {
   /** The session is set up: what was kept goes out, in order. */
   open() {
     this.#open = true;
+    this.pump();
+  }
+
+  /** While the service may not be spoken to, what is said waits as it does before the start. @param {boolean} held */
+  hold(held) {
+    this.#held = held;
     this.pump();
   }
 
@@ -82,7 +89,7 @@ export class Uplink {
 
   /** Sends what the socket can bear. The next chunk, 20 ms later, is the clock that looks again. */
   pump() {
-    if (!this.#open) return;
+    if (!this.#open || this.#held) return;
     const buffered = this.#bufferedBytes();
     this.slow = buffered > (this.slow ? CALM_BUFFERED_BYTES : MAX_BUFFERED_BYTES);
     while (this.#queue.length > 0 && this.#bufferedBytes() <= MAX_BUFFERED_BYTES) {

@@ -22,7 +22,7 @@ class OpenStage(Protocol):
 
 
 class LaunchBrowser(Protocol):
-    def __call__(self, microphone: Path | None = None, *, ask: bool = False) -> Browser: ...
+    def __call__(self, microphone: Path | None = None, *, ask: bool = False, cameras: int = 1) -> Browser: ...
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def launch_browser(playwright: Playwright) -> Iterator[LaunchBrowser]:
     """A Chromium of one's own: with a WAV file in its microphone, or one that has to be asked for."""
     running: list[Browser] = []
 
-    def start(microphone: Path | None = None, *, ask: bool = False) -> Browser:
-        running.append(launch(playwright, microphone, ask=ask))
+    def start(microphone: Path | None = None, *, ask: bool = False, cameras: int = 1) -> Browser:
+        running.append(launch(playwright, microphone, ask=ask, cameras=cameras))
         return running[-1]
 
     yield start

@@ -40,9 +40,13 @@ FLAGS = [
 ]
 
 
-def launch(playwright: Playwright, microphone: Path | None = None, *, ask: bool = False) -> Browser:
+def launch(
+    playwright: Playwright, microphone: Path | None = None, *, ask: bool = False, cameras: int = 1
+) -> Browser:
     """Chromium. Its microphone plays the WAV file once (or beeps); `ask`: permission has to be given."""
     args = list(FLAGS)
+    if cameras > 1:
+        args[-1] += f"=device-count={cameras}"
     if microphone:
         args.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
     if not ask:

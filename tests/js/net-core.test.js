@@ -110,6 +110,22 @@ test('the page is told which model it is, and never the token', async (t) => {
   assert.equal(JSON.stringify(net.reports).includes(ANSWER.token), false);
 });
 
+test('a picture that would have to wait is thrown away', async (t) => {
+  const net = await started(t);
+  /** What can be sent to a worker and closed there, as a bitmap can. */
+  const show = async () => {
+    const { port1, port2 } = new MessageChannel();
+    const closed = new Promise((resolve) => port1.on('close', () => resolve('closed')));
+    net.post({ type: 'picture', bitmap: port2 }, [port2]);
+    assert.equal(await closed, 'closed');
+  };
+  await show();
+  await net.ready();
+  net.socket.bufferedAmount = 20_000;
+  await show();
+  assert.equal(net.socket.messages.length, 1);
+});
+
 test('keeps the last 5 s of it and counts the rest', async (t) => {
   const net = await started(t);
   await net.speak(0, 255);

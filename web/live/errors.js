@@ -4,7 +4,7 @@
  */
 
 /**
- * @typedef {'permission-denied'|'no-microphone'|'unsupported'|'token-refused'|'network'|'connection-refused'
+ * @typedef {'permission-denied'|'no-microphone'|'no-camera'|'unsupported'|'token-refused'|'network'|'connection-refused'
  *   |'connection-lost'|'session-ended'|'tool-failed'|'aborted'} LiveErrorReason
  */
 /**

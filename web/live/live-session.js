@@ -18,6 +18,7 @@ import { NetLink } from './net-link.js';
 import { OUTPUT_RATE } from './pcm.js';
 import { clientContentMessage, realtimeInputMessage } from './protocol.js';
 import { Transcript } from './transcript.js';
+import { openVideo } from './video-source.js';
 
 /** @typedef {import('./events.js').LiveState} LiveState */
 /**
@@ -46,6 +47,8 @@ export class LiveSession extends LiveEventTarget {
   #choices;
   #diagnostics = new Diagnostics();
   #transcript = new Transcript((sentence) => this.emit('sentence', sentence));
+  /** @type {import('./camera.js').Camera | null} */
+  #camera = null;
   #leave = () => void this.end();
   #goOnline = () => this.#run?.net?.post({ type: 'online', online: navigator.onLine });
 
@@ -198,6 +201,40 @@ export class LiveSession extends LiveEventTarget {
   setVolume(volume) {
     this.#choices.volume = volume;
     this.#parts?.audio.setVolume(volume);
+  }
+
+  /**
+   * Shows the model what a camera sees, or a screen: one picture a second while a conversation runs. Call it inside a click.
+   * Rejects with a LiveError.
+   * @param {import('./video-source.js').VideoOptions} [options]
+   * @returns {Promise<MediaStream>} for a preview; tracks change when the camera is switched
+   */
+  async startVideo(options = {}) {
+    if (this.model?.video === false) {
+      throw new LiveError({ reason: 'unsupported', detail: 'This model does not look at pictures.' });
+    }
+    const asked = Promise.resolve(openVideo(options));
+    asked.catch(() => {}); // told by open()
+    const { Camera } = await import('./camera.js');
+    this.stopVideo();
+    const camera = new Camera(options, {
+      show: (bitmap) => this.#run?.net?.post({ type: 'picture', bitmap }, [bitmap]),
+      connected: () => !!this.#run?.up && !this.#run.reconnecting,
+      tell: (state) => this.emit('video', state),
+    });
+    this.#camera = camera;
+    await camera.open(asked);
+    return camera.stream;
+  }
+
+  stopVideo(reason = 'stopped') {
+    this.#camera?.close(reason);
+    this.#camera = null;
+  }
+
+  /** The next of several cameras. */
+  async switchCamera() {
+    await this.#camera?.switch();
   }
 
   /** From any state: closes the connection, gives back microphone, audio contexts and the broker's session. */
@@ -390,6 +427,7 @@ export class LiveSession extends LiveEventTarget {
     globalThis.removeEventListener?.('pagehide', this.#leave);
     for (const type of NETWORK_EVENTS) globalThis.removeEventListener?.(type, this.#goOnline);
     run?.stop(why);
+    if (run) this.stopVideo('session-ended');
     parts?.audio.close();
     parts?.link.then((link) => link.close(!!run?.lease)).catch(() => {});
   }

@@ -10,7 +10,7 @@ import { encodeBase64 } from './base64.js';
 import { epochNow } from './clock.js';
 import { LiveError } from './errors.js';
 import { Line } from './line.js';
-import { audioFrame, readServerMessage, withoutAudio } from './protocol.js';
+import { audioFrame, readServerMessage, realtimeInputMessage, withoutAudio } from './protocol.js';
 import { Uplink } from './uplink.js';
 import { VoiceDecoder } from './voice-decoder.js';
 
@@ -21,6 +21,7 @@ import { VoiceDecoder } from './voice-decoder.js';
  *   | {type: 'ports', playback?: MessagePort, capture?: MessagePort}
  *   | {type: 'send', message: Record<string, any>} | {type: 'mute', muted: boolean}
  *   | {type: 'hold', held: boolean}
+ *   | {type: 'picture', bitmap: ImageBitmap}
  *   | {type: 'activity', active: boolean | null} | {type: 'online', online: boolean}
  *   | {type: 'reply', id: number, value?: any, error?: import('./errors.js').LiveErrorFields}
  *   | {type: 'stop', leased: boolean}} NetCommand
@@ -49,6 +50,8 @@ const RELEASE_MS = 120;
 const QUIET_MS = 2500;
 /** How much of the page's own may wait for the line; pictures never do. */
 const MAX_HELD = 200;
+/** What may wait in the socket when a picture comes. It is bigger than a second of speech, which must not wait for it. */
+const PICTURE_BUFFERED_BYTES = 16 * 1024;
 const ASK_TIMEOUT_MS = 10_000;
 const NETWORK_MS = 250;
 
@@ -129,6 +132,7 @@ export class NetCore {
     if (command.type === 'start') void this.#start(command);
     else if (command.type === 'send') this.#say(command.message);
     else if (command.type === 'ports') this.#join(command);
+    else if (command.type === 'picture') void this.#show(command.bitmap);
     else if (command.type === 'hold') this.#uplink.hold(command.held);
     else if (command.type === 'mute') {
       this.#muted = command.muted;
@@ -181,13 +185,21 @@ export class NetCore {
   /** @param {Record<string, any>} message */
   #say(message) {
     if (this.#line.up) this.#send(message);
-    else if (!message.realtimeInput?.video && this.#held.length < MAX_HELD) this.#held.push(message);
+    else if (this.#held.length < MAX_HELD) this.#held.push(message);
+  }
+
+  /** Now or never: a late picture is worth nothing, and would make speech late. @param {ImageBitmap} bitmap */
+  async #show(bitmap) {
+    const free = () => this.#line.up && !this.#uplink.slow && this.#line.bufferedBytes <= PICTURE_BUFFERED_BYTES;
+    if (!free()) return bitmap.close();
+    const { encodePicture } = await import('./picture.js');
+    const video = await encodePicture(bitmap).catch(() => null); // without OffscreenCanvas
+    if (video && free()) this.#line.send(JSON.stringify(realtimeInputMessage({ video })), false);
   }
 
   /** @param {Record<string, any>} message */
   #send(message) {
     const { realtimeInput, toolResponse } = message;
-    if (realtimeInput?.video && this.#uplink.slow) return; // a late picture is worth nothing, late speech is
     // An answer to a question that the service has forgotten would end the connection.
     const answers = toolResponse?.functionResponses;
     if (answers?.some((/** @type {{id: string}} */ { id }) => this.#lostCalls.has(id))) return;
@@ -251,6 +263,7 @@ export class NetCore {
       for (const { id } of fact.calls) {
         this.#calls.add(id);
         this.#newCalls.add(id);
+        this.#lostCalls.delete(id);
       }
     } else if (fact.type === 'resumption' && fact.handle) this.#newCalls.clear();
   }

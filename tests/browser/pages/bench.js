@@ -4,14 +4,16 @@
  */
 import * as live from '/live/index.js';
 
-const KEPT = ['statechange', 'caption', 'toolcall', 'toolresult', 'usage', 'message', 'error', 'diagnostics', 'device', 'echo'];
+const KEPT = ['statechange', 'caption', 'toolcall', 'toolresult', 'usage', 'message', 'error', 'diagnostics', 'device', 'echo',
+  'sentence', 'toolcancel', 'thought', 'grounding', 'video', 'recording', 'reconnecting', 'reconnected'];
 
 globalThis.bench = {
   live,
   events: [],
   session: null,
 
-  make({ bearer, body, tools = {}, ...options }) {
+  /** A test's own functions are in `globalThis.tools`, put there by an init script. */
+  make({ bearer, body, tools = globalThis.tools ?? {}, ...options }) {
     this.bearer = bearer;
     const tokenSource = live.TokenSource.endpoint('/token', { headers: { Authorization: `Bearer ${bearer}` }, body });
     this.session = new live.LiveSession({ tokenSource, tools, ...options });

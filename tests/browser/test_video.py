@@ -1,0 +1,144 @@
+"""Camera and screen: one picture a second to the service, none that nobody sees, nothing left on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import LaunchBrowser, OpenStage, Service
+from tests.browser.support import Bench, wait_for
+
+# What a person does by going to another tab, which a browser without a window has none of.
+HIDE = """hidden => {
+  Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+START = """async options => {
+  try {
+    globalThis.preview = await bench.session.startVideo(options);
+    return null;
+  } catch (error) {
+    return { reason: error.reason, detail: error.detail };
+  }
+}"""
+
+
+def pictures(service: Service) -> list[dict[str, Any]]:
+    """Every picture of every connection: when it came, and what the record says of it."""
+    return [
+        {"ms": entry["ms"], **entry["frame"]["realtimeInput"]["video"]}
+        for connection in service.standin.control.received()["connections"]
+        for entry in connection["received"]
+        if "video" in entry["frame"].get("realtimeInput", {})
+    ]
+
+
+def states(bench: Bench) -> list[tuple[str, str | None]]:
+    return [(e["detail"]["state"], e["detail"].get("reason")) for e in bench.events("video")]
+
+
+@pytest.mark.parametrize("source", ["camera", "screen"])
+def test_the_model_is_shown_a_picture_a_second_until_it_is_stopped(
+    bench: Bench, service: Service, source: str
+) -> None:
+    assert bench.page.evaluate(START, {"source": source}) is None
+    assert states(bench) == [("paused", "disconnected")], "pictures without a conversation"
+    assert bench.start(microphone=False) is None
+    wait_for("three pictures", lambda: len(pictures(service)) >= 3)
+    bench.page.evaluate("bench.session.stopVideo()")
+    assert bench.page.evaluate("preview.getTracks().length") == 0
+    seen = pictures(service)
+    bench.page.wait_for_timeout(1500)
+    assert len(pictures(service)) <= len(seen) + 1, "one may have been on its way"
+    assert {picture["mimeType"] for picture in seen} == {"image/jpeg"}
+    assert all(picture["data"]["bytes"] > 1000 for picture in seen)
+    # A second lies between two, give or take the way to the service.
+    assert (seen[-1]["ms"] - seen[0]["ms"]) / (len(seen) - 1) > 900
+    assert states(bench)[1:] == [("on", None), ("off", "stopped")]
+
+
+def test_a_picture_is_a_jpeg_of_768_pixels_at_most(bench: Bench) -> None:
+    found = bench.page.evaluate(
+        """async () => {
+          const { encodePicture } = await import('/live/picture.js');
+          const canvas = new OffscreenCanvas(1920, 1080);
+          canvas.getContext('2d').fillRect(0, 0, 500, 500);
+          const { data, mimeType } = await encodePicture(canvas.transferToImageBitmap());
+          const blob = new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], { type: mimeType });
+          const { width, height } = await createImageBitmap(blob);
+          return [mimeType, width, height, data.slice(0, 4)];
+        }"""
+    )
+    assert found == ["image/jpeg", 768, 432, "/9j/"]
+
+
+def test_a_hidden_page_and_a_lost_line_pause_the_camera(bench: Bench, service: Service) -> None:
+    assert bench.start(microphone=False) is None
+    assert bench.page.evaluate(START, {}) is None
+    wait_for("a picture", lambda: pictures(service))
+    bench.page.evaluate(HIDE, True)
+    before = len(pictures(service))
+    bench.page.wait_for_timeout(2200)
+    assert len(pictures(service)) <= before + 1, "one may have been on its way"
+    before = len(pictures(service))
+    bench.page.evaluate(HIDE, False)
+    wait_for("a picture", lambda: len(pictures(service)) > before)
+    service.standin.control.scenario("setup-slow", seconds=1.5, times=1)
+    service.standin.control.push(drop=True)
+    wait_for("the pause", lambda: states(bench)[-1] == ("paused", "disconnected"))
+    wait_for("the return", lambda: states(bench)[-1] == ("on", None))
+    before = len(pictures(service))
+    wait_for("a picture", lambda: len(pictures(service)) > before)
+    bench.end()
+    assert states(bench) == [
+        ("on", None),
+        ("paused", "hidden"),
+        ("on", None),
+        ("paused", "disconnected"),
+        ("on", None),
+        ("off", "session-ended"),
+    ]
+    assert bench.page.evaluate("preview.getTracks().length") == 0
+
+
+def test_a_screen_whose_sharing_the_browser_ends_is_off(bench: Bench, service: Service) -> None:
+    assert bench.start(microphone=False) is None
+    assert bench.page.evaluate(START, {"source": "screen"}) is None
+    bench.page.evaluate(HIDE, True)  # people share a screen in order to look elsewhere
+    wait_for("a picture", lambda: pictures(service))
+    bench.page.evaluate("preview.getTracks()[0].dispatchEvent(new Event('ended'))")
+    assert states(bench) == [("on", None), ("off", "ended")]
+    assert bench.state() == "listening"
+
+
+def test_the_next_camera_is_shown_in_the_same_preview(
+    open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service
+) -> None:
+    bench = open_stage(Bench, launch_browser(cameras=2))
+    bench.open(service.broker.bearer())
+    assert bench.start(microphone=False) is None
+    assert bench.page.evaluate(START, {}) is None
+    device = "preview.getTracks().map(track => track.getSettings().deviceId)"
+    [first] = bench.page.evaluate(device)
+    bench.page.evaluate("bench.session.switchCamera()")
+    [second] = bench.page.evaluate(device)
+    assert second != first
+    before = len(pictures(service))
+    wait_for("a picture", lambda: len(pictures(service)) > before)
+    bench.page.evaluate("bench.session.switchCamera()")
+    assert bench.page.evaluate(device) == [first]
+
+
+def test_a_refused_camera_leaves_the_conversation_alone(
+    open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service
+) -> None:
+    bench = open_stage(Bench, launch_browser(ask=True))
+    bench.page.context.grant_permissions([])
+    bench.open(service.broker.bearer())
+    assert bench.start(microphone=False) is None
+    error = bench.page.evaluate(START, {})
+    assert error["reason"] == "permission-denied"
+    assert [state for state, _ in states(bench)] == ["denied"]
+    assert bench.state() == "listening"
+    assert pictures(service) == []

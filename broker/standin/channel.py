@@ -24,8 +24,12 @@ class Channel:
         self.ws = ws
         self.record = record
         self._world = world
+        self.silent = False
+        """Nothing more is sent."""
 
     async def send(self, frame: dict[str, Any]) -> None:
+        if self.silent:
+            return
         raw = json.dumps(frame, separators=(",", ":"))
         await self.send_raw(raw)
         self.record.note_sent(frame, len(raw))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Literal
 
@@ -26,7 +27,6 @@ log = logging.getLogger("broker.standin")
 Ending = Close | Literal["drop", "gone"]
 UPDATE_SECONDS = 1.0
 FIRST_UPDATE_SECONDS = 0.1
-GO_AWAY_SECONDS = 50.0
 
 
 class Connection:
@@ -67,6 +67,13 @@ class Connection:
                 Close(int(close["code"]), str(close["reason"])) if close["code"] else CLOSES[close["close"]]
             )
             self._after(float(close["after_seconds"]), named)
+        if sudden := self.scenarios.use("random-close"):
+            draw = self.world.draws.setdefault("random-close", random.Random(sudden["seed"]))  # noqa: S311
+            seconds = draw.uniform(float(sudden["from_seconds"]), float(sudden["to_seconds"]))
+            name = str(draw.choice(sudden["closes"]))
+            self._after(seconds, "drop" if name == "drop" else CLOSES[name])
+        if silent := self.scenarios.use("fall-silent"):
+            self.spawn(self._fall_silent(float(silent["after_seconds"])))
         if away := self.scenarios.use("go-away"):
             self.spawn(self._scenario_go_away(away))
         try:
@@ -111,7 +118,7 @@ class Connection:
 
     async def _watch_length(self) -> None:
         length = self.scenarios.number("connection-length", "seconds")
-        notice = min(GO_AWAY_SECONDS, length / 2)
+        notice = min(self.scenarios.number("connection-length", "notice_seconds"), length / 2)
         await self.clock.sleep(length - notice)
         await self.go_away(notice, CLOSES["stayed-past-go-away"])
 
@@ -119,8 +126,13 @@ class Connection:
         await self.clock.sleep(float(away["after_seconds"]))
         await self.go_away(float(away["time_left_seconds"]), CLOSES.get(str(away["close"])))
 
+    async def _fall_silent(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+        self.channel.silent = True
+
     async def go_away(self, seconds: float, close: Close | None) -> None:
-        await self.send({"goAway": {"timeLeft": f"{seconds:g}s"}})
+        """The client's clock is not ours: it is told how long it has by its own."""
+        await self.send({"goAway": {"timeLeft": f"{seconds / self.clock.scale:g}s"}})
         await self.clock.sleep(seconds)
         if close:
             self.end(close)
@@ -148,6 +160,8 @@ class Connection:
 
     async def _read(self) -> None:
         while (message := await self.channel.receive(self._version)) is not None:
+            if self.channel.silent:
+                continue
             self._heard_at = self.clock.now()
             await self._inbox.take(message)
             if self.clock.now() - self._updated_at >= UPDATE_SECONDS:

@@ -35,6 +35,7 @@ class Control:
         for connection in list(self._world.open.values()):
             connection.end(CLOSES["going-down"])
         self._world.scenarios.clear()
+        self._world.draws.clear()
         self._world.records.clear()
         self._world.tokens.clear()
         self._world.memory.clear()

@@ -45,12 +45,23 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "context-update-locked": ("a locked field is not changed by contextUpdate", {}),
     # an open connection
     "idle": ("a silent client is dropped after so many seconds (usually 150)", {"seconds": 150.0}),
-    "connection-length": ("seconds until the connection ends (usually 600)", {"seconds": 600.0}),
+    "connection-length": (
+        "seconds until the connection ends (usually 600), and how long before it is announced",
+        {"seconds": 600.0, "notice_seconds": 50.0},
+    ),
     "go-away": (
         "goAway after so many seconds, then, time_left later, this close; 'none' leaves it open",
         {"after_seconds": 1.0, "time_left_seconds": 50.0, "close": "stayed-past-go-away"},
     ),
     "drop": ("the line is cut without a close frame", {"after_seconds": 1.0}),
+    "random-close": (
+        "each connection ends within these seconds by one of these: names of texts.CLOSES, or 'drop'",
+        {"from_seconds": 5.0, "to_seconds": 60.0, "closes": ["drop", "aborted", "internal"], "seed": 1},
+    ),
+    "fall-silent": (
+        "hears and says nothing more after so many seconds, and stays open, like half of a line",
+        {"after_seconds": 1.0},
+    ),
     "close": (
         "closes in mid-session: by a name of texts.CLOSES, or by code and reason",
         {"after_seconds": 1.0, "close": "internal", "code": 0, "reason": ""},

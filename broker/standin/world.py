@@ -6,6 +6,7 @@ All of it is touched on the event loop only, which is why there are no locks.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING
 
 from broker.standin.clock import Clock
@@ -25,6 +26,8 @@ class World:
     scenarios: Scenarios = field(default_factory=Scenarios)
     records: Records = field(default_factory=Records)
     open: dict[int, Connection] = field(default_factory=dict)
+    draws: dict[str, Random] = field(default_factory=dict)
+    """What scenarios draw from, over all connections."""
     tokens: TokenStore = field(init=False)
     memory: Memory = field(init=False)
 

@@ -8,6 +8,7 @@ from the origin. Several processes and databases under load are tested elsewhere
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -32,31 +33,48 @@ PREFIX = "/bench/"
 class StageServer:
     """Use as a context manager; has the users alice and demo."""
 
-    def __init__(self, folder: Path, live_url: str, *, rate: str = "1000/minute") -> None:
+    def __init__(
+        self, folder: Path, live_url: str, *, rate: str = "1000/minute", config: Path | None = None
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        config = write_config(folder, rate=rate)
+        config = config or write_config(folder, rate=rate)
         settings = load(environment(folder, live_url, config=config, PORT=str(self.port)))
+        self._settings = settings
         self.requests: list[str] = []  # "POST /token", in order; also from workers and leaving pages
         self._app = create_app(settings)
-        self._database = self._app.extensions["broker"].database
-        migrate.upgrade(self._database)
-        self.ops = Ops(settings, self._database, actor="tests")
+        self.database = self._app.extensions["broker"].database
+        migrate.upgrade(self.database)
+        self.ops = Ops(settings, self.database, actor="tests")
         for name in ("alice", "demo"):
             self.ops.add_user(name, PASSWORD)
         self._policy = Client(self._app).get("/").headers["Content-Security-Policy"]
+        self._listen()
+
+    def _listen(self) -> None:
         self._server = make_server("127.0.0.1", self.port, self._serve, threaded=True)
         self._thread = threading.Thread(target=self._server.serve_forever, name="stage")
+
+    def _stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join(10)
+        self._server.server_close()
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join(10)
-        self._server.server_close()
-        self._database.dispose()
+        self._stop()
+        self.database.dispose()
+
+    def restart(self, away_seconds: float) -> None:
+        """Nobody listens for so long; then the broker is built anew on the same port and database."""
+        self._stop()
+        time.sleep(away_seconds)
+        self._app = create_app(self._settings)
+        self._listen()
+        self._thread.start()
 
     def bearer(self, username: str = "alice") -> str:
         return self.ops.access_token(username)

@@ -40,7 +40,7 @@ const TICK_MS = 250;
 const KEEPALIVE_MS = 30_000;
 const SILENCE = audioFrame(encodeBase64(new Uint8Array(CHUNK_SAMPLES * 2)));
 /** A connection that lasted so long was a good one: what broke it counts as something new. */
-const STEADY_MS = 5000;
+const STEADY_MS = 2000;
 /** How long before its end a connection is left at the latest; how long before that its successor's token is fetched. */
 const LEAVE_MARGIN_MS = 1000;
 const FETCH_MARGIN_MS = 5000;

@@ -122,7 +122,7 @@ export function termsOf({ expires_in, expires_at = '', connect_within, session }
   const expiresAt = after(expires_in);
   /** @param {string | undefined} moment */
   const at = (moment) => {
-    const time = expiresAt + Date.parse(moment ?? '') - Date.parse(expires_at);
+    const time = expiresAt + (Date.parse(moment ?? '') - Date.parse(expires_at)); // the distance first: it is a whole number
     return Number.isFinite(time) ? time : Infinity;
   };
   const endsAt = at(session?.ends_at);

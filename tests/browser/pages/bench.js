@@ -4,8 +4,10 @@
  */
 import * as live from '/live/index.js';
 
-const KEPT = ['statechange', 'caption', 'toolcall', 'toolresult', 'usage', 'message', 'error', 'diagnostics', 'device', 'echo',
-  'sentence', 'toolcancel', 'thought', 'grounding', 'video', 'recording', 'reconnecting', 'reconnected'];
+const SAID = ['caption', 'sentence', 'thought', 'grounding', 'usage', 'message'];
+const DONE = ['toolcall', 'toolresult', 'toolcancel', 'video', 'recording'];
+const LINE = ['reconnecting', 'reconnected', 'network', 'clock'];
+const KEPT = ['statechange', 'error', 'diagnostics', 'device', 'echo', ...SAID, ...DONE, ...LINE];
 
 globalThis.bench = {
   live,

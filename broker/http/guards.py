@@ -52,7 +52,7 @@ def require_operator(view: View[P, R]) -> Callable[P, R]:
     of the settings each time.
     """
 
-    def operators_only(caller: Caller, *args: P.args, **kwargs: P.kwargs) -> R:
+    def operators_only(caller: Caller, /, *args: P.args, **kwargs: P.kwargs) -> R:
         parts = current_app.extensions["broker"]
         principal = caller.principal
         if OPERATOR not in principal.roles or principal.issuer not in parts.operator_issuers:

@@ -167,18 +167,7 @@ def explain(username: str, profile: str | None, as_json: bool) -> None:
     with _ops() as ops:
         preview = ops.explain(username, profile)
     refusal = preview.refusal
-    facts = {
-        "user": username,
-        "profile": preview.profile,
-        "rule": preview.rule,
-        "limits": preview.limits.model_dump(),
-        "left": [{"policy": p.policy, "remaining": p.remaining, "reset": p.reset} for p in preview.rates],
-        "open_sessions": preview.holding.open,
-        "used_minutes": preview.holding.used_minutes,
-        "answer": preview.answer,
-        "status": refusal.status if refusal else 200,
-        "detail": (refusal.detail or refusal.title) if refusal else None,
-    }
+    facts = {"user": username, **preview.told()}
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return

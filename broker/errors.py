@@ -31,6 +31,7 @@ CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
         "method": (405, "This method is not supported here."),
         "request-timeout": (408, "The request did not arrive in time."),
         "idempotency-conflict": (409, "The idempotency key was used with another request."),
+        "edit-conflict": (409, "It was changed in the meantime."),
         "session-ended": (409, "The session has ended."),
         "too-large": (413, "The request is too large."),
         "media-type": (415, "The body must be application/json."),

@@ -1,4 +1,4 @@
-"""What operators do, in one place: the command line calls it, and so will the admin API."""
+"""What operators do, in one place: the command line calls it, and so does the admin API."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from broker.errors import Refusal
 from broker.identity import passwords
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Admission, BlockKind
-from broker.identity.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER, Principal
-from broker.identity.service_keys import check_subject
+from broker.identity.principal import GUEST_ISSUER, KEY_ISSUER, OPERATOR, OWN_ISSUER, Principal
+from broker.identity.service_keys import ServiceKey, check_subject
 from broker.identity.signing import KeyRing, issue_access_token
 from broker.identity.users import USERNAME_RULE, User, canonical_username
 from broker.limits.limiter import rates_without_app
@@ -29,11 +29,30 @@ from broker.store.users import SqlUsers, UserExists, UserUnknown
 
 
 class OpsError(Exception):
-    """An operator's request that cannot be carried out; the message says why. Nothing was changed."""
+    """An operator's request that cannot be carried out; the message says why. Nothing was changed.
+
+    `field` is what of the request is at fault, under the name that the admin API has for it.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Unknown(OpsError):  # noqa: N818 - reads as what it says
+    """What the request names is not there."""
+
+
+class EditConflict(OpsError):  # noqa: N818 - reads as what it says
+    """It is not any more as the request takes it to be: somebody else was there before."""
 
 
 class Ops:
-    def __init__(self, settings: Settings, database: Database, *, actor: str) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, *, actor: str, previews: Previews | None = None
+    ) -> None:
+        """`previews` are those of a server; a command makes its own."""
+        self._previews = previews
         self._settings = settings
         self._database = database
         self._users = SqlUsers(database)
@@ -46,23 +65,27 @@ class Ops:
     ) -> User:
         name = canonical_username(username)
         if name is None or name != username:
-            raise OpsError(f"{username!r} is no user name: {USERNAME_RULE}")
+            raise OpsError(f"{username!r} is no user name: {USERNAME_RULE}", field="username")
         _check_password(password)
         if plan not in self._settings.config.plans:
             known = ", ".join(sorted(self._settings.config.plans))
-            raise OpsError(f"there is no plan {plan!r}; there are: {known}")
+            raise OpsError(f"there is no plan {plan!r}; there are: {known}", field="plan")
+        if unknown := sorted({*roles} - {OPERATOR}):
+            raise OpsError(f"there is no role {unknown[0]!r}; there is: {OPERATOR}", field="roles")
         user = User(name, passwords.hash_password(password), plan, frozenset(roles))
         try:
             self._users.add(user, actor=self._actor)
         except UserExists:
-            raise OpsError(f"the user {name!r} exists already") from None
+            raise OpsError(f"the user {name!r} exists already", field="username") from None
         return user
 
     def users(self) -> list[User]:
         return self._users.all()
 
-    def set_password(self, username: str, password: str) -> None:
+    def set_password(self, username: str, password: str, issuer: str = OWN_ISSUER) -> None:
         """Ends every sign-in and bearer of the user."""
+        if issuer != OWN_ISSUER:
+            raise OpsError("only users of the broker's own have a password here")
         _check_password(password)
         with _known(username):
             self._users.set_password(username, passwords.hash_password(password), actor=self._actor)
@@ -101,7 +124,7 @@ class Ops:
                 BlockKind.PRINCIPAL, issuer, subject, actor=self._actor, revives=_is_of_keys(issuer)
             )
         if not was_blocked:
-            raise OpsError(f"{subject!r} is not blocked")
+            raise EditConflict(f"{subject!r} is not blocked")
 
     def block_issuer(self, issuer: str, *, reason: str = "") -> None:
         """Turn away everybody whom `issuer` vouches for."""
@@ -120,10 +143,13 @@ class Ops:
     def lift_block(self, issuer: str, token_id: str | None = None) -> None:
         kind = BlockKind.ISSUER if token_id is None else BlockKind.TOKEN
         if not self._blocks.lift(kind, issuer, token_id or "", actor=self._actor):
-            raise OpsError("there is no such block")
+            raise Unknown("there is no such block")
 
     def blocks(self) -> list[BlockRow]:
-        return self._blocks.all()
+        return self._blocks.page()
+
+    def block_page(self, after: tuple[str, str] | None, most: int) -> list[BlockRow]:
+        return self._blocks.page(after=after, most=most)
 
     def access_token(self, username: str) -> str:
         """A bearer for trying things out, as if the user had signed in. It is a way in, so it is recorded."""
@@ -136,29 +162,38 @@ class Ops:
         ring = KeyRing.of(self._settings.secret_keys, *self._settings.signing_keys)
         return issue_access_token(ring.signs, user.username, user.generation)
 
-    def explain(self, username: str, profile: str | None = None) -> Preview:
-        """What the next `POST /token` of the user would be told, and which rule decides. Counts nothing."""
-        user = self._users.find(username)
-        if user is None:
-            raise _no_user(username)
-        config, redis_url = self._settings.config, self._settings.redis_url
-        previews = Previews(
-            policy=Policy(config.plans, config.project.sessions),
-            rates=rates_without_app(self._database, redis_url.get_secret_value() if redis_url else None),
-            catalog=Catalog(config.profiles.values()),
-            ledger=SqlLedger(self._database),
-        )
-        principal = user.principal()
-        preview = previews.preview(principal.under(SqlLimits(self._database).find(principal.key)), profile)
+    def explain(self, subject: str, profile: str | None = None, issuer: str = OWN_ISSUER) -> Preview:
+        """What the next `POST /token` of somebody would be told, and which rule decides. Counts nothing.
+
+        Of another issuer's people only what is known without a credential.
+        """
+        principal = self.principal(subject, issuer)
+        principal = principal.under(SqlLimits(self._database).find(principal.key))
+        preview = (self._previews or self._own_previews()).preview(principal, profile)
         try:
-            verified = Verified(principal, datetime.now(UTC), generation=user.generation)
+            verified = Verified(principal, datetime.now(UTC), generation=self._generation(principal))
             Admission(self._blocks).admit(verified)
         except Refusal as refusal:
             return replace(preview, refusal=refusal)
         return preview
 
+    def _generation(self, principal: Principal) -> str | None:
+        user = self._users.find(principal.subject) if principal.issuer == OWN_ISSUER else None
+        return user.generation if user else None
+
+    def _own_previews(self) -> Previews:
+        config, redis_url = self._settings.config, self._settings.redis_url
+        return Previews(
+            policy=Policy(config.plans, config.project.sessions),
+            rates=rates_without_app(self._database, redis_url.get_secret_value() if redis_url else None),
+            catalog=Catalog(config.profiles.values()),
+            ledger=SqlLedger(self._database),
+        )
+
     def principal(self, subject: str, issuer: str = OWN_ISSUER) -> Principal:
         """Somebody whom a change names. Of another issuer's, only what is known without a credential."""
+        if issuer == KEY_ISSUER:
+            return self._key(subject).principal()
         if issuer != OWN_ISSUER:
             return Principal(self._issuer(issuer), _subject(subject), subject, "default")
         user = self._users.find(subject)
@@ -193,10 +228,13 @@ class Ops:
         return self._issuer(issuer), _subject(subject)
 
     def _key_id(self, name_or_id: str) -> str:
-        for key in self._service_keys.all():
+        return self._key(name_or_id).id
+
+    def _key(self, name_or_id: str) -> ServiceKey:
+        for key in self._service_keys.page():
             if name_or_id in (key.name, key.id):
-                return key.id
-        raise OpsError(f"there is no service key {name_or_id!r}")
+                return key
+        raise Unknown(f"there is no service key {name_or_id!r}")
 
 
 def _is_of_keys(issuer: str) -> bool:
@@ -205,7 +243,11 @@ def _is_of_keys(issuer: str) -> bool:
 
 def _check_password(password: str) -> None:
     if not passwords.MIN_LENGTH <= len(password) <= passwords.MAX_LENGTH:
-        raise OpsError(f"a password has {passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} characters")
+        raise OpsError(
+            f"a password has {passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} characters", field="password"
+        )
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in password):
+        raise OpsError("a password has whole characters, no halves of them", field="password")
 
 
 def _subject(text: str) -> str:
@@ -216,12 +258,12 @@ def _subject(text: str) -> str:
 
 def _reason(text: str) -> str:
     if len(text) > 255 or not (text.isprintable() or not text):
-        raise OpsError("a reason has at most 255 printable characters")
+        raise OpsError("a reason has at most 255 printable characters", field="reason")
     return text
 
 
-def _no_user(username: str) -> OpsError:
-    return OpsError(f"there is no user {username!r}")
+def _no_user(username: str) -> Unknown:
+    return Unknown(f"there is no user {username!r}")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What operators do to service keys: the command line calls it, and so will the admin API."""
+"""What operators do to service keys: the command line calls it, and so does the admin API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import timedelta
 from broker.identity import service_keys
 from broker.identity.service_keys import ANYBODY, PEPPER_LABEL, SCOPES, ServiceKey
 from broker.identity.signing import derive
-from broker.ops import OpsError
+from broker.ops import OpsError, Unknown
 from broker.settings import Settings
 from broker.store.engine import Database
 from broker.store.service_keys import KeyExists, SqlServiceKeys
@@ -42,14 +42,14 @@ class KeyOps:
     ) -> CreatedKey:
         """A new key, with all scopes unless some are named. `on_behalf_of`: None, `any`, or `PREFIX*`."""
         if not service_keys.is_name(name):
-            raise OpsError(f"{name!r} is no name of a key: {service_keys.NAME_RULE}")
+            raise OpsError(f"{name!r} is no name of a key: {service_keys.NAME_RULE}", field="name")
         self._known("plan", [plan], self._config.plans)
-        self._known("scope", scopes, SCOPES)
-        self._known("profile", profiles, self._config.profiles)
+        self._known("scopes", scopes, SCOPES)
+        self._known("profiles", profiles, self._config.profiles)
         if closed := [one for one in profiles if not self._config.profiles[one].allows(plan)]:
-            raise OpsError(f"the plan {plan!r} does not include the profile {closed[0]!r}")
+            raise OpsError(f"the plan {plan!r} does not include the profile {closed[0]!r}", field="profiles")
         if expires_days is not None and not 1 <= expires_days <= 3650:
-            raise OpsError("a key expires after 1 to 3650 days")
+            raise OpsError("a key expires after 1 to 3650 days", field="expires_days")
         key_id, secret, secret_hmac = service_keys.generate(self._pepper)
         key = ServiceKey(
             id=key_id,
@@ -64,22 +64,28 @@ class KeyOps:
         try:
             return CreatedKey(self._store.add(key, lifetime, actor=self._actor), secret)
         except KeyExists:
-            raise OpsError(f"the key {name!r} exists already; revoked keys keep their names") from None
+            message = f"the key {name!r} exists already; revoked keys keep their names"
+            raise OpsError(message, field="name") from None
 
     def all(self) -> list[ServiceKey]:
-        return self._store.all()
+        return self._store.page()
+
+    def page(self, after: str | None, most: int) -> list[ServiceKey]:
+        return self._store.page(after=after, most=most)
 
     def revoke(self, name_or_id: str) -> ServiceKey:
         """It holds for the next request, on every worker. Sessions that it opened run to their end."""
         key = self._store.revoke(name_or_id, actor=self._actor)
         if key is None:
-            raise OpsError(f"there is no key {name_or_id!r}")
+            raise Unknown(f"there is no key {name_or_id!r}")
         return key
 
     @staticmethod
-    def _known(what: str, given: Collection[str], known: Collection[str]) -> None:
+    def _known(field: str, given: Collection[str], known: Collection[str]) -> None:
         if unknown := [one for one in given if one not in known]:
-            raise OpsError(f"there is no {what} {unknown[0]!r}; there are: {', '.join(sorted(known))}")
+            there_are = ", ".join(sorted(known))
+            what = field.removesuffix("s")
+            raise OpsError(f"there is no {what} {unknown[0]!r}; there are: {there_are}", field=field)
 
 
 def _prefix(on_behalf_of: str | None) -> str | None:
@@ -90,8 +96,10 @@ def _prefix(on_behalf_of: str | None) -> str | None:
     prefix = on_behalf_of.removesuffix("*")
     if prefix == on_behalf_of or not prefix or "*" in prefix:
         raise OpsError(
-            f"{on_behalf_of!r} is neither {ANYBODY!r} nor a prefix that ends in *, such as 'acme:*'"
+            f"{on_behalf_of!r} is neither {ANYBODY!r} nor a prefix that ends in *, such as 'acme:*'",
+            field="on_behalf_of",
         )
     if len(prefix) > 200 or not prefix.isprintable() or not unicodedata.is_normalized("NFC", prefix):
-        raise OpsError("a prefix has up to 200 printable characters in Unicode's form NFC")
+        message = "a prefix has up to 200 printable characters in Unicode's form NFC"
+        raise OpsError(message, field="on_behalf_of")
     return prefix

@@ -1,4 +1,4 @@
-"""What operators do to limits and sessions: the command line calls it, and so will the admin API."""
+"""What operators do to limits and sessions: the command line calls it, and so does the admin API."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from broker.identity.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal, principal_key
 from broker.limits.policy import Policy
-from broker.ops import Ops, OpsError
+from broker.ops import EditConflict, Ops, OpsError, Unknown
+from broker.sessions.session import SessionState
 from broker.settings import Plan, Settings
 from broker.store.engine import Database
-from broker.store.limits import LimitsRow, SqlLimits
+from broker.store.limits import EditedMeanwhile, LimitsRow, SqlLimits
+from broker.store.people import Person
 from broker.store.sessions import SessionRow, SqlSessions
 
 FIELDS = tuple(vars(NO_OVERRIDES))
@@ -26,8 +28,13 @@ class Limits:
     """What holds for one principal, and what of it an operator has set."""
 
     rule: str
+    plan_name: str
     plan: Plan
     overrides: Overrides
+
+
+class AlreadyEnded(OpsError):  # noqa: N818 - reads as what it says
+    """The session that the request names."""
 
 
 class LimitOps:
@@ -49,13 +56,28 @@ class LimitOps:
         """Everybody for whom something is set."""
         return self._limits.all()
 
-    def set(self, subject: str, changes: Mapping[str, Any], issuer: str = OWN_ISSUER) -> Limits:
-        """Over what was set before; holds for the next request on every worker."""
+    def set(
+        self,
+        subject: str,
+        changes: Mapping[str, Any],
+        issuer: str = OWN_ISSUER,
+        *,
+        version: int | None = None,
+    ) -> Limits:
+        """Over what was set before; holds for the next request on every worker. None: the plan decides again.
+
+        With a `version` only if nobody else has changed anything since that one; raises EditConflict.
+        """
         principal = self._people.principal(subject, issuer)
         if not changes:
             raise OpsError(f"nothing to set; there are: {', '.join(FIELDS)}")
         self._check(changes)
-        overrides = self._limits.set(issuer, principal.subject, changes, actor=self._actor)
+        try:
+            overrides = self._limits.set(
+                issuer, principal.subject, changes, actor=self._actor, version=version
+            )
+        except EditedMeanwhile:
+            raise EditConflict("the limits were changed since they were read; read them again") from None
         return self._limits_of(principal, overrides)
 
     def clear(self, subject: str, fields: Collection[str] = (), issuer: str = OWN_ISSUER) -> Limits:
@@ -68,7 +90,12 @@ class LimitOps:
     def sessions(self, subject: str | None = None, issuer: str = OWN_ISSUER) -> list[SessionRow]:
         """The sessions that count as open, the newest first."""
         key = None if subject is None else principal_key(issuer, subject)
-        return self._sessions.open(key, _MOST_SESSIONS)
+        return self._sessions.page(principal_key=key, most=_MOST_SESSIONS)
+
+    def session_page(
+        self, *, key: str | None, open_only: bool, before: tuple[datetime, str] | None, most: int
+    ) -> list[SessionRow]:
+        return self._sessions.page(principal_key=key, open_only=open_only, before=before, most=most)
 
     def end_session(self, session_id: str) -> datetime | None:
         """No further token, from now on; its page learns it with the next heartbeat.
@@ -78,23 +105,31 @@ class LimitOps:
         try:
             return self._sessions.end(session_id, actor=self._actor)
         except LookupError:
-            raise OpsError(f"there is no open session {session_id!r}") from None
+            if self._sessions.state(session_id) is SessionState.ENDED:
+                raise AlreadyEnded(f"there is no open session {session_id!r}: it has ended") from None
+            raise Unknown(f"there is no open session {session_id!r}") from None
+
+    def limits_of(self, person: Person) -> Limits:
+        """Of somebody who was looked up with what is set."""
+        principal = Principal(person.issuer, person.subject, person.name, person.plan or "default")
+        return self._limits_of(principal, person.overrides)
 
     def _limits_of(self, principal: Principal, overrides: Overrides) -> Limits:
         there = principal.under(overrides)
-        return Limits(self._policy.rule(there), self._policy.resolve(there), overrides)
+        return Limits(self._policy.rule(there), there.plan, self._policy.resolve(there), overrides)
 
     def _check(self, changes: Mapping[str, Any]) -> None:
         """By the rules that broker.toml is read by: what gets past here must never fail a request."""
         plan = changes.get("plan")
         if plan is not None and plan not in self._plans:
-            raise OpsError(f"there is no plan {plan!r}; there are: {', '.join(sorted(self._plans))}")
-        limits = {name: value for name, value in changes.items() if name != "plan"}
+            known = ", ".join(sorted(self._plans))
+            raise OpsError(f"there is no plan {plan!r}; there are: {known}", field="plan")
+        limits = {name: value for name, value in changes.items() if name != "plan" and value is not None}
         try:
             Plan.model_validate({**self._plans["default"].model_dump(), **limits})
         except ValidationError as error:
             (first, *_) = error.errors()
             said = first["msg"].removeprefix("Value error, ")
-            raise OpsError(f"{first['loc'][0]}: {said}") from None
+            raise OpsError(f"{first['loc'][0]}: {said}", field=str(first["loc"][0])) from None
         if len(str(changes.get("rate", ""))) > 255:
-            raise OpsError("rate: is longer than 255 characters")
+            raise OpsError("rate: is longer than 255 characters", field="rate")

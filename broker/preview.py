@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from broker.errors import Refusal
 from broker.identity.principal import Principal
@@ -34,6 +35,24 @@ class Preview:
     @property
     def answer(self) -> str:
         return self.refusal.code if self.refusal else "granted"
+
+    def told(self) -> dict[str, Any]:
+        """As operators read it, in `broker explain --json` and in the admin API."""
+        refusal = self.refusal
+        return {
+            "profile": self.profile,
+            "rule": self.rule,
+            "limits": self.limits.model_dump(),
+            "left": [
+                {"policy": part.policy, "remaining": part.remaining, "reset": part.reset}
+                for part in self.rates
+            ],
+            "open_sessions": self.holding.open,
+            "used_minutes": self.holding.used_minutes,
+            "answer": self.answer,
+            "status": refusal.status if refusal else 200,
+            "detail": (refusal.detail or refusal.title) if refusal else None,
+        }
 
 
 class Previews:

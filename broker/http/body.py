@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from flask import request
@@ -21,7 +22,11 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-B = TypeVar("B", bound=Body)
+class Empty(Body):
+    """No field at all."""
+
+
+B = TypeVar("B", bound=BaseModel)
 
 
 def read(model: type[B]) -> B:
@@ -37,7 +42,7 @@ def read(model: type[B]) -> B:
     if len(raw) > MAX_BYTES:
         raise too_large()
     if not raw:
-        return _validated(model, {})
+        return validated(model, {})
     check_media_type()
     try:
         value = strict_json.loads(raw)
@@ -45,7 +50,7 @@ def read(model: type[B]) -> B:
         raise Refusal("bad-json", reason=type(error).__name__) from error
     if not isinstance(value, dict):
         raise Refusal("bad-json", "The body must be a JSON object.")
-    return _validated(model, value)
+    return validated(model, value)
 
 
 def check_media_type() -> None:
@@ -57,7 +62,16 @@ def too_large() -> Refusal:
     return Refusal("too-large", f"A body may have {MAX_BYTES} bytes.")
 
 
-def _validated(model: type[B], value: dict[str, Any]) -> B:
+def invalid(field: str, problem: str) -> Refusal:
+    return Refusal(
+        "invalid-field",
+        f"Not valid: {_name((field,))}.",
+        extensions={"fields": [{"field": _name((field,)), "problem": problem}]},
+    )
+
+
+def validated(model: type[B], value: Mapping[str, Any]) -> B:
+    """Refuses `field-not-allowed` and `invalid-field`, with the names of the fields."""
     try:
         return model.model_validate(value)
     except ValidationError as error:

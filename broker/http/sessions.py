@@ -26,10 +26,6 @@ Tokens = Annotated[int, Field(ge=0, le=1_000_000_000)] | None
 _REPORT_LIMIT = {"RateLimit-Policy": '"reports";q=1;w=1', "RateLimit": '"reports";r=0;t=1'}
 
 
-class NoFields(body.Body):
-    pass
-
-
 class ReportBody(body.Body):
     """How the session went, by its client: for people to read, never for a limit to look at."""
 
@@ -53,7 +49,7 @@ class ReportBody(body.Body):
 @bp.post("/sessions/<session_id>/heartbeat")
 @guards.require_scope("sessions")
 def heartbeat(caller: Caller, session_id: str) -> Response:
-    body.read(NoFields)
+    body.read(body.Empty)
     session = _ledger().heartbeat(caller.principal, session_id)
     over = session.state is not SessionState.OPEN
     message = {"message": "This session has ended."} if over else {}
@@ -79,7 +75,7 @@ def report(caller: Caller, session_id: str) -> Response:
 @bp.post("/sessions/<session_id>/end")
 @guards.require_scope("sessions")
 def end(caller: Caller, session_id: str) -> Response:
-    body.read(NoFields)
+    body.read(body.Empty)
     return _ended(_ledger().end(caller.principal, session_id))
 
 

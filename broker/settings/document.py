@@ -56,7 +56,7 @@ class Plan(_Strict):
     """The limits of everybody on this plan."""
 
     rate: Rate
-    sessions: Annotated[int, Field(ge=1)]
+    sessions: Annotated[int, Field(ge=1, le=1_000_000)]
     minutes_per_day: Annotated[int, Field(ge=1, le=24 * 60 * 1000)]
     session_minutes: Annotated[int, Field(ge=1, le=20 * 60)]
 

@@ -16,6 +16,22 @@ from broker.telemetry.log import current_request_id
 _APPEND = insert(audit)
 
 
+def record_change(
+    connection: Connection,
+    at: datetime,
+    *,
+    actor: str,
+    action: str,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    session_id: str | None = None,
+    **of: str,
+) -> None:
+    """What an operator changed: `of` names what it was done to; None is where there was, or is, nothing."""
+    detail = {**of, "before": before, "after": after}
+    record(connection, at, actor=actor, action=action, outcome="ok", session_id=session_id, detail=detail)
+
+
 def record(
     connection: Connection,
     at: datetime,

@@ -7,12 +7,12 @@ credential away, each found by primary key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, literal, or_, select
+from sqlalchemy import Connection, Row, and_, bindparam, delete, literal, or_, select, tuple_
 
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Block, BlockKind, token_key
@@ -20,6 +20,7 @@ from broker.identity.principal import NO_OVERRIDES, Overrides, Principal, princi
 from broker.identity.users import User
 from broker.store import audit
 from broker.store.engine import Database
+from broker.store.known import know
 from broker.store.limits import OVERRIDES, overrides_of
 from broker.store.tables import blocks, limits, principals, sign_ins, users
 from broker.store.users import user_of
@@ -56,6 +57,8 @@ class BlockRow:
     created_at: datetime
     issued_before: datetime | None
     reason: str
+    value: str
+    """With the kind its place in the list."""
 
 
 class SqlBlocks:
@@ -101,6 +104,7 @@ class SqlBlocks:
         """Ends the sign-ins too. Returns until when Google may still honour tokens that were given out."""
         with self._database.write() as connection:
             now = self._database.now(connection)
+            know(self._database, connection, issuer, subject)
             end_sign_ins(connection, issuer, subject)
             self._set(connection, now, BlockKind.PRINCIPAL, issuer, subject, actor, reason=reason)
             return honoured_until(connection, issuer, subject, now)
@@ -115,20 +119,19 @@ class SqlBlocks:
         self, kind: BlockKind, issuer: str, subject: str = "", *, actor: str, revives: bool = True
     ) -> bool:
         """Whether there was such a block. Unless it `revives`, credentials of before now stay withdrawn."""
-        value = _value(kind, issuer, subject)
         with self._database.write() as connection:
-            gone = connection.execute(delete(blocks).where(blocks.c.kind == kind, blocks.c.value == value))
-            if gone.rowcount:
-                now = self._database.now(connection)
-                action = f"unblock.{kind}"
-                if revives:
-                    _record(connection, now, action, actor, issuer, subject)
-                else:
-                    before = BlockKind.ISSUED_BEFORE
-                    self._set(
-                        connection, now, before, issuer, subject, actor, issued_before=now, action=action
-                    )
-        return bool(gone.rowcount)
+            before = self._take_away(connection, kind, issuer, subject)
+            if before is None:
+                return False
+            now = self._database.now(connection)
+            action = f"unblock.{kind}"
+            if revives:
+                _record(connection, now, action, actor, issuer, subject, before, None)
+            else:
+                older = BlockKind.ISSUED_BEFORE
+                row = self._put(connection, now, older, issuer, subject, issued_before=now)
+                _record(connection, now, action, actor, issuer, subject, before, row)
+        return True
 
     def has_seen(self, issuer: str) -> bool:
         """Whether anybody ever came in through it."""
@@ -139,20 +142,13 @@ class SqlBlocks:
         with self._database.read() as connection:
             return any(connection.execute(query).one_or_none() for query in seen)
 
-    def all(self) -> list[BlockRow]:
+    def page(self, *, after: tuple[str, str] | None = None, most: int | None = None) -> list[BlockRow]:
+        """In the order of what is looked for, from the one behind `after` (its kind and value) on."""
+        asked = select(blocks).order_by(blocks.c.kind, blocks.c.value).limit(most)
+        if after is not None:
+            asked = asked.where(tuple_(blocks.c.kind, blocks.c.value) > tuple_(*map(literal, after)))
         with self._database.read() as connection:
-            rows = connection.execute(select(blocks).order_by(blocks.c.created_at, blocks.c.value))
-            return [
-                BlockRow(
-                    BlockKind(row.kind),
-                    row.issuer,
-                    row.subject,
-                    row.created_at,
-                    row.issued_before,
-                    row.reason,
-                )
-                for row in rows
-            ]
+            return [_block_row(row) for row in connection.execute(asked)]
 
     def _set(
         self,
@@ -166,15 +162,45 @@ class SqlBlocks:
         reason: str = "",
         issued_before: datetime | None = None,
         expires_at: datetime | None = None,
-        action: str | None = None,
     ) -> None:
         """In place of an earlier block of the same, with its audit row. Clears out what is of no more use."""
-        value = _value(kind, issuer, subject)
-        same = and_(blocks.c.kind == kind, blocks.c.value == value)
-        connection.execute(delete(blocks).where(or_(same, blocks.c.expires_at < now)))
+        before = self._take_away(connection, kind, issuer, subject)
+        connection.execute(delete(blocks).where(blocks.c.expires_at < now))
+        after = self._put(
+            connection,
+            now,
+            kind,
+            issuer,
+            subject,
+            reason=reason,
+            issued_before=issued_before,
+            expires_at=expires_at,
+        )
+        _record(connection, now, f"block.{kind}", actor, issuer, subject, before, after)
+
+    def _take_away(
+        self, connection: Connection, kind: BlockKind, issuer: str, subject: str
+    ) -> Mapping[str, Any] | None:
+        """The block as it was, for the trail; None if there was none."""
+        same = and_(blocks.c.kind == kind, blocks.c.value == _value(kind, issuer, subject))
+        row = connection.execute(delete(blocks).where(same).returning(blocks)).one_or_none()
+        return None if row is None else _told(dict(row._mapping))
+
+    def _put(
+        self,
+        connection: Connection,
+        now: datetime,
+        kind: BlockKind,
+        issuer: str,
+        subject: str,
+        *,
+        reason: str = "",
+        issued_before: datetime | None = None,
+        expires_at: datetime | None = None,
+    ) -> Mapping[str, Any]:
         row = {
             "kind": kind,
-            "value": value,
+            "value": _value(kind, issuer, subject),
             "issuer": issuer,
             "subject": subject,
             "issued_before": issued_before,
@@ -184,7 +210,7 @@ class SqlBlocks:
         }
         # Two that block the same at once want the same: whoever comes second finds it done.
         connection.execute(self._database.insert_or_ignore(blocks), row)
-        _record(connection, now, action or f"block.{kind}", actor, issuer, subject, reason)
+        return _told(row)
 
 
 def _record(
@@ -194,10 +220,35 @@ def _record(
     actor: str,
     issuer: str,
     subject: str,
-    reason: str = "",
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
 ) -> None:
-    detail = {"issuer": issuer, "subject": subject, **({"reason": reason} if reason else {})}
-    audit.record(connection, now, actor=actor, action=action, outcome="ok", detail=detail)
+    audit.record_change(
+        connection,
+        now,
+        actor=actor,
+        action=action,
+        issuer=issuer,
+        subject=subject,
+        before=before,
+        after=after,
+    )
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a block what a person asks about, as JSON."""
+    times = {name: row[name] for name in ("created_at", "issued_before", "expires_at")}
+    return {
+        "kind": str(row["kind"]),
+        **{name: at.isoformat(timespec="seconds") for name, at in times.items() if at is not None},
+        **({"reason": row["reason"]} if row["reason"] else {}),
+    }
+
+
+def _block_row(row: Row[Any]) -> BlockRow:
+    return BlockRow(
+        BlockKind(row.kind), row.issuer, row.subject, row.created_at, row.issued_before, row.reason, row.value
+    )
 
 
 def _value(kind: BlockKind, issuer: str, subject: str) -> str:

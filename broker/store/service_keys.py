@@ -47,11 +47,13 @@ class SqlServiceKeys:
                 .values(secret_hmac=new_hmac)
             )
 
-    def all(self) -> list[ServiceKey]:
+    def page(self, *, after: str | None = None, most: int | None = None) -> list[ServiceKey]:
+        """By name, from the one behind `after` on."""
+        asked = select(service_keys).order_by(service_keys.c.name).limit(most)
+        if after is not None:
+            asked = asked.where(service_keys.c.name > after)
         with self._database.read() as connection:
-            return [
-                _key(row) for row in connection.execute(select(service_keys).order_by(service_keys.c.name))
-            ]
+            return [_key(row) for row in connection.execute(asked)]
 
     def add(self, key: ServiceKey, lifetime: timedelta | None, *, actor: str) -> ServiceKey:
         """Raises KeyExists for a name that is taken. The audit row is in the same transaction."""
@@ -73,10 +75,12 @@ class SqlServiceKeys:
                 connection.execute(insert(service_keys).values(values))
             except IntegrityError as clash:
                 raise KeyExists(key.name) from clash
-            kept = ("id", "name", "plan", "scopes", "profiles", "on_behalf_of_prefix")
-            detail = {name: values[name] for name in kept}
-            detail["expires_at"] = expires_at.isoformat() if expires_at else None
-            audit.record(connection, now, actor=actor, action="key.create", outcome="ok", detail=detail)
+            after = {name: values[name] for name in ("plan", "scopes", "profiles", "on_behalf_of_prefix")}
+            after["expires_at"] = expires_at.isoformat() if expires_at else None
+            of = {"id": key.id, "name": key.name}
+            audit.record_change(
+                connection, now, actor=actor, action="key.create", before=None, after=after, **of
+            )
             return _key(connection.execute(_FIND, {"key": key.id}).one())
 
     def revoke(self, name_or_id: str, *, actor: str) -> ServiceKey | None:
@@ -92,8 +96,16 @@ class SqlServiceKeys:
             if row.revoked_at is None:
                 mine = service_keys.c.id == row.id
                 connection.execute(update(service_keys).where(mine).values(revoked_at=now))
-                detail = {"id": row.id, "name": row.name}
-                audit.record(connection, now, actor=actor, action="key.revoke", outcome="ok", detail=detail)
+                audit.record_change(
+                    connection,
+                    now,
+                    actor=actor,
+                    action="key.revoke",
+                    id=row.id,
+                    name=row.name,
+                    before={"revoked_at": None},
+                    after={"revoked_at": now.isoformat(timespec="seconds")},
+                )
             return _key(connection.execute(_FIND, {"key": row.id}).one())
 
 

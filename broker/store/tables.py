@@ -52,6 +52,7 @@ users = Table(
     Column("plan", String(64), nullable=False),
     Column("roles", String(255), nullable=False, server_default=""),
     Column("blocked_at", UtcDateTime),
+    Column("blocked_reason", String(255), nullable=False, server_default=""),
     # Random, and carried by every bearer and sign-in of the user: a new one ends them all at once, exactly,
     # whatever the clocks of several hosts say.
     Column("generation", String(32), nullable=False),
@@ -109,16 +110,19 @@ service_keys = Table(
     Column("last_used_at", UtcDateTime),
 )
 
-# One row per principal that ever asked: the row that a reservation locks.
+# One row per principal that is known: that ever asked, was added, or for which an operator has set something.
+# It is the row that a reservation locks.
 principals = Table(
     "principals",
     metadata,
     Column("key", String(40), primary_key=True),
     Column("issuer", String(255), nullable=False),
     Column("subject", String(255), nullable=False),
+    Index("ix_principals_issuer_subject", "issuer", "subject"),
 )
 
 # What an operator has set for one principal; NULL where its plan decides. `plan` is instead of its own.
+# The row stays when everything is cleared, so that no `version` is ever that of two different states.
 limits = Table(
     "limits",
     metadata,
@@ -131,6 +135,7 @@ limits = Table(
     Column("minutes_per_day", Integer),
     Column("session_minutes", Integer),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
 )
 
 # `held_until` is all that the count of live sessions looks at: until then the session has its place, one of
@@ -155,6 +160,7 @@ sessions = Table(
     Column("ended_at", UtcDateTime),
     Column("released_at", UtcDateTime),
     Index("ix_sessions_held_plan", "held_until", "plan"),
+    Index("ix_sessions_opened_id", "opened_at", "id"),
     Index("ix_sessions_principal_held", "principal_key", "held_until"),
     Index("ix_sessions_acting_held", "acting_key", "held_until"),
 )

@@ -18,6 +18,7 @@ from broker.identity.principal import OWN_ISSUER
 from broker.identity.users import User
 from broker.store import audit
 from broker.store.engine import Database
+from broker.store.known import know
 from broker.store.tables import users
 from broker.store.withdrawal import end_sign_ins, honoured_until
 
@@ -67,15 +68,19 @@ class SqlUsers:
                 )
             except IntegrityError as clash:
                 raise UserExists(user.username) from clash
-            detail = {"user": user.username, "plan": user.plan, "roles": sorted(user.roles)}
-            audit.record(connection, now, actor=actor, action="user.add", outcome="ok", detail=detail)
+            know(self._database, connection, OWN_ISSUER, user.username)
+            after = {"plan": user.plan, "roles": sorted(user.roles)}
+            _record(connection, now, user.username, "user.add", actor, None, after)
 
     def set_password(self, username: str, password_hash: str, *, actor: str) -> None:
         """A new password ends every sign-in and bearer. Raises UserUnknown."""
         with self._database.write() as connection:
             now = self._database.now(connection)
+            row = _existing(connection, username)
             changed = {"password_hash": password_hash, "password_changed_at": now}
-            _withdraw(connection, now, username, changed, action="user.password", actor=actor)
+            _withdraw(connection, username, changed)
+            before, after = ({"password_changed_at": _told(at)} for at in (row.password_changed_at, now))
+            _record(connection, now, username, "user.password", actor, before, after)
 
     def block(self, username: str, *, actor: str, reason: str = "") -> datetime | None:
         """Ends every sign-in and bearer, for good: unblocking revives none. Raises UserUnknown.
@@ -84,35 +89,39 @@ class SqlUsers:
         """
         with self._database.write() as connection:
             now = self._database.now(connection)
-            more = {"reason": reason} if reason else {}
-            _withdraw(
-                connection, now, username, {"blocked_at": now}, action="user.block", actor=actor, more=more
-            )
+            row = _existing(connection, username)
+            _withdraw(connection, username, {"blocked_at": now, "blocked_reason": reason})
+            after = _block(now, reason)
+            before = _block(row.blocked_at, row.blocked_reason)
+            _record(connection, now, username, "user.block", actor, before, after)
             return honoured_until(connection, OWN_ISSUER, username, now)
 
     def unblock(self, username: str, *, actor: str) -> bool:
         """Whether the user was blocked. Raises UserUnknown."""
         with self._database.write() as connection:
             now = self._database.now(connection)
-            row = connection.execute(_FIND, {"name": username}).one_or_none()
-            if row is None:
-                raise UserUnknown(username)
+            row = _existing(connection, username)
             if row.blocked_at is None:
                 return False
-            connection.execute(update(users).where(users.c.username == username).values(blocked_at=None))
-            _record(connection, now, username, "user.unblock", actor, {})
+            free = {"blocked_at": None, "blocked_reason": ""}
+            connection.execute(update(users).where(users.c.username == username).values(free))
+            before = _block(row.blocked_at, row.blocked_reason)
+            _record(connection, now, username, "user.unblock", actor, before, None)
             return True
 
     def sign_out(self, username: str, *, actor: str) -> None:
         """Ends every sign-in and bearer. Raises UserUnknown."""
         with self._database.write() as connection:
             now = self._database.now(connection)
-            _withdraw(connection, now, username, {}, action="user.sign-out", actor=actor)
+            _existing(connection, username)
+            ended = _withdraw(connection, username, {})
+            _record(connection, now, username, "user.sign-out", actor, {"sign_ins": ended}, {"sign_ins": 0})
 
     def record(self, username: str, action: str, *, actor: str) -> None:
         """For what changes nothing but must not stay unknown."""
         with self._database.write() as connection:
-            _record(connection, self._database.now(connection), username, action, actor, {})
+            now = self._database.now(connection)
+            audit.record(connection, now, actor=actor, action=action, outcome="ok", detail={"user": username})
 
     def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
         """Replace a hash made with older parameters, unless the password changed in the meantime."""
@@ -124,30 +133,43 @@ class SqlUsers:
             )
 
 
-def _withdraw(
-    connection: Connection,
-    now: datetime,
-    username: str,
-    changed: Mapping[str, Any],
-    *,
-    action: str,
-    actor: str,
-    more: Mapping[str, str] | None = None,
-) -> None:
-    """Change the user, and make every bearer and sign-in of before one of an earlier generation."""
-    done = connection.execute(
-        update(users).where(users.c.username == username).values(**changed, generation=new_generation())
-    )
-    if not done.rowcount:
+def _existing(connection: Connection, username: str) -> Row[Any]:
+    row = connection.execute(_FIND, {"name": username}).one_or_none()
+    if row is None:
         raise UserUnknown(username)
-    end_sign_ins(connection, OWN_ISSUER, username)
-    _record(connection, now, username, action, actor, more or {})
+    return row
+
+
+def _withdraw(connection: Connection, username: str, changed: Mapping[str, Any]) -> int:
+    """Change the user, and make every bearer and sign-in of before one of an earlier generation.
+
+    Returns how many browsers were signed in.
+    """
+    new = {**changed, "generation": new_generation()}
+    connection.execute(update(users).where(users.c.username == username).values(new))
+    return end_sign_ins(connection, OWN_ISSUER, username)
 
 
 def _record(
-    connection: Connection, now: datetime, username: str, action: str, actor: str, more: Mapping[str, str]
+    connection: Connection,
+    now: datetime,
+    username: str,
+    action: str,
+    actor: str,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
 ) -> None:
-    audit.record(connection, now, actor=actor, action=action, outcome="ok", detail={"user": username, **more})
+    audit.record_change(
+        connection, now, actor=actor, action=action, user=username, before=before, after=after
+    )
+
+
+def _block(at: datetime | None, reason: str) -> dict[str, str] | None:
+    return None if at is None else {"blocked_at": str(_told(at)), "reason": reason}
+
+
+def _told(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
 
 
 def user_of(row: Row[Any]) -> User:

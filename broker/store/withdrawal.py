@@ -11,9 +11,13 @@ from broker.sessions.session import TokenState
 from broker.store.tables import sessions, sign_ins, tokens
 
 
-def end_sign_ins(connection: Connection, issuer: str, subject: str) -> None:
-    """The browser logins of (issuer, subject). Those still held find no record at their next request."""
-    connection.execute(delete(sign_ins).where(sign_ins.c.issuer == issuer, sign_ins.c.subject == subject))
+def end_sign_ins(connection: Connection, issuer: str, subject: str) -> int:
+    """The browser logins of (issuer, subject). Those still held find no record at their next request.
+
+    Returns how many there were.
+    """
+    of_principal = (sign_ins.c.issuer == issuer, sign_ins.c.subject == subject)
+    return connection.execute(delete(sign_ins).where(*of_principal)).rowcount
 
 
 def honoured_until(connection: Connection, issuer: str, subject: str, now: datetime) -> datetime | None:

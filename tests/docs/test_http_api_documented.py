@@ -38,7 +38,7 @@ def alice(broker: BrokerServer) -> httpx2.Client:
 
 def as_documented(rule: str) -> str:
     """`/sessions/<session_id>/token` is `/sessions/{id}/token` on the page."""
-    return re.sub("<([a-z]+)>", r"{\1}", re.sub("<[a-z]+_id>", "{id}", rule))
+    return re.sub("<([a-z]+)>", r"{\1}", re.sub("<[a-z]+_(id|key)>", r"{\1}", rule))
 
 
 def test_every_route_is_documented(tmp_path: Path) -> None:

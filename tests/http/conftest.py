@@ -17,8 +17,11 @@ from broker.settings import load
 from broker.standin import StandIn
 from broker.store import migrate
 from broker.store.engine import Clock, Database
+from broker.store.users import SqlUsers
+from tests.http.admin import Desk
 from tests.support.environment import environment, write_config
 from tests.support.servers import PASSWORD
+from tests.support.stores import DATABASES, Stores
 
 MakeApp = Callable[..., Flask]
 ORIGIN = "http://localhost"
@@ -35,6 +38,7 @@ def peopled_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ops = Ops(settings, database, actor="tests")
     ops.add_user("alice", PASSWORD)
     ops.add_user("bob", PASSWORD)
+    ops.add_user("olga", PASSWORD, roles=["operator"])
     with database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.dispose()
@@ -43,7 +47,7 @@ def peopled_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_app(tmp_path: Path, standin: StandIn, peopled_database: Path) -> Iterator[MakeApp]:
-    """make_app(rate="3/minute", live_url=…, env={…}): migrated, with the users alice and bob."""
+    """make_app(rate="3/minute", live_url=…, env={…}): migrated, with alice, bob, and olga, an operator."""
     apps: list[Flask] = []
 
     def make(
@@ -76,6 +80,19 @@ def app(make_app: MakeApp) -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client(use_cookies=False)
+
+
+@pytest.fixture(params=DATABASES)
+def desk(request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores, peopled_database: Path) -> Desk:
+    """olga at the admin API, on each database."""
+    if request.param == "sqlite":
+        return Desk.of(make_app())
+    app = make_app(env=stores.migrated(request.param).environ)
+    template = Database(f"sqlite:///{peopled_database}", pool_size=1)
+    for user in SqlUsers(template).all():
+        SqlUsers(app.extensions["broker"].database).add(user, actor="tests")
+    template.dispose()
+    return Desk.of(app)
 
 
 def bearer(app: Flask, username: str = "alice") -> dict[str, str]:

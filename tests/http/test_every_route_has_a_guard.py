@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
@@ -33,7 +35,7 @@ def test_nothing_but_the_public_routes_answers_without_a_credential(app: Flask, 
     for rule in app.url_map.iter_rules():
         if rule.rule in PUBLIC:
             continue
-        path = rule.rule.replace("<session_id>", "ses_1")
+        path = re.sub("<[a-z_]+>", "ses_1", rule.rule)
         for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}:
             answer = client.open(path, method=method)
             assert (answer.status_code, answer.get_json()["code"]) == (401, "missing-credentials"), path

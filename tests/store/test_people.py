@@ -118,7 +118,7 @@ def test_somebody_elses_user_is_blocked_and_let_in_again(database: Database) -> 
     assert standing(database, verified) == "ok"
     blocks.withdraw_token(VISITOR, "token \N{SNOWMAN}", datetime.now(UTC) + HOUR)
     assert standing(database, verified) == "invalid-token"
-    assert [(row.issuer, row.subject) for row in blocks.all()] == [(ISSUER, "token \N{SNOWMAN}")]
+    assert [(row.issuer, row.subject) for row in blocks.page()] == [(ISSUER, "token \N{SNOWMAN}")]
 
 
 def test_tokens_of_before_a_moment_are_withdrawn_and_later_ones_are_not(make_database: MakeDatabase) -> None:
@@ -139,7 +139,7 @@ def test_many_who_block_the_same_at_once_all_see_it_done(database: Database) -> 
 
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(block, range(16))) == {"account-blocked"}
-    assert {row.kind for row in blocks.all()} == {BlockKind.PRINCIPAL, BlockKind.ISSUED_BEFORE}
+    assert {row.kind for row in blocks.page()} == {BlockKind.PRINCIPAL, BlockKind.ISSUED_BEFORE}
 
 
 def test_a_sign_in_lasts_as_long_as_it_should(make_database: MakeDatabase) -> None:
@@ -184,7 +184,7 @@ def test_a_service_key_is_found_as_it_was_made(make_database: MakeDatabase) -> N
     found, now = keys.find("id-shop")
     assert (found, now) == (made, clock.now)
     keys.used(made, now)
-    assert keys.all()[0].last_used_at == clock.now
+    assert keys.page()[0].last_used_at == clock.now
     revoked = keys.revoke("shop", actor="tests")
     assert revoked is not None
     assert revoked.revoked_at == clock.now

@@ -1,7 +1,7 @@
 """/admin: everything that the command line does, over HTTP, for people with the role `operator`.
 
-One module per resource. Each view is a thin call into `ops`, `ops_limits` or `ops_keys`, which the commands
-call too, so that there is one implementation and one audit trail. Leaves who is let in to
+One module per resource. Each view is a thin call into `ops`, `ops_limits`, `ops_keys` or `ops_people`, which
+the commands call too, so that there is one implementation and one audit trail. Leaves who is let in to
 `guards.require_operator`, and that no other origin is to `origins`.
 """
 
@@ -9,4 +9,10 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from broker.http.admin import audit, blocks, desk, keys, limits, overview, sessions, users
+from broker.ops import OpsError
+
 bp = Blueprint("admin", __name__, url_prefix="/admin")
+for _module in (overview, users, limits, sessions, keys, blocks, audit):
+    bp.register_blueprint(_module.bp)
+bp.register_error_handler(OpsError, desk.answer)

@@ -1,0 +1,53 @@
+"""GET /admin/audit: the trail, the newest entry first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from broker.http import guards
+from broker.http.admin import desk, lists
+from broker.http.credentials import Caller
+from broker.store.trail import Asked, Entry
+
+bp = Blueprint("audit", __name__)
+
+
+class AuditQuery(lists.ListQuery):
+    """`actor` may be any part of one; the others are exact. `until` itself is not in it."""
+
+    actor: lists.Text | None = None
+    action: lists.Text | None = None
+    outcome: lists.Text | None = None
+    session: lists.Text | None = None
+    request_id: lists.Text | None = None
+    since: lists.Moment | None = None
+    until: lists.Moment | None = None
+
+
+@bp.get("/audit")
+@guards.require_operator
+def list_audit(_caller: Caller) -> Response:
+    asked = lists.query(AuditQuery)
+    place = asked.place(lists.number)
+    wanted = asked.model_dump(exclude={"limit", "cursor", "session"})
+    entries = desk.people().trail(
+        Asked(session_id=asked.session, **wanted),
+        before_id=None if place is None else place[0],
+        most=asked.limit + 1,
+    )
+    return lists.page("entries", entries, asked.limit, _told, lambda entry: (entry.id,))
+
+
+def _told(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "at": desk.time(entry.at),
+        "actor": entry.actor,
+        "action": entry.action,
+        "outcome": entry.outcome,
+        "request_id": entry.request_id,
+        "session_id": entry.session_id,
+        "detail": entry.detail,
+    }

@@ -1,0 +1,34 @@
+"""GET /admin/blocks: who is turned away, single tokens and issuers too. Own users are with the users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from broker.http import guards
+from broker.http.admin import desk, lists
+from broker.http.credentials import Caller
+from broker.store.blocks import BlockRow
+
+bp = Blueprint("blocks", __name__)
+
+
+@bp.get("/blocks")
+@guards.require_operator
+def list_blocks(caller: Caller) -> Response:
+    asked = lists.query(lists.ListQuery)
+    place = asked.place(lists.text, lists.text)
+    rows = desk.ops(caller).block_page(None if place is None else (place[0], place[1]), asked.limit + 1)
+    return lists.page("blocks", rows, asked.limit, _told, lambda row: (row.kind, row.value))
+
+
+def _told(row: BlockRow) -> dict[str, Any]:
+    return {
+        "kind": row.kind.value,
+        "issuer": row.issuer,
+        "subject": row.subject,
+        "issued_before": desk.time(row.issued_before),
+        "reason": row.reason,
+        "created_at": desk.time(row.created_at),
+    }

@@ -108,7 +108,7 @@ def test_shortened_scripts_are_the_same_programs(tmp_path: Path) -> None:
 
     def understood(folder: Path) -> dict[str, str]:
         target = tmp_path / f"{folder.name}-understood"
-        command = [
+        command: list[str | Path] = [
             ROOT / "node_modules/.bin/esbuild",
             "--minify",
             "--legal-comments=none",

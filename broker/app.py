@@ -56,6 +56,7 @@ from broker.store.reports import SqlReports
 from broker.store.service_keys import SqlServiceKeys
 from broker.store.sign_ins import SqlSignIns
 from broker.store.trail import SqlTrail
+from broker.store.usage import SqlUsage
 from broker.store.users import SqlUsers
 from broker.telemetry import log
 
@@ -82,6 +83,7 @@ class Parts:
     catalog: Catalog
     ledger: Ledger
     reports: SqlReports
+    usage: SqlUsage
     issuer: TokenIssuer
     previews: Previews
     operator_issuers: frozenset[str]
@@ -175,6 +177,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         catalog=catalog,
         ledger=ledger,
         reports=SqlReports(database),
+        usage=SqlUsage(database),
         issuer=TokenIssuer(
             policy=policy,
             rates=rates,

@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -184,6 +185,8 @@ tokens = Table(
     Column("seconds", Integer, nullable=False),
     Column("refusal", String(32)),
     Column("mint_ms", Integer),
+    # Over all principals: what the series of usage read.
+    Index("ix_tokens_reserved", "reserved_at"),
     Index("ix_tokens_principal_reserved", "principal_key", "reserved_at"),
     Index("ix_tokens_acting_reserved", "acting_key", "reserved_at"),
 )
@@ -193,7 +196,7 @@ session_reports = Table(
     "session_reports",
     metadata,
     Column("session_id", ForeignKey("sessions.id"), primary_key=True),
-    Column("reported_at", UtcDateTime, nullable=False),
+    Column("reported_at", UtcDateTime, nullable=False, index=True),
     Column("data", JSON, nullable=False),
 )
 
@@ -212,7 +215,9 @@ idempotency = Table(
     Column("sealed", LargeBinary),
 )
 
-# Appended to, never changed.
+# Appended to, never changed. Refusals are few among the rows, and counted apart from the others; a query that
+# holds these very words finds them by their own index.
+REFUSED = "outcome NOT IN ('ok', 'reserved')"
 audit = Table(
     "audit",
     metadata,
@@ -227,6 +232,13 @@ audit = Table(
     Column("token_sha256", String(64)),
     Column("detail", JSON),
     Index("ix_audit_actor_at", "actor", "at"),
+    Index(
+        "ix_audit_refused",
+        "at",
+        "outcome",
+        sqlite_where=text(REFUSED),
+        postgresql_where=text(REFUSED),
+    ),
 )
 
 # The hits of one rate limit and one key inside its window, oldest first, as packed float64 seconds.

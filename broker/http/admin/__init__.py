@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from broker.http.admin import audit, blocks, desk, keys, limits, overview, sessions, users
+from broker.http.admin import audit, blocks, desk, keys, limits, overview, sessions, usage, users
 from broker.ops import OpsError
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
-for _module in (overview, users, limits, sessions, keys, blocks, audit):
+for _module in (overview, users, limits, sessions, keys, blocks, audit, usage):
     bp.register_blueprint(_module.bp)
 bp.register_error_handler(OpsError, desk.answer)

@@ -1,0 +1,80 @@
+"""GET /admin/usage: the series that the operators' page draws, and for operators only."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from broker.identity.principal import OPERATOR, principal_key
+from broker.store.usage import RANGES
+from tests.http.conftest import MakeApp, bearer, operator
+from tests.support.servers import PASSWORD
+from tests.support.traffic import make_traffic
+
+
+def as_olga(app: Flask) -> dict[str, str]:
+    operator(app).add_user("olga", PASSWORD, roles=[OPERATOR])
+    return bearer(app, "olga")
+
+
+def usage(client: FlaskClient, headers: dict[str, str], name: str) -> dict[str, Any]:
+    answer = client.get(f"/admin/usage?range={name}", headers=headers)
+    assert answer.status_code == 200
+    return dict(answer.get_json())
+
+
+def test_the_steps_cover_the_range(app: Flask, client: FlaskClient) -> None:
+    olga = as_olga(app)
+    for name, (seconds, count) in RANGES.items():
+        found = usage(client, olga, name)
+        starts = [datetime.fromisoformat(point["at"]) for point in found["points"]]
+        step = timedelta(seconds=seconds)
+        assert (found["range"], found["step_seconds"]) == (name, seconds)
+        assert starts == [starts[0] + step * number for number in range(count)]
+        assert (found["from"], found["to"]) == (found["points"][0]["at"], told(starts[-1] + step))
+
+
+def told(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def test_what_was_asked_a_moment_ago_is_in_it(make_app: MakeApp) -> None:
+    app = make_app(rate="2/minute")
+    client = app.test_client(use_cookies=False)
+    alice, olga = bearer(app), as_olga(app)
+    session = client.post("/token", headers=alice).get_json()["session"]["id"]
+    assert client.post(
+        f"/sessions/{session}/report", headers=alice, json={"first_audio_ms": 640, "underruns": 2}
+    )
+    assert [client.post("/token", headers=alice).status_code for _ in range(2)] == [200, 429]
+    found = usage(client, olga, "day")
+    totals, last = found["totals"], found["points"][-1]
+    assert (totals["tokens"], totals["refusals"]) == (2, {"rate-limited": 1})
+    assert totals["mint_ms"].keys() == {"p50", "p95", "p99"}
+    assert (totals["first_audio_ms"]["p50"], totals["underruns"]) == (640, 2)
+    assert last.keys() == {"at", "tokens", "refusals", "mint_ms", "open_sessions", "minutes"}
+
+
+def test_who_talked_most_is_named(app: Flask, client: FlaskClient) -> None:
+    olga = as_olga(app)
+    make_traffic(app.extensions["broker"].database, sessions=60, users=20)
+    talkers = usage(client, olga, "week")["minutes_by_user"]
+    minutes = [talker["minutes"] for talker in talkers]
+    assert len(talkers) == 10
+    assert minutes == sorted(minutes, reverse=True)
+    for talker in talkers:
+        assert talker["key"] == principal_key(talker["issuer"], talker["subject"])
+
+
+def test_another_range_is_refused_by_its_name(app: Flask, client: FlaskClient) -> None:
+    answer = client.get("/admin/usage?range=year", headers=as_olga(app))
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "invalid-field")
+    assert answer.get_json()["fields"] == [{"field": "range", "problem": "must be one of hour, day, week"}]
+
+
+def test_nobody_but_an_operator_sees_it(client: FlaskClient, alice: dict[str, str]) -> None:
+    assert client.get("/admin/usage").status_code == 401
+    assert client.get("/admin/usage", headers=alice).status_code == 403

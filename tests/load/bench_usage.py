@@ -1,0 +1,38 @@
+"""How long the series of usage take after a week of heavy use; by hand: `python -m tests.load.bench_usage`.
+
+200,000 tokens of 500 people are made up first, which takes a minute; in the empty database whose URL is given,
+if any.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+
+from broker.store import migrate
+from broker.store.engine import Database
+from broker.store.usage import RANGES, SqlUsage
+from tests.support.traffic import make_traffic
+
+SESSIONS = 190_000
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(sys.argv[1] if sys.argv[1:] else f"sqlite:///{folder}/usage.sqlite3", pool_size=2)
+        migrate.upgrade(database)
+        made = make_traffic(database, days=7, sessions=SESSIONS, users=500)
+        print({table.name: len(rows) for table, rows in made.rows.items()})
+        for name in RANGES:
+            took = []
+            for _ in range(5):
+                started = time.perf_counter()
+                SqlUsage(database).of(name)
+                took.append(time.perf_counter() - started)
+            print(f"{name:5} median {sorted(took)[2] * 1000:6.0f} ms")
+        database.dispose()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """How long the series of usage take after a week of heavy use; by hand: `python -m tests.load.bench_usage`.
 
-200,000 tokens of 500 people are made up first, which takes a minute; in the empty database whose URL is given,
+200,000 tokens of 500 people are made up first, in a minute; in the empty database whose URL is given,
 if any.
 """
 

@@ -8,15 +8,13 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from broker.identity.principal import OPERATOR, principal_key
+from broker.identity.principal import principal_key
 from broker.store.usage import RANGES
-from tests.http.conftest import MakeApp, bearer, operator
-from tests.support.servers import PASSWORD
+from tests.http.conftest import MakeApp, bearer
 from tests.support.traffic import make_traffic
 
 
 def as_olga(app: Flask) -> dict[str, str]:
-    operator(app).add_user("olga", PASSWORD, roles=[OPERATOR])
     return bearer(app, "olga")
 
 

@@ -93,7 +93,7 @@ def check_steps(usage: SqlUsage, witness: Witness, name: str) -> None:
         assert point.refusals == witness.refusals(start, end)
         assert point.open_sessions == witness.held_at(start)
         assert point.seconds == sum(map(witness.seconds, given_out))
-    assert max(point.open_sessions for point in found.points) >= 5
+    assert max(point.open_sessions for point in found.points) >= 3, "nothing to tell"
 
 
 def test_the_totals_are_those_of_all_steps(used: tuple[SqlUsage, Witness]) -> None:

@@ -24,8 +24,8 @@ _CLOSED = "default-src 'none'; frame-ancestors 'none'"
 _OF_DOCUMENTS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "microphone=(self), camera=(self), display-capture=(self), screen-wake-lock=(self), "
-    "speaker-selection=(self)",
+    "Permissions-Policy": "microphone=(self), camera=(self), display-capture=(self), "
+    "screen-wake-lock=(self), speaker-selection=(self)",
 }
 
 bp = Blueprint("pages", __name__, template_folder=str(WEB))

@@ -43,6 +43,8 @@ export class AudioSide {
   #echo;
   #lock = new WakeLock();
   #input = 0;
+  /** @type {((voice: 'user' | 'model') => MessagePort) | null} */
+  #tap = null;
   /** @type {(report: PlaybackReport) => void} */
   onplayed = () => {};
   /** @type {(report: import('./mic.js').CaptureReport) => void} */
@@ -52,7 +54,10 @@ export class AudioSide {
   constructor(choices, out) {
     this.#choices = choices;
     this.#out = out;
-    this.#turns = new TurnTaking((command) => out.post(command));
+    this.#turns = new TurnTaking((command) => {
+      out.post(command);
+      if (this.#tap) this.#tapUser();
+    });
     this.#echo = new EchoGuard(() => out.emit('echo', { cause: 'heard' }));
     const [mic, speaker] = [this.#mic, this.#speaker];
     mic.onreport = (report) => this.#captured(report);
@@ -174,6 +179,19 @@ export class AudioSide {
     }
     // Chromium cancels the echo of the system's own loudspeaker only.
     if (deviceId && deviceId !== 'default') this.#out.emit('echo', { cause: 'output' });
+  }
+
+  /** Where a recorder takes the voices from; null: nowhere. @param {((voice: 'user' | 'model') => MessagePort) | null} tap */
+  tap(tap) {
+    this.#tap = tap;
+    this.#tapUser();
+    this.#speaker.tap(tap && (() => tap('model')));
+  }
+
+  /** What may not be heard may not be recorded either. */
+  #tapUser() {
+    const tap = this.#turns.listening ? this.#tap : null;
+    this.#mic.tap(tap && (() => tap('user')));
   }
 
   /** @param {import('./events.js').Caption} caption */

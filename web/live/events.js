@@ -35,6 +35,7 @@
  * @property {{turn: number, text: string}} thought a summary of what the model thinks; never spoken
  * @property {{turn: number, links: import('./protocol.js').Link[], queries: string[]}} grounding what the model found, and searched for
  * @property {import('./camera.js').VideoState} video `reason`: `hidden`, `disconnected`, `ended` by the browser, …
+ * @property {{state: 'on' | 'full' | 'off'}} recording `full`: no more is kept, what there is can still be had
  * @property {Record<string, unknown>} usage the service's usageMetadata
  * @property {import('./diagnostics.js').Report} diagnostics
  * @property {{attempt: number, delayMs: number, reason: string}} reconnecting the connection broke; the next try comes

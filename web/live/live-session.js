@@ -49,6 +49,9 @@ export class LiveSession extends LiveEventTarget {
   #transcript = new Transcript((sentence) => this.emit('sentence', sentence));
   /** @type {import('./camera.js').Camera | null} */
   #camera = null;
+  /** @type {import('./recorder.js').Recorder | null} */
+  #recorder = null;
+  #modelDelayMs = 0;
   #leave = () => void this.end();
   #goOnline = () => this.#run?.net?.post({ type: 'online', online: navigator.onLine });
 
@@ -237,6 +240,40 @@ export class LiveSession extends LiveEventTarget {
     await this.#camera?.switch();
   }
 
+  get recording() {
+    return this.#recorder !== null;
+  }
+
+  /** Records both voices on this device from now on, also over reconnects and further starts. Ask people first. */
+  async startRecording() {
+    const { Recorder } = await import('./recorder.js');
+    if (this.#recorder) return;
+    const recorder = new Recorder(() => {
+      this.#tapAudio(null);
+      this.emit('recording', { state: 'full' });
+    });
+    this.#recorder = recorder;
+    this.#tapAudio(recorder);
+    this.emit('recording', { state: 'on' });
+  }
+
+  /** Also after the end. @returns {Promise<Blob | null>} a WAV, the user on the left, the model on the right; null: nothing was recorded */
+  async stopRecording() {
+    const recorder = this.#recorder;
+    if (!recorder) return null;
+    this.#tapAudio(null);
+    this.#recorder = null;
+    this.emit('recording', { state: 'off' });
+    return recorder.stop(this.#modelDelayMs);
+  }
+
+  /** @param {import('./recorder.js').Recorder | null} recorder */
+  #tapAudio(recorder) {
+    const { audio } = this.#parts ?? {};
+    if (audio) this.#modelDelayMs = audio.speaker.latencySeconds * 1000;
+    audio?.tap(recorder && ((voice) => recorder.port(voice)));
+  }
+
   /** From any state: closes the connection, gives back microphone, audio contexts and the broker's session. */
   async end() {
     const lease = this.#run?.lease;
@@ -267,7 +304,9 @@ export class LiveSession extends LiveEventTarget {
     });
     const link = NetLink.open();
     link.catch(() => {}); // told by whoever awaits it
-    return (this.#parts = { audio, link });
+    this.#parts = { audio, link };
+    if (this.#recorder) this.#tapAudio(this.#recorder);
+    return this.#parts;
   }
 
   /** @param {Run} run @param {boolean} microphone */
@@ -428,6 +467,7 @@ export class LiveSession extends LiveEventTarget {
     for (const type of NETWORK_EVENTS) globalThis.removeEventListener?.(type, this.#goOnline);
     run?.stop(why);
     if (run) this.stopVideo('session-ended');
+    if (parts && this.#recorder) this.#modelDelayMs = parts.audio.speaker.latencySeconds * 1000;
     parts?.audio.close();
     parts?.link.then((link) => link.close(!!run?.lease)).catch(() => {});
   }

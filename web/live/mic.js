@@ -22,6 +22,8 @@ export class Mic {
   #source = null;
   /** @type {AudioWorkletNode | null} */
   #node = null;
+  /** @type {(() => MessagePort) | null} */
+  #tap = null;
   /** @type {string | undefined} */
   #deviceId;
   /** The device's rate when it was joined. @type {number | undefined} */
@@ -97,6 +99,12 @@ export class Mic {
     if (this.#track) this.#track.enabled = !muted;
   }
 
+  /** Where a recorder takes this voice from; null: nowhere. @param {(() => MessagePort) | null} tap a new end each time */
+  tap(tap) {
+    this.#tap = tap;
+    this.#sendTap();
+  }
+
   close() {
     this.#closed = true;
     clearTimeout(this.#settling);
@@ -142,6 +150,7 @@ export class Mic {
     this.#node.onprocessorerror = () =>
       this.onlost(new LiveError({ reason: 'no-microphone', detail: 'The microphone’s processing failed.' }));
     this.#node.port.postMessage({ port }, [port]);
+    if (this.#tap) this.#sendTap();
   }
 
   /** @param {MediaStream} stream */
@@ -226,6 +235,11 @@ export class Mic {
     } catch (cause) {
       this.onlost(LiveError.from(cause, 'no-microphone'));
     }
+  }
+
+  #sendTap() {
+    const port = this.#tap?.() ?? null;
+    this.#node?.port.postMessage({ tap: port }, port ? [port] : []);
   }
 
   #drop() {

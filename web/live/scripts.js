@@ -1,5 +1,5 @@
 /**
- * The addresses of this library's own scripts that are started rather than imported: one worker, two worklets.
+ * The addresses of this library's own scripts that are started rather than imported: two workers, two worklets.
  *
  * Owns: the Trusted Types policy `live-broker`, which admits these and nothing else. A page whose CSP says
  * `require-trusted-types-for 'script'; trusted-types live-broker` can use the library and no other worker.
@@ -9,6 +9,7 @@
 const own = (path) => new URL(path, import.meta.url).href;
 const OWN = new Set([
   own('./net-worker.js'),
+  own('./recorder-worker.js'),
   own('./worklets/capture-processor.js'),
   own('./worklets/playback-processor.js'),
 ]);
@@ -21,7 +22,7 @@ let policy;
 
 /**
  * A script of ours in the form that the browser wants it in.
- * @param {'./net-worker.js' | './worklets/capture-processor.js' | './worklets/playback-processor.js'} path
+ * @param {'./net-worker.js' | './recorder-worker.js' | './worklets/capture-processor.js' | './worklets/playback-processor.js'} path
  * @returns {URL}
  */
 export function scriptUrl(path) {

@@ -23,6 +23,8 @@ export class Speaker {
   #gain;
   /** @type {AudioWorkletNode | null} */
   #node = null;
+  /** @type {(() => MessagePort) | null} */
+  #tap = null;
   #volume = 1;
   #sink = '';
   #quiet = 0;
@@ -97,6 +99,12 @@ export class Speaker {
     this.#sink = deviceId;
   }
 
+  /** Where a recorder takes this voice from; null: nowhere. @param {(() => MessagePort) | null} tap a new end each time */
+  tap(tap) {
+    this.#tap = tap;
+    this.#sendTap();
+  }
+
   close() {
     this.#closed = true;
     this.#drop();
@@ -131,6 +139,7 @@ export class Speaker {
     });
     this.#node.port.onmessage = ({ data }) => this.#report(data);
     this.#node.port.postMessage({ port }, [port]);
+    if (this.#tap) this.#sendTap();
     this.#node.connect(this.#gain);
   }
 
@@ -155,6 +164,11 @@ export class Speaker {
     this.#join(port1);
     this.onport(port2);
     this.ondevice('resumed');
+  }
+
+  #sendTap() {
+    const port = this.#tap?.() ?? null;
+    this.#node?.port.postMessage({ tap: port }, port ? [port] : []);
   }
 
   #drop() {

@@ -34,6 +34,11 @@ export class TurnTaking {
     return this.#reasons.size > 0;
   }
 
+  /** Whether the user may be heard now. */
+  get listening() {
+    return !this.muted && (this.#mode === 'open' || this.#pressed);
+  }
+
   /** @param {GateReason} reason @param {boolean} shut */
   gate(reason, shut) {
     const before = this.muted;

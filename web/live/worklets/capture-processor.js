@@ -5,6 +5,7 @@
  */
 import { CHUNK_SAMPLES, floatToInt16, INPUT_RATE, RmsMeter } from '../pcm.js';
 import { Resampler } from '../resampler.js';
+import { Tap } from '../tap.js';
 
 /** No browser renders bigger blocks than this. */
 const MAX_QUANTUM = 2048;
@@ -17,6 +18,8 @@ class CaptureProcessor extends AudioWorkletProcessor {
   #chunk = new Int16Array(CHUNK_SAMPLES);
   #filled = 0;
   #meter = new RmsMeter();
+  #tap = new Tap(INPUT_RATE / 10);
+  #heard = 0;
   #loudAt = 0;
   #starved = false;
   /** @type {MessagePort | null} */
@@ -24,7 +27,10 @@ class CaptureProcessor extends AudioWorkletProcessor {
 
   constructor() {
     super();
-    this.port.onmessage = ({ data }) => (this.#uplink = data.port);
+    this.port.onmessage = ({ data }) => {
+      if (data.port) this.#uplink = data.port;
+      else this.#tap.to(data.tap);
+    };
   }
 
   /** @param {Float32Array[][]} inputs */
@@ -41,6 +47,8 @@ class CaptureProcessor extends AudioWorkletProcessor {
     this.#meter.add(input);
     if (this.#meter.count >= sampleRate / 20) this.#report();
     const count = this.#resampler.process(input, this.#block);
+    this.#tap.write(this.#heard, this.#block, count);
+    this.#heard += count;
     for (let i = 0; i < count; i++) {
       this.#chunk[this.#filled++] = floatToInt16(this.#block[i]);
       if (this.#filled === CHUNK_SAMPLES) this.#send();

@@ -3,17 +3,20 @@
  *
  * Owns: the ports, the output meter and the times of events. Needs ../playback-engine.js, which decides everything.
  */
-import { RmsMeter } from '../pcm.js';
+import { OUTPUT_RATE, RmsMeter } from '../pcm.js';
 import { PlaybackEngine } from '../playback-engine.js';
+import { Tap } from '../tap.js';
 
 class PlaybackProcessor extends AudioWorkletProcessor {
   #engine = new PlaybackEngine((event) => this.port.postMessage({ ...event, at: Date.now() }));
   #meter = new RmsMeter();
+  #tap = new Tap(OUTPUT_RATE / 10);
 
   constructor() {
     super();
     this.port.onmessage = ({ data }) => {
-      data.port.onmessage = (/** @type {MessageEvent} */ event) => this.#obey(event.data);
+      if (data.port) data.port.onmessage = (/** @type {MessageEvent} */ event) => this.#obey(event.data);
+      else this.#tap.to(data.tap);
     };
   }
 
@@ -25,6 +28,7 @@ class PlaybackProcessor extends AudioWorkletProcessor {
     const out = outputs[0][0];
     this.#engine.render(out);
     this.#meter.add(out);
+    this.#tap.write(currentFrame, out, out.length);
     if (this.#meter.count >= sampleRate / 20) {
       const { turn, played } = this.#engine;
       this.port.postMessage({ type: 'meter', rms: this.#meter.take(), turn, played });

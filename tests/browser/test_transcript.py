@@ -1,4 +1,4 @@
-"""What was said: words with the sound that is heard, cut where it was cut, kept over connections, and on tape."""
+"""What was said: words with the sound that is heard, cut where it was, kept over connections, and on tape."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_words_are_shown_with_their_sound_and_not_when_they_come(bench: Bench, s
         at = next(e["at"] for e in shown if e["detail"]["text"].startswith(text))
         delays.append(at - recording.times[min((first + position) // QUANTUM, len(recording.times) - 1)])
     assert len(delays) >= 3
-    # All of it came at once; each word waits for its own sound, and is told of within a report or two of the worklet.
+    # All of it came at once; each word waits for its sound, of which the worklet tells 20 times a second.
     assert -20 <= statistics.median(delays) <= 200
     sentences = [e["detail"]["text"] for e in bench.events("sentence") if e["detail"]["role"] == "model"]
     assert " ".join(sentences) == text.strip()
@@ -126,7 +126,7 @@ def onset(samples: Samples, level: float = 0.03) -> int:
 def test_a_recording_has_both_voices_at_their_times(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
-    """The user's tone on the left, the whole answer on the right, and between them what really lay between them."""
+    """The user's tone on the left, the whole answer on the right, as far apart as they really were."""
     service.standin.control.scenario("answer-tone", hz=200, seconds=1.5)
     service.standin.control.scenario("burst")
     bench = open_stage(Bench, launch_browser(bursts(tmp_path)))

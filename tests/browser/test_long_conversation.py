@@ -1,7 +1,7 @@
 """Forty-five minutes of talk over connections that end, break and are refused; the broker restarts once.
 
-The stand-in's clock runs 45 times faster than the world's, so that this takes a minute; broker and browser live
-in real time. The microphone plays pips that tell which one they are; a line is typed every two seconds.
+The stand-in's clock runs 45 times faster than the world's, so that this takes a minute; broker and browser
+live in real time. The microphone plays pips that tell which one they are; a line is typed every two seconds.
 """
 
 from __future__ import annotations

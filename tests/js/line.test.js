@@ -369,6 +369,20 @@ test('offline: no try is spent; online: at once', async (t) => {
   assert.deepEqual(net.life, ['new', 'down', 'resumed']);
 });
 
+test('a connection that was being opened in the old network is given up for one in the new', async (t) => {
+  const net = await lineUp(t);
+  await net.drop(1006);
+  assert.equal(net.sockets.length, 2);
+  net.line.setOnline(false);
+  await net.pass(SECOND);
+  net.line.setOnline(true);
+  await net.pass(100);
+  assert.equal(net.sockets.length, 3);
+  assert.equal(net.sockets[1].closedWith, 1000);
+  await net.accept();
+  assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+});
+
 test('offline for an hour is no error, as far as the session lasts', async (t) => {
   const net = await lineUp(t, { answer: answerOf({ life: 7200, ends: 7200 }) });
   net.broker = () => {

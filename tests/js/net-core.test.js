@@ -362,3 +362,132 @@ test('worklets that were built anew take over the ports', async (t) => {
   assert.deepEqual(orders.map(({ type }) => type), ['audio']);
   assert.deepEqual(spoken(net.socket), [9]);
 });
+
+/** The line breaks; the next connection is up when this is over. `handle`: it can be taken up. */
+async function another(net, { code = 1006, reason = '', meanwhile = async () => {} } = {}) {
+  const old = net.socket;
+  old.drop(code, reason);
+  await net.answerAsks(() => FakeWebSocket.last !== old);
+  await meanwhile();
+  net.socket = FakeWebSocket.last;
+  net.socket.open();
+  net.socket.serve({ setupComplete: {} });
+  await net.answerAsks(() => net.of('reconnected').length > 0);
+}
+
+/** A page that answers. */
+function answering(net) {
+  const answered = new Set();
+  net.answerAsks = (done) =>
+    net.until(() => {
+      for (const { id, what } of net.of('ask')) {
+        if (!answered.has(id)) net.post({ type: 'reply', id, value: what === 'plan' ? { answer: ANSWER } : [] });
+        answered.add(id);
+      }
+      return done();
+    });
+  return net;
+}
+
+const handle = (newHandle) => ({ sessionResumptionUpdate: { newHandle, resumable: true } });
+const toolCall = (id) => ({ toolCall: { functionCalls: [{ id, name: 'f' }] } });
+const toolResponse = (id) => ({ type: 'send', message: { toolResponse: { functionResponses: [{ id, name: 'f', response: {} }] } } });
+const typed = (text) => ({ type: 'send', message: { realtimeInput: { text } } });
+
+test('what is said, typed and answered while the line is down goes out on the next one, in order', async (t) => {
+  const net = answering(await started(t));
+  await net.ready();
+  await net.serve(toolCall('c1'), handle('h1'));
+  await net.speak(1, 2);
+  await another(net, {
+    meanwhile: async () => {
+      await net.speak(3, 3);
+      net.post(typed('one'));
+      net.post(toolResponse('c1'));
+      net.post(typed('two'));
+      await settle();
+    },
+  });
+  await net.speak(6, 1);
+  assert.deepEqual(spoken(net.socket), [3, 4, 5, 6]);
+  const others = net.socket.messages.slice(1).filter((m) => !m.realtimeInput?.audio);
+  assert.deepEqual(others.map((m) => m.realtimeInput?.text ?? Object.keys(m)[0]), ['one', 'toolResponse', 'two']);
+});
+
+test('an answer to a call that no handle knows of is not sent: it would end the connection', async (t) => {
+  const net = answering(await started(t));
+  await net.ready();
+  await net.serve(handle('h1'), toolCall('c1'));
+  await another(net);
+  net.post(toolResponse('c1'));
+  net.post(typed('hello'));
+  await settle();
+  assert.deepEqual(net.of('broken').map(({ calls }) => calls), [['c1']]);
+  assert.deepEqual(net.socket.messages.slice(1), [{ realtimeInput: { text: 'hello' } }]);
+});
+
+test('a new session knows none of the old one’s calls', async (t) => {
+  const net = answering(await started(t));
+  await net.ready();
+  await net.serve(toolCall('c1'), handle('h1'), { sessionResumptionUpdate: {} });
+  net.socket.drop(1006);
+  await net.answerAsks(() => FakeWebSocket.made.length === 2);
+  FakeWebSocket.last.open();
+  FakeWebSocket.last.drop(1008, 'Requested entity was not found.');
+  await net.answerAsks(() => FakeWebSocket.made.length === 3);
+  net.socket = FakeWebSocket.last;
+  net.socket.open();
+  net.socket.serve({ setupComplete: {} });
+  await net.answerAsks(() => net.of('reconnected').length > 0);
+  net.post(toolResponse('c1'));
+  await settle();
+  assert.equal(net.of('reconnected')[0].seeded, true);
+  assert.deepEqual(net.socket.messages.filter((m) => m.toolResponse), []);
+});
+
+test('a turn that is cut by a break is played to its end, and what follows is the next turn', async (t) => {
+  const net = answering(await started(t));
+  await net.ready();
+  await net.serve(handle('h1'), { serverContent: audio(1, 0) });
+  await another(net);
+  net.socket.serve({ serverContent: audio(2, 0) });
+  await settle();
+  assert.deepEqual(net.orders.map(({ type, turn }) => `${type} ${turn}`), ['audio 1', 'finish 1', 'audio 2']);
+});
+
+test('who is being listened to by hand is listened to on the next connection, too', async (t) => {
+  const realtimeInputConfig = { automaticActivityDetection: { disabled: true } };
+  const net = answering(await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } }));
+  await net.ready();
+  await net.serve(handle('h1'));
+  net.post({ type: 'activity', active: false });
+  net.post({ type: 'activity', active: true });
+  await net.speak(1, 1);
+  await another(net);
+  await net.speak(2, 1);
+  const told = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
+  assert.deepEqual(told.slice(0, 2), ['activityStart', 'audio']);
+});
+
+test('an end while the token is asked for gives back what the broker grants all the same', async (t) => {
+  const asked = [];
+  let grant = () => {};
+  const url = await serve(t, async (request) => {
+    asked.push(request.url);
+    if (request.url === '/token') await new Promise((resolve) => (grant = resolve));
+    return [200, ANSWER];
+  });
+  const page = new MessageChannel();
+  const stopped = new Promise((resolve) => new NetCore(page.port2, () => resolve(undefined)));
+  t.after(() => page.port1.close());
+  const request = { url: `${url}token`, headers: {}, body: '{}', credentials: 'omit' };
+  const { port2 } = new MessageChannel();
+  page.port1.postMessage({ type: 'start', plan: { request }, playback: port2, muted: false }, [port2]);
+  while (asked.length === 0) await settle();
+  page.port1.postMessage({ type: 'stop', leased: false });
+  await settle();
+  grant();
+  await stopped;
+  assert.deepEqual(asked, ['/token', '/sessions/ses_1/end']);
+  assert.equal(FakeWebSocket.made.length, 0);
+});

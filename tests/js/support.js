@@ -103,7 +103,7 @@ export async function serve(test, answer) {
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
-    const [status, value, headers = {}] = answer(request, body);
+    const [status, value, headers = {}] = await answer(request, body);
     response.writeHead(status, { 'Content-Type': 'application/json', Connection: 'close', ...headers });
     response.end(typeof value === 'string' ? value : JSON.stringify(value));
   });

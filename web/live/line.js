@@ -140,6 +140,7 @@ export class Line {
     else {
       this.#outage = { ...this.#outage, attempt: 0 };
       this.#wake();
+      if (!this.up && this.#upSince) this.#dialing.abort(); // begun in another network
       this.#watchdog.suspect();
       if (this.up) this.send(SILENCE, false); // a sign of life wants another
     }
@@ -184,7 +185,7 @@ export class Line {
     };
     socket = await connect({ token, url, auth, setup, signal, callbacks });
     const told = seedMessage((await seed) ?? [], setup);
-    if (failed) throw failed; // while the page looked for what was said
+    if (failed || signal.aborted) throw failed ?? LiveError.aborted(); // while the page looked for what was said
     if (told) socket.sendMessage(told);
     this.#socket = socket;
     this.#seeded = true;

@@ -45,11 +45,13 @@ from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.gemini import GeminiMinter
 from broker.minting.locking import profile_faults
 from broker.minting.minter import Minter
+from broker.minting.sealing import Seal
 from broker.preview import Previews
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
 from broker.settings import Settings
 from broker.store.blocks import SqlBlocks
+from broker.store.claims import SqlClaims
 from broker.store.engine import Clock, Database
 from broker.store.ledger import SqlLedger
 from broker.store.reports import SqlReports
@@ -186,6 +188,10 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             ledger=ledger,
             admit=admission.admit_unpresented,
             attestations=external.attestations,
+            claims=SqlClaims(database),
+            seal=Seal([derive(secret, "repeats") for secret in secrets]),
+            # The other threads go on serving while repeats wait for the first of their requests.
+            max_waiting=max(1, settings.threads // 2),
         ),
         previews=Previews(policy=policy, rates=rates, catalog=catalog, ledger=ledger),
         operator_issuers=frozenset(

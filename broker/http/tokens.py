@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -18,10 +21,13 @@ from broker.identity.principal import Principal
 from broker.issue import Ask, Issued, TokenIssuer
 from broker.limits.limiter import RateLeft, rate_headers
 from broker.minting.gemini import socket_url
+from broker.sessions.repeats import Once
 from broker.sessions.shares import Holding, share_headers
 
 bp = Blueprint("tokens", __name__)
 
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 HEARTBEAT_SECONDS = 30
 _RENEW_AT = 0.8  # of a token's life: early enough for a retry, late enough not to mint twice as often
 
@@ -56,7 +62,8 @@ def create_token(caller: Caller) -> Response:
     client = asked.client.model_dump(exclude_none=True)
     ask = Ask(profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation())
     issuer: TokenIssuer = current_app.extensions["broker"].issuer
-    return _answer(issuer.open_session(principal, ask, caller.also_charged))
+    once = _once(caller.principal, asked)
+    return _answer(issuer.open_session(principal, ask, caller.also_charged, once))
 
 
 @bp.post("/sessions/<session_id>/token")
@@ -65,6 +72,21 @@ def create_next_token(caller: Caller, session_id: str) -> Response:
     asked = body.read(NextTokenBody)
     parts = current_app.extensions["broker"]
     return _answer(parts.issuer.next_token(caller.principal, session_id, asked.handle, _attestation()))
+
+
+def _once(asker: Principal, asked: TokenBody) -> Once | None:
+    """What makes a repeat of this request known. The asker is part of it: nobody meets another's key."""
+    given = request.headers.get(IDEMPOTENCY_HEADER)
+    if given is None:
+        return None
+    if not _IDEMPOTENCY_KEY.fullmatch(given):
+        raise Refusal("bad-request", f"{IDEMPOTENCY_HEADER} must be 1 to 255 visible ASCII characters.")
+    same = json.dumps(asked.model_dump(exclude_unset=True), sort_keys=True)
+    return Once(_sha256(asker.key + given), _sha256(same), given)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _attestation() -> str | None:

@@ -21,7 +21,7 @@ from limits.errors import StorageError
 from broker.errors import Refusal
 from broker.limits.policy import Allowance
 from broker.store.engine import Database
-from broker.store.rates import SCHEME
+from broker.store.rates import SCHEME, SqlRateStorage
 
 _REDIS_OPTIONS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "wrap_exceptions": True}
 
@@ -40,6 +40,8 @@ class RateLeft:
 class Rates:
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
+        self.in_database = isinstance(limiter.storage, SqlRateStorage)
+        """Whether counting can be part of a transaction of the store."""
 
     def spend(self, rate: str, scope: str, key: str, *, whose: str | None = None) -> list[RateLeft]:
         """Count one request of `key` in `scope`; refuses `rate-limited` if any part of `rate` is used up."""
@@ -69,6 +71,11 @@ class Rates:
         for allowance in allowances:
             left = self.spend(allowance.rate, allowance.scope, allowance.key, whose=allowance.whose)
         return left
+
+    def left_of(self, allowances: Sequence[Allowance]) -> list[RateLeft]:
+        """What is left of the last, without counting anything."""
+        last = allowances[-1]
+        return self.left(last.rate, last.scope, last.key)
 
     def exhausted(self, rate: str, scope: str, key: str) -> list[RateLeft] | None:
         """The state of `rate` if nothing is left of it, without counting anything; None otherwise."""

@@ -28,6 +28,9 @@ class Policy:
     def __init__(self, plans: Mapping[str, Plan], project_sessions: int) -> None:
         self._plans = plans
         self._project_sessions = project_sessions
+        self._reserved = {
+            name: plan.reserved_sessions for name, plan in plans.items() if plan.reserved_sessions
+        }
 
     def resolve(self, principal: Principal) -> Plan:
         """A plan that the settings no longer name falls back to `default` rather than to no limit."""
@@ -49,7 +52,11 @@ class Policy:
         of = [_share(principal, self.resolve(principal))]
         if principal.actor is not None:
             of.insert(0, _share(principal.actor, self.resolve(principal.actor), "the service key"))
-        return Shares(tuple(of), self._project_sessions)
+        # For users of a service key, its plan: that one is for the backend as a whole.
+        plan = principal.asker.plan
+        return Shares(
+            tuple(of), self._project_sessions, plan if plan in self._plans else "default", self._reserved
+        )
 
     def session_seconds(self, principal: Principal) -> int:
         """The longest session; for a user of a service key, the shorter one of both plans."""

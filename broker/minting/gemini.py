@@ -85,6 +85,9 @@ class GeminiMinter(Minter):
             setup["realtimeInputConfig"] = {"automaticActivityDetection": {"disabled": True}}
         return Grant(model, setup, locked.locked)
 
+    def is_ready(self, profile: Profile) -> bool:
+        return self._models.knows(self._locked[profile.name].setups)
+
     def mint(
         self,
         profile: Profile,

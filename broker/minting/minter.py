@@ -36,6 +36,9 @@ class Minter(Protocol):
         A session keeps its `model`: Google resumes with no other, whatever it lists by now.
         """
 
+    def is_ready(self, profile: Profile) -> bool:
+        """Whether `grant` would answer without asking anybody."""
+
     def mint(
         self,
         profile: Profile,

@@ -18,6 +18,7 @@ KEEP_SECONDS = 600.0
 WAIT_SECONDS = 3.0
 # A failed look-up is not repeated by everybody who waits for it.
 COOL_SECONDS = 2.0
+REQUEST_SECONDS = 10.0
 
 
 @dataclass
@@ -41,6 +42,17 @@ class ModelDirectory:
             if self._offered(model):
                 return model
         raise Refusal("upstream-rejected", reason="Google offers none of the profile's models")
+
+    def knows(self, models: Iterable[str]) -> bool:
+        """Whether `first_offered` needs to ask nobody, for as long as a request may take."""
+        soon = self._clock() + REQUEST_SECONDS
+        for model in models:
+            known = self._known.get(model)
+            if known is None or known.until <= soon:
+                return False
+            if known.offered:
+                break
+        return True
 
     def _offered(self, model: str) -> bool:
         known = self._known.get(model)

@@ -18,9 +18,12 @@ class Catalog:
             raise ValueError("a catalog needs a profile")
         self.default_name = "default" if "default" in self._profiles else next(iter(self._profiles))
 
+    def find(self, name: str | None = None) -> Profile | None:
+        """The named profile, or the default one; None if there is none of this name."""
+        return self._profiles.get(self.default_name if name is None else name)
+
     def get(self, name: str | None = None) -> Profile:
-        """The named profile, or the default one."""
-        profile = self._profiles.get(self.default_name if name is None else name)
+        profile = self.find(name)
         if profile is None:
             # The name is not repeated: it is the caller's text.
             raise Refusal("profile-unknown", hint="GET /profiles lists the ones that are open to you.")

@@ -27,12 +27,14 @@ An end and a replacement are what the client says and not what Google saw: hence
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from broker.identity.principal import Principal
+from broker.sessions.repeats import Claim
 from broker.sessions.shares import Holding, Shares
 
 
@@ -92,12 +94,22 @@ class Lease:
     ends_at: datetime
     holding: Holding
     """The principal's own, this session included."""
+    claim: Claim | None = None
+    """Of a request with an Idempotency-Key: settled with the lease."""
 
 
 class Ledger(Protocol):
     """The book of sessions and tokens. `store.ledger` implements it; each method is one transaction."""
 
-    def reserve(self, principal: Principal, terms: Terms, shares: Shares) -> Lease:
+    def together(self) -> AbstractContextManager[None]:
+        """One transaction for all that this thread asks of the store inside.
+
+        A refusal from inside is an answer and leaves what was written before it; a fault leaves nothing.
+        """
+
+    def reserve(
+        self, principal: Principal, terms: Terms, shares: Shares, claim: Claim | None = None
+    ) -> Lease:
         """Write down a new session with its first token before anybody asks Google for it.
 
         Refuses `too-many-sessions`, `minutes-exhausted` and `project-capacity`; exact under any interleaving.
@@ -117,9 +129,14 @@ class Ledger(Protocol):
         """
 
     def confirm(
-        self, principal: Principal, lease: Lease, token_sha256: str, mint_ms: int | None = None
+        self,
+        principal: Principal,
+        lease: Lease,
+        token_sha256: str,
+        mint_ms: int | None = None,
+        sealed: bytes | None = None,
     ) -> None:
-        """The token exists; Google took `mint_ms` to make it.
+        """The token exists; Google took `mint_ms` to make it. `sealed` is kept for repeats of the request.
 
         Refuses if the session ended in the meantime: then it must not be delivered.
         """
@@ -134,13 +151,16 @@ class Ledger(Protocol):
         """Those that `find` would find, that are open and have a place, the newest first."""
 
     def holdings(self, shares: Shares) -> tuple[list[Holding], bool]:
-        """What is taken of each, and whether the project is full. For telling: nothing is locked."""
+        """What is taken of each, and whether the project has no place for them. Nothing is locked."""
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
         """A sign of life: the session keeps its place until its newest token expires."""
 
     def end(self, principal: Principal, session_id: str) -> Session:
         """End it; ending it again changes nothing."""
+
+    def repeated(self, principal: Principal, session_id: str, token_sha256: str) -> None:
+        """Record that the answer to a first request was given again."""
 
     def refused(self, principal: Principal, action: str, code: str) -> None:
         """Record a refusal that came before any reservation."""

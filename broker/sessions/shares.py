@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,10 +32,15 @@ class Share:
 
 @dataclass(frozen=True)
 class Shares:
-    """All that a reservation must fit into: of the service key that acts, of the principal (last), of all."""
+    """All that a reservation must fit into: of the service key that acts, of the principal (last), of all.
+
+    `reserved` is how many of the project's sessions are kept for a plan; `plan` is the one that asks.
+    """
 
     of: tuple[Share, ...]
     project_sessions: int
+    plan: str = ""
+    reserved: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,14 @@ def day_of(now: datetime) -> datetime:
 
 def no_session_left(holding: Holding) -> bool:
     return holding.open >= holding.share.sessions
+
+
+def project_is_full(shares: Shares, taken: Mapping[str, int]) -> bool:
+    """`taken` is how many places each plan has. Those that others' plans may still claim are not free."""
+    kept = sum(
+        max(0, places - taken.get(plan, 0)) for plan, places in shares.reserved.items() if plan != shares.plan
+    )
+    return sum(taken.values()) + kept >= shares.project_sessions
 
 
 def no_minutes_left(holding: Holding) -> bool:

@@ -59,6 +59,8 @@ class Plan(_Strict):
     sessions: Annotated[int, Field(ge=1, le=1_000_000)]
     minutes_per_day: Annotated[int, Field(ge=1, le=24 * 60 * 1000)]
     session_minutes: Annotated[int, Field(ge=1, le=20 * 60)]
+    reserved_sessions: Annotated[int, Field(ge=0)] = 0
+    """So many of the project's sessions are kept for this plan."""
 
 
 def _named(profiles: Any) -> Any:
@@ -148,6 +150,12 @@ def _cross_faults(config: BrokerConfig) -> list[str]:
     faults = []
     if "default" not in config.plans:
         faults.append("broker.toml: plans.default: is missing; whoever has no plan falls back to it")
+    reserved = sum(plan.reserved_sessions for plan in config.plans.values())
+    if reserved > config.project.sessions:
+        faults.append(
+            f"broker.toml: plans: reserved_sessions add up to {reserved}; project.sessions is "
+            f"{config.project.sessions}"
+        )
     if not config.profiles:
         faults.append("broker.toml: profiles: at least one is needed")
     elif len(config.profiles) > 1 and "default" not in config.profiles:

@@ -58,10 +58,36 @@ class Database:
         # SQLite lets one writer in at a time and its waiters poll; queueing the threads of this process
         # here leaves only one waiter per process to that.
         self._write_turn = _Turn() if self.is_sqlite else nullcontext()
+        self._joined = threading.local()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All reads and writes of this thread inside are one transaction that may write.
+
+        A Refusal from inside is an answer, and what was written before it is kept; unless it is the store's
+        own, which like any other exception leaves nothing.
+        """
+        answer: Refusal | None = None
+        with self.write() as connection:
+            self._joined.connection = connection
+            try:
+                yield
+            except Refusal as refusal:
+                if refusal.code in {"store-unavailable", "audit-unavailable"}:
+                    raise
+                answer = refusal
+            finally:
+                self._joined.connection = None
+        if answer is not None:
+            raise answer
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: committed at the end, rolled back on any exception."""
+        if (joined := self._joined_connection()) is not None:
+            with _store_faults():
+                yield joined
+            return
         with _store_faults(), self._write_turn:
             options = {"broker_write": True}
             with self.engine.connect().execution_options(**options) as connection, connection.begin():
@@ -78,8 +104,16 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
+        if (joined := self._joined_connection()) is not None:
+            with _store_faults():
+                yield joined
+            return
         with _store_faults(), self.engine.connect() as connection, connection.begin():
             yield connection
+
+    def _joined_connection(self) -> Connection | None:
+        connection: Connection | None = getattr(self._joined, "connection", None)
+        return connection
 
     def now(self, connection: Connection) -> datetime:
         """The time by the clock that all workers share: the database server's where there is one."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
 from broker.sessions import shares
 from broker.sessions.session import TokenState
-from broker.sessions.shares import Holding, Share
+from broker.sessions.shares import Holding, Share, Shares
 from broker.store.engine import Database
 from broker.store.tables import sessions, tokens
 
@@ -31,7 +31,11 @@ _USED = select(func.coalesce(func.sum(tokens.c.seconds), 0)).where(
     tokens.c.reserved_at >= bindparam("day"),
     or_(tokens.c.state != TokenState.RESERVED, tokens.c.connect_by > bindparam("lapsed")),
 )
-_IN_PROJECT = select(func.count()).where(sessions.c.held_until > bindparam("now"))
+_IN_PROJECT = (
+    select(sessions.c.plan, func.count())
+    .where(sessions.c.held_until > bindparam("now"))
+    .group_by(sessions.c.plan)
+)
 _RELEASES = select(func.count()).where(
     sessions.c.principal_key == bindparam("key"),
     sessions.c.held_until > bindparam("since"),
@@ -51,8 +55,9 @@ def holding_of(connection: Connection, share: Share, now: datetime) -> Holding:
     return Holding(share, now, taken, int(used), frees_at)
 
 
-def project_is_full(connection: Connection, ceiling: int, now: datetime) -> bool:
-    return int(connection.execute(_IN_PROJECT, {"now": now}).scalar_one()) >= ceiling
+def project_is_full(connection: Connection, of: Shares, now: datetime) -> bool:
+    taken = {plan: int(places) for plan, places in connection.execute(_IN_PROJECT, {"now": now})}
+    return shares.project_is_full(of, taken)
 
 
 def lock_project(database: Database, connection: Connection) -> None:

@@ -7,17 +7,16 @@ sessions is and when it frees itself is told in `sessions.session`; `store.holdi
 
 from __future__ import annotations
 
-import math
-import secrets
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from broker.errors import Refusal
 from broker.identity.principal import Principal, end_user
-from broker.sessions.session import Lease, Session, SessionState, Terms, TokenState
+from broker.sessions.repeats import Claim
+from broker.sessions.session import Lease, Session, SessionState, Terms
 from broker.sessions.shares import (
     SHORTEST_SLICE,
     Holding,
@@ -26,87 +25,58 @@ from broker.sessions.shares import (
     project_capacity,
     too_many_sessions,
 )
-from broker.sessions.slot import Slot, slot_for
-from broker.store import audit
+from broker.sessions.slot import slot_for
+from broker.store import audit, claims
 from broker.store.engine import Database
 from broker.store.holdings import GRACE, holding_of, lock_project, may_release_early, project_is_full
+from broker.store.lease_rows import (
+    add_session,
+    add_token,
+    hold,
+    hold_anew,
+    issue,
+    moved,
+    release,
+    shorten_hold,
+    void_session,
+    void_token,
+)
 from broker.store.own_sessions import open_sessions, own_session
-from broker.store.tables import principals, sessions, tokens
+from broker.store.tables import principals, sessions
 
 _MOST_TOLD = 100
 
 # Built once: putting a statement together takes longer than running it.
 _LOCK = select(principals.c.key).where(principals.c.key == bindparam("principal")).with_for_update()
-_ADD_SESSION = insert(sessions)
-_ADD_TOKEN = insert(tokens)
-_MOVE = (
-    update(sessions)
-    .where(sessions.c.id == bindparam("session"), sessions.c.state == bindparam("before"))
-    .values(state=bindparam("after"), ended_at=bindparam("ended"))
-)
-_SETTLE = (
-    update(tokens)
-    .where(tokens.c.id == bindparam("token"), tokens.c.state == TokenState.RESERVED)
-    .values(
-        state=bindparam("to"),
-        token_sha256=bindparam("sha256"),
-        refusal=bindparam("code"),
-        mint_ms=bindparam("took"),
-    )
-)
 _HEARTBEAT = (
     update(sessions).where(sessions.c.id == bindparam("session")).values(heartbeat_at=bindparam("at"))
 )
-_HOLD = update(sessions).where(sessions.c.id == bindparam("session")).values(held_until=bindparam("until"))
-_SHORTEN = _HOLD.where(sessions.c.held_until > bindparam("until"))
-_RELEASE = (
-    update(sessions)
-    .where(sessions.c.id == bindparam("session"))
-    .values(held_until=bindparam("at"), released_at=bindparam("at"))
-)
-_LIVE = select(tokens.c.id, tokens.c.covers_from, tokens.c.seconds).where(
-    tokens.c.session_id == bindparam("session"),
-    tokens.c.state == TokenState.ISSUED,
-    tokens.c.expires_at > bindparam("now"),
-)
-_NEWEST = select(func.max(tokens.c.connect_by), func.max(tokens.c.expires_at)).where(
-    tokens.c.session_id == bindparam("session"), tokens.c.state == TokenState.ISSUED
-)
-_OWNERS = select(sessions.c.principal_key, sessions.c.acting_key, sessions.c.heartbeat_at).where(
-    sessions.c.id == bindparam("session")
-)
-_CHARGE = update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=bindparam("amount"))
+_OWNERS = select(sessions.c.principal_key, sessions.c.acting_key).where(sessions.c.id == bindparam("session"))
 
 
 class SqlLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def reserve(self, principal: Principal, terms: Terms, shares: Shares) -> Lease:
+    def together(self) -> AbstractContextManager[None]:
+        return self._database.together()
+
+    def reserve(
+        self, principal: Principal, terms: Terms, shares: Shares, claim: Claim | None = None
+    ) -> Lease:
         with self._database.write() as connection:
             self._lock(connection, principal)
             now = self._database.now(connection)
             holdings = _holdings(connection, shares, now, needs_place=True)
-            session_id = "ses_" + secrets.token_hex(16)
             ends_at = now + timedelta(seconds=terms.session_seconds)
             slot = slot_for(now, now, ends_at, terms.slice_seconds, terms.connect_within_seconds, holdings)
             self._enter_project(connection, shares, now, needs_place=True)
-            connection.execute(
-                _ADD_SESSION,
-                {
-                    "id": session_id,
-                    "principal_key": principal.key,
-                    "acting_key": principal.actor.key if principal.actor else None,
-                    "profile": terms.profile,
-                    "model": terms.model,
-                    "client": dict(terms.client),
-                    "state": SessionState.RESERVED,
-                    "opened_at": now,
-                    "ends_at": ends_at,
-                    "held_until": slot.connect_by + GRACE,
-                },
+            session_id = add_session(connection, principal, terms, slot, shares.plan)
+            lease = add_token(
+                connection, principal, session_id, slot, holdings[-1], opens_session=True, claim=claim
             )
-            lease = _reserve_token(connection, principal, session_id, slot, holdings[-1], opens_session=True)
+            if claim is not None:
+                claims.bind(connection, claim, lease.token_id)
             _intend(connection, now, principal, lease)
             return lease
 
@@ -131,29 +101,40 @@ class SqlLedger:
                 paid_until = now
             slot = slot_for(now, paid_until, session.ends_at, slice_seconds, connect_within_seconds, holdings)
             self._enter_project(connection, shares, now, needs_place=not kept)
-            lease = _reserve_token(
+            lease = add_token(
                 connection, principal, session_id, slot, holdings[-1], opens_session=False, kept=kept
             )
             # Until it is known whether the token came to be: its join window, beside what is held already.
-            _hold(connection, session_id, max(session.held_until, slot.connect_by + GRACE))
+            until = max(session.held_until, slot.connect_by + GRACE)
+            if kept:
+                hold(connection, session_id, until)
+            else:
+                hold_anew(connection, session_id, until, shares.plan)
             _intend(connection, now, principal, lease)
             return lease
 
     def confirm(
-        self, principal: Principal, lease: Lease, token_sha256: str, mint_ms: int | None = None
+        self,
+        principal: Principal,
+        lease: Lease,
+        token_sha256: str,
+        mint_ms: int | None = None,
+        sealed: bytes | None = None,
     ) -> None:
         with self._database.write() as connection:
             self._lock(connection, principal)
             now = self._database.now(connection)
             before = SessionState.RESERVED if lease.opens_session else SessionState.OPEN
-            if not _moved(connection, lease.session_id, before, SessionState.OPEN, None):
+            if not moved(connection, lease.session_id, before, SessionState.OPEN, None):
                 raise _ended(own_session(connection, principal, lease.session_id))
             if now >= lease.connect_by:
                 # Its place may be another's by now, and the token could not be used any more.
                 raise Refusal("upstream-timeout", reason="confirmed after the join window")
-            _settle(connection, lease, TokenState.ISSUED, token_sha256=token_sha256, mint_ms=mint_ms)
+            issue(connection, lease.token_id, token_sha256, mint_ms)
             if not lease.opens_session:
                 self._lengthen_hold(connection, principal, lease)
+            if lease.claim is not None and sealed is not None:
+                claims.keep(connection, lease.claim, sealed)
             audit.record(
                 connection,
                 now,
@@ -167,13 +148,13 @@ class SqlLedger:
     def void(self, principal: Principal, lease: Lease, refusal_code: str) -> None:
         with self._database.write() as connection:
             now = self._database.now(connection)
-            _settle(connection, lease, TokenState.VOID, refusal=refusal_code)
-            _charge(connection, lease.token_id, 0)
+            void_token(connection, lease.token_id, refusal_code)
             if lease.opens_session:
-                if _moved(connection, lease.session_id, SessionState.RESERVED, SessionState.VOID, now):
-                    _hold(connection, lease.session_id, now)
+                void_session(connection, lease.session_id, now)
             else:
-                self._shorten_hold(connection, lease.session_id)
+                shorten_hold(connection, lease.session_id)
+            if lease.claim is not None:
+                claims.free(connection, lease.claim)
         # Apart: a trail that cannot be written must not keep the reservation.
         with self._database.write() as connection:
             audit.record(
@@ -198,7 +179,7 @@ class SqlLedger:
         with self._database.read() as connection:
             now = self._database.now(connection)
             taken = [holding_of(connection, share, now) for share in shares.of]
-            return taken, project_is_full(connection, shares.project_sessions, now)
+            return taken, project_is_full(connection, shares, now)
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
         with self._database.write() as connection:
@@ -214,10 +195,10 @@ class SqlLedger:
             expires_at = session.token_expires_at
             if session.state is SessionState.OPEN and expires_at is not None and expires_at > now:
                 if session.held_until > now:
-                    _hold(connection, session_id, max(session.held_until, expires_at))
+                    hold(connection, session_id, max(session.held_until, expires_at))
                 else:
                     # Its place was free for others; this client may be talking, so it is told to stop.
-                    _moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now)
+                    moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now)
                 session = own_session(connection, principal, session_id)
         return _as_of(session, now)
 
@@ -227,13 +208,25 @@ class SqlLedger:
             owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
             self._lock(connection, owner)
             now = self._database.now(connection)
-            if _moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
-                _release(connection, owner, session_id, now)
+            if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
+                release(connection, owner, session_id, now)
                 who = _who(owner)
                 audit.record(
                     connection, now, **who, action="session.end", outcome="ok", session_id=session_id
                 )
             return _as_of(own_session(connection, principal, session_id), now)
+
+    def repeated(self, principal: Principal, session_id: str, token_sha256: str) -> None:
+        with self._database.write() as connection:
+            audit.record(
+                connection,
+                self._database.now(connection),
+                **_who(principal),
+                action="token",
+                outcome="repeated",
+                session_id=session_id,
+                token_sha256=token_sha256,
+            )
 
     def refused(self, principal: Principal, action: str, code: str) -> None:
         with self._database.write() as connection:
@@ -260,7 +253,7 @@ class SqlLedger:
         self, connection: Connection, shares: Shares, now: datetime, *, needs_place: bool
     ) -> None:
         lock_project(self._database, connection)
-        if needs_place and project_is_full(connection, shares.project_sessions, now):
+        if needs_place and project_is_full(connection, shares, now):
             raise project_capacity()
 
     def _lengthen_hold(self, connection: Connection, principal: Principal, lease: Lease) -> None:
@@ -268,15 +261,7 @@ class SqlLedger:
         session = own_session(connection, principal, lease.session_id)
         if session.heartbeat_at is not None:
             lock_project(self._database, connection)
-            _hold(connection, session.id, max(session.held_until, lease.expires_at))
-
-    def _shorten_hold(self, connection: Connection, session_id: str) -> None:
-        """Back to what the tokens that were given out ask for."""
-        connect_by, expires_at = connection.execute(_NEWEST, {"session": session_id}).one()
-        beats = connection.execute(_OWNERS, {"session": session_id}).one().heartbeat_at
-        if connect_by is not None:
-            until = expires_at if beats else connect_by + GRACE
-            connection.execute(_SHORTEN, {"session": session_id, "until": until})
+            hold(connection, session.id, max(session.held_until, lease.expires_at))
 
     def _know(self, connection: Connection, principal: Principal) -> None:
         row = {"key": principal.key, "issuer": principal.issuer, "subject": principal.subject}
@@ -303,65 +288,6 @@ def _holdings(connection: Connection, shares: Shares, now: datetime, *, needs_pl
     return holdings
 
 
-def _reserve_token(
-    connection: Connection,
-    principal: Principal,
-    session_id: str,
-    slot: Slot,
-    own: Holding,
-    *,
-    opens_session: bool,
-    kept: bool = False,
-) -> Lease:
-    lease = Lease(
-        token_id="tok_" + secrets.token_hex(16),
-        session_id=session_id,
-        opens_session=opens_session,
-        reserved_at=slot.now,
-        connect_by=slot.connect_by,
-        expires_at=slot.expires_at,
-        ends_at=slot.ends_at,
-        holding=replace(
-            own, open=own.open + (0 if kept else 1), used_seconds=own.used_seconds + slot.seconds
-        ),
-    )
-    connection.execute(
-        _ADD_TOKEN,
-        {
-            "id": lease.token_id,
-            "session_id": session_id,
-            "principal_key": principal.key,
-            "acting_key": principal.actor.key if principal.actor else None,
-            "state": TokenState.RESERVED,
-            "reserved_at": slot.now,
-            "connect_by": slot.connect_by,
-            "expires_at": slot.expires_at,
-            "covers_from": slot.covers_from,
-            "seconds": slot.seconds,
-        },
-    )
-    return lease
-
-
-def _release(connection: Connection, owner: Principal, session_id: str, now: datetime) -> None:
-    """Give back the place and what was not talked, if so much is believed of this owner."""
-    live = connection.execute(_LIVE, {"session": session_id, "now": now}).all()
-    if not live or not may_release_early(connection, owner.key, now):
-        return
-    for row in live:
-        talked = math.ceil((now - row.covers_from).total_seconds())
-        _charge(connection, row.id, min(row.seconds, max(0, talked)))
-    connection.execute(_RELEASE, {"session": session_id, "at": now})
-
-
-def _hold(connection: Connection, session_id: str, until: datetime) -> None:
-    connection.execute(_HOLD, {"session": session_id, "until": until})
-
-
-def _charge(connection: Connection, token_id: str, seconds: int) -> None:
-    connection.execute(_CHARGE, {"token": token_id, "amount": seconds})
-
-
 def _told(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -377,31 +303,6 @@ def _as_of(session: Session, now: datetime) -> Session:
     if session.state is SessionState.OPEN and session.ends_at <= now:
         return Session(**{**vars(session), "state": SessionState.ENDED})
     return session
-
-
-def _moved(
-    connection: Connection,
-    session_id: str,
-    before: SessionState,
-    after: SessionState,
-    ended_at: datetime | None,
-) -> bool:
-    """Whether the session was in `before` and is now in `after`."""
-    values = {"session": session_id, "before": before, "after": after, "ended": ended_at}
-    return connection.execute(_MOVE, values).rowcount == 1
-
-
-def _settle(
-    connection: Connection,
-    lease: Lease,
-    state: TokenState,
-    *,
-    token_sha256: str | None = None,
-    mint_ms: int | None = None,
-    refusal: str | None = None,
-) -> None:
-    values = {"token": lease.token_id, "to": state, "sha256": token_sha256, "code": refusal, "took": mint_ms}
-    connection.execute(_SETTLE, values)
 
 
 def _ended(session: Session) -> Refusal:

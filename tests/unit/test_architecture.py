@@ -35,6 +35,7 @@ LAYERS = (
     ("broker.http",),
     (
         "broker.issue",
+        "broker.repeats",
         "broker.preview",
         "broker.ops",
         "broker.ops_keys",

@@ -185,3 +185,20 @@ def test_what_could_not_work_is_refused_when_it_is_set(
         limits_of(app).set("alice", changes)
     assert limits_of(app).all() == []
     assert client.post("/token", headers=bearer(app)).status_code == 200
+
+
+def test_reserved_places_are_foretold_and_kept(make_app: MakeApp) -> None:
+    """One of two places is kept for gold. A backend on gold uses it for its users, too."""
+    gold = (
+        '[plans.gold]\nrate = "100/minute"\nsessions = 9\nminutes_per_day = 999\nsession_minutes = 30\n'
+        "reserved_sessions = 1\n"
+    )
+    app = make_app(toml=gold, project_sessions=2)
+    client, alice, bob = app.test_client(use_cookies=False), bearer(app), bearer(app, "bob")
+    shop = key_headers(app, plan="gold", on_behalf_of="any")
+    assert client.post("/token", headers=alice).status_code == 200
+    foretold = client.get("/me", headers=bob).get_json()["next_token"]
+    assert foretold["code"] == client.post("/token", headers=bob).get_json()["code"] == "project-capacity"
+    assert client.get("/me", headers=shop).get_json()["next_token"]["granted"]
+    assert client.post("/token", headers=shop, json={"on_behalf_of": "u1"}).status_code == 200
+    assert client.post("/token", headers=shop).get_json()["code"] == "project-capacity"

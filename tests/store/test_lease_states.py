@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -29,14 +30,19 @@ from hypothesis.stateful import (
 )
 
 from broker.errors import Refusal
+from broker.sessions.repeats import Claim, Delivered, Once, UnderWay
 from broker.sessions.session import Lease, SessionState, Terms
 from broker.sessions.shares import Share, Shares
 from broker.store import migrate
+from broker.store.claims import SqlClaims
 from broker.store.engine import Database
 from broker.store.ledger import SqlLedger
 from tests.support.servers import own_principal
 
 SESSIONS, MINUTES, PROJECT, BELIEVED = 2, 70, 3, 20
+# Of the three places of the project two are kept for alice's plan.
+PLANS, RESERVED = ("gold", "default"), {"gold": 2}
+REMEMBERED, GIVEN_UP = timedelta(seconds=60), timedelta(seconds=15)
 SLICE, JOIN, GRACE = timedelta(seconds=900), timedelta(seconds=120), timedelta(seconds=30)
 TERMS = Terms("default", "models/m", 7200, 900, 120, {})
 PEOPLE = [own_principal("alice"), own_principal("bob")]
@@ -49,6 +55,8 @@ class Token:
     covers_from: datetime
     seconds: int
     state: str = "reserved"
+    claim: tuple[int, str] | None = None
+    """Who asked, and with which Idempotency-Key."""
 
 
 @dataclass
@@ -79,11 +87,16 @@ def template() -> Path:
     return path
 
 
-def outcome(call: Callable[[], Lease]) -> tuple[Lease | None, str]:
+T = TypeVar("T")
+
+
+def outcome(call: Callable[[], T]) -> tuple[T | None, str]:
     try:
         return call(), "ok"
     except Refusal as refusal:
         return None, refusal.code
+    except UnderWay:
+        return None, "under way"
 
 
 class Leases(RuleBasedStateMachine):
@@ -98,7 +111,9 @@ class Leases(RuleBasedStateMachine):
         shutil.copy(template(), path)
         self.database = Database(f"sqlite:///{path}", clock=lambda: self.now)
         self.ledger = SqlLedger(self.database)
+        self.book = SqlClaims(self.database)
         self.sessions: list[Modelled] = []
+        self.claims: dict[tuple[int, str], tuple[datetime, Modelled, Token]] = {}
 
     def teardown(self) -> None:
         if hasattr(self, "database"):
@@ -106,13 +121,18 @@ class Leases(RuleBasedStateMachine):
             self.folder.cleanup()
 
     def shares(self, who: int) -> Shares:
-        return Shares((Share(PEOPLE[who].key, SESSIONS, MINUTES),), PROJECT)
+        return Shares((Share(PEOPLE[who].key, SESSIONS, MINUTES),), PROJECT, PLANS[who], RESERVED)
 
     # What the model says.
 
     def places(self, who: int | None = None) -> int:
         mine = [one for one in self.sessions if who is None or one.owner == who]
         return sum(one.held_until > self.now for one in mine)
+
+    def is_full(self, who: int) -> bool:
+        """For bob, what alice's plan has not taken yet of its places is not free."""
+        kept = 0 if who == 0 else max(0, RESERVED["gold"] - self.places(0))
+        return self.places() + kept >= PROJECT
 
     def seconds(self, who: int) -> int:
         day = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -143,22 +163,60 @@ class Leases(RuleBasedStateMachine):
 
     @rule(target=pending, who=st.sampled_from([0, 1]))
     def reserve(self, who: int) -> object:
+        return self.first(who, None, None)
+
+    @rule(target=pending, who=st.sampled_from([0, 1]), key=st.sampled_from(["k1", "k2"]))
+    def reserve_once(self, who: int, key: str) -> object:
+        """As the story does: what became of the first one, and if there is none, be it."""
+        expected = self.recalled(who, key)
+        once = Once(PEOPLE[who].key[:20] + key, "body", key)
+        delivered, told = outcome(lambda: self.book.recall(once))
+        assert told == (expected if isinstance(expected, str) else "ok")
+        if isinstance(expected, Modelled):
+            assert isinstance(delivered, Delivered)
+            assert delivered.lease.session_id == expected.tokens[0].lease.session_id
+            return multiple()
+        if told != "ok":
+            return multiple()
+        assert delivered is None
+        claim = self.book.claim(once)
+        died = self.claims.pop((who, key), None)
+        assert claim.paid == (died is not None and self.now < died[0] + REMEMBERED)
+        if died is not None and claim.paid:
+            died[1].state, died[1].held_until, died[2].state = "void", self.now, "void"
+        self.claims = {k: v for k, v in self.claims.items() if v[0] + REMEMBERED >= self.now}
+        return self.first(who, key, claim)
+
+    def recalled(self, who: int, key: str) -> Modelled | str | None:
+        at, one, token = self.claims.get((who, key), (self.now - HOUR, None, None))
+        if one is None or token is None or self.now >= at + REMEMBERED:
+            return None
+        if token.state == "issued":
+            return one if one.state == "open" and one.ends_at > self.now else "session-ended"
+        return "under way" if self.now < at + GIVEN_UP else None
+
+    def first(self, who: int, key: str | None, claim: Claim | None) -> object:
         left = MINUTES * 60 - self.seconds(who)
         expected = "ok"
         if self.places(who) >= SESSIONS:
             expected = "too-many-sessions"
         elif left < 10:
             expected = "minutes-exhausted"
-        elif self.places() >= PROJECT:
+        elif self.is_full(who):
             expected = "project-capacity"
-        lease, told = outcome(lambda: self.ledger.reserve(PEOPLE[who], TERMS, self.shares(who)))
+        lease, told = outcome(lambda: self.ledger.reserve(PEOPLE[who], TERMS, self.shares(who), claim))
         assert told == expected
         if lease is None:
+            if claim is not None:
+                self.book.free(claim)
             return multiple()
         assert lease.expires_at == self.now + min(SLICE, timedelta(seconds=left))
         token = Token(lease, self.now, math.ceil((lease.expires_at - self.now).total_seconds()))
         one = Modelled(who, [token], lease.ends_at, lease.connect_by + GRACE)
         self.sessions.append(one)
+        if key is not None:
+            token.claim = (who, key)
+            self.claims[token.claim] = (self.now, one, token)
         return (one, token)
 
     @rule(target=pending, one=opened)
@@ -176,7 +234,7 @@ class Leases(RuleBasedStateMachine):
             expected = "too-many-sessions"
         elif until - self.now < timedelta(seconds=10):
             expected = "minutes-exhausted"
-        elif not kept and self.places() >= PROJECT:
+        elif not kept and self.is_full(one.owner):
             expected = "project-capacity"
         session_id = one.tokens[0].lease.session_id
         lease, told = outcome(
@@ -196,8 +254,9 @@ class Leases(RuleBasedStateMachine):
         one, token = ask
         first = token is one.tokens[0]
         good = one.state == ("reserved" if first else "open") and self.now < token.lease.connect_by
+        good = good and (token.claim is None or self.has_claim(token))
         try:
-            self.ledger.confirm(PEOPLE[one.owner], token.lease, "a" * 64)
+            self.ledger.confirm(PEOPLE[one.owner], token.lease, "a" * 64, 50, b"sealed")
         except Refusal:
             assert not good
             self.fail(one, token)
@@ -219,12 +278,18 @@ class Leases(RuleBasedStateMachine):
     def fail(self, one: Modelled, token: Token) -> None:
         self.ledger.void(PEOPLE[one.owner], token.lease, "upstream-error")
         token.state = "void"
+        if token.claim is not None and self.has_claim(token):
+            del self.claims[token.claim]
         if token is one.tokens[0]:
             one.state, one.held_until = "void", self.now
             return
         issued = [other.lease for other in one.tokens if other.state == "issued"]
         newest = max(lease.expires_at if one.beats else lease.connect_by + GRACE for lease in issued)
         one.held_until = min(one.held_until, newest)
+
+    def has_claim(self, token: Token) -> bool:
+        held = self.claims.get(token.claim) if token.claim else None
+        return held is not None and held[2] is token
 
     @rule(one=opened)
     def heartbeat(self, one: Modelled) -> None:
@@ -252,7 +317,7 @@ class Leases(RuleBasedStateMachine):
         told = self.ledger.end(PEOPLE[one.owner], one.tokens[0].lease.session_id)
         assert told.state is SessionState.ENDED
 
-    @rule(seconds=st.sampled_from([1, 30, 119, 149, 151, 600, 899, 3000, 7200]))
+    @rule(seconds=st.sampled_from([1, 14, 30, 60, 119, 149, 151, 600, 899, 3000, 7200]))
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
@@ -266,7 +331,7 @@ class Leases(RuleBasedStateMachine):
             (holding,), full = self.ledger.holdings(self.shares(who))
             assert holding.open == self.places(who) <= SESSIONS
             assert holding.used_seconds == self.seconds(who) <= MINUTES * 60
-            assert full == (self.places() >= PROJECT)
+            assert full == self.is_full(who)
         assert self.places() <= PROJECT
 
     @invariant()

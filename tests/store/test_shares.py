@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from broker.errors import Refusal
 from broker.identity.principal import Principal, end_user
 from broker.sessions.session import Lease, SessionState, Terms
-from broker.sessions.shares import Holding, Share, Shares
+from broker.sessions.shares import Holding, Share, Shares, project_is_full
 from broker.store.holdings import EARLY_RELEASES
 from broker.store.ledger import SqlLedger
 from broker.store.sessions import SqlSessions
@@ -344,3 +347,61 @@ def test_sixteen_people_at_once_get_exactly_the_ceiling(make_database: MakeDatab
             for who in people
         ]
         assert outcomes(list(calls)) == ["ok"] * 5 + ["project-capacity"] * 11
+
+
+def test_the_places_of_a_plan_are_kept_for_it(book: Book) -> None:
+    """Of three, two are kept for gold: others get one, and gold gets all that is free."""
+
+    def take(who: Principal, plan: str) -> Lease:
+        of = Shares((Share(who.key, 10, 10000),), 3, plan, {"gold": 2})
+        lease = book.ledger.reserve(who, TERMS, of)
+        book.ledger.confirm(who, lease, "a" * 64)
+        return lease
+
+    first = take(BOB, "default")
+    assert refused(lambda: take(BOB, "default")).code == "project-capacity"
+    take(ALICE, "gold")
+    assert refused(lambda: take(BOB, "default")).code == "project-capacity"
+    take(ALICE, "gold")
+    assert refused(lambda: take(ALICE, "gold")).code == "project-capacity", "all three are taken"
+    book.ledger.end(BOB, first.session_id)
+    take(ALICE, "gold")
+    assert refused(lambda: take(BOB, "default")).code == "project-capacity"
+
+
+def test_reserved_places_hold_for_callers_at_once(make_database: MakeDatabase) -> None:
+    ledger = SqlLedger(make_database())
+    people = {"default": BOB, "gold": ALICE}
+
+    def take(plan: str) -> str:
+        of = Shares((Share(people[plan].key, 100, 10000),), 7, plan, {"gold": 4})
+        try:
+            ledger.reserve(people[plan], TERMS, of)
+        except Refusal as refusal:
+            return refusal.code
+        return plan
+
+    with ThreadPoolExecutor(16) as threads:
+        told = list(threads.map(take, ["default", "default", "gold"] * 12))
+    assert told.count("gold") + told.count("default") == 7
+    assert told.count("gold") >= 4
+
+
+@given(
+    places=st.integers(1, 9),
+    reserved=st.dictionaries(st.sampled_from("abc"), st.integers(0, 3)),
+    asks=st.lists(st.sampled_from("abcd"), max_size=30),
+)
+def test_whatever_comes_each_plan_can_have_what_is_reserved_for_it(
+    places: int, reserved: dict[str, int], asks: list[str]
+) -> None:
+    assume(sum(reserved.values()) <= places)
+    taken: Counter[str] = Counter()
+    for plan in asks:
+        if not project_is_full(Shares((), places, plan, reserved), taken):
+            taken[plan] += 1
+    for plan, kept in reserved.items():
+        while not project_is_full(Shares((), places, plan, reserved), taken):
+            taken[plan] += 1
+        assert taken[plan] >= kept
+    assert taken.total() <= places

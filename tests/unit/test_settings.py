@@ -384,6 +384,10 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
         (PLAN.replace("10/minute", "") + PROFILE, "plans.default.rate"),
         (PLAN.replace("10/minute", "0/minute") + PROFILE, "plans.default.rate"),
         (PLAN.replace("sessions = 2", "sessions = true") + PROFILE, "plans.default.sessions"),
+        (
+            "[project]\nsessions = 3\n" + PLAN + "reserved_sessions = 4\n" + PROFILE,
+            "plans: reserved_sessions add up to 4; project.sessions is 3",
+        ),
         (PLAN.replace("= 30", "= 1201") + PROFILE, "plans.default.session_minutes"),
         (PLAN + PROFILE + '[[issuers]]\nname = "x"\nissuer = "http://x"\naudience = "a"\njwks_url = "https://x"\n',
          "issuers.0.issuer"),

@@ -99,6 +99,7 @@ def test_a_broken_line_is_taken_up_again_and_what_was_typed_meanwhile_is_answere
 
 def test_a_conversation_whose_handle_is_refused_is_told_what_was_said(bench: Bench, service: Service) -> None:
     assert bench.start(microphone=False) is None
+    handle_known(service)
     bench.say("the word is marmalade")
     bench.wait_state("speaking")
     bench.wait_state("listening")
@@ -115,6 +116,24 @@ def test_a_conversation_whose_handle_is_refused_is_told_what_was_said(bench: Ben
     tokens = [request for request in service.broker.requests if request == "POST /token"]
     renewals = [request for request in service.broker.requests if request.endswith("/token")]
     assert len(renewals) - len(tokens) >= 3
+
+
+def test_who_only_types_is_taken_up_after_the_last_turn_too(bench: Bench, service: Service) -> None:
+    """Handles come in reaction to input only: without a nudge the newest one would be from before it."""
+    assert bench.start(microphone=False) is None
+    handle_known(service)
+    bench.say("the word is marmalade")
+    bench.wait_state("speaking")
+    bench.wait_state("listening")
+    sent = len(service.standin.control.sent()["frames"])
+    wait_for("another handle", lambda: len(service.standin.control.sent()["frames"]) > sent)
+    service.standin.control.push(drop=True)
+    assert back(bench)["resumed"]
+    bench.say("/history")
+    wait_for("the answer", lambda: service.standin.control.sent()["turns"])
+    wait_for(
+        "what was said before", lambda: "marmalade" in service.standin.control.sent()["turns"][-1]["text"]
+    )
 
 
 def test_offline_it_waits_and_online_it_tries_at_once(bench: Bench, service: Service) -> None:
@@ -315,6 +334,34 @@ def test_an_end_while_the_line_is_down_leaves_nothing_behind(
         elif when == "waiting to try again":
             wait_for("the second try", lambda: len(bench.events("reconnecting")) >= 2)
     ended_without_a_trace(bench, service)
+
+
+def test_a_session_that_has_had_its_time_ends_and_says_so(bench: Bench) -> None:
+    """As an app's own backend may tell it: five seconds, of which the client leaves itself two to hang up."""
+    bench.page.evaluate(
+        """async () => {
+          await bench.session.end();
+          const ask = async () => {
+            const headers = { Authorization: `Bearer ${bench.bearer}`, 'Content-Type': 'application/json' };
+            const answer = await (await fetch('/token', { method: 'POST', headers, body: '{}' })).json();
+            const end = '2001-01-01T00:00:05Z'; // the device's clock must not matter
+            const session = { id: answer.session.id, ends_at: end };
+            return { ...answer, expires_in: 5, expires_at: end, session };
+          };
+          bench.session = new bench.live.LiveSession({ tokenSource: bench.live.TokenSource.custom(ask) });
+          for (const type of ['statechange', 'error', 'clock']) {
+            bench.session.addEventListener(type, ({ detail }) =>
+              bench.events.push({ type, at: Date.now(), detail: JSON.parse(JSON.stringify(detail)) }));
+          }
+        }"""
+    )
+    assert bench.start(microphone=False) is None
+    assert 0 < bench.events("clock")[0]["detail"]["remainingMs"] <= 5000
+    bench.wait_state("ended")
+    ended = bench.events("statechange")[-1]["detail"]
+    assert ended["error"]["reason"] == "session-ended"
+    assert bench.events("error") == []
+    wait_for("the worker's end", bench.worker_ended)
 
 
 def test_with_a_total_lock_the_handle_goes_into_the_token(

@@ -422,6 +422,21 @@ test('says something every 30 s even when nothing is said, or the service hangs 
   assert.equal(net.socket.messages.length, 3);
 });
 
+test('after a turn of somebody who only types, a little silence brings the handle that knows of it, once', async (t) => {
+  const net = await lineUp(t);
+  net.calm = false;
+  net.line.send('{"realtimeInput":{"text":"hi"}}', true);
+  net.line.outdate();
+  await net.pass(5 * SECOND);
+  assert.equal(net.socket.messages.length, 2);
+  net.calm = true;
+  await net.pass(10 * SECOND);
+  assert.equal(net.socket.messages.length, 3);
+  await net.serve({ sessionResumptionUpdate: { newHandle: 'h2', resumable: true } });
+  await net.pass(10 * SECOND);
+  assert.equal(net.socket.messages.length, 3);
+});
+
 test('muted, and the connection about to end: a little silence brings the handle that is missing', async (t) => {
   const net = await lineUp(t);
   await net.serve({ sessionResumptionUpdate: { resumable: false } });

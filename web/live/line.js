@@ -45,6 +45,7 @@ const STEADY_MS = 2000;
 const LEAVE_MARGIN_MS = 1000;
 const FETCH_MARGIN_MS = 5000;
 const CLOSING_MS = 1000;
+const NUDGE_MS = 1000;
 /** Offline may be a mistake of the browser's: tried now and then anyway. */
 const OFFLINE_RETRY_MS = 30_000;
 
@@ -62,6 +63,7 @@ export class Line {
   /** The newest resumable handle, and whether it knows all that was said. */
   #handle = '';
   #fresh = true;
+  #nudged = false;
   /** There may be something that a new session has to be told. */
   #seeded = false;
   /** The broker lets the client name the handle; else it is in the token, which is then as old as the token. */
@@ -130,6 +132,11 @@ export class Line {
       this.#fresh = fact.handle !== null;
       this.#handle = fact.handle ?? this.#handle;
     }
+  }
+
+  /** Something was said that the handle does not know of. */
+  outdate() {
+    this.#fresh = this.#nudged = false;
   }
 
   /** @param {boolean} online */
@@ -269,6 +276,7 @@ export class Line {
     const now = epochNow();
     if (this.#stopped || this.#keeper.tick(now) || !this.up) return;
     if (now - this.#sentAt >= KEEPALIVE_MS) this.send(SILENCE, false);
+    this.#nudge(now);
     if (this.#watchdog.isDead(now)) return this.#lost(LiveError.closed(1006, '', true));
     const { renewAt, expiresAt } = this.#keeper.terms;
     if (now >= renewAt) this.#leave(expiresAt - FETCH_MARGIN_MS);
@@ -277,8 +285,7 @@ export class Line {
 
   /** @param {number} now */
   #prepareToLeave(now) {
-    const calm = this.#out.calm();
-    const good = calm && this.#fresh;
+    const good = this.#out.calm() && (this.#fresh || !this.#handle);
     const next = this.#next;
     // A handle inside the token is as old as the token: fetched last, and not used when something was said since.
     const stale = next?.answer && (now > next.connectBy || !(this.#ownHandle || good || now >= this.#leaveBy));
@@ -286,9 +293,15 @@ export class Line {
     else if (next?.answer && (good || now >= this.#leaveBy)) void this.#handOver();
     else if (!next && now >= this.#nextAt && (this.#ownHandle || good || now >= this.#leaveBy - FETCH_MARGIN_MS)) {
       void this.#fetchNext();
-    } else if (calm && !good && now - this.#sentAt > CLOSING_MS) {
-      this.send(SILENCE, false); // a handle comes in reaction to something only
     }
+  }
+
+  /** A handle comes in reaction to something only, so who types and listens would be taken back to before the last turn. @param {number} now */
+  #nudge(now) {
+    if (this.#fresh || !this.#handle || now - this.#sentAt < NUDGE_MS || !this.#out.calm()) return;
+    if (this.#nudged && this.#leaveBy === Infinity) return;
+    this.#nudged = true;
+    this.send(SILENCE, false);
   }
 
   /** The broker may be away; the conversation goes on without it until the slice ends. */

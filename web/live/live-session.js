@@ -7,7 +7,6 @@
  * conversation's line is made of (line.js).
  */
 import { AudioSide } from './audio-side.js';
-import { BrokerSession } from './broker-session.js';
 import { epochNow } from './clock.js';
 import { Conversation } from './conversation.js';
 import { listDevices, playTone } from './devices.js';
@@ -17,6 +16,7 @@ import { LiveEventTarget } from './events.js';
 import { NetLink } from './net-link.js';
 import { OUTPUT_RATE } from './pcm.js';
 import { clientContentMessage, realtimeInputMessage } from './protocol.js';
+import { Run } from './run.js';
 import { Transcript } from './transcript.js';
 import { openVideo } from './video-source.js';
 
@@ -129,9 +129,15 @@ export class LiveSession extends LiveEventTarget {
   async start({ microphone = true } = {}) {
     if (this.#run) throw new LiveError({ reason: 'aborted', detail: 'A conversation is running already.' });
     this.#starts += 1;
-    const run = new Run();
+    const diagnostics = new Diagnostics(epochNow());
+    const run = new Run(this.#options.tokenSource, diagnostics, {
+      emit: this.emit.bind(this),
+      audio: () => this.#parts?.audio,
+      changed: () => this.#refresh(),
+      failed: (error) => this.#fail(error),
+    });
     this.#run = run;
-    this.#diagnostics = new Diagnostics(epochNow());
+    this.#diagnostics = diagnostics;
     this.#setState('connecting');
     try {
       // Up to this await all happens inside the click: only there do iOS and the autoplay rules listen.
@@ -282,7 +288,7 @@ export class LiveSession extends LiveEventTarget {
     await this.#giveBack(lease);
   }
 
-  /** @param {BrokerSession | null} [lease] */
+  /** @param {import('./broker-session.js').BrokerSession | null} [lease] */
   async #giveBack(lease) {
     await Promise.all([lease?.report(this.#diagnostics.report()), lease?.end()]);
   }
@@ -336,12 +342,9 @@ export class LiveSession extends LiveEventTarget {
 
   /** @param {Run} run @param {Parts} parts @param {{playback: MessagePort, capture?: MessagePort}} ports */
   async #dial(run, { audio, link }, ports) {
-    const { tokenSource } = this.#options;
-    const [net, plan] = await Promise.all([link, tokenSource.describe({ signal: run.signal })]);
+    const [net, plan] = await Promise.all([link, this.#options.tokenSource.describe({ signal: run.signal })]);
     if (run.signal.aborted) return;
-    run.net = net;
-    this.#diagnostics.onThread(net.thread);
-    net.onreport = (report) => this.#hear(run, plan, report);
+    run.join(net, plan);
     const seeded = !!this.#options.history?.length;
     net.post({ type: 'start', plan, ...ports, ...audio.gates, seeded }, Object.values(ports));
     await run.ready;
@@ -371,74 +374,6 @@ export class LiveSession extends LiveEventTarget {
       this.#emitDiagnostics();
     };
     return conversation;
-  }
-
-  /**
-   * What the network side reports.
-   * @param {Run} run
-   * @param {import('./token-source.js').TokenPlan} plan
-   * @param {import('./net-core.js').NetReport} report
-   */
-  #hear(run, plan, report) {
-    const { type } = report;
-    if (type === 'message') {
-      if (report.message.serverContent) this.#parts?.audio.expectSound();
-      run.conversation?.receive(report.message, report);
-    } else if (type === 'ask') void this.#answer(run, report);
-    else if (type === 'failed') this.#fail(new LiveError(report.error));
-    else if (type === 'broken') run.conversation?.broken(report, report.calls);
-    else if (type === 'reconnecting' || type === 'reconnected' || type === 'network' || type === 'clock') {
-      this.#follow(run, report);
-    } else if (type !== 'hello') {
-      this.#diagnostics.mark(type, report.at);
-      if (type === 'granted' && report.session && 'request' in plan) {
-        run.lease = new BrokerSession(plan.request, report.session.id);
-      }
-      if (type === 'granted') {
-        this.#parts?.audio.granted(report.manual);
-        run.conversation?.meet(report.model, report.setup);
-      }
-      if (type === 'ready') run.setReady();
-    }
-  }
-
-  /**
-   * What happens to the line becomes events and the state.
-   * @param {Run} run
-   * @param {Extract<import('./net-core.js').NetReport, {type: 'reconnecting' | 'reconnected' | 'network' | 'clock'}>} report
-   */
-  #follow(run, report) {
-    const { type, ...detail } = report;
-    if (report.type === 'clock') run.endsAt = report.endsAt;
-    else if (report.type === 'network') this.#diagnostics.sent(report);
-    else {
-      run.reconnecting = report.type === 'reconnecting';
-      if (report.type === 'reconnected') this.#diagnostics.reconnected(report);
-      if (report.type === 'reconnected' && report.seeded) run.conversation?.forget();
-      this.#refresh();
-    }
-    this.emit(type, /** @type {any} */ (detail));
-    if (type !== 'clock') this.#emitDiagnostics();
-  }
-
-  /**
-   * What the network side asks of the page.
-   * @param {Run} run
-   * @param {Extract<import('./net-core.js').NetReport, {type: 'ask'}>} question
-   */
-  async #answer(run, { id, what, detail }) {
-    const answers = {
-      plan: () => this.#options.tokenSource.describe({ signal: run.signal, ...detail }),
-      seed: () => run.conversation?.seed(run.up) ?? [],
-      report: () => this.#diagnostics.report(),
-    };
-    try {
-      const value = /** @type {any} */ (await answers[what]());
-      if (run.lease && value.request) run.lease.access = value.request;
-      run.net?.post({ type: 'reply', id, value });
-    } catch (cause) {
-      run.net?.post({ type: 'reply', id, error: LiveError.from(cause, 'token-refused').toJSON() });
-    }
   }
 
   #refresh() {
@@ -486,44 +421,5 @@ export class LiveSession extends LiveEventTarget {
 
   #emitDiagnostics() {
     this.emit('diagnostics', this.diagnostics());
-  }
-}
-
-/** One start until its end. */
-class Run {
-  #controller = new AbortController();
-  /** Everything is there: states follow the conversation from now on. */
-  up = false;
-  /** The line is down, and not as planned. */
-  reconnecting = false;
-  endsAt = Infinity;
-  /** @type {NetLink | null} */
-  net = null;
-  /** @type {BrokerSession | null} */
-  lease = null;
-  /** @type {Conversation | null} */
-  conversation = null;
-  setReady = () => {};
-  /** @type {Promise<void>} */
-  ready = new Promise((resolve) => (this.setReady = () => resolve()));
-  /** @type {(error: LiveError) => void} */
-  #reject = () => {};
-  /** Rejects when the run is stopped. @type {Promise<never>} */
-  stopped = new Promise((_resolve, reject) => (this.#reject = reject));
-
-  constructor() {
-    this.stopped.catch(() => {}); // nobody listens once the start is over
-  }
-
-  get signal() {
-    return this.#controller.signal;
-  }
-
-  /** @param {LiveError} why */
-  stop(why) {
-    this.#controller.abort(why);
-    this.conversation?.stop();
-    if (this.net) this.net.onreport = () => {};
-    this.#reject(why);
   }
 }

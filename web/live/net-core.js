@@ -80,6 +80,7 @@ export class NetCore {
   #turnOver = false;
   /** Something was said that is not answered to its end. */
   #busy = false;
+  #working = false;
   /** What was to be said while the service could not be spoken to. @type {Record<string, any>[]} */
   #held = [];
   /** Calls of functions: all; those that no handle knows of yet; those that the service has forgotten. @type {Set<string>} */
@@ -106,7 +107,7 @@ export class NetCore {
       ask: (what, detail) => this.#ask(what, detail),
       tell: (report) => this.#tell(report),
       receive: (message) => this.#receive(message),
-      calm: () => !this.#busy && !this.#activityOpen && epochNow() - this.#uplink.loudAt > QUIET_MS,
+      calm: () => !this.#busy && !this.#working && !this.#activityOpen && epochNow() - this.#uplink.loudAt > QUIET_MS,
       granted: (answer) => this.#granted(answer),
       up: (resumed) => this.#flush(resumed),
       down: () => this.#breakOff(),
@@ -205,6 +206,7 @@ export class NetCore {
     if (answers?.some((/** @type {{id: string}} */ { id }) => this.#lostCalls.has(id))) return;
     const asks = !realtimeInput || realtimeInput.text !== undefined;
     this.#busy ||= asks && message.clientContent?.turnComplete !== false;
+    this.#line.outdate();
     this.#line.send(JSON.stringify(message), asks);
   }
 
@@ -223,7 +225,7 @@ export class NetCore {
     this.#newCalls.clear();
     this.#uplink.close(this.#activityOpen);
     this.#turnOver ||= this.#busy || position > 0;
-    this.#activityOpen = this.#busy = false;
+    this.#activityOpen = this.#busy = this.#working = false;
     this.#toSpeaker(this.#decoder.flush(), epochNow(), 0);
     this.#playback?.postMessage({ type: 'finish', turn });
     this.#tell({ type: 'broken', turn, position, calls });
@@ -257,8 +259,13 @@ export class NetCore {
 
   /** What a break would lose. @param {import('./protocol.js').ServerFact} fact */
   #note(fact) {
+    // Of some models the end of a turn is not the end of their work.
+    if (fact.type === 'interactionStatus') this.#working = fact.status === 'IN_PROGRESS';
     if (fact.type === 'turnComplete') this.#busy = false;
-    else if (OPENS_TURN.has(fact.type)) this.#busy = true;
+    else if (OPENS_TURN.has(fact.type)) {
+      this.#busy = true;
+      this.#line.outdate();
+    }
     if (fact.type === 'toolCall') {
       for (const { id } of fact.calls) {
         this.#calls.add(id);

@@ -80,9 +80,7 @@ class GeminiMinter(Minter):
         setup: dict[str, Any] = {"model": model, "generationConfig": {"responseModalities": list(modalities)}}
         if RESUMPTION in locked.open_fields:
             setup[RESUMPTION] = _resumption(handle)
-        if any(values_at(locked.setups[model], DETECTION_OFF)):
-            # Locked either way; told, because the client then has to say itself when the user speaks.
-            setup["realtimeInputConfig"] = {"automaticActivityDetection": {"disabled": True}}
+        setup.update(_worth_knowing(locked.setups[model]))
         return Grant(model, setup, locked.locked)
 
     def is_ready(self, profile: Profile) -> bool:
@@ -182,6 +180,22 @@ def _or_refusal(call: Callable[[], T]) -> T:
         refusal = refusal_for(error)
     # Raised out here it carries no context: a traceback of the SDK's error would show what Google said.
     raise refusal
+
+
+def _worth_knowing(locked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a client does otherwise by, though it is locked: told, and without effect in its frame."""
+    told: dict[str, Any] = {}
+    if any(values_at(locked, DETECTION_OFF)):  # the client has to say when the user speaks
+        told["realtimeInputConfig"] = {"automaticActivityDetection": {"disabled": True}}
+    # Its one field, which the SDK leaves in snake_case.
+    if any(locked.get("historyConfig", {}).values()):  # what was said before comes first
+        told["historyConfig"] = {"initialHistoryInClientContent": True}
+    functions = [f for tool in locked.get("tools", ()) for f in tool.get("functionDeclarations", ())]
+    # Whether the model waits for it decides how it is answered.
+    behaviors = [{"name": f["name"], "behavior": f["behavior"]} for f in functions if "behavior" in f]
+    if behaviors:
+        told["tools"] = [{"functionDeclarations": behaviors}]
+    return told
 
 
 def _resumption(handle: str | None) -> dict[str, str]:

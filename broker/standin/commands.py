@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from broker.standin import tools, voice
@@ -75,6 +76,20 @@ def _silence(_: Connection, rest: str) -> Script:
 
 def _thought(_: Connection, rest: str) -> Script:
     return saying(voice.chimes(rest or "I thought about it.", thought="Let me think about that."))
+
+
+def _search(_: Connection, rest: str) -> Script:
+    words = rest or "the weather"
+    sources = [("The first page", "https://example.org/1"), ("A page in clear", "http://example.org/2")]
+    found = {
+        "groundingChunks": [{"web": {"title": title, "uri": uri}} for title, uri in sources],
+        "webSearchQueries": [words],
+    }
+    return saying(replace(voice.chimes(f"I looked for {words}."), grounding=found))
+
+
+def _unsure(connection: Connection, _: str) -> None:
+    connection.spawn(connection.send({"serverContent": {"waitingForInput": True}}))
 
 
 def _history(connection: Connection, _: str) -> Script:
@@ -174,6 +189,8 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "/burst": ("[SECONDS] sends an answer without pauses", _burst),
     "/silence": ("[SECONDS] answers with silence", _silence),
     "/thought": ("[TEXT] thinks aloud first", _thought),
+    "/search": ("[WORDS] tells where the answer comes from", _search),
+    "/unsure": ("waits for more from you", _unsure),
     "/history": ("tells what was said before", _history),
     "/pictures": ("tells how many pictures it was shown", _pictures),
     "/goaway": ("[SECONDS] announces the end of the connection", _go_away),

@@ -72,6 +72,8 @@ class Turn:
             self.audible_until = start + sent
         for fragment in fragments:
             await self._transcript(fragment)
+        if answer.grounding:
+            await line.send(_content(groundingMetadata=answer.grounding))
 
     async def _audio(self, data: bytes, fragment: str) -> None:
         line = self._line

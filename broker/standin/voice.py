@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from broker.standin.resample import Resampler
 
@@ -33,6 +34,7 @@ class Answer:
     seconds: float
     pieces: Iterator[array[int]]
     thought: str = ""
+    grounding: dict[str, Any] | None = None  # the wire's groundingMetadata, after the words
 
     def chunks(self) -> Iterator[bytes]:
         """Little-endian bytes, `CHUNK_SAMPLES` at a time."""

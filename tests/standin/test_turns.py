@@ -280,3 +280,23 @@ def test_the_recorded_input_is_what_was_sent(standin: StandIn) -> None:
         "mimeType": "audio/pcm;rate=16000",
     }
     assert first["kind"] == "text"
+
+
+def test_a_search_names_its_sources_and_what_was_searched_for(standin: StandIn) -> None:
+    with session(standin) as talker:
+        talker.text("/search warm socks")
+        [found] = [
+            c["groundingMetadata"]
+            for f in talker.turn()
+            if "groundingMetadata" in (c := f.get("serverContent", {}))
+        ]
+    assert found["webSearchQueries"] == ["warm socks"]
+    assert [chunk["web"]["uri"].split(":")[0] for chunk in found["groundingChunks"]] == ["https", "http"]
+
+
+def test_it_can_wait_for_more_without_an_answer(standin: StandIn) -> None:
+    with session(standin) as talker:
+        talker.text("/unsure")
+        assert talker.until(lambda f: "serverContent" in f)[-1] == {
+            "serverContent": {"waitingForInput": True}
+        }

@@ -33,6 +33,12 @@ PROFILE = Profile(name="p", models=("gemini-3.8-live",), config={"response_modal
 TOTAL = PROFILE.model_copy(update={"name": "t", "lock": "total"})
 MANUAL = {"realtime_input_config": {"automatic_activity_detection": {"disabled": True}}}
 PRESS_TO_TALK = PROFILE.model_copy(update={"name": "ptt", "config": {**PROFILE.config, **MANUAL}})
+FUNCTIONS = [{"name": "wait", "description": "canary", "behavior": "BLOCKING"}, {"name": "tell"}]
+HELP = {
+    "tools": [{"function_declarations": FUNCTIONS}],
+    "history_config": {"initial_history_in_client_content": True},
+}
+HELPFUL = PROFILE.model_copy(update={"name": "helpful", "config": {**PROFILE.config, **HELP}})
 MakeMinter = Callable[..., GeminiMinter]
 
 
@@ -47,7 +53,7 @@ def make() -> Iterator[MakeMinter]:
     made: list[GeminiMinter] = []
 
     def build(url: str, **more: Any) -> GeminiMinter:
-        options: dict[str, Any] = {"profiles": [PROFILE, TOTAL, PRESS_TO_TALK]}
+        options: dict[str, Any] = {"profiles": [PROFILE, TOTAL, PRESS_TO_TALK, HELPFUL]}
         options |= {"max_concurrent": 8, "deadline_seconds": 5.0}
         made.append(GeminiMinter(api_key=KEY, base_url=url, **{**options, **more}))
         return made[-1]
@@ -98,6 +104,10 @@ def test_the_grant_says_what_to_send_first(make: MakeMinter, google: Upstream) -
     manual = {"realtimeInputConfig": {"automaticActivityDetection": {"disabled": True}}}
     assert minter.grant(PRESS_TO_TALK).setup == {**first, **manual, "sessionResumption": {}}
     assert "realtimeInputConfig" in minter.grant(PRESS_TO_TALK).locked
+    told = minter.grant(HELPFUL).setup
+    assert told["tools"] == [{"functionDeclarations": [{"name": "wait", "behavior": "BLOCKING"}]}]
+    assert told["historyConfig"] == {"initialHistoryInClientContent": True}
+    assert {"tools", "historyConfig"} <= set(minter.grant(HELPFUL).locked)
     assert "sessionResumption" not in minter.grant(PROFILE).locked
     assert "sessionResumption" in minter.grant(TOTAL).locked
 

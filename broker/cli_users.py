@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import click
 
 from broker.cli_support import actor, open_database, print_rows, time
-from broker.identity.principal import OWN_ISSUER
+from broker.identity.principal import OPERATOR, OWN_ISSUER
 from broker.ops import Ops
 
 
@@ -23,12 +23,18 @@ def users() -> None:
 @users.command("add")
 @click.argument("username")
 @click.option("--plan", default="default", show_default=True)
-@click.option("--operator", is_flag=True, help="May set limits and watch what is used.")
-def users_add(username: str, plan: str, operator: bool) -> None:
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice([OPERATOR]),
+    help="An operator may set limits, end sessions and watch what is used, over HTTP and on the page /ops.",
+)
+def users_add(username: str, plan: str, roles: tuple[str, ...]) -> None:
     """Add USERNAME with the password that comes on stdin: echo pw | broker users add alice."""
     password = _read_secret("Password: ")
     with _ops() as ops:
-        user = ops.add_user(username, password, plan=plan, roles=["operator"] if operator else [])
+        user = ops.add_user(username, password, plan=plan, roles=roles)
     click.echo(f"Added {user.username} on plan {user.plan}.")
 
 

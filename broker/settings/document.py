@@ -27,6 +27,8 @@ from broker.profiles.profile import ProfileSpec as ProfileSpec
 from broker.settings.issuers import IssuerSpec as IssuerSpec
 from broker.settings.issuers import Name, cross_faults
 
+# Beyond these a counter has outgrown what the stores count and what a header can say.
+_MOST_REQUESTS, _LONGEST_WINDOW = 1_000_000, 366 * 86_400
 SHIPPED = Path(__file__).parent.parent / "broker.toml"
 
 
@@ -38,6 +40,8 @@ def _rate(text: str) -> str:
         raise ValueError('must read like "10/minute; 200/day"') from None
     if not parsed or any(item.amount < 1 or item.multiples < 1 for item in parsed):
         raise ValueError("must allow at least one request per window")
+    if any(item.amount > _MOST_REQUESTS or item.get_expiry() > _LONGEST_WINDOW for item in parsed):
+        raise ValueError("must allow at most a million requests, in windows of at most a year")
     return text
 
 

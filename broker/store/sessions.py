@@ -13,7 +13,7 @@ from broker.sessions.session import SessionState, TokenState
 from broker.store import audit
 from broker.store.engine import Database
 from broker.store.people import IS_KEY, NAME
-from broker.store.tables import principals, service_keys, sessions, tokens
+from broker.store.tables import principals, service_keys, session_reports, sessions, tokens
 
 _SECONDS = (
     select(func.coalesce(func.sum(tokens.c.seconds), 0))
@@ -27,8 +27,11 @@ _SESSIONS = select(
     principals.c.subject,
     NAME.label("name"),
     _SECONDS.label("seconds"),
+    session_reports.c.data.label("report"),
 ).select_from(
-    sessions.join(principals, principals.c.key == sessions.c.principal_key).outerjoin(service_keys, IS_KEY)
+    sessions.join(principals, principals.c.key == sessions.c.principal_key)
+    .outerjoin(service_keys, IS_KEY)
+    .outerjoin(session_reports, session_reports.c.session_id == sessions.c.id)
 )
 
 
@@ -51,7 +54,7 @@ class SessionRow:
     ended_at: datetime | None
     seconds: int
     client: Mapping[str, Any]
-    report: Mapping[str, Any] | None = None
+    report: Mapping[str, Any] | None
     """What its client told of it; never trusted."""
 
 
@@ -149,4 +152,5 @@ def _session_row(row: Row[Any], now: datetime) -> SessionRow:
         ended_at=row.ended_at,
         seconds=int(row.seconds),
         client=row.client,
+        report=row.report,
     )

@@ -31,7 +31,8 @@ class AuditQuery(lists.ListQuery):
 def list_audit(_caller: Caller) -> Response:
     asked = lists.query(AuditQuery)
     place = asked.place(lists.number)
-    wanted = asked.model_dump(exclude={"limit", "cursor", "session"})
+    names = ("actor", "action", "outcome", "request_id", "since", "until")
+    wanted = {name: getattr(asked, name) for name in names}
     entries = desk.people().trail(
         Asked(session_id=asked.session, **wanted),
         before_id=None if place is None else place[0],

@@ -6,7 +6,7 @@ import math
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response, jsonify
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from broker.http import body, guards
 from broker.http.admin import desk, lists
@@ -20,7 +20,7 @@ Password = Annotated[str, Field(min_length=passwords.MIN_LENGTH, max_length=pass
 
 
 class UsersQuery(lists.ListQuery):
-    query: Annotated[str, Field(max_length=255)] = ""
+    query: Annotated[str, Field(max_length=255), AfterValidator(lists.printable)] = ""
     state: Literal["all", "blocked"] = "all"
 
 

@@ -19,6 +19,7 @@ from broker.http import (
     me,
     observe,
     oidc,
+    openapi,
     pages,
     problems,
     sessions,
@@ -116,7 +117,7 @@ def create_app(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
     problems.register(app)
-    for module in (tokens, sessions, me, login, oidc, keys, health, admin, pages):
+    for module in (tokens, sessions, me, login, oidc, keys, health, admin, openapi, pages):
         app.register_blueprint(module.bp)
     return app
 

@@ -18,7 +18,7 @@ WEB = next(path for path in (_PACKAGE / "_web", _PACKAGE.parent / "web") if path
 ASSETS = Assets(WEB)
 # What the library starts by itself: the browser cannot know from the page's own imports.
 _STARTED = ("live/net-worker.js", "live/worklets/capture-processor.js", "live/worklets/playback-processor.js")
-_FOLDERS = "any(live, demo, ops, common)"
+_FOLDERS = "any(live, demo, ops, docs, common)"
 _YEAR = "public, max-age=31536000, immutable"
 _CLOSED = "default-src 'none'; frame-ancestors 'none'"
 _OF_DOCUMENTS = {
@@ -44,6 +44,12 @@ def demo() -> Response:
         has_cookie=cookie_name(request) in request.cookies,
         sign_in_with=parts.oidc_clients.values(),
     )
+
+
+@bp.get("/docs")
+@guards.public
+def docs() -> Response:
+    return page_response("docs/index.html", modules=ASSETS.modules(("docs/main.js",)))
 
 
 def page_response(template: str, *, modules: list[str], **context: object) -> Response:

@@ -45,7 +45,7 @@ class TokenBody(body.Body):
 
 
 class KeyTokenBody(TokenBody):
-    """What a service key may send besides."""
+    """All is optional; `on_behalf_of` is for service keys only."""
 
     on_behalf_of: str = ""
 

@@ -19,8 +19,8 @@ from tests.support.servers import PASSWORD, BrokerServer
 PAGE = "docs/http-api.md"
 # Addresses of files, told once for all of them; /favicon.ico is what browsers ask for by themselves.
 FILES = {
-    "GET /<any(live, demo, ops, common):part>/<path:name>",
-    "GET /assets/{version}/<any(live, demo, ops, common):part>/<path:name>",
+    "GET /<any(live, demo, ops, docs, common):part>/<path:name>",
+    "GET /assets/{version}/<any(live, demo, ops, docs, common):part>/<path:name>",
     "GET /favicon.ico",
 }
 

@@ -13,9 +13,11 @@ from tests.http.conftest import MakeApp
 
 PUBLIC = {
     "/",
-    "/<any(live, demo, ops, common):part>/<path:name>",
-    "/assets/<version>/<any(live, demo, ops, common):part>/<path:name>",
+    "/<any(live, demo, ops, docs, common):part>/<path:name>",
+    "/assets/<version>/<any(live, demo, ops, docs, common):part>/<path:name>",
     "/favicon.ico",
+    "/openapi.json",
+    "/docs",
     "/healthz",
     "/readyz",
     "/auth/login",

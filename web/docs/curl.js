@@ -1,0 +1,28 @@
+/**
+ * The command that calls a route, to copy into a shell. Pure.
+ * Needs: an operation of the document. Leaves: the credential to the shell's variables, so that none is on the page.
+ */
+
+import { example } from './schema.js';
+
+/** @typedef {import('./schema.js').Schema} Schema */
+
+/**
+ * @param {string} origin
+ * @param {string} method
+ * @param {string} path
+ * @param {Schema} operation
+ * @param {{[name: string]: Schema}} schemas
+ * @returns {string}
+ */
+export function curl(origin, method, path, operation, schemas) {
+  const url = `${origin}${path.replace(/{([a-z_]+)}/g, (_, name) => `$${name.toUpperCase()}`)}`;
+  const lines = [method === 'GET' ? `curl "${url}"` : `curl -X ${method} "${url}"`];
+  if (operation.security?.length) lines.push('-H "Authorization: Bearer $TOKEN"');
+  const schema = operation.requestBody?.content['application/json'].schema;
+  if (schema) {
+    const body = JSON.stringify(example(schema, schemas, '', true));
+    if (body !== '{}') lines.push("-H 'Content-Type: application/json'", `-d '${body}'`);
+  }
+  return lines.join(' \\\n  ');
+}

@@ -71,7 +71,7 @@ for _command in (users, blocks, token, explain, keys, limits, sessions):
 
 def main() -> None:
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="broker", standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.ClickException as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from broker import cli_complete
 from broker.cli_support import actor, open_database, print_rows, time
 from broker.identity.service_keys import SCOPES, ServiceKey
 from broker.ops_keys import KeyOps
@@ -21,7 +22,7 @@ def keys() -> None:
 
 @keys.command("create")
 @click.argument("name")
-@click.option("--plan", default="default", show_default=True)
+@click.option("--plan", default="default", show_default=True, shell_complete=cli_complete.plans)
 @click.option(
     "--scope",
     "scopes",
@@ -29,7 +30,13 @@ def keys() -> None:
     type=click.Choice(sorted(SCOPES)),
     help="What it may do; may be given several times. Left out: everything.",
 )
-@click.option("--profile", "profiles", multiple=True, help="Only these profiles of its plan. Left out: all.")
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    help="Only these profiles of its plan. Left out: all.",
+    shell_complete=cli_complete.profiles,
+)
 @click.option("--expires-days", type=int, help="Left out: it does not expire.")
 @click.option(
     "--on-behalf-of",
@@ -72,7 +79,7 @@ def keys_list(as_json: bool) -> None:
 
 
 @keys.command("revoke")
-@click.argument("name")
+@click.argument("name", shell_complete=cli_complete.keys)
 def keys_revoke(name: str) -> None:
     """Turn the key NAME (or its id) away from the next request on, for good."""
     with _ops() as ops:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from broker import cli_complete
 from broker.cli_support import actor, open_database, print_rows, time
 from broker.identity.principal import OWN_ISSUER
 from broker.ops_limits import FIELDS, LimitOps, Limits
@@ -25,7 +26,7 @@ def limits() -> None:
 
 
 @limits.command("show")
-@click.argument("user")
+@click.argument("user", shell_complete=cli_complete.users)
 @_issuer_option
 @_json_option
 def limits_show(user: str, issuer: str, as_json: bool) -> None:
@@ -52,8 +53,8 @@ def limits_list(as_json: bool) -> None:
 
 
 @limits.command("set")
-@click.argument("user")
-@click.option("--plan", help="In place of USER's own plan.")
+@click.argument("user", shell_complete=cli_complete.users)
+@click.option("--plan", help="In place of USER's own plan.", shell_complete=cli_complete.plans)
 @click.option("--rate", help='Requests for a token, such as "10/minute; 200/day".')
 @click.option("--sessions", type=int, help="Open at once.")
 @click.option("--minutes-per-day", type=int, help="Of talk, over all sessions.")
@@ -68,7 +69,7 @@ def limits_set(user: str, issuer: str, as_json: bool, **changes: Any) -> None:
 
 
 @limits.command("clear")
-@click.argument("user")
+@click.argument("user", shell_complete=cli_complete.users)
 @click.option("--only", "fields", multiple=True, type=click.Choice(FIELDS), help="Only this one; repeatable.")
 @_issuer_option
 @_json_option
@@ -84,7 +85,7 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--user", help="Of one user only.")
+@click.option("--user", help="Of one user only.", shell_complete=cli_complete.users)
 @_issuer_option
 @_json_option
 def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
@@ -106,7 +107,7 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
 
 
 @sessions.command("end")
-@click.argument("session_id")
+@click.argument("session_id", shell_complete=cli_complete.sessions)
 def sessions_end(session_id: str) -> None:
     """End SESSION_ID: no further token, and its page is told at its next heartbeat."""
     with _ops() as ops:

@@ -40,8 +40,11 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
         return
     table = [list(rows[0]), *[[_cell(value) for value in row.values()] for row in rows]]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    numeric = [all(isinstance(row[name], int | None) for row in rows) for name in rows[0]]
     for line in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        cells = zip(line, widths, numeric, strict=True)
+        padded = [cell.rjust(width) if number else cell.ljust(width) for cell, width, number in cells]
+        click.echo("  ".join(padded).rstrip())
 
 
 def time(moment: datetime | None) -> str | None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import click
 
+from broker import cli_complete
 from broker.cli_support import actor, open_database, print_rows, time
 from broker.identity.principal import OPERATOR, OWN_ISSUER
 from broker.ops import Ops
@@ -22,7 +23,7 @@ def users() -> None:
 
 @users.command("add")
 @click.argument("username")
-@click.option("--plan", default="default", show_default=True)
+@click.option("--plan", default="default", show_default=True, shell_complete=cli_complete.plans)
 @click.option(
     "--role",
     "roles",
@@ -57,7 +58,7 @@ def users_list(as_json: bool) -> None:
 
 
 @users.command("password")
-@click.argument("username")
+@click.argument("username", shell_complete=cli_complete.users)
 def users_password(username: str) -> None:
     """Give USERNAME the password that comes on stdin. Ends every sign-in and bearer of the user."""
     password = _read_secret("New password: ")
@@ -76,7 +77,7 @@ _reason_option = click.option("--reason", default="", help="Kept with the block 
 
 
 @users.command("block")
-@click.argument("subject")
+@click.argument("subject", shell_complete=cli_complete.users)
 @_issuer_option
 @_reason_option
 def users_block(subject: str, issuer: str, reason: str) -> None:
@@ -89,7 +90,7 @@ def users_block(subject: str, issuer: str, reason: str) -> None:
 
 
 @users.command("unblock")
-@click.argument("subject")
+@click.argument("subject", shell_complete=cli_complete.users)
 @_issuer_option
 def users_unblock(subject: str, issuer: str) -> None:
     """Let SUBJECT in again. Own users have to sign in anew."""
@@ -99,7 +100,7 @@ def users_unblock(subject: str, issuer: str) -> None:
 
 
 @users.command("sign-out")
-@click.argument("subject")
+@click.argument("subject", shell_complete=cli_complete.users)
 @_issuer_option
 def users_sign_out(subject: str, issuer: str) -> None:
     """End every sign-in and bearer of SUBJECT that was issued before now."""
@@ -157,7 +158,7 @@ def blocks_list(as_json: bool) -> None:
 
 
 @click.command("token")
-@click.argument("username")
+@click.argument("username", shell_complete=cli_complete.users)
 def token(username: str) -> None:
     """Print a bearer of USERNAME, for trying things out. It is good for an hour."""
     with _ops() as ops:
@@ -165,13 +166,14 @@ def token(username: str) -> None:
 
 
 @click.command("explain")
-@click.argument("username")
-@click.option("--profile", help="As in the body of POST /token.")
+@click.argument("username", shell_complete=cli_complete.users)
+@click.option("--profile", help="As in the body of POST /token.", shell_complete=cli_complete.profiles)
+@_issuer_option
 @click.option("--json", "as_json", is_flag=True)
-def explain(username: str, profile: str | None, as_json: bool) -> None:
+def explain(username: str, profile: str | None, issuer: str, as_json: bool) -> None:
     """Say what USERNAME's next POST /token would be told, and which rule decides. Counts nothing."""
     with _ops() as ops:
-        preview = ops.explain(username, profile)
+        preview = ops.explain(username, profile, issuer)
     refusal = preview.refusal
     facts = {"user": username, **preview.told()}
     if as_json:

@@ -29,7 +29,14 @@ FENCES = {
 # Upper may import lower, never back. A module belongs to the first layer that names a prefix of it.
 LAYERS = (
     ("broker.__main__", "broker.gunicorn_conf"),
-    ("broker.cli", "broker.cli_keys", "broker.cli_limits", "broker.cli_support", "broker.cli_users"),
+    (
+        "broker.cli",
+        "broker.cli_complete",
+        "broker.cli_keys",
+        "broker.cli_limits",
+        "broker.cli_support",
+        "broker.cli_users",
+    ),
     ("broker.dev", "broker.check"),
     ("broker.app",),
     ("broker.http",),

@@ -118,7 +118,7 @@ def sessions_end(session_id: str) -> None:
 
 
 def _print(user: str, limits: Limits, as_json: bool) -> None:
-    effective, own = limits.plan.model_dump(), vars(limits.overrides)
+    effective, own = limits.plan.of_one(), vars(limits.overrides)
     if as_json:
         facts = {
             "user": user,

@@ -179,7 +179,7 @@ def explain(username: str, profile: str | None, issuer: str, as_json: bool) -> N
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    limits = ", ".join(f"{name} {value}" for name, value in preview.limits.model_dump().items())
+    limits = ", ".join(f"{name} {value}" for name, value in preview.limits.of_one().items())
     click.echo(f"Rule     {preview.rule}: {limits}")
     for part in preview.rates:
         wait = f", one more in {part.reset} s" if part.remaining < part.limit else ""

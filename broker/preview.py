@@ -42,7 +42,7 @@ class Preview:
         return {
             "profile": self.profile,
             "rule": self.rule,
-            "limits": self.limits.model_dump(),
+            "limits": self.limits.of_one(),
             "left": [
                 {"policy": part.policy, "remaining": part.remaining, "reset": part.reset}
                 for part in self.rates

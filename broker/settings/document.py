@@ -66,6 +66,10 @@ class Plan(_Strict):
     reserved_sessions: Annotated[int, Field(ge=0)] = 0
     """So many of the project's sessions are kept for this plan."""
 
+    def of_one(self) -> dict[str, Any]:
+        """What holds for each principal on it; places that are kept are kept for all of them together."""
+        return self.model_dump(exclude={"reserved_sessions"})
+
 
 def _named(profiles: Any) -> Any:
     """Gives each `[profiles.NAME]` its name, which is not among the keys that may be written."""

@@ -24,7 +24,7 @@ def offered(run: Run, monkeypatch: pytest.MonkeyPatch) -> Offered:
             patch.setenv("COMP_CWORD", str(len(words)))
             ran = run()
         assert ran.err == ""
-        return [line.split(",", 1)[1] for line in ran.out.splitlines()]
+        return [line.split(",", 1)[1] for line in ran.out.split()]
 
     return ask
 

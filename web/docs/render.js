@@ -82,7 +82,9 @@ function parameters(operation) {
   return (operation.parameters ?? []).map((/** @type {Schema} */ one) => [
     one.name,
     one.schema.enum ? one.schema.enum.join(' | ') : (one.schema.type ?? one.schema.anyOf?.[0]?.type ?? 'string'),
-    one.in === 'path' ? 'in the path' : `in the URL${one.schema.default ? `; default ${one.schema.default}` : ''}`,
+    one.in === 'path' ? 'in the path'
+      : one.in === 'header' ? `a header. ${withoutMarks(one.description)}`
+      : `in the URL${one.schema.default ? `; default ${one.schema.default}` : ''}`,
   ]);
 }
 

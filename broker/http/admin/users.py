@@ -121,7 +121,7 @@ def told(caller: Caller, person: Person) -> dict[str, Any]:
         "created_at": desk.time(person.created_at),
         "open_sessions": person.open_sessions,
         "minutes_today": math.ceil(person.used_seconds / 60),
-        "limits": {"rule": limits.rule, "plan": limits.plan_name, **limits.plan.model_dump()},
+        "limits": {"rule": limits.rule, "plan": limits.plan_name, **limits.plan.of_one()},
         "overrides": vars(person.overrides),
         "version": person.version,
     }

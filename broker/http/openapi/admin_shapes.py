@@ -22,7 +22,7 @@ class PlanShown(Shape):
 
 class NamedPlan(PlanShown):
     name: str
-    reserved_sessions: int = 0
+    reserved_sessions: int
 
 
 class Issuer(Shape):

@@ -63,7 +63,7 @@ def document() -> dict[str, Any]:
 
 def _operation(group: str, method: str, path: str, route: Route) -> dict[str, Any]:
     words = re.sub("[^a-z]+", "_", f"{method} {path}".lower()).strip("_")
-    parameters = [*_in_path(path), *(_in_query(route.query) if route.query else [])]
+    parameters = [*_in_path(path), *(_in_query(route.query) if route.query else []), *_in_header(route)]
     operation: dict[str, Any] = {
         "tags": [group],
         "operationId": words,
@@ -135,6 +135,13 @@ def _in_path(path: str) -> list[dict[str, Any]]:
 def _in_query(model: type[BaseModel]) -> list[dict[str, Any]]:
     properties = model.model_json_schema()["properties"]
     return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
+
+
+def _in_header(route: Route) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
+        for name, about in route.headers
+    ]
 
 
 def _required(model: type[BaseModel]) -> list[str]:

@@ -16,7 +16,8 @@ from broker.http.body import Empty
 from broker.http.login import LoginBody
 from broker.http.openapi import admin_shapes, shapes
 from broker.http.sessions import ReportBody
-from broker.http.tokens import KeyTokenBody, NextTokenBody
+from broker.http.tokens import IDEMPOTENCY_HEADER, KeyTokenBody, NextTokenBody
+from broker.identity.issuers import attestation
 
 PUBLIC, PRINCIPAL = "anyone", "whoever is signed in"
 SCOPED, OPERATOR = "whoever is signed in, and service keys with the scope", "operators"
@@ -24,7 +25,7 @@ SCOPED, OPERATOR = "whoever is signed in, and service keys with the scope", "ope
 
 @dataclass(frozen=True)
 class Route:
-    """`answer` is the shape of the success, `media` its type where that is not JSON."""
+    """`answer` is the shape of the success, `media` its type if that is not JSON; `headers` may be sent."""
 
     summary: str
     who: str
@@ -32,6 +33,7 @@ class Route:
     status: int = 200
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
     codes: tuple[str, ...] = ()
     media: str = "application/json"
 
@@ -44,15 +46,23 @@ _LIMITS = (
 _OWN = ("session-unknown",)
 _ONE = ("not-found",)
 
+_ONCE = (IDEMPOTENCY_HEADER, "The same key and body within a minute get the same token, charged once.")
+_APP = (attestation.HEADER, "App Check's token, where the profile asks for it.")
 _TOKENS: Mapping[str, Route] = {
     "POST /token": Route(
-        "Open a session and mint its first token", SCOPED, shapes.Token, body=KeyTokenBody, codes=_LIMITS
+        "Open a session and mint its first token",
+        SCOPED,
+        shapes.Token,
+        body=KeyTokenBody,
+        headers=(_ONCE, _APP),
+        codes=(*_LIMITS, "idempotency-conflict", "session-ended"),
     ),
     "POST /sessions/{session_id}/token": Route(
         "The next token of the same session: to renew, or to connect again",
         SCOPED,
         shapes.Token,
         body=NextTokenBody,
+        headers=(_APP,),
         codes=(*_OWN, "session-ended", *_LIMITS),
     ),
     "POST /sessions/{session_id}/heartbeat": Route(

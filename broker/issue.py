@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import NoReturn
@@ -77,6 +77,12 @@ class TokenIssuer:
         self._admit = admit  # the users of service keys bring no credential: they are looked up here
         self._attestations = attestations
         self._repeats = Repeats(max_waiting)
+
+    def get_ready(self) -> None:
+        """Ask now what the first request would have to ask. Nobody waits for it, so no failure is told."""
+        for profile in self._catalog.all():
+            with suppress(Refusal):
+                self._minter.grant(profile)
 
     def open_session(
         self, principal: Principal, ask: Ask, also: Sequence[Allowance] = (), once: Once | None = None

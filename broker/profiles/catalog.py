@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from broker.errors import Refusal
 from broker.identity.principal import Principal
@@ -17,6 +17,9 @@ class Catalog:
         if not self._profiles:
             raise ValueError("a catalog needs a profile")
         self.default_name = "default" if "default" in self._profiles else next(iter(self._profiles))
+
+    def all(self) -> Collection[Profile]:
+        return self._profiles.values()
 
     def find(self, name: str | None = None) -> Profile | None:
         """The named profile, or the default one; None if there is none of this name."""

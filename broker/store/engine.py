@@ -18,16 +18,13 @@ from sqlalchemy import Connection, Executable, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broker.errors import Refusal
-from broker.store import postgres
+from broker.store import postgres, sqlite
 
 Clock = Callable[[], datetime]
-# Within the deadline of a request, also for one that first waits for its turn and then for the file.
-_BUSY_SECONDS = 2
-_TURN_SECONDS = 3
 _ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
@@ -42,7 +39,7 @@ class Database:
         if self.is_sqlite:
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
+            options["connect_args"] = {"timeout": sqlite.BUSY_SECONDS, "check_same_thread": False}
         else:
             options["connect_args"] = postgres.connect_args(parsed)
             # Whatever the server's default is: a lock that was waited for must show what its holder wrote.
@@ -52,12 +49,13 @@ class Database:
         if not self.is_sqlite:
             event.listen(self.engine, "do_connect", postgres.connect)
         else:
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
-            event.listen(self.engine, "checkout", _same_file(parsed.database))
+            event.listen(self.engine, "connect", sqlite.prepare)
+            event.listen(self.engine, "begin", sqlite.begin)
+            event.listen(self.engine, "checkout", sqlite.same_file(parsed.database))
         # SQLite lets one writer in at a time and its waiters poll; queueing the threads of this process
         # here leaves only one waiter per process to that.
-        self._write_turn = _Turn() if self.is_sqlite else nullcontext()
+        self._write_turn = sqlite.Turn() if self.is_sqlite else nullcontext()
+        self._disk = sqlite.Disk(parsed.database) if self.is_sqlite and parsed.database else None
         self._joined = threading.local()
 
     @contextmanager
@@ -65,10 +63,11 @@ class Database:
         """All reads and writes of this thread inside are one transaction that may write.
 
         A Refusal from inside is an answer, and what was written before it is kept; unless it is the store's
-        own, which like any other exception leaves nothing.
+        own, which like any other exception leaves nothing. Without a refusal the disk is not waited for: that
+        is left to the `write` which completes what was begun here.
         """
         answer: Refusal | None = None
-        with self.write() as connection:
+        with self._transaction() as connection:
             self._joined.connection = connection
             try:
                 yield
@@ -79,19 +78,31 @@ class Database:
             finally:
                 self._joined.connection = None
         if answer is not None:
+            self._wait_for_disk()
             raise answer
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write: committed at the end, rolled back on any exception."""
+        """A transaction that may write: committed and on disk at the end, rolled back on any exception."""
         if (joined := self._joined_connection()) is not None:
             with _store_faults():
                 yield joined
             return
+        with self._transaction() as connection:
+            yield connection
+        self._wait_for_disk()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
         with _store_faults(), self._write_turn:
             options = {"broker_write": True}
             with self.engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
+
+    def _wait_for_disk(self) -> None:
+        """Whoever holds the lock does not: the others would wait as well. PostgreSQL's commit has waited."""
+        if self._disk is not None:
+            self._disk.wait()
 
     @contextmanager
     def migration(self) -> Iterator[Connection]:
@@ -138,20 +149,6 @@ class Database:
         self.engine.dispose()
 
 
-class _Turn:
-    """A lock that nobody waits for longer than a request can afford."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=_TURN_SECONDS):
-            raise Refusal("store-unavailable", reason="no turn to write")
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
 @contextmanager
 def _store_faults() -> Iterator[None]:
     try:
@@ -161,28 +158,3 @@ def _store_faults() -> Iterator[None]:
     except (DBAPIError, PoolTimeoutError) as fault:
         cause = fault.orig if isinstance(fault, DBAPIError) else fault
         raise Refusal("store-unavailable", reason=f"{type(cause).__name__}: {cause}") from fault
-
-
-def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
-    dbapi_connection.isolation_level = None  # transactions are begun by us, in _begin_sqlite
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        dbapi_connection.execute(f"PRAGMA {pragma}")
-
-
-def _same_file(path: str | None) -> Callable[[Any, Any, Any], None]:
-    """A connection to a file that was deleted goes on working, and what it grants is known to nobody."""
-
-    def check(_connection: Any, record: Any, _proxy: Any) -> None:
-        try:
-            now = Path(path or "").stat()
-        except OSError:
-            raise DisconnectionError("the database file is gone") from None
-        if record.info.setdefault("file", (now.st_dev, now.st_ino)) != (now.st_dev, now.st_ino):
-            raise DisconnectionError("the database file is another one")
-
-    return check
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get("broker_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

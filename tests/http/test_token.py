@@ -235,3 +235,16 @@ def test_an_ended_session_gets_no_further_token(
     beat = client.post(f"/sessions/{session_id}/heartbeat", headers=alice).get_json()
     assert beat["state"] == "ended"
     assert beat["message"]
+
+
+def test_a_worker_that_got_ready_needs_no_look_up_for_its_first_request(make_app: MakeApp) -> None:
+    """What gunicorn's hook does in each new worker, before anybody waits for it."""
+    with StandIn(port=0) as standin:
+        app = make_app(live_url=standin.url)
+        app.extensions["broker"].issuer.get_ready()
+        standin.control.scenario("models-status", status=503)
+        assert app.test_client(use_cookies=False).post("/token", headers=bearer(app)).status_code == 200
+
+
+def test_getting_ready_while_google_is_away_fails_nobody(make_app: MakeApp) -> None:
+    make_app(live_url="http://127.0.0.1:9").extensions["broker"].issuer.get_ready()

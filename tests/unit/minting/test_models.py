@@ -99,3 +99,14 @@ def test_many_at_once_ask_once() -> None:
         thread.join(10)
     assert found == ["a"] * 16
     assert google.asked == ["a"]
+
+
+def test_knows_only_what_stays_known_for_as_long_as_a_request_takes() -> None:
+    google = Google("b")
+    directory = google.directory()
+    assert not directory.knows(["a", "b"])
+    directory.first_offered(["a", "b"])
+    assert directory.knows(["a", "b"])
+    assert not directory.knows(["c", "b"])
+    google.now += KEEP_SECONDS - 9
+    assert not directory.knows(["a", "b"])

@@ -1,0 +1,117 @@
+"""What SQLite needs besides SQLAlchemy: how a write waits for its turn, and when what was written is on disk.
+
+SQLite's own waiting sleeps longer each time, up to 100 ms, for a lock that is held for one or two. And with
+`synchronous=FULL` it waits for the disk while it holds that lock, and every writer of every worker with it.
+Here commits leave the lock at once (`synchronous=NORMAL`, which never harms the file) and then wait for the
+disk together, before anybody is answered.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DisconnectionError
+
+from broker.errors import Refusal
+
+# Within the deadline of a request, also for one that first waits for its turn and then for the file.
+BUSY_SECONDS = 2
+TURN_SECONDS = 3
+_LOOK_SECONDS = 0.0015
+_LOCKED = 5  # SQLITE_BUSY
+_sync_file = getattr(os, "fdatasync", os.fsync)
+
+
+class Turn:
+    """A lock that nobody waits for longer than a request can afford."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=TURN_SECONDS):
+            raise Refusal("store-unavailable", reason="no turn to write")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class Disk:
+    """Waits until what was committed is on disk. One wait is for all who had committed before it began."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(f"{path}-wal")
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._done = 0
+        self._count = threading.Lock()
+
+    def wait(self) -> None:
+        with self._count:
+            self._asked += 1
+            mine = self._asked
+        with self._lock:
+            if self._done >= mine:
+                return
+            covers = self._asked
+            self._sync()
+            self._done = covers
+
+    def _sync(self) -> None:
+        # Without the file, a checkpoint has written everything to the database and synced that.
+        try:
+            with suppress(FileNotFoundError), self._path.open("rb", buffering=0) as file:
+                _sync_file(file.fileno())
+        except OSError as fault:
+            raise Refusal("store-unavailable", reason=f"sync: {fault.strerror}") from fault
+
+
+def prepare(dbapi_connection: Any, _record: Any) -> None:
+    dbapi_connection.isolation_level = None  # transactions are begun by us, in `begin`
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        dbapi_connection.execute(f"PRAGMA {pragma}")
+
+
+def same_file(path: str | None) -> Callable[[Any, Any, Any], None]:
+    """A connection to a file that was deleted goes on working, and what it grants is known to nobody."""
+
+    def check(_connection: Any, record: Any, _proxy: Any) -> None:
+        try:
+            now = Path(path or "").stat()
+        except OSError:
+            raise DisconnectionError("the database file is gone") from None
+        if record.info.setdefault("file", (now.st_dev, now.st_ino)) != (now.st_dev, now.st_ino):
+            raise DisconnectionError("the database file is another one")
+
+    return check
+
+
+def begin(connection: Connection) -> None:
+    """For a write, BEGIN IMMEDIATE: a deferred one that turns into a write fails at once if it must wait."""
+    if not connection.get_execution_options().get("broker_write", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    plain: Any = connection.connection.dbapi_connection
+    until = time.monotonic() + BUSY_SECONDS
+    plain.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < until:
+            try:
+                plain.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as fault:
+                if fault.sqlite_errorcode & 0xFF != _LOCKED:
+                    break
+                time.sleep(random.uniform(0.5, 1.5) * _LOOK_SECONDS)  # noqa: S311 - nothing secret
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the fault, in the form that everybody knows
+    finally:
+        plain.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")

@@ -1,0 +1,91 @@
+"""One transaction for what is counted and reserved: all of it, or what a refusal has cost, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from broker.errors import Refusal
+from broker.limits.limiter import Rates, create_limiter
+from broker.sessions.session import Terms
+from broker.sessions.shares import Share, Shares
+from broker.store.engine import Database
+from broker.store.ledger import SqlLedger
+from broker.store.tables import audit, sessions
+from tests.support.servers import own_principal
+
+ALICE = own_principal("alice")
+TERMS = Terms("default", "models/m", 1800, 900, 120, {})
+ONE = Shares((Share(ALICE.key, 1, 10000),), 1000)
+RATE = ("5/minute", "token", ALICE.key)
+
+
+@pytest.fixture
+def rates(database: Database) -> Rates:
+    return Rates(create_limiter(Flask("rates"), database, None))
+
+
+def rows(database: Database, table: object) -> int:
+    with database.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(table)).scalar_one())  # type: ignore[arg-type]
+
+
+def remaining(rates: Rates) -> int:
+    return rates.left(*RATE)[0].remaining
+
+
+def test_what_is_written_inside_is_read_inside_and_kept(database: Database, rates: Rates) -> None:
+    ledger = SqlLedger(database)
+    with ledger.together():
+        assert rates.spend(*RATE)[0].remaining == 4
+        ledger.reserve(ALICE, TERMS, ONE)
+        assert ledger.holdings(ONE)[0][0].open == 1
+    assert (remaining(rates), rows(database, sessions)) == (4, 1)
+
+
+def test_a_refusal_costs_its_request_and_is_on_record(database: Database, rates: Rates) -> None:
+    ledger = SqlLedger(database)
+    ledger.reserve(ALICE, TERMS, ONE)
+    before = rows(database, audit)
+
+    def refused() -> None:
+        with ledger.together():
+            rates.spend(*RATE)
+            try:
+                ledger.reserve(ALICE, TERMS, ONE)
+            except Refusal as refusal:
+                ledger.refused(ALICE, "token", refusal.code)
+                raise
+
+    with pytest.raises(Refusal, match="too-many-sessions"):
+        refused()
+    assert (remaining(rates), rows(database, sessions), rows(database, audit)) == (4, 1, before + 1)
+
+
+def broken(database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("SELECT * FROM nowhere")
+
+
+def crash(_: Database) -> None:
+    raise RuntimeError("a mistake of ours")
+
+
+@pytest.mark.parametrize("fault", [broken, crash])
+def test_a_fault_leaves_nothing(database: Database, rates: Rates, fault: Callable[[Database], None]) -> None:
+    ledger = SqlLedger(database)
+
+    def fails() -> None:
+        with ledger.together():
+            rates.spend(*RATE)
+            ledger.reserve(ALICE, TERMS, ONE)
+            fault(database)
+
+    with pytest.raises((Refusal, RuntimeError)):
+        fails()
+    assert (remaining(rates), rows(database, sessions), rows(database, audit)) == (5, 0, 0)
+    ledger.reserve(ALICE, TERMS, ONE)
+    assert rows(database, sessions) == 1, "the next transaction of this thread is its own"

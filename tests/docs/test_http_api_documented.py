@@ -72,6 +72,14 @@ def test_the_answers_are_as_shown(broker: BrokerServer, alice: httpx2.Client) ->
             "### POST /sessions/{id}/heartbeat": alice.post(f"{session}/heartbeat").json(),
             "### POST /sessions/{id}/end": alice.post(f"{session}/end").json(),
         }
+    with broker.client("olga") as olga:
+        (user,) = olga.get("/admin/users", params={"query": "alice"}).json()["users"]
+        sessions = olga.get("/admin/sessions", params={"state": "all", "limit": 1, "user": user["key"]})
+        answers |= {
+            "### GET /admin/users/{key}": olga.get(f"/admin/users/{user['key']}").json(),
+            "### GET /admin/sessions": {**sessions.json(), "next": None},
+            "### GET /admin/overview": olga.get("/admin/overview").json(),
+        }
     assert {heading: shape(shown(heading)) for heading in answers} == {
         heading: shape(answer) for heading, answer in answers.items()
     }

@@ -17,6 +17,7 @@ from broker.http import (
     keys,
     login,
     me,
+    metrics,
     observe,
     oidc,
     openapi,
@@ -27,6 +28,7 @@ from broker.http import (
 )
 from broker.http.credentials import Credentials
 from broker.http.guests import GuestDoor
+from broker.http.metrics import OpenSessions
 from broker.identity import issuers
 from broker.identity.bearer import Bearers
 from broker.identity.blocks import Admission
@@ -58,6 +60,7 @@ from broker.store.ledger import SqlLedger
 from broker.store.reports import SqlReports
 from broker.store.service_keys import SqlServiceKeys
 from broker.store.sign_ins import SqlSignIns
+from broker.store.totals import SqlTotals
 from broker.store.trail import SqlTrail
 from broker.store.usage import SqlUsage
 from broker.store.users import SqlUsers
@@ -87,6 +90,7 @@ class Parts:
     ledger: Ledger
     reports: SqlReports
     usage: SqlUsage
+    open_sessions: OpenSessions
     issuer: TokenIssuer
     previews: Previews
     operator_issuers: frozenset[str]
@@ -117,7 +121,7 @@ def create_app(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
     problems.register(app)
-    for module in (tokens, sessions, me, login, oidc, keys, health, admin, openapi, pages):
+    for module in (tokens, sessions, me, login, oidc, keys, health, metrics, admin, openapi, pages):
         app.register_blueprint(module.bp)
     return app
 
@@ -181,6 +185,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         ledger=ledger,
         reports=SqlReports(database),
         usage=SqlUsage(database),
+        open_sessions=OpenSessions(SqlTotals(database).open_sessions),
         issuer=TokenIssuer(
             policy=policy,
             rates=rates,

@@ -7,20 +7,32 @@ worker exists: a worker that exits while it boots is started again for ever.
 from __future__ import annotations
 
 import ipaddress
+import os
+import shutil
 import socket
 import struct
 import sys
+import tempfile
 import threading
 from typing import Any
 
-from broker.app import load_settings
-from broker.settings import SettingsError
-from broker.telemetry.log import QUIET
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+# The library looks for it when it is imported, which the app does. In memory: a counter is a page of a file.
+# A master that reloads, or hands over to a new one, goes on with the folder that it has.
+if _METRICS not in os.environ:
+    os.environ[_METRICS] = tempfile.mkdtemp(prefix="live-broker-metrics-", dir="/dev/shm")
+
+from prometheus_client.multiprocess import mark_process_dead  # noqa: E402
+
+from broker.app import load_settings  # noqa: E402
+from broker.settings import SettingsError  # noqa: E402
+from broker.telemetry.log import QUIET  # noqa: E402
 
 try:
     _settings = load_settings()
 except SettingsError as error:
     print("The broker cannot start:", *error.faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
+    shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
     raise SystemExit(2) from None
 
 # A stand-in in Google's place means development, and that stays on this machine.
@@ -74,6 +86,7 @@ def on_starting(server: Any) -> None:
             )
     if faults:
         print("The broker cannot start:", *faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
+        on_exit(server)
         raise SystemExit(2)
 
 
@@ -89,6 +102,15 @@ def post_worker_init(worker: Any) -> None:
     """Which models there are is asked before the first caller has to wait for it."""
     broker = worker.wsgi.extensions["broker"]
     threading.Thread(target=broker.issuer.get_ready, daemon=True).start()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """What a worker counted goes on counting when it is gone, killed or not; only its gauges end."""
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(_server: Any) -> None:
+    shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
 
 
 def _is_tcp(address: Any) -> bool:

@@ -26,6 +26,7 @@ from broker.profiles.profile import Profile
 from broker.repeats import Repeats
 from broker.sessions.repeats import Claim, Claims, Delivered, Once
 from broker.sessions.session import Lease, Ledger, Terms
+from broker.telemetry.metrics import TOKENS
 
 # A token with less time left to connect with it is of no use to somebody who asks again.
 _TO_CONNECT = timedelta(seconds=5)
@@ -215,6 +216,7 @@ class TokenIssuer:
         except BaseException as fault:
             self._ledger.void(principal, lease, fault.code if isinstance(fault, Refusal) else "internal")
             raise
+        TOKENS.labels(profile.name).inc()
         return token
 
     def _record_and_refuse(

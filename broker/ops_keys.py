@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from broker.identity import service_keys
-from broker.identity.service_keys import ANYBODY, PEPPER_LABEL, SCOPES, ServiceKey
+from broker.identity.service_keys import ANYBODY, PEPPER_LABEL, SCOPES, USUAL_SCOPES, ServiceKey
 from broker.identity.signing import derive
 from broker.ops import OpsError, Unknown
 from broker.settings import Settings
@@ -56,7 +56,7 @@ class KeyOps:
             name=name,
             secret_hmac=secret_hmac,
             plan=plan,
-            scopes=frozenset(scopes or SCOPES),
+            scopes=frozenset(scopes or USUAL_SCOPES),
             profiles=frozenset(profiles) if profiles else None,
             on_behalf_of_prefix=_prefix(on_behalf_of),
         )

@@ -51,8 +51,18 @@ def require_operator(view: View[P, R]) -> Callable[P, R]:
     Of a browser's sign-in an issuer's roles are those of the sign-in; whether it may still give any is asked
     of the settings each time.
     """
+    return _for_operators(view, None)
 
+
+def require_operator_or(scope: str) -> Callable[[View[P, R]], Callable[P, R]]:
+    """The same, and service keys with this scope."""
+    return lambda view: _for_operators(view, scope)
+
+
+def _for_operators(view: View[P, R], scope: str | None) -> Callable[P, R]:
     def operators_only(caller: Caller, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if caller.service_key is not None:  # it has the scope: `_guarded` has seen to that
+            return view(caller, *args, **kwargs)
         parts = current_app.extensions["broker"]
         principal = caller.principal
         if OPERATOR not in principal.roles or principal.issuer not in parts.operator_issuers:
@@ -62,7 +72,7 @@ def require_operator(view: View[P, R]) -> Callable[P, R]:
         return view(caller, *args, **kwargs)
 
     update_wrapper(operators_only, view)
-    guarded = _guarded(operators_only, None, welcomes_guests=False)
+    guarded = _guarded(operators_only, scope, welcomes_guests=False)
     setattr(guarded, _GUARD, "operator")
     return guarded
 

@@ -18,6 +18,7 @@ from broker.identity.sign_ins import LIFETIME
 from broker.identity.signing import LIFETIME_SECONDS
 from broker.identity.users import canonical_username
 from broker.limits.sign_in_throttle import Attempt, SignInThrottle
+from broker.telemetry.metrics import SIGN_INS
 
 bp = Blueprint("login", __name__)
 
@@ -100,6 +101,8 @@ def _sign_in(asked: LoginBody) -> SignedIn:
         throttled = refusal.code == "login-throttled"
         if refusal.code in _RECORDED and (not throttled or throttle.is_worth_a_record(attempt)):
             parts.sign_ins.refused(found.username if found else None, attempt.address, refusal.code)
+        SIGN_INS.labels(refusal.code).inc()
         raise
+    SIGN_INS.labels("ok").inc()
     throttle.succeeded(attempt)
     return signed_in

@@ -11,8 +11,10 @@ from flask import Flask, Response, g, request
 
 from broker.http import origins, pages
 from broker.http.login import forget_cookie
+from broker.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS
 
 _log = structlog.get_logger("broker.http")
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -36,6 +38,7 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
         if getattr(g, "forget_cookie", False):
             forget_cookie(response)
         _closing_line(response)
+        _count(response)
         return response
 
     app.before_request(start)
@@ -59,3 +62,12 @@ def _closing_line(response: Response) -> None:
         **({"issuer": principal.issuer, "subject": principal.subject} if principal else {}),
         **({"acting": principal.actor.subject} if principal and principal.actor else {}),
     )
+
+
+def _count(response: Response) -> None:
+    route = request.url_rule.rule if request.url_rule else "none"
+    method = request.method if request.method in _METHODS else "other"  # a client may call it anything
+    HTTP_REQUESTS.labels(route, method, response.status_code).inc()
+    HTTP_SECONDS.labels(route).observe(time.perf_counter() - g.started)
+    if refusal := getattr(g, "refusal", None):
+        REFUSALS.labels(refusal.code).inc()

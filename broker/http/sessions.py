@@ -13,6 +13,7 @@ from broker.http.credentials import Caller
 from broker.http.tokens import timestamp
 from broker.sessions.session import Ledger, Session, SessionState
 from broker.store.reports import SqlReports
+from broker.telemetry.metrics import count_report
 
 bp = Blueprint("sessions", __name__)
 
@@ -61,7 +62,8 @@ def heartbeat(caller: Caller, session_id: str) -> Response:
 def report(caller: Caller, session_id: str) -> Response:
     told = body.read(ReportBody).model_dump(exclude_none=True)
     reports: SqlReports = current_app.extensions["broker"].reports
-    if not reports.put(caller.principal, session_id, told):
+    before = reports.put(caller.principal, session_id, told)
+    if before is None:
         raise Refusal(
             "rate-limited",
             "One report a second is kept.",
@@ -69,6 +71,7 @@ def report(caller: Caller, session_id: str) -> Response:
             extensions={"violated-policies": ["reports"]},
             headers=_REPORT_LIMIT,
         )
+    count_report(before, told)
     return Response(status=204, headers=_REPORT_LIMIT)
 
 

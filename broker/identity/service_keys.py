@@ -28,7 +28,10 @@ SCOPES = {
     "token": "POST /token: open sessions",
     "sessions": "/sessions/…: next tokens, heartbeats and ends of the sessions that it opened",
     "read": "GET /me and GET /profiles",
+    "metrics": "GET /metrics",
 }
+# A key that names no scope is for an app: how busy the broker is, it need not know.
+USUAL_SCOPES = ("token", "sessions", "read")
 ANYBODY = "any"
 PEPPER_LABEL = "service-keys"
 NAME_RULE = "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit"

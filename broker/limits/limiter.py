@@ -22,6 +22,7 @@ from broker.errors import Refusal
 from broker.limits.policy import Allowance
 from broker.store.engine import Database
 from broker.store.rates import SCHEME, SqlRateStorage
+from broker.telemetry.metrics import LIMITER_SECONDS, timed
 
 _REDIS_OPTIONS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "wrap_exceptions": True}
 
@@ -68,8 +69,9 @@ class Rates:
                 if spent := next((part for part in left if part.remaining <= 0), None):
                     raise rate_refusal("rate-limited", left, spent.policy, whose=allowance.whose)
         left = []
-        for allowance in allowances:
-            left = self.spend(allowance.rate, allowance.scope, allowance.key, whose=allowance.whose)
+        with timed(LIMITER_SECONDS):
+            for allowance in allowances:
+                left = self.spend(allowance.rate, allowance.scope, allowance.key, whose=allowance.whose)
         return left
 
     def left_of(self, allowances: Sequence[Allowance]) -> list[RateLeft]:

@@ -10,6 +10,7 @@ import os
 import re
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -29,6 +30,7 @@ from broker.minting.model_rules import values_at
 from broker.minting.models import ModelDirectory
 from broker.minting.transport import BoundedTransport
 from broker.profiles.profile import Profile
+from broker.telemetry.metrics import MINT_SECONDS, UPSTREAM_ERRORS
 
 T = TypeVar("T")
 
@@ -110,13 +112,25 @@ class GeminiMinter(Minter):
             new_session_expire_time=connect_by,
             http_options=types.HttpOptions(extra_body=body),
         )
-        return self._gate.run(lambda: self._create(config))
+        return self._gate.run(lambda: self._timed(config))
 
     def close(self) -> None:
         with self._client_lock:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _timed(self, config: types.CreateAuthTokenConfig) -> MintedToken:
+        started, outcome = time.perf_counter(), "internal"
+        try:
+            token = self._create(config)
+            outcome = "ok"
+        except Refusal as refusal:
+            outcome = refusal.code
+            raise
+        finally:
+            MINT_SECONDS.labels(outcome).observe(time.perf_counter() - started)
+        return token
 
     def _create(self, config: types.CreateAuthTokenConfig) -> MintedToken:
         name = _or_refusal(lambda: self._shared_client().auth_tokens.create(config=config).name)
@@ -178,6 +192,7 @@ def _or_refusal(call: Callable[[], T]) -> T:
         return call()
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets our code and nothing else
         refusal = refusal_for(error)
+    UPSTREAM_ERRORS.labels(refusal.code).inc()
     # Raised out here it carries no context: a traceback of the SDK's error would show what Google said.
     raise refusal
 

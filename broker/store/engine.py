@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broker.errors import Refusal
 from broker.store import postgres, sqlite
+from broker.telemetry.metrics import STORE_SECONDS, timed
 
 Clock = Callable[[], datetime]
 _ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
@@ -88,9 +89,10 @@ class Database:
             with _store_faults():
                 yield joined
             return
-        with self._transaction() as connection:
-            yield connection
-        self._wait_for_disk()
+        with timed(STORE_SECONDS.labels("write")):
+            with self._transaction() as connection:
+                yield connection
+            self._wait_for_disk()
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -119,7 +121,12 @@ class Database:
             with _store_faults():
                 yield joined
             return
-        with _store_faults(), self.engine.connect() as connection, connection.begin():
+        with (
+            _store_faults(),
+            timed(STORE_SECONDS.labels("read")),
+            self.engine.connect() as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def _joined_connection(self) -> Connection | None:

@@ -18,7 +18,9 @@ from broker.store.tables import session_reports
 ACCEPTED_AFTER_END = timedelta(minutes=10)
 APART = timedelta(seconds=1)
 
-_LAST = select(session_reports.c.reported_at).where(session_reports.c.session_id == bindparam("session"))
+_LAST = select(session_reports.c.reported_at, session_reports.c.data).where(
+    session_reports.c.session_id == bindparam("session")
+)
 _REPLACE = (
     update(session_reports)
     .where(session_reports.c.session_id == bindparam("session"))
@@ -30,8 +32,8 @@ class SqlReports:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, principal: Principal, session_id: str, data: Mapping[str, int]) -> bool:
-        """Keep `data` in place of what was told before; False if that was less than a second ago.
+    def put(self, principal: Principal, session_id: str, data: Mapping[str, int]) -> Mapping[str, int] | None:
+        """Keep `data` in place of what was told before, and return that; None if it was less than 1 s ago.
 
         Refuses `session-unknown`, and `session-ended` for one that has been over for more than ten minutes.
         """
@@ -43,13 +45,13 @@ class SqlReports:
                 over_at = min(over_at, session.ended_at)
             if now > over_at + ACCEPTED_AFTER_END:
                 raise Refusal("session-ended", "It has been over for too long.")
-            last = connection.execute(_LAST, {"session": session_id}).scalar_one_or_none()
+            last = connection.execute(_LAST, {"session": session_id}).one_or_none()
             if last is None:
                 new = {"session_id": session_id, "reported_at": now, "data": dict(data)}
                 connection.execute(self._database.insert_or_ignore(session_reports), new)
-            elif last <= now < last + APART:
-                return False
-            else:
-                values = {"session": session_id, "at": now, "told": dict(data)}
-                connection.execute(_REPLACE, values)
-            return True
+                return {}
+            if last.reported_at <= now < last.reported_at + APART:
+                return None
+            connection.execute(_REPLACE, {"session": session_id, "at": now, "told": dict(data)})
+            told: Mapping[str, int] = last.data
+            return told

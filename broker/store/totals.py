@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 
 from broker.errors import CODES
 from broker.sessions import shares
@@ -31,11 +31,16 @@ class SqlTotals:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def open_sessions(self) -> int:
+        with self._database.read() as connection:
+            places = _places(self._database.now(connection))
+            return int(connection.execute(places).scalar_one())
+
     def today(self) -> Today:
         with self._database.read() as connection:
             now = self._database.now(connection)
             day = shares.day_of(now)
-            places = select(func.count()).where(sessions.c.held_until > now)
+            places = _places(now)
             # Everything of today is in the trail, which is in order of time; tokens are not.
             of_today = (audit.c.at >= day,)
             granted = select(func.count()).where(
@@ -48,3 +53,7 @@ class SqlTotals:
             )
             counts = [connection.execute(query).scalar_one() for query in (places, granted, refused, charged)]
         return Today(now, counts[0], counts[1], counts[2], math.ceil(int(counts[3]) / 60))
+
+
+def _places(now: datetime) -> Select[int]:
+    return select(func.count()).where(sessions.c.held_until > now)

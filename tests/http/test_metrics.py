@@ -1,0 +1,158 @@
+"""GET /metrics: what all workers did together, for whoever may know it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from broker.errors import Refusal
+from broker.http.metrics import OpenSessions
+from broker.ops_keys import KeyOps
+from broker.standin import StandIn
+from broker.telemetry.metrics import DECLARED
+from tests.conftest import MakeBroker
+from tests.http.conftest import bearer
+from tests.support.servers import BrokerServer
+
+ASKED = 40
+NARROW = """
+[plans.narrow]
+rate = "5/minute"
+sessions = 1000
+minutes_per_day = 10000
+session_minutes = 30
+"""
+
+
+@pytest.fixture(scope="module")
+def busy(standin: StandIn, make_broker: MakeBroker) -> Iterator[BrokerServer]:
+    """A broker of 4 workers: alice has asked for 40 tokens, and bob, who may have 5, as often."""
+    with closing(make_broker(standin.url, workers=4, toml=NARROW)) as server:
+        server.add_user("alice")
+        server.add_user("bob", plan="narrow")
+        server.add_user("olga", roles=["operator"])
+        for name in ("alice", "bob"):
+            headers = {"Authorization": f"Bearer {server.bearer(name)}"}
+
+            def ask(_: int, headers: dict[str, str] = headers) -> int:
+                return httpx2.post(
+                    f"{server.url}/token", headers=headers, trust_env=False, timeout=60
+                ).status_code
+
+            with ThreadPoolExecutor(8) as threads:
+                list(threads.map(ask, range(ASKED)))
+        yield server
+
+
+def scrape(server: BrokerServer) -> dict[str, float]:
+    """Each sample by its name and labels, as a Prometheus would read it."""
+    with server.client("olga") as client:
+        answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    return samples(answer.text)
+
+
+def samples(text: str) -> dict[str, float]:
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+def test_the_workers_are_added_up_exactly(busy: BrokerServer) -> None:
+    found = scrape(busy)
+    assert found["broker_tokens_total{profile=default}"] == ASKED + 5
+    assert found["broker_refusals_total{code=rate-limited}"] == ASKED - 5
+    assert found["broker_mint_seconds_count{outcome=ok}"] == ASKED + 5
+    assert found["broker_http_requests_total{method=POST,route=/token,status=200}"] == ASKED + 5
+    assert found["broker_http_requests_total{method=POST,route=/token,status=429}"] == ASKED - 5
+    assert found["broker_limiter_seconds_count"] == 2 * ASKED
+    assert found["broker_open_sessions"] == ASKED + 5
+    assert found["broker_store_seconds_count{kind=write}"] > 2 * ASKED
+
+
+def test_what_a_killed_worker_counted_still_counts(busy: BrokerServer) -> None:
+    before = scrape(busy)
+    victim = busy.workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while (victim in busy.workers() or len(busy.workers()) < 4) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    after = scrape(busy)
+    kept = {name for name in before if "_total" in name or "_count" in name or "_bucket" in name}
+    assert all(after[name] >= before[name] for name in kept)
+
+
+def test_the_folder_of_the_metrics_goes_with_the_broker(standin: StandIn, make_broker: MakeBroker) -> None:
+    server = make_broker(standin.url)
+    mapped = Path(f"/proc/{server.workers()[0]}/maps").read_text()
+    folders = {Path(match).parent for match in re.findall(r"/dev/shm/live-broker-metrics-\S+", mapped)}
+    assert len(folders) == 1
+    server.close()
+    assert not any(folder.exists() for folder in folders)
+
+
+@pytest.mark.parametrize(
+    "accept", ["", "application/openmetrics-text; version=1.0.0", "text/plain; version=1.0.0"]
+)
+def test_it_is_told_as_the_scraper_asks(app: Flask, client: FlaskClient, accept: str) -> None:
+    answer = client.get("/metrics", headers={**bearer(app, "olga"), "Accept": accept})
+    assert answer.status_code == 200
+    assert accept.split(";")[0] in answer.headers["Content-Type"]
+
+
+def test_for_operators_and_keys_with_the_scope_only(app: Flask, client: FlaskClient) -> None:
+    def told(headers: dict[str, str]) -> tuple[int, Any]:
+        answer = client.get("/metrics", headers=headers)
+        return answer.status_code, (answer.get_json(silent=True) or {}).get("code")
+
+    def key(name: str, scope: str) -> dict[str, str]:
+        parts = app.extensions["broker"]
+        made = KeyOps(parts.settings, parts.database, actor="cli:olga").create(name, scopes=[scope])
+        return {"X-API-Key": made.secret}
+
+    assert told({}) == (401, "missing-credentials")
+    assert told(bearer(app)) == (403, "forbidden")
+    assert told(key("shop", "token")) == (403, "forbidden")
+    assert told(key("prometheus", "metrics")) == (200, None)
+    assert told(bearer(app, "olga")) == (200, None)
+
+
+def test_no_open_sessions_are_told_while_the_store_is_silent() -> None:
+    """Rather than none."""
+
+    def silent() -> int:
+        raise Refusal("store-unavailable")
+
+    assert list(OpenSessions(silent).collect()) == []
+    assert [metric.samples[0].value for metric in OpenSessions(lambda: 3).collect()] == [3]
+
+
+def test_labels_are_of_closed_sets(app: Flask, client: FlaskClient) -> None:
+    """An address or a method that a stranger makes up becomes no new series."""
+    for path, method in (
+        ("/made/up/by/mallory", "GET"),
+        ("/token", "MALLORY"),
+        ("/sessions/ses_mallory/end", "POST"),
+    ):
+        client.open(path, method=method)
+    text = client.get("/metrics", headers=bearer(app, "olga")).get_data(as_text=True)
+    assert "mallory" not in text.lower()
+    names = {metric.name for metric in DECLARED.collect()}
+    assert names <= {family.name for family in text_string_to_metric_families(text)}

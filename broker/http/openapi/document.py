@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from broker.errors import CODES
-from broker.http.openapi.routes import GROUPS, PUBLIC, SCOPED, Route
+from broker.http.openapi.routes import GROUPS, OPERATOR_OR_SCOPED, PUBLIC, SCOPED, Route
 from broker.http.openapi.shapes import Problem
 
 _REF = "#/components/schemas/{model}"
@@ -85,7 +85,7 @@ def _operation(group: str, method: str, path: str, route: Route) -> dict[str, An
 def _security(who: str) -> list[dict[str, list[str]]]:
     if who == PUBLIC:
         return []
-    names = ["bearer", "cookie", *(["service_key"] if who == SCOPED else [])]
+    names = ["bearer", "cookie", *(["service_key"] if who in (SCOPED, OPERATOR_OR_SCOPED) else [])]
     return [{name: []} for name in names]
 
 

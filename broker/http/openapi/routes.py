@@ -21,6 +21,7 @@ from broker.identity.issuers import attestation
 
 PUBLIC, PRINCIPAL = "anyone", "whoever is signed in"
 SCOPED, OPERATOR = "whoever is signed in, and service keys with the scope", "operators"
+OPERATOR_OR_SCOPED = "operators, and service keys with the scope"
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,9 @@ _SERVICE: Mapping[str, Route] = {
     "GET /healthz": Route("The process answers", PUBLIC, shapes.Status),
     "GET /readyz": Route(
         "It could mint: stores reached, schema current", PUBLIC, shapes.Status, codes=("store-unavailable",)
+    ),
+    "GET /metrics": Route(
+        "Prometheus metrics of all workers of this server", OPERATOR_OR_SCOPED, media="text/plain"
     ),
     "GET /.well-known/jwks.json": Route(
         "The public keys of our bearers", PUBLIC, shapes.KeySet, media="application/jwk-set+json"

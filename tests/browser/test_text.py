@@ -1,4 +1,4 @@
-"""Typed text and what comes beside the voice, on each model: history, thoughts, sources, waiting."""
+"""Typed text and history on each model, and what comes beside the voice: thoughts, sources, waiting, novelties."""
 
 from __future__ import annotations
 
@@ -79,9 +79,7 @@ def test_content_is_added_without_an_answer_and_with_one(open_stage: OpenStage, 
     bench.wait_state("speaking")
 
 
-def test_thoughts_are_told_quietly_and_sources_as_plain_links(
-    open_stage: OpenStage, service: Service
-) -> None:
+def test_every_key_of_every_frame_is_told_or_named(open_stage: OpenStage, service: Service) -> None:
     bench = begin(open_stage, service, "m38")
     assert answered(bench, "/thought Seven.") == ["Seven."]
     [thought] = bench.events("thought")
@@ -91,24 +89,14 @@ def test_thoughts_are_told_quietly_and_sources_as_plain_links(
     assert found["detail"]["queries"] == ["warm socks"]
     # The stand-in names a page in clear, too.
     assert found["detail"]["links"] == [{"title": "The first page", "url": "https://example.org/1"}]
-    assert bench.diagnostics()["unknownKeys"] == []
-
-
-def test_a_model_that_waits_for_more_listens(open_stage: OpenStage, service: Service) -> None:
-    bench = begin(open_stage, service, "m38")
-    bench.say("/unsure")
+    bench.say("/unsure")  # and waits for more
     bench.wait_state("listening")
     states = [e["detail"]["state"] for e in bench.events("statechange")]
     assert states[-2:] == ["thinking", "listening"]
-
-
-def test_what_is_not_known_is_named_once(open_stage: OpenStage, service: Service) -> None:
-    bench = begin(open_stage, service, "m38")
+    assert bench.diagnostics()["unknownKeys"] == []
     for _ in range(3):
         service.standin.control.push(frame={"serverContent": {"novelty": 1}, "surprise": {}})
     wait_for(
-        "the frames",
-        lambda: len([e for e in bench.events("message") if "surprise" in e["detail"]["message"]]) == 3,
+        "the frames", lambda: sum("surprise" in e["detail"]["message"] for e in bench.events("message")) == 3
     )
     assert bench.diagnostics()["unknownKeys"] == ["serverContent.novelty", "surprise"]
-    assert bench.state() == "listening"

@@ -98,10 +98,6 @@ def test_calls_that_the_model_does_not_wait_for_are_answered_as_they_are_ready(
     wait_for("the late one", lambda: [r for [r] in responses(service) if r["name"] == "slow"])
     [[last]] = responses(service)[-1:]
     assert last["scheduling"] == "SILENT"
-    bench.wait_state("listening", 40)
-    words = " ".join(turn["text"] for turn in bench.page.evaluate("bench.session.transcript"))
-    assert "done" in words
-    assert "late" not in words
 
 
 def test_extended_thinking_is_not_told_when_to_speak(open_stage: OpenStage, service: Service) -> None:
@@ -114,12 +110,9 @@ def test_extended_thinking_is_not_told_when_to_speak(open_stage: OpenStage, serv
     assert "scheduling" not in answer
 
 
-@pytest.mark.parametrize("profile", ["m25", "m31"])
-def test_a_call_is_taken_back_when_the_user_goes_on(
-    open_stage: OpenStage, service: Service, profile: str
-) -> None:
+def test_a_call_is_taken_back_when_the_user_goes_on(open_stage: OpenStage, service: Service) -> None:
     bench = open_stage(Bench, None, TOOLS)
-    begin(bench, service, profile)
+    begin(bench, service, "m31")
     call(bench, "/tool slow")
     bench.say("Never mind.")
     [cancelled] = wait_for("the cancellation", lambda: bench.events("toolcancel"))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.browser.conftest import LaunchBrowser, OpenStage, Service
 from tests.browser.support import Bench, wait_for
 
@@ -38,11 +36,8 @@ def states(bench: Bench) -> list[tuple[str, str | None]]:
     return [(e["detail"]["state"], e["detail"].get("reason")) for e in bench.events("video")]
 
 
-@pytest.mark.parametrize("source", ["camera", "screen"])
-def test_the_model_is_shown_a_picture_a_second_until_it_is_stopped(
-    bench: Bench, service: Service, source: str
-) -> None:
-    assert bench.page.evaluate(START, {"source": source}) is None
+def test_the_model_is_shown_a_picture_a_second_until_it_is_stopped(bench: Bench, service: Service) -> None:
+    assert bench.page.evaluate(START, {"facingMode": "user"}) is None
     assert states(bench) == [("paused", "disconnected")], "pictures without a conversation"
     assert bench.start(microphone=False) is None
     wait_for("three pictures", lambda: len(pictures(service)) >= 3)

@@ -1,4 +1,4 @@
-"""Typed text and history on each model, and what comes beside the voice: thoughts, sources, waiting, novelties."""
+"""Typed text and history on each model; and thoughts, sources, waiting, novelties beside the voice."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class Witness:
             assert not answer.data
             return None
         assert answer.mimetype in content
-        if answer.mimetype.startswith("text/"):
+        if str(answer.mimetype).startswith("text/"):
             return None
         value, schema = answer.get_json(), content[answer.mimetype]["schema"]
         Draft202012Validator({**schema, "components": self.spec["components"]}).validate(value)

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from broker.http.credentials import CSRF_HEADER
 from broker.http.guards import guard_of
+from broker.identity.principal import Principal
 from tests.http.admin import Desk
 from tests.http.conftest import ORIGIN, MakeApp, bearer
 from tests.support.keys import key_headers
@@ -75,6 +76,30 @@ def test_the_role_is_asked_for_with_each_request(olga: Desk) -> None:
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE users SET roles = '' WHERE username = 'olga'")
     assert olga.refused("GET", "overview")["code"] == "forbidden"
+
+
+ISSUER = """
+[[issuers]]
+name = "idp"
+issuer = "https://idp.example/"
+audience = "app"
+jwks_url = "http://127.0.0.1:9/keys"
+"""
+GIVES_ROLES = 'operator_claim = "groups"\noperator_values = ["voice-operators"]\n'
+
+
+@pytest.mark.parametrize(("more", "status"), [(GIVES_ROLES, 200), ("", 403)])
+def test_the_role_counts_from_issuers_that_may_give_it_only(
+    make_app: MakeApp, more: str, status: int
+) -> None:
+    """Somebody signed in as an operator while the issuer could make operators; perhaps it no longer can."""
+    app = make_app(toml=ISSUER + more)
+    person = Principal("https://idp.example/", "u-1", "Ute", "default", frozenset({"operator"}))
+    signed_in = app.extensions["broker"].sign_ins.open(person)
+    browser = app.test_client()
+    browser.set_cookie("live-broker", signed_in.cookie)
+    assert browser.get("/me").get_json()["roles"] == ["operator"]
+    assert browser.get("/admin/overview").status_code == status
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])

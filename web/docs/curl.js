@@ -3,7 +3,7 @@
  * Needs: an operation of the document. Leaves: the credential to the shell's variables, so that none is on the page.
  */
 
-import { example } from './schema.js';
+import { example, resolve } from './schema.js';
 
 /** @typedef {import('./schema.js').Schema} Schema */
 
@@ -21,7 +21,7 @@ export function curl(origin, method, path, operation, schemas) {
   if (operation.security?.length) lines.push('-H "Authorization: Bearer $TOKEN"');
   const schema = operation.requestBody?.content['application/json'].schema;
   if (schema) {
-    const body = JSON.stringify(example(schema, schemas, '', true));
+    const body = JSON.stringify(resolve(schema, schemas).examples?.[0] ?? example(schema, schemas, '', true));
     if (body !== '{}') lines.push("-H 'Content-Type: application/json'", `-d '${body}'`);
   }
   return lines.join(' \\\n  ');

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from flask import Blueprint, Response, jsonify
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from broker.http import body, guards
 from broker.http.admin import desk
@@ -17,6 +17,8 @@ bp = Blueprint("limits", __name__)
 
 class LimitsPatch(body.Body):
     """Null lets the plan decide; what is left out stays. The bounds of the values are those of a plan."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 0, "sessions": 4, "rate": None}]})
 
     version: Annotated[int, Field(ge=0, lt=2**31)]
     plan: Annotated[str, Field(min_length=1, max_length=64)] | None = None

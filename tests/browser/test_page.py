@@ -15,6 +15,13 @@ from tests.browser.demo_page import PHONE, TOKEN_LIKE, DemoPage, Site, Visits, s
 from tests.browser.support import FLAGS, launch, wait_for
 from tests.conftest import MakeBroker
 
+ONE_AT_A_TIME = """
+[plans.single]
+rate = "100/minute"
+sessions = 1
+minutes_per_day = 60
+session_minutes = 30
+"""
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 # WCAG 2.2 AA and everything below it, and what axe-core calls good practice.
 AXE_RUN = """async () => (await axe.run(document, {
@@ -233,6 +240,55 @@ def test_less_motion_is_respected(visit: Visits, service: Site) -> None:
     assert moved == {"reduce": False, "no-preference": True}
 
 
+def test_push_to_talk_is_held_by_key_and_by_button(demo: DemoPage, service: Site) -> None:
+    demo.enter()
+    demo.start()
+    demo.page.click("#settings summary")
+    demo.page.check("#push-mode")
+    demo.page.keyboard.press("Escape")
+    push = demo.page.locator("#push")
+    expect(push).to_be_visible()
+    heard = wait_for("the sound to stop", lambda: _settled(service))
+    demo.page.locator("#room-title").evaluate("() => document.activeElement.blur()")
+    demo.page.keyboard.down("Space")
+    expect(push).to_have_attribute("data-pressed", "")
+    wait_for("sound again", lambda: len(service.standin.control.received_audio()) > heard)
+    demo.page.keyboard.up("Space")
+    heard = wait_for("the sound to stop", lambda: _settled(service))
+    push.hover()
+    demo.page.mouse.down()
+    wait_for("sound again", lambda: len(service.standin.control.received_audio()) > heard)
+    demo.page.mouse.up()
+    expect(push).not_to_have_attribute("data-pressed", "")
+
+
+def test_what_was_said_can_be_saved(demo: DemoPage) -> None:
+    demo.enter()
+    demo.say("Keep this")
+    demo.caption("model", "You wrote: Keep this")
+    demo.page.click("#settings summary")
+    for button, ending in (("Save text", ".txt"), ("Save JSON", ".json")):
+        with demo.page.expect_download() as saving:
+            demo.page.get_by_role("button", name=button).click()
+        assert saving.value.suggested_filename.endswith(ending)
+        assert "Keep this" in Path(saving.value.path()).read_text()
+
+
+def test_a_place_that_is_taken_elsewhere_is_freed_from_here(
+    visit: Visits, service: Site, make_broker: MakeBroker
+) -> None:
+    broker = make_broker(service.standin.url, toml=ONE_AT_A_TIME)
+    broker.add_user("demo", plan="single")
+    first, second = visit(broker.url), visit(broker.url)
+    for demo in (first, second):
+        demo.enter()
+    first.start()
+    second.talk.click()
+    second.expect_notice("too-many-sessions")
+    second.page.get_by_role("button", name="End the other one").click()
+    second.expect_state("listening")
+
+
 # ---- when it goes wrong ---------------------------------------------------------------------------------
 
 
@@ -315,7 +371,7 @@ def test_a_failing_upstream_is_said_and_a_retry_helps(demo: DemoPage, service: S
 
 @pytest.mark.parametrize(
     ("push", "code"),
-    [({"drop": True}, "connection-lost"), ({"close": "normal"}, "session-ended")],
+    [({"close": "quota"}, "connection-refused"), ({"close": "normal"}, "session-ended")],
 )
 def test_a_line_that_ends_is_said_and_the_words_stay(
     demo: DemoPage, service: Site, push: dict[str, object], code: str
@@ -442,8 +498,8 @@ def test_axe_finds_nothing(visit: Visits, service: Site, scheme: str) -> None:
     demo.caption("model", "A tone")
     demo.page.click("#diagnostics summary")
     found["talking"] = _axe(demo.page)
-    service.standin.control.push(drop=True)
-    demo.expect_notice("connection-lost")
+    service.standin.control.push(close="quota")
+    demo.expect_notice("connection-refused")
     found["error"] = _axe(demo.page)
     assert {state: faults for state, faults in found.items() if faults} == {}
 
@@ -472,8 +528,8 @@ def test_nothing_runs_off_a_small_screen(visit: Visits, service: Site, width: in
     demo.page.click("#diagnostics summary")
     assert demo.overflow() <= 0
     demo.page.keyboard.press("Escape")
-    service.standin.control.push(drop=True)
-    demo.expect_notice("connection-lost")
+    service.standin.control.push(close="quota")
+    demo.expect_notice("connection-refused")
     assert demo.overflow() <= 0
     for selector in ("#talk", "#notice button", "#send"):
         demo.page.locator(selector).first.scroll_into_view_if_needed()

@@ -118,10 +118,23 @@ def test_every_state_has_its_picture(
     wait_for("the voice to be seen", lambda: demo.ring_reach() > 1000)
     album.take("speaking", "speaking")
 
-    control.push(drop=True)
-    demo.expect_notice("connection-lost")
+    demo.page.click("#settings summary")
+    expect(demo.page.locator("#keep")).to_be_visible()
+    demo.page.screenshot(path=ARTIFACTS / f"page-{size}-{scheme}-settings.png", animations="disabled")
+    demo.page.check("#push-mode")
+    demo.page.keyboard.press("Escape")
+    demo.say("/tool get_time {}")
+    expect(demo.page.locator("[data-tool=done]")).to_be_visible(timeout=15_000)
+    demo.expect_state("listening")
+    demo.page.click("#camera")
+    expect(demo.page.locator("#preview")).to_be_visible()
+    expect(demo.page.locator("#push")).to_be_visible()
+    album.take("push-to-talk-and-camera", "listening")
+
+    control.push(close="quota")
+    demo.expect_notice("connection-refused")
     wait_for("the ring to rest", lambda: demo.ring_reach() == 0)
-    album.take("connection-lost", "error")
+    album.take("connection-refused", "error")
 
     demo.page.reload()
     demo.expect_state("idle")
@@ -141,4 +154,4 @@ def test_every_state_has_its_picture(
     limited.expect_notice("rate-limited")
     album.take("rate-limited", "error", limited)
 
-    assert len(set(album.taken)) == 9
+    assert len(set(album.taken)) == 10

@@ -66,6 +66,12 @@ export class Api {
     this.#csrfToken = '';
   }
 
+  /** Ends all of the caller's open sessions. */
+  async endSessions() {
+    const { sessions } = /** @type {{sessions: {id: string}[]}} */ (await this.request('GET', '/me'));
+    await Promise.all(sessions.map(({ id }) => this.request('POST', `/sessions/${encodeURIComponent(id)}/end`, {})));
+  }
+
   /** @returns {Promise<Profile[]>} */
   async profiles() {
     const answer = await this.request('GET', '/profiles');

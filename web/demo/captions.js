@@ -12,6 +12,8 @@ const NAMES = { user: 'You', model: 'Assistant' };
 
 /** Nearer to the end than this, the list follows new text; further up, someone is reading. */
 const FOLLOW_WITHIN_PX = 80;
+/** Of a function's arguments no more is shown. */
+const MOST_ARGUMENTS = 200;
 
 export class Captions {
   #list;
@@ -20,6 +22,8 @@ export class Captions {
   /** @type {Map<string, Line>} */
   #lines = new Map();
   #following = true;
+  /** Functions that are running. @type {Map<string, {card: HTMLElement, words: HTMLElement}>} */
+  #tools = new Map();
 
   /**
    * @param {HTMLElement} list
@@ -48,16 +52,51 @@ export class Captions {
     });
   }
 
-  /** A quiet line between turns: a helper ran, a new conversation began. @param {string} text */
-  note(text) {
-    this.#change(() => this.#list.append(create('li', text, 'aside')));
+  /** A card for a function that the model has called. @param {{id: string, name: string, args: object}} call */
+  tool({ id, name, args }) {
+    const words = create('p', `Using ${name}…`);
+    const card = this.#card([words]);
+    card.dataset.tool = 'running';
+    const given = JSON.stringify(args);
+    if (given !== '{}') card.append(create('code', given.slice(0, MOST_ARGUMENTS)));
+    this.#tools.set(id, { card, words });
+  }
+
+  /** @param {string} id @param {'done' | 'failed' | 'cancelled'} state @param {string} text */
+  toolEnded(id, state, text) {
+    const tool = this.#tools.get(id);
+    if (!tool) return;
+    this.#tools.delete(id);
+    tool.card.dataset.tool = state;
+    tool.words.textContent = text;
+  }
+
+  /** Where an answer comes from; the library lets only https through. @param {{title: string, url: string}[]} links */
+  sources(links) {
+    if (links.length === 0) return;
+    this.#card([create('p', 'Sources'), ...links.map(({ title, url }) => {
+      const link = create('a', title || url);
+      link.href = url;
+      link.rel = 'noopener noreferrer';
+      link.target = '_blank';
+      return link;
+    })]);
   }
 
   clear() {
+    this.#tools.clear();
     this.#list.replaceChildren();
     this.#lines.clear();
     this.#following = true;
     this.#whenFilled(false);
+  }
+
+  /** @param {HTMLElement[]} content */
+  #card(content) {
+    const card = create('li', '', 'card');
+    card.append(...content);
+    this.#change(() => this.#list.append(card));
+    return card;
   }
 
   /** @param {Caption} caption */

@@ -3,6 +3,7 @@
  * Owns: #diagnostics. Needs: the library's plain object. Nothing that opens a door is ever shown or copied.
  */
 import { byId, create } from '../common/dom.js';
+import { dropPanel } from './panel.js';
 
 /** Belt and braces: the library reports no credential, and one that slipped in would stop here. */
 const SECRET = /token|handle|auth|cookie|csrf/i;
@@ -28,6 +29,10 @@ const LABELS = {
   'capture slow network': 'Slow network',
   'capture starved': 'Microphone gaps',
   'capture sample rate': 'Microphone rate',
+  'line reconnects': 'Broken lines replaced',
+  'line handovers': 'Planned changes of line',
+  'line gap ms': 'Last change took',
+  'line lost ms': 'Speech never sent',
 };
 /** @type {[RegExp, string][]} */
 const UNITS = [[/ ms$|^steps /, ' ms'], [/sample rate$/, ' Hz']];
@@ -43,15 +48,11 @@ export class Diagnostics {
 
   /** @param {() => object} read */
   constructor(read) {
-    this.#details.addEventListener('toggle', () => {
+    dropPanel(this.#details, () => {
       this.#copied.textContent = '';
-      if (this.#details.open) this.show(read());
+      this.show(read());
     });
     byId('diagnostics-copy', HTMLButtonElement).addEventListener('click', () => void this.#copy(read()));
-    document.addEventListener('keydown', (event) => this.#closeOnEscape(event));
-    document.addEventListener('click', (event) => {
-      if (event.target instanceof Node && !this.#details.contains(event.target)) this.#details.open = false;
-    });
   }
 
   /** @param {object} report */
@@ -76,13 +77,6 @@ export class Diagnostics {
     } catch {
       this.#copied.textContent = 'The browser did not allow it. Select the values to copy them.';
     }
-  }
-
-  /** @param {KeyboardEvent} event */
-  #closeOnEscape(event) {
-    if (event.key !== 'Escape' || !this.#details.open) return;
-    this.#details.open = false;
-    this.#details.querySelector('summary')?.focus();
   }
 }
 

@@ -5,7 +5,7 @@
 
 /**
  * `theirs`: the library knows the case better than this table does, so its sentence is the detail.
- * @typedef {'retry' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
+ * @typedef {'retry' | 'end-others' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
  * @typedef {{title: string, detail: string, actions: Action[], theirs?: boolean}} Row
  * @typedef {Row & {code: string, retryAfterSeconds: number}} Explanation
  * @typedef {{code?: string, reason?: string, detail?: string, hint?: string, retryAfterSeconds?: number}} Fault
@@ -14,6 +14,7 @@
 /** @type {Record<Action, string>} */
 export const ACTION_LABELS = {
   retry: 'Try again',
+  'end-others': 'End the other one',
   'sign-in': 'Sign in',
   type: 'Type instead',
   reload: 'Reload the page',
@@ -32,6 +33,7 @@ const SIGNED_OUT = row('You are signed out', 'Your sign-in has ended. Sign in ag
 const TABLE = {
   // the microphone and the browser
   'permission-denied': row('The microphone is blocked', 'Allow it for this page in your browser’s site settings, then try again. You can also type.', 'retry', 'type'),
+  'no-camera': { ...row('No working camera', 'Connect one or allow it, then try again.', 'dismiss'), theirs: true },
   'no-microphone': { ...row('No working microphone', 'Connect one or switch it on, then try again.', 'retry', 'type'), theirs: true },
   unsupported: row('This browser cannot do it', 'Live audio needs a current version of Chrome, Edge, Firefox or Safari, over https.', 'type'),
   // the line
@@ -60,7 +62,7 @@ const TABLE = {
   'profile-unknown': row('This choice no longer exists', 'Reload the page to see the current ones.', 'reload'),
   // your own allowance
   'rate-limited': row('A short pause', 'You have started many conversations in a short time. The button counts until the next one.', 'retry'),
-  'too-many-sessions': row('You are already talking elsewhere', 'End the conversation in your other window or device, then try again.', 'retry'),
+  'too-many-sessions': row('You are already talking elsewhere', 'End the conversation in your other window or device, or end it from here.', 'end-others'),
   'minutes-exhausted': row('Today’s minutes are used up', 'There are new ones tomorrow.', 'dismiss'),
   // the service
   'project-capacity': FULL,

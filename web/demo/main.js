@@ -10,8 +10,11 @@ import { Announcer } from './announcer.js';
 import { Captions } from './captions.js';
 import { Diagnostics } from './diagnostics.js';
 import { explain } from './errors.js';
+import { Hint } from './hint.js';
 import { glide } from './motion.js';
 import { Notice } from './notice.js';
+import { dropPanel } from './panel.js';
+import { PushToTalk } from './push.js';
 import { Ring } from './ring.js';
 import { Room } from './room.js';
 import { Conversation } from './talk.js';
@@ -41,7 +44,7 @@ const door = new Door(api, explain, async () => {
 });
 const diagnostics = new Diagnostics(() => conversation.diagnostics());
 const conversation = new Conversation({
-  api, room, ring, captions, notice, announcer,
+  api, room, ring, captions, notice, announcer, hint: new Hint(),
   signedOut: leave,
   diagnosed: (report) => diagnostics.show(report),
 });
@@ -49,6 +52,7 @@ const conversation = new Conversation({
 /** @type {Record<Action, () => void>} */
 const ACTIONS = {
   retry: () => (conversation.typing && message.value ? compose.requestSubmit() : void again()),
+  'end-others': () => void endOthers(),
   'sign-in': () => leave(''),
   type: () => message.focus(),
   reload: () => window.location.reload(),
@@ -101,6 +105,32 @@ async function again() {
   await conversation.start(true);
 }
 
+/** Ends the caller's other conversations, which take the places, and begins this one. */
+async function endOthers() {
+  try {
+    await api.endSessions();
+  } catch (error) {
+    notice.show(explain(error));
+    return;
+  }
+  await again();
+}
+
+/** The panel's code comes with its first use. @type {Promise<import('./settings.js').Settings> | null} */
+let settings = null;
+function openSettings() {
+  settings ??= import('./settings.js').then(({ Settings }) => new Settings(conversation.session, (push) => conversation.setPush(push)));
+  void settings.then((panel) => panel.refresh(), () => (settings = null));
+}
+
+/** @type {Promise<import('./seeing.js').Seeing> | null} */
+let seeing = null;
+/** @param {'camera' | 'screen'} source */
+function see(source) {
+  seeing ??= import('./seeing.js').then(({ Seeing }) => new Seeing(conversation.session, room, (error) => notice.show(explain(error))));
+  void seeing.then((view) => view.toggle(source), () => (seeing = null));
+}
+
 async function send() {
   const text = message.value.trim();
   if (!text) return;
@@ -112,6 +142,10 @@ room.talk.addEventListener('pointerdown', () => room.talk.blur());
 room.talk.addEventListener('click', () => void conversation.toggle());
 room.mute.addEventListener('click', () => conversation.toggleMute());
 room.end.addEventListener('click', () => void conversation.end().then(() => room.talk.focus()));
+new PushToTalk(room.push, (pressed) => conversation.press(pressed));
+dropPanel(byId('settings', HTMLDetailsElement), openSettings);
+room.camera.addEventListener('click', () => see('camera'));
+room.screen.addEventListener('click', () => see('screen'));
 room.volume.addEventListener('input', () => conversation.setVolume(room.volume.valueAsNumber / 100));
 byId('sign-out', HTMLButtonElement).addEventListener('click', () => void signOut());
 // Only where the operator lets guests in. Asking who one is makes a guest of whoever has no sign-in.

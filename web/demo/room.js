@@ -7,7 +7,7 @@ import { byId, create } from '../common/dom.js';
 
 /**
  * @typedef {'signed-out' | 'idle' | 'connecting' | 'listening' | 'thinking' | 'speaking' | 'reconnecting' | 'ended' | 'error'} State
- * @typedef {{state: State, microphone: boolean, muted: boolean}} Scene
+ * @typedef {{state: State, microphone: boolean, muted: boolean, push?: boolean, sees?: boolean}} Scene
  * @typedef {{words: string, lead: string, talk: string, ring: import('./ring.js').Mode}} Look
  */
 
@@ -31,6 +31,10 @@ export class Room {
   talk = byId('talk', HTMLButtonElement);
   mute = byId('mute', HTMLButtonElement);
   end = byId('end', HTMLButtonElement);
+  push = byId('push', HTMLButtonElement);
+  camera = byId('camera', HTMLButtonElement);
+  screen = byId('screen', HTMLButtonElement);
+  #clock = byId('clock', HTMLSpanElement);
   volume = byId('volume', HTMLInputElement);
   profile = byId('profile', HTMLSelectElement);
   #talkLabel = byId('talk-label', HTMLSpanElement);
@@ -47,7 +51,7 @@ export class Room {
   }
 
   /** @param {Scene} scene */
-  render({ state, microphone, muted }) {
+  render({ state, microphone, muted, push = false, sees = false }) {
     const look = LOOKS[state];
     const live = LIVE.has(state);
     const typing = live && !microphone;
@@ -61,11 +65,20 @@ export class Room {
     this.#talkLabel.textContent = typing && state !== 'connecting' ? 'Talk' : look.talk;
     this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';
     this.#ring.setMode(look.ring);
-    this.mute.hidden = !live || !microphone || state === 'connecting';
+    this.mute.hidden = !live || !microphone || push || state === 'connecting';
     this.mute.setAttribute('aria-pressed', String(muted));
+    this.push.hidden = !push || !live || !microphone || state === 'connecting';
+    this.camera.hidden = !sees || !live || state === 'connecting' || !navigator.mediaDevices;
+    this.screen.hidden = this.camera.hidden || !('getDisplayMedia' in navigator.mediaDevices);
     this.end.hidden = !typing || state === 'connecting';
     this.#volumeControl.hidden = !live || state === 'connecting';
     this.#profileControl.hidden = live || this.profile.options.length < 2;
+  }
+
+  /** What is left of the session; null: not known, or none runs. @param {number | null} seconds */
+  showClock(seconds) {
+    this.#clock.hidden = seconds === null;
+    this.#clock.textContent = seconds === null ? '' : `${clockWords(seconds)} left`;
   }
 
   /** The wait that a refusal asked for, shown in the button itself. @param {number} seconds @param {number | null} share */

@@ -6,6 +6,7 @@ import { LiveSession, TokenSource } from '../live/index.js';
 import { Countdown } from '../common/countdown.js';
 
 import { explain } from './errors.js';
+import { Happenings } from './happenings.js';
 import { LIVE } from './room.js';
 import { TOOL_NOTES, tools } from './tools.js';
 
@@ -14,7 +15,7 @@ import { TOOL_NOTES, tools } from './tools.js';
  * @typedef {{
  *   api: import('../common/api.js').Api, room: import('./room.js').Room, ring: import('./ring.js').Ring,
  *   captions: import('./captions.js').Captions, notice: import('./notice.js').Notice,
- *   announcer: import('./announcer.js').Announcer, signedOut: (why: string) => void, diagnosed: (report: object) => void,
+ *   announcer: import('./announcer.js').Announcer, hint: import('./hint.js').Hint, signedOut: (why: string) => void, diagnosed: (report: object) => void,
  * }} Parts
  */
 
@@ -30,6 +31,8 @@ export class Conversation {
   /** Whether the latest start led to a line. @type {Promise<boolean>} */
   #starting = Promise.resolve(false);
   #countdown = new Countdown();
+  /** Ticks while a session runs whose end is known. */
+  #clock = 0;
   /** The last fault that was shown: the library tells one both as a rejection and as an event. @type {unknown} */
   #told = null;
 
@@ -49,6 +52,11 @@ export class Conversation {
 
   get state() {
     return this.#state;
+  }
+
+  /** For the parts of the page that only people who look for them load. */
+  get session() {
+    return this.#session;
   }
 
   get live() {
@@ -130,6 +138,17 @@ export class Conversation {
     this.#show(this.#state);
   }
 
+  /** Push-to-talk, or an open microphone. @param {boolean} push */
+  setPush(push) {
+    this.#session.setInputMode(push ? 'push-to-talk' : 'open');
+    this.#show(this.#state);
+  }
+
+  /** @param {boolean} pressed */
+  press(pressed) {
+    this.#session.talk(pressed);
+  }
+
   /** @param {number} share  0..1 */
   setVolume(share) {
     this.#session.setVolume(share);
@@ -148,13 +167,30 @@ export class Conversation {
     session.addEventListener('error', ({ detail }) => this.#fail(detail.error));
     session.addEventListener('diagnostics', ({ detail }) => this.#parts.diagnosed(detail));
     session.addEventListener('levels', ({ detail }) => ring.setLevels(session.muted ? 0 : detail.input, detail.output));
-    session.addEventListener('caption', ({ detail }) => {
-      captions.show(detail);
-      if (!detail.typed) announcer.caption(detail); // whoever typed it knows
+    session.addEventListener('caption', ({ detail }) => captions.show(detail));
+    session.addEventListener('sentence', ({ detail }) => {
+      if (detail.role === 'model' || this.#microphone) announcer.sentence(detail);
     });
-    session.addEventListener('toolresult', ({ detail }) => {
-      if (detail.ok) captions.note(TOOL_NOTES[detail.name] ?? `Used ${detail.name}`);
+    session.addEventListener('toolcall', ({ detail }) => captions.tool(detail));
+    session.addEventListener('toolresult', ({ detail: { id, name, ok } }) => {
+      captions.toolEnded(id, ok ? 'done' : 'failed', ok ? TOOL_NOTES[name] ?? `Used ${name}` : `${name} failed`);
     });
+    session.addEventListener('toolcancel', ({ detail }) => captions.toolEnded(detail.id, 'cancelled', `${detail.name} was called off`));
+    session.addEventListener('grounding', ({ detail }) => captions.sources(detail.links));
+    session.addEventListener('clock', ({ detail }) => this.#runClock(detail.remainingMs));
+    new Happenings(session, this.#parts.hint);
+  }
+
+  /** @param {number} remainingMs */
+  #runClock(remainingMs) {
+    window.clearInterval(this.#clock);
+    this.#clock = 0;
+    if (!Number.isFinite(remainingMs)) return;
+    const until = performance.now() + remainingMs;
+    const tick = () => this.#parts.room.showClock(Math.max(0, Math.ceil((until - performance.now()) / 1000)));
+    this.#clock = window.setInterval(tick, 1000);
+    tick();
+    if (remainingMs < 61_000) this.#parts.announcer.say('One minute is left.');
   }
 
   /** @param {State} state @param {unknown} [error] */
@@ -197,6 +233,11 @@ export class Conversation {
   /** @param {State} state */
   #show(state) {
     this.#state = state;
-    this.#parts.room.render({ state, microphone: this.#microphone, muted: this.#session.muted });
+    const { muted, inputMode, model } = this.#session;
+    this.#parts.room.render({ state, microphone: this.#microphone, muted, push: inputMode === 'push-to-talk', sees: !!model?.video });
+    if (this.live) return;
+    window.clearInterval(this.#clock);
+    this.#parts.room.showClock(null);
+    this.#parts.hint.clear();
   }
 }

@@ -1,0 +1,55 @@
+/**
+ * What happens to devices and the network while a conversation goes on, as one line that says what to do about it.
+ * Needs: the library's events. Leaves: showing to hint.js; what ends a conversation to talk.js.
+ */
+
+/** @type {Record<string, Record<string, string>>} */
+const DEVICE_WORDS = {
+  microphone: {
+    lost: 'The microphone is gone. Connect it again, or choose another in Settings.',
+    interrupted: 'Something else on this device is using the microphone. You are not heard.',
+    'muted-by-system': 'Your system or headset has muted the microphone. You are not heard.',
+  },
+  speaker: { lost: 'The chosen speaker is gone. You hear the system’s own now.' },
+};
+/** @type {Record<string, string>} */
+const NETWORK_WORDS = {
+  slow: 'The network is slow. The assistant hears you late.',
+  offline: 'You are offline. The conversation goes on once you are back; what you say is kept for a few seconds.',
+  silent: 'The service has not answered for a while.',
+};
+
+export class Happenings {
+  #hint;
+  #session;
+
+  /** @param {import('../live/index.js').LiveSession} session @param {import('./hint.js').Hint} hint */
+  constructor(session, hint) {
+    this.#session = session;
+    this.#hint = hint;
+    session.addEventListener('network', ({ detail: { state } }) => {
+      if (state === 'ok') hint.clear('network');
+      else hint.show('network', NETWORK_WORDS[state]);
+    });
+    session.addEventListener('device', ({ detail }) => this.#device(detail));
+    session.addEventListener('echo', ({ detail: { cause } }) => this.#echo(cause));
+    session.addEventListener('reconnected', ({ detail: { resumed, seeded, planned } }) => {
+      if (planned || resumed) return;
+      hint.show('line', seeded ? 'A new line. The assistant was told what was said so far.' : 'A new line. The assistant does not know what was said before.');
+    });
+  }
+
+  /** @param {{kind: string, reason: string, label: string}} happening */
+  #device({ kind, reason, label }) {
+    const words = DEVICE_WORDS[kind]?.[reason];
+    if (words) this.#hint.show(kind, words);
+    else if (reason === 'changed' && label) this.#hint.show(kind, `Now using ${label}.`);
+    else this.#hint.clear(kind);
+  }
+
+  /** @param {'heard' | 'output'} cause */
+  #echo(cause) {
+    const words = cause === 'heard' ? 'The assistant seems to hear itself. Headphones help, or take turns.' : 'The assistant may hear itself through this speaker. Headphones help, or take turns.';
+    this.#hint.show('echo', words, { 'Take turns': () => this.#session.setHalfDuplex(true) });
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * The settings panel: devices and how to try them, turns, and what can be kept of a conversation.
+ * Owns: the panel's controls. Needs: the library's session. Loaded when the panel is opened for the first time.
+ */
+import { LiveSession } from '../live/index.js';
+import { byId, create } from '../common/dom.js';
+
+/** Speech has an RMS near 0.1; the root brings that to the middle of the meter. */
+const loudness = (/** @type {number} */ rms) => Math.min(1, Math.sqrt(rms * 3.5));
+
+export class Settings {
+  #session;
+  #microphone = byId('microphone', HTMLSelectElement);
+  #speaker = byId('speaker', HTMLSelectElement);
+  #halfDuplex = byId('half-duplex', HTMLInputElement);
+  #record = byId('record', HTMLButtonElement);
+  #said = byId('kept', HTMLSpanElement);
+
+  /** @param {LiveSession} session @param {(push: boolean) => void} pushChosen */
+  constructor(session, pushChosen) {
+    this.#session = session;
+    const level = byId('level', HTMLMeterElement);
+    session.addEventListener('levels', ({ detail }) => (level.value = loudness(detail.input)));
+    session.addEventListener('recording', ({ detail }) => this.#recording(detail.state));
+    navigator.mediaDevices?.addEventListener('devicechange', () => void this.refresh());
+    this.#choose(this.#microphone, (id) => session.setMicrophone(id || undefined));
+    this.#choose(this.#speaker, (id) => session.setSpeaker(id));
+    const push = byId('push-mode', HTMLInputElement);
+    push.addEventListener('change', () => pushChosen(push.checked));
+    this.#halfDuplex.addEventListener('change', () => session.setHalfDuplex(this.#halfDuplex.checked));
+    this.#on('test-tone', () => session.playTestTone(this.#speaker.value));
+    this.#on('copy-text', async () => {
+      await navigator.clipboard.writeText(session.transcriptText());
+      this.#said.textContent = 'Copied';
+    });
+    this.#on('save-text', () => save(new Blob([session.transcriptText()], { type: 'text/plain' }), 'txt'));
+    this.#on('save-json', () => save(new Blob([session.transcriptJson()], { type: 'application/json' }), 'json'));
+    this.#on('record', () => this.#toggleRecording());
+  }
+
+  /** What there is now. */
+  async refresh() {
+    const { inputs, outputs, canChooseOutput } = await LiveSession.devices();
+    fill(this.#microphone, inputs, 'Microphone');
+    fill(this.#speaker, outputs, 'Speaker');
+    byId('speaker-control', HTMLDivElement).hidden = !canChooseOutput || outputs.length < 2;
+    const said = this.#session.transcript.length > 0;
+    byId('keep', HTMLParagraphElement).hidden = !said;
+    byId('nothing-said', HTMLParagraphElement).hidden = said;
+    this.#said.textContent = '';
+  }
+
+  /** @param {HTMLSelectElement} select @param {(id: string) => Promise<void>} use */
+  #choose(select, use) {
+    let before = select.value;
+    select.addEventListener('change', async () => {
+      try {
+        await use(select.value);
+        before = select.value;
+      } catch {
+        select.value = before;
+        this.#said.textContent = 'That device could not be used.';
+      }
+    });
+  }
+
+  /** @param {string} id @param {() => unknown} act */
+  #on(id, act) {
+    byId(id, HTMLButtonElement).addEventListener('click', async () => {
+      try {
+        await act();
+      } catch {
+        this.#said.textContent = 'The browser did not allow it.';
+      }
+    });
+  }
+
+  async #toggleRecording() {
+    if (!this.#session.recording) return this.#session.startRecording();
+    const wav = await this.#session.stopRecording();
+    if (wav) save(wav, 'wav');
+  }
+
+  /** @param {'on' | 'full' | 'off'} state */
+  #recording(state) {
+    this.#record.setAttribute('aria-pressed', String(state !== 'off'));
+    this.#record.textContent = state === 'off' ? 'Record' : 'Stop and save';
+    this.#said.textContent = state === 'on' ? 'Recording on this device' : state === 'full' ? 'The recording is full' : '';
+  }
+}
+
+/** @param {HTMLSelectElement} select @param {{deviceId: string, label: string}[]} devices @param {string} kind */
+function fill(select, devices, kind) {
+  const chosen = select.value;
+  select.replaceChildren(...devices.map(({ deviceId, label }, index) => {
+    const option = create('option', label || `${kind} ${index + 1}`);
+    option.value = deviceId === 'default' ? '' : deviceId;
+    return option;
+  }));
+  if (devices.length === 0) select.append(create('option', `The system’s own`));
+  if ([...select.options].some(({ value }) => value === chosen)) select.value = chosen;
+}
+
+/** @param {Blob} blob @param {string} extension */
+function save(blob, extension) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = `conversation-${new Date().toISOString().slice(0, 16).replace(':', '-')}.${extension}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

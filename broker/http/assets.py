@@ -28,7 +28,12 @@ MIMETYPES = {
     ".webmanifest": "application/manifest+json",
 }
 # Comments and blank space go; names and syntax stay, so that a stack trace still reads like the source.
-_SHORTEN: dict[str, Callable[[str], str]] = {".js": rjsmin.jsmin, ".css": rcssmin.cssmin}
+# rjsmin loses blanks of a template inside a template's expression; such a script stays as it is.
+_NESTED_TEMPLATE = re.compile(r"\$\{[^}`]*`")
+_SHORTEN: dict[str, Callable[[str], str]] = {
+    ".js": lambda script: script if _NESTED_TEMPLATE.search(script) else rjsmin.jsmin(script),
+    ".css": rcssmin.cssmin,
+}
 _COMPRESSED_ALREADY = {".png"}
 # Static imports only: what a page asks for with `import(…)` is meant to come later.
 _IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*["'](\.{1,2}/[^"']+)["']""")

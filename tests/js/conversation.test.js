@@ -393,6 +393,16 @@ test('the next connection is not told the answers to calls that it does not know
   assert.deepEqual(t.responses(), [[{ id: '1', name: 'slow', response: { result: 'in time' } }]]);
 });
 
+test('a call that the next connection knows of runs on over the break', async () => {
+  let finish;
+  const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)) } });
+  t.call({ id: '1', name: 'slow' });
+  t.conversation.broken({ turn: 1, position: 0 }, []);
+  finish('in time');
+  await settle();
+  assert.deepEqual(t.responses(), [[{ id: '1', name: 'slow', response: { result: 'in time' } }]]);
+});
+
 test('an answer that JSON has no form for is the function’s failure; what it has one for is sent in it', async () => {
   const t = talk({ ...BLOCKING, tools: { big: () => 10n, none: () => undefined, date: () => new Date(0), map: () => new Map() } });
   t.call(...['big', 'none', 'date', 'map'].map((name) => ({ id: name, name })));

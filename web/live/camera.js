@@ -53,6 +53,7 @@ export class Camera {
       this.#tell('denied', error.detail);
       throw error;
     }
+    if (this.#closed) return;
     globalThis.document?.addEventListener('visibilitychange', this.#look);
     this.#update();
     void this.#run();

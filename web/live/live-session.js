@@ -13,12 +13,12 @@ import { listDevices, playTone } from './devices.js';
 import { Diagnostics } from './diagnostics.js';
 import { LiveError } from './errors.js';
 import { LiveEventTarget } from './events.js';
+import { Media } from './media.js';
 import { NetLink } from './net-link.js';
 import { OUTPUT_RATE } from './pcm.js';
 import { clientContentMessage, realtimeInputMessage } from './protocol.js';
 import { Run } from './run.js';
 import { Transcript } from './transcript.js';
-import { openVideo } from './video-source.js';
 
 /** @typedef {import('./events.js').LiveState} LiveState */
 /**
@@ -47,11 +47,12 @@ export class LiveSession extends LiveEventTarget {
   #choices;
   #diagnostics = new Diagnostics();
   #transcript = new Transcript((sentence) => this.emit('sentence', sentence));
-  /** @type {import('./camera.js').Camera | null} */
-  #camera = null;
-  /** @type {import('./recorder.js').Recorder | null} */
-  #recorder = null;
-  #modelDelayMs = 0;
+  #media = new Media({
+    emit: (type, detail) => this.emit(type, detail),
+    show: (bitmap) => this.#run?.net?.post({ type: 'picture', bitmap }, [bitmap]),
+    connected: () => !!this.#run?.up && !this.#run.reconnecting,
+    audio: () => this.#parts?.audio,
+  });
   #leave = () => void this.end();
   #goOnline = () => this.#run?.net?.post({ type: 'online', online: navigator.onLine });
 
@@ -222,62 +223,30 @@ export class LiveSession extends LiveEventTarget {
     if (this.model?.video === false) {
       throw new LiveError({ reason: 'unsupported', detail: 'This model does not look at pictures.' });
     }
-    const asked = Promise.resolve(openVideo(options));
-    asked.catch(() => {}); // told by open()
-    const { Camera } = await import('./camera.js');
-    this.stopVideo();
-    const camera = new Camera(options, {
-      show: (bitmap) => this.#run?.net?.post({ type: 'picture', bitmap }, [bitmap]),
-      connected: () => !!this.#run?.up && !this.#run.reconnecting,
-      tell: (state) => this.emit('video', state),
-    });
-    this.#camera = camera;
-    await camera.open(asked);
-    return camera.stream;
+    return this.#media.startVideo(options);
   }
 
-  stopVideo(reason = 'stopped') {
-    this.#camera?.close(reason);
-    this.#camera = null;
+  stopVideo() {
+    this.#media.stopVideo('stopped');
   }
 
   /** The next of several cameras. */
-  async switchCamera() {
-    await this.#camera?.switch();
+  switchCamera() {
+    return this.#media.switchCamera();
   }
 
   get recording() {
-    return this.#recorder !== null;
+    return this.#media.recording;
   }
 
   /** Records both voices on this device from now on, also over reconnects and further starts. Ask people first. */
-  async startRecording() {
-    const { Recorder } = await import('./recorder.js');
-    if (this.#recorder) return;
-    const recorder = new Recorder(() => {
-      this.#tapAudio(null);
-      this.emit('recording', { state: 'full' });
-    });
-    this.#recorder = recorder;
-    this.#tapAudio(recorder);
-    this.emit('recording', { state: 'on' });
+  startRecording() {
+    return this.#media.startRecording();
   }
 
   /** Also after the end. @returns {Promise<Blob | null>} a WAV, the user on the left, the model on the right; null: nothing was recorded */
-  async stopRecording() {
-    const recorder = this.#recorder;
-    if (!recorder) return null;
-    this.#tapAudio(null);
-    this.#recorder = null;
-    this.emit('recording', { state: 'off' });
-    return recorder.stop(this.#modelDelayMs);
-  }
-
-  /** @param {import('./recorder.js').Recorder | null} recorder */
-  #tapAudio(recorder) {
-    const { audio } = this.#parts ?? {};
-    if (audio) this.#modelDelayMs = audio.speaker.latencySeconds * 1000;
-    audio?.tap(recorder && ((voice) => recorder.port(voice)));
+  stopRecording() {
+    return this.#media.stopRecording();
   }
 
   /** From any state: closes the connection, gives back microphone, audio contexts and the broker's session. */
@@ -311,7 +280,7 @@ export class LiveSession extends LiveEventTarget {
     const link = NetLink.open();
     link.catch(() => {}); // told by whoever awaits it
     this.#parts = { audio, link };
-    if (this.#recorder) this.#tapAudio(this.#recorder);
+    this.#media.tapAudio();
     return this.#parts;
   }
 
@@ -396,13 +365,12 @@ export class LiveSession extends LiveEventTarget {
   #release(why) {
     const run = this.#run;
     const parts = this.#parts;
+    if (run) this.#media.ended();
     this.#run = null;
     this.#parts = null;
     globalThis.removeEventListener?.('pagehide', this.#leave);
     for (const type of NETWORK_EVENTS) globalThis.removeEventListener?.(type, this.#goOnline);
     run?.stop(why);
-    if (run) this.stopVideo('session-ended');
-    if (parts && this.#recorder) this.#modelDelayMs = parts.audio.speaker.latencySeconds * 1000;
     parts?.audio.close();
     parts?.link.then((link) => link.close(!!run?.lease)).catch(() => {});
   }

@@ -1,0 +1,107 @@
+/** The library as a package: what is in it, whether TypeScript understands it, and what it weighs. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { before, after, test } from 'node:test';
+import { brotliCompressSync } from 'node:zlib';
+
+import { build } from 'esbuild';
+
+import * as door from '../../web/live/index.js';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+const LIVE = join(ROOT, 'web/live');
+const README = readFileSync(join(LIVE, 'README.md'), 'utf8');
+const TSC = join(ROOT, 'node_modules/.bin/tsc');
+/** All that a spoken conversation loads, in one piece; what the page loads file by file is in tests/browser/test_delivery.py. */
+const BUDGET_BYTES = 20 * 1024;
+
+let folder = '';
+let files = [];
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'live-package-'));
+  const packed = execFileSync('npm', ['pack', '--json', '--loglevel=error', '--pack-destination', folder], { cwd: LIVE, encoding: 'utf8' });
+  const listing = JSON.parse(packed.slice(packed.indexOf('[')))[0];
+  files = listing.files.map(({ path }) => path);
+  const target = join(folder, 'node_modules/live-broker-client');
+  mkdirSync(target, { recursive: true });
+  execFileSync('tar', ['xzf', join(folder, listing.filename), '-C', target, '--strip-components=1']);
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('the package holds the modules, their types and what to read, and nothing else', () => {
+  const modules = (place) => readdirSync(join(LIVE, place)).filter((name) => name.endsWith('.js')).map((name) => place + name);
+  const expected = [...modules(''), ...modules('worklets/'), 'README.md', 'package.json'];
+  assert.deepEqual(files.filter((path) => !path.startsWith('types/')).sort(), expected.sort());
+  assert.ok(files.includes('types/index.d.ts'));
+  assert.ok(files.every((path) => !path.startsWith('types/') || path.endsWith('.d.ts')));
+  const { dependencies = {}, peerDependencies = {} } = JSON.parse(readFileSync(join(LIVE, 'package.json'), 'utf8'));
+  assert.deepEqual({ ...dependencies, ...peerDependencies }, {});
+});
+
+const CONSUMER = `
+import { connect, LiveError, LiveSession, TokenSource } from 'live-broker-client';
+
+const session = new LiveSession({ tokenSource: TokenSource.endpoint('/token'), tools: { add: ({ a, b }) => Number(a) + Number(b) } });
+session.addEventListener('caption', ({ detail }) => { const words: string = detail.text; console.log(words, detail.final === true); });
+session.addEventListener('reconnecting', ({ detail }) => { const tries: number = detail.attempt; console.log(tries); });
+session.start({ microphone: false }).catch((error: LiveError) => { const why: 'network' | string = error.reason; console.log(why); });
+const line = await connect({ token: 't', url: 'wss://example.test' });
+line.sendRealtimeInput({ text: 'Hello' });
+// @ts-expect-error no such option
+new LiveSession({ tokenSorce: 1 });
+// @ts-expect-error a text, not a number
+line.sendRealtimeInput({ text: 1 });
+export {};
+`;
+
+test('a TypeScript program that uses the package compiles strictly, and a wrong one does not', () => {
+  writeFileSync(join(folder, 'consumer.ts'), CONSUMER);
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+  const compilerOptions = { target: 'ES2023', module: 'NodeNext', lib: ['ES2023', 'DOM', 'DOM.Iterable'], types: [], strict: true, noEmit: true, skipLibCheck: false };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+  try {
+    execFileSync(TSC, ['--project', folder], { encoding: 'utf8' });
+  } catch (fault) {
+    assert.fail(fault.stdout);
+  }
+});
+
+/** What is fetched with `import(…)` comes with its first use. */
+const later = {
+  name: 'later',
+  setup: (build) => build.onResolve({ filter: /^\./ }, ({ kind, path }) => (kind === 'dynamic-import' ? { path, external: true } : undefined)),
+};
+
+/** Compressed, minified and in one piece. @param {string[]} entries */
+async function weigh(...entries) {
+  const { outputFiles } = await build({
+    stdin: { contents: entries.map((path) => `export * from ${JSON.stringify(join(LIVE, path))};`).join('\n'), resolveDir: ROOT },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    write: false,
+    tsconfigRaw: '{}',
+    ignoreAnnotations: true, // a worker and a worklet are nothing but side effects
+    plugins: [later],
+  });
+  return brotliCompressSync(outputFiles[0].contents).length;
+}
+
+test('a spoken conversation loads no more than its budget', async () => {
+  const bytes = await weigh('index.js', 'net-worker.js', 'worklets/capture-processor.js', 'worklets/playback-processor.js');
+  assert.ok(bytes > 5000, 'something was weighed');
+  assert.ok(bytes <= BUDGET_BYTES, `${bytes} bytes`);
+});
+
+test('the README names each export, method, event and reason', () => {
+  const names = Object.keys(door);
+  const methods = Object.getOwnPropertyNames(door.LiveSession.prototype).filter((name) => name !== 'constructor' && name !== 'emit');
+  const events = [...readFileSync(join(LIVE, 'events.js'), 'utf8').split('object} LiveEvents')[1].split('*/')[0].matchAll(/^ \* @property .*?\}+ (\w+)\b/gm)].map(([, name]) => name);
+  const reasons = [...readFileSync(join(LIVE, 'errors.js'), 'utf8').split('LiveErrorReason')[0].matchAll(/'([a-z-]+)'/g)].map(([, name]) => name);
+  assert.ok(events.includes('caption') && events.includes('reconnected') && reasons.includes('network'));
+  const missing = [...names, ...methods, ...events, ...reasons].filter((name) => !README.includes(name));
+  assert.deepEqual(missing, []);
+});

@@ -68,7 +68,7 @@ class Database:
         is left to the `write` which completes what was begun here.
         """
         answer: Refusal | None = None
-        with self._transaction() as connection:
+        with timed(STORE_SECONDS.labels("write")), self._transaction() as connection:
             self._joined.connection = connection
             try:
                 yield

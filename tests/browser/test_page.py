@@ -525,6 +525,12 @@ def test_nothing_runs_off_a_small_screen(visit: Visits, service: Site, width: in
     demo.say("A " + "very" * 40 + " long word")
     demo.caption("model", "long word")
     assert demo.overflow() <= 0
+    demo.page.click("#settings summary")
+    wish = demo.page.locator(".check span").first.bounding_box()
+    assert wish is not None
+    assert wish["width"] > 100
+    assert demo.overflow() <= 0
+    demo.page.keyboard.press("Escape")
     demo.page.click("#diagnostics summary")
     assert demo.overflow() <= 0
     demo.page.keyboard.press("Escape")

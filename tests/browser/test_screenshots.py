@@ -125,6 +125,7 @@ def test_every_state_has_its_picture(
     demo.page.keyboard.press("Escape")
     demo.say("/tool get_time {}")
     expect(demo.page.locator("[data-tool=done]")).to_be_visible(timeout=15_000)
+    demo.caption("model", '"timeZone"')  # the end of the answer: nothing is said after it
     demo.expect_state("listening")
     demo.page.click("#camera")
     expect(demo.page.locator("#preview")).to_be_visible()

@@ -17,7 +17,7 @@ export class ApiError extends Error {
   /**
    * @param {string} code  the stable code; `network` when there was no answer
    * @param {number} status
-   * @param {{detail?: string, hint?: string, retry_after_seconds?: number, fields?: FieldFault[]}} [problem]
+   * @param {{detail?: string, hint?: string, retry_after_seconds?: number, request_id?: string, fields?: FieldFault[]}} [problem]
    */
   constructor(code, status, problem = {}) {
     super(`${code} (${status})`);
@@ -27,6 +27,7 @@ export class ApiError extends Error {
     this.detail = problem.detail;
     this.hint = problem.hint;
     this.retryAfterSeconds = problem.retry_after_seconds;
+    this.requestId = problem.request_id;
     this.fields = problem.fields ?? [];
   }
 }

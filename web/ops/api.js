@@ -1,0 +1,175 @@
+/**
+ * The admin API, route by route, with the shapes of its answers.
+ * Needs: a sign-in with the role operator. Leaves: refusals, as ApiError, to whoever asked.
+ */
+import { Api } from '/shared/api.js';
+
+/** Times are RFC 3339 in UTC; `key` names a person. */
+/** @typedef {{plan: string | null, rate: string | null, sessions: number | null, minutes_per_day: number | null, session_minutes: number | null}} Overrides */
+/** @typedef {keyof Overrides} LimitName */
+/** @typedef {{rule: string, plan: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number}} Limits */
+/** @typedef {{key: string, issuer: string, subject: string, name: string}} Person */
+/**
+ * @typedef {Person & {
+ *   own: boolean, plan: string, roles: string[], blocked: {at: string, reason: string} | null, created_at: string | null,
+ *   open_sessions: number, minutes_today: number, limits: Limits, overrides: Overrides, version: number,
+ * }} User
+ */
+/**
+ * @typedef {{
+ *   profile: string, rule: string, left: {policy: string, remaining: number, reset: number}[], open_sessions: number,
+ *   used_minutes: number, answer: string, status: number, detail: string | null,
+ * }} NextToken
+ */
+/** @typedef {User & {next_token: NextToken}} UserInFull */
+/**
+ * @typedef {Person & {
+ *   id: string, profile: string, model: string, state: string, opened_at: string, ends_at: string, held_until: string,
+ *   heartbeat_at: string | null, ended_at: string | null, seconds: number, client: Record<string, unknown>,
+ *   report: Record<string, unknown> | null,
+ * }} Session
+ */
+/** @typedef {{name: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number, reserved_sessions: number}} Plan */
+/**
+ * @typedef {{
+ *   now: string, version: string, project: {sessions: {limit: number, open: number}},
+ *   today: {tokens: number, refusals: number, minutes: number}, plans: Plan[], profiles: string[],
+ *   issuers: {issuer: string, label: string}[],
+ * }} Overview
+ */
+/**
+ * @typedef {{
+ *   id: string, name: string, plan: string, scopes: string[], profiles: string[] | null, on_behalf_of_prefix: string | null,
+ *   created_at: string, expires_at: string | null, revoked_at: string | null, last_used_at: string | null,
+ * }} ServiceKey
+ */
+/** @typedef {{kind: string, issuer: string, subject: string, reason: string, created_at: string, expires_at?: string | null, issued_before?: string | null}} Block */
+/**
+ * @typedef {{
+ *   id: number, at: string, actor: string, action: string, outcome: string, request_id: string, session_id: string | null,
+ *   detail: Record<string, unknown> | null,
+ * }} AuditEntry
+ */
+/** @typedef {{p50: number, p95: number, p99: number}} Percentiles */
+/** @typedef {{at: string, tokens: number, refusals: Record<string, number>, mint_ms: Percentiles | null, open_sessions: number | null, minutes: number}} Point */
+/** @typedef {'hour' | 'day' | 'week'} Range */
+/**
+ * @typedef {{
+ *   range: Range, from: string, to: string, step_seconds: number, points: Point[],
+ *   totals: {tokens: number, refusals: Record<string, number>, minutes: number, mint_ms: Percentiles | null, first_audio_ms: Percentiles | null, underruns: number},
+ *   minutes_by_user: (Person & {minutes: number})[],
+ * }} Usage
+ */
+/** @template T @typedef {{rows: T[], next: string | null}} Page */
+/** @typedef {Record<string, string | number | null | undefined>} Query */
+
+export class AdminApi extends Api {
+  /** @param {AbortSignal} [signal] @returns {Promise<Overview>} */
+  overview(signal) {
+    return this.#get('/admin/overview', {}, signal);
+  }
+
+  /** @param {Range} range @param {AbortSignal} [signal] @returns {Promise<Usage>} */
+  usage(range, signal) {
+    return this.#get('/admin/usage', { range }, signal);
+  }
+
+  /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<User>>} */
+  users(query, signal) {
+    return this.#page('/admin/users', 'users', query, signal);
+  }
+
+  /** @param {string} key @param {AbortSignal} [signal] @returns {Promise<UserInFull>} */
+  user(key, signal) {
+    return this.#get(`/admin/users/${encodeURIComponent(key)}`, {}, signal);
+  }
+
+  /** @param {{username: string, password: string, plan: string, roles: string[]}} user @returns {Promise<User>} */
+  addUser(user) {
+    return this.#post('/admin/users', user);
+  }
+
+  /** @param {string} key @param {number} version @param {Partial<Overrides>} changes @returns {Promise<User>} */
+  async setLimits(key, version, changes) {
+    const answer = await this.request('PATCH', `/admin/users/${encodeURIComponent(key)}/limits`, { version, ...changes });
+    return /** @type {User} */ (answer);
+  }
+
+  /** @param {string} key @param {string} reason @returns {Promise<{honoured_until: string | null}>} */
+  block(key, reason) {
+    return this.#act(key, 'block', reason ? { reason } : {});
+  }
+
+  /** @param {string} key */
+  unblock(key) {
+    return this.#act(key, 'unblock');
+  }
+
+  /** @param {string} key */
+  signOut(key) {
+    return this.#act(key, 'sign-out');
+  }
+
+  /** @param {string} key @param {string} password */
+  setPassword(key, password) {
+    return this.#act(key, 'password', { password });
+  }
+
+  /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<Session>>} */
+  sessions(query, signal) {
+    return this.#page('/admin/sessions', 'sessions', query, signal);
+  }
+
+  /** @param {string} id @returns {Promise<{id: string, state: string, honoured_until: string | null}>} */
+  endSession(id) {
+    return this.#post(`/admin/sessions/${encodeURIComponent(id)}/end`, {});
+  }
+
+  /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<ServiceKey>>} */
+  keys(query, signal) {
+    return this.#page('/admin/keys', 'keys', query, signal);
+  }
+
+  /** @param {object} key @returns {Promise<ServiceKey & {key: string}>} */
+  createKey(key) {
+    return this.#post('/admin/keys', key);
+  }
+
+  /** @param {string} id */
+  revokeKey(id) {
+    return this.#post(`/admin/keys/${encodeURIComponent(id)}/revoke`, {});
+  }
+
+  /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<Block>>} */
+  blocks(query, signal) {
+    return this.#page('/admin/blocks', 'blocks', query, signal);
+  }
+
+  /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<AuditEntry>>} */
+  audit(query, signal) {
+    return this.#page('/admin/audit', 'entries', query, signal);
+  }
+
+  /** @param {string} path @param {Query} query @param {AbortSignal} [signal] @returns {Promise<any>} */
+  #get(path, query, signal) {
+    const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== '');
+    const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+    return this.request('GET', search ? `${path}?${search}` : path, undefined, signal);
+  }
+
+  /** @param {string} path @param {string} name @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<any>>} */
+  async #page(path, name, query, signal) {
+    const answer = await this.#get(path, query, signal);
+    return { rows: answer[name], next: answer.next };
+  }
+
+  /** @param {string} path @param {object} body @returns {Promise<any>} */
+  #post(path, body) {
+    return this.request('POST', path, body);
+  }
+
+  /** @param {string} key @param {string} action @param {object} [body] @returns {Promise<any>} */
+  #act(key, action, body = {}) {
+    return this.#post(`/admin/users/${encodeURIComponent(key)}/${action}`, body);
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The audit trail: what happened, by whom, with what came of it; newest first.
+ * Owns: the filters. Leaves: what is recorded to the broker.
+ */
+import { button, h } from './build.js';
+import { Fault } from './fault.js';
+import { field, showFaults } from './form.js';
+import { timeOf, ZONE } from './format.js';
+import { badge, heading, Pages } from './parts.js';
+import { Table } from './table.js';
+
+/** @typedef {import('./api.js').AuditEntry} AuditEntry */
+
+const GOOD = new Set(['ok', 'granted', 'issued', 'confirmed']);
+
+/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
+export function auditView(desk) {
+  const fault = new Fault(desk);
+  const text = (/** @type {string} */ label, /** @type {string} */ name, hint = '') => field(label, h('input', { name, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' }), hint);
+  const fields = [
+    text('Actor', 'actor'), text('Action', 'action'), text('Outcome', 'outcome'), text('Session', 'session'), text('Request id', 'request_id'),
+    field(`Since (${ZONE})`, h('input', { name: 'since', type: 'datetime-local' })),
+    field(`Until (${ZONE})`, h('input', { name: 'until', type: 'datetime-local' })),
+  ];
+  /** The filters as last applied: pages belong to these, not to what is being typed. */
+  let applied = query();
+
+  const table = new Table('Audit trail', /** @type {import('./table.js').Column<AuditEntry>[]} */ ([
+    { head: `When (${ZONE})`, cell: ({ at }) => timeOf(at) },
+    { head: 'Actor', cell: ({ actor }) => pick('actor', actor) },
+    { head: 'Action', cell: ({ action }) => pick('action', action) },
+    { head: 'Outcome', cell: ({ outcome }) => badge(outcome, GOOD.has(outcome) ? 'good' : 'plain') },
+    { head: 'Detail', cell: ({ detail }) => described(detail) },
+    { head: 'Session', cell: ({ session_id: id }) => (id ? pick('session', id) : '–') },
+    { head: 'Request', cell: ({ request_id: id }) => (id ? pick('request_id', id) : '–') },
+  ]), ({ id }) => String(id), 'Nothing is recorded that fits.');
+
+  const pages = new Pages((cursor, signal) => desk.api.audit({ ...applied, cursor }, signal), (rows) => {
+    fault.clear();
+    table.show(rows);
+  }, (error) => {
+    if (!showFaults(fields, error)) fault.show(error, apply);
+  });
+
+  function query() {
+    return Object.fromEntries(fields.map(({ control }) => [control.name,
+      control.value && control.type === 'datetime-local' ? `${new Date(control.value).toISOString().slice(0, 19)}Z` : control.value.trim()]));
+  }
+
+  function apply() {
+    for (const one of fields) one.fault('');
+    applied = query();
+    void pages.restart();
+  }
+
+  /** A value that, chosen, becomes a filter. @param {string} name @param {string} value */
+  function pick(name, value) {
+    return button(value, () => {
+      const control = fields.find(({ control: { name: its } }) => its === name)?.control;
+      if (!control) return;
+      control.value = value;
+      apply();
+      control.focus();
+    }, { class: 'pick', title: 'Show only these' });
+  }
+
+  return {
+    title: 'Audit trail',
+    element: h('div', {}, heading('Audit trail'),
+      h('form', { class: 'filters', role: 'search', 'aria-label': 'Audit trail', onsubmit: (/** @type {Event} */ event) => {
+        event.preventDefault();
+        apply();
+      } }, ...fields.map(({ element }) => element),
+      h('div', { class: 'filters-foot' }, h('button', { type: 'submit', class: 'button small primary' }, 'Apply'), button('Clear', () => {
+        for (const { control } of fields) control.value = '';
+        apply();
+      }))),
+      fault.element, table.element, pages.element),
+    refresh: () => void pages.restart(),
+    close: () => pages.close(),
+  };
+}
+
+/**
+ * A change as before and after, member by member; anything else as a list.
+ * @param {Record<string, unknown> | null} detail
+ */
+function described(detail) {
+  if (!detail) return '–';
+  const { before, after, ...rest } = detail;
+  const names = [...new Set([...Object.keys(mapOf(before)), ...Object.keys(mapOf(after))])];
+  const changed = names.filter((name) => plain(mapOf(before)[name]) !== plain(mapOf(after)[name]));
+  return h('dl', { class: 'detail' },
+    ...Object.entries(rest).map(([name, value]) => h('div', {}, h('dt', {}, name.replaceAll('_', ' ')), h('dd', {}, plain(value)))),
+    ...changed.map((name) => h('div', {}, h('dt', {}, name.replaceAll('_', ' ')),
+      h('dd', {}, h('del', {}, plain(mapOf(before)[name])), h('span', { class: 'unseen' }, ' became '), h('span', { 'aria-hidden': 'true' }, ' → '), h('ins', {}, plain(mapOf(after)[name]))))));
+}
+
+/** @param {unknown} value @returns {Record<string, unknown>} */
+const mapOf = (value) => (typeof value === 'object' && value !== null ? /** @type {Record<string, unknown>} */ (value) : {});
+
+/** @param {unknown} value */
+function plain(value) {
+  if (value === undefined || value === null) return 'not set';
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,33 @@
+/**
+ * A ranking as bars: a table whose last column is drawn.
+ * Needs: rows with a value. Leaves: what stands for a row to whoever asks.
+ */
+import { h, s } from '../build.js';
+
+/** @typedef {{key: string, label: Node, value: number}} Bar */
+
+export class BarList {
+  element;
+  #body = h('tbody');
+  #none = h('p', { class: 'quiet' });
+
+  /** @param {string} title @param {string} unit @param {string} who @param {(value: number) => string} format */
+  constructor(title, unit, who, format) {
+    this.format = format;
+    this.title = title;
+    this.element = h('section', { class: 'chart card', 'aria-label': title },
+      h('div', { class: 'caption' }, h('h2', {}, title), h('span', { class: 'quiet' }, unit)),
+      h('table', { class: 'bars' }, h('caption', { class: 'unseen' }, `${title}, ${unit}`),
+        h('thead', { class: 'unseen' }, h('tr', {}, h('th', { scope: 'col' }, who), h('th', { scope: 'col' }, unit), h('td'))), this.#body), this.#none);
+  }
+
+  /** @param {Bar[]} bars  the longest first */
+  show(bars) {
+    const longest = Math.max(1, ...bars.map(({ value }) => value));
+    this.#none.textContent = bars.length > 0 ? '' : 'Nobody talked in this time.';
+    this.#body.replaceChildren(...bars.map(({ label, value }) => h('tr', {},
+      h('th', { scope: 'row' }, label), h('td', {}, this.format(value)),
+      h('td', { class: 'bar-cell' }, s('svg', { viewBox: '0 0 100 10', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+        s('rect', { class: 'track', width: 100, height: 10 }), s('rect', { class: 'tone-0 fill', width: (100 * value) / longest, height: 10 }))))));
+  }
+}

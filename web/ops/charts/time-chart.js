@@ -1,0 +1,179 @@
+/**
+ * A chart over time: heading, legend, plot, a cursor for pointer and keyboard, and the same as a table.
+ * Owns: its figure and where the cursor stands. Needs: series on even steps. Leaves: drawing to plot.js.
+ */
+import { h, s, uniqueId } from '../build.js';
+import { draw, DASHES, pattern } from './plot.js';
+
+/** @typedef {import('./plot.js').Picture} Picture */
+
+const HEIGHT = 190;
+const MOMENT = new Intl.DateTimeFormat('en-GB', { weekday: 'short', hour: '2-digit', minute: '2-digit' });
+/** @type {Record<string, (index: number, count: number) => number>} */
+const KEYS = {
+  ArrowLeft: (index) => index - 1,
+  ArrowRight: (index) => index + 1,
+  PageUp: (index) => index - 10,
+  PageDown: (index) => index + 10,
+  Home: () => 0,
+  End: (_, count) => count - 1,
+};
+
+export class TimeChart {
+  element;
+  #id = uniqueId('chart');
+  #svg = s('svg', { class: 'plot', 'aria-hidden': 'true', focusable: 'false' });
+  #rule = s('line', { class: 'rule' });
+  #tip = h('div', { class: 'tip', 'aria-hidden': 'true', hidden: true });
+  #legend = h('ul', { class: 'legend' });
+  #none = h('p', { class: 'none-yet quiet', hidden: true });
+  #table = h('div', { class: 'data', tabindex: 0, role: 'group', 'aria-label': 'Values' });
+  #details = h('details', {}, h('summary', {}, 'As a table'), this.#table);
+  #stage;
+  #title;
+  #unit;
+  /** @type {Picture | null} */
+  #picture = null;
+  /** @type {import('./plot.js').Area | null} */
+  #area = null;
+  #at = -1;
+  #width = 0;
+  #observer = new ResizeObserver(([entry]) => {
+    const width = Math.floor(entry.contentRect.width);
+    if (width === this.#width || width === 0) return;
+    this.#width = width;
+    this.#draw();
+  });
+
+  /** @param {string} title @param {string} unit  what one is, such as "tokens" */
+  constructor(title, unit) {
+    this.#title = title;
+    this.#unit = unit;
+    // A slider is what it is to a screen reader: a place on a scale that arrow keys move, with its value told.
+    this.#stage = h('div', { class: 'stage', tabindex: 0, role: 'slider', 'aria-label': `${title}, by time`, 'aria-orientation': 'horizontal' }, this.#svg, this.#none, this.#tip);
+    this.element = h('figure', { class: 'chart card', 'aria-labelledby': this.#id },
+      h('figcaption', { id: this.#id }, h('h2', {}, title), h('span', { class: 'quiet' }, unit)), this.#legend, this.#stage, this.#details);
+    this.#listen();
+    this.#observer.observe(this.#stage);
+  }
+
+  /** @param {Picture} picture */
+  show(picture) {
+    this.#picture = picture;
+    const { series, times } = picture;
+    const nothing = series.every(({ values }) => values.every((value) => !value));
+    this.#none.textContent = nothing ? `No ${this.#title.toLowerCase()} in this time.` : '';
+    this.#none.hidden = !nothing;
+    this.#legend.replaceChildren(...(series.length > 1 ? series.map((one) => this.#key(one, picture.kind)) : []));
+    this.#stage.setAttribute('aria-valuemin', '0');
+    this.#stage.setAttribute('aria-valuemax', String(Math.max(0, times.count - 1)));
+    this.#at = Math.min(this.#at, times.count - 1);
+    this.#draw();
+    if (this.#details.open) this.#fillTable();
+  }
+
+  close() {
+    this.#observer.disconnect();
+  }
+
+  #listen() {
+    this.#stage.addEventListener('pointermove', (event) => this.#point(event.clientX));
+    this.#stage.addEventListener('pointerdown', (event) => this.#point(event.clientX));
+    this.#stage.addEventListener('pointerleave', () => this.#hide());
+    this.#stage.addEventListener('focus', () => {
+      if (this.#stage.matches(':focus-visible')) this.#mark(this.#at < 0 ? this.#count - 1 : this.#at);
+    });
+    this.#stage.addEventListener('blur', () => this.#hide());
+    this.#stage.addEventListener('keydown', (event) => {
+      const move = KEYS[event.key];
+      if (event.key === 'Escape') this.#hide();
+      if (!move) return;
+      event.preventDefault();
+      this.#mark(move(this.#at < 0 ? this.#count - 1 : this.#at, this.#count));
+    });
+    this.#details.addEventListener('toggle', () => this.#fillTable());
+  }
+
+  get #count() {
+    return this.#picture?.times.count ?? 0;
+  }
+
+  #draw() {
+    if (!this.#picture || this.#width === 0) return;
+    this.#area = draw(this.#svg, this.#picture, this.#width, HEIGHT, this.#id);
+    this.#svg.append(this.#rule);
+    if (this.#tip.hidden) this.#tell();
+    else this.#mark(this.#at);
+  }
+
+  /** @param {number} clientX */
+  #point(clientX) {
+    if (!this.#area) return;
+    const x = clientX - this.#stage.getBoundingClientRect().left - this.#area.left;
+    this.#mark(Math.floor((x / this.#area.width) * this.#count));
+  }
+
+  /** Puts the cursor on a step. @param {number} index */
+  #mark(index) {
+    if (!this.#picture || !this.#area || this.#count === 0) return;
+    this.#at = Math.max(0, Math.min(this.#count - 1, index));
+    const { series, format, kind } = this.#picture;
+    const x = this.#area.x(this.#at);
+    for (const [name, value] of Object.entries({ x1: x, x2: x, y1: this.#area.top, y2: this.#area.top + this.#area.height })) this.#rule.setAttribute(name, String(value));
+    this.#tip.replaceChildren(h('strong', {}, this.#when(this.#at)), h('ul', {}, ...series.map((one) => {
+      const value = one.values[this.#at];
+      return h('li', {}, swatch(one.tone, kind), `${one.name} `, h('b', {}, value === null ? 'no value' : format(value)));
+    })));
+    this.#tip.hidden = false;
+    this.#rule.toggleAttribute('data-shown', true);
+    // Beside the cursor, on the side that has room.
+    const right = x + 12 + this.#tip.offsetWidth < this.#width;
+    this.#tip.style.left = `${right ? x + 12 : Math.max(0, x - 12 - this.#tip.offsetWidth)}px`;
+    this.#tell();
+  }
+
+  #hide() {
+    this.#tip.hidden = true;
+    this.#rule.toggleAttribute('data-shown', false);
+  }
+
+  /** The same for whoever hears the page. */
+  #tell() {
+    if (!this.#picture || this.#count === 0) return;
+    const { series, format } = this.#picture;
+    const at = this.#at < 0 ? this.#count - 1 : this.#at;
+    const values = series.map(({ name, values: { [at]: value } }) => `${name} ${value === null || value === undefined ? 'no value' : format(value)}`);
+    this.#stage.setAttribute('aria-valuenow', String(at));
+    this.#stage.setAttribute('aria-valuetext', `${this.#when(at)}: ${values.join(', ')}`);
+  }
+
+  /** @param {number} index */
+  #when(index) {
+    const { from, stepMs } = /** @type {Picture} */ (this.#picture).times;
+    return MOMENT.format(from + index * stepMs);
+  }
+
+  /** @param {import('./plot.js').Series} series @param {Picture['kind']} kind */
+  #key({ name, tone }, kind) {
+    return h('li', {}, swatch(tone, kind), name);
+  }
+
+  /** Only while it is open: it is long. The newest stand first. */
+  #fillTable() {
+    if (!this.#picture || !this.#details.open) return;
+    const { series, format } = this.#picture;
+    const rows = Array.from({ length: this.#count }, (_, index) => this.#count - 1 - index);
+    this.#table.replaceChildren(h('table', {}, h('caption', { class: 'unseen' }, `${this.#title}, ${this.#unit}`),
+      h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'From'), ...series.map(({ name }) => h('th', { scope: 'col' }, name)))),
+      h('tbody', {}, ...rows.map((index) => h('tr', {}, h('th', { scope: 'row' }, this.#when(index)),
+        ...series.map(({ values: { [index]: value } }) => h('td', {}, value === null || value === undefined ? '–' : format(value))))))));
+  }
+}
+
+/** A piece of the colour with its pattern or dashes. @param {number} tone @param {Picture['kind']} kind */
+function swatch(tone, kind) {
+  const id = uniqueId('swatch');
+  return s('svg', { class: 'swatch', viewBox: '0 0 20 12', 'aria-hidden': 'true' }, ...(kind === 'lines'
+    ? [s('path', { class: `line tone-${tone}`, d: 'M0 6h20', 'stroke-dasharray': DASHES[tone] || null })]
+    : [s('defs', {}, pattern(id, tone)), s('rect', { class: 'column', width: 20, height: 12, fill: `url(#${id})` })]));
+}

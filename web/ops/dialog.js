@@ -1,0 +1,72 @@
+/**
+ * Asks before something is done, does it, and says what came of it, in one modal dialog.
+ * Owns: the dialog and its form. Leaves: what is done to whoever asks.
+ */
+import { button, h, uniqueId } from './build.js';
+import { Fault } from './fault.js';
+import { showFaults } from './form.js';
+
+/** @typedef {import('./build.js').Child} Child */
+/**
+ * `act` gets what the form holds. What it returns is shown before the dialog closes; nothing closes it at once.
+ * @typedef {{
+ *   title: string, body: Child[], fields?: import('./form.js').Field[], extra?: Child, action: string, danger?: boolean,
+ *   act: (form: FormData) => Promise<Child[] | void>,
+ * }} Question
+ */
+
+/**
+ * @param {import('./desk.js').Desk} desk
+ * @param {Question} question
+ * @returns {Promise<boolean>} whether it was done, once the dialog is closed
+ */
+export function ask(desk, { title, body, fields = [], extra, action, danger = false, act }) {
+  const id = uniqueId('dialog');
+  const fault = new Fault(desk);
+  const submit = h('button', { type: 'submit', class: `button small ${danger ? 'danger' : 'primary'}` }, action);
+  const cancel = button('Cancel', () => dialog.close());
+  const content = h('div', { class: 'dialog-body' }, ...body, ...fields.map(({ element }) => element), extra);
+  const form = h('form', { onsubmit: (/** @type {Event} */ event) => void send(event) },
+    h('h2', { id }, title), content, fault.element, h('div', { class: 'dialog-foot' }, submit, cancel));
+  const dialog = h('dialog', { class: 'ask', 'aria-labelledby': id }, form);
+  let done = false;
+  let busy = false;
+
+  /** @param {Event} event */
+  async function send(event) {
+    event.preventDefault();
+    if (busy) return;
+    busy = true;
+    submit.setAttribute('aria-disabled', 'true');
+    fault.clear();
+    try {
+      const result = await act(new FormData(form));
+      done = true;
+      if (result) tell(result);
+      else dialog.close();
+    } catch (error) {
+      if (!showFaults(fields, error)) fault.show(error);
+    } finally {
+      busy = false;
+      submit.removeAttribute('aria-disabled');
+    }
+  }
+
+  /** @param {Child[]} result */
+  function tell(result) {
+    const close = button('Close', () => dialog.close());
+    content.replaceChildren(h('div', { role: 'status' }, ...result));
+    form.querySelector('.dialog-foot')?.replaceChildren(close);
+    close.focus();
+  }
+
+  document.body.append(dialog);
+  dialog.addEventListener('cancel', (event) => {
+    if (busy) event.preventDefault();
+  });
+  dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener('close', () => {
+    dialog.remove();
+    resolve(done);
+  }));
+}

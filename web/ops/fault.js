@@ -1,0 +1,61 @@
+/**
+ * A place where a failed request says so: beside what failed, as an alert, with its wait counted down.
+ * Owns: one element. Needs: the desk, which takes whoever is signed out to the door. Leaves: the retry to its owner.
+ */
+import { Countdown, clockWords } from '/shared/countdown.js';
+
+import { button, h } from './build.js';
+import { explain } from './errors.js';
+
+/** After these only a sign-in helps. */
+const SIGN_IN_AGAIN = new Set(['missing-credentials', 'invalid-token', 'token-expired', 'account-blocked', 'forbidden']);
+
+export class Fault {
+  element = h('div', { class: 'fault', role: 'alert' });
+  #countdown = new Countdown();
+  #desk;
+
+  /** @param {import('./desk.js').Desk} desk */
+  constructor(desk) {
+    this.#desk = desk;
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {() => void} [retry]  what a button offers, once a wait that the broker asked for is over
+   */
+  show(error, retry) {
+    if (error instanceof DOMException && error.name === 'AbortError') return;
+    const explanation = explain(error);
+    const { title, detail, code, requestId, retryAfterSeconds } = explanation;
+    const again = retry && button('Try again', () => {
+      this.clear();
+      retry();
+    });
+    this.#countdown.stop();
+    this.element.dataset.code = code;
+    this.element.replaceChildren(
+      h('div', {}, h('strong', {}, title), ' ', detail, requestId && h('small', {}, `Request id ${requestId}`)),
+      again ?? '',
+    );
+    if (again && retryAfterSeconds > 0) this.#hold(again, retryAfterSeconds);
+    if (SIGN_IN_AGAIN.has(code)) this.#desk.signedOut(explanation);
+  }
+
+  clear() {
+    this.#countdown.stop();
+    delete this.element.dataset.code;
+    this.element.replaceChildren();
+  }
+
+  /** @param {HTMLButtonElement} again @param {number} seconds */
+  #hold(again, seconds) {
+    again.disabled = true;
+    this.#countdown.start(seconds, (leftSeconds) => {
+      again.textContent = `Try again in ${clockWords(leftSeconds)}`;
+    }, () => {
+      again.textContent = 'Try again';
+      again.disabled = false;
+    });
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * The limits of one person: what holds, and which of it is set here instead of by the plan.
+ * Owns: the edit, which survives refreshes and sign-ins, and conflicts with other operators' edits.
+ * Needs: the person with `version`. Leaves: loading it again to user.js.
+ */
+import { button, h } from './build.js';
+import { Fault } from './fault.js';
+import { field, select, showFaults } from './form.js';
+import { words } from './format.js';
+
+/** @typedef {import('./api.js').User} User */
+/** @typedef {import('./api.js').LimitName} LimitName */
+/** @typedef {string | number | null} Value */
+/** @typedef {Partial<Record<LimitName, Value>>} Changes */
+
+/** @type {[name: LimitName, label: string, hint: string][]} */
+const LIMITS = [
+  ['plan', 'Plan', ''],
+  ['rate', 'Requests for a token', 'Such as 10/minute; 200/day'],
+  ['sessions', 'Sessions at once', ''],
+  ['minutes_per_day', 'Minutes a day', ''],
+  ['session_minutes', 'Minutes of one session', ''],
+];
+const LABELS = Object.fromEntries(LIMITS.map(([name, label]) => [name, label]));
+
+export class LimitsEditor {
+  #rows;
+  #desk;
+  #plans;
+  #saved;
+  #fault;
+  #conflict = h('div', { class: 'conflict', role: 'alert' });
+  #rule = h('p', { class: 'quiet' });
+  #save = h('button', { type: 'submit', class: 'button small primary' }, 'Save limits');
+  #undo = button('Undo', () => this.#reset());
+  /** The person as last loaded: what the edit is based on. @type {User | null} */
+  #user = null;
+  #busy = false;
+  element;
+
+  /**
+   * @param {import('./desk.js').Desk} desk
+   * @param {import('./api.js').Plan[]} plans
+   * @param {() => void} saved
+   */
+  constructor(desk, plans, saved) {
+    this.#desk = desk;
+    this.#plans = plans;
+    this.#saved = saved;
+    this.#fault = new Fault(desk);
+    this.#rows = LIMITS.map(([name, label, hint]) => new Row(name, label, hint, plans, () => this.#changed()));
+    this.element = h('form', { class: 'limits', onsubmit: (/** @type {Event} */ event) => {
+      event.preventDefault();
+      void this.#send();
+    } }, this.#rule, ...this.#rows.map(({ element }) => element), this.#fault.element, this.#conflict,
+    h('div', { class: 'limits-foot' }, this.#save, this.#undo));
+  }
+
+  /** Whether something is typed here that is not saved. */
+  get dirty() {
+    return Object.keys(this.#changes()).length > 0;
+  }
+
+  /** Shows what holds; an edit under way stays as it is. @param {User} user */
+  show(user) {
+    if (this.#user && this.dirty) return;
+    this.#user = user;
+    this.#reset();
+  }
+
+  #reset() {
+    const user = this.#user;
+    if (!user) return;
+    this.#fault.clear();
+    this.#conflict.replaceChildren();
+    for (const row of this.#rows) row.set(user.overrides[row.name]);
+    this.#changed();
+  }
+
+  /** What the plan gives is shown where nothing is set: of the plan that is chosen now. */
+  #changed() {
+    const user = this.#user;
+    if (!user) return;
+    this.#rule.textContent = `What holds: ${user.limits.rule}.`;
+    const chosen = this.#rows[0].value;
+    const name = typeof chosen === 'string' ? chosen : user.plan;
+    const plan = this.#plans.find((one) => one.name === name);
+    for (const row of this.#rows) row.inherit(row.name === 'plan' ? user.plan : plan?.[row.name] ?? user.limits[row.name], name);
+    const clean = !this.dirty;
+    this.#save.setAttribute('aria-disabled', String(clean));
+    this.#undo.hidden = clean;
+  }
+
+  /** What differs from the person as loaded. @returns {Changes} */
+  #changes() {
+    const user = this.#user;
+    if (!user) return {};
+    return Object.fromEntries(this.#rows.filter(({ name, value }) => value !== user.overrides[name]).map(({ name, value }) => [name, value]));
+  }
+
+  async #send() {
+    const user = this.#user;
+    const changes = this.#changes();
+    if (!user || this.#busy || Object.keys(changes).length === 0) return;
+    this.#busy = true;
+    this.#fault.clear();
+    this.#conflict.replaceChildren();
+    try {
+      this.#user = await this.#desk.api.setLimits(user.key, user.version, /** @type {import('./api.js').Overrides} */ (changes));
+      this.#reset();
+      for (const one of this.#rows) one.field.fault('');
+      this.#desk.say('Saved. It holds from the next request on.');
+      this.#saved();
+    } catch (error) {
+      if (/** @type {{code?: string}} */ (error).code === 'edit-conflict') await this.#explainConflict(user, changes);
+      else if (!showFaults(this.#rows.map((row) => row.field), error)) this.#fault.show(error);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /**
+   * Somebody was faster. Shows both edits; the newest version becomes the base, what was typed here stays typed.
+   * @param {User} before @param {Changes} changes
+   */
+  async #explainConflict(before, changes) {
+    try {
+      const [now, who] = await Promise.all([this.#desk.api.user(before.key), this.#editor(before)]);
+      this.#user = now;
+      // What they set and was not touched here is taken over, so that saving does not undo it.
+      for (const row of this.#rows) if (!(row.name in changes)) row.set(now.overrides[row.name]);
+      this.#changed();
+      const rows = LIMITS.map(([name]) => name).filter((name) => now.overrides[name] !== before.overrides[name] || name in changes);
+      const redo = button('Save mine over it', () => void this.#send());
+      this.#conflict.replaceChildren(
+        h('p', {}, h('strong', {}, 'Somebody else changed these limits meanwhile. '), who, ' Nothing of yours was saved yet.'),
+        h('table', {}, h('thead', {}, h('tr', {}, ...['Limit', 'Before', 'Theirs, now', 'Yours'].map((head) => h('th', { scope: 'col' }, head)))),
+          h('tbody', {}, ...rows.map((name) => h('tr', {}, h('th', { scope: 'row' }, LABELS[name]), ...[before.overrides[name], now.overrides[name], name in changes ? changes[name] : undefined].map((value) => h('td', {}, told(value))))))),
+        h('p', { class: 'dialog-foot' }, redo, button('Keep theirs', () => {
+          this.#reset();
+          this.#rows[0].focus();
+          this.#desk.say('Kept what they set.');
+        })),
+      );
+      redo.focus();
+    } catch (error) {
+      this.#fault.show(error);
+    }
+  }
+
+  /** Who edited last, if the audit trail says so. @param {User} user */
+  async #editor({ issuer, subject }) {
+    const { rows } = await this.#desk.api.audit({ action: 'limits.set', limit: 20 });
+    const entry = rows.find(({ detail }) => detail?.issuer === issuer && detail.subject === subject);
+    return entry ? `It was ${entry.actor}, at ${words(entry.at)}.` : '';
+  }
+}
+
+/** @param {Value | undefined} value */
+const told = (value) => (value === undefined ? 'not touched' : value === null ? 'as the plan' : String(value));
+
+/** One limit: a choice between the plan's value and one of its own. */
+class Row {
+  #own;
+  #note = h('span', { class: 'badge' });
+  #inherited = h('span', { class: 'inherited' });
+  name;
+  field;
+  element;
+
+  /**
+   * @param {LimitName} name @param {string} label @param {string} hint
+   * @param {import('./api.js').Plan[]} plans @param {() => void} changed
+   */
+  constructor(name, label, hint, plans, changed) {
+    this.name = name;
+    const control = name === 'plan' ? select(name, plans.map((plan) => [plan.name, plan.name]))
+      : name === 'rate' ? h('input', { name, autocomplete: 'off', spellcheck: 'false' })
+      : h('input', { name, type: 'number', min: 0, inputmode: 'numeric' });
+    this.field = field(label, control, hint);
+    this.#own = h('input', { type: 'checkbox', role: 'switch', 'aria-label': `${label}: a value of its own` });
+    this.#own.addEventListener('change', () => {
+      if (this.#own.checked && control.value === '') control.value = this.#inherited.textContent ?? '';
+      this.#show();
+      changed();
+      if (this.#own.checked) control.focus();
+    });
+    control.addEventListener('input', changed);
+    this.element = h('div', { class: 'limit' }, this.field.element,
+      h('div', { class: 'limit-source' }, this.#inherited, this.#note, h('label', { class: 'switch' }, this.#own, h('span', { 'aria-hidden': 'true' }, 'Own value'))));
+  }
+
+  /** What is set here: null where the plan decides. A number that is none stays text, for the broker to refuse. @returns {Value} */
+  get value() {
+    const { control } = this.field;
+    if (!this.#own.checked) return null;
+    return this.name === 'plan' || this.name === 'rate' || control.value === '' ? control.value : Number(control.value);
+  }
+
+  /** @param {Value} value */
+  set(value) {
+    this.#own.checked = value !== null;
+    this.field.control.value = value === null ? '' : String(value);
+    this.field.fault('');
+    this.#show();
+  }
+
+  /** @param {string | number} value  what the plan gives @param {string} plan */
+  inherit(value, plan) {
+    this.#inherited.textContent = String(value);
+    this.#note.textContent = this.#own.checked ? 'own' : this.name === 'plan' ? 'as signed in' : `plan ${plan}`;
+    this.#note.dataset.tone = this.#own.checked ? 'own' : 'plain';
+  }
+
+  focus() {
+    this.#own.focus();
+  }
+
+  #show() {
+    this.field.control.hidden = !this.#own.checked;
+    this.#inherited.hidden = this.#own.checked;
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * The operators' page: the door, the tabs, and which view is open.
+ * Needs: index.html, a sign-in with the role operator. Leaves: everything inside a view to its module.
+ */
+import { Door } from '/shared/auth.js';
+import { byId } from '/shared/dom.js';
+
+import { AdminApi } from './api.js';
+import { auditView } from './audit.js';
+import { blocksView } from './blocks.js';
+import { h } from './build.js';
+import { explain } from './errors.js';
+import { keysView } from './keys.js';
+import { overviewView } from './overview.js';
+import { sessionsView } from './sessions.js';
+import { userView } from './user.js';
+import { usersView } from './users.js';
+
+/** @typedef {import('./desk.js').Desk} Desk */
+/** @typedef {import('./desk.js').View} View */
+
+/** By the first part of the fragment; what follows is the view's own. @type {Record<string, (desk: Desk, rest: string) => View>} */
+const VIEWS = {
+  overview: overviewView,
+  sessions: sessionsView,
+  users: (desk, key) => (key ? userView(desk, key) : usersView(desk)),
+  keys: keysView,
+  blocks: blocksView,
+  audit: auditView,
+};
+/** Earlier words are dropped from the live region; a reader speaks only what is added. */
+const KEEP = 6;
+
+const gate = byId('gate', HTMLDialogElement);
+const host = byId('view', HTMLElement);
+const announcer = byId('announcer', HTMLDivElement);
+const api = new AdminApi();
+const door = new Door(api, explain, enter);
+/** @type {View | null} */
+let open = null;
+let operator = '';
+
+/** @type {Desk} */
+const desk = {
+  api,
+  say(text) {
+    announcer.append(h('p', {}, text));
+    while (announcer.childElementCount > KEEP) announcer.firstElementChild?.remove();
+  },
+  at(path) {
+    window.location.hash = `#${path}`;
+  },
+  signedOut: ({ title, detail }) => leave(`${title}. ${detail}`),
+};
+
+/** In, if the broker says that this is an operator. Whoever comes back finds the view as they left it. */
+async function enter() {
+  const account = await api.me();
+  if (!account) throw new Error('The sign-in was not kept');
+  if (!account.roles.includes('operator')) throw new NotAnOperator(account.name);
+  const same = operator === account.name;
+  operator = account.name;
+  byId('who', HTMLSpanElement).textContent = account.name;
+  document.body.dataset.view = 'desk';
+  if (gate.open) gate.close();
+  if (same && open) open.refresh();
+  else route();
+}
+
+/** Out to the door, which stands over everything else, open dialogs included. @param {string} why */
+function leave(why) {
+  document.body.dataset.view = 'door';
+  if (!gate.open) {
+    gate.showModal();
+    door.open(why);
+  }
+}
+
+async function signOut() {
+  await api.logout().catch(() => {}); // without the broker the cookie stays, and it expires by itself
+  shut();
+  leave('');
+}
+
+/** Forgets the view and who it was for. */
+function shut() {
+  open?.close();
+  open = null;
+  operator = '';
+  host.replaceChildren();
+}
+
+/** Shows the view that the address names. */
+function route() {
+  const [, name = '', rest = ''] = /^#\/([a-z]+)(?:\/([0-9a-f]+))?$/.exec(window.location.hash) ?? [];
+  const known = name in VIEWS ? name : 'overview';
+  const first = open === null;
+  open?.close();
+  open = VIEWS[known](desk, rest);
+  host.replaceChildren(open.element);
+  document.title = `${open.title} · Live Broker`;
+  for (const link of document.querySelectorAll('#tabs a')) {
+    if (link.getAttribute('href') === `#/${known}`) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  open.refresh();
+  window.scrollTo(0, 0);
+  // A screen reader reads the heading of what has just opened; at the first load it reads the page.
+  if (!first) host.querySelector('h1')?.focus();
+}
+
+class NotAnOperator extends Error {
+  code = 'forbidden';
+
+  /** @param {string} name */
+  constructor(name) {
+    super('not an operator');
+    this.detail = `You are signed in as ${name}, without the role operator.`;
+  }
+}
+
+gate.addEventListener('cancel', (event) => event.preventDefault());
+// Browsers close a dialog on the second Escape whatever it says; nobody is let in by that.
+gate.addEventListener('close', () => {
+  if (document.body.dataset.view === 'door') gate.showModal();
+});
+byId('sign-out', HTMLButtonElement).addEventListener('click', () => void signOut());
+window.addEventListener('hashchange', () => {
+  if (operator) route();
+});
+
+try {
+  // Without a cookie the answer is known, and asking would leave a 401 in the console.
+  if (document.documentElement.dataset.signedIn === 'no') leave('');
+  else await enter();
+} catch (error) {
+  const { title, detail, code } = explain(error);
+  leave(code === 'unknown' ? '' : `${title}. ${detail}`);
+}

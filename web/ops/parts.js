@@ -1,0 +1,87 @@
+/**
+ * What several views share: headings, people, badges, pages of rows.
+ * Needs: build.js, format.js. Leaves: what is asked for to the views.
+ */
+import { button, h } from './build.js';
+
+/** @typedef {import('./build.js').Child} Child */
+
+/** The heading that gets the focus when the view opens. @param {string} title @param {...Child} beside */
+export function heading(title, ...beside) {
+  return h('div', { class: 'heading' }, h('h1', { tabindex: -1 }, title), h('div', { class: 'heading-tools' }, ...beside));
+}
+
+/** A person by name, with who vouches for them where that is not us. @param {import('./api.js').Person} person @param {boolean} [linked] */
+export function person({ key, issuer, subject, name }, linked = true) {
+  return h('span', { class: 'person' },
+    linked ? h('a', { href: `#/users/${key}` }, name || subject) : h('span', {}, name || subject),
+    issuer === 'live-broker' ? '' : h('small', { class: 'quiet' }, issuerWords(issuer), name && name !== subject ? ` · ${subject}` : ''));
+}
+
+/** @type {Record<string, string>} */
+const OURS = { 'live-broker': 'own user', 'live-broker:key': 'service key', 'live-broker:guest': 'guest' };
+
+/** @param {string} issuer */
+export function issuerWords(issuer) {
+  if (issuer.startsWith('live-broker:key:')) return `user of key ${issuer.slice('live-broker:key:'.length)}`;
+  return OURS[issuer] ?? issuer.replace(/^https:\/\//, '');
+}
+
+/** @param {string} text @param {'plain' | 'bad' | 'own' | 'good'} [tone] */
+export const badge = (text, tone = 'plain') => h('span', { class: 'badge', 'data-tone': tone }, text);
+
+/**
+ * Rows that come page by page, with a button for the next one.
+ * @template T
+ */
+export class Pages {
+  /** @type {T[]} */
+  rows = [];
+  element = h('p', { class: 'more' });
+  #next = /** @type {string | null} */ (null);
+  #load;
+  #show;
+  #failed;
+  #more = button('Show more', () => void this.#fetch());
+  /** A newer question makes answers to older ones void. */
+  #asked = new AbortController();
+
+  /**
+   * @param {(cursor: string | null, signal: AbortSignal) => Promise<import('./api.js').Page<T>>} load
+   * @param {(rows: T[]) => void} show
+   * @param {(error: unknown) => void} failed
+   */
+  constructor(load, show, failed) {
+    this.#load = load;
+    this.#show = show;
+    this.#failed = failed;
+    this.element.append(this.#more);
+    this.#more.hidden = true;
+  }
+
+  /** From the first page on. @returns {Promise<void>} */
+  restart() {
+    this.#next = null;
+    return this.#fetch(true);
+  }
+
+  close() {
+    this.#asked.abort();
+  }
+
+  async #fetch(fresh = false) {
+    this.#asked.abort();
+    const mine = new AbortController();
+    this.#asked = mine;
+    try {
+      const { rows, next } = await this.#load(this.#next, mine.signal);
+      if (mine.signal.aborted) return;
+      this.rows = fresh ? rows : [...this.rows, ...rows];
+      this.#next = next;
+      this.#show(this.rows);
+      this.#more.hidden = next === null;
+    } catch (error) {
+      if (!mine.signal.aborted) this.#failed(error);
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * A table that can be filled again without losing focus, selection or place: rows are kept by their key.
+ * Owns: its rows. Needs: columns that turn a row into text or nodes. Leaves: paging and order to the view.
+ */
+import { h } from './build.js';
+
+/** @template T @typedef {{head: string, cell: (row: T) => import('./build.js').Child, kind?: 'number' | 'actions'}} Column */
+
+/** @template T */
+export class Table {
+  element;
+  #columns;
+  #keyOf;
+  #body = h('tbody', { role: 'rowgroup' });
+  #empty;
+  /** @type {Map<string, HTMLTableRowElement>} */
+  #rows = new Map();
+
+  /**
+   * @param {string} caption  for screen readers; the view's heading says it to the eye
+   * @param {Column<T>[]} columns  the first is each row's head
+   * @param {(row: T) => string} keyOf
+   * @param {string} none  what stands there when there is nothing
+   */
+  constructor(caption, columns, keyOf, none) {
+    this.#columns = columns;
+    this.#keyOf = keyOf;
+    this.#empty = h('p', { class: 'none quiet' }, none);
+    // Narrow screens lay rows out as cards, and a browser then forgets that this is a table: hence the roles.
+    const heads = columns.map(({ head, kind }) => h('th', { role: 'columnheader', scope: 'col', 'data-kind': kind },
+      kind === 'actions' ? h('span', { class: 'unseen' }, head) : head));
+    this.element = h('div', { class: 'table' },
+      h('table', { role: 'table' }, h('caption', { class: 'unseen' }, caption),
+        h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, ...heads)), this.#body),
+      this.#empty);
+    this.#empty.hidden = true;
+  }
+
+  /** The key of the row that has the focus, or null. */
+  get focused() {
+    for (const [key, row] of this.#rows) if (row.contains(document.activeElement)) return key;
+    return null;
+  }
+
+  /** @param {T[]} rows  in their order, keys unique */
+  show(rows) {
+    const keys = new Set(rows.map(this.#keyOf));
+    for (const [key, row] of this.#rows) {
+      if (keys.has(key)) continue;
+      row.remove();
+      this.#rows.delete(key);
+    }
+    let next = this.#body.firstElementChild;
+    for (const one of rows) {
+      const row = this.#row(one);
+      // Moving a row would take the focus out of it; those that are in place stay untouched.
+      if (row === next) next = next.nextElementSibling;
+      else this.#body.insertBefore(row, next);
+    }
+    this.#empty.hidden = rows.length > 0;
+    this.element.firstElementChild?.toggleAttribute('hidden', rows.length === 0);
+  }
+
+  /** @param {T} one */
+  #row(one) {
+    const key = this.#keyOf(one);
+    const known = this.#rows.get(key);
+    if (known) {
+      this.#columns.forEach((column, index) => replace(known.cells[index], column.cell(one)));
+      return known;
+    }
+    const row = h('tr', { role: 'row' }, ...this.#columns.map(({ head, cell, kind }, index) => (index === 0
+      ? h('th', { role: 'rowheader', scope: 'row', 'data-label': head }, cell(one))
+      : h('td', { role: 'cell', 'data-label': head, 'data-kind': kind }, cell(one)))));
+    this.#rows.set(key, row);
+    return row;
+  }
+}
+
+/**
+ * Nothing is touched that looks the same; that keeps the focus, and what somebody has selected.
+ * @param {HTMLTableCellElement} cell
+ * @param {import('./build.js').Child} fresh
+ */
+function replace(cell, fresh) {
+  const node = typeof fresh === 'string' ? document.createTextNode(fresh) : fresh || document.createTextNode('');
+  if (cell.firstChild?.isEqualNode(node)) return;
+  const had = cell.contains(document.activeElement);
+  cell.replaceChildren(node);
+  if (had) cell.querySelector('button')?.focus();
+}

@@ -1,0 +1,108 @@
+/**
+ * Everybody who may talk or ever did: search, and adding a user of the broker's own.
+ * Owns: the search. Leaves: one person to user.js.
+ */
+import { button, h } from './build.js';
+import { ask } from './dialog.js';
+import { Fault } from './fault.js';
+import { boxes, field, select } from './form.js';
+import { count, counted } from './format.js';
+import { badge, heading, Pages, person } from './parts.js';
+import { Table } from './table.js';
+
+/** @typedef {import('./api.js').User} User */
+
+/** Long enough that a word is typed in one go. */
+const TYPING_MS = 250;
+
+/** What was looked for last, kept for whoever comes back from one person to the list. */
+const last = { query: '', state: 'all' };
+
+/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
+export function usersView(desk) {
+  const fault = new Fault(desk);
+  const query = field('Search', h('input', { type: 'search', name: 'query', value: last.query, autocomplete: 'off', spellcheck: 'false', maxlength: 255, placeholder: 'Name or subject', oninput: () => later() }));
+  const state = field('Show', select('state', [['all', 'Everybody'], ['blocked', 'Blocked only']], last.state));
+  state.control.addEventListener('change', () => void pages.restart());
+  const found = h('p', { class: 'quiet', role: 'status' });
+  let timer = 0;
+
+  const table = new Table('Users', /** @type {import('./table.js').Column<User>[]} */ ([
+    { head: 'User', cell: (one) => person(one) },
+    { head: 'Plan', cell: ({ limits }) => limits.plan },
+    { head: 'Own limits', cell: ({ overrides }) => ownLimits(overrides) },
+    { head: 'Open sessions', kind: 'number', cell: ({ open_sessions: open, limits }) => `${count(open)} of ${count(limits.sessions)}` },
+    { head: 'Minutes today', kind: 'number', cell: ({ minutes_today: used, limits }) => `${count(used)} of ${count(limits.minutes_per_day)}` },
+    { head: 'State', cell: (one) => marks(one) },
+  ]), ({ key }) => key, 'Nobody is found.');
+
+  const pages = new Pages(
+    (cursor, signal) => desk.api.users({ query: query.control.value.trim(), state: state.control.value, cursor }, signal),
+    (rows) => {
+      Object.assign(last, { query: query.control.value, state: state.control.value });
+      fault.clear();
+      table.show(rows);
+      found.textContent = counted(rows.length, 'person').replace('persons', 'people');
+    },
+    (error) => fault.show(error, () => void pages.restart()),
+  );
+
+  function later() {
+    window.clearTimeout(timer);
+    timer = window.setTimeout(() => void pages.restart(), TYPING_MS);
+  }
+
+  return {
+    title: 'Users',
+    element: h('div', {},
+      heading('Users', button('Add a user', () => void addUser(desk), { class: 'button small primary' })),
+      h('form', { class: 'filters', role: 'search', 'aria-label': 'Users', onsubmit: (/** @type {Event} */ event) => {
+        event.preventDefault();
+        window.clearTimeout(timer);
+        void pages.restart();
+      } }, query.element, state.element, found),
+      fault.element, table.element, pages.element),
+    refresh: () => void pages.restart(),
+    close() {
+      window.clearTimeout(timer);
+      pages.close();
+    },
+  };
+}
+
+/** @param {import('./api.js').Overrides} overrides */
+function ownLimits(overrides) {
+  const own = Object.entries(overrides).filter(([, value]) => value !== null).map(([name]) => name.replaceAll('_', ' '));
+  return own.length > 0 ? own.join(', ') : '–';
+}
+
+/** @param {User} user */
+export function marks({ blocked, roles }) {
+  return h('span', { class: 'marks' },
+    blocked && badge('Blocked', 'bad'), roles.includes('operator') && badge('Operator', 'own'), !blocked && roles.length === 0 && '–');
+}
+
+/** @param {import('./desk.js').Desk} desk */
+async function addUser(desk) {
+  const { plans } = await desk.api.overview().catch(() => ({ plans: [{ name: 'default' }] }));
+  const fields = [
+    field('Username', h('input', { name: 'username', required: true, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' })),
+    field('Password', h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }), 'They can be given a new one at any time; nobody can read it.'),
+    field('Plan', select('plan', plans.map(({ name }) => [name, name]), 'default')),
+  ];
+  let key = '';
+  const done = await ask(desk, {
+    title: 'Add a user',
+    body: [],
+    fields,
+    action: 'Add user',
+    async act(form) {
+      const text = (/** @type {string} */ name) => String(form.get(name) ?? '');
+      const user = { username: text('username'), password: text('password'), plan: text('plan'), roles: form.getAll('roles').map(String) };
+      ({ key } = await desk.api.addUser(user));
+      desk.say(`Added ${user.username}.`);
+    },
+    extra: boxes('Roles', 'roles', ['operator'], false, 'Operators see this page and may change everything on it.'),
+  });
+  if (done) desk.at(`/users/${key}`);
+}

@@ -1,4 +1,4 @@
-"""The demo page, the client library's files, and the headers that keep both harmless."""
+"""The demo page, the operators' page, the client library's files, and the headers that keep both harmless."""
 
 from __future__ import annotations
 
@@ -50,6 +50,17 @@ def demo() -> Response:
 @guards.public
 def docs() -> Response:
     return page_response("docs/index.html", modules=ASSETS.modules(("docs/main.js",)))
+
+
+@bp.get("/ops")
+@guards.public
+def ops() -> Response:
+    """The same empty page for everybody: what stands on it, the admin API says, to operators only."""
+    return page_response(
+        "ops/index.html",
+        modules=ASSETS.modules(("ops/main.js",)),
+        has_cookie=cookie_name(request) in request.cookies,
+    )
 
 
 def page_response(template: str, *, modules: list[str], **context: object) -> Response:
@@ -118,7 +129,9 @@ def security_headers(response: Response, live_url: str, *, secure: bool) -> None
     of_ours = request.blueprint == "pages" and response.status_code < 400
     is_file = of_ours and response.mimetype != "text/html"
     runs = of_ours and (not is_file or request.path.endswith(_STARTED))
-    headers.setdefault("Content-Security-Policy", _page_policy(live_url) if runs else _CLOSED)
+    # The operators' page talks to nobody but us.
+    sources = "'self'" if request.endpoint == "pages.ops" else f"'self' {_socket(live_url)}"
+    headers.setdefault("Content-Security-Policy", _page_policy(sources) if runs else _CLOSED)
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     if not is_file:
@@ -130,12 +143,15 @@ def security_headers(response: Response, live_url: str, *, secure: bool) -> None
         response.vary.update(("Origin", "Authorization", "Cookie"))
 
 
-def _page_policy(live_url: str) -> str:
+def _socket(live_url: str) -> str:
     parts = urlsplit(live_url)
-    socket = f"{'ws' if parts.scheme == 'http' else 'wss'}://{parts.netloc}"
+    return f"{'ws' if parts.scheme == 'http' else 'wss'}://{parts.netloc}"
+
+
+def _page_policy(connects_to: str) -> str:
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        f"media-src 'self' blob:; font-src 'self'; connect-src 'self' {socket}; worker-src 'self'; "
+        f"media-src 'self' blob:; font-src 'self'; connect-src {connects_to}; worker-src 'self'; "
         "manifest-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
         "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types live-broker"
     )

@@ -13,6 +13,7 @@ from tests.http.conftest import MakeApp
 
 PUBLIC = {
     "/",
+    "/ops",
     "/<any(live, demo, ops, docs, common):part>/<path:name>",
     "/assets/<version>/<any(live, demo, ops, docs, common):part>/<path:name>",
     "/favicon.ico",

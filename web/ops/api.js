@@ -2,7 +2,7 @@
  * The admin API, route by route, with the shapes of its answers.
  * Needs: a sign-in with the role operator. Leaves: refusals, as ApiError, to whoever asked.
  */
-import { Api } from '/shared/api.js';
+import { Api } from '../common/api.js';
 
 /** Times are RFC 3339 in UTC; `key` names a person. */
 /** @typedef {{plan: string | null, rate: string | null, sessions: number | null, minutes_per_day: number | null, session_minutes: number | null}} Overrides */

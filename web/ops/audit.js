@@ -28,11 +28,11 @@ export function auditView(desk) {
   const table = new Table('Audit trail', /** @type {import('./table.js').Column<AuditEntry>[]} */ ([
     { head: `When (${ZONE})`, cell: ({ at }) => timeOf(at) },
     { head: 'Actor', cell: ({ actor }) => pick('actor', actor) },
-    { head: 'Action', cell: ({ action }) => pick('action', action) },
+    { head: 'Action', cell: ({ action }) => pick('action', action, 'whole') },
     { head: 'Outcome', cell: ({ outcome }) => badge(outcome, GOOD.has(outcome) ? 'good' : 'plain') },
     { head: 'Detail', cell: ({ detail }) => described(detail) },
-    { head: 'Session', cell: ({ session_id: id }) => (id ? pick('session', id) : '–') },
-    { head: 'Request', cell: ({ request_id: id }) => (id ? pick('request_id', id) : '–') },
+    { head: 'Session', cell: ({ session_id: id }) => (id ? pick('session', id, 'small') : '–') },
+    { head: 'Request', cell: ({ request_id: id }) => (id ? pick('request_id', id, 'small') : '–') },
   ]), ({ id }) => String(id), 'Nothing is recorded that fits.');
 
   const pages = new Pages((cursor, signal) => desk.api.audit({ ...applied, cursor }, signal), (rows) => {
@@ -53,15 +53,15 @@ export function auditView(desk) {
     void pages.restart();
   }
 
-  /** A value that, chosen, becomes a filter. @param {string} name @param {string} value */
-  function pick(name, value) {
+  /** A value that, chosen, becomes a filter. @param {string} name @param {string} value @param {string} [look] */
+  function pick(name, value, look = '') {
     return button(value, () => {
       const control = fields.find(({ control: { name: its } }) => its === name)?.control;
       if (!control) return;
       control.value = value;
       apply();
       control.focus();
-    }, { class: 'pick', title: 'Show only these' });
+    }, { class: `pick ${look}`, title: 'Show only these' });
   }
 
   return {

@@ -3,7 +3,7 @@
  * Needs: nothing. Leaves: where it is shown to fault.js and to the door.
  */
 
-/** @typedef {import('/shared/auth.js').Explanation & {status: number, requestId: string}} Explanation */
+/** @typedef {import('../common/auth.js').Explanation & {status: number, requestId: string}} Explanation */
 
 /** By the broker's code: title, and what to do unless the broker says more. @type {Record<string, [string, string]>} */
 const TABLE = {
@@ -38,7 +38,7 @@ const THEIRS = new Set(['forbidden', 'invalid-field', 'not-found', 'session-unkn
  * @returns {Explanation}
  */
 export function explain(error) {
-  const fault = /** @type {Partial<import('/shared/api.js').ApiError>} */ (typeof error === 'object' && error !== null ? error : {});
+  const fault = /** @type {Partial<import('../common/api.js').ApiError>} */ (typeof error === 'object' && error !== null ? error : {});
   const code = fault.code ?? 'unknown';
   const [title, own] = TABLE[code] ?? UNKNOWN;
   const detail = ((THEIRS.has(code) || !(code in TABLE)) && fault.detail) || own;

@@ -2,7 +2,7 @@
  * A place where a failed request says so: beside what failed, as an alert, with its wait counted down.
  * Owns: one element. Needs: the desk, which takes whoever is signed out to the door. Leaves: the retry to its owner.
  */
-import { Countdown, clockWords } from '/shared/countdown.js';
+import { Countdown, clockWords } from '../common/countdown.js';
 
 import { button, h } from './build.js';
 import { explain } from './errors.js';

@@ -58,7 +58,7 @@ export function select(name, choices, chosen = '') {
  */
 export function showFaults(fields, error) {
   for (const one of fields) one.fault('');
-  const faults = /** @type {{fields?: import('/shared/api.js').FieldFault[]}} */ (error ?? {}).fields ?? [];
+  const faults = /** @type {{fields?: import('../common/api.js').FieldFault[]}} */ (error ?? {}).fields ?? [];
   const hit = faults.map(({ field: name, problem }) => {
     const found = fields.find(({ control }) => control.name === name);
     found?.fault(sentence(problem));

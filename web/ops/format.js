@@ -2,7 +2,7 @@
  * Numbers and times as people read them: English words, the reader's own time zone.
  * Needs: RFC 3339 times. Leaves: where they stand to the views.
  */
-import { clockWords } from '/shared/countdown.js';
+import { clockWords } from '../common/countdown.js';
 
 import { h } from './build.js';
 

@@ -2,8 +2,8 @@
  * The operators' page: the door, the tabs, and which view is open.
  * Needs: index.html, a sign-in with the role operator. Leaves: everything inside a view to its module.
  */
-import { Door } from '/shared/auth.js';
-import { byId } from '/shared/dom.js';
+import { Door } from '../common/auth.js';
+import { byId } from '../common/dom.js';
 
 import { AdminApi } from './api.js';
 import { auditView } from './audit.js';

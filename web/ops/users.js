@@ -33,7 +33,7 @@ export function usersView(desk) {
     { head: 'Own limits', cell: ({ overrides }) => ownLimits(overrides) },
     { head: 'Open sessions', kind: 'number', cell: ({ open_sessions: open, limits }) => `${count(open)} of ${count(limits.sessions)}` },
     { head: 'Minutes today', kind: 'number', cell: ({ minutes_today: used, limits }) => `${count(used)} of ${count(limits.minutes_per_day)}` },
-    { head: 'State', cell: (one) => marks(one) },
+    { head: 'State', cell: (one) => (one.blocked || one.roles.length > 0 ? marks(one) : '–') },
   ]), ({ key }) => key, 'Nobody is found.');
 
   const pages = new Pages(
@@ -79,7 +79,7 @@ function ownLimits(overrides) {
 /** @param {User} user */
 export function marks({ blocked, roles }) {
   return h('span', { class: 'marks' },
-    blocked && badge('Blocked', 'bad'), roles.includes('operator') && badge('Operator', 'own'), !blocked && roles.length === 0 && '–');
+    blocked && badge('Blocked', 'bad'), roles.includes('operator') && badge('Operator', 'own'));
 }
 
 /** @param {import('./desk.js').Desk} desk */

@@ -6,11 +6,11 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
+from tests.browser import axe
 from tests.browser.demo_page import PHONE, TOKEN_LIKE, DemoPage, Site, Visits, site, visits
 from tests.browser.support import FLAGS, launch, wait_for
 from tests.conftest import MakeBroker
@@ -22,11 +22,6 @@ sessions = 1
 minutes_per_day = 60
 session_minutes = 30
 """
-AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
-# WCAG 2.2 AA and everything below it, and what axe-core calls good practice.
-AXE_RUN = """async () => (await axe.run(document, {
-    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
-})).violations.map(({ id, nodes }) => id + ': ' + nodes.map((node) => node.target.join(' ')).join(', '))"""
 
 
 @pytest.fixture(scope="module")
@@ -485,30 +480,23 @@ def test_axe_finds_nothing(visit: Visits, service: Site, scheme: str) -> None:
     # A policy that forbids eval forbids injected checkers too; this visit alone goes without it.
     demo = visit(service.broker.url, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
     demo.visit()
-    found = {"signed out": _axe(demo.page)}
+    found = {"signed out": axe.violations(demo.page)}
     demo.sign_in(password="wrong")
     expect(demo.page.locator("#sign-in-error")).not_to_be_empty()
-    found["refused"] = _axe(demo.page)
+    found["refused"] = axe.violations(demo.page)
     demo.sign_in()
     demo.expect_state("idle")
-    found["idle"] = _axe(demo.page)
+    found["idle"] = axe.violations(demo.page)
     demo.start()
     demo.page.click("#mute")  # or the microphone's beeps would interrupt
     demo.say("/tone 440 1")
     demo.caption("model", "A tone")
     demo.page.click("#diagnostics summary")
-    found["talking"] = _axe(demo.page)
+    found["talking"] = axe.violations(demo.page)
     service.standin.control.push(close="quota")
     demo.expect_notice("connection-refused")
-    found["error"] = _axe(demo.page)
+    found["error"] = axe.violations(demo.page)
     assert {state: faults for state, faults in found.items() if faults} == {}
-
-
-def _axe(page: Page) -> list[str]:
-    if not page.evaluate("'axe' in globalThis"):
-        page.evaluate(AXE.read_text())
-    violations: list[str] = page.evaluate(AXE_RUN)
-    return violations
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 640), (320, 256), (740, 360)])

@@ -102,5 +102,6 @@ const mapOf = (value) => (typeof value === 'object' && value !== null ? /** @typ
 /** @param {unknown} value */
 function plain(value) {
   if (value === undefined || value === null) return 'not set';
+  if (Array.isArray(value)) return value.map(plain).join(', ') || 'none';
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

@@ -49,7 +49,7 @@ export class LimitsEditor {
     this.#saved = saved;
     this.#fault = new Fault(desk);
     this.#rows = LIMITS.map(([name, label, hint]) => new Row(name, label, hint, plans, () => this.#changed()));
-    this.element = h('form', { class: 'limits', onsubmit: (/** @type {Event} */ event) => {
+    this.element = h('form', { class: 'limits', novalidate: true, onsubmit: (/** @type {Event} */ event) => {
       event.preventDefault();
       void this.#send();
     } }, this.#rule, ...this.#rows.map(({ element }) => element), this.#fault.element, this.#conflict,
@@ -131,7 +131,7 @@ export class LimitsEditor {
       for (const row of this.#rows) if (!(row.name in changes)) row.set(now.overrides[row.name]);
       this.#changed();
       const rows = LIMITS.map(([name]) => name).filter((name) => now.overrides[name] !== before.overrides[name] || name in changes);
-      const redo = button('Save mine over it', () => void this.#send());
+      const redo = button('Save mine over it', () => void this.#send(), { class: 'button small primary' });
       this.#conflict.replaceChildren(
         h('p', {}, h('strong', {}, 'Somebody else changed these limits meanwhile. '), who, ' Nothing of yours was saved yet.'),
         h('table', {}, h('thead', {}, h('tr', {}, ...['Limit', 'Before', 'Theirs, now', 'Yours'].map((head) => h('th', { scope: 'col' }, head)))),

@@ -48,7 +48,7 @@ export class Pages {
 
   /**
    * @param {(cursor: string | null, signal: AbortSignal) => Promise<import('./api.js').Page<T>>} load
-   * @param {(rows: T[]) => void} show
+   * @param {(rows: T[], more: boolean) => void} show
    * @param {(error: unknown) => void} failed
    */
   constructor(load, show, failed) {
@@ -78,7 +78,7 @@ export class Pages {
       if (mine.signal.aborted) return;
       this.rows = fresh ? rows : [...this.rows, ...rows];
       this.#next = next;
-      this.#show(this.rows);
+      this.#show(this.rows, next !== null);
       this.#more.hidden = next === null;
     } catch (error) {
       if (!mine.signal.aborted) this.#failed(error);

@@ -38,11 +38,11 @@ export function usersView(desk) {
 
   const pages = new Pages(
     (cursor, signal) => desk.api.users({ query: query.control.value.trim(), state: state.control.value, cursor }, signal),
-    (rows) => {
+    (rows, more) => {
       Object.assign(last, { query: query.control.value, state: state.control.value });
       fault.clear();
       table.show(rows);
-      found.textContent = counted(rows.length, 'person').replace('persons', 'people');
+      found.textContent = `${more ? 'The first ' : ''}${counted(rows.length, 'person').replace('persons', 'people')}`;
     },
     (error) => fault.show(error, () => void pages.restart()),
   );

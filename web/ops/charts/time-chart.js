@@ -117,13 +117,11 @@ export class TimeChart {
   #mark(index) {
     if (!this.#picture || !this.#area || this.#count === 0) return;
     this.#at = Math.max(0, Math.min(this.#count - 1, index));
-    const { series, format, kind } = this.#picture;
+    const { kind } = this.#picture;
     const x = this.#area.x(this.#at);
     for (const [name, value] of Object.entries({ x1: x, x2: x, y1: this.#area.top, y2: this.#area.top + this.#area.height })) this.#rule.setAttribute(name, String(value));
-    this.#tip.replaceChildren(h('strong', {}, this.#when(this.#at)), h('ul', {}, ...series.map((one) => {
-      const value = one.values[this.#at];
-      return h('li', {}, swatch(one.tone, kind), `${one.name} `, h('b', {}, value === null ? 'no value' : format(value)));
-    })));
+    this.#tip.replaceChildren(h('strong', {}, this.#when(this.#at)), h('ul', {}, ...this.#values(this.#at).map(({ name, tone, value }) => (
+      h('li', {}, swatch(tone, kind), `${name} `, h('b', {}, value))))));
     this.#tip.hidden = false;
     this.#rule.toggleAttribute('data-shown', true);
     // Beside the cursor, on the side that has room.
@@ -140,11 +138,17 @@ export class TimeChart {
   /** The same for whoever hears the page. */
   #tell() {
     if (!this.#picture || this.#count === 0) return;
-    const { series, format } = this.#picture;
     const at = this.#at < 0 ? this.#count - 1 : this.#at;
-    const values = series.map(({ name, values: { [at]: value } }) => `${name} ${value === null || value === undefined ? 'no value' : format(value)}`);
     this.#stage.setAttribute('aria-valuenow', String(at));
-    this.#stage.setAttribute('aria-valuetext', `${this.#when(at)}: ${values.join(', ')}`);
+    this.#stage.setAttribute('aria-valuetext', `${this.#when(at)}: ${this.#values(at).map(({ name, value }) => `${name} ${value}`).join(', ')}`);
+  }
+
+  /** What stands at a step. Of a stack of several, only what adds to it. @param {number} index */
+  #values(index) {
+    const { series, format, kind } = /** @type {Picture} */ (this.#picture);
+    const adding = kind === 'columns' && series.length > 1 ? series.filter(({ values }) => values[index]) : series;
+    if (adding.length === 0) return [{ name: this.#title, tone: 0, value: 'none' }];
+    return adding.map(({ name, tone, values }) => ({ name, tone, value: values[index] === null ? 'no value' : format(/** @type {number} */ (values[index])) }));
   }
 
   /** @param {number} index */

@@ -101,11 +101,13 @@ class SqlBlocks:
             self._set(connection, now, kind, issuer, subject, actor, reason=reason, expires_at=expires_at)
 
     def block_principal(self, issuer: str, subject: str, *, actor: str, reason: str = "") -> datetime | None:
-        """Ends the sign-ins too. Returns until when Google may still honour tokens that were given out."""
+        """Returns until when Google may still honour tokens that were given out.
+
+        Sign-ins stay on record until the block is lifted: their pages are to be told why.
+        """
         with self._database.write() as connection:
             now = self._database.now(connection)
             know(self._database, connection, issuer, subject)
-            end_sign_ins(connection, issuer, subject)
             self._set(connection, now, BlockKind.PRINCIPAL, issuer, subject, actor, reason=reason)
             return honoured_until(connection, issuer, subject, now)
 
@@ -128,6 +130,7 @@ class SqlBlocks:
             if revives:
                 _record(connection, now, action, actor, issuer, subject, before, None)
             else:
+                end_sign_ins(connection, issuer, subject)
                 older = BlockKind.ISSUED_BEFORE
                 row = self._put(connection, now, older, issuer, subject, issued_before=now)
                 _record(connection, now, action, actor, issuer, subject, before, row)

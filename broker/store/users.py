@@ -90,7 +90,9 @@ class SqlUsers:
         with self._database.write() as connection:
             now = self._database.now(connection)
             row = _existing(connection, username)
-            _withdraw(connection, username, {"blocked_at": now, "blocked_reason": reason})
+            # The sign-ins, of an earlier generation now, stay on record: their pages are to be told why.
+            blocked = {"blocked_at": now, "blocked_reason": reason, "generation": new_generation()}
+            connection.execute(update(users).where(users.c.username == username).values(blocked))
             after = _block(now, reason)
             before = _block(row.blocked_at, row.blocked_reason)
             _record(connection, now, username, "user.block", actor, before, after)
@@ -105,6 +107,7 @@ class SqlUsers:
                 return False
             free = {"blocked_at": None, "blocked_reason": ""}
             connection.execute(update(users).where(users.c.username == username).values(free))
+            end_sign_ins(connection, OWN_ISSUER, username)
             before = _block(row.blocked_at, row.blocked_reason)
             _record(connection, now, username, "user.unblock", actor, before, None)
             return True

@@ -99,7 +99,7 @@ function described(detail) {
 /** @param {unknown} value @returns {Record<string, unknown>} */
 const mapOf = (value) => (typeof value === 'object' && value !== null ? /** @type {Record<string, unknown>} */ (value) : {});
 
-/** @param {unknown} value */
+/** @param {unknown} value @returns {string} */
 function plain(value) {
   if (value === undefined || value === null) return 'not set';
   if (Array.isArray(value)) return value.map(plain).join(', ') || 'none';

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Service
-from tests.browser.test_page import AXE, AXE_RUN
+from tests.browser.axe import violations
 
 
 @pytest.fixture
@@ -70,7 +70,6 @@ def test_axe_finds_nothing_and_nothing_runs_off(
     for details in page.locator("#post_token details").all():
         details.evaluate("(element) => { element.open = true }")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    page.evaluate(AXE.read_text())
-    found = page.evaluate(AXE_RUN)
+    found = violations(page)
     context.close()
     assert found == []

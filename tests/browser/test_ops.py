@@ -245,7 +245,7 @@ def test_a_key_is_shown_once_and_a_revoked_one_is_turned_away(ops: OpsPage, brok
     expect(ops.page.locator("#view tbody tr")).to_contain_text("kiosk:*")
     assert key not in ops.kept()
     with broker.client() as client:
-        asked = {
+        asked: dict[str, Any] = {
             "headers": {"X-API-Key": key},
             "json": {"on_behalf_of": "kiosk:1", "client": {"app": HOSTILE}},
         }
@@ -312,7 +312,7 @@ def test_typing_asks_once_and_an_answer_that_comes_late_is_dropped(ops: OpsPage)
     ops.page.route("**/admin/users?*", hold)
     search = ops.page.get_by_label("Search")
     search.press_sequentially("bo", delay=20)
-    wait_for("the first question", lambda: held or ops.page.wait_for_timeout(20))
+    wait_for("the first question", lambda: held or ops.page.evaluate("0"))
     search.press_sequentially("b", delay=20)
     expect(ops.page.locator("#view tbody tr")).to_have_count(1)
     expect(ops.page.get_by_role("link", name="bob", exact=True)).to_be_visible()

@@ -134,7 +134,7 @@ def test_each_success_looks_as_it_says(make_app: MakeApp) -> None:
     ask("POST /sessions/{session_id}/end", alice, session_id=session)
     ask("DELETE /sessions/{session_id}", alice, session_id=session)
     ask("POST /auth/logout", alice)
-    for name in ("/healthz", "/readyz", "/.well-known/jwks.json", "/openapi.json", "/docs", "/"):
+    for name in ("/healthz", "/readyz", "/.well-known/jwks.json", "/openapi.json", "/docs", "/", "/ops"):
         ask(f"GET {name}", {})
     assert witness.seen == set(ROUTES) - ELSEWHERE
 

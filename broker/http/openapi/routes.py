@@ -196,6 +196,7 @@ _SERVICE: Mapping[str, Route] = {
     "GET /openapi.json": Route("This document", PUBLIC),
     "GET /docs": Route("A page to read it", PUBLIC, media="text/html"),
     "GET /": Route("The demo page", PUBLIC, media="text/html"),
+    "GET /ops": Route("The operators' page", PUBLIC, media="text/html"),
 }
 
 GROUPS: Mapping[str, Mapping[str, Route]] = {

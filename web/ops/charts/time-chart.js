@@ -140,7 +140,8 @@ export class TimeChart {
     if (!this.#picture || this.#count === 0) return;
     const at = this.#at < 0 ? this.#count - 1 : this.#at;
     this.#stage.setAttribute('aria-valuenow', String(at));
-    this.#stage.setAttribute('aria-valuetext', `${this.#when(at)}: ${this.#values(at).map(({ name, value }) => `${name} ${value}`).join(', ')}`);
+    const values = this.#values(at).map(({ name, value }) => `${name} ${value}`);
+    this.#stage.setAttribute('aria-valuetext', `${this.#when(at)}: ${values.join(', ')}`);
   }
 
   /** What stands at a step. Of a stack of several, only what adds to it. @param {number} index */

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Service
 from tests.browser.axe import violations
+from tests.browser.conftest import Service
 
 
 @pytest.fixture

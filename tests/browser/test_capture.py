@@ -52,9 +52,12 @@ def test_9_khz_does_not_come_back_as_7_khz(
     bench.end()
 
     heard = pcm(service.standin.control.received_audio())[INPUT_RATE * 2 : INPUT_RATE * 4]
-    passed, folded = level_db(heard, INPUT_RATE, 1000), level_db(heard, INPUT_RATE, 7000)
+    # Half a second each; the median, because a busy machine's device may lose a block in one of them.
+    parts = np.split(heard, 4)
+    passed = float(np.median([level_db(part, INPUT_RATE, 1000) for part in parts]))
+    folded = float(np.median([level_db(part, INPUT_RATE, 7000) for part in parts]))
     assert passed == pytest.approx(20 * np.log10(0.4), abs=1)
-    assert folded <= passed - 60
+    assert folded <= passed - 80
 
 
 def test_words_arrive_as_20_ms_chunks_after_setup_complete(

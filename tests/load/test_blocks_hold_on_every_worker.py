@@ -66,7 +66,7 @@ ACTS: dict[str, tuple[str, Callable[[BrokerServer], str], tuple[int, str], tuple
         "alice",
         lambda broker: command(broker, "users", "block", "alice"),
         (403, "account-blocked"),
-        (401, "invalid-token"),
+        (403, "account-blocked"),
     ),
     "password": (
         "bob",

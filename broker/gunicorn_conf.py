@@ -19,7 +19,8 @@ from typing import Any
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 # The library looks for it when it is imported, which the app does. In memory: a counter is a page of a file.
 # A master that reloads, or hands over to a new one, goes on with the folder that it has.
-if _METRICS not in os.environ:
+_made = _METRICS not in os.environ
+if _made:
     os.environ[_METRICS] = tempfile.mkdtemp(prefix="live-broker-metrics-", dir="/dev/shm")
 
 from prometheus_client.multiprocess import mark_process_dead  # noqa: E402
@@ -32,7 +33,8 @@ try:
     _settings = load_settings()
 except SettingsError as error:
     print("The broker cannot start:", *error.faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
-    shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
+    if _made:
+        shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
     raise SystemExit(2) from None
 
 # A stand-in in Google's place means development, and that stays on this machine.
@@ -109,8 +111,10 @@ def child_exit(_server: Any, worker: Any) -> None:
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
-def on_exit(_server: Any) -> None:
-    shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
+def on_exit(server: Any) -> None:
+    """The folder goes with the last master: after SIGUSR2 there are two for a while, and one folder."""
+    if not server.reexec_pid and not server.master_pid:
+        shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
 
 
 def _is_tcp(address: Any) -> bool:

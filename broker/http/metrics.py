@@ -61,12 +61,13 @@ class OpenSessions(Collector):
 
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            if time.monotonic() - self._asked_at >= _KEPT_SECONDS:
-                try:
-                    self._found = self._count()
-                except Refusal:
-                    self._found = None
+            mine = time.monotonic() - self._asked_at >= _KEPT_SECONDS
+            if mine:
                 self._asked_at = time.monotonic()
-            found = self._found
-        if found is not None:
+        if mine:  # whoever comes meanwhile gets the last answer, and does not wait for a store that hangs
+            try:
+                self._found = self._count()
+            except Refusal:
+                self._found = None
+        if (found := self._found) is not None:
             yield GaugeMetricFamily(OPEN_SESSIONS, "Sessions that hold a place now.", value=found)

@@ -49,10 +49,12 @@ class Disk:
     """Waits until what was committed is on disk. One wait is for all who had committed before it began."""
 
     def __init__(self, path: str) -> None:
-        self._path = Path(f"{path}-wal")
+        # SQLite keeps the log beside the file itself, wherever a link may have led to it.
+        self._path = Path(f"{os.path.realpath(path)}-wal")
         self._lock = threading.Lock()
         self._asked = 0
         self._done = 0
+        self._lost = 0
         self._count = threading.Lock()
 
     def wait(self) -> None:
@@ -60,10 +62,17 @@ class Disk:
             self._asked += 1
             mine = self._asked
         with self._lock:
+            if mine <= self._lost:
+                # A disk tells a failed write once; what it says afterwards is not about those of before.
+                raise Refusal("store-unavailable", reason="sync: failed for a commit beside this one")
             if self._done >= mine:
                 return
             covers = self._asked
-            self._sync()
+            try:
+                self._sync()
+            except Refusal:
+                self._lost = covers
+                raise
             self._done = covers
 
     def _sync(self) -> None:

@@ -9,8 +9,10 @@ from typing import Protocol, TypeVar
 
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
+from sqlalchemy import update
 
 from broker.standin import StandIn
+from broker.store.tables import sessions
 from tests.browser.stage_server import StageServer
 from tests.browser.support import Bench, Stage, launch
 
@@ -55,8 +57,10 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture
 def service(talking: Service) -> Service:
-    """As just started: no scenario, no connection."""
+    """As just started: no scenario, no connection, and no session that a page before could not end."""
     talking.standin.control.reset()
+    with talking.broker.database.write() as store:
+        store.execute(update(sessions).where(sessions.c.state == "open").values(state="ended"))
     return talking
 
 

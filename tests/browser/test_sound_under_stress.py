@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def _receipt_to_sound(bench: Bench) -> int:
 
 @pytest.mark.parametrize(("scenario", "options", "limit"), [("pace", {"speed": 1}, 70), ("burst", {}, 20)])
 def test_the_first_chunk_is_soon_heard(
-    bench: Bench, service: Service, scenario: str, options: dict[str, int], limit: int
+    bench: Bench, service: Service, scenario: str, options: dict[str, Any], limit: int
 ) -> None:
     """The median of five; measured again, twice at most, for a machine that was busy with something else."""
     assert bench.start(microphone=False) is None

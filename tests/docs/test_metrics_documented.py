@@ -137,8 +137,8 @@ def test_prometheus_scrapes_a_broker_and_answers_each_panel(prometheus: str) -> 
             found = ask(prometheus, "min(count_over_time(broker_tokens_total[1m]))")
             if found and float(found[0]["value"][1]) >= 3:
                 break
-        except httpx2.TransportError:
-            pass
+        except (httpx2.TransportError, json.JSONDecodeError):
+            pass  # it is not ready yet
         time.sleep(0.2)
     assert float(ask(prometheus, "sum(broker_tokens_total)")[0]["value"][1]) == 1
     assert float(ask(prometheus, "broker_open_sessions")[0]["value"][1]) == 1

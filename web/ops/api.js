@@ -43,7 +43,7 @@ import { Api } from '../common/api.js';
  *   created_at: string, expires_at: string | null, revoked_at: string | null, last_used_at: string | null,
  * }} ServiceKey
  */
-/** @typedef {{kind: string, issuer: string, subject: string, reason: string, created_at: string, expires_at?: string | null, issued_before?: string | null}} Block */
+/** @typedef {{kind: string, issuer: string, subject: string, reason: string, created_at: string, issued_before: string | null}} Block */
 /**
  * @typedef {{
  *   id: number, at: string, actor: string, action: string, outcome: string, request_id: string, session_id: string | null,

@@ -1,5 +1,5 @@
 /**
- * Who and what is turned away: people, single tokens, whole issuers.
+ * Who and what is turned away besides the broker's own users: people of other issuers, single tokens, whole issuers.
  * Needs: the admin API. Leaves: lifting a block of a person to their own page, and of others to the `broker` command.
  */
 import { h } from './build.js';
@@ -8,22 +8,21 @@ import { timeOf } from './format.js';
 import { heading, issuerWords, Pages } from './parts.js';
 import { Table } from './table.js';
 
-/** @typedef {import('./api.js').Block & {key?: string, at?: string}} Block */
+/** @typedef {import('./api.js').Block} Block */
 
 /** @type {Record<string, string>} */
-const KINDS = { principal: 'A person', user: 'A person', token: 'One token', issuer: 'Everybody of an issuer', withdrawn: 'All sign-ins of before' };
+const KINDS = { principal: 'A person', jti: 'One token', issuer: 'Everybody of an issuer', 'issued-before': 'What was signed before' };
 
 /** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
 export function blocksView(desk) {
   const fault = new Fault(desk);
   const table = new Table('Blocks', /** @type {import('./table.js').Column<Block>[]} */ ([
-    { head: 'Who', cell: ({ key, subject, issuer }) => (key ? h('a', { href: `#/users/${key}` }, subject) : subject || 'everybody') },
+    { head: 'Who', cell: ({ subject }) => subject || 'everybody' },
     { head: 'Of', cell: ({ issuer }) => issuerWords(issuer) },
     { head: 'What', cell: ({ kind }) => KINDS[kind] ?? kind },
     { head: 'Reason', cell: ({ reason }) => reason || '–' },
     { head: 'Since', cell: ({ created_at: since }) => timeOf(since) },
-    { head: 'Until', cell: ({ expires_at: until }) => timeOf(until, 'lifted') },
-  ]), ({ kind, issuer, subject }) => JSON.stringify([kind, issuer, subject]), 'Nobody is blocked.');
+  ]), ({ kind, issuer, subject }) => JSON.stringify([kind, issuer, subject]), 'Nothing of this kind is blocked.');
   const pages = new Pages((cursor, signal) => desk.api.blocks({ cursor }, signal), (rows) => {
     fault.clear();
     table.show(rows);
@@ -31,7 +30,7 @@ export function blocksView(desk) {
   return {
     title: 'Blocks',
     element: h('div', {}, heading('Blocks'),
-      h('p', { class: 'quiet' }, 'People are blocked and unblocked on their own page; single tokens and whole issuers with ', h('code', {}, 'broker blocks'), '.'),
+      h('p', { class: 'quiet lead' }, 'The broker’s own users are not in this list: find those who are blocked among the ', h('a', { href: '#/users' }, 'users'), '. People are unblocked on their own page, single tokens and whole issuers with ', h('code', {}, 'broker blocks'), '.'),
       fault.element, table.element, pages.element),
     refresh: () => void pages.restart(),
     close: () => pages.close(),

@@ -22,7 +22,9 @@ let folder = '';
 let files = [];
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'live-package-'));
-  const packed = execFileSync('npm', ['pack', '--json', '--loglevel=error', '--pack-destination', folder], { cwd: LIVE, encoding: 'utf8' });
+  // Run by `npm test` it would inherit that scripts are ignored, and the types are made by one.
+  const options = ['--json', '--loglevel=error', '--ignore-scripts=false', '--pack-destination', folder];
+  const packed = execFileSync('npm', ['pack', ...options], { cwd: LIVE, encoding: 'utf8' });
   const listing = JSON.parse(packed.slice(packed.indexOf('[')))[0];
   files = listing.files.map(({ path }) => path);
   const target = join(folder, 'node_modules/live-broker-client');

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 
 import { AudioSide } from '../../web/live/audio-side.js';
 import { listDevices } from '../../web/live/devices.js';
+import '../../web/live/echo-guard.js'; // which an audio side fetches when the model is first interrupted
 import { breathe, FakeContext, installBrowser, pass, RoutedContext } from './audio-fakes.js';
 
 /** An audio side that is up, and what it said. */
@@ -328,14 +329,18 @@ const echoes = ({ events }) => events.filter(({ type }) => type === 'echo').leng
 
 test('a model that is interrupted by its own voice twice is noticed', async (t) => {
   const side = await up(t);
-  interrupted(side, 1, echoed);
+  interrupted(side, 1, echoed); // fetches who looks out for it
+  await breathe();
+  interrupted(side, 2, echoed);
   assert.equal(echoes(side), 0);
-  interrupted(side, 2, echoed, { transcript: 'is the capital' });
+  interrupted(side, 3, echoed, { transcript: 'is the capital' });
   assert.equal(echoes(side), 1);
 });
 
 test('people who speak over the model are not called an echo, with or without words', async (t) => {
   const side = await up(t);
+  interrupted(side, 0, own);
+  await breathe();
   for (let turn = 1; turn < 5; turn++) interrupted(side, turn, own);
   for (let turn = 5; turn < 9; turn++) interrupted(side, turn, echoed, { transcript: 'Wait, tell me about something else' });
   for (let turn = 9; turn < 12; turn++) interrupted(side, turn, () => 0.002);

@@ -6,6 +6,8 @@ import { Diagnostics } from '../../web/live/diagnostics.js';
 import { Transcript } from '../../web/live/transcript.js';
 import { settle } from './support.js';
 
+await import('../../web/live/tool-work.js'); // which a conversation fetches before its first call
+
 /** A conversation and all that it told. */
 function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-live', setup = {}, ...options } = {}) {
   const events = [];
@@ -380,6 +382,7 @@ test('the next connection is not told the answers to calls that it does not know
   let finish;
   const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)) } });
   t.call({ id: '1', name: 'slow' });
+  await settle();
   t.conversation.broken({ turn: 1, position: 0 }, ['1']);
   t.conversation.forget();
   finish('too late');
@@ -388,6 +391,7 @@ test('the next connection is not told the answers to calls that it does not know
   assert.deepEqual(t.of('toolcancel').map(({ reason }) => reason), ['connection']);
   assert.deepEqual(t.holds, [true, false]);
   t.call({ id: '1', name: 'slow' });
+  await settle();
   finish('in time');
   await settle();
   assert.deepEqual(t.responses(), [[{ id: '1', name: 'slow', response: { result: 'in time' } }]]);
@@ -397,6 +401,7 @@ test('a call that the next connection knows of runs on over the break', async ()
   let finish;
   const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)) } });
   t.call({ id: '1', name: 'slow' });
+  await settle();
   t.conversation.broken({ turn: 1, position: 0 }, []);
   finish('in time');
   await settle();

@@ -42,12 +42,23 @@ test('the broker’s problem is kept, its Retry-After first', () => {
   assert.equal(LiveError.tokenRefused(502, null, null).retryAfterSeconds, undefined);
 });
 
-test('what getUserMedia throws is told in words', () => {
-  const told = (name) => LiveError.microphone(new DOMException('', name)).reason;
-  assert.equal(told('NotAllowedError'), 'permission-denied');
-  assert.equal(told('NotFoundError'), 'no-microphone');
-  assert.equal(told('OverconstrainedError'), 'no-microphone');
-  assert.equal(told('SomethingNew'), 'no-microphone');
+test('what getUserMedia throws is told in words', async () => {
+  const told = async (name) => {
+    const { reason, detail } = await LiveError.microphone(new DOMException('No.', name));
+    return `${reason}: ${detail}`;
+  };
+  assert.equal(await told('NotAllowedError'), 'permission-denied: The microphone is not allowed for this page.');
+  assert.equal(await told('NotFoundError'), 'no-microphone: No microphone was found.');
+  assert.equal(await told('OverconstrainedError'), 'no-microphone: The chosen microphone is not there.');
+  assert.equal(await told('NewError'), 'no-microphone: The microphone could not be opened.');
+});
+
+test('a refusal that people can do something about says so; what is not known stays as it came', async () => {
+  const said = async (code, reason) => (await LiveError.closed(code, reason, true).explained()).toJSON();
+  const quota = await said(1011, 'You exceeded your current quota, please check your plan and billing details.');
+  assert.deepEqual([quota.reason, quota.detail, quota.hint, quota.closeCode], ['connection-refused', 'The service’s quota is used up.', 'Try again later.', 1011]);
+  assert.equal((await said(1008, 'Something new')).detail, 'The service refused: Something new.');
+  assert.deepEqual(await said(1006, ''), LiveError.closed(1006, '', true).toJSON());
 });
 
 test('survives the way between threads', () => {

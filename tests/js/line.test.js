@@ -305,7 +305,7 @@ for (const [code, reason] of [
     await net.drop(code, reason);
     assert.equal(net.sockets.length, 1);
     assert.equal(net.over.length, 1);
-    assert.match(net.over[0].detail, /^[^.]+\.$/);
+    assert.match((await net.over[0].explained()).detail, /^[^.]+\.$/);
   });
 }
 

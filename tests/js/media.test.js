@@ -21,8 +21,6 @@ class FakeStream {
 test('a camera that is allowed after the conversation has ended goes off at once', async () => {
   let allow;
   const asked = new Promise((resolve) => (allow = resolve));
-  const navigator = { mediaDevices: { getUserMedia: () => asked } };
-  Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true }); // Node's has no devices
   globalThis.MediaStream = FakeStream;
   const states = [];
   const media = new Media({
@@ -31,7 +29,7 @@ test('a camera that is allowed after the conversation has ended goes off at once
     connected: () => true,
     audio: () => undefined,
   });
-  const opening = media.startVideo({});
+  const opening = media.startVideo({}, asked);
   await settle();
   media.ended();
   let stopped = false;

@@ -4,8 +4,6 @@
  * Owns: one Mic and one Speaker, and every rule between them. Needs mic.js, speaker.js, turn-taking.js,
  * echo-guard.js, wake-lock.js. Leaves the line to net-core.js, whose commands it posts, and the words to conversation.js.
  */
-import { listDevices } from './devices.js';
-import { EchoGuard } from './echo-guard.js';
 import { LiveError } from './errors.js';
 import { Mic } from './mic.js';
 import { Speaker } from './speaker.js';
@@ -40,7 +38,8 @@ export class AudioSide {
   #mic = new Mic();
   #speaker = new Speaker();
   #turns;
-  #echo;
+  /** Comes with the first interruption. @type {import('./echo-guard.js').EchoGuard | null} */
+  #echo = null;
   #lock = new WakeLock();
   #input = 0;
   /** @type {((voice: 'user' | 'model') => MessagePort) | null} */
@@ -58,7 +57,6 @@ export class AudioSide {
       out.post(command);
       if (this.#tap) this.#tapUser();
     });
-    this.#echo = new EchoGuard(() => out.emit('echo', { cause: 'heard' }));
     const [mic, speaker] = [this.#mic, this.#speaker];
     mic.onreport = (report) => this.#captured(report);
     mic.onlost = (error) => out.failed(error);
@@ -196,7 +194,7 @@ export class AudioSide {
 
   /** @param {import('./events.js').Caption} caption */
   caption(caption) {
-    this.#echo.caption(caption);
+    this.#echo?.caption(caption);
   }
 
   close() {
@@ -220,23 +218,30 @@ export class AudioSide {
   /** @param {PlaybackReport} report */
   #played(report) {
     if (report.type === 'meter') {
-      this.#echo.levels(this.#input, report.rms);
+      this.#echo?.levels(this.#input, report.rms);
       this.#out.emit('levels', { input: this.#input, output: report.rms });
     } else if (report.type === 'started') {
-      this.#echo.started();
+      this.#echo?.started();
       this.#turns.modelHeard(true, 0);
     } else if (report.type === 'drained' || report.type === 'silent') {
-      if (report.type === 'silent' && report.played > 0) this.#echo.interrupted();
+      if (report.type === 'silent' && report.played > 0) void this.#interrupted();
       this.#turns.modelHeard(false, this.#speaker.latencySeconds);
     }
     this.onplayed(report);
   }
 
+  /** The model was cut off while it was heard. Without the guard, which comes with the first time, nobody is warned. */
+  async #interrupted() {
+    if (this.#echo) return this.#echo.interrupted();
+    const { EchoGuard } = await import('./echo-guard.js').catch(() => ({ EchoGuard: null }));
+    if (EchoGuard) this.#echo ??= new EchoGuard(() => this.#out.emit('echo', { cause: 'heard' }));
+  }
+
   #devicesChanged = async () => {
     const { sink } = this.#speaker;
     if (!sink || sink === 'default') return;
-    const { outputs } = await listDevices();
-    if (!outputs.some(({ deviceId }) => deviceId === sink)) await this.#lostSpeaker();
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    if (!devices.some(({ kind, deviceId }) => kind === 'audiooutput' && deviceId === sink)) await this.#lostSpeaker();
   };
 
   async #lostSpeaker() {

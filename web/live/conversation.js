@@ -76,6 +76,11 @@ export class Conversation {
     this.#tools = new ToolRunner(tools, surroundings, toolTimeoutMs);
   }
 
+  /** Rejects with a LiveError when what runs the functions cannot be loaded. */
+  prepare() {
+    return this.#tools.prepare();
+  }
+
   /** Which model it is, and how it was set up. @param {string} [model] @param {Record<string, any>} [setup] */
   meet(model = '', setup) {
     this.#name = model;

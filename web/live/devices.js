@@ -1,6 +1,6 @@
 /**
  * What can be heard and spoken with, for a page that lets people choose and try. Owns: the list and the test tone.
- * Needs speaker.js for the way to a chosen device. Leaves using them to mic.js and speaker.js.
+ * Needs speaker.js for the way to a chosen device. Loaded with its first use. Leaves using them to mic.js and speaker.js.
  */
 import { routeTo } from './speaker.js';
 
@@ -16,13 +16,14 @@ export async function listDevices() {
   return { inputs: of('audioinput'), outputs: canChooseOutput ? of('audiooutput') : [], canChooseOutput };
 }
 
-/** Half a second of 440 Hz, fading at both ends; resolves when it is over. Call it inside a click. @param {string} deviceId */
-export async function playTone(deviceId) {
-  const context = new AudioContext();
+/**
+ * Half a second of 440 Hz, fading at both ends; resolves when it is over.
+ * @param {AudioContext} context that was resumed inside a click @param {string} deviceId
+ */
+export async function playTone(context, deviceId) {
   try {
-    const started = context.resume();
     await routeTo(context, deviceId);
-    await started;
+    await context.resume();
     const tone = context.createOscillator();
     const gain = context.createGain();
     const now = context.currentTime;

@@ -1,6 +1,6 @@
 /**
  * Notices that the model is interrupted by its own voice. Owns: that verdict. Needs nothing: levels, captions and
- * cuts come in, a call goes out. Leaves what to do about it (headphones, half-duplex) to the page.
+ * cuts come in, a call goes out. Loaded with the first cut. Leaves what to do about it (headphones, half-duplex) to the page.
  *
  * Two signs together make a suspect: the microphone's level follows the loudspeaker's, and nobody has said words
  * of their own. Echo that is transcribed is transcribed as the model's own words, so those do not count.

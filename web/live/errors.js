@@ -1,6 +1,6 @@
 /**
- * LiveError: the one error this library gives, and the tables that make it from what a browser, the broker
- * or Google says. Owns every sentence a user may read. Needs nothing. Never holds a token.
+ * LiveError: the one error this library gives, made from what a browser, the broker or Google says. Owns its reason.
+ * Needs explain.js, only when something is refused. Never holds a token.
  */
 
 /**
@@ -19,25 +19,38 @@
  * @property {string} [closeReason]
  */
 
+const CHECK = 'Check the network, then try again.';
+export const AGAIN = 'Start again.';
+
 export class LiveError extends Error {
-  /** @param {LiveErrorFields} fields */
-  constructor(fields) {
-    super(fields.detail);
-    this.name = 'LiveError';
+  /** @type {string | undefined} */
+  hint;
+  /** @type {string | undefined} */
+  code;
+  /** @type {number | undefined} */
+  status;
+  /** @type {number | undefined} */
+  retryAfterSeconds;
+  /** @type {number | undefined} */
+  closeCode;
+  /** @type {string | undefined} */
+  closeReason;
+
+  /** @param {LiveErrorFields} fields @param {{cause?: unknown}} [options] */
+  constructor(fields, options) {
+    super(fields.detail, options);
     this.reason = fields.reason;
     this.detail = fields.detail;
-    this.hint = fields.hint;
-    this.code = fields.code;
-    this.status = fields.status;
-    this.retryAfterSeconds = fields.retryAfterSeconds;
-    this.closeCode = fields.closeCode;
-    this.closeReason = fields.closeReason;
+    Object.assign(this, fields);
+  }
+
+  get name() {
+    return 'LiveError';
   }
 
   /** The plain form, to send across threads; `new LiveError(fields)` undoes it. @returns {LiveErrorFields} */
   toJSON() {
-    const { reason, detail, hint, code, status, retryAfterSeconds, closeCode, closeReason } = this;
-    return { reason, detail, hint, code, status, retryAfterSeconds, closeCode, closeReason };
+    return { ...this };
   }
 
   /**
@@ -52,10 +65,9 @@ export class LiveError extends Error {
     return new LiveError({ reason: 'aborted', detail: 'The session was ended before it had started.' });
   }
 
-  /** A connection that was opened and then nothing. */
-  static unanswered() {
-    const hint = 'Check the network, then try again.';
-    return new LiveError({ reason: 'network', detail: 'The service did not answer.', hint });
+  /** @param {string} what could not be reached, as the beginning of a sentence @param {unknown} [cause] */
+  static network(what, cause) {
+    return new LiveError({ reason: 'network', detail: `${what}.`, hint: CHECK }, { cause });
   }
 
   /** The session is over, as it should be or as the operator wants it. @param {string} [detail] @param {Partial<LiveErrorFields>} [more] */
@@ -65,8 +77,9 @@ export class LiveError extends Error {
 
   /** What `getUserMedia` threw. @param {unknown} cause */
   static microphone(cause) {
-    const name = cause instanceof Error || cause instanceof DOMException ? cause.name : '';
-    return new LiveError(MICROPHONE_ERRORS[name] ?? MICROPHONE_ERRORS.NotReadableError);
+    const { name, message } = /** @type {Error} */ (cause);
+    const reason = /NotAllowed|Security/.test(name) ? 'permission-denied' : 'no-microphone';
+    return new LiveError({ reason, detail: message || name }).explained(name);
   }
 
   /**
@@ -81,7 +94,7 @@ export class LiveError extends Error {
       hint: problem?.hint,
       code: problem?.code,
       status,
-      retryAfterSeconds: Number.isFinite(seconds) && seconds > 0 ? seconds : undefined,
+      retryAfterSeconds: seconds > 0 ? seconds : undefined,
     });
   }
 
@@ -90,83 +103,37 @@ export class LiveError extends Error {
    * whether `setupComplete` had come
    */
   static closed(closeCode, closeReason, ready) {
-    const row = CLOSES.find(([pattern]) => pattern.test(closeReason));
-    const known = row?.[1] ?? byCode(closeCode, closeReason, ready);
-    return new LiveError({ ...known, closeCode, closeReason });
+    return new LiveError({ ...meaning(closeCode, closeReason, ready), closeCode, closeReason });
+  }
+
+  /**
+   * The same with the sentences for a person, which come with the first refusal; where they cannot be had, as it is.
+   * @param {string} [what] was said: the close's text, or what the browser's error is called
+   */
+  async explained(what = this.closeReason) {
+    if (!what) return this;
+    const words = await import('./explain.js').catch(() => null);
+    return new LiveError({ ...this.toJSON(), ...words?.explain(what) });
   }
 }
 
-/** @type {Record<string, LiveErrorFields>} */
-const MICROPHONE_ERRORS = {
-  NotAllowedError: {
-    reason: 'permission-denied',
-    detail: 'The microphone is not allowed for this page.',
-    hint: 'Allow it in the address bar or in the system settings, then try again.',
-  },
-  SecurityError: {
-    reason: 'permission-denied',
-    detail: 'This page may not use the microphone.',
-    hint: 'Open it over https, and not inside a frame that forbids the microphone.',
-  },
-  NotFoundError: {
-    reason: 'no-microphone',
-    detail: 'No microphone was found.',
-    hint: 'Connect one, or type instead.',
-  },
-  OverconstrainedError: {
-    reason: 'no-microphone',
-    detail: 'The chosen microphone is not there.',
-    hint: 'Choose another one.',
-  },
-  NotReadableError: {
-    reason: 'no-microphone',
-    detail: 'The microphone could not be opened.',
-    hint: 'Another program may be using it.',
-  },
-};
-
-const AGAIN = 'Start again.';
-
 /**
- * Reason texts first: Google's 1008 and 1011 mix what is final with what will pass.
- * @type {[RegExp, LiveErrorFields][]}
+ * A module that comes with its first use. Rejects with a LiveError when it cannot be had.
+ * @template T @param {Promise<T>} part @returns {Promise<T>}
  */
-const CLOSES = [
-  [
-    /token has been used too many times/i,
-    { reason: 'connection-refused', detail: 'This token was used up.', hint: `${AGAIN} It takes a new one.` },
-  ],
-  [
-    /new_session_expire_time/i,
-    { reason: 'connection-refused', detail: 'The token came too late to connect.', hint: AGAIN },
-  ],
-  [/^auth token has expired/i, { reason: 'session-ended', detail: 'The session’s time is up.', hint: AGAIN }],
-  [/token has expired/i, { reason: 'connection-refused', detail: 'The token had expired.', hint: AGAIN }],
-  [
-    /quota|resource has been exhausted/i,
-    { reason: 'connection-refused', detail: 'The service’s quota is used up.', hint: 'Try again later.' },
-  ],
-  [
-    /api key/i,
-    { reason: 'connection-refused', detail: 'The service refused the credentials.', hint: 'Tell the operator.' },
-  ],
-  [
-    /user location is not supported/i,
-    { reason: 'connection-refused', detail: 'The service is not offered in your region.' },
-  ],
-  [
-    /is not found for api version|not supported by the model|cannot find field|invalid argument|is deprecated/i,
-    {
-      reason: 'connection-refused',
-      detail: 'The service refused the session’s settings.',
-      hint: 'Tell the operator: the profile does not fit the model.',
-    },
-  ],
-  [
-    /goaway|the operation was aborted/i,
-    { reason: 'connection-lost', detail: 'The service ended the connection.', hint: AGAIN },
-  ],
-];
+export async function loaded(part) {
+  try {
+    return await part;
+  } catch (cause) {
+    throw LiveError.network('A part of the library could not be loaded', cause);
+  }
+}
+
+/** Texts decide before codes: Google's 1008 and 1011 mix what is final with what will pass. */
+const TIME_UP = /^auth token has expired/i;
+const REFUSED =
+  /token has|expire_time|quota|exhausted|api key|location is not|not found for api|not supported by|cannot find field|invalid argument|deprecated/i;
+const LOST = /goaway|operation was aborted/i;
 
 /**
  * @param {number} code
@@ -174,23 +141,13 @@ const CLOSES = [
  * @param {boolean} ready
  * @returns {LiveErrorFields}
  */
-function byCode(code, text, ready) {
-  if (code === 1000) {
+function meaning(code, text, ready) {
+  if (code === 1000 || TIME_UP.test(text)) {
     return { reason: 'session-ended', detail: 'The service ended the session.', hint: AGAIN };
   }
-  if (!ready && (code === 1006 || code === 0)) {
-    return {
-      reason: 'network',
-      detail: 'The service could not be reached.',
-      hint: 'Check the network, then try again.',
-    };
-  }
-  if (code === 1007 || code === 1008) {
+  if (REFUSED.test(text) || ((code === 1007 || code === 1008) && !LOST.test(text))) {
     return { reason: 'connection-refused', detail: `The service refused: ${text || code}.` };
   }
-  return {
-    reason: 'connection-lost',
-    detail: 'The connection was lost.',
-    hint: 'Check the network, then start again.',
-  };
+  if (!ready && (code === 1006 || code === 0)) return LiveError.network('The service could not be reached').toJSON();
+  return { reason: 'connection-lost', detail: 'The connection was lost.', hint: CHECK };
 }

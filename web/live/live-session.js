@@ -9,16 +9,15 @@
 import { AudioSide } from './audio-side.js';
 import { epochNow } from './clock.js';
 import { Conversation } from './conversation.js';
-import { listDevices, playTone } from './devices.js';
 import { Diagnostics } from './diagnostics.js';
-import { LiveError } from './errors.js';
+import { LiveError, loaded } from './errors.js';
 import { LiveEventTarget } from './events.js';
-import { Media } from './media.js';
 import { NetLink } from './net-link.js';
 import { OUTPUT_RATE } from './pcm.js';
 import { clientContentMessage, realtimeInputMessage } from './protocol.js';
 import { Run } from './run.js';
 import { Transcript } from './transcript.js';
+import { openVideo } from './video-source.js';
 
 /** @typedef {import('./events.js').LiveState} LiveState */
 /**
@@ -47,12 +46,8 @@ export class LiveSession extends LiveEventTarget {
   #choices;
   #diagnostics = new Diagnostics();
   #transcript = new Transcript((sentence) => this.emit('sentence', sentence));
-  #media = new Media({
-    emit: (type, detail) => this.emit(type, detail),
-    show: (bitmap) => this.#run?.net?.post({ type: 'picture', bitmap }, [bitmap]),
-    connected: () => !!this.#run?.up && !this.#run.reconnecting,
-    audio: () => this.#parts?.audio,
-  });
+  /** Comes with the first camera or recording. @type {import('./media.js').Media | null} */
+  #media = null;
   #leave = () => void this.end();
   #goOnline = () => this.#run?.net?.post({ type: 'online', online: navigator.onLine });
 
@@ -65,8 +60,8 @@ export class LiveSession extends LiveEventTarget {
   }
 
   /** What there is to hear and to speak with; labels are empty until the microphone was allowed once. */
-  static devices() {
-    return listDevices();
+  static async devices() {
+    return (await loaded(import('./devices.js'))).listDevices();
   }
 
   get state() {
@@ -203,8 +198,10 @@ export class LiveSession extends LiveEventTarget {
   }
 
   /** Half a second of tone, to find out whether one is heard. Call it inside a click. @param {string} [deviceId] */
-  playTestTone(deviceId = this.#choices.outputDeviceId ?? '') {
-    return playTone(deviceId);
+  async playTestTone(deviceId = this.#choices.outputDeviceId ?? '') {
+    const context = new AudioContext();
+    context.resume().catch(() => {}); // now: after an await it would not be inside the click
+    return (await loaded(import('./devices.js'))).playTone(context, deviceId);
   }
 
   /** @param {number} volume 0..1 */
@@ -223,30 +220,48 @@ export class LiveSession extends LiveEventTarget {
     if (this.model?.video === false) {
       throw new LiveError({ reason: 'unsupported', detail: 'This model does not look at pictures.' });
     }
-    return this.#media.startVideo(options);
+    const asked = openVideo(options); // at once: a browser shows a screen inside the click only
+    asked.catch(() => {}); // told by startVideo()
+    try {
+      return await (await this.#withMedia()).startVideo(options, asked);
+    } catch (cause) {
+      asked.then((stream) => stream.getTracks().forEach((track) => track.stop())).catch(() => {});
+      throw cause;
+    }
   }
 
   stopVideo() {
-    this.#media.stopVideo('stopped');
+    this.#media?.stopVideo('stopped');
   }
 
   /** The next of several cameras. */
-  switchCamera() {
-    return this.#media.switchCamera();
+  async switchCamera() {
+    await this.#media?.switchCamera();
   }
 
   get recording() {
-    return this.#media.recording;
+    return !!this.#media?.recording;
   }
 
   /** Records both voices on this device from now on, also over reconnects and further starts. Ask people first. */
-  startRecording() {
-    return this.#media.startRecording();
+  async startRecording() {
+    return (await this.#withMedia()).startRecording();
   }
 
   /** Also after the end. @returns {Promise<Blob | null>} a WAV, the user on the left, the model on the right; null: nothing was recorded */
-  stopRecording() {
-    return this.#media.stopRecording();
+  async stopRecording() {
+    return this.#media?.stopRecording() ?? null;
+  }
+
+  async #withMedia() {
+    const { Media } = await loaded(import('./media.js'));
+    this.#media ??= new Media({
+      emit: this.emit.bind(this),
+      show: (bitmap) => this.#run?.net?.post({ type: 'picture', bitmap }, [bitmap]),
+      connected: () => !!this.#run?.up && !this.#run.reconnecting,
+      audio: () => this.#parts?.audio,
+    });
+    return this.#media;
   }
 
   /** From any state: closes the connection, gives back microphone, audio contexts and the broker's session. */
@@ -280,7 +295,7 @@ export class LiveSession extends LiveEventTarget {
     const link = NetLink.open();
     link.catch(() => {}); // told by whoever awaits it
     this.#parts = { audio, link };
-    this.#media.tapAudio();
+    this.#media?.tapAudio();
     return this.#parts;
   }
 
@@ -291,7 +306,7 @@ export class LiveSession extends LiveEventTarget {
     audio.resume(microphone);
     run.conversation = this.#converse(run, audio);
     const playback = new MessageChannel();
-    const steps = [audio.openSpeaker(playback.port1)];
+    const steps = [audio.openSpeaker(playback.port1), run.conversation.prepare()];
     const ports = { playback: playback.port2 };
     if (microphone) {
       const capture = new MessageChannel();
@@ -365,7 +380,7 @@ export class LiveSession extends LiveEventTarget {
   #release(why) {
     const run = this.#run;
     const parts = this.#parts;
-    if (run) this.#media.ended();
+    if (run) this.#media?.ended();
     this.#run = null;
     this.#parts = null;
     globalThis.removeEventListener?.('pagehide', this.#leave);

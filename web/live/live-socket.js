@@ -54,7 +54,7 @@ export function connect({ token, url, auth = { in: 'query', name: 'access_token'
       reject(why);
       socket.close();
     };
-    const timer = setTimeout(() => giveUp(LiveError.unanswered()), SETUP_TIMEOUT_MS);
+    const timer = setTimeout(() => giveUp(LiveError.network('The service did not answer')), SETUP_TIMEOUT_MS);
     signal?.addEventListener('abort', () => giveUp(LiveError.aborted()));
   });
 }

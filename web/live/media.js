@@ -1,8 +1,8 @@
 /**
  * What goes beside the voice: pictures to the model, and a recording for the user. Owns: one camera and one recorder, each
- * loaded with its first use. Needs video-source.js, camera.js, recorder.js. Leaves the conversation to live-session.js.
+ * loaded with its first use, as this is. Needs camera.js, recorder.js, errors.js. Leaves the conversation to live-session.js.
  */
-import { openVideo } from './video-source.js';
+import { loaded } from './errors.js';
 
 /** @typedef {import('./events.js').LiveEvents} LiveEvents */
 /**
@@ -30,11 +30,12 @@ export class Media {
     return this.#recorder !== null;
   }
 
-  /** Call it inside a click; rejects with a LiveError. @param {import('./video-source.js').VideoOptions} options */
-  async startVideo(options) {
-    const asked = Promise.resolve(openVideo(options));
-    asked.catch(() => {}); // told by open()
-    const { Camera } = await import('./camera.js');
+  /**
+   * Rejects with a LiveError.
+   * @param {import('./video-source.js').VideoOptions} options @param {Promise<MediaStream>} asked for inside the click
+   */
+  async startVideo(options, asked) {
+    const { Camera } = await loaded(import('./camera.js'));
     this.stopVideo('stopped');
     const { show, connected, emit } = this.#out;
     const camera = new Camera(options, { show, connected, tell: (state) => emit('video', state) });
@@ -59,7 +60,7 @@ export class Media {
   }
 
   async startRecording() {
-    const { Recorder } = await import('./recorder.js');
+    const { Recorder } = await loaded(import('./recorder.js'));
     if (this.#recorder) return;
     this.#recorder = new Recorder(() => {
       this.#tap(null);

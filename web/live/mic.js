@@ -285,6 +285,6 @@ async function getUserMedia(deviceId) {
   try {
     return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (cause) {
-    throw LiveError.microphone(cause);
+    throw await LiveError.microphone(cause);
   }
 }

@@ -83,7 +83,7 @@ export class Run {
       if (report.message.serverContent) this.#out.audio()?.expectSound();
       this.conversation?.receive(report.message, report);
     } else if (type === 'ask') void this.#answer(report);
-    else if (type === 'failed') this.#out.failed(new LiveError(report.error));
+    else if (type === 'failed') void this.#fail(report.error);
     else if (type === 'broken') this.conversation?.broken(report, report.calls);
     else if (type === 'reconnecting' || type === 'reconnected' || type === 'network' || type === 'clock') {
       this.#follow(report);
@@ -98,6 +98,12 @@ export class Run {
       }
       if (type === 'ready') this.#setReady();
     }
+  }
+
+  /** @param {import('./errors.js').LiveErrorFields} fields */
+  async #fail(fields) {
+    const error = await new LiveError(fields).explained();
+    if (!this.signal.aborted) this.#out.failed(error);
   }
 
   /**

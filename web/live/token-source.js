@@ -100,7 +100,7 @@ export async function requestToken({ url, headers, body, credentials }) {
     redirect: 'error',
     signal: AbortSignal.timeout(TIMEOUT_MS),
   }).catch((cause) => {
-    throw unreachable(cause);
+    throw LiveError.network('The broker could not be reached', cause);
   });
   const answer = await response.json().catch(() => null);
   if (!response.ok) throw LiveError.tokenRefused(response.status, answer, response.headers.get('Retry-After'));
@@ -129,17 +129,6 @@ export function termsOf({ expires_in, expires_at = '', connect_within, session }
   // The last slice ends with the session, and there is nothing to renew.
   const renewAt = expiresAt < endsAt ? at(session?.renew_after) : Infinity;
   return { expiresAt, connectBy: after(connect_within), renewAt, endsAt };
-}
-
-/** @param {unknown} cause */
-function unreachable(cause) {
-  const error = new LiveError({
-    reason: 'network',
-    detail: 'The broker could not be reached.',
-    hint: 'Check the network, then try again.',
-  });
-  error.cause = cause;
-  return error;
 }
 
 /**

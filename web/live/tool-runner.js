@@ -1,8 +1,8 @@
 /**
- * Runs the page's functions when the model calls them. Owns: running calls, their time limit and their cancellation,
- * and which answers go out together. Needs errors.js. Leaves the wire to its owner.
+ * Runs the page's functions when the model calls them. Owns: running calls, their cancellation, and which answers go
+ * out together. Needs errors.js, and tool-work.js once there is something to run. Leaves the wire to its owner.
  */
-import { LiveError } from './errors.js';
+import { LiveError, loaded } from './errors.js';
 
 /** @typedef {(args: Record<string, unknown>, options: {signal: AbortSignal}) => unknown} ToolFunction */
 /** @typedef {'INTERRUPT' | 'WHEN_IDLE' | 'SILENT'} Scheduling when the model speaks of a result it did not wait for */
@@ -24,6 +24,7 @@ import { LiveError } from './errors.js';
  */
 
 const TIMEOUT_MS = 30_000;
+const toolWork = () => loaded(import('./tool-work.js'));
 
 export class ToolRunner {
   #tools;
@@ -39,6 +40,11 @@ export class ToolRunner {
     this.#tools = tools;
     this.#out = out;
     this.#timeoutMs = timeoutMs;
+  }
+
+  /** Has it at hand what runs functions, where there are any. Rejects with a LiveError. */
+  async prepare() {
+    if (Object.keys(this.#tools).length > 0) await toolWork();
   }
 
   /** Whether the model waits for an answer. */
@@ -100,7 +106,9 @@ export class ToolRunner {
     let answer;
     let error = null;
     try {
-      answer = await this.#result(run);
+      const { resultOf } = await toolWork();
+      if (cancelled()) return null;
+      answer = await resultOf(this.#tools, run, this.#timeoutMs, this.#out);
     } catch (cause) {
       error = LiveError.from(cause, 'tool-failed');
       answer = { response: { error: error.message } };
@@ -111,66 +119,4 @@ export class ToolRunner {
     if (error) this.#out.emit('error', { error });
     return { id, name, ...answer };
   }
-
-  /** @param {Running} run @returns {Promise<Answer>} */
-  async #result(run) {
-    const { call, controller } = run;
-    // Own properties only: a model may ask for "constructor".
-    if (!Object.hasOwn(this.#tools, call.name)) throw new Error(`There is no function ${call.name}.`);
-    const tool = this.#tools[call.name];
-    const { run: work, scheduling, timeoutMs = this.#timeoutMs } = typeof tool === 'function' ? { run: tool } : tool;
-    const later = !run.blocking && scheduling && this.#out.scheduling() ? { scheduling } : {};
-    const timer = setTimeout(() => {
-      controller.abort(new LiveError({ reason: 'tool-failed', detail: `The function took longer than ${timeoutMs} ms.` }));
-    }, timeoutMs);
-    try {
-      const result = await whileNot(controller.signal, work(call.args ?? {}, { signal: controller.signal }));
-      if (!isGenerator(result)) return { response: asResponse(result), ...later };
-      const last = await this.#follow(run, result, later);
-      // Without a last word there is nothing to speak of, which only SILENT says.
-      const over = last === undefined && !run.blocking && this.#out.scheduling();
-      return over ? { response: {}, scheduling: 'SILENT' } : { response: asResponse(last), ...later };
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  /** The results on the way, for a model that does not wait; the last one. @param {Running} run
-   * @param {AsyncGenerator} results @param {Answer} later */
-  async #follow({ call: { id, name }, blocking, controller }, results, later) {
-    controller.signal.addEventListener('abort', () => void results.return(undefined).catch(() => {}));
-    let latest;
-    for (;;) {
-      const { done, value } = await whileNot(controller.signal, results.next());
-      if (done) return value === undefined && blocking ? latest : value;
-      latest = value;
-      if (!blocking) this.#out.respond([{ id, name, response: asResponse(value), willContinue: true, ...later }]);
-    }
-  }
-}
-
-/**
- * What can be sent: the service takes objects only. Throws for what JSON has no form for.
- * @param {unknown} result @returns {Record<string, unknown>}
- */
-function asResponse(result) {
-  const plain = JSON.parse(JSON.stringify(result) ?? 'null');
-  return typeof plain === 'object' && plain !== null && !Array.isArray(plain) ? plain : { result: plain };
-}
-
-/** @param {any} value @returns {value is AsyncGenerator} */
-function isGenerator(value) {
-  return typeof value?.[Symbol.asyncIterator] === 'function' && typeof value.next === 'function';
-}
-
-/**
- * The value, or a rejection as soon as the signal says so: a tool may not listen to it.
- * @template T @param {AbortSignal} signal @param {T | Promise<T>} value @returns {Promise<T>}
- */
-function whileNot(signal, value) {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    Promise.resolve(value).then(resolve, reject);
-  });
 }

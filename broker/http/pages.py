@@ -17,9 +17,12 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 WEB = next(path for path in (_PACKAGE / "_web", _PACKAGE.parent / "web") if path.is_dir())
 ASSETS = Assets(WEB)
 # What the library starts by itself: the browser cannot know from the page's own imports.
-_STARTED = ("live/net-worker.js", "live/worklets/capture-processor.js", "live/worklets/playback-processor.js")
+_WORKER = "live/net-worker.js"
+_STARTED = (_WORKER, "live/worklets/capture-processor.js", "live/worklets/playback-processor.js")
 _FOLDERS = "any(live, demo, ops, docs, common)"
-_YEAR = "public, max-age=31536000, immutable"
+_YEAR = "max-age=31536000, immutable"
+# The document's policy holds for these; that they are taken for what they say is all that counts.
+_PARTS_OF_DOCUMENTS = (".js", ".css")
 _CLOSED = "default-src 'none'; frame-ancestors 'none'"
 _OF_DOCUMENTS = {
     "Referrer-Policy": "no-referrer",
@@ -101,6 +104,11 @@ def _file(path: str, cache_control: str) -> Response:
     # Whole files only: a range that does not fit would be an error of its own.
     request.environ.pop("HTTP_RANGE", None)
     response.make_conditional(request)
+    if cache_control == _YEAR:
+        # Fifty files a page: what nobody asks for again needs no tag, and modules are UTF-8 by definition.
+        del response.headers["ETag"]
+        if path.endswith(".js"):
+            response.headers["Content-Type"] = MIMETYPES[".js"]
     return response
 
 
@@ -121,31 +129,43 @@ def _in_best_form(content: Encoded, mimetype: str) -> Response:
 
 
 def security_headers(response: Response, live_url: str, *, secure: bool) -> None:
-    """On every answer. Workers and worklets take the policy of their own response, so those files carry it.
+    """On every answer. A worker takes the policy of its own response, so those files carry one.
 
-    The others, of which a page has dozens, go without what only a document heeds: it would outweigh them.
+    Other scripts and the style sheets, of which a page has dozens, go without what only a document heeds: it
+    would outweigh them.
     """
     headers = response.headers
-    of_ours = request.blueprint == "pages" and response.status_code < 400
-    is_file = of_ours and response.mimetype != "text/html"
-    runs = of_ours and (not is_file or request.path.endswith(_STARTED))
-    # The operators' page talks to nobody but us.
-    sources = "'self'" if request.endpoint == "pages.ops" else f"'self' {_socket(live_url)}"
-    headers.setdefault("Content-Security-Policy", _page_policy(sources) if runs else _CLOSED)
     headers["X-Content-Type-Options"] = "nosniff"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    if not is_file:
-        headers.update(_OF_DOCUMENTS)
     if secure:
         headers["Strict-Transport-Security"] = "max-age=31536000"
+    of_ours = request.blueprint == "pages" and response.status_code < 400
+    if of_ours and request.path.endswith(_PARTS_OF_DOCUMENTS) and not request.path.endswith("-worker.js"):
+        return
+    if of_ours and request.path.endswith(_WORKER):
+        headers["Content-Security-Policy"] = _worker_policy(live_url)
+    elif of_ours and response.mimetype == "text/html":
+        # The operators' page talks to nobody but us.
+        alone = request.endpoint == "pages.ops"
+        headers["Content-Security-Policy"] = _page_policy("'self'" if alone else _with_live(live_url))
+    headers.setdefault("Content-Security-Policy", _CLOSED)
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if not (of_ours and response.mimetype != "text/html"):
+        headers.update(_OF_DOCUMENTS)
     if "Cache-Control" not in headers:  # the files and the key set say themselves how long they may be kept
         headers["Cache-Control"] = "no-store"
         response.vary.update(("Origin", "Authorization", "Cookie"))
 
 
-def _socket(live_url: str) -> str:
+def _with_live(live_url: str) -> str:
     parts = urlsplit(live_url)
-    return f"{'ws' if parts.scheme == 'http' else 'wss'}://{parts.netloc}"
+    return f"'self' {'ws' if parts.scheme == 'http' else 'wss'}://{parts.netloc}"
+
+
+def _worker_policy(live_url: str) -> str:
+    return (
+        f"default-src 'none'; script-src 'self'; connect-src {_with_live(live_url)}; "
+        "require-trusted-types-for 'script'"
+    )
 
 
 def _page_policy(connects_to: str) -> str:

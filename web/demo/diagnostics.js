@@ -3,7 +3,6 @@
  * Owns: #diagnostics. Needs: the library's plain object. Nothing that opens a door is ever shown or copied.
  */
 import { byId, create } from '../common/dom.js';
-import { dropPanel } from './panel.js';
 
 /** Belt and braces: the library reports no credential, and one that slipped in would stop here. */
 const SECRET = /token|handle|auth|cookie|csrf/i;
@@ -39,29 +38,31 @@ const UNITS = [[/ ms$|^steps /, ' ms'], [/sample rate$/, ' Hz']];
 
 export class Diagnostics {
   #details = byId('diagnostics', HTMLDetailsElement);
-  #values = byId('diagnostics-values', HTMLDivElement);
+  #filled = byId('diagnostics-filled', HTMLDivElement);
   #list = byId('diagnostics-list', HTMLDListElement);
   #empty = byId('diagnostics-empty', HTMLParagraphElement);
   #copied = byId('diagnostics-copied', HTMLSpanElement);
-  /** @type {[string, string][]} */
-  #rows = [];
+  #read;
 
   /** @param {() => object} read */
   constructor(read) {
-    dropPanel(this.#details, () => {
-      this.#copied.textContent = '';
-      this.show(read());
-    });
+    this.#read = read;
     byId('diagnostics-copy', HTMLButtonElement).addEventListener('click', () => void this.#copy(read()));
+  }
+
+  /** The panel was opened. */
+  open() {
+    this.#copied.textContent = '';
+    this.show(this.#read());
   }
 
   /** @param {object} report */
   show(report) {
     if (!this.#details.open) return;
-    this.#rows = flatten(report);
-    this.#values.hidden = this.#rows.length === 0;
-    this.#empty.hidden = this.#rows.length > 0;
-    this.#list.replaceChildren(...this.#rows.map(([name, value]) => {
+    const rows = flatten(report);
+    this.#filled.hidden = rows.length === 0;
+    this.#empty.hidden = rows.length > 0;
+    this.#list.replaceChildren(...rows.map(([name, value]) => {
       const row = document.createElement('div');
       row.append(create('dt', name), create('dd', value));
       return row;

@@ -2,6 +2,9 @@
  * What happens to devices and the network while a conversation goes on, as one line that says what to do about it.
  * Needs: the library's events. Leaves: showing to hint.js; what ends a conversation to talk.js.
  */
+import { byId } from '../common/dom.js';
+
+import { Hint } from './hint.js';
 
 /** @type {Record<string, Record<string, string>>} */
 const DEVICE_WORDS = {
@@ -20,23 +23,29 @@ const NETWORK_WORDS = {
 };
 
 export class Happenings {
-  #hint;
+  #hint = new Hint();
   #session;
-
-  /** @param {import('../live/index.js').LiveSession} session @param {import('./hint.js').Hint} hint */
-  constructor(session, hint) {
-    this.#session = session;
-    this.#hint = hint;
-    session.addEventListener('network', ({ detail: { state } }) => {
-      if (state === 'ok') hint.clear('network');
-      else hint.show('network', NETWORK_WORDS[state]);
-    });
-    session.addEventListener('device', ({ detail }) => this.#device(detail));
-    session.addEventListener('echo', ({ detail: { cause } }) => this.#echo(cause));
-    session.addEventListener('reconnected', ({ detail: { resumed, seeded, planned } }) => {
+  /** @type {import('./during.js').Hearers} */
+  hearers = {
+    network: ({ state }) => {
+      if (state === 'ok') this.#hint.clear('network');
+      else this.#hint.show('network', NETWORK_WORDS[state]);
+    },
+    device: (happening) => this.#device(happening),
+    echo: ({ cause }) => this.#echo(cause),
+    reconnected: ({ resumed, seeded, planned }) => {
       if (planned || resumed) return;
-      hint.show('line', seeded ? 'A new line. The assistant was told what was said so far.' : 'A new line. The assistant does not know what was said before.');
-    });
+      this.#hint.show('line', seeded ? 'A new line. The assistant was told what was said so far.' : 'A new line. The assistant does not know what was said before.');
+    },
+  };
+
+  /** @param {import('../live/index.js').LiveSession} session */
+  constructor(session) {
+    this.#session = session;
+  }
+
+  over() {
+    this.#hint.clear();
   }
 
   /** @param {{kind: string, reason: string, label: string}} happening */
@@ -50,6 +59,11 @@ export class Happenings {
   /** @param {'heard' | 'output'} cause */
   #echo(cause) {
     const words = cause === 'heard' ? 'The assistant seems to hear itself. Headphones help, or take turns.' : 'The assistant may hear itself through this speaker. Headphones help, or take turns.';
-    this.#hint.show('echo', words, { 'Take turns': () => this.#session.setHalfDuplex(true) });
+    this.#hint.show('echo', words, {
+      'Take turns': () => {
+        byId('half-duplex', HTMLInputElement).checked = true; // the settings, which may not have been opened yet
+        this.#session.setHalfDuplex(true);
+      },
+    });
   }
 }

@@ -7,21 +7,15 @@ import { Door } from '../common/auth.js';
 import { byId } from '../common/dom.js';
 
 import { Announcer } from './announcer.js';
-import { Captions } from './captions.js';
-import { Diagnostics } from './diagnostics.js';
 import { explain } from './errors.js';
-import { Hint } from './hint.js';
-import { glide } from './motion.js';
 import { Notice } from './notice.js';
 import { dropPanel } from './panel.js';
-import { PushToTalk } from './push.js';
 import { Ring } from './ring.js';
 import { Room } from './room.js';
 import { Conversation } from './talk.js';
 
 /** @typedef {import('./errors.js').Action} Action */
 
-const talked = byId('talked', HTMLElement);
 const compose = byId('compose', HTMLFormElement);
 const message = byId('message', HTMLInputElement);
 const tools = byId('tools', HTMLDivElement);
@@ -30,24 +24,12 @@ const api = new Api();
 const ring = new Ring(byId('ring', HTMLCanvasElement), byId('talk', HTMLButtonElement));
 const room = new Room(ring);
 const announcer = new Announcer(byId('announcer', HTMLDivElement));
-const captions = new Captions(byId('captions', HTMLOListElement), byId('scroll', HTMLDivElement), (filled) => {
-  if (talked.hidden !== filled) return;
-  glide([byId('orb', HTMLDivElement), byId('says', HTMLDivElement), byId('controls', HTMLDivElement)], () => {
-    talked.hidden = !filled;
-    document.body.toggleAttribute('data-talked', filled);
-  });
-});
 const notice = new Notice((action) => ACTIONS[action]());
 const door = new Door(api, explain, async () => {
   if (!(await enter())) throw new Error('The sign-in was not kept');
   room.talk.focus();
 });
-const diagnostics = new Diagnostics(() => conversation.diagnostics());
-const conversation = new Conversation({
-  api, room, ring, captions, notice, announcer, hint: new Hint(),
-  signedOut: leave,
-  diagnosed: (report) => diagnostics.show(report),
-});
+const conversation = new Conversation({ api, room, ring, notice, announcer, signedOut: leave });
 
 /** @type {Record<Action, () => void>} */
 const ACTIONS = {
@@ -94,7 +76,7 @@ function leave(why) {
 async function signOut() {
   await conversation.end();
   await api.logout().catch(() => {}); // without the broker the cookie stays, and it expires by itself
-  captions.clear();
+  conversation.forget();
   announcer.clear();
   leave('');
 }
@@ -142,8 +124,8 @@ room.talk.addEventListener('pointerdown', () => room.talk.blur());
 room.talk.addEventListener('click', () => void conversation.toggle());
 room.mute.addEventListener('click', () => conversation.toggleMute());
 room.end.addEventListener('click', () => void conversation.end().then(() => room.talk.focus()));
-new PushToTalk(room.push, (pressed) => conversation.press(pressed));
 dropPanel(byId('settings', HTMLDetailsElement), openSettings);
+dropPanel(byId('diagnostics', HTMLDetailsElement), () => conversation.inspect());
 room.camera.addEventListener('click', () => see('camera'));
 room.screen.addEventListener('click', () => see('screen'));
 room.volume.addEventListener('input', () => conversation.setVolume(room.volume.valueAsNumber / 100));

@@ -44,6 +44,7 @@ export class Settings {
     fill(this.#microphone, inputs, 'Microphone');
     fill(this.#speaker, outputs, 'Speaker');
     byId('speaker-control', HTMLDivElement).hidden = !canChooseOutput || outputs.length < 2;
+    byId('push-mode', HTMLInputElement).checked = this.#session.inputMode === 'push-to-talk';
     const said = this.#session.transcript.length > 0;
     byId('keep', HTMLParagraphElement).hidden = !said;
     byId('nothing-said', HTMLParagraphElement).hidden = said;

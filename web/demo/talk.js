@@ -1,23 +1,25 @@
 /**
  * The conversation: starts and ends the library's session and turns its events into what the page shows.
- * Owns: the one LiveSession. Needs: the views. Leaves: words and looks to room.js, errors.js, captions.js.
+ * Owns: the one LiveSession. Needs: the views. Leaves: words and looks to room.js, errors.js, during.js.
  */
 import { LiveSession, TokenSource } from '../live/index.js';
+import { ApiError } from '../common/api.js';
 import { Countdown } from '../common/countdown.js';
 
 import { explain } from './errors.js';
-import { Happenings } from './happenings.js';
 import { LIVE } from './room.js';
-import { TOOL_NOTES, tools } from './tools.js';
+import { tools } from './tools.js';
 
 /** @typedef {import('./room.js').State} State */
 /**
  * @typedef {{
  *   api: import('../common/api.js').Api, room: import('./room.js').Room, ring: import('./ring.js').Ring,
- *   captions: import('./captions.js').Captions, notice: import('./notice.js').Notice,
- *   announcer: import('./announcer.js').Announcer, hint: import('./hint.js').Hint, signedOut: (why: string) => void, diagnosed: (report: object) => void,
+ *   notice: import('./notice.js').Notice, announcer: import('./announcer.js').Announcer, signedOut: (why: string) => void,
  * }} Parts
  */
+
+/** What during.js hears of. @type {(keyof import('../live/events.js').LiveEvents)[]} */
+const PASSED_ON = ['caption', 'toolcall', 'toolresult', 'toolcancel', 'grounding', 'diagnostics', 'network', 'device', 'echo', 'reconnected'];
 
 /** Refusals after which only a new sign-in helps. */
 const SIGN_IN_AGAIN = new Set(['missing-credentials', 'invalid-token', 'token-expired']);
@@ -28,6 +30,8 @@ export class Conversation {
   /** @type {State} */
   #state = 'idle';
   #microphone = true;
+  /** Comes with the first start; what happens meanwhile waits for it, in order. @type {Promise<import('./during.js').During> | null} */
+  #during = null;
   /** Whether the latest start led to a line. @type {Promise<boolean>} */
   #starting = Promise.resolve(false);
   #countdown = new Countdown();
@@ -68,9 +72,14 @@ export class Conversation {
     return !this.#microphone;
   }
 
-  /** The library's figures. @returns {object} */
-  diagnostics() {
-    return this.#session.diagnostics();
+  /** The panel with the library's figures was opened. */
+  inspect() {
+    this.#pass((during) => during.inspect());
+  }
+
+  /** Who talked has signed out: their words go. */
+  forget() {
+    this.#pass((during) => during.forget());
   }
 
   /** Compiles the audio parts before the first click, which then has less to wait for. */
@@ -111,11 +120,27 @@ export class Conversation {
       this.#fail({ code: 'offline' });
       return false;
     }
-    this.#starting = this.#session.start({ microphone }).then(() => true, (error) => {
+    this.#starting = Promise.all([this.#session.start({ microphone }), this.#load()]).then(() => true, (error) => {
       this.#fail(error);
       return false;
     });
     return this.#starting;
+  }
+
+  async #load() {
+    this.#during ??= import('./during.js').then(({ During }) => new During(this.#session));
+    try {
+      await this.#during;
+    } catch {
+      this.#during = null; // the next start asks again
+      void this.end();
+      throw new ApiError('network', 0);
+    }
+  }
+
+  /** @param {(during: import('./during.js').During) => void} use */
+  #pass(use) {
+    this.#during?.then(use, () => {}); // start() tells that it did not come
   }
 
   async end() {
@@ -144,11 +169,6 @@ export class Conversation {
     this.#show(this.#state);
   }
 
-  /** @param {boolean} pressed */
-  press(pressed) {
-    this.#session.talk(pressed);
-  }
-
   /** @param {number} share  0..1 */
   setVolume(share) {
     this.#session.setVolume(share);
@@ -162,23 +182,15 @@ export class Conversation {
 
   #listen() {
     const session = this.#session;
-    const { captions, announcer, ring } = this.#parts;
+    const { announcer, ring } = this.#parts;
     session.addEventListener('statechange', ({ detail }) => this.#change(detail.state, detail.error));
     session.addEventListener('error', ({ detail }) => this.#fail(detail.error));
-    session.addEventListener('diagnostics', ({ detail }) => this.#parts.diagnosed(detail));
     session.addEventListener('levels', ({ detail }) => ring.setLevels(session.muted ? 0 : detail.input, detail.output));
-    session.addEventListener('caption', ({ detail }) => captions.show(detail));
     session.addEventListener('sentence', ({ detail }) => {
       if (detail.role === 'model' || this.#microphone) announcer.sentence(detail);
     });
-    session.addEventListener('toolcall', ({ detail }) => captions.tool(detail));
-    session.addEventListener('toolresult', ({ detail: { id, name, ok } }) => {
-      captions.toolEnded(id, ok ? 'done' : 'failed', ok ? TOOL_NOTES[name] ?? `Used ${name}` : `${name} failed`);
-    });
-    session.addEventListener('toolcancel', ({ detail }) => captions.toolEnded(detail.id, 'cancelled', `${detail.name} was called off`));
-    session.addEventListener('grounding', ({ detail }) => captions.sources(detail.links));
     session.addEventListener('clock', ({ detail }) => this.#runClock(detail.remainingMs));
-    new Happenings(session, this.#parts.hint);
+    for (const type of PASSED_ON) session.addEventListener(type, ({ detail }) => this.#pass((during) => during.hear(type, detail)));
   }
 
   /** @param {number} remainingMs */
@@ -238,6 +250,6 @@ export class Conversation {
     if (this.live) return;
     window.clearInterval(this.#clock);
     this.#parts.room.showClock(null);
-    this.#parts.hint.clear();
+    this.#pass((during) => during.over());
   }
 }

@@ -48,8 +48,8 @@ for (const rate of [48000, 44100, 96000, 32000]) {
       }
     });
 
-    test('folds nothing back above 9 kHz: 80 dB down', () => {
-      for (const hz of [9000, 10000, 12000, 15000].filter((hz) => hz < rate / 2)) {
+    test('folds nothing back from 8 kHz on: 80 dB down', () => {
+      for (const hz of [8050, 8200, 8500, 9000, 10000, 12000, 15000].filter((hz) => hz < rate / 2)) {
         const image = Math.abs(OUTPUT * Math.round(hz / OUTPUT) - hz);
         assert.ok(db(amplitude(resample(hz, rate), image)) < -80, `${hz} Hz comes back at ${image} Hz`);
       }
@@ -61,7 +61,7 @@ test('keeps the rate exactly, whatever the ratio', () => {
   for (const rate of [48000, 44100, 22050, 8000]) {
     const given = Math.floor((10 * rate) / QUANTUM) * QUANTUM;
     const wanted = (given * OUTPUT) / rate;
-    // What is still in the filter is 1.5 ms of the lower rate, however long it runs.
+    // What is still in the filter is 2.1 ms of the lower rate, however long it runs.
     assert.ok(Math.abs(resample(100, rate, 10).length - wanted) < 50, `${rate} Hz`);
   }
 });

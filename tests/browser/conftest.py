@@ -55,13 +55,18 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield Service(standin, broker)
 
 
-@pytest.fixture
-def service(talking: Service) -> Service:
+def as_new(talking: Service) -> Service:
     """As just started: no scenario, no connection, and no session that a page before could not end."""
     talking.standin.control.reset()
     with talking.broker.database.write() as store:
         store.execute(update(sessions).where(sessions.c.state == "open").values(state="ended"))
     return talking
+
+
+@pytest.fixture
+def service(talking: Service) -> Service:
+    """See `as_new`."""
+    return as_new(talking)
 
 
 @pytest.fixture(scope="package")

@@ -39,6 +39,17 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
 ]
 
+# The microphone as it is, an init script: without the browser's echo, noise and gain control.
+UNPROCESSED = """
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+const off = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+navigator.mediaDevices.getUserMedia = ({ audio }) => ask({ audio: { ...audio, ...off } });
+"""
+# Another: the network side then runs on the main thread.
+NO_WORKER = "delete globalThis.Worker;"
+# Keeps the main thread busy for so many milliseconds; tells when that began.
+BLOCK = "ms => { const from = Date.now(); while (Date.now() < from + ms); return from; }"
+
 
 def launch(
     playwright: Playwright, microphone: Path | None = None, *, ask: bool = False, cameras: int = 1
@@ -55,12 +66,27 @@ def launch(
     return playwright.chromium.launch(executable_path=executable, args=args)
 
 
-def speak(folder: Path, text: str, *, before: float = 1.0, after: float = 30.0) -> Path:
+def speak(
+    folder: Path, text: str, *, before: float = 1.0, after: float = 30.0, peak_db: float = -3.0
+) -> Path:
     """A sentence by espeak-ng as a 48 kHz WAV between two silences."""
     spoken = folder / "spoken.wav"
     path = folder / "microphone.wav"
     subprocess.run(["espeak-ng", "-v", "en-us", "-s", "150", "-w", spoken, text], check=True, timeout=30)
-    convert = ["sox", str(spoken), "-r", "48000", "-c", "1", "-b", "16", str(path), "gain", "-n", "-3"]
+    convert = [
+        "sox",
+        str(spoken),
+        "-r",
+        "48000",
+        "-c",
+        "1",
+        "-b",
+        "16",
+        str(path),
+        "gain",
+        "-n",
+        str(peak_db),
+    ]
     subprocess.run([*convert, "pad", str(before), str(after)], check=True, timeout=30, capture_output=True)
     return path
 
@@ -87,6 +113,15 @@ def wait_for(what: str, ready: Callable[[], Any], seconds: float = 20.0) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds:g} s for {what}")
+
+
+def assert_at_most(limit: float, measure: Callable[[], float]) -> None:
+    """Measured again, twice at most, for a machine that was busy with something else: the best counts."""
+    tries: list[float] = []
+    while not tries or (tries[-1] > limit and len(tries) < 3):
+        tries.append(measure())
+    print(f"{tries} of at most {limit:g}")  # pytest -rP shows them
+    assert tries[-1] <= limit, f"at most {limit:g}, measured {tries}"
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from tests.browser.conftest import LaunchBrowser, OpenStage, Service
 from tests.browser.support import Bench, Demo, assert_same_sound, pcm, speak, wait_for
 
 SENTENCE = "Hello there. Can you hear me well today?"
-NO_WORKER = "delete globalThis.Worker;"
-BLOCK = "ms => { const from = Date.now(); while (Date.now() < from + ms); }"
 
 
 def turn_is_complete(service: Service, turn: int = 1) -> bool:
@@ -58,34 +56,6 @@ def test_hears_the_same_however_the_service_packs_it(bench: Bench, service: Serv
     hear_out(bench, service)
     assert_same_sound(bench.recording().heard(), pcm(service.standin.control.sent_audio(turn=1)))
     assert bench.diagnostics()["playback"]["underruns"] == 0
-
-
-def blocked_answer(bench: Bench, service: Service) -> None:
-    """Sound comes twice as fast as it plays, and the page is busy for 600 ms soon after it has begun."""
-    service.standin.control.scenario("pace", speed=2.0)
-    assert bench.start(microphone=False) is None
-    bench.say("/long 2")
-    bench.wait_state("speaking")
-    bench.page.evaluate(BLOCK, 600)
-    hear_out(bench, service)
-
-
-def test_a_busy_page_is_not_heard(bench: Bench, service: Service) -> None:
-    """Sound goes from the worker to the worklet; 300 ms of script would be a hole of 300 ms otherwise."""
-    blocked_answer(bench, service)
-    assert bench.diagnostics()["network"] == "worker"
-    assert_same_sound(bench.recording().heard(), pcm(service.standin.control.sent_audio(turn=1)))
-
-
-def test_without_workers_the_page_carries_the_sound(open_stage: OpenStage, service: Service) -> None:
-    """The same on the main thread. Here the busy page is heard: the test above can fail."""
-    bench = open_stage(Bench, None, NO_WORKER)
-    bench.open(service.broker.bearer())
-    blocked_answer(bench, service)
-    diagnostics = bench.diagnostics()
-    assert diagnostics["network"] == "main"
-    assert diagnostics["playback"]["underruns"] >= 1
-    assert len(bench.recording().heard()) > len(pcm(service.standin.control.sent_audio(turn=1)))
 
 
 def test_a_late_network_is_bridged_without_a_click(bench: Bench, service: Service) -> None:

@@ -9,11 +9,22 @@ from typing import Any
 import numpy as np
 
 from tests.browser.conftest import LaunchBrowser, OpenStage, Service
-from tests.browser.support import Bench, Demo, Recording, assert_same_sound, pcm, speak, wait_for
+from tests.browser.support import (
+    Bench,
+    Demo,
+    Recording,
+    assert_at_most,
+    assert_same_sound,
+    pcm,
+    speak,
+    wait_for,
+)
 
 # Both limits are the product's promise; a click is heard from about 0.03 of full scale.
-SILENT_WITHIN_MS = 30
+SILENT_WITHIN_MS = 15
 LARGEST_STEP = 0.03
+# Of a single interruption, which a busy machine may hold up.
+ONE_WITHIN_MS = 30
 # 0.3 of full scale at 200 Hz moves by 0.016 a sample by itself, which leaves room to see a step.
 TONE = "/tone 200 30"
 
@@ -45,7 +56,7 @@ def test_speaking_over_an_answer_stops_it_at_once(
 
     demo.page.wait_for_timeout(300)
     recording = demo.recording()
-    assert silence_after(recording, sent_ms) <= SILENT_WITHIN_MS
+    assert silence_after(recording, sent_ms) <= ONE_WITHIN_MS
     cut = int(np.searchsorted(recording.times, sent_ms + 1000)) * 128
     assert np.abs(np.diff(recording.samples[:cut])).max() <= LARGEST_STEP
     # The next answer comes whole: nothing of its beginning was swallowed.
@@ -55,17 +66,22 @@ def test_speaking_over_an_answer_stops_it_at_once(
     )
 
 
-def test_every_interruption_is_silent_within_the_promised_time(bench: Bench, service: Service) -> None:
-    assert bench.start(microphone=False) is None
+def _median_silent_after_ms(bench: Bench, service: Service) -> float:
+    """Of five interruptions."""
     for _ in range(5):
         bench.say(TONE)
         bench.wait_state("speaking")
         bench.page.wait_for_timeout(400)
         service.standin.control.push(interrupt=True)
         bench.wait_state("listening")
-        bench.page.wait_for_timeout(400)
+        bench.page.wait_for_timeout(250)  # a silence that can be seen, and the recorder's last post
     recording = bench.recording()
-    delays = [silence_after(recording, ms) for ms in interruptions(service)]
-    assert len(delays) == 5
-    assert statistics.median(delays) <= SILENT_WITHIN_MS
+    return statistics.median(silence_after(recording, ms) for ms in interruptions(service)[-5:])
+
+
+def test_every_interruption_is_silent_within_the_promised_time(bench: Bench, service: Service) -> None:
+    assert bench.start(microphone=False) is None
+    assert_at_most(SILENT_WITHIN_MS, lambda: _median_silent_after_ms(bench, service))
+    recording = bench.recording()
     assert np.abs(np.diff(recording.samples)).max() <= LARGEST_STEP
+    assert np.abs(recording.samples).max() > 0.2, "no tone to interrupt"

@@ -1,30 +1,79 @@
-"""Sound while the page's main thread is busy: neither it nor its timing depends on that thread."""
+"""Sound that comes late, lumpy or to a busy page: what is heard of it, and when."""
 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.browser.conftest import Service
-from tests.browser.support import Bench, assert_same_sound, pcm
+from tests.browser.conftest import OpenStage, Service
+from tests.browser.support import BLOCK, NO_WORKER, Bench, Samples, assert_at_most, assert_same_sound, pcm
 
-BLOCK = "() => { const end = performance.now() + 300; while (performance.now() < end); }"
+RAMP_SAMPLES = 120  # by which the sound fades out before a hole, and in after it
+
+
+def _same_at_both_ends(heard: Samples, sent: Samples) -> int:
+    """How many samples agree from the first on and from the last back, the silence around them left out."""
+    loud = np.flatnonzero(sent)
+    part = sent[loud[0] : loud[-1] + 1]
+    assert len(heard) >= len(part), "something is missing"
+    length = len(part)
+    differ = np.flatnonzero(heard[:length] != part), np.flatnonzero(heard[::-1][:length] != part[::-1])
+    return sum(int(at[0]) if at.size else length for at in differ)
+
+
+def _holes(bench: Bench, service: Service, meanwhile: Callable[[], None] = lambda: None) -> int:
+    """Of one answer in a conversation of its own; with less than two, the rest of it is as it was sent."""
+    from_sample = len(bench.recording().samples)
+    assert bench.start(microphone=False) is None
+    bench.say("/tone 300 4")
+    bench.wait_state("speaking")
+    meanwhile()
+    bench.wait_state("listening")
+    bench.page.wait_for_timeout(300)
+    heard = np.trim_zeros(bench.recording().samples[from_sample:])
+    sent = pcm(service.standin.control.sent_audio(turn=1))
+    holes = int(bench.diagnostics()["playback"]["underruns"])
+    bench.end()
+    if holes == 0:
+        assert_same_sound(heard, sent)
+    elif holes == 1:
+        assert _same_at_both_ends(heard, sent) >= np.count_nonzero(sent) - 2 * RAMP_SAMPLES
+    return holes
+
+
+def _be_busy(bench: Bench) -> None:
+    for _ in range(3):
+        bench.page.evaluate(BLOCK, 300)
+        bench.page.wait_for_timeout(200)
 
 
 def test_a_blocked_main_thread_leaves_no_trace_in_an_answer(bench: Bench, service: Service) -> None:
     """Blocked for 300 ms, three times, while the model speaks at the pace of speech."""
-    assert bench.start(microphone=False) is None
     service.standin.control.scenario("pace", speed=1)
-    bench.say("/tone 200 4")
-    bench.wait_state("speaking")
-    for _ in range(3):
-        bench.page.evaluate(BLOCK)
-        bench.page.wait_for_timeout(200)
-    bench.wait_state("listening")
-    bench.page.wait_for_timeout(300)
-    assert_same_sound(bench.recording().heard(), pcm(service.standin.control.sent_audio(turn=1)))
+    assert_at_most(0, lambda: _holes(bench, service, lambda: _be_busy(bench)))
+    assert bench.diagnostics()["network"] == "worker"
+
+
+def test_without_workers_a_blocked_main_thread_is_heard(open_stage: OpenStage, service: Service) -> None:
+    """The test above can fail."""
+    service.standin.control.scenario("pace", speed=1)
+    bench = open_stage(Bench, None, NO_WORKER)
+    bench.open(service.broker.bearer())
+    assert _holes(bench, service, lambda: _be_busy(bench)) >= 1
+    assert bench.diagnostics()["network"] == "main"
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_late_chunks_make_one_hole_at_the_most(bench: Bench, service: Service, seed: int) -> None:
+    """Chunks of 40 ms at the pace of speech, each up to 120 ms late; two such networks."""
+    service.standin.control.scenario("pace", speed=1)
+    service.standin.control.scenario("big-chunks", ms=40)
+    service.standin.control.scenario("jitter", max_ms=120, seed=seed)
+    assert_at_most(1, lambda: _holes(bench, service))
 
 
 def _receipt_to_sound(bench: Bench) -> int:
@@ -38,10 +87,6 @@ def _receipt_to_sound(bench: Bench) -> int:
 def test_the_first_chunk_is_soon_heard(
     bench: Bench, service: Service, scenario: str, options: dict[str, Any], limit: int
 ) -> None:
-    """The median of five; measured again, twice at most, for a machine that was busy with something else."""
     assert bench.start(microphone=False) is None
     service.standin.control.scenario(scenario, **options)
-    tries: list[float] = []
-    while not tries or (tries[-1] > limit and len(tries) < 3):
-        tries.append(statistics.median(_receipt_to_sound(bench) for _ in range(5)))
-    assert tries[-1] <= limit, f"milliseconds: {tries}"
+    assert_at_most(limit, lambda: statistics.median(_receipt_to_sound(bench) for _ in range(5)))

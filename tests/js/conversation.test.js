@@ -4,9 +4,8 @@ import { test } from 'node:test';
 import { Conversation } from '../../web/live/conversation.js';
 import { Diagnostics } from '../../web/live/diagnostics.js';
 import { Transcript } from '../../web/live/transcript.js';
+import '../../web/live/tool-runner.js'; // which a conversation with functions has fetched by its start
 import { settle } from './support.js';
-
-await import('../../web/live/tool-work.js'); // which a conversation fetches before its first call
 
 /** A conversation and all that it told. */
 function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-live', setup = {}, ...options } = {}) {
@@ -249,6 +248,7 @@ const BLOCKING = { model: 'models/gemini-2.5-flash-native-audio-preview-09-2025'
 
 test('functions that the model waits for are run side by side and answered together', async () => {
   const t = talk({ ...BLOCKING, tools: { add: async ({ a, b }) => a + b, when: () => ({ time: 'noon' }) } });
+  await t.conversation.prepare();
   t.call({ id: '1', name: 'add', args: { a: 1, b: 2 } }, { id: '2', name: 'when' }, { id: '3', name: 'toString' });
   assert.equal(t.conversation.state, 'thinking');
   await settle();
@@ -292,12 +292,16 @@ test('functions that the model does not wait for are answered one by one, with a
   assert.deepEqual(t.holds, []);
 });
 
-test('what the setup says of a function counts before what the model does by itself', async () => {
-  const tools = [{ functionDeclarations: [{ name: 'a', behavior: 'BLOCKING' }, { name: 'b' }] }];
-  const t = talk({ setup: { tools }, tools: { a: () => 1, b: () => 2 } });
-  t.call({ id: '1', name: 'a' }, { id: '2', name: 'b' });
-  await settle();
-  assert.deepEqual(t.of('toolcall').map(({ blocking }) => blocking), [true, false]);
+test('what the setup says of a function counts before what the model does by itself, where the model has it', async () => {
+  const tools = [{ googleSearch: {} }, { functionDeclarations: [{ name: 'a', behavior: 'BLOCKING' }, { name: 'b' }] }];
+  const blocking = async (model) => {
+    const t = talk({ model, setup: { tools }, tools: { a: () => 1, b: () => 2 } });
+    t.call({ id: '1', name: 'a' }, { id: '2', name: 'b' });
+    await settle();
+    return t.of('toolcall').map((call) => call.blocking);
+  };
+  assert.deepEqual(await blocking('models/gemini-3.8-live'), [true, false]);
+  assert.deepEqual(await blocking('models/gemini-3.8-live-extended-thinking'), [false, false]);
 });
 
 test('a generator gives results as they come to a model that does not wait, and its last one to another', async () => {
@@ -345,6 +349,16 @@ test('a call that was taken back after it was done, while another one ran, is no
   finish('late');
   await settle();
   assert.deepEqual(t.responses()[0].map(({ id }) => id), ['1']);
+});
+
+test('a call that is taken back while what runs it is still being fetched is not begun', async () => {
+  let runs = 0;
+  const t = talk({ tools: { count: () => ++runs } });
+  t.call({ id: '1', name: 'count' });
+  t.conversation.receive({ toolCallCancellation: { ids: ['1'] } }, { turn: 1, position: 0 });
+  await settle();
+  assert.equal(runs, 0);
+  assert.deepEqual(t.of('toolcancel').map(({ id }) => id), ['1']);
 });
 
 test('a call that comes twice is run once', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Media } from '../../web/live/media.js';
+import '../../web/live/camera.js';
 import { settle } from './support.js';
 
 /** A browser's streams, as far as a camera uses them. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { blockingBy, rulesFor, seedMessage } from '../../web/live/model-rules.js';
+import { rulesFor, seedMessage } from '../../web/live/model-rules.js';
 
 const TURNS = [
   { role: 'user', parts: [{ text: 'My name is Ada.' }] },
@@ -22,16 +22,10 @@ const MODELS = [
 for (const [model, blocking, scheduling, holdsMicrophone, video] of MODELS) {
   test(`knows what ${model} takes`, () => {
     const rules = rulesFor(model);
-    assert.equal(blockingBy(rules, undefined)('f'), blocking);
+    assert.equal(rules.behaviors[0] === 'BLOCKING', blocking);
     assert.deepEqual([rules.scheduling, rules.holdsMicrophone, rules.video], [scheduling, holdsMicrophone, video]);
   });
 }
-
-test('a declared behavior counts where the model has it', () => {
-  const setup = { tools: [{ googleSearch: {} }, { functionDeclarations: [{ name: 'f', behavior: 'BLOCKING' }] }] };
-  assert.equal(blockingBy(rulesFor('models/gemini-3.8-live'), setup)('f'), true);
-  assert.equal(blockingBy(rulesFor('models/gemini-3.8-live-extended-thinking'), setup)('f'), false);
-});
 
 test('a history is closed where the setup asks for it first, and stays open elsewhere', () => {
   const model = 'models/gemini-3.1-flash-live-preview';

@@ -1,15 +1,17 @@
 /**
  * What a running session means: server facts and played sound become captions, tool calls and a state.
  *
- * Owns: whose turn it is. Needs protocol.js, captions.js, tool-runner.js, model-rules.js. Leaves starting, ending and
+ * Owns: whose turn it is. Needs protocol.js, captions.js, model-rules.js,
+ * tool-runner.js once there are functions or calls. Leaves starting, ending and
  * sound to others.
  */
 import { Captions } from './captions.js';
-import { blockingBy, rulesFor } from './model-rules.js';
-import { readServerMessage, toolResponseMessage } from './protocol.js';
-import { ToolRunner } from './tool-runner.js';
+import { LiveError, loaded } from './errors.js';
+import { rulesFor } from './model-rules.js';
+import { readServerMessage } from './protocol.js';
 
 /** @typedef {import('./protocol.js').ServerFact} ServerFact */
+/** @typedef {import('./tool-runner.js').ToolRunner} ToolRunner */
 /** @typedef {import('./events.js').LiveEvents} LiveEvents */
 /** @typedef {<K extends keyof LiveEvents>(type: K, detail: LiveEvents[K]) => void} Emit */
 /** @template {ServerFact['type']} T @typedef {Extract<ServerFact, {type: T}>} Fact */
@@ -37,11 +39,16 @@ export class Conversation {
   #prefix;
   #history;
   #captions;
-  #tools;
+  #options;
+  /** @type {import('./tool-runner.js').ToolRunner | null} */
+  #tools = null;
+  /** @type {Promise<void> | null} */
+  #fetching = null;
   #name = '';
   /** Until the model is known, what a current one does. */
   #rules = rulesFor();
-  #blocking = blockingBy(this.#rules, undefined);
+  /** @type {Record<string, any> | undefined} */
+  #setup;
   #held = false;
   #speaking = false;
   /** The user has said something that is not answered yet. */
@@ -57,35 +64,27 @@ export class Conversation {
    * @param {ConversationOptions} options
    * @param {string} prefix of caption ids
    */
-  constructor(out, { tools = {}, toolTimeoutMs, history = [] }, prefix) {
+  constructor(out, options, prefix) {
     this.#out = out;
-    this.#history = history.map(({ role, text }) => ({ role, parts: [{ text }] }));
+    this.#options = options;
+    this.#history = (options.history ?? []).map(({ role, text }) => ({ role, parts: [{ text }] }));
     this.#prefix = prefix;
     this.#captions = new Captions((caption) => {
       out.transcript.take(caption);
       out.emit('caption', caption);
     }, prefix);
-    const surroundings = {
-      respond: (/** @type {import('./tool-runner.js').Answer[]} */ functionResponses) =>
-        out.send(toolResponseMessage({ functionResponses })),
-      blocking: (/** @type {string} */ name) => this.#blocking(name),
-      scheduling: () => this.#rules.scheduling,
-      emit: out.emit,
-      changed: () => this.#toolsChanged(),
-    };
-    this.#tools = new ToolRunner(tools, surroundings, toolTimeoutMs);
   }
 
-  /** Rejects with a LiveError when what runs the functions cannot be loaded. */
-  prepare() {
-    return this.#tools.prepare();
+  /** Has at hand what runs functions, where there are any. Rejects with a LiveError when it cannot be loaded. */
+  async prepare() {
+    if (this.#options.tools) await this.#fetchTools();
   }
 
   /** Which model it is, and how it was set up. @param {string} [model] @param {Record<string, any>} [setup] */
   meet(model = '', setup) {
     this.#name = model;
     this.#rules = rulesFor(model);
-    this.#blocking = blockingBy(this.#rules, setup);
+    this.#setup = setup;
   }
 
   /** Its name and what it takes. */
@@ -96,7 +95,7 @@ export class Conversation {
   /** @returns {'speaking' | 'thinking' | 'listening'} */
   get state() {
     if (this.#speaking) return 'speaking';
-    return this.#awaiting || this.#busy || this.#tools.waiting ? 'thinking' : 'listening';
+    return this.#awaiting || this.#busy || this.#tools?.waiting ? 'thinking' : 'listening';
   }
 
   /** The user has typed something. @param {string} text */
@@ -139,14 +138,14 @@ export class Conversation {
    */
   broken({ turn, position }, calls) {
     this.#awaiting = this.#busy = false;
-    this.#tools.cancel(calls, 'connection');
+    this.#withTools((tools) => tools.cancel(calls, 'connection'));
     this.#captions.turnComplete(turn, position > 0 && this.#out.audible());
     this.#toolsChanged();
   }
 
   /** The service has to begin anew: it knows none of its calls. */
   forget() {
-    this.#tools.cancelAll('connection');
+    this.#withTools((tools) => tools.cancelAll('connection'));
     this.#toolsChanged();
   }
 
@@ -157,7 +156,7 @@ export class Conversation {
 
   /** No more answers to functions. */
   stop() {
-    this.#tools.cancelAll('ended');
+    this.#withTools((tools) => tools.cancelAll('ended'));
   }
 
   /** @type {{[T in ServerFact['type']]?: (fact: Fact<T>, place: Place) => void}} */
@@ -195,9 +194,9 @@ export class Conversation {
       this.#captions.turnComplete(turn, position > 0 && this.#out.audible());
     },
     interactionStatus: ({ status }) => (this.#busy = status === 'IN_PROGRESS'),
-    toolCall: ({ calls }) => void this.#tools.run(calls),
+    toolCall: ({ calls }) => void this.#call(calls),
     toolCallCancellation: ({ ids }) => {
-      this.#tools.cancel(ids, 'service');
+      this.#withTools((tools) => tools.cancel(ids, 'service'));
       this.#toolsChanged();
     },
     grounding: ({ links, queries }, { turn }) => this.#out.emit('grounding', { turn, links, queries }),
@@ -213,8 +212,53 @@ export class Conversation {
     this.#answeredTurn = turn;
   }
 
+  /** @param {Fact<'toolCall'>['calls']} calls */
+  async #call(calls) {
+    try {
+      const fetching = this.#fetchTools();
+      if (!this.#tools) await fetching;
+      void this.#tools?.run(calls);
+    } catch (cause) {
+      const error = LiveError.from(cause, 'tool-failed');
+      this.#respond(calls.map(({ id, name }) => ({ id, name, response: { error: error.detail } })));
+      this.#out.emit('error', { error });
+    }
+  }
+
+  /** What is told to the runner while it is on its way reaches it in order. @param {(tools: ToolRunner) => void} act */
+  #withTools(act) {
+    if (this.#tools) act(this.#tools);
+    else this.#fetching?.then(() => this.#tools && act(this.#tools)).catch(() => {});
+  }
+
+  /** Again after a failure. */
+  #fetchTools() {
+    this.#fetching ??= this.#loadTools().catch((error) => {
+      this.#fetching = null;
+      throw error;
+    });
+    return this.#fetching;
+  }
+
+  async #loadTools() {
+    const { ToolRunner } = await loaded(import('./tool-runner.js'));
+    const surroundings = {
+      respond: (/** @type {import('./tool-runner.js').Answer[]} */ answers) => this.#respond(answers),
+      rules: () => this.#rules,
+      declared: () => this.#setup?.tools ?? [],
+      emit: this.#out.emit,
+      changed: () => this.#toolsChanged(),
+    };
+    this.#tools = new ToolRunner(surroundings, this.#options);
+  }
+
+  /** @param {import('./tool-runner.js').Answer[]} functionResponses */
+  #respond(functionResponses) {
+    this.#out.send({ toolResponse: { functionResponses } });
+  }
+
   #toolsChanged() {
-    const held = this.#rules.holdsMicrophone && this.#tools.waiting;
+    const held = this.#rules.holdsMicrophone && !!this.#tools?.waiting;
     if (held !== this.#held) this.#out.hold(held);
     this.#held = held;
     this.#out.changed();

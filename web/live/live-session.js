@@ -222,8 +222,11 @@ export class LiveSession extends LiveEventTarget {
     }
     const asked = openVideo(options); // at once: a browser shows a screen inside the click only
     asked.catch(() => {}); // told by startVideo()
+    const run = this.#run;
     try {
-      return await (await this.#withMedia()).startVideo(options, asked);
+      const media = await this.#withMedia();
+      if (run !== this.#run) throw LiveError.aborted();
+      return await media.startVideo(options, asked);
     } catch (cause) {
       asked.then((stream) => stream.getTracks().forEach((track) => track.stop())).catch(() => {});
       throw cause;

@@ -2,7 +2,7 @@
  * What goes beside the voice: pictures to the model, and a recording for the user. Owns: one camera and one recorder, each
  * loaded with its first use, as this is. Needs camera.js, recorder.js, errors.js. Leaves the conversation to live-session.js.
  */
-import { loaded } from './errors.js';
+import { LiveError, loaded } from './errors.js';
 
 /** @typedef {import('./events.js').LiveEvents} LiveEvents */
 /**
@@ -20,6 +20,8 @@ export class Media {
   /** @type {import('./recorder.js').Recorder | null} */
   #recorder = null;
   #modelDelayMs = 0;
+  /** Counts what began or ended a video, so that one that was loading meanwhile is not begun. */
+  #asked = 0;
 
   /** @param {Surroundings} out */
   constructor(out) {
@@ -35,7 +37,9 @@ export class Media {
    * @param {import('./video-source.js').VideoOptions} options @param {Promise<MediaStream>} asked for inside the click
    */
   async startVideo(options, asked) {
+    const asking = ++this.#asked;
     const { Camera } = await loaded(import('./camera.js'));
+    if (asking !== this.#asked) throw LiveError.aborted();
     this.stopVideo('stopped');
     const { show, connected, emit } = this.#out;
     const camera = new Camera(options, { show, connected, tell: (state) => emit('video', state) });
@@ -51,6 +55,7 @@ export class Media {
 
   /** @param {string} reason for the event */
   stopVideo(reason) {
+    this.#asked += 1;
     this.#camera?.close(reason);
     this.#camera = null;
   }

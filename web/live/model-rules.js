@@ -42,19 +42,6 @@ export function rulesFor(model = '') {
 }
 
 /**
- * Whether the model waits for a function, by its declaration or by what the model does with all of them.
- * @param {ModelRules} rules @param {Record<string, any> | undefined} setup @returns {(name: string) => boolean}
- */
-export function blockingBy({ behaviors }, setup) {
-  /** @type {Record<string, any>[]} */
-  const declared = (setup?.tools ?? []).flatMap((/** @type {any} */ tool) => tool.functionDeclarations ?? []);
-  return (name) => {
-    const wanted = declared.find((one) => one.name === name)?.behavior;
-    return (behaviors.includes(wanted) ? wanted : behaviors[0]) === 'BLOCKING';
-  };
-}
-
-/**
  * What tells a new session what was said before it; null when there is nothing to tell, or nobody to take it.
  * Where the setup asks for its history first, the turns are closed and nobody answers them; elsewhere closing them
  * would ask for an answer, so they stay open and the user's next words close them.

@@ -1,8 +1,9 @@
 /**
- * Runs the page's functions when the model calls them. Owns: running calls, their cancellation, and which answers go
- * out together. Needs errors.js, and tool-work.js once there is something to run. Leaves the wire to its owner.
+ * Runs the page's functions when the model calls them. Owns: running calls, their time limit and their cancellation,
+ * which the model waits for, and which answers go out together. Needs errors.js. Loaded where there are functions, or
+ * with the first call. Leaves the wire to its owner.
  */
-import { LiveError, loaded } from './errors.js';
+import { LiveError } from './errors.js';
 
 /** @typedef {(args: Record<string, unknown>, options: {signal: AbortSignal}) => unknown} ToolFunction */
 /** @typedef {'INTERRUPT' | 'WHEN_IDLE' | 'SILENT'} Scheduling when the model speaks of a result it did not wait for */
@@ -16,15 +17,14 @@ import { LiveError, loaded } from './errors.js';
 /**
  * @typedef {object} Surroundings
  * @property {(answers: Answer[]) => void} respond
- * @property {(name: string) => boolean} blocking whether the model waits for it
- * @property {() => boolean} scheduling whether the model is to be told when to speak of it
+ * @property {() => import('./model-rules.js').ModelRules} rules
+ * @property {() => Record<string, any>[]} declared the setup's tools
  * @property {<K extends 'toolcall' | 'toolresult' | 'toolcancel' | 'error'>(type: K,
  *   detail: import('./events.js').LiveEvents[K]) => void} emit
  * @property {() => void} changed `waiting` may be another one now
  */
 
 const TIMEOUT_MS = 30_000;
-const toolWork = () => loaded(import('./tool-work.js'));
 
 export class ToolRunner {
   #tools;
@@ -35,16 +35,11 @@ export class ToolRunner {
   /** Ids of this connection: a service that repeats a call does not mean it to be done twice. @type {Set<string>} */
   #seen = new Set();
 
-  /** @param {Record<string, Tool>} tools @param {Surroundings} out @param {number} [timeoutMs] */
-  constructor(tools, out, timeoutMs = TIMEOUT_MS) {
+  /** @param {Surroundings} out @param {{tools?: Record<string, Tool>, toolTimeoutMs?: number}} options */
+  constructor(out, { tools = {}, toolTimeoutMs: timeoutMs = TIMEOUT_MS }) {
     this.#tools = tools;
     this.#out = out;
     this.#timeoutMs = timeoutMs;
-  }
-
-  /** Has it at hand what runs functions, where there are any. Rejects with a LiveError. */
-  async prepare() {
-    if (Object.keys(this.#tools).length > 0) await toolWork();
   }
 
   /** Whether the model waits for an answer. */
@@ -59,7 +54,7 @@ export class ToolRunner {
   async run(calls) {
     const fresh = calls.filter(({ id }) => !this.#seen.has(id) && this.#seen.add(id));
     const runs = fresh.map((call) => {
-      const run = { call, blocking: this.#out.blocking(call.name), startedAt: Date.now(), controller: new AbortController() };
+      const run = { call, blocking: this.#isBlocking(call.name), startedAt: Date.now(), controller: new AbortController() };
       this.#running.set(call.id, run);
       this.#out.emit('toolcall', { id: call.id, name: call.name, args: call.args ?? {}, blocking: run.blocking });
       return run;
@@ -79,6 +74,14 @@ export class ToolRunner {
       if (this.#running.get(call.id)?.controller === controller) this.#running.delete(call.id);
     }
     this.#out.changed();
+  }
+
+  /** Whether the model waits for it, by its declaration or by what the model does with all of them. @param {string} name */
+  #isBlocking(name) {
+    const { behaviors } = this.#out.rules();
+    const declared = this.#out.declared().flatMap(({ functionDeclarations = [] }) => functionDeclarations);
+    const wanted = declared.find((one) => one.name === name)?.behavior;
+    return (behaviors.includes(wanted) ? wanted : behaviors[0]) === 'BLOCKING';
   }
 
   /** @param {string[]} ids @param {'service' | 'connection' | 'ended'} reason */
@@ -105,10 +108,10 @@ export class ToolRunner {
     /** @type {Answer} */
     let answer;
     let error = null;
+    await null; // what was taken back while this file was on its way is not begun
+    if (cancelled()) return null;
     try {
-      const { resultOf } = await toolWork();
-      if (cancelled()) return null;
-      answer = await resultOf(this.#tools, run, this.#timeoutMs, this.#out);
+      answer = await this.#result(run);
     } catch (cause) {
       error = LiveError.from(cause, 'tool-failed');
       answer = { response: { error: error.message } };
@@ -119,4 +122,66 @@ export class ToolRunner {
     if (error) this.#out.emit('error', { error });
     return { id, name, ...answer };
   }
+
+  /** @param {Running} run @returns {Promise<Answer>} */
+  async #result(run) {
+    const { call, controller } = run;
+    // Own properties only: a model may ask for "constructor".
+    if (!Object.hasOwn(this.#tools, call.name)) throw new Error(`There is no function ${call.name}.`);
+    const tool = this.#tools[call.name];
+    const { run: work, scheduling, timeoutMs = this.#timeoutMs } = typeof tool === 'function' ? { run: tool } : tool;
+    const later = !run.blocking && scheduling && this.#out.rules().scheduling ? { scheduling } : {};
+    const timer = setTimeout(() => {
+      controller.abort(new LiveError({ reason: 'tool-failed', detail: `The function took longer than ${timeoutMs} ms.` }));
+    }, timeoutMs);
+    try {
+      const result = await whileNot(controller.signal, work(call.args ?? {}, { signal: controller.signal }));
+      if (!isGenerator(result)) return { response: asResponse(result), ...later };
+      const last = await this.#follow(run, result, later);
+      // Without a last word there is nothing to speak of, which only SILENT says.
+      const over = last === undefined && !run.blocking && this.#out.rules().scheduling;
+      return over ? { response: {}, scheduling: 'SILENT' } : { response: asResponse(last), ...later };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The results on the way, for a model that does not wait; the last one. @param {Running} run
+   * @param {AsyncGenerator} results @param {Answer} later */
+  async #follow({ call: { id, name }, blocking, controller }, results, later) {
+    controller.signal.addEventListener('abort', () => void results.return(undefined).catch(() => {}));
+    let latest;
+    for (;;) {
+      const { done, value } = await whileNot(controller.signal, results.next());
+      if (done) return value === undefined && blocking ? latest : value;
+      latest = value;
+      if (!blocking) this.#out.respond([{ id, name, response: asResponse(value), willContinue: true, ...later }]);
+    }
+  }
+}
+
+/**
+ * What can be sent: the service takes objects only. Throws for what JSON has no form for.
+ * @param {unknown} result @returns {Record<string, unknown>}
+ */
+function asResponse(result) {
+  const plain = JSON.parse(JSON.stringify(result) ?? 'null');
+  return typeof plain === 'object' && plain !== null && !Array.isArray(plain) ? plain : { result: plain };
+}
+
+/** @param {any} value @returns {value is AsyncGenerator} */
+function isGenerator(value) {
+  return typeof value?.[Symbol.asyncIterator] === 'function' && typeof value.next === 'function';
+}
+
+/**
+ * The value, or a rejection as soon as the signal says so: a tool may not listen to it.
+ * @template T @param {AbortSignal} signal @param {T | Promise<T>} value @returns {Promise<T>}
+ */
+function whileNot(signal, value) {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    Promise.resolve(value).then(resolve, reject);
+  });
 }

@@ -400,7 +400,7 @@ test('offline for an hour is no error, as far as the session lasts', async (t) =
 test('a silent service: told after ten seconds, replaced after twenty', async (t) => {
   const net = await lineUp(t);
   await net.serve({ sessionResumptionUpdate: { newHandle: 'h2', resumable: true } });
-  net.line.send('{}', false);
+  net.line.send({ realtimeInput: {} }, false);
   await net.pass(12 * SECOND);
   assert.equal(net.line.silent, true);
   assert.equal(net.sockets.length, 1);
@@ -417,7 +417,7 @@ test('says something every 30 s even when nothing is said, or the service hangs 
   assert.equal(net.socket.messages.length, 2);
   const silence = Buffer.from(net.socket.messages[1].realtimeInput.audio.data, 'base64');
   assert.deepEqual([...new Set(silence)], [0]);
-  net.line.send('{"realtimeInput":{"text":"hi"}}', false);
+  net.line.send({ realtimeInput: { text: 'hi' } }, false);
   await net.pass(29 * SECOND);
   assert.equal(net.socket.messages.length, 3);
 });
@@ -425,7 +425,7 @@ test('says something every 30 s even when nothing is said, or the service hangs 
 test('after a turn of somebody who only types, a little silence brings the handle that knows of it, once', async (t) => {
   const net = await lineUp(t);
   net.calm = false;
-  net.line.send('{"realtimeInput":{"text":"hi"}}', true);
+  net.line.send({ realtimeInput: { text: 'hi' } }, true);
   net.line.outdate();
   await net.pass(5 * SECOND);
   assert.equal(net.socket.messages.length, 2);

@@ -30,8 +30,8 @@ for (const [model, blocking, scheduling, holdsMicrophone, video] of MODELS) {
 test('a history is closed where the setup asks for it first, and stays open elsewhere', () => {
   const model = 'models/gemini-3.1-flash-live-preview';
   const historyConfig = { initialHistoryInClientContent: true };
-  assert.deepEqual(seedMessage(TURNS, { model, historyConfig }), { clientContent: { turns: TURNS, turnComplete: true } });
-  assert.deepEqual(seedMessage(TURNS, { model }), { clientContent: { turns: TURNS, turnComplete: false } });
+  assert.deepEqual(seedMessage(TURNS, { model, historyConfig }), { turns: TURNS, turnComplete: true });
+  assert.deepEqual(seedMessage(TURNS, { model }), { turns: TURNS, turnComplete: false });
   assert.equal(seedMessage([], { model, historyConfig }), null);
   assert.equal(seedMessage(TURNS, { model: 'models/gemini-3.5-transcribe-live' }), null);
 });

@@ -1,7 +1,17 @@
 /**
  * The one public door of the library. README.md shows its use.
  */
+import { loaded } from './errors.js';
+
 export { LiveError } from './errors.js';
 export { LiveSession } from './live-session.js';
-export { connect } from './live-socket.js';
 export { TokenSource } from './token-source.js';
+
+/**
+ * A connection without microphone, speaker and renewal, shaped as the official SDK's live session. Resolves after
+ * `setupComplete`; rejects with a LiveError when it closes before or nothing comes.
+ * @param {import('./live-socket.js').ConnectOptions} options
+ */
+export async function connect(options) {
+  return (await loaded(import('./low-door.js'))).connect(options);
+}

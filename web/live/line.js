@@ -12,16 +12,20 @@ import { encodeBase64 } from './base64.js';
 import { ENDED } from './broker-session.js';
 import { epochNow } from './clock.js';
 import { LiveError } from './errors.js';
-import { connect } from './live-socket.js';
+import { connect as ownConnect, LiveSocket } from './live-socket.js';
 import { seedMessage } from './model-rules.js';
-import { CHUNK_SAMPLES } from './pcm.js';
-import { audioFrame } from './protocol.js';
+import { CHUNK_SAMPLES, INPUT_MIME } from './pcm.js';
 import { actionFor, nextStep, renewalDelayMs } from './reconnect-policy.js';
 import { SessionKeeper } from './session-keeper.js';
 import { termsOf } from './token-source.js';
 import { Watchdog } from './watchdog.js';
 
-/** @typedef {import('./live-socket.js').LiveSocket} LiveSocket */
+/**
+ * What a conversation needs of a connection: a part of the official SDK's live session.
+ * @typedef {Pick<LiveSocket, 'sendRealtimeInput' | 'sendClientContent' | 'sendToolResponse' | 'close'>
+ *   & {bufferedAmount?: number}} Session
+ */
+/** Opens one; resolves after `setupComplete`. @typedef {(options: import('./live-socket.js').ConnectOptions) => Promise<Session>} Connect */
 /** @typedef {import('./token-source.js').TokenAnswer} TokenAnswer */
 /**
  * @typedef {object} Surroundings
@@ -38,7 +42,13 @@ import { Watchdog } from './watchdog.js';
 const TICK_MS = 250;
 /** Google drops a client that says nothing for some 150 s, muted or only listening. */
 const KEEPALIVE_MS = 30_000;
-const SILENCE = audioFrame(encodeBase64(new Uint8Array(CHUNK_SAMPLES * 2)));
+const SILENCE = { audio: { data: encodeBase64(new Uint8Array(CHUNK_SAMPLES * 2)), mimeType: INPUT_MIME } };
+/** A message's one key, and what sends it. */
+const VERBS = /** @type {const} */ ({
+  realtimeInput: 'sendRealtimeInput',
+  clientContent: 'sendClientContent',
+  toolResponse: 'sendToolResponse',
+});
 /** A connection that lasted so long was a good one: what broke it counts as something new. */
 const STEADY_MS = 2000;
 /** How long before its end a connection is left at the latest; how long before that its successor's token is fetched. */
@@ -54,8 +64,11 @@ export class Line {
   #keeper;
   #watchdog = new Watchdog();
   #stopped = false;
-  /** Set up, and the one in use. @type {LiveSocket | null} */
-  #socket = null;
+  #connect;
+  /** Set up, and the one in use. @type {Session | null} */
+  #session = null;
+  /** Settles when the connection that was opened last is closed, whoever did it. @type {Promise<unknown>} */
+  #closed = Promise.resolve();
   /** Ends the attempt that is under way. */
   #dialing = new AbortController();
   /** Settles when nothing of the start is under way any more. @type {Promise<unknown>} */
@@ -84,14 +97,15 @@ export class Line {
   #pausing;
   #ticking = setInterval(() => this.#tick(), TICK_MS);
 
-  /** @param {Surroundings} out */
-  constructor(out) {
+  /** @param {Surroundings} out @param {Connect} connect */
+  constructor(out, connect = (options) => ownConnect(options, LiveSocket)) {
     this.#out = out;
+    this.#connect = connect;
     this.#keeper = new SessionKeeper(out);
   }
 
   get up() {
-    return this.#socket !== null;
+    return this.#session !== null;
   }
 
   get silent() {
@@ -99,7 +113,7 @@ export class Line {
   }
 
   get bufferedBytes() {
-    return this.#socket?.bufferedAmount ?? 0;
+    return this.#session?.bufferedAmount ?? 0;
   }
 
   /**
@@ -117,11 +131,20 @@ export class Line {
     this.#out.tell({ type: 'ready', at: epochNow() });
   }
 
-  /** @param {string} frame @param {boolean} owes whether it brings an answer, whatever the service is like */
-  send(frame, owes) {
+  /**
+   * @param {Record<string, any>} message with one key: `realtimeInput`, `clientContent` or `toolResponse`
+   * @param {boolean} owes whether it brings an answer, whatever the service is like
+   */
+  send(message, owes) {
     this.#sentAt = epochNow();
     this.#watchdog.sent(this.#sentAt, owes);
-    this.#socket?.sendFrame(frame);
+    const [[key, content]] = /** @type {[keyof typeof VERBS, any][]} */ (Object.entries(message));
+    this.#session?.[VERBS[key]](content);
+  }
+
+  /** A sign of life. */
+  #breathe() {
+    this.send({ realtimeInput: SILENCE }, false);
   }
 
   /** What a server frame says of the line itself. @param {import('./protocol.js').ServerFact} fact */
@@ -149,7 +172,7 @@ export class Line {
       this.#wake();
       if (!this.up && this.#upSince) this.#dialing.abort(); // begun in another network
       this.#watchdog.suspect();
-      if (this.up) this.send(SILENCE, false); // a sign of life wants another
+      if (this.up) this.#breathe(); // a sign of life wants another
     }
   }
 
@@ -161,7 +184,7 @@ export class Line {
     clearTimeout(this.#pausing);
     this.#wake();
     this.#dialing.abort();
-    this.#socket?.close();
+    this.#session?.close();
     await this.#started.catch(() => {}); // what was granted after the end is given back, too
     if (!lease || !leased) await this.#keeper.lease?.end();
   }
@@ -175,7 +198,9 @@ export class Line {
     const setup = handle ? { ...answer.setup, sessionResumption: { handle } } : answer.setup;
     this.#watchdog.reset();
     let failed = /** @type {LiveError | null} */ (null);
-    let socket = /** @type {LiveSocket | null} */ (null);
+    let session = /** @type {Session | null} */ (null);
+    let closed = () => {};
+    this.#closed = new Promise((resolve) => (closed = () => resolve(null)));
     /** @type {import('./live-socket.js').LiveCallbacks} */
     const callbacks = {
       onopen: () => this.#out.tell({ type: 'opened', at: epochNow() }),
@@ -184,17 +209,17 @@ export class Line {
         this.#watchdog.heard(false);
         this.#out.receive(message);
       },
-      onerror: (error) => (failed = error),
       onclose: ({ code, reason }) => {
+        closed();
         failed = LiveError.closed(code, reason, true);
-        if (socket && socket === this.#socket) this.#lost(failed);
+        if (session && session === this.#session) this.#lost(failed);
       },
     };
-    socket = await connect({ token, url, auth, setup, signal, callbacks });
+    session = await this.#connect({ token, url, auth, setup, signal, callbacks });
     const told = seedMessage((await seed) ?? [], setup);
     if (failed || signal.aborted) throw failed ?? LiveError.aborted(); // while the page looked for what was said
-    if (told) socket.sendMessage(told);
-    this.#socket = socket;
+    if (told) session.sendClientContent(told);
+    this.#session = session;
     this.#seeded = true;
     this.#upSince = this.#sentAt = epochNow();
     this.#leaveBy = Infinity;
@@ -215,19 +240,18 @@ export class Line {
   /** At a good moment, with the next token at hand. */
   async #handOver() {
     const began = epochNow();
-    const old = this.#hangUp();
+    this.#hangUp();
     this.#outage = { attempt: 1, refused: 0 };
-    await Promise.race([old?.closed, new Promise((resolve) => setTimeout(resolve, CLOSING_MS))]);
+    await Promise.race([this.#closed, new Promise((resolve) => setTimeout(resolve, CLOSING_MS))]);
     await this.#replace(null, 'resuming', began);
   }
 
   #hangUp() {
-    const socket = this.#socket;
+    const session = this.#session;
     this.#dialing.abort();
-    this.#socket = null;
+    this.#session = null;
     this.#out.down();
-    socket?.close();
-    return socket;
+    session?.close();
   }
 
   /**
@@ -275,7 +299,7 @@ export class Line {
   #tick() {
     const now = epochNow();
     if (this.#stopped || this.#keeper.tick(now) || !this.up) return;
-    if (now - this.#sentAt >= KEEPALIVE_MS) this.send(SILENCE, false);
+    if (now - this.#sentAt >= KEEPALIVE_MS) this.#breathe();
     this.#nudge(now);
     if (this.#watchdog.isDead(now)) return this.#lost(LiveError.closed(1006, '', true));
     const { renewAt, expiresAt } = this.#keeper.terms;
@@ -301,7 +325,7 @@ export class Line {
     if (this.#fresh || !this.#handle || now - this.#sentAt < NUDGE_MS || !this.#out.calm()) return;
     if (this.#nudged && this.#leaveBy === Infinity) return;
     this.#nudged = true;
-    this.send(SILENCE, false);
+    this.#breathe();
   }
 
   /** The broker may be away; the conversation goes on without it until the slice ends. */

@@ -14,7 +14,6 @@ import { LiveError, loaded } from './errors.js';
 import { LiveEventTarget } from './events.js';
 import { NetLink } from './net-link.js';
 import { OUTPUT_RATE } from './pcm.js';
-import { clientContentMessage, realtimeInputMessage } from './protocol.js';
 import { Run } from './run.js';
 import { Transcript } from './transcript.js';
 import { openVideo } from './video-source.js';
@@ -27,6 +26,7 @@ import { openVideo } from './video-source.js';
  * @property {string} [outputDeviceId] of the loudspeaker, where the browser lets a page choose it
  * @property {import('./turn-taking.js').InputMode} [inputMode] not given: what the token's setup asks for
  * @property {boolean} [halfDuplex] the microphone rests while the model is heard
+ * @property {import('./line.js').Connect} [connect] opens connections in place of our own, on the main thread
  */
 /** @typedef {OwnOptions & import('./conversation.js').ConversationOptions} LiveSessionOptions */
 /** Made before the click, thrown away at the end. @typedef {{audio: AudioSide, link: Promise<NetLink>}} Parts */
@@ -150,7 +150,7 @@ export class LiveSession extends LiveEventTarget {
 
   /** Says something in writing; waits for the line while it comes up. Without a conversation, nothing. @param {string} text */
   sendText(text) {
-    this.#send(realtimeInputMessage({ text }));
+    this.#send({ realtimeInput: { text } });
     this.#run?.conversation?.typed(text);
   }
 
@@ -159,7 +159,7 @@ export class LiveSession extends LiveEventTarget {
    * @param {{turns?: any, turnComplete?: boolean}} content as the official SDK's `sendClientContent`
    */
   sendContent(content) {
-    this.#send(clientContentMessage(content));
+    this.#send({ clientContent: content });
   }
 
   /** @param {boolean} muted */
@@ -295,7 +295,7 @@ export class LiveSession extends LiveEventTarget {
       post: (command, transfer) => this.#run?.net?.post(command, transfer),
       failed: (error) => this.#fail(error),
     });
-    const link = NetLink.open();
+    const link = NetLink.open(this.#options.connect);
     link.catch(() => {}); // told by whoever awaits it
     this.#parts = { audio, link };
     this.#media?.tapAudio();

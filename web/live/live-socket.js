@@ -1,11 +1,10 @@
 /**
- * The low door: one WebSocket to the Live API, shaped like the official JS SDK's live session.
+ * One WebSocket to the Live API, with the verbs of the official JS SDK's live session that a conversation needs.
  *
- * Owns: the connection's URL, the first frame, decoding in order. Needs protocol.js, errors.js.
- * Leaves audio, turns and tokens to others. Works on the main thread, in a worker and in Node.
+ * Owns: the connection's URL, the first frame, decoding in order. Needs errors.js. Leaves audio, turns and tokens to
+ * others, and what apps hand over to low-door.js. Works on the main thread, in a worker and in Node.
  */
 import { LiveError } from './errors.js';
-import * as protocol from './protocol.js';
 
 /**
  * @typedef {object} ConnectOptions the broker's answer to `POST /token` has the first four
@@ -26,33 +25,31 @@ import * as protocol from './protocol.js';
 
 /**
  * Opens a connection; resolves after `setupComplete`, rejects with a LiveError when it closes before or nothing comes.
+ * @template {typeof LiveSocket} T
  * @param {ConnectOptions} options
- * @returns {Promise<LiveSocket>}
+ * @param {T} Session
+ * @returns {Promise<InstanceType<T>>}
  */
-export function connect({ token, url, auth = { in: 'query', name: 'access_token' }, setup, callbacks = {}, signal }) {
-  if (auth.in !== 'query') {
-    const detail = `A browser cannot send its token in: ${auth.in}.`;
-    return Promise.reject(new LiveError({ reason: 'unsupported', detail }));
-  }
-  if (signal?.aborted) return Promise.reject(LiveError.aborted());
+export function connect({ token, url, auth = { in: 'query', name: 'access_token' }, setup = {}, callbacks = {}, signal }, Session) {
   return new Promise((resolve, reject) => {
+    if (auth.in !== 'query') {
+      throw new LiveError({ reason: 'unsupported', detail: `A browser cannot send its token in: ${auth.in}.` });
+    }
+    if (signal?.aborted) throw LiveError.aborted();
     // The slash stays as it is, as the official SDKs send it.
     const query = `${auth.name}=${encodeURIComponent(token).replaceAll('%2F', '/')}`;
-    const socket = new LiveSocket(new WebSocket(`${url}${url.includes('?') ? '&' : '?'}${query}`), setup, {
-      ...callbacks,
-      onready() {
+    const socket = new WebSocket(`${url}${url.includes('?') ? '&' : '?'}${query}`);
+    const session = /** @type {InstanceType<T>} */ (
+      new Session(socket, setup, callbacks, (error) => {
         clearTimeout(timer);
-        resolve(socket);
-      },
-      onend(error) {
-        clearTimeout(timer);
-        reject(error);
-      },
-    });
+        if (error) reject(error);
+        else resolve(session);
+      })
+    );
     /** @param {LiveError} why */
     const giveUp = (why) => {
       reject(why);
-      socket.close();
+      session.close();
     };
     const timer = setTimeout(() => giveUp(LiveError.network('The service did not answer')), SETUP_TIMEOUT_MS);
     signal?.addEventListener('abort', () => giveUp(LiveError.aborted()));
@@ -65,43 +62,37 @@ const SETUP_TIMEOUT_MS = 10_000;
 export class LiveSocket {
   #socket;
   #callbacks;
+  #settle;
   #ready = false;
-  #closed = () => {};
-  /** Resolves when the line is closed, whoever did it. @type {Promise<void>} */
-  closed = new Promise((resolve) => (this.#closed = resolve));
   /** Blobs decode asynchronously; whatever comes behind one waits in this chain. @type {Promise<void> | null} */
   #chain = null;
 
   /**
    * @param {WebSocket} socket
-   * @param {Record<string, any> | undefined} setup
-   * @param {LiveCallbacks & {onready: () => void, onend: (error: LiveError) => void}} callbacks
+   * @param {Record<string, any>} setup
+   * @param {LiveCallbacks} callbacks
+   * @param {(error?: LiveError) => void} settle when it is set up, and when it is closed
    */
-  constructor(socket, setup, callbacks) {
+  constructor(socket, setup, callbacks, settle) {
     this.#socket = socket;
     this.#callbacks = callbacks;
+    this.#settle = settle;
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
       callbacks.onopen?.();
-      this.sendMessage(protocol.setupMessage(setup));
+      this.send({ setup });
     };
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onerror = () => {
       // The event says nothing; the close that follows has the code.
-      callbacks.onerror?.(new LiveError({ reason: 'network', detail: 'The connection failed.' }));
+      callbacks.onerror?.(LiveError.network('The connection failed'));
     };
-    socket.onclose = ({ code, reason }) => {
-      this.#closed();
-      // After what is still being decoded, so that no frame comes behind the close.
+    // After what is still being decoded, so that no frame comes behind the close.
+    socket.onclose = ({ code, reason }) =>
       this.#inOrder(() => {
         callbacks.onclose?.({ code, reason });
-        callbacks.onend(LiveError.closed(code, reason, this.#ready));
+        settle(LiveError.closed(code, reason, this.#ready));
       });
-    };
-  }
-
-  get ready() {
-    return this.#ready;
   }
 
   /** Bytes that the browser has not sent yet. */
@@ -109,34 +100,24 @@ export class LiveSocket {
     return this.#socket.bufferedAmount;
   }
 
-  /** @param {protocol.RealtimeInput} input */
-  sendRealtimeInput(input) {
-    this.sendMessage(protocol.realtimeInputMessage(input));
+  /** @param {Record<string, any>} realtimeInput */
+  sendRealtimeInput(realtimeInput) {
+    this.send({ realtimeInput });
   }
 
   /** @param {{turns?: any, turnComplete?: boolean}} [content] */
-  sendClientContent(content) {
-    this.sendMessage(protocol.clientContentMessage(content));
+  sendClientContent({ turns, turnComplete = true } = {}) {
+    this.send({ clientContent: turns ? { turns: asContents(turns), turnComplete } : { turnComplete } });
   }
 
-  /** @param {{functionResponses: any}} responses */
-  sendToolResponse(responses) {
-    this.sendMessage(protocol.toolResponseMessage(responses));
+  /** @param {{functionResponses: any}} toolResponse */
+  sendToolResponse(toolResponse) {
+    this.send({ toolResponse });
   }
 
-  /** @param {{systemInstruction?: any, tools?: Record<string, any>[]}} update */
-  sendContextUpdate(update) {
-    this.sendMessage(protocol.contextUpdateMessage(update));
-  }
-
-  /** @param {Record<string, any>} message */
-  sendMessage(message) {
-    this.sendFrame(JSON.stringify(message));
-  }
-
-  /** A frame that is JSON text already. Dropped when the socket is not open. @param {string} frame */
-  sendFrame(frame) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(frame);
+  /** Dropped when the socket is not open. @param {Record<string, any>} message */
+  send(message) {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
   close() {
@@ -173,7 +154,20 @@ export class LiveSocket {
     this.#callbacks.onmessage?.(message);
     if (message.setupComplete && !this.#ready) {
       this.#ready = true;
-      this.#callbacks.onready();
+      this.#settle();
     }
   }
+}
+
+/** @param {any} value a string, a part, parts or a content */
+export function asContent(value) {
+  if (Array.isArray(value?.parts)) return value;
+  const parts = [value].flat().map((part) => (typeof part === 'string' ? { text: part } : part));
+  return { role: 'user', parts };
+}
+
+/** @param {any} turns what asContent takes, or a list of contents */
+function asContents(turns) {
+  const isList = Array.isArray(turns) && Array.isArray(turns[0]?.parts);
+  return isList ? turns : [asContent(turns)];
 }

@@ -1,12 +1,10 @@
 /**
- * What the Live models take and how they differ, as one table. Owns every such difference. Needs protocol.js.
+ * What the Live models take and how they differ, as one table. Owns every such difference. Needs nothing.
  *
  * Sources: Google's pages on each model and on thinking (September 2026). Typed text needs no column, for all of them
  * take it as `realtimeInput.text`. That a blocking call and the microphone do not go together is no documented rule:
  * 2.5 closes with 1008 and 3.1 takes the sound for a new turn and drops the call, as several projects report.
  */
-import { clientContentMessage } from './protocol.js';
-
 /** @typedef {'BLOCKING' | 'NON_BLOCKING'} Behavior */
 /**
  * @typedef {object} ModelRules
@@ -42,7 +40,7 @@ export function rulesFor(model = '') {
 }
 
 /**
- * What tells a new session what was said before it; null when there is nothing to tell, or nobody to take it.
+ * What tells a new session what was said before it, for `sendClientContent`; null when there is nothing to tell, or nobody to take it.
  * Where the setup asks for its history first, the turns are closed and nobody answers them; elsewhere closing them
  * would ask for an answer, so they stay open and the user's next words close them.
  * @param {Record<string, any>[]} turns
@@ -51,5 +49,5 @@ export function rulesFor(model = '') {
 export function seedMessage(turns, setup) {
   const first = !!setup?.historyConfig?.initialHistoryInClientContent;
   if (turns.length === 0 || !(first || rulesFor(setup?.model).content)) return null;
-  return clientContentMessage({ turns, turnComplete: first });
+  return { turns, turnComplete: first };
 }

@@ -10,7 +10,8 @@ import { encodeBase64 } from './base64.js';
 import { epochNow } from './clock.js';
 import { LiveError } from './errors.js';
 import { Line } from './line.js';
-import { audioFrame, readServerMessage, realtimeInputMessage, withoutAudio } from './protocol.js';
+import { INPUT_MIME } from './pcm.js';
+import { readServerMessage, withoutAudio } from './protocol.js';
 import { Uplink } from './uplink.js';
 import { VoiceDecoder } from './voice-decoder.js';
 
@@ -98,9 +99,10 @@ export class NetCore {
 
   /**
    * @param {MessagePort} port to the page
-   * @param {() => void} onstopped after the socket is closed
+   * @param {() => void} [onstopped] after the socket is closed
+   * @param {import('./line.js').Connect} [connect] another client's, in place of our own
    */
-  constructor(port, onstopped = () => {}) {
+  constructor(port, onstopped = () => {}, connect) {
     this.#port = port;
     this.#onstopped = onstopped;
     this.#line = new Line({
@@ -112,14 +114,15 @@ export class NetCore {
       up: (resumed) => this.#flush(resumed),
       down: () => this.#breakOff(),
       over: (error) => this.#fail(error),
-    });
+    }, connect);
     this.#uplink = new Uplink(
       (sound) => {
         if (typeof sound === 'boolean') this.#markActivity(sound);
         else {
           // Speech that has ended wants some reaction.
           const quietMs = epochNow() - this.#uplink.loudAt;
-          this.#line.send(audioFrame(encodeBase64(sound)), quietMs > QUIET_MS / 2 && quietMs < QUIET_MS);
+          const audio = { data: encodeBase64(sound), mimeType: INPUT_MIME };
+          this.#sayNow({ audio }, quietMs > QUIET_MS / 2 && quietMs < QUIET_MS);
         }
       },
       () => this.#line.bufferedBytes,
@@ -195,7 +198,7 @@ export class NetCore {
     if (!free()) return bitmap.close();
     const { encodePicture } = await import('./picture.js');
     const video = await encodePicture(bitmap).catch(() => null); // without OffscreenCanvas
-    if (video && free()) this.#line.send(JSON.stringify(realtimeInputMessage({ video })), false);
+    if (video && free()) this.#sayNow({ video }, false);
   }
 
   /** @param {Record<string, any>} message */
@@ -207,7 +210,12 @@ export class NetCore {
     const asks = !realtimeInput || realtimeInput.text !== undefined;
     this.#busy ||= asks && message.clientContent?.turnComplete !== false;
     this.#line.outdate();
-    this.#line.send(JSON.stringify(message), asks);
+    this.#line.send(message, asks);
+  }
+
+  /** @param {Record<string, any>} realtimeInput @param {boolean} owes */
+  #sayNow(realtimeInput, owes) {
+    this.#line.send({ realtimeInput }, owes);
   }
 
   /** The line is up: what waited goes out, in order. @param {boolean} resumed the service knows what was before */
@@ -325,10 +333,10 @@ export class NetCore {
   /** Only automatic detection knows a paused stream, and only without it may we say who speaks. @param {boolean} open */
   #markActivity(open) {
     if (!this.#manual) {
-      if (!open) this.#line.send('{"realtimeInput":{"audioStreamEnd":true}}', false);
+      if (!open) this.#sayNow({ audioStreamEnd: true }, false);
     } else if (open !== this.#activityOpen) {
       this.#activityOpen = open;
-      this.#line.send(`{"realtimeInput":{"${open ? 'activityStart' : 'activityEnd'}":{}}}`, !open);
+      this.#sayNow(open ? { activityStart: {} } : { activityEnd: {} }, !open);
     }
   }
 

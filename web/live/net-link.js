@@ -2,6 +2,7 @@
  * The page's end of the network side. Owns: starting the worker, and doing without where there is none.
  * Needs net-core.js only then. Leaves what is said to net-core.js and live-session.js.
  */
+import { loaded } from './errors.js';
 import { scriptUrl } from './scripts.js';
 
 /** @typedef {import('./net-core.js').NetCommand} NetCommand */
@@ -28,17 +29,21 @@ export class NetLink {
     return this.#worker ? 'worker' : 'main';
   }
 
-  /** Resolves when the other side answers. @returns {Promise<NetLink>} */
-  static async open() {
+  /**
+   * Resolves when the other side answers.
+   * @param {import('./line.js').Connect} [connect] another client's, which a worker cannot be given
+   * @returns {Promise<NetLink>}
+   */
+  static async open(connect) {
     try {
-      return await startWorker();
+      if (!connect) return await startWorker();
     } catch {
       // Some webviews have no module workers: the same module then runs here.
-      const { NetCore } = await import('./net-core.js');
-      const { port1, port2 } = new MessageChannel();
-      new NetCore(port2);
-      return new NetLink(port1, null);
     }
+    const { NetCore } = await loaded(import('./net-core.js'));
+    const { port1, port2 } = new MessageChannel();
+    new NetCore(port2, undefined, connect);
+    return new NetLink(port1, null);
   }
 
   /** @param {NetCommand} command @param {Transferable[]} [transfer] */

@@ -8,6 +8,7 @@
 /** Rate and chunk of what goes up: 320 samples are 20 ms, the shortest chunk Google documents. */
 export const INPUT_RATE = 16000;
 export const CHUNK_SAMPLES = 320;
+export const INPUT_MIME = 'audio/pcm;rate=16000';
 /** Rate of what comes down. */
 export const OUTPUT_RATE = 24000;
 

@@ -1,104 +1,10 @@
 /**
- * The wire's messages, in and out, as pure functions: objects to send, frames taken apart.
- *
- * Owns: every field name of the Live API that this library uses. Needs nothing. Leaves the socket to live-socket.js.
- * What goes out equals what the official SDKs send (tests/js/protocol.test.js compares with their captures), but for
- * `media`, which they still send as `mediaChunks` and current models close the connection for.
+ * The service's frames taken apart, as pure functions. Owns: every field name of what the Live API sends and this library
+ * reads. Needs nothing. Leaves what goes out to live-socket.js and low-door.js.
  */
 
-/** @typedef {{data: string, mimeType: string}} Blob64 base64 and its MIME type */
 /** @typedef {Record<string, any>} Json */
 /** @typedef {{title: string, url: string}} Link plain text, and an https address */
-/**
- * @typedef {object} RealtimeInput any of these, together or alone
- * @property {Blob64} [audio]
- * @property {Blob64} [video]
- * @property {string} [text]
- * @property {Blob64 | Blob64[]} [media]
- * @property {Json} [activityStart]
- * @property {Json} [activityEnd]
- * @property {boolean} [audioStreamEnd]
- */
-
-/** The MIME type of what the microphone gives, to the letter. */
-export const INPUT_MIME = 'audio/pcm;rate=16000';
-
-/** @param {Json | undefined} setup */
-export function setupMessage(setup) {
-  return { setup: setup ?? {} };
-}
-
-/** @param {RealtimeInput} input @returns {Json} */
-export function realtimeInputMessage(input) {
-  const { media, audio, audioStreamEnd, video, text, activityStart, activityEnd } = input;
-  /** @type {Json} */
-  const out = {};
-  for (const blob of [media ?? []].flat()) out[blob.mimeType?.startsWith('image/') ? 'video' : 'audio'] = blob;
-  if (audio) out.audio = audio;
-  if (audioStreamEnd !== undefined) out.audioStreamEnd = audioStreamEnd;
-  if (video) out.video = video;
-  if (text !== undefined) out.text = text;
-  if (activityStart) out.activityStart = activityStart;
-  if (activityEnd) out.activityEnd = activityEnd;
-  requireMime(out.audio, 'audio/');
-  requireMime(out.video, 'image/');
-  return { realtimeInput: out };
-}
-
-/**
- * A chunk of microphone as the text of its frame. Base64 needs no escaping, and `JSON.stringify` would read
- * all of it to find that out, fifty times a second.
- * @param {string} base64
- */
-export function audioFrame(base64) {
-  return `{"realtimeInput":{"audio":{"data":"${base64}","mimeType":"${INPUT_MIME}"}}}`;
-}
-
-/** @param {{turns?: any, turnComplete?: boolean}} [content] @returns {Json} */
-export function clientContentMessage({ turns, turnComplete = true } = {}) {
-  if (turns === undefined || turns === null) return { clientContent: { turnComplete } };
-  return { clientContent: { turns: asContents(turns), turnComplete } };
-}
-
-/** @param {{functionResponses: any}} responses one or several @returns {Json} */
-export function toolResponseMessage({ functionResponses }) {
-  const list = [functionResponses ?? []].flat();
-  if (list.length === 0) throw new TypeError('functionResponses is required');
-  for (const item of list) {
-    for (const key of ['id', 'name', 'response']) {
-      if (!(key in item)) throw new TypeError(`a function response needs "${key}"`);
-    }
-  }
-  return { toolResponse: { functionResponses: list } };
-}
-
-/** @param {{systemInstruction?: any, tools?: Json[]}} update @returns {Json} */
-export function contextUpdateMessage({ systemInstruction, tools }) {
-  /** @type {Json} */
-  const out = {};
-  if (systemInstruction !== undefined) out.systemInstruction = asContent(systemInstruction);
-  if (tools) out.tools = tools.length === 0 ? {} : { tools };
-  return { contextUpdate: out };
-}
-
-/** @param {Blob64 | undefined} blob @param {string} prefix */
-function requireMime(blob, prefix) {
-  if (blob && !blob.mimeType?.startsWith(prefix)) throw new TypeError(`not ${prefix}*: ${blob.mimeType}`);
-}
-
-/** @param {any} value a string, a part, parts or a content */
-function asContent(value) {
-  if (Array.isArray(value?.parts)) return value;
-  const parts = [value].flat().map((part) => (typeof part === 'string' ? { text: part } : part));
-  return { role: 'user', parts };
-}
-
-/** @param {any} turns what asContent takes, or a list of contents */
-function asContents(turns) {
-  const isList = Array.isArray(turns) && Array.isArray(turns[0]?.parts);
-  return isList ? turns : [asContent(turns)];
-}
-
 /**
  * One fact out of a server frame.
  * @typedef {{type: 'setupComplete'} | {type: 'interrupted'} | {type: 'generationComplete'} | {type: 'turnComplete'}

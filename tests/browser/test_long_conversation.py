@@ -1,8 +1,8 @@
 """Forty-five minutes of talk over connections that end, break and are refused; the broker restarts once.
 
-All that ends at Google's and at the broker's ends 45 times sooner than it would: connections, and the slices
-that a token pays for. So this takes a minute, and nothing else is hurried. The microphone plays pips that tell
-which one they are; a line is typed every two seconds.
+All that ends at Google's and at the broker's ends 45 times sooner than it would: connections, and the
+slices that a token pays for. So this takes a minute, and nothing else is hurried. The microphone plays pips
+that tell which one they are; a line is typed every two seconds.
 """
 
 from __future__ import annotations
@@ -289,7 +289,7 @@ def test_what_came_was_heard_in_its_order_and_without_a_hole_across_connections(
 
 
 def test_every_slice_was_followed_by_another_before_it_ended(talk: Talk) -> None:
-    """A token ends its connection when its time is up: without the next one this would have been over soon."""
+    """A token ends its connection when its time is up: without the next one this would soon be over."""
     renewals = [event["at"] for event in talk.events["clock"]]
     assert len(renewals) > TALK_SECONDS / SLICE_SECONDS
     assert max(np.diff(renewals)) < SLICE_SECONDS * 1000

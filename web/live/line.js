@@ -211,11 +211,15 @@ export class Line {
       },
       onclose: ({ code, reason }) => {
         closed();
-        failed = LiveError.closed(code, reason, true);
+        failed = LiveError.closed(code, reason, session !== null);
         if (session && session === this.#session) this.#lost(failed);
       },
     };
-    session = await this.#connect({ token, url, auth, setup, signal, callbacks });
+    try {
+      session = await this.#connect({ token, url, auth, setup, signal, callbacks });
+    } catch (cause) {
+      throw failed ?? cause; // another client's may not tell how it was closed
+    }
     const told = seedMessage((await seed) ?? [], setup);
     if (failed || signal.aborted) throw failed ?? LiveError.aborted(); // while the page looked for what was said
     if (told) session.sendClientContent(told);

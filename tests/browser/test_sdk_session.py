@@ -1,0 +1,99 @@
+"""The demo page on the official SDK's session in place of the library's own: nothing else is different.
+
+The page and the library come from the broker as they are, but for the library's door: behind it is a LiveSession
+whose connections are opened by @google/genai, which esbuild bundles with pages/sdk-connect.mjs.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Route
+
+from tests.browser.conftest import LaunchBrowser
+from tests.browser.demo_page import DemoPage, Site, Visits, site, visits
+from tests.browser.support import speak, wait_for
+from tests.conftest import MakeBroker
+
+ROOT = Path(__file__).parents[2]
+DOOR = """
+import { LiveSession as Own } from './live-session.js';
+import { connect } from '/sdk-connect.js';
+export class LiveSession extends Own {
+  constructor(options) { super({ ...options, connect }); }
+}
+export { LiveError } from './errors.js';
+export { TokenSource } from './token-source.js';
+"""
+# What the SDK itself says on the console of whoever uses it with a token and with a setup of the broker's.
+SDK_NOTES = re.compile(r"Ephemeral token support is experimental|`LiveConnectConfig\.generation_config`")
+
+
+@pytest.fixture(scope="module")
+def started(make_broker: MakeBroker) -> Iterator[Site]:
+    with site(make_broker) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    target = tmp_path_factory.mktemp("bundle") / "sdk.js"
+    esbuild = [ROOT / "node_modules/.bin/esbuild", ROOT / "tests/browser/pages/sdk-connect.mjs"]
+    options = ["--bundle", "--format=esm", "--platform=browser", "--log-level=warning"]
+    subprocess.run([*esbuild, *options, f"--outfile={target}"], check=True, timeout=120)
+    return target.read_text()
+
+
+@pytest.fixture
+def demo(started: Site, bundle: str, launch_browser: LaunchBrowser, tmp_path: Path) -> Iterator[DemoPage]:
+    """Ready for the click; somebody who says a sentence after it."""
+    microphone = launch_browser(speak(tmp_path, "Good morning."))
+
+    def serve(text: str, route: Route) -> None:
+        route.fulfill(content_type="text/javascript", body=text)
+
+    with visits(microphone) as visit:
+        demo = visit(started.broker.url)
+        demo.page.route("**/live/index.js", lambda route: serve(DOOR, route))
+        demo.page.route("**/sdk-connect.js", lambda route: serve(bundle, route))
+        demo.enter()
+        yield demo
+        demo.faults[:] = [fault for fault in demo.faults if not SDK_NOTES.search(fault)]
+
+
+def test_the_demo_holds_a_conversation_on_the_official_sdks_session(demo: DemoPage, started: Site) -> None:
+    """Spoken and typed, heard, with a function, and over a change of connection."""
+    control = started.standin.control
+    demo.start()
+    demo.expect_state("speaking")
+    demo.caption("user", re.compile(r"\w"))
+    demo.expect_state("listening")
+
+    demo.say("/tool get_time {}")
+    demo.caption("model", re.compile(r"get_time answered .*\d\d:\d\d"))
+
+    def frames(key: str, connection: int = 0) -> list[object]:
+        received = control.received()["connections"][connection]["received"]
+        return [entry["frame"][key] for entry in received if key in entry["frame"]]
+
+    assert len(frames("toolResponse")) == 1
+    demo.expect_state("listening")
+
+    control.push(go_away=2)
+    wait_for("the next connection", lambda: len(control.received()["connections"]) == 2)
+    demo.expect_state("listening")
+    demo.say("after the change")
+    demo.caption("model", re.compile("after the change"))
+
+    first, second = control.received()["connections"]
+    assert [one["path"].startswith("//ws/") for one in (first, second)] == [True, True], (
+        "so does the SDK alone"
+    )
+    assert first["closed"]["ms"] <= second["opened_ms"]
+    assert second["resumed"]
+    assert first["audio_frames"] > 20
+    assert demo.page.workers == [], "the network side is on the page's thread"

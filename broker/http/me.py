@@ -53,6 +53,7 @@ def profiles(caller: Caller) -> Response:
                 "name": profile.name,
                 "description": profile.description,
                 "models": list(profile.models),
+                "voice": profile.voice,
                 "default": profile.name == default,
             }
             for profile in catalog.open_to(caller.principal)

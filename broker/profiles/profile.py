@@ -16,6 +16,14 @@ SLICE_SECONDS = (10, 3600)
 # Every connection gets a fresh token, so it need not be connectable for long.
 CONNECT_SECONDS = (5, 900)
 
+# A config may be written with either spelling.
+_TO_THE_VOICE = (
+    ("speech_config", "speechConfig"),
+    ("voice_config", "voiceConfig"),
+    ("prebuilt_voice_config", "prebuiltVoiceConfig"),
+    ("voice_name", "voiceName"),
+)
+
 Text = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -45,3 +53,11 @@ class Profile(ProfileSpec):
 
     def allows(self, plan: str) -> bool:
         return "*" in self.plans or plan in self.plans
+
+    @property
+    def voice(self) -> str | None:
+        """The prebuilt voice that the config names; None: the model's own, or one that has no name."""
+        place: Any = self.config
+        for snake, wire in _TO_THE_VOICE:
+            place = place.get(snake, place.get(wire)) if isinstance(place, Mapping) else None
+        return place if isinstance(place, str) else None

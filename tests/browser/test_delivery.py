@@ -39,7 +39,8 @@ def visit(browser: Browser) -> Iterator[Visits]:
 
 # The page's own list, and what its worker and worklets import is in it too: the page has preloaded that.
 ENCODED = """() => Object.fromEntries(performance.getEntries()
-    .filter((entry) => 'encodedBodySize' in entry).map(({ name, encodedBodySize }) => [name, encodedBodySize]))"""
+    .filter((entry) => 'encodedBodySize' in entry)
+    .map(({ name, encodedBodySize }) => [name, encodedBodySize]))"""
 
 
 def _signed_in(visit: Visits, url: str) -> DemoPage:
@@ -63,7 +64,7 @@ def _open(demo: DemoPage) -> None:
 def test_the_page_and_the_library_fit_into_60_kilobytes(visit: Visits, wire: CountingProxy) -> None:
     """All that was asked for up to `idle`: the bodies as the browser got them, and every byte on the wire.
 
-    A browser gives 300 bytes a file for the headers, whatever they are, so the wire is asked and not the browser.
+    A browser tells 300 bytes a file for the headers, whatever they are, so the wire is asked.
     """
     demo = _signed_in(visit, wire.url)
     wire.forget()

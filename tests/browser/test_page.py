@@ -16,10 +16,10 @@ from tests.browser.demo_page import PHONE, TOKEN_LIKE, DemoPage, Site, Visits, s
 from tests.browser.support import FLAGS, launch, wait_for
 from tests.conftest import MakeBroker
 
-ONE_AT_A_TIME = """
-[plans.single]
+TWO_AT_A_TIME = """
+[plans.double]
 rate = "100/minute"
-sessions = 1
+sessions = 2
 minutes_per_day = 60
 session_minutes = 30
 """
@@ -270,19 +270,28 @@ def test_what_was_said_can_be_saved(demo: DemoPage) -> None:
         assert "Keep this" in Path(saving.value.path()).read_text()
 
 
-def test_a_place_that_is_taken_elsewhere_is_freed_from_here(
+def test_of_the_conversations_elsewhere_the_chosen_one_makes_room(
     visit: Visits, service: Site, make_broker: MakeBroker
 ) -> None:
-    broker = make_broker(service.standin.url, toml=ONE_AT_A_TIME)
-    broker.add_user("demo", plan="single")
-    first, second = visit(broker.url), visit(broker.url)
-    for demo in (first, second):
+    """And the others go on. Each is named by who is talked to and since when."""
+    broker = make_broker(service.standin.url, toml=TWO_AT_A_TIME)
+    broker.add_user("demo", plan="double")
+    first, second, third = (visit(broker.url) for _ in range(3))
+    for demo in (first, second, third):
         demo.enter()
     first.start()
-    second.talk.click()
-    second.expect_notice("too-many-sessions")
-    second.page.get_by_role("button", name="End the other one").click()
-    second.expect_state("listening")
+    second.page.select_option("#profile", label="A calm storyteller · voice Kore")
+    second.start()
+    third.talk.click()
+    third.expect_notice("too-many-sessions")
+    ends = third.page.locator("#notice-actions button")
+    expect(ends.filter(has_text="End “A friendly voice assistant”, begun at ")).to_be_visible()
+    ends.filter(has_text="End “A calm storyteller · voice Kore”, begun at ").click()
+    third.expect_state("listening")
+    first.expect_state("listening", "speaking", "thinking")
+    with broker.client("demo") as client:
+        open_now = client.get("/me").json()["sessions"]
+    assert [session["profile"] for session in open_now] == ["default", "default"]
 
 
 # ---- when it goes wrong ---------------------------------------------------------------------------------

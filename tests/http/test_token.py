@@ -180,7 +180,8 @@ response_modalities = ["AUDIO"]
     answer = client.post("/token", json={"profile": "gold"}, headers=bearer(app))
     assert (answer.status_code, answer.get_json()["code"]) == (403, "profile-forbidden")
     listed = client.get("/profiles", headers=bearer(app)).get_json()["profiles"]
-    assert [(profile["name"], profile["default"]) for profile in listed] == [("default", True)]
+    shown = [(profile["name"], profile["voice"], profile["default"]) for profile in listed]
+    assert shown == [("default", None, True), ("storyteller", "Kore", False)]
 
 
 def test_the_next_token_belongs_to_the_same_session(

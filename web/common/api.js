@@ -8,7 +8,7 @@ const TIMEOUT_MS = 15_000;
 
 /**
  * @typedef {{name: string, plan: string, roles: string[], csrf_token?: string}} Account
- * @typedef {{name: string, description?: string, models: string[], default: boolean}} Profile
+ * @typedef {{name: string, description: string, models: string[], voice: string | null, default: boolean}} Profile
  * @typedef {{field: string, problem: string}} FieldFault
  */
 
@@ -65,12 +65,6 @@ export class Api {
   async logout() {
     await this.request('POST', '/auth/logout', {});
     this.#csrfToken = '';
-  }
-
-  /** Ends all of the caller's open sessions. */
-  async endSessions() {
-    const { sessions } = /** @type {{sessions: {id: string}[]}} */ (await this.request('GET', '/me'));
-    await Promise.all(sessions.map(({ id }) => this.request('POST', `/sessions/${encodeURIComponent(id)}/end`, {})));
   }
 
   /** @returns {Promise<Profile[]>} */

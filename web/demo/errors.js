@@ -5,7 +5,7 @@
 
 /**
  * `theirs`: the library knows the case better than this table does, so its sentence is the detail.
- * @typedef {'retry' | 'end-others' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
+ * @typedef {'retry' | 'find-others' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
  * @typedef {{title: string, detail: string, actions: Action[], theirs?: boolean}} Row
  * @typedef {Row & {code: string, retryAfterSeconds: number}} Explanation
  * @typedef {{code?: string, reason?: string, detail?: string, hint?: string, retryAfterSeconds?: number}} Fault
@@ -14,7 +14,7 @@
 /** @type {Record<Action, string>} */
 export const ACTION_LABELS = {
   retry: 'Try again',
-  'end-others': 'End the other one',
+  'find-others': 'Show them',
   'sign-in': 'Sign in',
   type: 'Type instead',
   reload: 'Reload the page',
@@ -62,7 +62,7 @@ const TABLE = {
   'profile-unknown': row('This choice no longer exists', 'Reload the page to see the current ones.', 'reload'),
   // your own allowance
   'rate-limited': row('A short pause', 'You have started many conversations in a short time. The button counts until the next one.', 'retry'),
-  'too-many-sessions': row('You are already talking elsewhere', 'End the conversation in your other window or device, or end it from here.', 'end-others'),
+  'too-many-sessions': row('You are already talking elsewhere', 'End a conversation in your other window or device, or end it from here. Then this one begins.', 'find-others'),
   'minutes-exhausted': row('Today’s minutes are used up', 'There are new ones tomorrow.', 'dismiss'),
   // the service
   'project-capacity': FULL,

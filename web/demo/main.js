@@ -34,7 +34,7 @@ const conversation = new Conversation({ api, room, ring, notice, announcer, sign
 /** @type {Record<Action, () => void>} */
 const ACTIONS = {
   retry: () => (conversation.typing && message.value ? compose.requestSubmit() : void again()),
-  'end-others': () => void endOthers(),
+  'find-others': () => void findOthers(),
   'sign-in': () => leave(''),
   type: () => message.focus(),
   reload: () => window.location.reload(),
@@ -87,15 +87,15 @@ async function again() {
   await conversation.start(true);
 }
 
-/** Ends the caller's other conversations, which take the places, and begins this one. */
-async function endOthers() {
+/** The caller's other conversations take all the places: which one shall make room for this one? */
+async function findOthers() {
+  const failed = (/** @type {unknown} */ error) => notice.show(explain(error));
   try {
-    await api.endSessions();
-  } catch (error) {
-    notice.show(explain(error));
-    return;
+    const { offerEnds } = await import('./elsewhere.js');
+    await offerEnds(api, notice.actions, (name) => room.nameOf(name), () => void again(), failed);
+  } catch {
+    failed({ code: 'network' });
   }
-  await again();
 }
 
 /** The panel's code comes with its first use. @type {Promise<import('./settings.js').Settings> | null} */

@@ -13,7 +13,8 @@ export class Notice {
   #box = byId('notice', HTMLDivElement);
   #title = byId('notice-title', HTMLParagraphElement);
   #detail = byId('notice-detail', HTMLParagraphElement);
-  #actions = byId('notice-actions', HTMLParagraphElement);
+  /** The place of what can be done. */
+  actions = byId('notice-actions', HTMLParagraphElement);
   #act;
   /** The code that is shown, or ''. */
   code = '';
@@ -27,10 +28,12 @@ export class Notice {
   show({ code, title, detail, actions }) {
     this.code = code;
     this.#box.dataset.code = code;
-    this.#actions.replaceChildren(...actions.map((action, index) => this.#button(action, index === 0)));
+    this.actions.replaceChildren(...actions.map((action, index) => this.#button(action, index === 0)));
     this.#box.hidden = false;
     this.#title.textContent = title;
     this.#detail.textContent = detail;
+    // Looked up without being asked for; the button stands for the case that it fails.
+    if (actions.includes('find-others')) this.#act('find-others');
   }
 
   clear() {
@@ -38,13 +41,13 @@ export class Notice {
     this.#box.hidden = true;
     this.#title.textContent = '';
     this.#detail.textContent = '';
-    this.#actions.replaceChildren();
+    this.actions.replaceChildren();
     delete this.#box.dataset.code;
   }
 
   /** While someone must wait, there is nothing to try; the Talk button counts. @param {boolean} waiting */
   hold(waiting) {
-    for (const button of this.#actions.querySelectorAll('button')) {
+    for (const button of this.actions.querySelectorAll('button')) {
       button.hidden = waiting && button.dataset.action === 'retry';
     }
   }

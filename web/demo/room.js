@@ -97,10 +97,15 @@ export class Room {
     }
   }
 
-  /** @param {import('../common/api.js').Profile[]} profiles */
+  /** What the page calls a profile. @param {string} name */
+  nameOf(name) {
+    return [...this.profile.options].find(({ value }) => value === name)?.text ?? name;
+  }
+
+  /** Who there is to talk to. @param {import('../common/api.js').Profile[]} profiles */
   offer(profiles) {
-    this.profile.replaceChildren(...profiles.map(({ name, description, default: chosen }) => {
-      const option = create('option', description ?? name);
+    this.profile.replaceChildren(...profiles.map(({ name, description, voice, default: chosen }) => {
+      const option = create('option', `${description || name}${voice ? ` · voice ${voice}` : ''}`);
       option.value = name;
       option.selected = chosen;
       return option;

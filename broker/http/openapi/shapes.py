@@ -152,6 +152,7 @@ class ProfileShown(Shape):
     name: str
     description: str
     models: list[str]
+    voice: str | None
     default: bool
 
 

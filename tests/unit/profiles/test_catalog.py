@@ -63,3 +63,17 @@ def test_the_key_that_acts_decides_for_its_users() -> None:
 def test_an_empty_catalog_cannot_be_built() -> None:
     with pytest.raises(ValueError, match="needs a profile"):
         Catalog([])
+
+
+@pytest.mark.parametrize(
+    ("config", "voice"),
+    [
+        ({}, None),
+        ({"speech_config": {"voice_config": {"prebuilt_voice_config": {"voice_name": "Kore"}}}}, "Kore"),
+        ({"speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Puck"}}}}, "Puck"),
+        ({"speech_config": {"language_code": "en-US"}}, None),
+        ({"speech_config": {"voice_config": {"replicated_voice_config": {"mime_type": "audio/pcm"}}}}, None),
+    ],
+)
+def test_a_profile_tells_the_voice_that_it_names(config: dict[str, object], voice: str | None) -> None:
+    assert Profile(name="any", config=config).voice == voice

@@ -37,16 +37,14 @@ types: ## mypy --strict over Python, tsc --checkJs --strict over web/
 test-js: ## the library's unit tests, in Node
 	npm run --silent test
 
-# What is measured or raced runs alone; the rest two files at a time.
-ALONE := tests/browser tests/load
 PYTEST = CHROMIUM="$$(scripts/find-chromium)" $(VENV)/pytest
 
 test-py: ## all the other tests (PYTEST_ARGS="tests/http -k token": those, one after the other)
 ifdef PYTEST_ARGS
 	$(PYTEST) $(PYTEST_ARGS)
 else
-	$(PYTEST) --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=%)
-	$(PYTEST) $(ALONE)
+	$(PYTEST) -m "not measured" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m measured
 endif
 
 bench: ## measure mints per second and latency, by hand

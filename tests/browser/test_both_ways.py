@@ -30,6 +30,8 @@ from tests.browser.support import (
     wait_for,
 )
 
+pytestmark = pytest.mark.measured
+
 SECONDS = 30
 BLOCK_MS = 300
 BATCHES = 5

@@ -11,6 +11,8 @@ import pytest
 from tests.browser.conftest import LaunchBrowser, OpenStage, Service
 from tests.browser.support import UNPROCESSED, Bench, Demo, Samples, level_db, pcm, speak, wait_for, write_wav
 
+pytestmark = pytest.mark.measured
+
 INPUT_RATE = 16000
 CHUNK_BYTES = 640
 

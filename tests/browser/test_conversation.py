@@ -11,6 +11,8 @@ import pytest
 from tests.browser.conftest import LaunchBrowser, OpenStage, Service
 from tests.browser.support import Bench, Demo, assert_same_sound, pcm, speak, wait_for
 
+pytestmark = pytest.mark.measured
+
 SENTENCE = "Hello there. Can you hear me well today?"
 
 

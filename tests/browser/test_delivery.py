@@ -14,6 +14,8 @@ from tests.browser.support import assert_at_most, wait_for
 from tests.conftest import MakeBroker
 from tests.support.counting_proxy import CountingProxy
 
+pytestmark = pytest.mark.measured
+
 BUDGET = 60 * 1024
 WITH_HEADERS = 72 * 1024  # as HTTP/1.1 has them; HTTP/2, which a proxy in front gives, has hardly any
 DATA = {"/me", "/profiles"}

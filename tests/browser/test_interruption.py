@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.browser.conftest import LaunchBrowser, OpenStage, Service
 from tests.browser.support import (
@@ -19,6 +20,8 @@ from tests.browser.support import (
     speak,
     wait_for,
 )
+
+pytestmark = pytest.mark.measured
 
 # Both limits are the product's promise; a click is heard from about 0.03 of full scale.
 SILENT_WITHIN_MS = 15

@@ -11,7 +11,7 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ from broker.store.tables import session_reports, sessions
 from tests.browser.stage_server import StageServer
 from tests.browser.support import Bench, Samples, launch, pcm, wait_for, write_wav
 from tests.support.environment import write_config
+
+pytestmark = pytest.mark.measured
 
 MINUTES = 45
 SCALE = 45.0
@@ -135,7 +137,7 @@ def misbehave(standin: StandIn) -> None:
 def converse(bench: Bench, standin: StandIn, broker: StageServer) -> dict[str, float]:
     restart = threading.Thread(target=broker.restart, args=(AWAY_SECONDS,))
     began = time.monotonic()
-    trouble = [
+    trouble: list[tuple[float, Callable[[], None]]] = [
         (TALK_SECONDS * 0.35, lambda: refuse_twice(standin)),
         (TALK_SECONDS * 0.6, restart.start),
     ]

@@ -22,6 +22,8 @@ from tests.browser.stage_server import StageServer
 from tests.browser.support import Bench, assert_same_sound, pcm, wait_for
 from tests.support.environment import write_config
 
+pytestmark = pytest.mark.measured
+
 
 def typed(service: Service) -> list[tuple[int, str]]:
     """(connection, text) of every line that arrived."""

@@ -1,7 +1,7 @@
 """The demo page on the official SDK's session in place of the library's own: nothing else is different.
 
-The page and the library come from the broker as they are, but for the library's door: behind it is a LiveSession
-whose connections are opened by @google/genai, which esbuild bundles with pages/sdk-connect.mjs.
+The page and the library come from the broker as they are, but for the library's door: behind it is a
+LiveSession whose connections are opened by @google/genai, which esbuild bundles with pages/sdk-connect.mjs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Route
 
 from tests.browser.conftest import LaunchBrowser
-from tests.browser.demo_page import DemoPage, Site, Visits, site, visits
+from tests.browser.demo_page import DemoPage, Site, site, visits
 from tests.browser.support import speak, wait_for
 from tests.conftest import MakeBroker
 

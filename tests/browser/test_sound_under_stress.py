@@ -12,6 +12,8 @@ import pytest
 from tests.browser.conftest import OpenStage, Service
 from tests.browser.support import BLOCK, NO_WORKER, Bench, Samples, assert_at_most, assert_same_sound, pcm
 
+pytestmark = pytest.mark.measured
+
 RAMP_SAMPLES = 120  # by which the sound fades out before a hole, and in after it
 
 

@@ -44,7 +44,7 @@ test('the broker’s problem is kept, its Retry-After first', () => {
 
 test('what getUserMedia throws is told in words', async () => {
   const told = async (name) => {
-    const { reason, detail } = await LiveError.microphone(new DOMException('No.', name));
+    const { reason, detail } = await LiveError.microphone(new DOMException('No.', name)).explained();
     return `${reason}: ${detail}`;
   };
   assert.equal(await told('NotAllowedError'), 'permission-denied: The microphone is not allowed for this page.');

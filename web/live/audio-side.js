@@ -61,12 +61,12 @@ export class AudioSide {
     mic.onreport = (report) => this.#captured(report);
     mic.onlost = (error) => out.failed(error);
     mic.onport = (capture) => out.post({ type: 'ports', capture }, [capture]);
-    mic.ondevice = (reason, label) => {
+    mic.ondevice = (reason) => {
       // The system has taken the microphone, for a call perhaps: a pause, not an end.
       if (reason === 'muted-by-system' || reason === 'unmuted-by-system') {
         this.#turns.gate('system', reason === 'muted-by-system');
       }
-      out.emit('device', { kind: 'microphone', reason, label });
+      out.emit('device', { kind: 'microphone', reason, label: mic.label });
     };
     speaker.onreport = (report) => this.#played(report);
     speaker.onport = (playback) => out.post({ type: 'ports', playback }, [playback]);

@@ -77,9 +77,10 @@ export class LiveError extends Error {
 
   /** What `getUserMedia` threw. @param {unknown} cause */
   static microphone(cause) {
+    if (cause instanceof LiveError) return cause;
     const { name, message } = /** @type {Error} */ (cause);
     const reason = /NotAllowed|Security/.test(name) ? 'permission-denied' : 'no-microphone';
-    return new LiveError({ reason, detail: message || name }).explained(name);
+    return new LiveError({ reason, detail: message || name }, { cause });
   }
 
   /**
@@ -108,9 +109,9 @@ export class LiveError extends Error {
 
   /**
    * The same with the sentences for a person, which come with the first refusal; where they cannot be had, as it is.
-   * @param {string} [what] was said: the close's text, or what the browser's error is called
    */
-  async explained(what = this.closeReason) {
+  async explained() {
+    const what = this.closeReason || (this.reason !== 'network' && /** @type {any} */ (this.cause)?.name);
     if (!what) return this;
     const words = await import('./explain.js').catch(() => null);
     return new LiveError({ ...this.toJSON(), ...words?.explain(what) });

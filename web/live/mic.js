@@ -1,11 +1,10 @@
 /**
- * The microphone: permission, capture context, capture worklet. Owns: stream, context, node, and taking the next
- * device when one goes away. Needs context-keeper.js, scripts.js, errors.js. Leaves resampling to the worklet and
- * sending to the network side, which holds the other port.
+ * The microphone: permission, stream, and what feeds the capture worklet. Owns: the stream, and taking the next device
+ * when one goes away. Needs sound-end.js, errors.js. Leaves resampling to the worklet and sending to the network side,
+ * which holds the other port.
  */
-import { ContextKeeper, MOST_REBUILDS } from './context-keeper.js';
 import { LiveError } from './errors.js';
-import { scriptUrl } from './scripts.js';
+import { SoundEnd } from './sound-end.js';
 
 /** @typedef {{type: 'level', rms: number, loudAt: number} | {type: 'starved'}} CaptureReport */
 /** @typedef {'lost' | 'changed' | 'interrupted' | 'resumed' | 'muted-by-system' | 'unmuted-by-system'} DeviceReason */
@@ -13,49 +12,29 @@ import { scriptUrl } from './scripts.js';
 /** A Bluetooth headset takes about a second to change its profile, and its rate with it. */
 const SETTLED_MS = 1000;
 
-export class Mic {
-  #keeper;
-  #module;
+/** @extends {SoundEnd<CaptureReport>} */
+export class Mic extends SoundEnd {
   /** @type {MediaStream | null} */
   #stream = null;
   /** @type {MediaStreamAudioSourceNode | null} */
   #source = null;
-  /** @type {AudioWorkletNode | null} */
-  #node = null;
-  /** @type {(() => MessagePort) | null} */
-  #tap = null;
   /** @type {string | undefined} */
   #deviceId;
   /** The device's rate when it was joined. @type {number | undefined} */
   #rate;
   #muted = false;
-  #closed = false;
-  #rebuilds = 0;
   #reopening = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #settling;
-  /** @type {(report: CaptureReport) => void} */
-  onreport = () => {};
-  /** @type {(error: LiveError) => void} */
-  onlost = () => {};
-  /** @type {(reason: DeviceReason, label: string) => void} */
-  ondevice = () => {};
-  /** The worklet was built anew: its sound comes from here now. @type {(port: MessagePort) => void} */
-  onport = () => {};
 
   constructor() {
-    this.#keeper = this.#prepare();
-    this.#module = this.#load();
-  }
-
-  /** Resolves when the worklet is compiled. */
-  get prepared() {
-    return this.#module;
-  }
-
-  /** Call it inside the click, before any await: iOS listens only there. */
-  resume() {
-    this.#keeper.resume();
+    super({
+      script: './worklets/capture-processor.js',
+      name: 'live-capture',
+      node: { numberOfInputs: 1, numberOfOutputs: 0, channelCount: 1, channelCountMode: 'explicit' },
+      // No sampleRate: Firefox refuses a microphone in a context of another rate than the device's.
+      open: () => new AudioContext(),
+    });
   }
 
   /**
@@ -66,12 +45,12 @@ export class Mic {
   async open(port, deviceId) {
     setAudioSession('play-and-record');
     this.#deviceId = deviceId;
-    const asked = getUserMedia(deviceId);
+    const asked = getUserMedia(deviceId).catch(explain);
     // The answer may come at any time, also after the end: then the microphone goes off again at once.
     asked.then((stream) => this.#take(stream)).catch(() => {}); // a refusal is told below
-    await this.#module;
-    if (this.#closed) return;
-    this.#join(port);
+    await this.prepared;
+    if (this.closed) return;
+    this.join(port);
     await asked;
     await this.#attach();
     navigator.mediaDevices.addEventListener?.('devicechange', this.#settleSoon);
@@ -79,10 +58,10 @@ export class Mic {
 
   /** Another microphone, now; the one before stays if this one cannot be opened. @param {string | undefined} deviceId */
   async choose(deviceId) {
-    if (this.#node) {
-      this.#take(await getUserMedia(deviceId));
+    if (this.node) {
+      this.#take(await getUserMedia(deviceId).catch(explain));
       await this.#attach();
-      this.ondevice('changed', this.#label);
+      this.ondevice('changed');
     }
     this.#deviceId = deviceId;
   }
@@ -90,7 +69,7 @@ export class Mic {
   /** What the browser granted; constraints are wishes. */
   get settings() {
     const { echoCancellation, noiseSuppression, autoGainControl } = this.#track?.getSettings() ?? {};
-    return { sampleRate: this.#keeper.context.sampleRate, echoCancellation, noiseSuppression, autoGainControl };
+    return { sampleRate: this.context.sampleRate, echoCancellation, noiseSuppression, autoGainControl };
   }
 
   /** Keeps track and graph, so that unmuting costs nothing; a disabled track gives silence. @param {boolean} muted */
@@ -99,85 +78,47 @@ export class Mic {
     if (this.#track) this.#track.enabled = !muted;
   }
 
-  /** Where a recorder takes this voice from; null: nowhere. @param {(() => MessagePort) | null} tap a new end each time */
-  tap(tap) {
-    this.#tap = tap;
-    this.#sendTap();
-  }
-
   close() {
-    this.#closed = true;
     clearTimeout(this.#settling);
     globalThis.navigator?.mediaDevices?.removeEventListener?.('devicechange', this.#settleSoon);
     this.#release();
     setAudioSession('auto');
-    this.#drop();
+    super.close();
   }
 
   get #track() {
     return this.#stream?.getAudioTracks()[0];
   }
 
-  get #label() {
+  get label() {
     return this.#track?.label ?? '';
-  }
-
-  #prepare() {
-    // No sampleRate: Firefox refuses a microphone in a context of another rate than the device's.
-    const keeper = new ContextKeeper(new AudioContext());
-    keeper.onchange = (reason) => this.ondevice(reason, this.#label);
-    keeper.onfrozen = () => {
-      if (this.#rebuilds++ < MOST_REBUILDS) void this.#rebuild();
-    };
-    return keeper;
-  }
-
-  #load() {
-    const module = this.#keeper.context.audioWorklet.addModule(scriptUrl('./worklets/capture-processor.js'));
-    module.catch(() => {}); // told by open()
-    return module;
-  }
-
-  /** @param {MessagePort} port */
-  #join(port) {
-    this.#node = new AudioWorkletNode(this.#keeper.context, 'live-capture', {
-      numberOfInputs: 1,
-      numberOfOutputs: 0,
-      channelCount: 1,
-      channelCountMode: 'explicit',
-    });
-    this.#node.port.onmessage = ({ data }) => this.onreport(data);
-    this.#node.onprocessorerror = () =>
-      this.onlost(new LiveError({ reason: 'no-microphone', detail: 'The microphone’s processing failed.' }));
-    this.#node.port.postMessage({ port }, [port]);
-    if (this.#tap) this.#sendTap();
   }
 
   /** @param {MediaStream} stream */
   #take(stream) {
     this.#release();
     this.#stream = stream;
-    if (this.#closed) this.#release();
+    if (this.closed) this.#release();
     else this.setMuted(this.#muted);
   }
 
   async #attach(again = true) {
     const track = this.#track;
-    if (!this.#stream || !track || !this.#node) return;
+    if (!this.#stream || !track || !this.node) return;
     try {
       this.#source?.disconnect();
-      this.#source = this.#keeper.context.createMediaStreamSource(this.#stream);
+      this.#source = this.context.createMediaStreamSource(this.#stream);
     } catch (cause) {
       // Firefox, when the next device has another rate than the last one.
-      if (again) return this.#rebuild();
+      if (again) return this.rebuild();
       throw cause;
     }
-    this.#source.connect(this.#node);
+    this.#source.connect(this.node);
     this.#rate = track.getSettings().sampleRate;
     track.onended = () => void this.#reopen();
-    track.onmute = () => this.ondevice('muted-by-system', track.label);
+    track.onmute = () => this.ondevice('muted-by-system');
     track.onunmute = () => {
-      this.ondevice('unmuted-by-system', track.label);
+      this.ondevice('unmuted-by-system');
       this.#settleSoon(); // a call may have left the device at another rate
     };
     if (track.muted) track.onmute(new Event('mute'));
@@ -194,58 +135,38 @@ export class Mic {
     if (!track || track.readyState === 'ended') await this.#reopen(); // Safari does not always say so
     else if (track.getSettings().sampleRate !== this.#rate) {
       // The worklet filters from the old rate, and engines differ in what they make of that.
-      await this.#rebuild();
-      this.ondevice('changed', this.#label);
+      await this.rebuild();
+      this.ondevice('changed');
     }
   }
 
   /** The device went away: take the next one, keep worklet and socket. */
   async #reopen() {
-    if (this.#closed || this.#reopening) return;
+    if (this.closed || this.#reopening) return;
     this.#reopening = true;
-    if (this.#stream) this.ondevice('lost', this.#label);
+    if (this.#stream) this.ondevice('lost');
     this.#release();
     try {
       this.#take(await getUserMedia(this.#deviceId).catch(() => getUserMedia(undefined)));
       await this.#attach();
-      if (this.#stream) this.ondevice('changed', this.#label);
+      if (this.#stream) this.ondevice('changed');
     } catch (cause) {
-      const error = LiveError.from(cause, 'no-microphone');
+      const error = LiveError.microphone(cause);
       // Without any microphone the conversation goes on, typed, until the next one is plugged in.
-      if (error.reason !== 'no-microphone') this.onlost(error);
+      if (error.reason !== 'no-microphone') void error.explained().then(this.onlost);
     } finally {
       this.#reopening = false;
     }
   }
 
-  /** Another context and worklet for the same stream, on a new port. */
-  async #rebuild() {
-    if (this.#closed || !this.#node) return;
-    this.#drop();
-    this.#keeper = this.#prepare();
-    this.#keeper.resume();
-    const module = (this.#module = this.#load());
+  /** Another context and worklet for the same stream. */
+  async rebuild() {
     try {
-      await module;
-      if (this.#closed || module !== this.#module) return;
-      const { port1, port2 } = new MessageChannel();
-      this.#join(port1);
-      this.onport(port2);
+      await super.rebuild();
       await this.#attach(false);
     } catch (cause) {
       this.onlost(LiveError.from(cause, 'no-microphone'));
     }
-  }
-
-  #sendTap() {
-    const port = this.#tap?.() ?? null;
-    this.#node?.port.postMessage({ tap: port }, port ? [port] : []);
-  }
-
-  #drop() {
-    this.#node?.disconnect();
-    this.#node?.port.close();
-    this.#keeper.close();
   }
 
   #release() {
@@ -257,6 +178,11 @@ export class Mic {
     }
     this.#stream = null;
   }
+}
+
+/** Rejects with a LiveError. @param {unknown} cause @returns {Promise<never>} */
+async function explain(cause) {
+  throw await LiveError.microphone(cause).explained();
 }
 
 /** iOS routes sound by what the page says it does; elsewhere there is no such thing. @param {string} type */
@@ -282,9 +208,5 @@ async function getUserMedia(deviceId) {
     channelCount: 1,
     ...(deviceId && { deviceId: { exact: deviceId } }),
   };
-  try {
-    return await navigator.mediaDevices.getUserMedia({ audio });
-  } catch (cause) {
-    throw await LiveError.microphone(cause);
-  }
+  return navigator.mediaDevices.getUserMedia({ audio });
 }

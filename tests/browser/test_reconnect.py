@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -20,6 +16,7 @@ from broker.store.tables import sessions
 from tests.browser.conftest import OpenStage, Service
 from tests.browser.stage_server import StageServer
 from tests.browser.support import Bench, assert_same_sound, pcm, wait_for
+from tests.browser.wire import Wire
 from tests.support.environment import write_config
 
 pytestmark = pytest.mark.measured
@@ -189,62 +186,6 @@ def test_a_line_that_stayed_behind_in_another_network_is_left(bench: Bench, serv
     detail = back(bench, 2, 15)
     assert not detail["planned"]
     assert bench.state() in ("listening", "reconnecting")
-
-
-class Wire:
-    """A line of TCP to the stand-in that can be clogged: it then takes nothing more from the browser."""
-
-    def __init__(self, target: str) -> None:
-        parts = urlsplit(target)
-        self._target = (str(parts.hostname), int(parts.port or 0))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self._flowing = threading.Event()
-        self._flowing.set()
-        self._open: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._accept, name="wire", daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def clog(self) -> None:
-        self._flowing.clear()
-
-    def free(self) -> None:
-        self._flowing.set()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._flowing.set()
-        for one in [self._listener, *self._open]:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-        self._thread.join(5)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _address = self._listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self._target)
-            self._open += [near, far]
-            for source, sink, up in ((near, far, True), (far, near, False)):
-                threading.Thread(target=self._pump, args=(source, sink, up), daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket, up: bool) -> None:
-        with suppress(OSError):
-            while data := source.recv(4096):
-                if up:
-                    self._flowing.wait()
-                sink.sendall(data)
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture

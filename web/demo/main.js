@@ -147,8 +147,9 @@ for (const chip of document.querySelectorAll('[data-say]')) {
     message.focus();
   });
 }
+// In a conversation the library tells it, and whether the line holds all the same.
 window.addEventListener('offline', () => {
-  if (document.body.dataset.view === 'room') notice.show(explain({ code: 'offline' }));
+  if (document.body.dataset.view === 'room' && !conversation.live) notice.show(explain({ code: 'offline' }));
 });
 window.addEventListener('online', () => {
   if (notice.code !== 'offline') return;

@@ -192,7 +192,7 @@ def test_a_line_that_breaks_is_told_and_what_the_assistant_still_knows(talk: Dem
 
 
 def test_a_restarted_broker_disturbs_no_conversation(talk: DemoPage, service: Site) -> None:
-    """It is not in the line. Without it no other can begin, which is said; afterwards nobody has to sign in."""
+    """It is not in the line. Without it no other can begin, which is said; nobody has to sign in again."""
     service.broker.close()
     talk.say("Still there?")
     talk.caption("model", "You wrote: Still there?")

@@ -316,6 +316,19 @@ test('push-to-talk opens and closes the activity itself where the setup says so,
   assert.equal(net.of('granted')[0].manual, true);
 });
 
+test('where the setup asks for push-to-talk, nobody is heard before the press, however late the page learns of it', async (t) => {
+  const realtimeInputConfig = { automaticActivityDetection: { disabled: true } };
+  const net = await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } });
+  await net.speak(1, 2);
+  await net.ready();
+  await net.speak(3, 1);
+  assert.equal(net.socket.messages.length, 1, 'only the setup');
+  net.post({ type: 'activity', active: true });
+  await settle();
+  await net.speak(4, 1);
+  assert.deepEqual(spoken(net.socket), [4]);
+});
+
 test('push-to-talk before the line is up is sent in its window once it is', async (t) => {
   const realtimeInputConfig = { automaticActivityDetection: { disabled: true } };
   const net = await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } });

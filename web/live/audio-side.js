@@ -96,9 +96,11 @@ export class AudioSide {
     return this.#turns.mode;
   }
 
-  /** What keeps the microphone from the line now, for its start. @returns {{muted: boolean, active: boolean | null}} */
+  /** What keeps the microphone from the line now, for its start. @returns {{muted: boolean, active?: boolean | null}} */
   get gates() {
-    return { muted: this.#turns.muted, active: this.#turns.mode === 'open' ? null : false };
+    const { muted, mode } = this.#turns;
+    // Not chosen: the setup decides, before the first sound could go out.
+    return this.#choices.inputMode ? { muted, active: mode === 'open' ? null : false } : { muted };
   }
 
   /**

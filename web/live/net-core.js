@@ -70,6 +70,8 @@ export class NetCore {
   #muted = false;
   /** Push-to-talk: pressed or not; null without it. @type {boolean | null} */
   #talking = null;
+  /** The page has said whether push-to-talk is used; otherwise the setup does. */
+  #chosen = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #releasing;
   /** The setup leaves it to us to say when the user speaks. */
@@ -148,10 +150,11 @@ export class NetCore {
   }
 
   /** @param {NetCommand & {type: 'start'}} command */
-  async #start({ plan, muted, active = null, seeded = false, ...ports }) {
+  async #start({ plan, muted, active, seeded = false, ...ports }) {
     this.#join(ports);
     this.#muted = muted;
-    this.#talking = active;
+    this.#chosen = active !== undefined;
+    this.#talking = active ?? null;
     this.#uplink.muted = muted || active === false;
     try {
       await this.#line.start(plan, seeded);
@@ -163,6 +166,11 @@ export class NetCore {
   /** @param {import('./token-source.js').TokenAnswer} answer */
   #granted({ setup, session, model }) {
     this.#manual = !!setup?.realtimeInputConfig?.automaticActivityDetection?.disabled;
+    if (this.#manual && !this.#chosen) {
+      this.#talking = false;
+      this.#gate();
+      this.#uplink.forget(); // what was heard so far was not meant for anybody
+    }
     const lease = session && { id: session.id };
     this.#tell({ type: 'granted', at: epochNow(), manual: this.#manual, session: lease, model, setup });
   }
@@ -317,6 +325,7 @@ export class NetCore {
 
   /** @param {boolean | null} active */
   #talk(active) {
+    this.#chosen = true;
     clearTimeout(this.#releasing);
     const apply = () => {
       this.#talking = active;

@@ -87,6 +87,11 @@ export class Uplink {
     this.pump();
   }
 
+  /** Nothing of what waits is to go out, nor that it ended. */
+  forget() {
+    this.#queue = [];
+  }
+
   /** Sends what the socket can bear. The next chunk, 20 ms later, is the clock that looks again. */
   pump() {
     if (!this.#open || this.#held) return;

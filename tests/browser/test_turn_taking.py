@@ -1,0 +1,126 @@
+"""Who may be heard when: push-to-talk, half-duplex, the guard against echo; and the test tone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser
+
+from broker.standin import StandIn
+from tests.browser.conftest import LaunchBrowser, OpenStage, Service
+from tests.browser.stage_server import StageServer
+from tests.browser.support import UNPROCESSED, Bench, level_db, speak, wait_for
+from tests.support.environment import write_config
+
+MANUAL = """
+[profiles.manual]
+description = "The client says when the user speaks"
+models = ["gemini-2.5-flash-native-audio-preview-09-2025"]
+plans = ["*"]
+
+[profiles.manual.config]
+response_modalities = ["AUDIO"]
+
+[profiles.manual.config.realtime_input_config.automatic_activity_detection]
+disabled = true
+"""
+# An init script: the microphone hears what the loudspeaker plays, 0.2 s later and so softly that
+# the stand-in does not take it for speech: the test decides when it would have.
+ECHO = """
+{
+  const connect = AudioNode.prototype.connect;
+  AudioNode.prototype.connect = function (target, ...rest) {
+    if (target instanceof AudioDestinationNode) {
+      const { context } = this;
+      const late = new DelayNode(context, { delayTime: 0.2 });
+      const soft = new GainNode(context, { gain: 0.01 });
+      const room = new MediaStreamAudioDestinationNode(context);
+      for (const [from, to] of [[this, late], [late, soft], [soft, room]]) connect.call(from, to);
+      navigator.mediaDevices.getUserMedia = async () => room.stream;
+    }
+    return connect.call(this, target, ...rest);
+  };
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def manual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A broker whose profile `manual` leaves it to the client to say when the user speaks."""
+    folder = tmp_path_factory.mktemp("manual")
+    config = write_config(folder, more=MANUAL)
+    with StandIn(port=0) as standin, StageServer(folder, standin.url, config=config) as broker:
+        yield Service(standin, broker)
+
+
+def kinds(service: Service) -> list[tuple[str, float]]:
+    """What came after the setup (`audio`, `activityStart`, `audioStreamEnd`, …), and when (epoch ms)."""
+    received: list[dict[str, Any]] = service.standin.control.received()["connections"][-1]["received"]
+    return [(kind, entry["ms"]) for entry in received for kind in entry["frame"].get("realtimeInput", {})]
+
+
+def test_push_to_talk_sends_what_is_said_while_it_is_pressed(manual: Service, browser: Browser) -> None:
+    bench = Bench(browser.new_page(), manual.broker.url)
+    bench.open(manual.broker.bearer(), body={"profile": "manual"})
+    assert bench.start() is None
+    assert bench.page.evaluate("bench.session.inputMode") == "push-to-talk"
+    bench.page.wait_for_timeout(500)
+    assert kinds(manual) == []
+    bench.page.evaluate("bench.session.talk(true)")
+    wait_for("half a second of sound", lambda: len(kinds(manual)) > 25)
+    bench.page.evaluate("bench.session.talk(false)")
+    bench.wait_state("speaking")  # the stand-in repeats what it heard
+    began, *said, ended = [kind for kind, _ in kinds(manual)]
+    assert (began, set(said), ended) == ("activityStart", {"audio"}, "activityEnd")
+    bench.page.close()
+    assert bench.faults == []
+
+
+def test_half_duplex_keeps_the_microphone_from_the_line_while_the_model_is_heard(
+    open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
+) -> None:
+    soft = speak(tmp_path, "This is too soft to interrupt anybody.", before=0, peak_db=-42)
+    bench = open_stage(Bench, launch_browser(soft), UNPROCESSED)
+    bench.open(service.broker.bearer(), halfDuplex=True)
+    assert bench.start() is None
+    wait_for("sound", lambda: len(kinds(service)) > 10)
+    bench.say("/tone 200 1.5")
+    bench.wait_state("speaking")
+    bench.wait_state("listening")
+    bench.page.wait_for_timeout(500)  # a quarter of a second later the microphone is heard again
+    said = [(kind, ms) for kind, ms in kinds(service) if kind != "text"]
+    [end] = [at for at, (kind, _) in enumerate(said) if kind == "audioStreamEnd"]
+    assert len(said) > end + 1, "it is not heard again"
+    assert said[end + 1][1] - said[end][1] > 1500 * 0.9, "it was heard during the answer"
+
+
+def test_a_model_interrupted_by_its_own_voice_is_noticed(open_stage: OpenStage, service: Service) -> None:
+    """At the third time: with the first one the guard comes, and one may be chance; later on a busy machine."""
+    bench = open_stage(Bench, None, ECHO)
+    bench.open(service.broker.bearer())
+    assert bench.start() is None
+    interruptions = 0
+    while not bench.events("echo") and interruptions < 9:
+        interruptions += 1
+        service.standin.control.push(command="/long 20")  # the user says nothing
+        bench.wait_state("speaking")
+        bench.page.wait_for_timeout(1500)
+        service.standin.control.push(interrupt=True)
+        bench.wait_state("listening")
+        bench.page.wait_for_timeout(100)
+    assert [event["detail"] for event in bench.events("echo")] == [{"cause": "heard"}]
+    assert interruptions >= 3
+
+
+def test_the_test_tone_is_heard(bench: Bench) -> None:
+    bench.page.evaluate("bench.session.playTestTone()")
+    bench.page.wait_for_timeout(200)
+    heard = bench.recording().heard()
+    rate = int(bench.page.evaluate("new AudioContext().sampleRate"))
+    assert len(heard) > 0.2 * rate  # the recorder comes a little later than the tone
+    assert level_db(heard, rate, 440) > level_db(heard, rate, 1000) + 40
+    assert 0.15 < np.abs(heard).max() <= 0.2001

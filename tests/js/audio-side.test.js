@@ -125,7 +125,7 @@ test('a phone call mutes the track: a pause of what is sent, not an end', async 
   browser.track.setMuted(false);
   assert.deepEqual(told(), [true, false]);
   assert.deepEqual(device(), ['microphone muted-by-system Built-in microphone', 'microphone unmuted-by-system Built-in microphone']);
-  audio.setMuted(true);
+  audio.apply({ muted: true });
   browser.track.setMuted(true);
   browser.track.setMuted(false);
   assert.deepEqual(told(), [true, false, true], 'the user’s own mute outlasts the call');
@@ -145,7 +145,7 @@ test('iOS: an interrupted context is left alone, resumed when the system suspend
 
 test('iOS: a context that only says that it runs is built anew, and the line gets its port', async (t) => {
   const { browser, audio, commands, playing, device } = await up(t);
-  audio.setVolume(0.4);
+  audio.apply({ volume: 0.4 });
   playing.become('interrupted');
   playing.frozen = true;
   playing.become('running');
@@ -285,7 +285,7 @@ test('half-duplex: the microphone rests while the model is heard, and until the 
   await pass(t, 20);
   assert.deepEqual(told(), [true, false]);
   speaker.report({ type: 'started', turn: 2, receivedAt: 0, at: 0 });
-  audio.setHalfDuplex(false);
+  audio.apply({ halfDuplex: false });
   assert.deepEqual(told(), [true, false, true, false]);
 });
 
@@ -293,11 +293,11 @@ test('push-to-talk: only a press opens the microphone; without it a press is not
   const { audio, told } = await up(t);
   audio.talk(true);
   assert.deepEqual(told(), []);
-  audio.setInputMode('push-to-talk');
+  audio.apply({ inputMode: 'push-to-talk' });
   audio.talk(true);
   audio.talk(true);
   audio.talk(false);
-  audio.setInputMode('open');
+  audio.apply({ inputMode: 'open' });
   assert.deepEqual(told(), ['active false', 'active true', 'active false', 'active null']);
 });
 
@@ -305,7 +305,7 @@ test('a setup without automatic detection means push-to-talk, unless the app has
   const one = await up(t);
   one.audio.granted(true);
   assert.equal(one.audio.inputMode, 'push-to-talk');
-  one.audio.setInputMode('open');
+  one.audio.apply({ inputMode: 'open' });
   assert.equal(one.audio.inputMode, 'open');
 });
 

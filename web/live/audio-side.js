@@ -71,10 +71,7 @@ export class AudioSide {
     speaker.onreport = (report) => this.#played(report);
     speaker.onport = (playback) => out.post({ type: 'ports', playback }, [playback]);
     speaker.ondevice = (reason) => out.emit('device', { kind: 'speaker', reason, label: '' });
-    speaker.setVolume(choices.volume);
-    this.#turns.gate('user', choices.muted);
-    this.#turns.setHalfDuplex(!!choices.halfDuplex);
-    if (choices.inputMode) this.#turns.setMode(choices.inputMode);
+    this.apply(choices);
     globalThis.navigator?.mediaDevices?.addEventListener?.('devicechange', this.#devicesChanged);
   }
 
@@ -129,7 +126,6 @@ export class AudioSide {
 
   /** @param {MessagePort} port */
   async openMic(port) {
-    this.#mic.setMuted(this.#choices.muted);
     await this.#mic.open(port, this.#choices.deviceId);
   }
 
@@ -138,31 +134,21 @@ export class AudioSide {
     if (manual && !this.#choices.inputMode) this.#turns.setMode('push-to-talk');
   }
 
-  /** @param {boolean} muted */
-  setMuted(muted) {
-    this.#mic.setMuted(muted);
-    this.#turns.gate('user', muted);
-  }
-
-  /** @param {number} volume */
-  setVolume(volume) {
-    this.#speaker.setVolume(volume);
-  }
-
-  /** @param {import('./turn-taking.js').InputMode} mode */
-  setInputMode(mode) {
-    this.#turns.setMode(mode);
+  /** What has been chosen, at the start or now. @param {Partial<AudioChoices>} choice */
+  apply({ muted, volume, inputMode, halfDuplex }) {
+    if (muted !== undefined) {
+      this.#mic.setMuted(muted);
+      this.#turns.gate('user', muted);
+    }
+    if (volume !== undefined) this.#speaker.setVolume(volume);
+    if (inputMode) this.#turns.setMode(inputMode);
+    if (halfDuplex !== undefined) this.#turns.setHalfDuplex(halfDuplex);
   }
 
   /** @param {boolean} pressed */
   talk(pressed) {
     this.expectSound();
     this.#turns.talk(pressed);
-  }
-
-  /** @param {boolean} on */
-  setHalfDuplex(on) {
-    this.#turns.setHalfDuplex(on);
   }
 
   /** @param {string | undefined} deviceId */

@@ -18,6 +18,7 @@ import { Run } from './run.js';
 import { Transcript } from './transcript.js';
 import { openVideo } from './video-source.js';
 
+/** @typedef {import('./events.js').LiveEvents} LiveEvents */
 /** @typedef {import('./events.js').LiveState} LiveState */
 /**
  * @typedef {object} OwnOptions
@@ -164,14 +165,12 @@ export class LiveSession extends LiveEventTarget {
 
   /** @param {boolean} muted */
   setMuted(muted) {
-    this.#choices.muted = muted;
-    this.#parts?.audio.setMuted(muted);
+    this.#choose({ muted });
   }
 
-  /** @param {import('./turn-taking.js').InputMode} mode */
-  setInputMode(mode) {
-    this.#choices.inputMode = mode;
-    this.#parts?.audio.setInputMode(mode);
+  /** @param {import('./turn-taking.js').InputMode} inputMode */
+  setInputMode(inputMode) {
+    this.#choose({ inputMode });
   }
 
   /** Push-to-talk: pressed or released. @param {boolean} pressed */
@@ -179,10 +178,9 @@ export class LiveSession extends LiveEventTarget {
     if (this.#run) this.#parts?.audio.talk(pressed);
   }
 
-  /** Whether the microphone rests while the model is heard. @param {boolean} on */
-  setHalfDuplex(on) {
-    this.#choices.halfDuplex = on;
-    this.#parts?.audio.setHalfDuplex(on);
+  /** Whether the microphone rests while the model is heard. @param {boolean} halfDuplex */
+  setHalfDuplex(halfDuplex) {
+    this.#choose({ halfDuplex });
   }
 
   /** Another microphone, also in mid-sentence; rejects, and keeps the old one, when it cannot be had. @param {string} [deviceId] */
@@ -206,8 +204,13 @@ export class LiveSession extends LiveEventTarget {
 
   /** @param {number} volume 0..1 */
   setVolume(volume) {
-    this.#choices.volume = volume;
-    this.#parts?.audio.setVolume(volume);
+    this.#choose({ volume });
+  }
+
+  /** @param {Partial<import('./audio-side.js').AudioChoices>} choice for now and for further starts */
+  #choose(choice) {
+    Object.assign(this.#choices, choice);
+    this.#parts?.audio.apply(choice);
   }
 
   /**
@@ -265,6 +268,14 @@ export class LiveSession extends LiveEventTarget {
       audio: () => this.#parts?.audio,
     });
     return this.#media;
+  }
+
+  /**
+   * @protected
+   * @template {keyof LiveEvents} K @param {K} type @param {LiveEvents[K]} detail
+   */
+  emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   /** From any state: closes the connection, gives back microphone, audio contexts and the broker's session. */

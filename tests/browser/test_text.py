@@ -79,6 +79,26 @@ def test_content_is_added_without_an_answer_and_with_one(open_stage: OpenStage, 
     bench.wait_state("speaking")
 
 
+def test_content_is_refused_for_a_model_that_takes_none(bench: Bench) -> None:
+    """The stand-in has no such model: the answer to the page's own request for a token names one."""
+    refused = bench.page.evaluate("""async () => {
+      const headers = { Authorization: `Bearer ${bench.bearer}` };
+      const answer = await (await fetch('/token', { method: 'POST', headers })).json();
+      const model = 'models/gemini-3.5-transcribe-live';
+      const tokenSource = bench.live.TokenSource.literal({ ...answer, model });
+      const session = new bench.live.LiveSession({ tokenSource });
+      await session.start({ microphone: false });
+      try {
+        session.sendContent({ turns: 'Hello' });
+      } catch (error) {
+        return [error.reason, session.state];
+      } finally {
+        await session.end();
+      }
+    }""")
+    assert refused == ["unsupported", "listening"]
+
+
 def test_every_key_of_every_frame_is_told_or_named(open_stage: OpenStage, service: Service) -> None:
     bench = begin(open_stage, service, "m38")
     assert answered(bench, "/thought Seven.") == ["Seven."]

@@ -53,6 +53,13 @@ def test_the_model_is_shown_a_picture_a_second_until_it_is_stopped(bench: Bench,
     assert states(bench)[1:] == [("on", None), ("off", "stopped")]
 
 
+def test_a_browser_that_cannot_pack_pictures_is_told_at_once(open_stage: OpenStage, service: Service) -> None:
+    bench = open_stage(Bench, script="delete globalThis.OffscreenCanvas;")
+    bench.open(service.broker.bearer())
+    assert bench.page.evaluate(START, {})["reason"] == "unsupported"
+    assert bench.page.evaluate(START, {"source": "screen"})["reason"] == "unsupported"
+
+
 def test_a_picture_is_a_jpeg_of_768_pixels_at_most(bench: Bench) -> None:
     found = bench.page.evaluate(
         """async () => {

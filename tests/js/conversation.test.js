@@ -197,6 +197,25 @@ test('what was typed is a turn of its own, said at once, before the answer to it
   ]);
 });
 
+test('what a new session is told ends before the lines that have not gone out', () => {
+  const t = talk({ history: [{ role: 'user', text: 'before' }] });
+  assert.deepEqual(['one', 'two', 'three'].map((text) => t.conversation.typed(text)), [1, 2, 3]);
+  const told = (all, typed) => t.conversation.seed(all, typed).map(({ parts: [{ text }] }) => text);
+  assert.deepEqual(told(true, 2), ['before', 'one', 'two']);
+  assert.deepEqual(told(false, 2), ['before']);
+});
+
+test('what was heard and what was billed is counted', () => {
+  const diagnostics = new Diagnostics();
+  const device = { latencySeconds: 0, deviceUnderruns: null, context: { sampleRate: 24000 } };
+  for (const [turn, played] of [[1, 12000], [1, 24000], [1, 24000], [2, 0], [2, 48000]]) {
+    diagnostics.played({ type: 'meter', rms: 0, turn, played }, device);
+  }
+  for (const more of [0, 1]) diagnostics.used({ promptTokenCount: 100 + more, responseTokenCount: 20, totalTokenCount: 130 });
+  const { played_seconds, input_tokens, output_tokens, total_tokens, output_rate } = diagnostics.report();
+  assert.deepEqual([played_seconds, input_tokens, output_tokens, total_tokens, output_rate], [3, 201, 40, 260, 24000]);
+});
+
 test('a language that the service tells is kept', () => {
   const t = talk();
   t.content({ inputTranscription: { text: 'Guten Tag', languageCode: 'de-DE' } });

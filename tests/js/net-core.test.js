@@ -264,6 +264,46 @@ test('asks the broker for the token itself, keeps the session alive, and ends wi
   assert.equal(net.socket.closedWith, 1000);
 });
 
+test('a sign-in that has run out ends the conversation with its slice, unless the app brings another one', async (t) => {
+  const pass = virtualTime(t);
+  const valid = new Set(['old']);
+  const beats = [];
+  const slice = { expires_in: 900, expires_at: '2026-01-01T00:15:00Z' };
+  const session = { id: 'ses_1', heartbeat_seconds: 30, ends_at: '2026-01-01T01:00:00Z' };
+  const url = await serve(t, ({ url: path, headers }) => {
+    if (path === '/token') return [200, { ...ANSWER, ...slice, session }];
+    beats.push(headers['x-sign-in']);
+    return valid.has(headers['x-sign-in']) ? [200, { state: 'open' }] : [401, { code: 'token-expired' }];
+  });
+  const requestOf = (signIn) => ({ url: `${url}token`, headers: { 'X-Sign-In': signIn }, body: '{}', credentials: 'omit' });
+  const net = await started(t, { plan: { request: requestOf('old') } });
+  await net.ready();
+  let mine = 'old';
+  let answered = 0;
+  /** A heartbeat's time passes, and what follows from it. */
+  const beat = async (until) => {
+    await pass(30_500, 500);
+    for (let tries = 0; !until(); tries++) {
+      assert.ok(tries < 100, `${until}`);
+      for (const { id } of net.of('ask').filter(({ what }) => what === 'plan').slice(answered)) {
+        answered += 1;
+        net.post({ type: 'reply', id, value: { request: requestOf(mine) } });
+      }
+      await settle();
+    }
+  };
+  const minutesLeft = () => net.of('clock').map(({ remainingMs }) => Math.round(remainingMs / 60_000));
+  valid.clear();
+  await beat(() => net.of('clock').length === 2);
+  assert.deepEqual(beats, ['old', 'old'], 'asked the app, and tried again at once');
+  assert.deepEqual(minutesLeft(), [60, 14]);
+  valid.add((mine = 'new'));
+  await beat(() => net.of('clock').length === 3);
+  assert.deepEqual(beats.slice(2), ['old', 'new']);
+  assert.deepEqual(minutesLeft().slice(2), [59]);
+  assert.deepEqual(net.of('failed'), []);
+});
+
 test('sound of another rate comes out at 24 kHz, whole, with the filter kept from chunk to chunk', async (t) => {
   const net = await started(t);
   await net.ready();
@@ -456,6 +496,23 @@ test('a new session knows none of the old one’s calls', async (t) => {
   await settle();
   assert.equal(net.of('reconnected')[0].seeded, true);
   assert.deepEqual(net.socket.messages.filter((m) => m.toolResponse), []);
+});
+
+test('a line that waits for the next connection is not in what a new session is told, too', async (t) => {
+  const net = answering(await started(t));
+  await net.ready();
+  const line = (text, typed) => net.post({ type: 'send', message: { realtimeInput: { text } }, typed });
+  line('one', 1);
+  await settle();
+  net.socket.drop(1006);
+  await net.until(() => net.of('broken').length === 1);
+  line('two', 2);
+  await net.answerAsks(() => FakeWebSocket.made.length === 2);
+  assert.deepEqual(net.of('ask').filter(({ what }) => what === 'seed').map(({ detail }) => detail), [{ typed: 1 }]);
+  FakeWebSocket.last.open();
+  FakeWebSocket.last.serve({ setupComplete: {} });
+  await net.answerAsks(() => net.of('reconnected').length > 0);
+  assert.deepEqual(FakeWebSocket.last.messages.filter((m) => m.realtimeInput), [{ realtimeInput: { text: 'two' } }]);
 });
 
 test('a turn that is cut by a break is played to its end, and what follows is the next turn', async (t) => {

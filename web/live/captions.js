@@ -40,13 +40,14 @@ export class Captions {
     this.#now = now;
   }
 
-  /** What the user typed was said at once. @param {string} text */
+  /** What the user typed was said at once. @param {string} text @returns {number} counts from 1 */
   typed(text) {
     const last = this.#turns.get(this.#last);
     const turn = this.#last + (last && (last.complete || last.length > 0 || last.model.text) ? 1 : 0);
     const at = this.#now();
     const id = `${this.#prefix}-typed-${++this.#typed}`;
     this.#show({ ...blank(turn, 'user', id), text, final: true, typed: true, startedAt: at, endedAt: at });
+    return this.#typed;
   }
 
   /** @param {number} turn @param {string} text @param {boolean} finished @param {string} [language] */

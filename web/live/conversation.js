@@ -98,11 +98,12 @@ export class Conversation {
     return this.#awaiting || this.#busy || this.#tools?.waiting ? 'thinking' : 'listening';
   }
 
-  /** The user has typed something. @param {string} text */
+  /** The user has typed something. @param {string} text @returns {number} which one of this start */
   typed(text) {
-    this.#captions.typed(text);
+    const typed = this.#captions.typed(text);
     this.#awaiting = true;
     this.#out.changed();
+    return typed;
   }
 
   /** @param {Record<string, any>} message @param {Place} place */
@@ -149,9 +150,12 @@ export class Conversation {
     this.#toolsChanged();
   }
 
-  /** What a new session is to know, as `clientContent.turns`. @param {boolean} all what was said in this start, too */
-  seed(all) {
-    return [...this.#history, ...(all ? this.#out.transcript.contents(this.#prefix) : [])];
+  /**
+   * What a new session is to know, as `clientContent.turns`.
+   * @param {boolean} all what was said in this start, too @param {number} typed so many lines have gone out; the rest will
+   */
+  seed(all, typed) {
+    return [...this.#history, ...(all ? this.#out.transcript.contents(this.#prefix, typed) : [])];
   }
 
   /** No more answers to functions. */
@@ -200,7 +204,10 @@ export class Conversation {
       this.#toolsChanged();
     },
     grounding: ({ links, queries }, { turn }) => this.#out.emit('grounding', { turn, links, queries }),
-    usage: ({ usage }) => this.#out.emit('usage', usage),
+    usage: ({ usage }) => {
+      this.#out.diagnostics.used(usage);
+      this.#out.emit('usage', usage);
+    },
     unknown: ({ key }) => {
       const { diagnostics, emit } = this.#out;
       if (diagnostics.unknown(key)) emit('diagnostics', diagnostics.snapshot());

@@ -1,7 +1,8 @@
 /**
  * The numbers of a session: how long each step took, what was lost. Owns: counters and marks of one start.
- * Needs nothing. Holds no token, no handle and nothing that was said.
+ * Needs pcm.js. Holds no token, no handle and nothing that was said.
  */
+import { OUTPUT_RATE } from './pcm.js';
 
 /** @typedef {'granted' | 'opened' | 'ready' | 'microphone' | 'sound'} Mark */
 /**
@@ -13,7 +14,8 @@
  *   speechEndToSoundMs: number | null, interruptedToSilenceMs: number | null,
  *   interruptedAfterSamples: number | null}} turns the last figure of each
  * @property {{underruns: number, droppedSamples: number, strayBytes: number, latencyMs: number,
- *   deviceUnderruns: number | null}} playback
+ *   deviceUnderruns: number | null, sampleRate: number | null, playedSeconds: number}} playback
+ * @property {{input: number, output: number, total: number}} tokens as the service counts them, over all turns
  * @property {{droppedChunks: number, slowNetwork: boolean, starved: number, sampleRate: number | null,
  *   echoCancellation?: unknown, noiseSuppression?: unknown, autoGainControl?: unknown}} capture
  * @property {{reconnects: number, handovers: number, gapMs: number | null, lostMs: number}} line broken connections that
@@ -24,6 +26,9 @@
 export class Diagnostics {
   #clickedAt;
   #loudAt = 0;
+  /** The turn that was heard last, and how many of its samples. */
+  #turn = 0;
+  #played = 0;
   /** @type {Report} */
   #report = {
     network: null,
@@ -36,7 +41,8 @@ export class Diagnostics {
       interruptedToSilenceMs: null,
       interruptedAfterSamples: null,
     },
-    playback: { underruns: 0, droppedSamples: 0, strayBytes: 0, latencyMs: 0, deviceUnderruns: null },
+    playback: { underruns: 0, droppedSamples: 0, strayBytes: 0, latencyMs: 0, deviceUnderruns: null, sampleRate: null, playedSeconds: 0 },
+    tokens: { input: 0, output: 0, total: 0 },
     capture: { droppedChunks: 0, slowNetwork: false, starved: 0, sampleRate: null },
     line: { reconnects: 0, handovers: 0, gapMs: null, lostMs: 0 },
     unknownKeys: [],
@@ -54,7 +60,7 @@ export class Diagnostics {
 
   /** The figures for the broker's `POST /sessions/{id}/report`: whole numbers, those that are known. @returns {Record<string, number>} */
   report() {
-    const { steps, turns, playback, capture, line } = this.#report;
+    const { steps, turns, playback, capture, line, tokens } = this.#report;
     const { granted, opened, ready } = steps;
     const figures = {
       first_audio_ms: steps.sound,
@@ -67,7 +73,11 @@ export class Diagnostics {
       dropped_chunks: capture.droppedChunks,
       reconnects: line.reconnects,
       input_rate: capture.sampleRate,
-      output_rate: 24000,
+      output_rate: playback.sampleRate,
+      played_seconds: playback.playedSeconds,
+      input_tokens: tokens.input,
+      output_tokens: tokens.output,
+      total_tokens: tokens.total,
     };
     const known = Object.entries(figures).filter(([, value]) => typeof value === 'number' && value >= 0);
     return Object.fromEntries(known.map(([name, value]) => [name, Math.round(/** @type {number} */ (value))]));
@@ -110,12 +120,17 @@ export class Diagnostics {
 
   /**
    * @param {import('./speaker.js').PlaybackReport} event
-   * @param {{latencySeconds: number, deviceUnderruns: number | null}} device
+   * @param {{latencySeconds: number, deviceUnderruns: number | null, context: {sampleRate: number}}} device
    */
-  played(event, { latencySeconds, deviceUnderruns }) {
+  played(event, { latencySeconds, deviceUnderruns, context }) {
     const { turns, playback } = this.#report;
     playback.deviceUnderruns = deviceUnderruns;
-    if (event.type === 'started') {
+    playback.sampleRate = context.sampleRate;
+    if (event.type === 'meter') {
+      // Each turn counts its own samples.
+      playback.playedSeconds += Math.max(0, event.played - (event.turn === this.#turn ? this.#played : 0)) / OUTPUT_RATE;
+      [this.#turn, this.#played] = [event.turn, event.played];
+    } else if (event.type === 'started') {
       this.mark('sound', event.at);
       turns.turns += 1;
       turns.receiptToSoundMs = Math.round(event.at - event.receivedAt);
@@ -128,6 +143,14 @@ export class Diagnostics {
     } else if (event.type === 'underrun') playback.underruns += 1;
     else if (event.type === 'dropped') playback.droppedSamples += event.samples;
     else if (event.type === 'stray') playback.strayBytes += 1;
+  }
+
+  /** @param {Record<string, any>} usage the service's usageMetadata, which tells of one turn and all that it was billed for */
+  used({ promptTokenCount = 0, responseTokenCount = 0, totalTokenCount = 0 }) {
+    const { tokens } = this.#report;
+    tokens.input += promptTokenCount;
+    tokens.output += responseTokenCount;
+    tokens.total += totalTokenCount;
   }
 
   /** A key that this library does not know; true the first time. @param {string} key */

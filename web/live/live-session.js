@@ -151,15 +151,16 @@ export class LiveSession extends LiveEventTarget {
 
   /** Says something in writing; waits for the line while it comes up. Without a conversation, nothing. @param {string} text */
   sendText(text) {
-    this.#send({ realtimeInput: { text } });
-    this.#run?.conversation?.typed(text);
+    this.#send({ realtimeInput: { text } }, this.#run?.conversation?.typed(text));
   }
 
   /**
-   * Adds turns to what the model knows; `turnComplete` asks for an answer, and interrupts one.
+   * Adds turns to what the model knows; `turnComplete` asks for an answer, and interrupts one. Throws a LiveError where
+   * the model takes none.
    * @param {{turns?: any, turnComplete?: boolean}} content as the official SDK's `sendClientContent`
    */
   sendContent(content) {
+    if (this.model?.content === false) throw unsupported('This model takes no turns in writing.');
     this.#send({ clientContent: content });
   }
 
@@ -220,15 +221,14 @@ export class LiveSession extends LiveEventTarget {
    * @returns {Promise<MediaStream>} for a preview; tracks change when the camera is switched
    */
   async startVideo(options = {}) {
-    if (this.model?.video === false) {
-      throw new LiveError({ reason: 'unsupported', detail: 'This model does not look at pictures.' });
-    }
+    if (this.model?.video === false) throw unsupported('This model does not look at pictures.');
+    if (!globalThis.OffscreenCanvas) throw unsupported('This browser cannot pack pictures for the model.');
     const asked = openVideo(options); // at once: a browser shows a screen inside the click only
     asked.catch(() => {}); // told by startVideo()
     const run = this.#run;
     try {
       const media = await this.#withMedia();
-      if (run !== this.#run) throw LiveError.aborted();
+      if (run && run !== this.#run) throw LiveError.aborted();
       return await media.startVideo(options, asked);
     } catch (cause) {
       asked.then((stream) => stream.getTracks().forEach((track) => track.stop())).catch(() => {});
@@ -291,11 +291,11 @@ export class LiveSession extends LiveEventTarget {
     await Promise.all([lease?.report(this.#diagnostics.report()), lease?.end()]);
   }
 
-  /** @param {Record<string, any>} message */
-  #send(message) {
+  /** @param {Record<string, any>} message @param {number} [typed] which line of what was typed */
+  #send(message, typed) {
     if (!this.#run) return;
     this.#parts?.audio.expectSound();
-    this.#parts?.link.then((net) => net.post({ type: 'send', message })).catch(() => {});
+    this.#parts?.link.then((net) => net.post({ type: 'send', message, typed })).catch(() => {});
   }
 
   /** @returns {Parts} */
@@ -367,9 +367,8 @@ export class LiveSession extends LiveEventTarget {
     const conversation = new Conversation(surroundings, this.#options, `start${this.#starts}`);
     audio.onplayed = (report) => {
       conversation.played(report);
-      if (report.type === 'meter') return;
       this.#diagnostics.played(report, audio.speaker);
-      this.#emitDiagnostics();
+      if (report.type !== 'meter') this.#emitDiagnostics();
     };
     return conversation;
   }
@@ -420,3 +419,6 @@ export class LiveSession extends LiveEventTarget {
     this.emit('diagnostics', this.diagnostics());
   }
 }
+
+/** @param {string} detail */
+const unsupported = (detail) => new LiveError({ reason: 'unsupported', detail });

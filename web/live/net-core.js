@@ -20,13 +20,14 @@ import { VoiceDecoder } from './voice-decoder.js';
  * @typedef {{type: 'start', plan: import('./token-source.js').TokenPlan, playback: MessagePort, capture?: MessagePort,
  *     muted: boolean, active?: boolean | null, seeded?: boolean}
  *   | {type: 'ports', playback?: MessagePort, capture?: MessagePort}
- *   | {type: 'send', message: Record<string, any>} | {type: 'mute', muted: boolean}
+ *   | {type: 'send', message: Record<string, any>, typed?: number} | {type: 'mute', muted: boolean}
  *   | {type: 'hold', held: boolean}
  *   | {type: 'picture', bitmap: ImageBitmap}
  *   | {type: 'activity', active: boolean | null} | {type: 'online', online: boolean}
  *   | {type: 'reply', id: number, value?: any, error?: import('./errors.js').LiveErrorFields}
  *   | {type: 'stop', leased: boolean}} NetCommand
  */
+/** @typedef {{message: Record<string, any>, typed?: number}} Said `typed`: which line of what was typed in this start */
 /** @typedef {{state: 'ok' | 'slow' | 'offline' | 'silent', droppedMs: number}} Network */
 /** @typedef {{endsAt: number, remainingMs: number, renewedAt: number}} Clock */
 /**
@@ -84,8 +85,10 @@ export class NetCore {
   /** Something was said that is not answered to its end. */
   #busy = false;
   #working = false;
-  /** What was to be said while the service could not be spoken to. @type {Record<string, any>[]} */
+  /** What was to be said while the service could not be spoken to. @type {Said[]} */
   #held = [];
+  /** The last typed line that went out. */
+  #typed = 0;
   /** Calls of functions: all; those that no handle knows of yet; those that the service has forgotten. @type {Set<string>} */
   #calls = new Set();
   /** @type {Set<string>} */
@@ -108,7 +111,7 @@ export class NetCore {
     this.#port = port;
     this.#onstopped = onstopped;
     this.#line = new Line({
-      ask: (what, detail) => this.#ask(what, detail),
+      ask: (what, detail) => this.#ask(what, what === 'seed' ? { typed: this.#typed } : detail),
       tell: (report) => this.#tell(report),
       receive: (message) => this.#receive(message),
       calm: () => !this.#busy && !this.#working && !this.#activityOpen && epochNow() - this.#uplink.loudAt > QUIET_MS,
@@ -136,7 +139,7 @@ export class NetCore {
   /** @param {NetCommand} command */
   #obey(command) {
     if (command.type === 'start') void this.#start(command);
-    else if (command.type === 'send') this.#say(command.message);
+    else if (command.type === 'send') this.#say(command);
     else if (command.type === 'ports') this.#join(command);
     else if (command.type === 'picture') void this.#show(command.bitmap);
     else if (command.type === 'hold') this.#uplink.hold(command.held);
@@ -194,10 +197,10 @@ export class NetCore {
     else asked?.resolve(value);
   }
 
-  /** @param {Record<string, any>} message */
-  #say(message) {
-    if (this.#line.up) this.#send(message);
-    else if (this.#held.length < MAX_HELD) this.#held.push(message);
+  /** @param {Said} said */
+  #say(said) {
+    if (this.#line.up) this.#send(said);
+    else if (this.#held.length < MAX_HELD) this.#held.push(said);
   }
 
   /** Now or never: a late picture is worth nothing, and would make speech late. @param {ImageBitmap} bitmap */
@@ -209,8 +212,9 @@ export class NetCore {
     if (video && free()) this.#sayNow({ video }, false);
   }
 
-  /** @param {Record<string, any>} message */
-  #send(message) {
+  /** @param {Said} said */
+  #send({ message, typed }) {
+    this.#typed = typed ?? this.#typed;
     const { realtimeInput, toolResponse } = message;
     // An answer to a question that the service has forgotten would end the connection.
     const answers = toolResponse?.functionResponses;
@@ -229,7 +233,7 @@ export class NetCore {
   /** The line is up: what waited goes out, in order. @param {boolean} resumed the service knows what was before */
   #flush(resumed) {
     if (!resumed) for (const id of this.#calls) this.#lostCalls.add(id);
-    for (const message of this.#held.splice(0)) this.#send(message);
+    for (const said of this.#held.splice(0)) this.#send(said);
     this.#uplink.open();
   }
 

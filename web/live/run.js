@@ -131,7 +131,7 @@ export class Run {
   async #answer({ id, what, detail }) {
     const answers = {
       plan: () => this.#tokenSource.describe({ signal: this.signal, ...detail }),
-      seed: () => this.conversation?.seed(this.up) ?? [],
+      seed: () => this.conversation?.seed(this.up, detail.typed) ?? [],
       report: () => this.#diagnostics.report(),
     };
     try {

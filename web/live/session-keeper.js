@@ -16,6 +16,7 @@ const REPORT_MS = 60_000;
 /** Before the end of a session the app is warned once more; it ends itself before Google cuts it off. */
 const WARNING_MS = 60_000;
 const END_MARGIN_MS = 2000;
+const SIGNED_OUT = { detail: 'The sign-in is no longer valid.', hint: 'Sign in again.' };
 
 export class SessionKeeper {
   #out;
@@ -25,6 +26,8 @@ export class SessionKeeper {
   /** Why there will be no other token. @type {LiveError | null} */
   lastToken = null;
   #renewedAt = 0;
+  /** As the broker told, whatever has come between. */
+  #endsAt = Infinity;
   #warned = false;
   #beatMs = Infinity;
   #beatAt = Infinity;
@@ -60,6 +63,7 @@ export class SessionKeeper {
   /** A token is in use. @param {TokenAnswer} answer @param {number} now */
   renewed(answer, now) {
     this.terms = termsOf(answer, now);
+    this.#endsAt = this.terms.endsAt;
     this.#renewedAt = now;
     this.#tell(now);
   }
@@ -97,13 +101,25 @@ export class SessionKeeper {
   async #beat(now) {
     this.#beatAt = now + this.#beatMs;
     try {
-      // The app's sign-in may have been renewed; ours is not.
-      if ((await this.lease?.heartbeat()) !== 401) return;
-      const plan = await this.#out.ask('plan');
-      if (this.lease && 'request' in plan) this.lease.access = plan.request;
+      let status = await this.lease?.heartbeat();
+      if (status === 401) {
+        // The app's sign-in may have been renewed; ours is not.
+        const plan = await this.#out.ask('plan');
+        if (this.lease && 'request' in plan) this.lease.access = plan.request;
+        status = await this.lease?.heartbeat();
+      }
+      if (status === 401) this.endWithSlice(LiveError.tokenRefused(401, SIGNED_OUT, null));
+      else if (status && this.lastToken?.status === 401) this.#signedInAgain();
     } catch (cause) {
-      if (cause instanceof LiveError && cause.reason === 'session-ended') this.#out.over(cause);
+      const error = LiveError.from(cause, 'network');
+      if (error.reason === 'session-ended') this.#out.over(error);
     }
+  }
+
+  #signedInAgain() {
+    this.lastToken = null;
+    this.terms.endsAt = this.#endsAt;
+    this.#tell(epochNow());
   }
 
   /** @param {number} now */

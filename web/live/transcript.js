@@ -51,12 +51,14 @@ export class Transcript {
   /**
    * The newest turns of one start as the wire's contents, for a session that does not know them.
    * @param {string} prefix of their ids
+   * @param {number} typed the last typed line that went out: what comes after it will be said to the new session itself
    */
-  contents(prefix) {
+  contents(prefix, typed) {
     const found = [];
     let left = SEED_CHARACTERS;
     for (let at = this.#turns.length - 1; at >= 0; at--) {
       const { id, role, text } = this.#turns[at];
+      if (Number(id.split(`${prefix}-typed-`)[1]) > typed) continue;
       left -= text.length;
       if (!id.startsWith(`${prefix}-`) || left < 0) break;
       found.unshift({ role, parts: [{ text }] });

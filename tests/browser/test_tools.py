@@ -45,6 +45,21 @@ def call(bench: Bench, line: str, count: int = 1) -> None:
     wait_for("the call", lambda: len(bench.events("toolcall")) >= before + count)
 
 
+def test_a_start_whose_functions_cannot_be_loaded_fails_and_the_next_one_does_not(
+    open_stage: OpenStage, service: Service
+) -> None:
+    bench = open_stage(Bench, script=TOOLS)
+    bench.open(service.broker.bearer(), body={"profile": "m38"})
+    bench.page.route("**/live/tool-runner.js", lambda route: route.abort(), times=1)
+    assert bench.start(microphone=False)["reason"] == "network"
+    assert bench.state() == "error"
+    bench.faults.clear()  # the browser's own line about what was not loaded
+    bench.page.evaluate("bench.session.prepare()")
+    assert bench.start(microphone=False) is None
+    call(bench, "/tool quick")
+    wait_for("the answer", lambda: responses(service))
+
+
 def test_calls_that_the_model_waits_for_are_answered_together_and_the_microphone_waits_too(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:

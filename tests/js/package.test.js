@@ -16,7 +16,7 @@ const LIVE = join(ROOT, 'web/live');
 const README = readFileSync(join(LIVE, 'README.md'), 'utf8');
 const TSC = join(ROOT, 'node_modules/.bin/tsc');
 /** All that a spoken conversation loads, in one piece; what the page loads file by file is in tests/browser/test_delivery.py. */
-const BUDGET_BYTES = 18.9 * 1024;
+const BUDGET_BYTES = 19 * 1024;
 
 let folder = '';
 let files = [];

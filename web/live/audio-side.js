@@ -59,7 +59,7 @@ export class AudioSide {
     });
     const [mic, speaker] = [this.#mic, this.#speaker];
     mic.onreport = (report) => this.#captured(report);
-    mic.onlost = (error) => out.failed(error);
+    mic.onlost = speaker.onlost = out.failed;
     mic.onport = (capture) => out.post({ type: 'ports', capture }, [capture]);
     mic.ondevice = (reason) => {
       // The system has taken the microphone, for a call perhaps: a pause, not an end.

@@ -19,6 +19,8 @@
  * @property {string} [closeReason]
  */
 
+/** For words: what has ended must not seem to go on meanwhile. */
+const PATIENCE_MS = 2000;
 const CHECK = 'Check the network, then try again.';
 export const AGAIN = 'Start again.';
 
@@ -113,7 +115,8 @@ export class LiveError extends Error {
   async explained() {
     const what = this.closeReason || (this.reason !== 'network' && /** @type {any} */ (this.cause)?.name);
     if (!what) return this;
-    const words = await import('./explain.js').catch(() => null);
+    const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+    const words = await Promise.race([import('./explain.js').catch(() => null), late]);
     return new LiveError({ ...this.toJSON(), ...words?.explain(what) });
   }
 }

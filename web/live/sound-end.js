@@ -168,7 +168,9 @@ export class SoundEnd {
     const { state, currentTime } = this.context;
     if (state !== 'running') return;
     if (currentTime > since) this.#undisturbed();
-    else if (this.#rebuilds++ < MOST_REBUILDS) this.rebuild().catch(() => {});
+    else if (this.#rebuilds++ < MOST_REBUILDS) {
+      this.rebuild().catch((cause) => this.onlost(LiveError.from(cause, 'unsupported')));
+    }
   }
 
   #undisturbed() {

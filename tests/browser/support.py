@@ -116,9 +116,9 @@ def wait_for(what: str, ready: Callable[[], Any], seconds: float = 20.0) -> Any:
 
 
 def assert_at_most(limit: float, measure: Callable[[], float]) -> None:
-    """Measured again, twice at most, for a machine that was busy with something else: the best counts."""
+    """Measured up to five times, for a machine that is busy with something else: the best counts."""
     tries: list[float] = []
-    while not tries or (tries[-1] > limit and len(tries) < 3):
+    while not tries or (tries[-1] > limit and len(tries) < 5):
         tries.append(measure())
     print(f"{tries} of at most {limit:g}")  # pytest -rP shows them
     assert tries[-1] <= limit, f"at most {limit:g}, measured {tries}"

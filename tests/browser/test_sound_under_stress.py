@@ -10,25 +10,25 @@ import numpy as np
 import pytest
 
 from tests.browser.conftest import OpenStage, Service
-from tests.browser.support import BLOCK, NO_WORKER, Bench, Samples, assert_at_most, assert_same_sound, pcm
+from tests.browser.support import BLOCK, NO_WORKER, Bench, Samples, assert_at_most, pcm
 
 pytestmark = pytest.mark.measured
 
-RAMP_SAMPLES = 120  # by which the sound fades out before a hole, and in after it
+RAMP_SAMPLES = 120
 
 
-def _same_at_both_ends(heard: Samples, sent: Samples) -> int:
-    """How many samples agree from the first on and from the last back, the silence around them left out."""
+def _changed(heard: Samples, sent: Samples) -> int:
+    """How many samples are not as they were sent, one hole left out: seen from both ends, where it differs."""
     loud = np.flatnonzero(sent)
     part = sent[loud[0] : loud[-1] + 1]
-    assert len(heard) >= len(part), "something is missing"
     length = len(part)
+    assert len(heard) >= length, "something is missing"
     differ = np.flatnonzero(heard[:length] != part), np.flatnonzero(heard[::-1][:length] != part[::-1])
-    return sum(int(at[0]) if at.size else length for at in differ)
+    return max(0, length - sum(int(at[0]) if at.size else length for at in differ))
 
 
-def _holes(bench: Bench, service: Service, meanwhile: Callable[[], None] = lambda: None) -> int:
-    """Of one answer in a conversation of its own; with less than two, the rest of it is as it was sent."""
+def _hear(bench: Bench, service: Service, meanwhile: Callable[[], None] = lambda: None) -> int:
+    """Of an answer in a conversation of its own, how many samples are heard otherwise than they were sent."""
     from_sample = len(bench.recording().samples)
     assert bench.start(microphone=False) is None
     bench.say("/tone 300 4")
@@ -38,13 +38,9 @@ def _holes(bench: Bench, service: Service, meanwhile: Callable[[], None] = lambd
     bench.page.wait_for_timeout(300)
     heard = np.trim_zeros(bench.recording().samples[from_sample:])
     sent = pcm(service.standin.control.sent_audio(turn=1))
-    holes = int(bench.diagnostics()["playback"]["underruns"])
+    print(f"{bench.diagnostics()['playback']['underruns']} underruns,", end=" ")
     bench.end()
-    if holes == 0:
-        assert_same_sound(heard, sent)
-    elif holes == 1:
-        assert _same_at_both_ends(heard, sent) >= np.count_nonzero(sent) - 2 * RAMP_SAMPLES
-    return holes
+    return _changed(heard, sent)
 
 
 def _be_busy(bench: Bench) -> None:
@@ -54,28 +50,32 @@ def _be_busy(bench: Bench) -> None:
 
 
 def test_a_blocked_main_thread_leaves_no_trace_in_an_answer(bench: Bench, service: Service) -> None:
-    """Blocked for 300 ms, three times, while the model speaks at the pace of speech."""
-    service.standin.control.scenario("pace", speed=1)
-    assert_at_most(0, lambda: _holes(bench, service, lambda: _be_busy(bench)))
+    """Blocked for 300 ms, three times, while sound comes a little faster than it plays."""
+    service.standin.control.scenario("pace", speed=1.5)
+    assert_at_most(0, lambda: _hear(bench, service, lambda: _be_busy(bench)))
     assert bench.diagnostics()["network"] == "worker"
 
 
 def test_without_workers_a_blocked_main_thread_is_heard(open_stage: OpenStage, service: Service) -> None:
     """The test above can fail."""
-    service.standin.control.scenario("pace", speed=1)
+    service.standin.control.scenario("pace", speed=1.5)
     bench = open_stage(Bench, None, NO_WORKER)
     bench.open(service.broker.bearer())
-    assert _holes(bench, service, lambda: _be_busy(bench)) >= 1
+    assert _hear(bench, service, lambda: _be_busy(bench)) > 0
     assert bench.diagnostics()["network"] == "main"
 
 
 @pytest.mark.parametrize("seed", [2, 3])
 def test_late_chunks_make_one_hole_at_the_most(bench: Bench, service: Service, seed: int) -> None:
-    """Chunks of 40 ms at the pace of speech, each up to 120 ms late; two such networks."""
+    """Chunks of 40 ms at the pace of speech, each up to 120 ms late; two such networks.
+
+    The rest is as it was sent, but for the ramp before the hole and the one after it.
+    """
     service.standin.control.scenario("pace", speed=1)
     service.standin.control.scenario("big-chunks", ms=40)
     service.standin.control.scenario("jitter", max_ms=120, seed=seed)
-    assert_at_most(1, lambda: _holes(bench, service))
+    assert_at_most(2 * RAMP_SAMPLES, lambda: _hear(bench, service))
+    assert bench.diagnostics()["playback"]["underruns"] <= 1
 
 
 def _receipt_to_sound(bench: Bench) -> int:

@@ -99,7 +99,7 @@ def test_half_duplex_keeps_the_microphone_from_the_line_while_the_model_is_heard
 
 
 def test_a_model_interrupted_by_its_own_voice_is_noticed(open_stage: OpenStage, service: Service) -> None:
-    """At the third time: with the first one the guard comes, and one may be chance; later on a busy machine."""
+    """At the third time: with the first the guard comes, and one may be chance. On a busy machine, later."""
     bench = open_stage(Bench, None, ECHO)
     bench.open(service.broker.bearer())
     assert bench.start() is None

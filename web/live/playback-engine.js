@@ -15,10 +15,11 @@ const FRAMES_PER_MS = 24;
 /** The queue that starts playback; it grows with each underrun and shrinks with each clean stretch. */
 const THRESHOLD_MS = { floor: 60, cap: 200, penalty: 40, reward: 10 };
 /**
- * What has to wait besides the newest chunk after an underrun: sound that is up to so late does not break off
- * again. The pause is heard already; a second one would be worse than a longer one.
+ * What has to wait besides the newest chunk after an underrun: sound that is up to 120 ms late does not break off
+ * again, nor fade 5 ms before, on a device that takes 10 ms at a time. The pause is heard already; a second one
+ * would be worse than a longer one.
  */
-const REFILL_FRAMES = 120 * FRAMES_PER_MS;
+const REFILL_FRAMES = 140 * FRAMES_PER_MS;
 
 /**
  * `newest` is the length of the last chunk.
@@ -38,6 +39,8 @@ export class PlaybackEngine {
   #segments = [];
   #playing = false;
   #gain = 1;
+  /** The sound is going out: see #ramped. */
+  #fading = false;
   #waited = 0;
   #thresholdMs = THRESHOLD_MS.floor;
   /** The last 5 ms of what was cut, already faded; mixed into whatever comes next. */
@@ -102,7 +105,7 @@ export class PlaybackEngine {
     }
     this.#ring.clear();
     this.#segments = [];
-    this.#playing = false;
+    this.#playing = this.#fading = false;
     this.#waited = 0;
     this.#gain = 1;
     this.#cutTurn = turn;
@@ -141,7 +144,8 @@ export class PlaybackEngine {
       if (this.#available() > 0) this.#waited += frames;
       return false;
     }
-    if (this.#available() === 0) return false;
+    // What would be nothing but a ramp waits for more, or for the end.
+    if (this.#available() <= (segment.started && !segment.finished ? RAMP_FRAMES : 0)) return false;
     this.#begin(segment);
     return true;
   }
@@ -163,29 +167,39 @@ export class PlaybackEngine {
    */
   #play(out, at) {
     const segment = this.#segments[0];
-    const count = Math.min(out.length - at, this.#available());
-    const whole = segment.finished || this.#available() - count >= RAMP_FRAMES;
+    const end = at + Math.min(out.length - at, this.#available());
+    const from = at;
+    const whole = segment.finished || this.#available() - (end - at) >= RAMP_FRAMES;
     if (whole && this.#gain === 1) {
-      for (let i = 0; i < count; i++) out[at + i] = this.#ring.next() / 32768;
+      while (at < end) out[at++] = this.#ring.next() / 32768;
     } else {
-      for (let i = 0; i < count; i++) out[at + i] = this.#ramped(segment);
+      while (at < end && !this.#gone) out[at++] = this.#ramped(segment);
     }
-    this.played += count;
-    if (this.#available() === 0) this.#runDry(segment);
-    return at + count;
+    this.played += at - from;
+    if (this.#available() === 0 || this.#gone) this.#runDry(segment);
+    return at;
   }
 
-  /** One sample under the gain that falls before an end that nobody announced. @param {Segment} segment */
+  get #gone() {
+    return this.#fading && this.#gain === 0;
+  }
+
+  /**
+   * One sample under the gain that falls before an end that nobody announced. Once it falls it goes to 0 and the queue
+   * fills up again, even if sound comes in time: with so little waiting the next chunk would be late again, and a dip
+   * before each is worse than one pause.
+   * @param {Segment} segment
+   */
   #ramped(segment) {
-    const falling = !segment.finished && this.#available() <= RAMP_FRAMES;
-    const gain = this.#gain + (falling ? -1 : 1) / RAMP_FRAMES;
+    this.#fading = !segment.finished && (this.#fading || this.#available() <= RAMP_FRAMES);
+    const gain = this.#gain + (this.#fading ? -1 : 1) / RAMP_FRAMES;
     this.#gain = gain < 0 ? 0 : gain > 1 ? 1 : gain;
     return (this.#ring.next() / 32768) * this.#gain;
   }
 
   /** @param {Segment} segment */
   #runDry(segment) {
-    this.#playing = false;
+    this.#playing = this.#fading = false;
     if (segment.finished) {
       this.#drain(segment);
       return;

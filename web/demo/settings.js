@@ -27,6 +27,7 @@ export class Settings {
     this.#choose(this.#speaker, (id) => session.setSpeaker(id));
     const push = byId('push-mode', HTMLInputElement);
     push.addEventListener('change', () => pushChosen(push.checked));
+    if (push.checked) pushChosen(true); // while this was loading
     this.#halfDuplex.addEventListener('change', () => session.setHalfDuplex(this.#halfDuplex.checked));
     this.#on('test-tone', () => session.playTestTone(this.#speaker.value));
     this.#on('copy-text', async () => {
@@ -40,11 +41,11 @@ export class Settings {
 
   /** What there is now. */
   async refresh() {
+    byId('push-mode', HTMLInputElement).checked = this.#session.inputMode === 'push-to-talk';
     const { inputs, outputs, canChooseOutput } = await LiveSession.devices();
     fill(this.#microphone, inputs, 'Microphone');
     fill(this.#speaker, outputs, 'Speaker');
     byId('speaker-control', HTMLDivElement).hidden = !canChooseOutput || outputs.length < 2;
-    byId('push-mode', HTMLInputElement).checked = this.#session.inputMode === 'push-to-talk';
     const said = this.#session.transcript.length > 0;
     byId('keep', HTMLParagraphElement).hidden = !said;
     byId('nothing-said', HTMLParagraphElement).hidden = said;

@@ -9,7 +9,8 @@ from playwright.sync_api import Page
 _AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 _RUN = """async () => (await axe.run(document, {
     runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
-})).violations.map(({ id, nodes }) => id + ': ' + nodes.map((node) => node.target.join(' ')).join(', '))"""
+})).violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ target, any }) =>
+    target.join(' ') + any.map(({ message }) => ' (' + message + ')').join('')).join(', '))"""
 
 
 def violations(page: Page) -> list[str]:

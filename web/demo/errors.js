@@ -39,7 +39,7 @@ const TABLE = {
   // the line
   network: row('The broker cannot be reached', 'Check your connection, then try again.', 'retry'),
   offline: row('You are offline', 'Talking goes on as soon as your connection is back.'),
-  'connection-refused': { ...row('The model’s service said no', 'It did not accept the conversation. A new try gets a fresh pass.', 'retry'), theirs: true },
+  'connection-refused': { ...row('The model’s service refused', 'It did not accept the conversation. A new try gets a fresh pass.', 'retry'), theirs: true },
   'connection-lost': row('The connection was lost', 'What was said so far stays below. Start again to go on.', 'retry'),
   'session-ended': { ...row('This conversation has ended', 'Start a new one whenever you like.', 'retry'), theirs: true },
   'tool-failed': row('A helper of the page failed', 'The conversation goes on without its answer.', 'dismiss'),

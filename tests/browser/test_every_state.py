@@ -1,0 +1,274 @@
+"""The demo page, walked once through all that it can look like, and at each stop looked at from all sides.
+
+No rule of WCAG 2.2 AA is broken, nothing is off the screen, nothing lost in forced colours; and there are
+pictures for people to judge, `tests/artifacts/page-….png`, each taken only in the state that its name says.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Playwright, expect
+
+from tests.browser import axe
+from tests.browser.demo_page import DESKTOP, PHONE, DemoPage, Site, Visits, site, visits
+from tests.browser.support import launch, speak, wait_for
+from tests.conftest import MakeBroker
+from tests.support.servers import BrokerServer
+
+ARTIFACTS = Path(__file__).parents[1] / "artifacts"
+SIZES = {"desktop": DESKTOP, "phone": PHONE}
+# 320 x 256 is a desktop window at 400 %, 740 x 360 a phone on its side.
+WINDOWS = [(320, 640), (320, 256), (390, 844), (740, 360), (768, 1024), (1280, 800), (1920, 1080)]
+SENTENCE = "Good morning. How long does it take to get to the mountains by train, and is there snow already?"
+ANSWER = (
+    "/thought About two hours, with one change. The first train leaves at ten past six, and from then on "
+    "there is one every hour. Above a thousand metres there is snow, and more is expected at the weekend. "
+    "Take the left side of the train, for the view of the lake, and something warm to drink."
+)
+PLANS = """
+[plans.once]
+rate = "1/minute"
+sessions = 2
+minutes_per_day = 60
+session_minutes = 30
+[plans.single]
+rate = "100/minute"
+sessions = 1
+minutes_per_day = 60
+session_minutes = 30
+"""
+# What changes with the colours is on the screen, and nothing is on its way from one to the other.
+NEXT_FRAME = """async () => {
+    for (let i = 0; i < 2; i += 1) await new Promise(requestAnimationFrame);
+    document.getAnimations().forEach((animation) => animation.finish());
+}"""
+# What can be pressed has an edge, what is on differs from what is off, the focus is seen, the ring drawn.
+LOST_IN_FORCED_COLOURS = """() => {
+    const shown = (element) => element.checkVisibility() && element.getBoundingClientRect().width > 4;
+    const all = (selector) => [...document.querySelectorAll(selector)].filter(shown);
+    const style = (element) => getComputedStyle(element.closest('#compose') ?? element);
+    const bare = all('button:not(.peek), select, input:not([type=checkbox], [type=range])')
+        .map((element) => [element, style(element)])
+        .filter(([, style]) => style.borderTopStyle !== 'solid' || style.borderTopWidth === '0px')
+        .map(([element]) => element);
+    const same = all('[aria-pressed=true], [data-pressed]')
+        .filter((element) => style(element).forcedColorAdjust !== 'none');
+    const gone = all('meter, #status').filter((element) => style(element).visibility !== 'visible');
+    const unseen = all(':focus-visible').filter((element) => style(element).outlineStyle !== 'solid');
+    const [ring] = all('#ring');
+    let blank = [];
+    if (ring) {
+        const often = { willReadFrequently: true };
+        const copy = new OffscreenCanvas(ring.width, ring.height).getContext('2d', often);
+        copy.drawImage(ring, 0, 0);
+        const { data } = copy.getImageData(0, 0, ring.width, ring.height);
+        if (!data.some((value) => value > 0)) blank = [ring];
+    }
+    return [...bare, ...same, ...gone, ...unseen, ...blank]
+        .map((element) => element.id || element.className || element.textContent);
+}"""
+
+
+@pytest.fixture(scope="module")
+def started(make_broker: MakeBroker) -> Iterator[Site]:
+    def with_plans(url: str) -> BrokerServer:
+        return make_broker(url, toml=PLANS)
+
+    with site(with_plans) as running:
+        running.broker.add_user("once", plan="once")
+        running.broker.add_user("single", plan="single")
+        yield running
+
+
+@pytest.fixture
+def talker(playwright: Playwright, tmp_path: Path) -> Iterator[Browser]:
+    """Chromium with somebody in front of its microphone who says the sentence once."""
+    running = launch(playwright, speak(tmp_path, SENTENCE))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def visit(talker: Browser) -> Iterator[Visits]:
+    with visits(talker) as opening:
+        yield opening
+
+
+class Look:
+    """Looks at the page from all sides. `faults` is what is wrong with it, by the name of the stop."""
+
+    def __init__(self, demo: DemoPage) -> None:
+        ARTIFACTS.mkdir(exist_ok=True)
+        self._demo = demo
+        self.faults: dict[str, list[str]] = {}
+        self.taken: list[str] = []
+
+    def __call__(self, name: str, state: str, still: Callable[[], object] = lambda: True) -> None:
+        """`still`: what else holds while the pictures are taken."""
+        self.pictures(name, state, still)
+        page = self._demo.page
+        found = self._broken_rules() + self._off_the_screen() + self._lost_in_forced_colours(name)
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+        expect(page.locator("#status")).to_have_attribute("data-state", state)
+        if found:
+            self.faults[name] = found
+
+    def pictures(self, name: str, state: str, still: Callable[[], object]) -> None:
+        page = self._demo.page
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            for size, viewport in SIZES.items():
+                page.set_viewport_size(viewport)  # type: ignore[arg-type]
+                wait_for(f"what {name} looks like", still)
+                self._picture(f"{size}-{scheme}-{name}", state)
+        page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+        self.taken.append(name)
+
+    def _picture(self, name: str, state: str) -> None:
+        page = self._demo.page
+        path = ARTIFACTS / f"page-{name}.png"
+        expect(page.locator("#status")).to_have_attribute("data-state", state)
+        page.screenshot(path=path, animations="disabled")
+        expect(page.locator("#status")).to_have_attribute("data-state", state)
+        width, height = struct.unpack(">II", path.read_bytes()[16:24])
+        assert {"width": width, "height": height} == page.viewport_size
+
+    def _broken_rules(self) -> list[str]:
+        page, found = self._demo.page, []
+        for scheme, viewport in (("light", DESKTOP), ("dark", PHONE)):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            page.evaluate(NEXT_FRAME)
+            found += [f"{scheme}: {fault}" for fault in axe.violations(page)]
+        return found
+
+    def _off_the_screen(self) -> list[str]:
+        page, found = self._demo.page, []
+        for width, height in WINDOWS:
+            page.set_viewport_size({"width": width, "height": height})
+            if self._demo.overflow() > 0:
+                found.append(f"{width} x {height}: wider than the window")
+        return found
+
+    def _lost_in_forced_colours(self, name: str) -> list[str]:
+        page = self._demo.page
+        page.emulate_media(color_scheme="light", forced_colors="active")
+        page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+        for _ in range(5):  # the ring is drawn anew, some frames later
+            page.evaluate(NEXT_FRAME)
+            found: list[str] = page.evaluate(LOST_IN_FORCED_COLOURS)
+            if not found:
+                break
+        page.screenshot(path=ARTIFACTS / f"page-forced-colours-{name}.png", animations="disabled")
+        page.emulate_media(forced_colors="none")
+        return [f"forced colours: {fault}" for fault in found]
+
+
+def test_every_state_is_fit_to_be_seen(visit: Visits, started: Site) -> None:
+    control = started.standin.control
+    control.reset()
+    # A policy that forbids eval forbids injected checkers too; this visit alone goes without it.
+    demo = visit(started.broker.url, bypass_csp=True)
+    look = Look(demo)
+    page = demo.page
+
+    demo.visit()
+    look("signed-out", "signed-out")
+    demo.sign_in(password="wrong")
+    expect(page.locator("#sign-in-error")).not_to_be_empty()
+    look("wrong-password", "signed-out")
+    demo.sign_in()
+    demo.expect_state("idle")
+    look("idle", "idle")
+
+    control.scenario("setup-hang")
+    demo.talk.click()
+    demo.expect_state("connecting")
+    look("connecting", "connecting", lambda: demo.talk.inner_text().strip() == "Cancel")
+    # First out of it, then off: the other way round the conversation could begin in between.
+    demo.talk.click()
+    demo.expect_state("idle")
+    control.scenario("setup-hang", off=True)
+
+    control.scenario("mute")
+    demo.start()
+    look.pictures("listening", "listening", lambda: demo.ring_reach() > 500)
+    wait_for("the end of the sentence", lambda: demo.ring_reach() == 0)
+    page.wait_for_timeout(1000)  # what is still on its way would interrupt the answer
+    control.scenario("mute", off=True)
+    control.push(command=ANSWER)
+    demo.caption("model", "About two hours")
+    look("speaking", "speaking", lambda: demo.ring_reach() > 500)
+    page.click("#mute")
+    control.push(interrupt=True)
+    demo.expect_state("listening")
+    look("muted", "listening")
+    page.click("#mute")
+
+    page.click("#settings summary")
+    wait_for("the devices", lambda: page.locator("#speaker option").count() > 1)
+    look("settings", "listening", page.locator("#keep").is_visible)
+    page.select_option("#speaker", page.locator("#speaker option").last.get_attribute("value"))
+    page.check("#push-mode")
+    page.keyboard.press("Escape")
+    look("headphones", "listening", page.locator("#hint").is_visible)
+    page.get_by_role("button", name="Close").click()
+
+    demo.say("/tool get_time {}")
+    expect(page.locator("[data-tool=done]")).to_be_visible(timeout=15_000)
+    demo.caption("model", '"timeZone"')  # the end of the answer: nothing is said after it
+    demo.expect_state("listening")
+    demo.say("/search snow in the mountains")
+    expect(page.get_by_role("link", name="The first page")).to_be_visible(timeout=15_000)
+    demo.expect_state("listening")
+    page.click("#camera")
+    page.locator("#talk").focus()
+    page.locator("#push").dispatch_event("pointerdown", {"pointerId": 1})
+    look("push-to-talk-and-camera", "listening", lambda: page.evaluate("preview.currentTime > 0.2"))
+    page.click("#diagnostics summary")
+    look("connection", "listening", page.get_by_text("Network thread").is_visible)
+    page.keyboard.press("Escape")
+
+    control.scenario("setup-hang")
+    control.push(drop=True)
+    demo.expect_state("reconnecting")
+    look("reconnecting", "reconnecting")
+    control.scenario("setup-hang", off=True)
+    demo.talk.click()
+    demo.expect_state("ended")
+    look("ended", "ended")
+    demo.start()
+    control.push(close="quota")
+    demo.expect_notice("connection-refused")
+    look("connection-refused", "error", lambda: demo.ring_reach() == 0)
+
+    page.click("#sign-out")
+    demo.sign_in("once")
+    demo.expect_state("idle")
+    page.context.set_offline(True)
+    demo.expect_notice("offline")
+    look("offline", "idle")
+    page.context.set_offline(False)
+    demo.start()
+    demo.talk.click()
+    demo.expect_state("ended")
+    demo.talk.click()
+    demo.expect_notice("rate-limited")
+    look("rate-limited", "error", page.locator("#talk-wait").is_visible)
+
+    page.click("#sign-out")
+    with started.broker.client("single") as elsewhere:
+        assert elsewhere.post("/token", json={}).is_success
+    demo.sign_in("single")
+    demo.expect_state("idle")
+    demo.talk.click()
+    demo.expect_notice("too-many-sessions")
+    look("too-many-sessions", "error", page.get_by_role("button", name="End it, begun at").is_visible)
+
+    assert look.faults == {}, "\n".join(f"{n}: {f}" for n, fs in look.faults.items() for f in fs)
+    assert len(set(look.taken)) == len(look.taken)

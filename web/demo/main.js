@@ -9,7 +9,6 @@ import { byId } from '../common/dom.js';
 import { Announcer } from './announcer.js';
 import { explain } from './errors.js';
 import { Notice } from './notice.js';
-import { dropPanel } from './panel.js';
 import { Ring } from './ring.js';
 import { Room } from './room.js';
 import { Conversation } from './talk.js';
@@ -117,6 +116,25 @@ async function send() {
   const text = message.value.trim();
   if (!text) return;
   if (await conversation.say(text)) message.value = '';
+}
+
+/**
+ * A panel that drops from the bar: closes on Escape, giving the focus back, and on a click elsewhere.
+ * @param {HTMLDetailsElement} details
+ * @param {() => void} whenOpened
+ */
+function dropPanel(details, whenOpened) {
+  details.addEventListener('toggle', () => {
+    if (details.open) whenOpened();
+  });
+  document.addEventListener('keydown', ({ key }) => {
+    if (key !== 'Escape' || !details.open) return;
+    details.open = false;
+    details.querySelector('summary')?.focus();
+  });
+  document.addEventListener('click', ({ target }) => {
+    if (target instanceof Node && !details.contains(target)) details.open = false;
+  });
 }
 
 // The sign-in puts the focus here with its ring, which a finger or a mouse does not need.

@@ -8,7 +8,6 @@ import { Countdown } from '../common/countdown.js';
 
 import { explain } from './errors.js';
 import { LIVE } from './room.js';
-import { tools } from './tools.js';
 
 /** @typedef {import('./room.js').State} State */
 /**
@@ -49,7 +48,7 @@ export class Conversation {
         headers: () => parts.api.csrfHeaders(),
         body: () => this.#wish(),
       }),
-      tools,
+      tools: { get_time: async () => (await import('./tools.js')).get_time() },
     });
     this.#listen();
   }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.browser.conftest import LaunchBrowser, OpenStage, Service
 from tests.browser.support import Bench, Samples, pcm, wait_for, write_wav
@@ -123,6 +124,7 @@ def onset(samples: Samples, level: float = 0.03) -> int:
     return int(np.flatnonzero(np.abs(samples) > level)[0])
 
 
+@pytest.mark.measured
 def test_a_recording_has_both_voices_at_their_times(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:

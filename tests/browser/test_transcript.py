@@ -89,6 +89,7 @@ def test_a_lost_session_is_told_what_was_said_and_the_transcript_goes_on(
     bench.say("My name is Ada.")
     bench.wait_state("speaking")
     bench.wait_state("listening")
+    wait_for("the end of the turn, which may come after its sound", lambda: turns(bench)[-1]["final"])
     before = turns(bench)
     assert [(turn["role"], turn["text"]) for turn in before] == [
         ("user", "My name is Ada."),

@@ -29,6 +29,7 @@ export class Settings {
     push.addEventListener('change', () => pushChosen(push.checked));
     if (push.checked) pushChosen(true); // while this was loading
     this.#halfDuplex.addEventListener('change', () => session.setHalfDuplex(this.#halfDuplex.checked));
+    if (this.#halfDuplex.checked) session.setHalfDuplex(true);
     this.#on('test-tone', () => session.playTestTone(this.#speaker.value));
     this.#on('copy-text', async () => {
       await navigator.clipboard.writeText(session.transcriptText());

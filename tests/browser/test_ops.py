@@ -166,6 +166,7 @@ def test_whoever_talks_is_told_when_the_session_is_ended_or_the_user_blocked(
     ops.dialog.get_by_role("button", name="Close").click()
     expect(ops.page.get_by_text("Nobody is talking.")).to_be_visible(timeout=FAST)
     talkers["alice"].expect_notice("session-ended")
+    expect(talkers["alice"].notice).to_contain_text("This session has ended.")  # the broker's own words
     talkers["alice"].expect_state("ended", "error")
 
     ops.open_user("carol")

@@ -405,6 +405,23 @@ def test_offline_is_said_and_goes_away_by_itself(demo: DemoPage) -> None:
     demo.start()
 
 
+def test_a_part_of_the_page_that_does_not_arrive_is_told_and_comes_with_the_next_try(
+    demo: DemoPage, service: Site
+) -> None:
+    """What a conversation needs is loaded with the first one; without it none is begun or left open."""
+    demo.enter()
+    demo.page.route("**/demo/during.js", lambda route: route.abort())
+    demo.talk.click()
+    demo.expect_notice("part-missing")
+    expect(demo.page.get_by_role("button", name="Reload the page")).to_be_visible()
+    wait_for("the connection to end", lambda: service.standin.control.health()["open_connections"] == 0)
+    demo.page.unroute("**/demo/during.js")
+    demo.page.get_by_role("button", name="Try again").click()
+    demo.expect_state("listening")
+    demo.say("/silence 0.2")
+    demo.caption("user", "/silence 0.2")
+
+
 def test_a_failed_message_stays_in_the_box_and_is_tried_again(demo: DemoPage, service: Site) -> None:
     demo.enter()
     service.standin.control.scenario("mint-status", status=500, times=1)

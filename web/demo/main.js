@@ -93,7 +93,7 @@ async function findOthers() {
     const { offerEnds } = await import('./elsewhere.js');
     await offerEnds(api, notice.actions, (name) => room.nameOf(name), () => void again(), failed);
   } catch {
-    failed({ code: 'network' });
+    failed({ code: 'part-missing' });
   }
 }
 

@@ -133,7 +133,7 @@ export class Conversation {
     } catch {
       this.#during = null; // the next start asks again
       void this.end();
-      throw new ApiError('network', 0);
+      throw new ApiError('part-missing', 0);
     }
   }
 

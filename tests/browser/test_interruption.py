@@ -46,7 +46,7 @@ def test_speaking_over_an_answer_stops_it_at_once(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
     """Through the page: a long tone is playing when the voice in the microphone begins."""
-    demo = open_stage(Demo, launch_browser(speak(tmp_path, "Stop. That is enough for now.", before=5)))
+    demo = open_stage(Demo, launch_browser(speak(tmp_path, "Stop. That is enough for now.", before=3)))
     demo.open()
     demo.talk()
     demo.wait_state("listening")

@@ -32,15 +32,17 @@ disabled = true
 # the stand-in does not take it for speech: the test decides when it would have.
 ECHO = """
 {
+  const room = Promise.withResolvers();
+  navigator.mediaDevices.getUserMedia = () => room.promise;
   const connect = AudioNode.prototype.connect;
   AudioNode.prototype.connect = function (target, ...rest) {
     if (target instanceof AudioDestinationNode) {
       const { context } = this;
       const late = new DelayNode(context, { delayTime: 0.2 });
       const soft = new GainNode(context, { gain: 0.01 });
-      const room = new MediaStreamAudioDestinationNode(context);
-      for (const [from, to] of [[this, late], [late, soft], [soft, room]]) connect.call(from, to);
-      navigator.mediaDevices.getUserMedia = async () => room.stream;
+      const ear = new MediaStreamAudioDestinationNode(context);
+      for (const [from, to] of [[this, late], [late, soft], [soft, ear]]) connect.call(from, to);
+      room.resolve(ear.stream);
     }
     return connect.call(this, target, ...rest);
   };
@@ -99,19 +101,24 @@ def test_half_duplex_keeps_the_microphone_from_the_line_while_the_model_is_heard
 
 
 def test_a_model_interrupted_by_its_own_voice_is_noticed(open_stage: OpenStage, service: Service) -> None:
-    """At the third time: with the first the guard comes, and one may be chance. On a busy machine, later."""
+    """At the third time: with the first the guard comes, and one may be chance. On a busy machine, later.
+
+    Half a second of sound, a pause, sound again: so that levels which come late follow each other, too.
+    """
+    service.standin.control.scenario("stall", after_seconds=0.5, seconds=1.2)
     bench = open_stage(Bench, None, ECHO)
     bench.open(service.broker.bearer())
     assert bench.start() is None
     interruptions = 0
     while not bench.events("echo") and interruptions < 9:
         interruptions += 1
-        service.standin.control.push(command="/long 20")  # the user says nothing
+        service.standin.control.push(command="/tone 300 20")  # the user says nothing
         bench.wait_state("speaking")
-        bench.page.wait_for_timeout(1500)
+        bench.page.wait_for_timeout(2000)
         service.standin.control.push(interrupt=True)
         bench.wait_state("listening")
         bench.page.wait_for_timeout(100)
+    print(f"{interruptions} interruptions")
     assert [event["detail"] for event in bench.events("echo")] == [{"cause": "heard"}]
     assert interruptions >= 3
 

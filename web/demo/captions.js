@@ -12,6 +12,8 @@ const NAMES = { user: 'You', model: 'Assistant' };
 
 /** Nearer to the end than this, the list follows new text; further up, someone is reading. */
 const FOLLOW_WITHIN_PX = 80;
+/** Lines on the page; an hour has hundreds, at some ten kilobytes each. All that was said is in the transcript to save. */
+const MOST_LINES = 60;
 /** Of a function's arguments no more is shown. */
 const MOST_ARGUMENTS = 200;
 
@@ -116,8 +118,17 @@ export class Captions {
   /** @param {() => void} change */
   #change(change) {
     change();
+    if (this.#following) this.#forget(); // who is reading further up keeps what is there
     this.#whenFilled(true);
     this.#follow();
+  }
+
+  #forget() {
+    while (this.#list.childElementCount > MOST_LINES) this.#list.firstElementChild?.remove();
+    for (const [id, { item }] of this.#lines) {
+      if (this.#lines.size <= MOST_LINES) break;
+      if (!item.isConnected) this.#lines.delete(id);
+    }
   }
 
   #follow() {

@@ -1,6 +1,7 @@
 /**
  * A page with one button around the library, for tests that look closer than the demo page lets them.
- * `bench.session` is a LiveSession; every event it gives is kept in `bench.events` with its time.
+ * `bench.session` is a LiveSession; every event it gives is kept in `bench.events` with its time
+ * (`keep`: only these).
  */
 import * as live from '/live/index.js';
 
@@ -15,11 +16,11 @@ globalThis.bench = {
   session: null,
 
   /** A test's own functions are in `globalThis.tools`, put there by an init script. */
-  make({ bearer, body, tools = globalThis.tools ?? {}, ...options }) {
+  make({ bearer, body, tools = globalThis.tools ?? {}, keep = KEPT, ...options }) {
     this.bearer = bearer;
     const tokenSource = live.TokenSource.endpoint('/token', { headers: { Authorization: `Bearer ${bearer}` }, body });
     this.session = new live.LiveSession({ tokenSource, tools, ...options });
-    for (const type of KEPT) {
+    for (const type of keep) {
       this.session.addEventListener(type, ({ detail }) => this.events.push({ type, at: Date.now(), detail: plain(detail) }));
     }
     return this.session.prepare();

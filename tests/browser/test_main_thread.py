@@ -1,0 +1,87 @@
+"""What a conversation takes of the page's main thread: the model speaks, its words appear, a voice is sent.
+
+Counted is the processor's time that the thread's tasks take, as the browser tells it: a machine that is busy
+with something else does not disturb.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import LaunchBrowser, Service
+from tests.browser.support import wait_for, write_wav
+from tests.support.servers import PASSWORD
+
+MOST = 0.03
+WINDOWS = 5
+WINDOW_SECONDS = 2
+LINE = "/long 60"
+
+
+def _library(page: Page, service: Service) -> str:
+    """Nothing but the library."""
+    page.goto(f"{service.broker.url}/bench/bench.html")
+    page.wait_for_function("globalThis.bench")
+    page.evaluate("options => bench.make(options)", {"bearer": service.broker.bearer(), "keep": []})
+    page.click("#go")
+    assert page.evaluate("bench.going") is None
+    page.evaluate("line => bench.session.sendText(line)", LINE)
+    return "bench.session.state"
+
+
+def _demo(page: Page, service: Service) -> str:
+    """The page that users load: captions, the ring of both levels, the clock."""
+    page.goto(service.broker.url)
+    page.fill("#username", "demo")
+    page.fill("#password", PASSWORD)
+    page.click("#sign-in button[type=submit]")
+    page.wait_for_selector("#status[data-state=idle]")
+    page.click("#talk")
+    page.wait_for_selector("#status[data-state=listening]")
+    page.fill("#message", LINE)
+    page.press("#message", "Enter")
+    return "document.querySelector('#status').dataset.state"
+
+
+class MainThread:
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._cdp = page.context.new_cdp_session(page)
+        self._cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def share(self, seconds: float) -> float:
+        """Of one processor, over so long."""
+        before = self._metrics()
+        self._page.wait_for_timeout(seconds * 1000)
+        after = self._metrics()
+        used, passed = (after[name] - before[name] for name in ("TaskDuration", "Timestamp"))
+        return used / passed
+
+    def _metrics(self) -> dict[str, float]:
+        metrics = self._cdp.send("Performance.getMetrics")["metrics"]
+        return {metric["name"]: float(metric["value"]) for metric in metrics}
+
+
+@pytest.mark.parametrize("open_page", [_library, _demo], ids=["library", "page"])
+def test_talk_takes_less_than_3_percent_of_the_main_thread(
+    launch_browser: LaunchBrowser, service: Service, tmp_path: Path, open_page: Callable[[Page, Service], str]
+) -> None:
+    # A voice from the next room: sent and shown, but not taken for an interruption.
+    faint = 0.004 * np.random.default_rng(1).uniform(-1, 1, 48000 * 60)
+    page = launch_browser(write_wav(tmp_path / "faint.wav", faint)).new_page()
+    state = open_page(page, service)
+    wait_for("the answer", lambda: page.evaluate(state) == "speaking")
+    page.wait_for_timeout(4000)  # the first seconds compile what the others run
+    thread = MainThread(page)
+    chunks = service.standin.control.received()["connections"][-1]["audio_frames"]
+    shares = [thread.share(WINDOW_SECONDS) for _ in range(WINDOWS)]
+    assert page.evaluate(state) == "speaking"
+    spoken = service.standin.control.received()["connections"][-1]["audio_frames"] - chunks
+    assert spoken * 0.02 > WINDOWS * WINDOW_SECONDS * 0.9
+    assert statistics.median(shares) < MOST, shares

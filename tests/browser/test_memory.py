@@ -1,0 +1,159 @@
+"""An hour of talk through the library, both ways, and what is left of it in the memory of each thread.
+
+Hurried are the clocks of the audio contexts (pages/stepped-audio.js: they render as fast as the machine can,
+so that an hour is heard and played in the time that all the rest takes) and that of the stand-in, which sends
+at once and believes an answer to be heard a hundred times sooner. Library, worker, worklets and socket are
+what users get, and every chunk of the hour passes through each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from broker.standin import StandIn
+from tests.browser.conftest import Service
+from tests.browser.heaps import Heaps
+from tests.browser.stage_server import StageServer
+from tests.browser.support import OUTPUT_RATE, PAGES
+
+HOUR = 3600
+WARM_UP_ROUNDS = 4
+SCALE = 100.0
+MOST_GROWN = 2_000_000
+THREADS = ["page", "worker", "capture worklet", "playback worklet"]
+
+WATCH = """() => {
+    globalThis.next = { generationComplete: () => {}, turnComplete: () => {} };
+    bench.session.addEventListener('message', ({ detail: { message: { serverContent = {} } } }) => {
+        for (const kind of Object.keys(next)) if (serverContent[kind]) next[kind]();
+    });
+}"""
+HEAR_OUT = """async (line) => {
+    const come = (kind) => new Promise((resolve, reject) => {
+        next[kind] = resolve;
+        setTimeout(reject, 30_000, new Error(`no ${kind}`));
+    });
+    const generated = come('generationComplete');
+    bench.session.sendText(line);
+    await generated;
+    const over = come('turnComplete');
+    for (let second = 0, begun = false, speaks; !begun || speaks; second += 1) {
+        if (second > 60) throw new Error('the answer does not end');
+        await audio.step(1);
+        speaks = bench.session.state === 'speaking';
+        begun ||= speaks;
+    }
+    await over;
+    return bench.session.transcript.at(-1);
+}"""
+LINE = "/long 20"
+
+
+@dataclass(frozen=True)
+class Hour:
+    before: dict[str, int]
+    after: dict[str, int]
+    heard_seconds: float
+    spoken_seconds: float
+
+
+class Talk:
+    """Typed lines and the answers to them."""
+
+    def __init__(self, page: Page, standin: StandIn) -> None:
+        self._page = page
+        self._control = standin.control
+        self.heard_seconds = 0.0
+        page.evaluate(WATCH)
+
+    @property
+    def spoken_seconds(self) -> float:
+        """Of the microphone, as the stand-in has counted it."""
+        return float(self._control.received()["connections"][-1]["audio_frames"]) * 0.02
+
+    def round(self) -> None:
+        """A line, and its answer to the end."""
+        caption = self._page.evaluate(HEAR_OUT, LINE)
+        assert caption["final"]
+        assert not caption["interrupted"]
+        self.heard_seconds += caption["heardSamples"] / OUTPUT_RATE
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, StageServer]]:
+    with (
+        StandIn(port=0, time_scale=SCALE) as standin,
+        StageServer(tmp_path_factory.mktemp("hour"), standin.url) as broker,
+    ):
+        standin.control.scenario(
+            "clock-skew", seconds=-60_000
+        )  # or tokens would end a hundred times sooner, too
+        standin.control.scenario("burst")
+        standin.control.scenario("big-chunks", ms=200)
+        standin.control.scenario(
+            "resumption-updates", mode="not-resumable"
+        )  # handles by the hundred are slow
+        for endless in ("connection-length", "idle"):
+            standin.control.scenario(endless, seconds=1_000_000)
+        yield standin, broker
+
+
+@pytest.fixture(scope="module")
+def hour(browser: Browser, quick: tuple[StandIn, StageServer]) -> Iterator[Hour]:
+    standin, broker = quick
+    page = browser.new_page()
+    page.add_init_script(path=PAGES / "stepped-audio.js")
+    heaps = Heaps(page)
+    page.goto(f"{broker.url}/bench/bench.html")
+    page.wait_for_function("globalThis.bench")
+    page.evaluate("options => bench.make(options)", {"bearer": broker.bearer(), "keep": []})
+    page.click("#go")
+    assert page.evaluate("bench.going") is None
+    talk = Talk(page, standin)
+    for _ in range(WARM_UP_ROUNDS):
+        talk.round()
+    before = heaps.used()
+    heard, spoken = talk.heard_seconds, talk.spoken_seconds
+    while talk.heard_seconds - heard < HOUR or talk.spoken_seconds - spoken < HOUR:
+        talk.round()
+    yield Hour(
+        before=before,
+        after=heaps.used(),
+        heard_seconds=talk.heard_seconds - heard,
+        spoken_seconds=talk.spoken_seconds - spoken,
+    )
+    page.close()
+
+
+@pytest.mark.parametrize("thread", THREADS)
+def test_an_hour_of_talk_grows_each_threads_memory_by_less_than_2_mb(hour: Hour, thread: str) -> None:
+    assert hour.heard_seconds >= HOUR
+    assert hour.spoken_seconds >= HOUR
+    assert set(hour.after) == set(THREADS)
+    grown = hour.after[thread] - hour.before[thread]
+    assert grown < MOST_GROWN, f"{grown} bytes"
+
+
+def test_the_page_keeps_the_newest_lines_only(browser: Browser, talking: Service) -> None:
+    page = browser.new_page()
+    page.goto(f"{talking.broker.url}/bench/bench.html")
+    shown = page.evaluate(
+        """async () => {
+            const { Captions } = await import('/demo/captions.js');
+            const [scroll, list] = [document.createElement('div'), document.createElement('ol')];
+            scroll.append(list);
+            document.body.append(scroll);
+            const captions = new Captions(list, scroll, () => {});
+            for (let turn = 0; turn < 500; turn += 1) {
+                captions.show({ id: `${turn}`, role: 'user', text: `line ${turn}`, final: true });
+            }
+            return [...list.querySelectorAll('.words')].map((words) => words.textContent);
+        }"""
+    )
+    page.close()
+    assert shown == [f"line {turn}" for turn in range(500 - len(shown), 500)]
+    assert len(shown) == 60

@@ -18,6 +18,8 @@ from tests.browser.conftest import LaunchBrowser, Service
 from tests.browser.support import wait_for, write_wav
 from tests.support.servers import PASSWORD
 
+pytestmark = pytest.mark.measured
+
 MOST = 0.03
 WINDOWS = 5
 WINDOW_SECONDS = 2

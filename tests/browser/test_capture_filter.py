@@ -17,8 +17,6 @@ from playwright.sync_api import Browser, Page
 from tests.browser.conftest import Service
 from tests.browser.support import Samples, pcm
 
-pytestmark = pytest.mark.measured
-
 HEARD_RATE = 16000
 CHUNK = 320
 LEAD_SECONDS = 2

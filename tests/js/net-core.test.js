@@ -264,6 +264,28 @@ test('asks the broker for the token itself, keeps the session alive, and ends wi
   assert.equal(net.socket.closedWith, 1000);
 });
 
+test('the figures go to the broker each minute, as the page has them then', async (t) => {
+  const pass = virtualTime(t);
+  const told = [];
+  const url = await serve(t, ({ url: path }, body) => {
+    if (path === '/token') return [200, { ...ANSWER, session: { id: 'ses_1' } }];
+    told.push([path, JSON.parse(body)]);
+    return [204, ''];
+  });
+  const net = await started(t, { plan: { request: { url: `${url}token`, headers: {}, body: '{}', credentials: 'omit' } } });
+  await net.ready();
+  for (let minute = 1; minute <= 2; minute++) {
+    await pass(minute === 1 ? 59_000 : 57_500, 500);
+    assert.equal(told.length, minute - 1, 'not before its time');
+    await pass(2500, 500);
+    await net.until(() => net.of('ask').length === minute);
+    net.post({ type: 'reply', id: net.of('ask').at(-1).id, value: { turns: minute } });
+    await net.until(() => told.length === minute);
+  }
+  assert.deepEqual(net.of('ask').map(({ what }) => what), ['report', 'report']);
+  assert.deepEqual(told, [1, 2].map((turns) => ['/sessions/ses_1/report', { turns }]));
+});
+
 test('a sign-in that has run out ends the conversation with its slice, unless the app brings another one', async (t) => {
   const pass = virtualTime(t);
   const valid = new Set(['old']);

@@ -43,16 +43,15 @@ def states(bench: Bench) -> list[str]:
     return [event["detail"]["state"] for event in bench.events("statechange")]
 
 
+def handles(service: Service) -> list[float]:
+    """When each was sent, epoch milliseconds."""
+    frames = service.standin.control.sent()["frames"]
+    return [f["ms"] for f in frames if f["frame"].get("sessionResumptionUpdate", {}).get("resumable")]
+
+
 def handle_known(service: Service) -> None:
     """The client has been given a handle."""
-    wait_for(
-        "a handle",
-        lambda: [
-            frame
-            for frame in service.standin.control.sent()["frames"]
-            if frame["frame"].get("sessionResumptionUpdate", {}).get("resumable")
-        ],
-    )
+    wait_for("a handle", lambda: handles(service))
 
 
 def test_a_planned_change_of_connection_is_not_heard_and_not_seen(bench: Bench, service: Service) -> None:
@@ -124,8 +123,9 @@ def test_who_only_types_is_taken_up_after_the_last_turn_too(bench: Bench, servic
     bench.say("the word is marmalade")
     bench.wait_state("speaking")
     bench.wait_state("listening")
-    sent = len(service.standin.control.sent()["frames"])
-    wait_for("another handle", lambda: len(service.standin.control.sent()["frames"]) > sent)
+    wait_for("the turn's end", lambda: service.standin.control.sent()["turns"][0]["turn_complete_ms"])
+    over = service.standin.control.sent()["turns"][0]["turn_complete_ms"]
+    wait_for("a handle that knows of the turn", lambda: handles(service)[-1] > over)
     service.standin.control.push(drop=True)
     assert back(bench)["resumed"]
     bench.say("/history")

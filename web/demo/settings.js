@@ -27,9 +27,7 @@ export class Settings {
     this.#choose(this.#speaker, (id) => session.setSpeaker(id));
     const push = byId('push-mode', HTMLInputElement);
     push.addEventListener('change', () => pushChosen(push.checked));
-    if (push.checked) pushChosen(true); // while this was loading
     this.#halfDuplex.addEventListener('change', () => session.setHalfDuplex(this.#halfDuplex.checked));
-    if (this.#halfDuplex.checked) session.setHalfDuplex(true);
     this.#on('test-tone', () => session.playTestTone(this.#speaker.value));
     this.#on('copy-text', async () => {
       await navigator.clipboard.writeText(session.transcriptText());
@@ -38,6 +36,7 @@ export class Settings {
     this.#on('save-text', () => save(new Blob([session.transcriptText()], { type: 'text/plain' }), 'txt'));
     this.#on('save-json', () => save(new Blob([session.transcriptJson()], { type: 'application/json' }), 'json'));
     this.#on('record', () => this.#toggleRecording());
+    byId('settings-panel', HTMLDivElement).inert = false; // until now a click would have been lost
   }
 
   /** What there is now. */

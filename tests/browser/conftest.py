@@ -56,8 +56,9 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def as_new(talking: Service) -> Service:
-    """As just started: no scenario, no connection, and no session that a page before could not end."""
+    """As just started: no scenario, connection or request, and no session that a page could not end."""
     talking.standin.control.reset()
+    talking.broker.requests.clear()
     with talking.broker.database.write() as store:
         store.execute(update(sessions).where(sessions.c.state == "open").values(state="ended"))
     return talking

@@ -7,6 +7,7 @@ from the origin. Several processes and databases under load are tested elsewhere
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterable
@@ -78,6 +79,10 @@ class StageServer:
 
     def bearer(self, username: str = "alice") -> str:
         return self.ops.access_token(username)
+
+    def asked(self, pattern: str) -> bool:
+        """Whether there was such a request, say "POST /token", since the test began."""
+        return any(re.fullmatch(pattern, request) for request in tuple(self.requests))
 
     def _serve(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]

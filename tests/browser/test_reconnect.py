@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -246,10 +245,10 @@ def test_an_end_while_the_token_is_asked_for_gives_the_session_back(bench: Bench
     service.standin.control.scenario("mint-slow", seconds=1.0)
     bench.page.evaluate("bench.options = {}")
     bench.page.click("#go")
-    wait_for("the request", lambda: service.broker.requests[-1] == "POST /token")
+    wait_for("the request", lambda: service.broker.asked("POST /token"))
     bench.end()
     assert bench.page.evaluate("bench.going")["reason"] == "aborted"
-    wait_for("the end", lambda: re.fullmatch(r"POST /sessions/ses_\w+/end", service.broker.requests[-1]))
+    wait_for("the end", lambda: service.broker.asked(r"POST /sessions/ses_\w+/end"))
     ended_without_a_trace(bench, service)
 
 

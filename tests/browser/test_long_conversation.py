@@ -178,8 +178,13 @@ def talk(
     bench.wait_state("listening", 30)
     page.wait_for_timeout(500)  # the recorder posts ten times a second
     kinds = ("reconnecting", "reconnected", "statechange", "error", "clock")
-    played, diagnostics = bench.recording().samples, bench.diagnostics()
-    events = {kind: bench.events(kind) for kind in kinds}
+    played = bench.recording().samples
+    # Both at one moment: the line may be changing again.
+    diagnostics, events = page.evaluate(
+        "kinds => [bench.session.diagnostics(),"
+        " Object.fromEntries(kinds.map(kind => [kind, bench.of(kind)]))]",
+        list(kinds),
+    )
     bench.end()
     elapsed = time.monotonic() - began
     yield collect(standin, broker, said, played, diagnostics, events, elapsed, bench.faults)

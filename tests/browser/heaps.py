@@ -46,12 +46,6 @@ class Heaps:
         found["page"] = self._cdp.send("Runtime.getHeapUsage")
         return {name: sum(int(usage[part]) for part in PARTS) for name, usage in found.items()}
 
-    def nodes(self) -> int:
-        """How many DOM nodes there are, those that a script holds on to included."""
-        self._cdp.send("Performance.enable")
-        metrics = self._cdp.send("Performance.getMetrics")["metrics"]
-        return int(next(metric["value"] for metric in metrics if metric["name"] == "Nodes"))
-
     def _name(self, session: str) -> str:
         kind = self._threads[session]
         if kind != "worklet":

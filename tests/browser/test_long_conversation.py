@@ -24,7 +24,7 @@ from sqlalchemy import select
 from broker.standin import StandIn
 from broker.store.tables import session_reports, sessions
 from tests.browser.stage_server import StageServer
-from tests.browser.support import Bench, Samples, launch, pcm, wait_for, write_wav
+from tests.browser.support import UNPROCESSED, Bench, Samples, launch, pcm, wait_for, write_wav
 from tests.support.environment import write_config
 
 pytestmark = pytest.mark.measured
@@ -41,13 +41,6 @@ AWAY_SECONDS = 1.5
 MIC_RATE, HEARD_RATE = 48000, 16000
 PIP_SECONDS, PIP_EVERY_SECONDS = 0.015, 0.5
 PIPS_HZ = [600.0 + 200 * n for n in range(8)]
-# What browsers do to a voice (echo, noise, gain) would blur the pips.
-UNPROCESSED = """
-  const media = navigator.mediaDevices;
-  const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-  const ask = media.getUserMedia.bind(media);
-  media.getUserMedia = ({ audio }) => ask({ audio: { ...audio, ...plain } });
-"""
 
 
 @dataclass(frozen=True)
@@ -166,7 +159,7 @@ def talk(
     standin, broker = quick
     browser = launch(playwright, write_wav(tmp_path_factory.mktemp("mic") / "pips.wav", pips(), MIC_RATE))
     page = browser.new_page()
-    page.add_init_script(UNPROCESSED)
+    page.add_init_script(UNPROCESSED)  # what browsers do to a voice would blur the pips
     bench = Bench(page, broker.url)
     bench.open(broker.bearer())
     misbehave(standin)

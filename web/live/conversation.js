@@ -40,7 +40,7 @@ export class Conversation {
   #history;
   #captions;
   #options;
-  /** @type {import('./tool-runner.js').ToolRunner | null} */
+  /** @type {ToolRunner | null} */
   #tools = null;
   /** @type {Promise<void> | null} */
   #fetching = null;

@@ -13,7 +13,12 @@ globalThis.recording = { parts: [], contexts: 0 };
   async function record(source) {
     const context = source.context;
     recording.contexts += 1;
-    await context.audioWorklet.addModule('/bench/recorder-worklet.js');
+    try {
+      await context.audioWorklet.addModule('/bench/recorder-worklet.js');
+    } catch (fault) {
+      if (context.state === 'closed') return; // ended meanwhile: there is nothing to record
+      throw fault;
+    }
     const node = new AudioWorkletNode(context, 'recorder', {
       numberOfOutputs: 0,
       channelCount: 1,

@@ -422,6 +422,25 @@ def test_a_part_of_the_page_that_does_not_arrive_is_told_and_comes_with_the_next
     demo.caption("user", "/silence 0.2")
 
 
+@pytest.mark.parametrize(
+    ("part", "opener", "shown"),
+    [("settings", "#settings > summary", "#settings-panel:not([inert])"), ("seeing", "#camera", "#preview")],
+)
+def test_a_panel_that_does_not_arrive_is_told_and_comes_with_the_next_click(
+    demo: DemoPage, part: str, opener: str, shown: str
+) -> None:
+    demo.enter()
+    demo.start()
+    demo.page.route(f"**/demo/{part}.js", lambda route: route.abort())
+    demo.page.locator(opener).click()
+    demo.expect_notice("panel-missing")
+    demo.page.get_by_role("button", name="Close").click()
+    demo.expect_state("listening")
+    demo.page.unroute(f"**/demo/{part}.js")
+    demo.page.locator(opener).click()
+    expect(demo.page.locator(shown)).to_be_visible()
+
+
 def test_a_failed_message_stays_in_the_box_and_is_tried_again(demo: DemoPage, service: Site) -> None:
     demo.enter()
     service.standin.control.scenario("mint-status", status=500, times=1)

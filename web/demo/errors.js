@@ -40,6 +40,7 @@ const TABLE = {
   network: row('The broker cannot be reached', 'Check your connection, then try again.', 'retry'),
   // Some browsers do not ask again for a module that failed once; a reload does.
   'part-missing': row('A part of the page did not arrive', 'Check your connection, then try again. If that does not help, reload the page.', 'retry', 'reload'),
+  'panel-missing': row('That part of the page did not arrive', 'Check your connection and open it again. If that does not help, reload the page.', 'dismiss'),
   offline: row('You are offline', 'Talking goes on as soon as your connection is back.'),
   'connection-refused': { ...row('The model’s service refused', 'It did not accept the conversation. A new try gets a fresh pass.', 'retry'), theirs: true },
   'connection-lost': row('The connection was lost', 'What was said so far stays below. Start again to go on.', 'retry'),

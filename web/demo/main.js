@@ -8,6 +8,7 @@ import { byId } from '../common/dom.js';
 
 import { Announcer } from './announcer.js';
 import { explain } from './errors.js';
+import { Late } from './late.js';
 import { Notice } from './notice.js';
 import { Ring } from './ring.js';
 import { Room } from './room.js';
@@ -97,19 +98,20 @@ async function findOthers() {
   }
 }
 
-/** The panel's code comes with its first use. @type {Promise<import('./settings.js').Settings> | null} */
-let settings = null;
-function openSettings() {
-  settings ??= import('./settings.js').then(({ Settings }) => new Settings(conversation.session, (push) => conversation.setPush(push)));
-  void settings.then((panel) => panel.refresh(), () => (settings = null));
-}
+const settings = new Late(async () => {
+  const { Settings } = await import('./settings.js');
+  return new Settings(conversation.session, (push) => conversation.setPush(push));
+});
+const seeing = new Late(async () => {
+  const { Seeing } = await import('./seeing.js');
+  return new Seeing(conversation.session, room, (error) => notice.show(explain(error)));
+});
+/** A conversation may be running: nothing is to be started again. */
+const missing = () => notice.show(explain({ code: 'panel-missing' }));
 
-/** @type {Promise<import('./seeing.js').Seeing> | null} */
-let seeing = null;
 /** @param {'camera' | 'screen'} source */
 function see(source) {
-  seeing ??= import('./seeing.js').then(({ Seeing }) => new Seeing(conversation.session, room, (error) => notice.show(explain(error))));
-  void seeing.then((view) => view.toggle(source), () => (seeing = null));
+  void seeing.get().then((view) => view.toggle(source), missing);
 }
 
 async function send() {
@@ -121,11 +123,11 @@ async function send() {
 /**
  * A panel that drops from the bar: closes on Escape, giving the focus back, and on a click elsewhere.
  * @param {HTMLDetailsElement} details
- * @param {() => void} whenOpened
+ * @param {(details: HTMLDetailsElement) => void} whenOpened
  */
 function dropPanel(details, whenOpened) {
   details.addEventListener('toggle', () => {
-    if (details.open) whenOpened();
+    if (details.open) whenOpened(details);
   });
   document.addEventListener('keydown', ({ key }) => {
     if (key !== 'Escape' || !details.open) return;
@@ -142,7 +144,12 @@ room.talk.addEventListener('pointerdown', () => room.talk.blur());
 room.talk.addEventListener('click', () => void conversation.toggle());
 room.mute.addEventListener('click', () => conversation.toggleMute());
 room.end.addEventListener('click', () => void conversation.end().then(() => room.talk.focus()));
-dropPanel(byId('settings', HTMLDetailsElement), openSettings);
+dropPanel(byId('settings', HTMLDetailsElement), (panel) => {
+  void settings.get().then((view) => view.refresh(), () => {
+    panel.open = false;
+    missing();
+  });
+});
 dropPanel(byId('diagnostics', HTMLDetailsElement), () => conversation.inspect());
 room.camera.addEventListener('click', () => see('camera'));
 room.screen.addEventListener('click', () => see('screen'));

@@ -3,10 +3,10 @@
  * Owns: the one LiveSession. Needs: the views. Leaves: words and looks to room.js, errors.js, during.js.
  */
 import { LiveSession, TokenSource } from '../live/index.js';
-import { ApiError } from '../common/api.js';
 import { Countdown } from '../common/countdown.js';
 
 import { explain } from './errors.js';
+import { Late } from './late.js';
 import { LIVE } from './room.js';
 
 /** @typedef {import('./room.js').State} State */
@@ -29,8 +29,11 @@ export class Conversation {
   /** @type {State} */
   #state = 'idle';
   #microphone = true;
-  /** Comes with the first start; what happens meanwhile waits for it, in order. @type {Promise<import('./during.js').During> | null} */
-  #during = null;
+  /** Comes with the first start; what happens meanwhile waits for it, in order. */
+  #during = new Late(async () => {
+    const { During } = await import('./during.js');
+    return new During(this.#session);
+  });
   /** Whether the latest start led to a line. @type {Promise<boolean>} */
   #starting = Promise.resolve(false);
   #countdown = new Countdown();
@@ -73,12 +76,12 @@ export class Conversation {
 
   /** The panel with the library's figures was opened. */
   inspect() {
-    this.#pass((during) => during.inspect());
+    this.#during.tell((during) => during.inspect());
   }
 
   /** Who talked has signed out: their words go. */
   forget() {
-    this.#pass((during) => during.forget());
+    this.#during.tell((during) => during.forget());
   }
 
   /** Compiles the audio parts before the first click, which then has less to wait for. */
@@ -127,19 +130,12 @@ export class Conversation {
   }
 
   async #load() {
-    this.#during ??= import('./during.js').then(({ During }) => new During(this.#session));
     try {
-      await this.#during;
-    } catch {
-      this.#during = null; // the next start asks again
+      await this.#during.get();
+    } catch (error) {
       void this.end();
-      throw new ApiError('part-missing', 0);
+      throw error;
     }
-  }
-
-  /** @param {(during: import('./during.js').During) => void} use */
-  #pass(use) {
-    this.#during?.then(use, () => {}); // start() tells that it did not come
   }
 
   async end() {
@@ -189,7 +185,7 @@ export class Conversation {
       if (detail.role === 'model' || this.#microphone) announcer.sentence(detail);
     });
     session.addEventListener('clock', ({ detail }) => this.#runClock(detail.remainingMs));
-    for (const type of PASSED_ON) session.addEventListener(type, ({ detail }) => this.#pass((during) => during.hear(type, detail)));
+    for (const type of PASSED_ON) session.addEventListener(type, ({ detail }) => this.#during.tell((during) => during.hear(type, detail)));
   }
 
   /** @param {number} remainingMs */
@@ -249,6 +245,6 @@ export class Conversation {
     if (this.live) return;
     window.clearInterval(this.#clock);
     this.#parts.room.showClock(null);
-    this.#pass((during) => during.over());
+    this.#during.tell((during) => during.over());
   }
 }

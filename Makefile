@@ -43,7 +43,7 @@ test-py: ## all the other tests (PYTEST_ARGS="tests/http -k token": those, one a
 ifdef PYTEST_ARGS
 	$(PYTEST) $(PYTEST_ARGS)
 else
-	$(PYTEST) -m "not measured" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not measured" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	$(PYTEST) -m measured
 endif
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.servers import BrokerServer
 from tests.support.stores import Stores
 
 MakeBroker = Callable[..., BrokerServer]
+EndBroker = Callable[[BrokerServer], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,8 +71,17 @@ def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBroker]:
-    """Start a broker of one's own: make_broker(live_url, rate="10/minute", workers=4, env={…})."""
+def end_broker() -> Iterator[EndBroker]:
+    """Ends a broker in peace, which takes a second or two, while the next tests run."""
+    with ThreadPoolExecutor(8) as executor:
+        ending: list[Future[None]] = []
+        yield lambda server: ending.append(executor.submit(server.close))
+        for one in ending:
+            one.result()
+
+
+@contextmanager
+def _brokers(folders: pytest.TempPathFactory, end_broker: EndBroker) -> Iterator[MakeBroker]:
     running: list[BrokerServer] = []
 
     def make(
@@ -83,7 +94,7 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBroker
         threads: int = 16,
         env: dict[str, str] | None = None,
     ) -> BrokerServer:
-        folder: Path = tmp_path_factory.mktemp("broker")
+        folder: Path = folders.mktemp("broker")
         config = write_config(folder, rate=rate, more=toml, project_sessions=project_sessions)
         environ = environment(folder, live_url, config=config)
         server = BrokerServer(folder, {**environ, **(env or {})}, workers=workers, threads=threads)
@@ -92,18 +103,33 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBroker
         return server
 
     yield make
-    # Each takes a second or two to end in peace.
-    with ThreadPoolExecutor(8) as closing:
-        list(closing.map(BrokerServer.close, running))
+    for server in running:
+        end_broker(server)
+
+
+@pytest.fixture(scope="module")
+def make_broker(tmp_path_factory: pytest.TempPathFactory, end_broker: EndBroker) -> Iterator[MakeBroker]:
+    """Start a broker of one's own: make_broker(live_url, rate="10/minute", workers=4, env={…})."""
+    with _brokers(tmp_path_factory, end_broker) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
-def broker(standin: StandIn, make_broker: MakeBroker, real_api: bool) -> BrokerServer:
+def make_shared_broker(
+    tmp_path_factory: pytest.TempPathFactory, end_broker: EndBroker
+) -> Iterator[MakeBroker]:
+    """The same for brokers that serve several modules."""
+    with _brokers(tmp_path_factory, end_broker) as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def broker(standin: StandIn, make_shared_broker: MakeBroker, real_api: bool) -> BrokerServer:
     """A real broker on gunicorn, with the users alice, bob, demo and olga."""
     if real_api:
-        server = make_broker(GOOGLE_URL, env={"GEMINI_API_KEY": os.environ["GEMINI_API_KEY"]})
+        server = make_shared_broker(GOOGLE_URL, env={"GEMINI_API_KEY": os.environ["GEMINI_API_KEY"]})
     else:
-        server = make_broker(standin.url)
+        server = make_shared_broker(standin.url)
     for name in ("alice", "bob", "demo"):
         server.add_user(name)
     server.add_user("olga", roles=["operator"])

@@ -62,14 +62,14 @@ def _broker(make_broker: MakeBroker, upstream: Upstream) -> Iterator[BrokerServe
 
 
 @pytest.fixture(scope="session")
-def live_broker(upstream: Upstream, make_broker: MakeBroker) -> Iterator[BrokerServer]:
-    with _broker(make_broker, upstream) as server:
+def live_broker(upstream: Upstream, make_shared_broker: MakeBroker) -> Iterator[BrokerServer]:
+    with _broker(make_shared_broker, upstream) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def tls_broker(tls_upstream: Upstream, make_broker: MakeBroker) -> Iterator[BrokerServer]:
-    with _broker(make_broker, tls_upstream) as server:
+def tls_broker(tls_upstream: Upstream, make_shared_broker: MakeBroker) -> Iterator[BrokerServer]:
+    with _broker(make_shared_broker, tls_upstream) as server:
         yield server
 
 

@@ -34,7 +34,7 @@ SLICE_SECONDS = 900
 HEALED = timedelta(seconds=120 + 30 + 1)
 PLAN = """
 [plans.three]
-rate = "1000000/minute"
+rate = "1000000/second"
 sessions = 3
 minutes_per_day = 100000
 session_minutes = 30
@@ -46,7 +46,7 @@ def test_nothing_is_lost_and_nothing_granted_twice(
     make_broker: MakeBroker, stores: Stores, kind: str
 ) -> None:
     wait_past_midnight()
-    more = {"rate": "1000000/minute", "toml": PLAN + WARM_PLAN, "env": stores.migrated(kind).environ}
+    more = {"rate": "1000000/second", "toml": PLAN + WARM_PLAN, "env": stores.migrated(kind).environ}
     with StandIn(port=0) as standin, closing(make_broker(standin.url, workers=4, **more)) as broker:
         warm_up(broker)
         standin.control.scenario("mint-slow", seconds=0.3)

@@ -25,12 +25,12 @@ CALLERS, ROUNDS, CEILING, MINUTES = 64, 200, 10, 65
 CROWD = tuple(f"user{number}" for number in range(8))
 PLAN = """
 [plans.three]
-rate = "1000000/minute"
+rate = "1000000/second"
 sessions = 3
 minutes_per_day = 1000000
 session_minutes = 30
 [plans.hour]
-rate = "1000000/minute"
+rate = "1000000/second"
 sessions = 1000
 minutes_per_day = 65
 session_minutes = 30
@@ -40,7 +40,7 @@ session_minutes = 30
 @pytest.mark.parametrize("kind", STORES)
 def test_never_one_more_and_never_one_less(make_broker: MakeBroker, stores: Stores, kind: str) -> None:
     env = stores.migrated(kind).environ
-    more = {"rate": "1000000/minute", "toml": PLAN + WARM_PLAN, "project_sessions": CEILING, "env": env}
+    more = {"rate": "1000000/second", "toml": PLAN + WARM_PLAN, "project_sessions": CEILING, "env": env}
     with StandIn(port=0) as standin, closing(make_broker(standin.url, workers=4, **more)) as broker:
         warm_up(broker)
         for session in LimitOps(broker.settings, broker.database, actor="tests").sessions():

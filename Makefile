@@ -20,7 +20,9 @@ setup: ## install everything that tests need (.venv, node_modules, system packag
 	@scripts/setup test
 
 test: setup ## set up and run every check and every test
-	@$(MAKE) lint types test-js test-py
+	@$(MAKE) lint
+	@$(MAKE) --jobs=2 --output-sync=target types test-js
+	@$(MAKE) test-py
 
 lint: ## ruff: rules and format
 	$(VENV)/ruff check .

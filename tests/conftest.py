@@ -30,6 +30,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# What takes minutes begins at once, so that no process is left with it when the others have finished.
+_FIRST = (
+    "test_two_hundred_rounds.py",
+    "test_killed_workers_lose_nothing.py",
+    "test_memory.py",
+    "test_every_state.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _FIRST.index(item.path.name) if item.path.name in _FIRST else len(_FIRST))
+
+
 @pytest.fixture(scope="session")
 def real_api(pytestconfig: pytest.Config) -> bool:
     """Whether Google itself is on the other side."""

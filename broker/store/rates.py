@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from limits.storage import MovingWindowSupport, Storage
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -52,6 +53,8 @@ class SqlRateStorage(Storage, MovingWindowSupport):
     def __init__(self, uri: str | None = None, *, database: Database, **_options: Any) -> None:
         super().__init__(uri)
         self._database = database
+        # What a transaction has counted stays so until it ends: its lock is on the row.
+        self._counted: WeakKeyDictionary[Connection, dict[str, tuple[float, int]]] = WeakKeyDictionary()
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -64,20 +67,22 @@ class SqlRateStorage(Storage, MovingWindowSupport):
             # Only now: whoever held the lock counted at a later time than the one before the wait.
             now = self._database.now(connection)
             hits = _within(blob, now, expiry)
-            if len(hits) + amount > limit:
-                return False
-            hits.extend([now.timestamp()] * amount)
-            until = now + timedelta(seconds=expiry)
-            connection.execute(_KEEP, {"window": key, "packed": _pack(hits), "until": until})
-            return True
+            room = len(hits) + amount <= limit
+            if room:
+                hits.extend([now.timestamp()] * amount)
+                until = now + timedelta(seconds=expiry)
+                connection.execute(_KEEP, {"window": key, "packed": _pack(hits), "until": until})
+            self._counted.setdefault(connection, {})[key] = _window(hits, now)
+            return room
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
         """(time of the oldest hit in the window, number of hits in it); (now, 0) for none."""
         with self._database.read() as connection:
+            if counted := self._counted.get(connection, {}).get(key):
+                return counted
             now = self._database.now(connection)
             blob = connection.execute(_HITS, {"window": key}).scalar_one_or_none()
-        hits = _within(blob or b"", now, expiry)
-        return (hits[0], len(hits)) if hits else (now.timestamp(), 0)
+        return _window(_within(blob or b"", now, expiry), now)
 
     def _locked_hits(self, connection: Connection, key: str, expiry: int) -> bytes:
         blob: bytes | None = connection.execute(_LOCKED_HITS, {"window": key}).scalar_one_or_none()
@@ -113,6 +118,10 @@ class SqlRateStorage(Storage, MovingWindowSupport):
 
     def get_expiry(self, key: str) -> float:
         raise NotImplementedError
+
+
+def _window(hits: list[float], now: datetime) -> tuple[float, int]:
+    return (hits[0], len(hits)) if hits else (now.timestamp(), 0)
 
 
 def _within(blob: bytes, now: datetime, expiry: int) -> list[float]:

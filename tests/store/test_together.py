@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from broker.errors import Refusal
 from broker.limits.limiter import Rates, create_limiter
@@ -44,6 +44,16 @@ def test_what_is_written_inside_is_read_inside_and_kept(database: Database, rate
         ledger.reserve(ALICE, TERMS, ONE)
         assert ledger.holdings(ONE)[0][0].open == 1
     assert (remaining(rates), rows(database, sessions)) == (4, 1)
+
+
+def test_what_was_counted_inside_is_not_looked_up_again(database: Database, rates: Rates) -> None:
+    rates.spend(*RATE)
+    asked: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    with database.together():
+        assert rates.spend(*RATE)[0].remaining == 3
+    assert sum("SELECT rate_windows.hits" in statement for statement in asked) == 1
+    assert remaining(rates) == 3
 
 
 def test_a_refusal_costs_its_request_and_is_on_record(database: Database, rates: Rates) -> None:

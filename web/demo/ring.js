@@ -11,10 +11,10 @@
 const TAU = Math.PI * 2;
 const POINTS = 72;
 /** Levels come every 50 ms. */
-const PAUSE_MS = 66;
+const PAUSE_MS = 90;
 /** A voice rises at once and falls slowly, or the ring would flicker. */
 const RISE = 0.9;
-const FALL = 0.3;
+const FALL = 0.38;
 const QUIET = 0.004;
 
 export class Ring {

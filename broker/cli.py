@@ -39,6 +39,9 @@ def dev(port: int) -> None:
 @click.option("--port", default=9090, show_default=True, type=click.IntRange(0, 65535))
 def standin(port: int) -> None:
     """Run the stand-in for the Live API alone, on loopback."""
+    from broker.dev import require_standin
+
+    require_standin()
     from broker.standin.__main__ import main as standin_main
 
     sys.exit(standin_main(["--port", str(port)]))

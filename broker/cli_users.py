@@ -36,7 +36,8 @@ def users_add(username: str, plan: str, roles: tuple[str, ...]) -> None:
     password = _read_secret("Password: ")
     with _ops() as ops:
         user = ops.add_user(username, password, plan=plan, roles=roles)
-    click.echo(f"Added {user.username} on plan {user.plan}.")
+    role = ", an operator" if OPERATOR in user.roles else ""
+    click.echo(f"Added {user.username} on plan {user.plan}{role}.")
 
 
 @users.command("list")

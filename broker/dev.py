@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from broker import settings as settings_module
@@ -59,13 +60,23 @@ def run(port: int) -> int:
             _stop(child)
 
 
+def require_standin() -> None:
+    """Ends with a sentence where the stand-in's own packages are missing: a production install has none."""
+    if find_spec("aiohttp") is None:
+        raise SystemExit(
+            "The stand-in is not part of this installation. The extra `standin` has what it needs, and so has "
+            "requirements/run.txt. With GEMINI_API_KEY set, `broker dev` does without."
+        )
+
+
 def _start_standin(environ: dict[str, str]) -> subprocess.Popen[str]:
+    require_standin()
     command = [sys.executable, "-m", "broker.standin", "--port", "0"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
     assert child.stdout is not None
     line = child.stdout.readline()
     if not line.startswith("stand-in ready: "):
-        raise SystemExit("The stand-in did not start; is the extra `standin` installed?")
+        raise SystemExit("The stand-in did not start.")
     threading.Thread(target=_echo, args=[child.stdout], daemon=True).start()
     environ["BROKER_LIVE_URL"] = line.removeprefix("stand-in ready: ").strip()
     environ["GEMINI_API_KEY"] = "standin-" + secrets.token_hex(16)

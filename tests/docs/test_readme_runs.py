@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -91,6 +92,28 @@ def test_the_javascript_sample_talks(dev: str, tmp_path: Path) -> None:
     said = run(talk())
     assert "spoke" in said["user"], "the stand-in tells how long one spoke"
     assert said["model"]
+
+
+def test_what_production_installs_runs_without_the_stand_in(tmp_path: Path) -> None:
+    (commands,) = [block for block in code_blocks("README.md", "sh") if "production.txt" in block]
+    for part in ("broker", "web", "requirements"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    for part in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / part, tmp_path)
+    script = (
+        f"set -e\n{sys.executable} -m venv .venv\nPATH=$PWD/.venv/bin:$PATH\n{commands}broker --version\n"
+    )
+    ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1].startswith("broker, version ")
+    environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    for command in ("standin", "dev"):
+        broker = [str(tmp_path / ".venv/bin/broker"), command]
+        refused = subprocess.run(
+            broker, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60
+        )
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("The stand-in is not part of this installation.")
 
 
 def test_the_javascript_sample_is_short() -> None:

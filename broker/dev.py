@@ -64,7 +64,7 @@ def require_standin() -> None:
     """Ends with a sentence where the stand-in's own packages are missing: a production install has none."""
     if find_spec("aiohttp") is None:
         raise SystemExit(
-            "The stand-in is not part of this installation. The extra `standin` has what it needs, and so has "
+            "The stand-in is not part of this installation. What it needs is in the extra `standin` and in "
             "requirements/run.txt. With GEMINI_API_KEY set, `broker dev` does without."
         )
 

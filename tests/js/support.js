@@ -14,8 +14,13 @@ export const wireNames = (suffix) => readdirSync(WIRE).filter((name) => name.end
 
 const { setTimeout: wait, setImmediate: turn } = globalThis;
 
-/** Lets promises and MessagePorts take their turn; in real time, whatever the test does with its timers. */
-export const settle = () => new Promise((resolve) => wait(resolve, 20));
+/**
+ * Lets promises, MessagePorts and timers of 5 ms take their turn; in real time, whatever the test does with its timers.
+ * In steps, so that a process that was held up does not find all of it over at once.
+ */
+export async function settle() {
+  for (let step = 0; step < 4; step++) await new Promise((resolve) => wait(resolve, 5));
+}
 
 /**
  * A clock that the test moves: `pass` lets that many milliseconds go by, with all timers and what follows from them.

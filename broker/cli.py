@@ -27,7 +27,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--port", envvar="PORT", default=8080, show_default=True, type=click.IntRange(1, 65535))
 def dev(port: int) -> None:
     """Run the broker on loopback with a demo user, and with the stand-in unless GEMINI_API_KEY is set."""
     from broker.dev import run
@@ -37,14 +37,15 @@ def dev(port: int) -> None:
 
 @cli.command()
 @click.option("--port", default=9090, show_default=True, type=click.IntRange(0, 65535))
-def standin(port: int) -> None:
+@click.option("--tls", is_flag=True, help="Serve https and wss with a throw-away certificate.")
+def standin(port: int, tls: bool) -> None:
     """Run the stand-in for the Live API alone, on loopback."""
     from broker.dev import require_standin
 
     require_standin()
     from broker.standin.__main__ import main as standin_main
 
-    sys.exit(standin_main(["--port", str(port)]))
+    sys.exit(standin_main(["--port", str(port), *(["--tls"] if tls else [])]))
 
 
 @cli.command()

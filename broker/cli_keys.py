@@ -28,7 +28,7 @@ def keys() -> None:
     "scopes",
     multiple=True,
     type=click.Choice(sorted(SCOPES)),
-    help="What it may do; may be given several times. Left out: everything.",
+    help="What it may do; may be given several times. Left out: token, sessions and read.",
 )
 @click.option(
     "--profile",

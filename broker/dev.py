@@ -34,6 +34,7 @@ _OURS = re.compile(r"(BROKER_)?(DATABASE_URL|REDIS_URL|SECRET_KEY|SECRET_KEY_PRE
 
 def run(port: int) -> int:
     """Run until interrupted; returns the exit status."""
+    _require_free(port)
     _FOLDER.mkdir(parents=True, exist_ok=True)
     environ = {name: value for name, value in os.environ.items() if not _OURS.fullmatch(name)}
     environ |= {
@@ -58,6 +59,18 @@ def run(port: int) -> int:
     finally:
         for child in reversed(children):
             _stop(child)
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as fault:
+            raise SystemExit(
+                f"Port {port} cannot be had: {fault.strerror}. Another one: PORT=8081 make run, "
+                "or broker dev --port 8081."
+            ) from None
 
 
 def require_standin() -> None:

@@ -40,7 +40,7 @@ class KeyOps:
         expires_days: int | None = None,
         on_behalf_of: str | None = None,
     ) -> CreatedKey:
-        """A new key, with all scopes unless some are named. `on_behalf_of`: None, `any`, or `PREFIX*`."""
+        """A new key, of the usual scopes unless some are named; `on_behalf_of`: None, `any`, or `PREFIX*`."""
         if not service_keys.is_name(name):
             raise OpsError(f"{name!r} is no name of a key: {service_keys.NAME_RULE}", field="name")
         self._known("plan", [plan], self._config.plans)

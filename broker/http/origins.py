@@ -13,7 +13,7 @@ _EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Reques
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
     "Access-Control-Allow-Headers": (
-        "Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Firebase-AppCheck"
+        "Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Firebase-AppCheck, X-Request-Id"
     ),
     "Access-Control-Max-Age": "600",
 }

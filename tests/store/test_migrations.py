@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
+from broker.errors import Refusal
 from broker.store import migrate
 from broker.store.engine import Database
 from broker.store.tables import metadata
@@ -33,6 +35,16 @@ def test_can_be_taken_back(database: Database) -> None:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
     assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
+
+
+def test_what_a_newer_version_has_upgraded_is_left_alone(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Refusal) as refused:
+        migrate.upgrade(database)
+    assert refused.value.detail is not None
+    assert "9999, which this version does not know" in refused.value.detail
+    assert not migrate.is_current(database)
 
 
 def test_hosts_that_upgrade_at_once_do_it_one_after_another(empty_database: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,3 +31,16 @@ def test_a_database_of_the_environment_gets_no_demo_user(tmp_path: Path) -> None
     assert said
     assert (tmp_path / "var" / "dev" / "broker.sqlite3").exists()
     assert not (tmp_path / "production.sqlite3").exists()
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PORT": port}
+        command = [sys.executable, "-m", "broker", "dev"]
+        dev = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    assert dev.returncode == 1
+    assert dev.stderr == (
+        f"Port {port} cannot be had: Address already in use. "
+        "Another one: PORT=8081 make run, or broker dev --port 8081.\n"
+    )

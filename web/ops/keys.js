@@ -23,7 +23,7 @@ export function keysView(desk) {
     { head: 'Plan', cell: ({ plan }) => plan },
     { head: 'May', cell: ({ scopes }) => scopes.join(', ') },
     { head: 'Profiles', cell: ({ profiles }) => profiles?.join(', ') ?? 'all of its plan' },
-    { head: 'Acts for', cell: ({ on_behalf_of_prefix: prefix }) => (prefix === null ? 'itself only' : prefix === '' ? 'anybody' : `${prefix}*`) },
+    { head: 'Acts for', cell: ({ on_behalf_of: whose }) => (whose === null ? 'itself only' : whose === 'any' ? 'anybody' : whose) },
     { head: 'Last used', cell: ({ last_used_at: at }) => timeOf(at, 'never') },
     { head: 'Expires', cell: ({ expires_at: at }) => timeOf(at, 'never') },
     { head: 'Actions', kind: 'actions', cell: (one) => (one.revoked_at ? '' : button('Revoke', () => void revoke(one), { 'aria-label': `Revoke the key ${one.name}` })) },

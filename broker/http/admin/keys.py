@@ -18,7 +18,7 @@ Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class NewKey(body.Body):
-    """As `broker keys create`: no scopes or no profiles named is all of them."""
+    """As `broker keys create`: no scopes named are the usual ones, no profiles are all."""
 
     name: Name
     plan: Name = "default"
@@ -60,7 +60,7 @@ def told(key: ServiceKey) -> dict[str, Any]:
         "plan": key.plan,
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
-        "on_behalf_of_prefix": key.on_behalf_of_prefix,
+        "on_behalf_of": key.on_behalf_of,
         "created_at": desk.time(key.created_at),
         "expires_at": desk.time(key.expires_at),
         "revoked_at": desk.time(key.revoked_at),

@@ -146,7 +146,7 @@ class KeyShown(Shape):
     plan: str
     scopes: list[str]
     profiles: list[str] | None
-    on_behalf_of_prefix: str | None
+    on_behalf_of: str | None
     created_at: str
     expires_at: str | None
     revoked_at: str | None

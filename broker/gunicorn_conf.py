@@ -78,13 +78,13 @@ def on_starting(server: Any) -> None:
         if _settings.standin and not _is_loopback(address):
             faults.append(
                 "BROKER_LIVE_URL names a stand-in on loopback: a development set-up does not listen on "
-                f"{address}"
+                f"{_named(address)}"
             )
         # Behind a Unix socket there is a proxy, and behind that the network.
         if guests.enabled and not guests.allow_network and not (_is_tcp(address) and _is_loopback(address)):
             faults.append(
-                f"broker.toml: guests.enabled: {address} is not on loopback; whoever reaches the page could "
-                "talk at your cost. If that is meant, set guests.allow_network = true"
+                f"broker.toml: guests.enabled: {_named(address)} is not on loopback; whoever reaches "
+                "the page could talk at your cost. If that is meant, set guests.allow_network = true"
             )
     if faults:
         print("The broker cannot start:", *faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
@@ -115,6 +115,10 @@ def on_exit(server: Any) -> None:
     """The folder goes with the last master: after SIGUSR2 there are two for a while, and one folder."""
     if not server.reexec_pid and not server.master_pid:
         shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
+
+
+def _named(address: Any) -> str:
+    return f"{address[0]}:{address[1]}" if _is_tcp(address) else str(address)
 
 
 def _is_tcp(address: Any) -> bool:

@@ -20,6 +20,7 @@ export class During {
   #captions = new Captions(byId('captions', HTMLOListElement), byId('scroll', HTMLDivElement), makeRoom);
   #diagnostics;
   #happenings;
+  #push;
   /** By the event's name. @type {Hearers} */
   #hearers;
 
@@ -28,7 +29,7 @@ export class During {
     const captions = this.#captions;
     const diagnostics = (this.#diagnostics = new Diagnostics(() => session.diagnostics()));
     this.#happenings = new Happenings(session);
-    new PushToTalk(byId('push', HTMLButtonElement), (pressed) => session.talk(pressed));
+    this.#push = new PushToTalk(byId('push', HTMLButtonElement), (pressed) => session.talk(pressed));
     this.#hearers = {
       caption: (caption) => captions.show(caption),
       toolcall: (call) => captions.tool(call),
@@ -53,6 +54,7 @@ export class During {
   /** The conversation is over; its words stay. */
   over() {
     this.#happenings.over();
+    this.#push.release();
   }
 
   /** Who talked has signed out. */

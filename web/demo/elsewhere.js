@@ -21,7 +21,10 @@ export async function offerEnds(api, place, nameOf, freed, failed) {
     place.replaceChildren(...sessions.map((session, index) => {
       const button = create('button', words(session, sessions.length, nameOf), index === 0 ? 'button small primary' : 'button small');
       button.type = 'button';
-      button.addEventListener('click', () => api.request('POST', `/sessions/${encodeURIComponent(session.id)}/end`, {}).then(freed, failed));
+      button.addEventListener('click', () => {
+        for (const one of place.querySelectorAll('button')) one.disabled = true; // one place is enough
+        api.request('POST', `/sessions/${encodeURIComponent(session.id)}/end`, {}).then(freed, failed);
+      });
       return button;
     }));
   } catch (error) {

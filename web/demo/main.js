@@ -19,6 +19,8 @@ import { Conversation } from './talk.js';
 const compose = byId('compose', HTMLFormElement);
 const message = byId('message', HTMLInputElement);
 const tools = byId('tools', HTMLDivElement);
+/** How long a sign-out waits for a conversation to be given back. */
+const PATIENCE_MS = 3000;
 
 const api = new Api();
 const ring = new Ring(byId('ring', HTMLCanvasElement), byId('talk', HTMLButtonElement));
@@ -33,7 +35,7 @@ const conversation = new Conversation({ api, room, ring, notice, announcer, sign
 
 /** @type {Record<Action, () => void>} */
 const ACTIONS = {
-  retry: () => (conversation.typing && message.value ? compose.requestSubmit() : void again()),
+  retry: resume,
   'find-others': () => void findOthers(),
   'sign-in': () => leave(''),
   type: () => message.focus(),
@@ -52,12 +54,20 @@ function show(view) {
   tools.hidden = view !== 'room';
 }
 
+/** Who was in the room last: nobody else sees what was said in it. */
+let last = '';
+
 /** Into the room, once the broker says who this is; false when it knows nobody. */
 async function enter() {
   const profiles = api.profiles();
   profiles.catch(() => {}); // told below, or without a sign-in not at all
   const account = await api.me();
   if (!account) return false;
+  if (last && last !== account.name) {
+    window.location.reload();
+    return true;
+  }
+  last = account.name;
   room.offer(await profiles);
   byId('sign-out', HTMLButtonElement).title = `Signed in as ${account.name}`;
   show('room');
@@ -74,11 +84,19 @@ function leave(why) {
 }
 
 async function signOut() {
-  await conversation.end();
-  await api.logout().catch(() => {}); // without the broker the cookie stays, and it expires by itself
-  conversation.forget();
-  announcer.clear();
-  leave('');
+  byId('sign-out', HTMLButtonElement).disabled = true;
+  // A broker that hangs keeps nobody here; what it was not told of ends by itself.
+  await Promise.race([conversation.end(), new Promise((resolve) => window.setTimeout(resolve, PATIENCE_MS))]);
+  const gone = await api.logout().then(() => true, () => false); // without the broker the cookie stays, and it expires by itself
+  // What was said, drafted or recorded goes with the page.
+  if (gone) window.location.reload();
+  else {
+    byId('sign-out', HTMLButtonElement).disabled = false;
+    conversation.forget();
+    announcer.clear();
+    message.value = '';
+    leave('');
+  }
 }
 
 /** A new try keeps the focus on something that stays on the page. */
@@ -87,12 +105,18 @@ async function again() {
   await conversation.start(true);
 }
 
+/** As it was begun: written, or spoken. */
+function resume() {
+  if (conversation.typing && message.value) compose.requestSubmit();
+  else void again();
+}
+
 /** The caller's other conversations take all the places: which one shall make room for this one? */
 async function findOthers() {
   const failed = (/** @type {unknown} */ error) => notice.show(explain(error));
   try {
     const { offerEnds } = await import('./elsewhere.js');
-    await offerEnds(api, notice.actions, (name) => room.nameOf(name), () => void again(), failed);
+    await offerEnds(api, notice.actions, (name) => room.nameOf(name), resume, failed);
   } catch {
     failed({ code: 'part-missing' });
   }
@@ -117,7 +141,9 @@ function see(source) {
 async function send() {
   const text = message.value.trim();
   if (!text) return;
-  if (await conversation.say(text)) message.value = '';
+  message.value = '';
+  if (await conversation.say(text)) return;
+  message.value = [message.value, text].filter(Boolean).join(' '); // what did not go out is not lost
 }
 
 /**
@@ -145,7 +171,7 @@ room.talk.addEventListener('click', () => void conversation.toggle());
 room.mute.addEventListener('click', () => conversation.toggleMute());
 room.end.addEventListener('click', () => void conversation.end().then(() => room.talk.focus()));
 dropPanel(byId('settings', HTMLDetailsElement), (panel) => {
-  void settings.get().then((view) => view.refresh(), () => {
+  settings.get().then((view) => view.refresh()).catch(() => {
     panel.open = false;
     missing();
   });

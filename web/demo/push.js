@@ -3,8 +3,8 @@
  * Owns: whether it is pressed. Leaves: what that means to the library.
  */
 
-/** Where the space bar has a meaning of its own. */
-const TAKES_SPACE = 'input, textarea, select, button, summary, a, [tabindex]';
+/** Where the space bar has a meaning of its own. A panel's handle opens with Enter, too, and has the focus once it is closed. */
+const TAKES_SPACE = 'input, textarea, select, button, a, [tabindex]';
 
 export class PushToTalk {
   #button;
@@ -28,12 +28,18 @@ export class PushToTalk {
 
   /** @param {KeyboardEvent} event @param {boolean} down */
   #key(event, down) {
-    if (this.#button.hidden || event.code !== 'Space') return;
+    if (event.code !== 'Space') return;
+    if (this.#button.hidden) return this.release();
     const { target } = event;
     const elsewhere = target instanceof Element && target !== this.#button && target.closest(TAKES_SPACE);
     if (elsewhere && !this.#pressed) return;
     event.preventDefault();
     if (!event.repeat) this.#set(down);
+  }
+
+  /** Whatever is held: nobody is heard any more. */
+  release() {
+    this.#set(false);
   }
 
   /** @param {boolean} pressed */

@@ -67,12 +67,20 @@ export class Room {
     this.#ring.setMode(look.ring);
     this.mute.hidden = !live || !microphone || push || state === 'connecting';
     this.mute.setAttribute('aria-pressed', String(muted));
-    this.push.hidden = !push || !live || !microphone || state === 'connecting';
+    this.#offerPush(push && live && microphone && state !== 'connecting');
     this.camera.hidden = !sees || !live || state === 'connecting' || !navigator.mediaDevices;
     this.screen.hidden = this.camera.hidden || !('getDisplayMedia' in navigator.mediaDevices);
     this.end.hidden = !typing || state === 'connecting';
     this.#volumeControl.hidden = !live || state === 'connecting';
     this.#profileControl.hidden = live || this.profile.options.length < 2;
+  }
+
+  /** With the focus, where Talk had it: the space bar is to be held, and not to end what it began. @param {boolean} offered */
+  #offerPush(offered) {
+    const { activeElement } = document;
+    this.push.hidden = !offered;
+    if (offered && activeElement === this.talk) this.push.focus();
+    else if (!offered && activeElement === this.push) this.talk.focus();
   }
 
   /** What is left of the session; null: not known, or none runs. @param {number | null} seconds */

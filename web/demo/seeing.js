@@ -2,6 +2,7 @@
  * Camera and screen: what the model is shown, and the preview of it.
  * Owns: #preview and the looks of the two buttons. Needs: the library's session. Loaded with the first use.
  */
+import { LiveError } from '../live/index.js';
 import { byId } from '../common/dom.js';
 
 /** @typedef {'camera' | 'screen'} Source */
@@ -13,6 +14,8 @@ export class Seeing {
   #preview = byId('preview', HTMLVideoElement);
   /** @type {Source | null} */
   #source = null;
+  /** What is on its way; a second click calls it off. @type {Source | null} */
+  #asked = null;
 
   /**
    * @param {import('../live/index.js').LiveSession} session
@@ -31,15 +34,22 @@ export class Seeing {
 
   /** On, off, or over from the other one. @param {Source} source */
   async toggle(source) {
-    if (source === this.#source) {
+    const off = source === this.#source || source === this.#asked;
+    this.#asked = off ? null : source;
+    if (off) {
       this.#session.stopVideo();
       return;
     }
     try {
-      this.#show(source, await this.#session.startVideo({ source }));
+      const stream = await this.#session.startVideo({ source });
+      if (this.#asked === source) this.#show(source, stream);
+      else if (!this.#asked) this.#session.stopVideo();
     } catch (error) {
-      // Whoever closes the browser's own question has changed their mind.
-      if (source === 'camera') this.#failed(error);
+      // Whoever closes the browser's own question has changed their mind, and so has who calls it off.
+      const calledOff = error instanceof LiveError && error.reason === 'aborted';
+      if (source === 'camera' && !calledOff) this.#failed(error);
+    } finally {
+      if (this.#asked === source) this.#asked = null;
     }
   }
 

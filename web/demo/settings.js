@@ -2,7 +2,7 @@
  * The settings panel: devices and how to try them, turns, and what can be kept of a conversation.
  * Owns: the panel's controls. Needs: the library's session. Loaded when the panel is opened for the first time.
  */
-import { LiveSession } from '../live/index.js';
+import { LiveError, LiveSession } from '../live/index.js';
 import { byId, create } from '../common/dom.js';
 
 /** Speech has an RMS near 0.1; the root brings that to the middle of the meter. */
@@ -22,7 +22,7 @@ export class Settings {
     const level = byId('level', HTMLMeterElement);
     session.addEventListener('levels', ({ detail }) => (level.value = loudness(detail.input)));
     session.addEventListener('recording', ({ detail }) => this.#recording(detail.state));
-    navigator.mediaDevices?.addEventListener('devicechange', () => void this.refresh());
+    navigator.mediaDevices?.addEventListener('devicechange', () => void this.refresh().catch(() => {}));
     this.#choose(this.#microphone, (id) => session.setMicrophone(id || undefined));
     this.#choose(this.#speaker, (id) => session.setSpeaker(id));
     const push = byId('push-mode', HTMLInputElement);
@@ -71,8 +71,8 @@ export class Settings {
     byId(id, HTMLButtonElement).addEventListener('click', async () => {
       try {
         await act();
-      } catch {
-        this.#said.textContent = 'The browser did not allow it.';
+      } catch (error) {
+        this.#said.textContent = error instanceof LiveError ? error.detail : 'The browser did not allow it.';
       }
     });
   }

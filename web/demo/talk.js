@@ -112,7 +112,14 @@ export class Conversation {
   }
 
   /** @param {boolean} microphone @returns {Promise<boolean>} whether the line is up */
-  async start(microphone) {
+  start(microphone) {
+    // Not async: whoever writes meanwhile waits for the same promise, and is sent in that order.
+    if (!this.live) this.#starting = this.#begin(microphone);
+    return this.#starting;
+  }
+
+  /** @param {boolean} microphone */
+  async #begin(microphone) {
     if (this.#countdown.running) return false;
     this.#parts.notice.clear();
     this.#told = null;
@@ -122,11 +129,13 @@ export class Conversation {
       this.#fail({ code: 'offline' });
       return false;
     }
-    this.#starting = Promise.all([this.#session.start({ microphone }), this.#load()]).then(() => true, (error) => {
+    try {
+      await Promise.all([this.#session.start({ microphone }), this.#load()]);
+      return true;
+    } catch (error) {
       this.#fail(error);
       return false;
-    });
-    return this.#starting;
+    }
   }
 
   async #load() {

@@ -11,13 +11,17 @@ export class Recorder {
   #done = () => {};
   /** @type {(error: LiveError) => void} */
   #failed = () => {};
+  /** @type {LiveError | null} */
+  #fault = null;
 
   /** @param {() => void} full there is no more room; what was recorded is kept */
   constructor(full) {
     this.#worker = new Worker(scriptUrl('./recorder-worker.js'), { type: 'module', name: 'live-recorder' });
     this.#worker.onmessage = ({ data }) => (data.type === 'full' ? full() : this.#done(data.wav));
-    this.#worker.onerror = ({ message }) =>
-      this.#failed(new LiveError({ reason: 'unsupported', detail: `The recorder failed: ${message}` }));
+    this.#worker.onerror = ({ message }) => {
+      this.#fault = new LiveError({ reason: 'unsupported', detail: `The recorder failed: ${message ?? 'it could not be loaded'}` });
+      this.#failed(this.#fault);
+    };
   }
 
   /** Where a worklet sends a voice. @param {'user' | 'model'} voice */
@@ -32,6 +36,7 @@ export class Recorder {
     try {
       return await new Promise((resolve, reject) => {
         [this.#done, this.#failed] = [resolve, reject];
+        if (this.#fault) reject(this.#fault);
         this.#worker.postMessage({ modelDelayMs });
       });
     } finally {

@@ -24,7 +24,7 @@ export function ask(desk, { title, body, fields = [], extra, action, danger = fa
   const id = uniqueId('dialog');
   const fault = new Fault(desk);
   const submit = h('button', { type: 'submit', class: `button small ${danger ? 'danger' : 'primary'}` }, action);
-  const cancel = button('Cancel', () => dialog.close());
+  const cancel = button('Cancel', () => busy || dialog.close()); // what is under way is told, whatever becomes of it
   const content = h('div', { class: 'dialog-body' }, ...body, ...fields.map(({ element }) => element), extra);
   const form = h('form', { onsubmit: (/** @type {Event} */ event) => void send(event) },
     h('h2', { id }, title), content, fault.element, h('div', { class: 'dialog-foot' }, submit, cancel));

@@ -171,7 +171,8 @@ def test_what_is_typed_while_connecting_is_sent_once_connected(demo: DemoPage, s
     demo.talk.click()
     demo.expect_state("connecting")
     demo.say("/silence 1")
-    expect(demo.page.locator("#message")).to_have_value("/silence 1")
+    expect(demo.page.locator("#message")).to_have_value("")
+    expect(demo.captions.locator("li")).to_have_count(0)
     demo.caption("user", "/silence 1")
     expect(demo.page.locator("#message")).to_have_value("")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.demo_page import DemoPage, Site, Visits, site, visits
 from tests.browser.support import wait_for
@@ -42,6 +42,14 @@ def visit(browser: Browser) -> Iterator[Visits]:
 @pytest.fixture
 def demo(visit: Visits, service: Site) -> DemoPage:
     return visit(service.broker.url)
+
+
+def slow_down(demo: DemoPage, address: str, milliseconds: int) -> None:
+    def go_on(route: Route) -> None:
+        demo.page.wait_for_timeout(milliseconds)
+        route.continue_()
+
+    demo.page.route(address, go_on)
 
 
 def test_who_comes_next_finds_nothing_of_the_one_before(demo: DemoPage) -> None:
@@ -104,7 +112,7 @@ def test_a_camera_that_is_pressed_twice_is_off_and_no_fault(demo: DemoPage) -> N
 def test_a_camera_that_is_still_coming_when_the_conversation_ends_is_no_fault(demo: DemoPage) -> None:
     demo.enter()
     demo.start()
-    demo.page.route("**/live/camera.js", lambda route: (demo.page.wait_for_timeout(1000), route.continue_()))
+    slow_down(demo, "**/live/camera.js", 1000)
     demo.page.click("#camera")
     demo.talk.click()
     demo.expect_state("ended", "idle")
@@ -178,6 +186,22 @@ def test_whoever_writes_and_makes_room_goes_on_writing(
     expect(second.status).to_have_text("Connected")
     second.say("And again")
     second.caption("model", "You wrote: And again")
+
+
+def test_whoever_goes_over_to_speaking_is_not_refused_for_the_place_of_their_own(
+    visit: Visits, service: Site, make_broker: MakeBroker
+) -> None:
+    broker = make_broker(service.standin.url, toml=ONE_AT_A_TIME)
+    broker.add_user("demo", plan="single")
+    demo = visit(broker.url)
+    demo.enter()
+    demo.say("Hello there")
+    demo.caption("model", "You wrote: Hello there")
+    slow_down(demo, "**/sessions/*/end", 500)
+    demo.talk.click()
+    demo.expect_state("listening")
+    expect(demo.status).to_have_text("Listening")
+    expect(demo.notice).to_be_hidden()
 
 
 def test_a_recorder_that_does_not_come_is_told(demo: DemoPage) -> None:

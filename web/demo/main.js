@@ -19,8 +19,6 @@ import { Conversation } from './talk.js';
 const compose = byId('compose', HTMLFormElement);
 const message = byId('message', HTMLInputElement);
 const tools = byId('tools', HTMLDivElement);
-/** How long a sign-out waits for a conversation to be given back. */
-const PATIENCE_MS = 3000;
 
 const api = new Api();
 const ring = new Ring(byId('ring', HTMLCanvasElement), byId('talk', HTMLButtonElement));
@@ -85,8 +83,7 @@ function leave(why) {
 
 async function signOut() {
   byId('sign-out', HTMLButtonElement).disabled = true;
-  // A broker that hangs keeps nobody here; what it was not told of ends by itself.
-  await Promise.race([conversation.end(), new Promise((resolve) => window.setTimeout(resolve, PATIENCE_MS))]);
+  await conversation.end();
   const gone = await api.logout().then(() => true, () => false); // without the broker the cookie stays, and it expires by itself
   // What was said, drafted or recorded goes with the page.
   if (gone) window.location.reload();

@@ -20,6 +20,9 @@ import { LIVE } from './room.js';
 /** What during.js hears of. @type {(keyof import('../live/events.js').LiveEvents)[]} */
 const PASSED_ON = ['caption', 'toolcall', 'toolresult', 'toolcancel', 'grounding', 'diagnostics', 'network', 'device', 'echo', 'reconnected'];
 
+/** How long the end of a conversation is waited for: a broker that hangs keeps nobody. */
+const PATIENCE_MS = 3000;
+
 /** Refusals after which only a new sign-in helps. */
 const SIGN_IN_AGAIN = new Set(['missing-credentials', 'invalid-token', 'token-expired']);
 
@@ -37,6 +40,8 @@ export class Conversation {
   /** Whether the latest start led to a line. @type {Promise<boolean>} */
   #starting = Promise.resolve(false);
   #countdown = new Countdown();
+  /** The last conversation's place is free: with few places the next one would be refused before. @type {Promise<unknown>} */
+  #givenBack = Promise.resolve();
   /** Ticks while a session runs whose end is known. */
   #clock = 0;
   /** The last fault that was shown: the library tells one both as a rejection and as an event. @type {unknown} */
@@ -48,7 +53,10 @@ export class Conversation {
     this.#session = new LiveSession({
       tokenSource: TokenSource.endpoint('/token', {
         credentials: 'same-origin',
-        headers: () => parts.api.csrfHeaders(),
+        headers: async () => {
+          await this.#givenBack;
+          return parts.api.csrfHeaders();
+        },
         body: () => this.#wish(),
       }),
       tools: { get_time: async () => (await import('./tools.js')).get_time() },
@@ -148,7 +156,8 @@ export class Conversation {
   }
 
   async end() {
-    await this.#session.end();
+    const late = new Promise((resolve) => window.setTimeout(resolve, PATIENCE_MS));
+    await (this.#givenBack = Promise.race([this.#session.end(), late]));
   }
 
   /**

@@ -13,6 +13,7 @@ from sqlalchemy import update
 
 from broker.standin import StandIn
 from broker.store.tables import sessions
+from tests.browser.demo_page import DemoPage, Site, Visits, visits
 from tests.browser.stage_server import StageServer
 from tests.browser.support import Bench, Stage, launch
 
@@ -121,3 +122,16 @@ def bench(open_stage: OpenStage, service: Service) -> Bench:
     stage = open_stage(Bench)
     stage.open(service.broker.bearer())
     return stage
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visits]:
+    """visit(url): the demo page as a new person meets it. At the end, no visit may have had a fault."""
+    with visits(browser) as opening:
+        yield opening
+
+
+@pytest.fixture
+def demo(visit: Visits, service: Site | Service) -> DemoPage:
+    """A first visit to the module's own `service`, not signed in."""
+    return visit(service.broker.url)

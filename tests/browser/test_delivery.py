@@ -7,9 +7,8 @@ import statistics
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
 
-from tests.browser.demo_page import DemoPage, Site, Visits, site, visits
+from tests.browser.demo_page import DemoPage, Site, Visits, site
 from tests.browser.support import assert_at_most, wait_for
 from tests.conftest import MakeBroker
 from tests.support.counting_proxy import CountingProxy
@@ -31,12 +30,6 @@ def started(make_broker: MakeBroker) -> Iterator[Site]:
 def wire(started: Site) -> Iterator[CountingProxy]:
     with CountingProxy(started.broker.port) as running:
         yield running
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Visits]:
-    with visits(browser) as opening:
-        yield opening
 
 
 # The page's own list, and what its worker and worklets import is in it too: the page has preloaded that.

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 from sqlalchemy import select
 
 from broker.standin import StandIn
 from broker.store.tables import audit
-from tests.browser.demo_page import DemoPage, Visits, visits
+from tests.browser.demo_page import DemoPage, Visits
 from tests.conftest import MakeBroker
 from tests.support.provider import PASSWORD, ProviderProcess, entry
 from tests.support.servers import BrokerServer
@@ -38,12 +38,6 @@ def broker(provider: ProviderProcess, standin: StandIn, make_broker: MakeBroker)
     server = make_broker(standin.url, toml=toml, env={"BROKER_LOG_LEVEL": "debug"})
     server.add_user("demo")
     return server
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Visits]:
-    with visits(browser) as opening:
-        yield opening
 
 
 @pytest.fixture

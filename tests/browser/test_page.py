@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from tests.browser.demo_page import PHONE, TOKEN_LIKE, DemoPage, Site, Visits, site, visits
+from tests.browser.demo_page import PHONE, TOKEN_LIKE, DemoPage, Site, Visits, site
 from tests.browser.support import FLAGS, launch, wait_for
 from tests.conftest import MakeBroker
 
@@ -35,18 +35,6 @@ def service(started: Site) -> Site:
     """As just started: no scenario, no connection."""
     started.standin.control.reset()
     return started
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Visits]:
-    with visits(browser) as opening:
-        yield opening
-
-
-@pytest.fixture
-def demo(visit: Visits, service: Site) -> DemoPage:
-    """A first visit, not signed in."""
-    return visit(service.broker.url)
 
 
 # ---- the door -------------------------------------------------------------------------------------------

@@ -78,12 +78,6 @@ def talk(talking: DemoPage) -> DemoPage:
     return talking
 
 
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Visits]:
-    with visits(browser) as opening:
-        yield opening
-
-
 def hint(demo: DemoPage, words: str) -> None:
     expect(demo.page.locator("#hint")).to_contain_text(words, timeout=15_000)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Locator, Route, expect
 
-from tests.browser.demo_page import DemoPage, Site, Visits, site, visits
+from tests.browser.demo_page import DemoPage, Site, Visits, site
 from tests.browser.support import wait_for
 from tests.conftest import MakeBroker
 
@@ -33,23 +33,22 @@ def service(started: Site) -> Site:
     return started
 
 
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Visits]:
-    with visits(browser) as opening:
-        yield opening
-
-
-@pytest.fixture
-def demo(visit: Visits, service: Site) -> DemoPage:
-    return visit(service.broker.url)
-
-
 def slow_down(demo: DemoPage, address: str, milliseconds: int) -> None:
     def go_on(route: Route) -> None:
         demo.page.wait_for_timeout(milliseconds)
         route.continue_()
 
     demo.page.route(address, go_on)
+
+
+def start_with_push_to_talk(demo: DemoPage) -> Locator:
+    """Into a spoken conversation; returns the button to hold."""
+    demo.enter()
+    demo.page.click("#settings summary")
+    demo.page.check("#push-mode")
+    demo.page.keyboard.press("Escape")
+    demo.start()
+    return demo.page.locator("#push")
 
 
 def test_who_comes_next_finds_nothing_of_the_one_before(demo: DemoPage) -> None:
@@ -121,12 +120,7 @@ def test_a_camera_that_is_still_coming_when_the_conversation_ends_is_no_fault(de
 
 
 def test_the_space_bar_is_held_to_talk_and_does_not_end_what_talk_began(demo: DemoPage) -> None:
-    demo.enter()
-    demo.page.click("#settings summary")
-    demo.page.check("#push-mode")
-    demo.page.keyboard.press("Escape")
-    demo.start()
-    push = demo.page.locator("#push")
+    push = start_with_push_to_talk(demo)
     for _ in range(2):
         demo.page.keyboard.down("Space")
         expect(push).to_have_attribute("data-pressed", "")
@@ -137,12 +131,7 @@ def test_the_space_bar_is_held_to_talk_and_does_not_end_what_talk_began(demo: De
 
 
 def test_what_is_held_when_a_conversation_ends_is_not_held_in_the_next(demo: DemoPage) -> None:
-    demo.enter()
-    demo.page.click("#settings summary")
-    demo.page.check("#push-mode")
-    demo.page.keyboard.press("Escape")
-    demo.start()
-    push = demo.page.locator("#push")
+    push = start_with_push_to_talk(demo)
     demo.page.keyboard.down("Space")
     expect(push).to_have_text("You are heard")
     demo.page.evaluate("document.querySelector('#talk').click()")

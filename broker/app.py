@@ -14,11 +14,9 @@ from broker.http import (
     body,
     guards,
     health,
-    keys,
     login,
     me,
     metrics,
-    observe,
     oidc,
     openapi,
     pages,
@@ -26,9 +24,12 @@ from broker.http import (
     sessions,
     tokens,
 )
+from broker.http import jwks as keys
+from broker.http import request_log as observe
 from broker.http.credentials import Credentials
 from broker.http.guests import GuestDoor
 from broker.http.metrics import OpenSessions
+from broker.idempotency.encryption import Seal
 from broker.identity import issuers
 from broker.identity.bearer import Bearers
 from broker.identity.blocks import Admission
@@ -37,33 +38,32 @@ from broker.identity.login import Login
 from broker.identity.oidc.client import OidcClient, oidc_clients
 from broker.identity.oidc.flow import Flows
 from broker.identity.own_tokens import OwnTokens
-from broker.identity.principal import OWN_ISSUER
 from broker.identity.service_keys import PEPPER_LABEL, ServiceKeys
 from broker.identity.sign_ins import CookieSignIns
 from broker.identity.signing import KeyRing, derive
-from broker.issue import TokenIssuer
+from broker.issuing.dry_run import Previews
+from broker.issuing.issue import TokenIssuer
 from broker.limits.limiter import Rates, create_limiter
 from broker.limits.policy import Policy
 from broker.limits.sign_in_throttle import SignInThrottle
+from broker.minting.compile import profile_faults
 from broker.minting.gemini import GeminiMinter
-from broker.minting.locking import profile_faults
 from broker.minting.minter import Minter
-from broker.minting.sealing import Seal
-from broker.preview import Previews
+from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
 from broker.settings import Settings
-from broker.store.blocks import SqlBlocks
-from broker.store.claims import SqlClaims
-from broker.store.engine import Clock, Database
-from broker.store.ledger import SqlLedger
-from broker.store.reports import SqlReports
-from broker.store.service_keys import SqlServiceKeys
-from broker.store.sign_ins import SqlSignIns
-from broker.store.totals import SqlTotals
+from broker.store.accounts.blocks import SqlBlocks
+from broker.store.accounts.service_keys import SqlServiceKeys
+from broker.store.accounts.sign_ins import SqlSignIns
+from broker.store.accounts.users import SqlUsers
+from broker.store.database.engine import Clock, Database
+from broker.store.ledger.client_reports import SqlReports
+from broker.store.ledger.idempotency import SqlClaims
+from broker.store.ledger.ledger import SqlLedger
+from broker.store.reporting.totals import SqlTotals
+from broker.store.reporting.usage import SqlUsage
 from broker.store.trail import SqlTrail
-from broker.store.usage import SqlUsage
-from broker.store.users import SqlUsers
 from broker.telemetry import log
 
 # A stand-in means development: no name that somebody points at this machine is ours.

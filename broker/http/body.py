@@ -11,8 +11,8 @@ from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
-from broker import strict_json
 from broker.errors import Refusal
+from broker.net import strict_json
 
 MAX_BYTES = 8192
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}")

@@ -12,15 +12,15 @@ from flask import Request, g
 
 from broker.errors import Refusal
 from broker.http import origins
-from broker.http.address import is_loopback_host
+from broker.http.client_address import is_loopback_host
 from broker.http.guests import GuestDoor
 from broker.identity.bearer import Bearers, Verified
 from broker.identity.blocks import Admission
 from broker.identity.guests import is_guest_cookie
-from broker.identity.principal import OWN_ISSUER, Principal
 from broker.identity.service_keys import ServiceKey, ServiceKeys, proof
 from broker.identity.sign_ins import CookieSignIns
 from broker.limits.policy import Allowance
+from broker.principal import OWN_ISSUER, Principal
 
 CSRF_HEADER = "X-CSRF-Token"
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)

@@ -16,7 +16,7 @@ from werkzeug.sansio.utils import host_is_trusted
 from broker.errors import Refusal
 from broker.http import body, origins
 from broker.http.credentials import Caller, Credentials
-from broker.identity.principal import OPERATOR
+from broker.principal import OPERATOR
 from broker.sessions.session import Ledger
 
 P = ParamSpec("P")

@@ -8,11 +8,11 @@ from flask import Request, g
 
 from broker.errors import Refusal
 from broker.http import origins
-from broker.http.address import UNKNOWN, Network, client_address, is_from_this_machine
+from broker.http.client_address import UNKNOWN, Network, client_address, is_from_this_machine
 from broker.identity.bearer import Verified
 from broker.identity.guests import Guests
-from broker.identity.principal import Principal
 from broker.limits.policy import Allowance
+from broker.principal import Principal
 
 
 class GuestDoor:

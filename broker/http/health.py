@@ -6,7 +6,7 @@ from flask import Blueprint, Response, current_app, jsonify
 
 from broker.errors import Refusal
 from broker.http import guards
-from broker.store import migrate
+from broker.store.database import migrate
 
 bp = Blueprint("health", __name__)
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from broker.errors import Refusal
 from broker.http import body, guards
-from broker.http.address import client_address
+from broker.http.client_address import client_address
 from broker.http.credentials import Caller, cookie_name, is_loopback
 from broker.identity import passwords
 from broker.identity.login import Login, SignedIn

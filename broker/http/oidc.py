@@ -15,7 +15,7 @@ from werkzeug.exceptions import NotFound
 
 from broker.errors import Refusal
 from broker.http import guards
-from broker.http.address import client_address
+from broker.http.client_address import client_address
 from broker.http.credentials import cookie_name, is_loopback
 from broker.http.login import keep_cookie
 from broker.identity.oidc.client import OidcClient, Outcome, SignInFailed

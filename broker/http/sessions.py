@@ -12,7 +12,7 @@ from broker.http import body, guards
 from broker.http.credentials import Caller
 from broker.http.tokens import timestamp
 from broker.sessions.session import Ledger, Session, SessionState
-from broker.store.reports import SqlReports
+from broker.store.ledger.client_reports import SqlReports
 from broker.telemetry.metrics import count_report
 
 bp = Blueprint("sessions", __name__)

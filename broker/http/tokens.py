@@ -16,13 +16,13 @@ from pydantic import Field
 from broker.errors import Refusal
 from broker.http import body, guards
 from broker.http.credentials import Caller
+from broker.idempotency.record import Once
 from broker.identity.issuers import attestation
-from broker.identity.principal import Principal
-from broker.issue import Ask, Issued, TokenIssuer
+from broker.issuing.issue import Ask, Issued, TokenIssuer
 from broker.limits.limiter import RateLeft, rate_headers
+from broker.limits.quota import Holding, share_headers
 from broker.minting.gemini import socket_url
-from broker.sessions.repeats import Once
-from broker.sessions.shares import Holding, share_headers
+from broker.principal import Principal
 
 bp = Blueprint("tokens", __name__)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from broker.identity import jws
 from broker.identity.jws import UnverifiedToken
-from broker.identity.principal import Principal
+from broker.principal import Principal
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from broker.errors import Refusal
 from broker.identity.bearer import Verified
-from broker.identity.principal import OWN_ISSUER, Overrides, Principal, principal_key
 from broker.identity.users import User
+from broker.principal import OWN_ISSUER, Overrides, Principal, principal_key
 
 # A block of a token outlives it by more than clocks may differ.
 _MARGIN = timedelta(minutes=10)

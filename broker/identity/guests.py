@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from broker.errors import Refusal
 from broker.identity.bearer import Verified
-from broker.identity.principal import GUEST_ISSUER, Principal
+from broker.principal import GUEST_ISSUER, Principal
 from broker.settings import GuestSpec
 
 LIFETIME = timedelta(hours=24)

@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from broker import strict_json
 from broker.errors import Refusal
+from broker.net import strict_json
 
 MAX_LENGTH = 8192
 # base64url without padding (RFC 7515, section 2), so that one token has one spelling.

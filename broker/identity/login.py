@@ -9,10 +9,10 @@ from broker.errors import Refusal
 from broker.identity import passwords
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Admission
-from broker.identity.principal import Principal
 from broker.identity.sign_ins import CookieSignIns, SignIn
 from broker.identity.signing import LIFETIME_SECONDS, SigningKey, issue_access_token
 from broker.identity.users import Directory, User, canonical_username
+from broker.principal import Principal
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from broker.identity import jws
 from broker.identity.bearer import Verified
 from broker.identity.claims import check_subject, check_times, expired
 from broker.identity.jws import UnverifiedToken
-from broker.identity.principal import OWN_ISSUER, Principal
 from broker.identity.signing import AUDIENCE, LIFETIME_SECONDS, TYPE, SigningKey
+from broker.principal import OWN_ISSUER, Principal
 
 _LEEWAY_SECONDS = 30
 _HEADER_MEMBERS = {"alg", "typ", "kid"}  # so no crit, jku, jwk, x5u, b64, zip

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from broker.errors import Refusal
 from broker.identity.bearer import Verified
-from broker.identity.principal import KEY_ISSUER, Principal, end_user
+from broker.principal import KEY_ISSUER, Principal, end_user
 
 SCOPES = {
     "token": "POST /token: open sessions",

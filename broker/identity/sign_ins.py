@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from broker.identity.bearer import Verified
-from broker.identity.principal import Principal
+from broker.principal import Principal
 
 LIFETIME = timedelta(hours=12)
 IDLE = timedelta(hours=2)

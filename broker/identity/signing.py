@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from broker.identity.principal import OWN_ISSUER
+from broker.principal import OWN_ISSUER
 
 AUDIENCE = "live-broker"
 TYPE = "at+jwt"  # RFC 9068: an access token, so that no other JWT of ours could pass as one

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from broker.identity.principal import OWN_ISSUER, Principal
+from broker.principal import OWN_ISSUER, Principal
 
 # ASCII in lower case only: "Alice", "alice" and a look-alike in another script can never be two accounts.
 _USERNAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")

@@ -20,8 +20,8 @@ from limits.errors import StorageError
 
 from broker.errors import Refusal
 from broker.limits.policy import Allowance
-from broker.store.engine import Database
-from broker.store.rates import SCHEME, SqlRateStorage
+from broker.store.database.engine import Database
+from broker.store.ledger.rates import SCHEME, SqlRateStorage
 from broker.telemetry.metrics import LIMITER_SECONDS, timed
 
 _REDIS_OPTIONS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "wrap_exceptions": True}

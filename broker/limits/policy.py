@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker.identity.principal import Principal
-from broker.sessions.shares import Share, Shares
+from broker.limits.quota import Share, Shares
+from broker.principal import Principal
 from broker.settings import Plan
 
 

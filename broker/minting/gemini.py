@@ -22,9 +22,9 @@ from google import genai
 from google.genai import errors, types
 
 from broker.errors import Refusal
-from broker.minting.failures import refusal_for
-from broker.minting.gate import Gate
-from broker.minting.locking import API_VERSION, RESUMPTION, Locked, compile_profile
+from broker.minting.circuit_breaker import Gate
+from broker.minting.compile import API_VERSION, RESUMPTION, Locked, compile_profile
+from broker.minting.errors import refusal_for
 from broker.minting.minter import Grant, MintedToken, Minter
 from broker.minting.model_rules import values_at
 from broker.minting.models import ModelDirectory

@@ -13,7 +13,7 @@ from contextlib import suppress
 import httpcore2
 import httpx2
 
-from broker.outbound import Deadline, DeadlineBackend, bounded_body
+from broker.net.outbound import Deadline, DeadlineBackend, bounded_body
 
 BODY_BYTES = 64 * 1024
 # Google keeps idle connections for minutes; half a minute spares most mints the handshake. The HTTP library

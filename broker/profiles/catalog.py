@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from broker.errors import Refusal
-from broker.identity.principal import Principal
+from broker.principal import Principal
 from broker.profiles.profile import Profile
 
 

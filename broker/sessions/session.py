@@ -33,9 +33,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from broker.identity.principal import Principal
-from broker.sessions.repeats import Claim
-from broker.sessions.shares import Holding, Shares
+from broker.idempotency.record import Claim
+from broker.limits.quota import Holding, Shares
+from broker.principal import Principal
 
 
 class SessionState(StrEnum):

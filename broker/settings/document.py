@@ -29,7 +29,7 @@ from broker.settings.issuers import Name, cross_faults
 
 # Beyond these a counter has outgrown what the stores count and what a header can say.
 _MOST_REQUESTS, _LONGEST_WINDOW = 1_000_000, 366 * 86_400
-SHIPPED = Path(__file__).parent.parent / "broker.toml"
+SHIPPED = Path(__file__).parent / "broker.toml"
 
 
 def _rate(text: str) -> str:

@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from broker.profiles.profile import Profile
-from broker.settings import document, values
+from broker.settings import document
+from broker.settings import parsers as values
 from broker.settings.document import BrokerConfig
 from broker.settings.faults import SettingsError
+from broker.settings.parsers import IPNetwork
 from broker.settings.table import DIVERTING, SETTINGS, Setting
-from broker.settings.values import IPNetwork
 
 SECRET_FILE_BYTES = 64 * 1024
 # Kubernetes describes a Service that happens to be called "broker" with these; they are not ours to judge.

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from broker.profiles.profile import Profile
-from broker.settings.values import is_loopback
+from broker.settings.parsers import is_loopback
 
 ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 # What users may write into themselves at Supabase, Auth0 and Clerk: never a source of rights.

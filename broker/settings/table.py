@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from broker.settings import values
+from broker.settings import parsers as values
 
 GOOGLE_URL = "https://generativelanguage.googleapis.com"
 

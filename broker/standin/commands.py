@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from broker.standin import tools, voice
-from broker.standin.texts import CLOSES, Close
+from broker.standin.close_reasons import CLOSES, Close
 from broker.standin.turns import Script, Turn
 
 if TYPE_CHECKING:

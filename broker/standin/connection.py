@@ -12,15 +12,15 @@ import random
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Literal
 
-from broker.standin.channel import Channel
-from broker.standin.inbox import Inbox
-from broker.standin.memory import Conversation
+from broker.standin.close_reasons import CLOSES, Close, Refused
+from broker.standin.conversations import Conversation
+from broker.standin.frames import Channel
+from broker.standin.messages import Inbox
 from broker.standin.models import Model
-from broker.standin.texts import CLOSES, Close, Refused
+from broker.standin.state import World
 from broker.standin.tokens import Token
 from broker.standin.tools import Tools
 from broker.standin.turns import Turns
-from broker.standin.world import World
 
 log = logging.getLogger("broker.standin")
 

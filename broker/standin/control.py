@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from broker.standin import commands
+from broker.standin.close_reasons import CLOSES, Close
 from broker.standin.connection import Connection
-from broker.standin.texts import CLOSES, Close
-from broker.standin.world import World
+from broker.standin.state import World
 
 T = TypeVar("T")
 

@@ -14,14 +14,14 @@ from typing import Any
 from aiohttp import web
 
 from broker.standin import models
-from broker.standin.channel import Channel
+from broker.standin.close_reasons import CLOSES, Close, Refused, error_body
 from broker.standin.connection import Connection, Ending
+from broker.standin.conversations import Conversation
+from broker.standin.frames import Channel
 from broker.standin.locking import effective_setup
-from broker.standin.memory import Conversation
 from broker.standin.records import epoch_ms
-from broker.standin.texts import CLOSES, Close, Refused, error_body
+from broker.standin.state import World
 from broker.standin.tokens import Token, fingerprint
-from broker.standin.world import World
 
 ADDRESS = re.compile(
     r"/+ws/google\.ai\.generativelanguage\.(v1alpha|v1beta|v1)\.GenerativeService\."

@@ -12,10 +12,10 @@ from typing import Any
 from aiohttp import web
 
 from broker.standin import protojson
+from broker.standin.close_reasons import KEY_INVALID_DETAILS, error_body
 from broker.standin.records import epoch_ms
-from broker.standin.texts import KEY_INVALID_DETAILS, error_body
+from broker.standin.state import World
 from broker.standin.tokens import TermsError, fingerprint
-from broker.standin.world import World
 
 SHOWN_HEADERS = ("Content-Type", "User-Agent", "X-Goog-Api-Client", "X-Server-Timeout")
 JSON = "application/json; charset=UTF-8"

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from broker.standin.texts import CLOSES, Close, Refused, model_not_found
+from broker.standin.close_reasons import CLOSES, Close, Refused, model_not_found
 
 VOICES = frozenset(
     """

@@ -20,12 +20,12 @@ from aiohttp import web
 from broker.standin import models
 from broker.standin.certificate import make_certificate
 from broker.standin.clock import Clock
+from broker.standin.close_reasons import CLOSES, model_not_found
 from broker.standin.control import Control, Handle, Routes
 from broker.standin.live import live
 from broker.standin.mint import key_of, key_refusal, mint, refusal
 from broker.standin.records import epoch_ms
-from broker.standin.texts import CLOSES, model_not_found
-from broker.standin.world import World
+from broker.standin.state import World
 
 NOT_IMITATED = """\
 This is a stand-in for Google's Live API, for development and tests. It does not imitate:

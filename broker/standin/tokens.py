@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.standin.clock import Clock
-from broker.standin.texts import CLOSES, Refused
+from broker.standin.close_reasons import CLOSES, Refused
 
 PREFIX = "auth_tokens/standin-"  # nobody shall take one for a real credential
 MAX_LIFETIME_SECONDS = 20 * 3600

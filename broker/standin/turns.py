@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 from broker.standin import usage
 from broker.standin.clock import Clock
-from broker.standin.memory import Conversation
+from broker.standin.conversations import Conversation
 from broker.standin.models import Model
-from broker.standin.pace import BYTES_PER_SECOND, Pace, sized
+from broker.standin.pacing import BYTES_PER_SECOND, Pace, sized
 from broker.standin.records import ConnectionRecord, TurnRecord, epoch_ms
 from broker.standin.scenarios import Scenarios
 from broker.standin.tools import Tools

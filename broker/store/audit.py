@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
 
 from broker.errors import Refusal
-from broker.store.tables import audit
+from broker.store.database.tables import audit
 from broker.telemetry.log import current_request_id
 
 _APPEND = insert(audit)

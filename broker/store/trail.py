@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import select
 
 from broker.store import audit
-from broker.store.engine import Database
+from broker.store.database.engine import Database
+from broker.store.database.tables import audit as rows
 from broker.store.matching import holds
-from broker.store.tables import audit as rows
 
 
 @dataclass(frozen=True)

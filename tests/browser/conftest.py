@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 from sqlalchemy import update
 
 from broker.standin import StandIn
-from broker.store.tables import sessions
+from broker.store.database.tables import sessions
 from tests.browser.demo_page import DemoPage, Site, Visits, visits
 from tests.browser.stage_server import StageServer
 from tests.browser.support import Bench, Stage, launch

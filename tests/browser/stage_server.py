@@ -18,9 +18,9 @@ from werkzeug.serving import make_server
 from werkzeug.test import Client
 
 from broker.app import create_app
-from broker.ops import Ops
+from broker.operators.users import Ops
 from broker.settings import load
-from broker.store import migrate
+from broker.store.database import migrate
 from tests.support.environment import environment, write_config
 from tests.support.servers import PASSWORD, free_port
 

@@ -22,7 +22,7 @@ from playwright.sync_api import Playwright
 from sqlalchemy import select
 
 from broker.standin import StandIn
-from broker.store.tables import session_reports, sessions
+from broker.store.database.tables import session_reports, sessions
 from tests.browser.stage_server import StageServer
 from tests.browser.support import UNPROCESSED, Bench, Samples, launch, pcm, wait_for, write_wav
 from tests.support.environment import write_config

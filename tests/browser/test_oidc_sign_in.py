@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from sqlalchemy import select
 
 from broker.standin import StandIn
-from broker.store.tables import audit
+from broker.store.database.tables import audit
 from tests.browser.demo_page import DemoPage, Visits
 from tests.conftest import MakeBroker
 from tests.support.provider import PASSWORD, ProviderProcess, entry

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from broker.ops_limits import LimitOps
+from broker.operators.limits import LimitOps
 from broker.standin import StandIn
 from tests.browser import axe
 from tests.browser.demo_page import DESKTOP, PHONE

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from broker.standin import StandIn
-from broker.store.tables import sessions
+from broker.store.database.tables import sessions
 from tests.browser.conftest import OpenStage, Service
 from tests.browser.stage_server import StageServer
 from tests.browser.support import Bench, assert_same_sound, pcm, wait_for

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from broker.ops import Ops
+from broker.operators.users import Ops
 
 
 @dataclass(frozen=True)

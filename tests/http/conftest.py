@@ -12,12 +12,12 @@ from flask.testing import FlaskClient
 
 from broker.app import create_app
 from broker.http.credentials import CSRF_HEADER
-from broker.ops import Ops
+from broker.operators.users import Ops
 from broker.settings import load
 from broker.standin import StandIn
-from broker.store import migrate
-from broker.store.engine import Clock, Database
-from broker.store.users import SqlUsers
+from broker.store.accounts.users import SqlUsers
+from broker.store.database import migrate
+from broker.store.database.engine import Clock, Database
 from tests.http.admin import Desk
 from tests.support.environment import environment, write_config
 from tests.support.servers import PASSWORD

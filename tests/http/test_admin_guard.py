@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from broker.http.credentials import CSRF_HEADER
 from broker.http.guards import guard_of
-from broker.identity.principal import Principal
+from broker.principal import Principal
 from tests.http.admin import Desk
 from tests.http.conftest import ORIGIN, MakeApp, bearer
 from tests.support.keys import key_headers

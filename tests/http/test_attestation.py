@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from broker.standin import StandIn
-from broker.store.tables import audit, sessions
+from broker.store.database.tables import audit, sessions
 from tests.http.conftest import MakeApp, bearer, operator
 from tests.support.issuers import KeyServer, claims, entry, signer
 

@@ -12,10 +12,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
 from broker.http.credentials import CSRF_HEADER
-from broker.identity.principal import Principal
-from broker.ops import Ops, OpsError
-from broker.ops_keys import KeyOps
-from broker.store.tables import audit, blocks, sign_ins
+from broker.operators.keys import KeyOps
+from broker.operators.users import Ops, OpsError
+from broker.principal import Principal
+from broker.store.database.tables import audit, blocks, sign_ins
 from tests.http.conftest import ORIGIN, MakeApp, bearer, operator
 from tests.support.servers import PASSWORD
 

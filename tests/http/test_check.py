@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from broker import check
+from broker.cli import check
 from broker.standin import StandIn
 from tests.support.environment import environment, write_config
 from tests.support.issuers import KeyServer, entry, signer

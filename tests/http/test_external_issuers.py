@@ -24,12 +24,12 @@ from broker.app import create_app
 from broker.errors import Refusal
 from broker.identity import jws
 from broker.identity.issuers import fetch
-from broker.identity.issuers.audited import AuditedIssuer
 from broker.identity.issuers.external import ExternalIssuer
-from broker.identity.issuers.jwks import KeyCache
+from broker.identity.issuers.key_cache import KeyCache
+from broker.identity.issuers.trial import AuditedIssuer
 from broker.settings import load
 from broker.standin import StandIn
-from broker.store.tables import audit, principals, rate_windows, sessions, tokens
+from broker.store.database.tables import audit, principals, rate_windows, sessions, tokens
 from tests.support.environment import environment, write_config
 from tests.support.issuers import KeyServer, Signer, b64, claims, entry, signer
 

@@ -13,8 +13,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from broker.http.credentials import CSRF_HEADER
-from broker.identity.principal import GUEST_ISSUER
-from broker.ops import Ops
+from broker.operators.users import Ops
+from broker.principal import GUEST_ISSUER
 from broker.settings import SettingsError, load
 from broker.standin import StandIn
 from tests.conftest import MakeBroker

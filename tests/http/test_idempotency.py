@@ -12,9 +12,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from broker.ops_limits import LimitOps
+from broker.operators.limits import LimitOps
 from broker.standin import StandIn
-from broker.store.tables import audit
+from broker.store.database.tables import audit
 from tests.http.conftest import MakeApp, bearer, operator
 from tests.support.keys import key_headers
 from tests.support.stores import STORES, Stores

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from broker.ops import OpsError
-from broker.ops_limits import LimitOps
+from broker.operators.limits import LimitOps
+from broker.operators.users import OpsError
 from tests.http.conftest import MakeApp, bearer
 from tests.support.keys import key_headers
 

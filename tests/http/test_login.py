@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from broker.identity.sign_ins import IDLE, LIFETIME
-from broker.store.tables import users
+from broker.store.database.tables import users
 from tests.http.conftest import ORIGIN, MakeApp, bearer
 from tests.support.servers import PASSWORD
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from broker.errors import Refusal
 from broker.limits.sign_in_throttle import Attempt, SignInThrottle
-from broker.store.tables import audit
+from broker.store.database.tables import audit
 from tests.http.conftest import operator
 from tests.support.servers import PASSWORD
 

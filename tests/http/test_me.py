@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from broker.standin import StandIn
-from broker.store.tables import metadata
+from broker.store.database.tables import metadata
 from tests.conftest import MakeBroker
 from tests.http.conftest import MakeApp, bearer
 from tests.support.keys import key_headers, make_key

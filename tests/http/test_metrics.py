@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from broker.errors import Refusal
 from broker.http.metrics import OpenSessions
-from broker.ops_keys import KeyOps
+from broker.operators.keys import KeyOps
 from broker.standin import StandIn
 from broker.telemetry.metrics import DECLARED
 from tests.conftest import MakeBroker

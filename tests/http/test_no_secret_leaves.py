@@ -206,7 +206,7 @@ def body(text: str) -> list[str]:
 
 def command(broker: BrokerServer, *arguments: str, stdin: str = "") -> str:
     """All that the command line printed."""
-    run = [sys.executable, "-m", "broker", *arguments]
+    run = [sys.executable, "-m", "broker.cli", *arguments]
     done = subprocess.run(
         run, env=broker.environ, input=stdin, capture_output=True, text=True, timeout=60, check=True
     )

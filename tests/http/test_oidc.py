@@ -24,7 +24,7 @@ from werkzeug.test import TestResponse
 from broker.identity.oidc.client import MAX_EXCHANGES, Outcome
 from broker.identity.oidc.flow import LIFETIME_SECONDS, Flows
 from broker.identity.signing import derive
-from broker.store.tables import audit, sign_ins
+from broker.store.database.tables import audit, sign_ins
 from tests.docs.markdown import ROOT
 from tests.http.conftest import MakeApp, operator
 from tests.support.hostile_provider import HostileProvider, json_answer

@@ -12,8 +12,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from broker.identity.principal import KEY_ISSUER, principal_key
-from broker.store.tables import principals, sessions
+from broker.principal import KEY_ISSUER, principal_key
+from broker.store.database.tables import principals, sessions
 from tests.http.conftest import MakeApp, bearer
 from tests.support.issuers import KeyServer, claims, entry, signer
 from tests.support.keys import make_key

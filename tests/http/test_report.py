@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from broker.store.tables import session_reports, tokens
+from broker.store.database.tables import session_reports, tokens
 from tests.http.conftest import MakeApp, bearer
 from tests.support.keys import key_headers
 

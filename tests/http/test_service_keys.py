@@ -10,10 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from broker.identity.principal import KEY_ISSUER, principal_key
-from broker.ops import Ops
+from broker.operators.users import Ops
+from broker.principal import KEY_ISSUER, principal_key
 from broker.standin import StandIn
-from broker.store.tables import audit, principals, service_keys, sessions
+from broker.store.database.tables import audit, principals, service_keys, sessions
 from tests.conftest import MakeBroker
 from tests.http.conftest import MakeApp, bearer
 from tests.support.keys import key_headers, key_ops, make_key

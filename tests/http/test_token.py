@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from broker.standin import StandIn
-from broker.store.tables import audit, sessions, tokens
+from broker.store.database.tables import audit, sessions, tokens
 from tests.http.conftest import MakeApp, bearer
 
 

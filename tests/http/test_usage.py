@@ -8,8 +8,8 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from broker.identity.principal import principal_key
-from broker.store.usage import RANGES
+from broker.principal import principal_key
+from broker.store.reporting.usage import RANGES
 from tests.http.conftest import MakeApp, bearer
 from tests.support.traffic import make_traffic
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from broker.identity.bearer import Bearers
 from broker.identity.issuers.external import ExternalIssuer
-from broker.identity.issuers.jwks import KeyCache
-from broker.identity.issuers.keys import parse
+from broker.identity.issuers.jwks import parse
+from broker.identity.issuers.key_cache import KeyCache
 from broker.identity.own_tokens import OwnTokens
 from broker.identity.signing import KeyRing, issue_access_token
 from broker.settings import IssuerSpec

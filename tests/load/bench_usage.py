@@ -10,9 +10,9 @@ import sys
 import tempfile
 import time
 
-from broker.store import migrate
-from broker.store.engine import Database
-from broker.store.usage import RANGES, SqlUsage
+from broker.store.database import migrate
+from broker.store.database.engine import Database
+from broker.store.reporting.usage import RANGES, SqlUsage
 from tests.support.traffic import make_traffic
 
 SESSIONS = 190_000

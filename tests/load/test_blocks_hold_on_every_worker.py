@@ -30,7 +30,7 @@ def served(standin: StandIn, make_broker: MakeBroker) -> BrokerServer:
 
 def command(broker: BrokerServer, *arguments: str, stdin: str = "") -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "broker", *arguments],
+        [sys.executable, "-m", "broker.cli", *arguments],
         env=broker.environ,
         input=stdin,
         capture_output=True,

@@ -17,12 +17,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
+from broker.limits.quota import Share, Shares
 from broker.sessions.session import TokenState
-from broker.sessions.shares import Share, Shares
 from broker.standin import StandIn
-from broker.store.engine import Database
-from broker.store.ledger import SqlLedger
-from broker.store.tables import tokens
+from broker.store.database.engine import Database
+from broker.store.database.tables import tokens
+from broker.store.ledger.ledger import SqlLedger
 from tests.conftest import MakeBroker
 from tests.support.crowd import Crowd, Told
 from tests.support.servers import BrokerServer, own_principal

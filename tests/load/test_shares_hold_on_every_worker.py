@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from broker.ops_limits import LimitOps
+from broker.operators.limits import LimitOps
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
 from tests.support.servers import BrokerServer

@@ -13,7 +13,7 @@ from itertools import count
 
 import pytest
 
-from broker.ops_limits import LimitOps
+from broker.operators.limits import LimitOps
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
 from tests.support.crowd import Crowd

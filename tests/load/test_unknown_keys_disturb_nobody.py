@@ -18,10 +18,10 @@ import pytest
 
 from broker.errors import Refusal
 from broker.identity.bearer import Bearers
-from broker.identity.issuers import jwks
+from broker.identity.issuers import key_cache as jwks
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.fetch import load
-from broker.identity.issuers.jwks import KeyCache
+from broker.identity.issuers.key_cache import KeyCache
 from broker.settings import IssuerSpec
 from broker.standin import StandIn
 from tests.conftest import MakeBroker

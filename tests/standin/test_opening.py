@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from broker.standin import StandIn
-from broker.standin.texts import UNREGISTERED
+from broker.standin.close_reasons import UNREGISTERED
 from tests.standin.client import SETUP, address, ahead, opened, refused, session, token
 
 USED = (1011, "Token has been used too many times")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from broker.standin import StandIn
+from broker.standin.close_reasons import CLOSES, KEY_INVALID_DETAILS, error_body
 from broker.standin.protojson import read
-from broker.standin.texts import CLOSES, KEY_INVALID_DETAILS, error_body
 from tests.standin.client import GET_TIME, ahead, mint, quiet, session, speech
 
 WIRE = Path(__file__).parents[1] / "wire"

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from broker.limits.limiter import Rates, create_limiter
-from broker.store.engine import Clock, Database
+from broker.store.database.engine import Clock, Database
 from tests.support.stores import DATABASES, STORES, Stores
 
 MakeDatabase = Callable[..., Database]

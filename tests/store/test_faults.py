@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from broker.errors import Refusal
+from broker.limits.quota import Share, Shares
 from broker.sessions.session import Terms
-from broker.sessions.shares import Share, Shares
-from broker.store.engine import Database
-from broker.store.ledger import SqlLedger
+from broker.store.database.engine import Database
+from broker.store.ledger.ledger import SqlLedger
 from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
 from tests.support.stores import Stores

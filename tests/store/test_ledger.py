@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from broker.errors import Refusal
+from broker.limits.quota import Share, Shares
 from broker.sessions.session import Lease, SessionState, Terms
-from broker.sessions.shares import Share, Shares
-from broker.store.ledger import SqlLedger
-from broker.store.tables import tokens
+from broker.store.database.tables import tokens
+from broker.store.ledger.ledger import SqlLedger
 from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
 

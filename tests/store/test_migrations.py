@@ -11,9 +11,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from broker.errors import Refusal
-from broker.store import migrate
-from broker.store.engine import Database
-from broker.store.tables import metadata
+from broker.store.database import migrate
+from broker.store.database.engine import Database
+from broker.store.database.tables import metadata
 from tests.support.stores import Stores
 
 

@@ -11,15 +11,15 @@ from sqlalchemy import func, select
 from broker.errors import Refusal
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Admission, BlockKind
-from broker.identity.principal import Principal
 from broker.identity.service_keys import ServiceKey
 from broker.identity.users import User
-from broker.store.blocks import SqlBlocks
-from broker.store.engine import Database
-from broker.store.service_keys import KeyExists, SqlServiceKeys
-from broker.store.sign_ins import SqlSignIns
-from broker.store.tables import audit
-from broker.store.users import SqlUsers, UserExists, UserUnknown
+from broker.principal import Principal
+from broker.store.accounts.blocks import SqlBlocks
+from broker.store.accounts.service_keys import KeyExists, SqlServiceKeys
+from broker.store.accounts.sign_ins import SqlSignIns
+from broker.store.accounts.users import SqlUsers, UserExists, UserUnknown
+from broker.store.database.engine import Database
+from broker.store.database.tables import audit
 from tests.store.conftest import MakeDatabase
 
 # Not only ASCII, and as long as may be: what is printable is kept as it is.

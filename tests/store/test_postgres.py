@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from broker.errors import Refusal
-from broker.settings import values
-from broker.store.engine import Database
-from broker.store.postgres import PatientNoLonger
+from broker.settings import parsers as values
+from broker.store.database.engine import Database
+from broker.store.database.postgres import PatientNoLonger
 from broker.store.trail import SqlTrail
 from tests.support.postgres import PostgresServer
 from tests.support.stores import Stores

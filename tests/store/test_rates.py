@@ -13,8 +13,8 @@ from flask import Flask
 
 from broker.errors import Refusal
 from broker.limits.limiter import Rates, create_limiter
-from broker.settings import values
-from broker.store.engine import Database
+from broker.settings import parsers as values
+from broker.store.database.engine import Database
 from tests.store.conftest import MakeDatabase
 from tests.support.redis import RedisServer
 

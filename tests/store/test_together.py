@@ -10,11 +10,11 @@ from sqlalchemy import event, func, select
 
 from broker.errors import Refusal
 from broker.limits.limiter import Rates, create_limiter
+from broker.limits.quota import Share, Shares
 from broker.sessions.session import Terms
-from broker.sessions.shares import Share, Shares
-from broker.store.engine import Database
-from broker.store.ledger import SqlLedger
-from broker.store.tables import audit, sessions
+from broker.store.database.engine import Database
+from broker.store.database.tables import audit, sessions
+from broker.store.ledger.ledger import SqlLedger
 from tests.support.servers import own_principal
 
 ALICE = own_principal("alice")

@@ -16,9 +16,9 @@ from sqlalchemy import event
 
 from broker.errors import CODES
 from broker.sessions.session import SessionState
-from broker.store.engine import Database
-from broker.store.tables import audit, session_reports, sessions, tokens
-from broker.store.usage import MOST_USERS, RANGES, SqlUsage, percentiles
+from broker.store.database.engine import Database
+from broker.store.database.tables import audit, session_reports, sessions, tokens
+from broker.store.reporting.usage import MOST_USERS, RANGES, SqlUsage, percentiles
 from tests.store.conftest import MakeDatabase
 from tests.support.stores import Stores
 from tests.support.traffic import Traffic, make_traffic

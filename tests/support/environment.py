@@ -12,7 +12,7 @@ sessions = 1000
 minutes_per_day = 10000
 session_minutes = 30
 """
-SHIPPED = Path(__file__).parents[2] / "broker" / "broker.toml"
+SHIPPED = Path(__file__).parents[2] / "broker" / "settings" / "broker.toml"
 
 
 def write_config(

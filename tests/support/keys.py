@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from broker.ops_keys import CreatedKey, KeyOps
+from broker.operators.keys import CreatedKey, KeyOps
 from tests.support.servers import BrokerServer
 
 

@@ -23,8 +23,8 @@ from typing import Any, Self
 
 import psycopg
 
-from broker.store import migrate
-from broker.store.engine import Database
+from broker.store.database import migrate
+from broker.store.database.engine import Database
 from tests.support.ports import free_port
 
 # What is lost with the machine is of no use to anybody here.

@@ -16,13 +16,13 @@ from typing import Self
 import httpx2
 
 from broker.identity import passwords
-from broker.identity.principal import Principal, principal_key
 from broker.identity.users import User
-from broker.ops import Ops
+from broker.operators.users import Ops
+from broker.principal import Principal, principal_key
 from broker.settings import load
-from broker.store import migrate
-from broker.store.engine import Database
-from broker.store.users import SqlUsers
+from broker.store.accounts.users import SqlUsers
+from broker.store.database import migrate
+from broker.store.database.engine import Database
 from tests.support.ports import free_port
 
 PASSWORD = "correct horse battery"

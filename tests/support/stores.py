@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from broker.store import migrate
-from broker.store.engine import Database
+from broker.store.database import migrate
+from broker.store.database.engine import Database
 from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
 

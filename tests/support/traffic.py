@@ -24,15 +24,23 @@ from typing import Any
 from sqlalchemy import Table, insert
 
 from broker.identity import passwords
-from broker.identity.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER, principal_key
+from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER, principal_key
 from broker.sessions.session import SessionState, TokenState
-from broker.store import migrate
-from broker.store.engine import Database
-from broker.store.holdings import GRACE
-from broker.store.tables import audit, blocks, limits, metadata, principals, service_keys, session_reports
-from broker.store.tables import sessions as sessions_table
-from broker.store.tables import tokens as tokens_table
-from broker.store.tables import users as users_table
+from broker.store.database import migrate
+from broker.store.database.engine import Database
+from broker.store.database.tables import (
+    audit,
+    blocks,
+    limits,
+    metadata,
+    principals,
+    service_keys,
+    session_reports,
+)
+from broker.store.database.tables import sessions as sessions_table
+from broker.store.database.tables import tokens as tokens_table
+from broker.store.database.tables import users as users_table
+from broker.store.ledger.quota_usage import GRACE
 
 PASSWORD = "correct horse battery"
 PLANS = ("default", "default", "default", "team", "pro")

@@ -30,35 +30,35 @@ FENCES = {
 LAYERS = (
     ("broker.__main__", "broker.gunicorn_conf"),
     (
-        "broker.cli",
-        "broker.cli_complete",
-        "broker.cli_keys",
-        "broker.cli_limits",
-        "broker.cli_support",
-        "broker.cli_users",
+        "broker.cli.main",
+        "broker.cli.completion",
+        "broker.cli.keys",
+        "broker.cli.limits",
+        "broker.cli.output",
+        "broker.cli.users",
     ),
-    ("broker.dev", "broker.check"),
+    ("broker.cli.dev", "broker.cli.check"),
     ("broker.app",),
     ("broker.http",),
     (
-        "broker.issue",
-        "broker.repeats",
-        "broker.preview",
-        "broker.ops",
-        "broker.ops_keys",
-        "broker.ops_limits",
-        "broker.ops_people",
+        "broker.issuing.issue",
+        "broker.idempotency.replay",
+        "broker.issuing.dry_run",
+        "broker.operators.users",
+        "broker.operators.keys",
+        "broker.operators.limits",
+        "broker.operators.people",
     ),
     ("broker.store",),
     ("broker.identity", "broker.limits", "broker.minting", "broker.sessions"),
     ("broker.settings",),
     ("broker.profiles",),
     (
-        "broker.identity.principal",
+        "broker.principal",
         "broker.telemetry",
         "broker.errors",
-        "broker.outbound",
-        "broker.strict_json",
+        "broker.net.outbound",
+        "broker.net.strict_json",
     ),
 )
 # `ops` speaks to the store directly: it is the operators' story. The rate storage is wired in the limiter.
@@ -122,7 +122,7 @@ def test_python_never_touches_the_audio_path(module: str) -> None:
     assert not {name.split(".")[0] for name in names} & AUDIO
     # The one place that knows the stand-in is the command that starts it.
     started = {name for name in names if within(name, "broker.standin")}
-    assert not started or module == "broker.cli"
+    assert not started or module == "broker.cli.main"
     calls = {
         node.attr
         for node in ast.walk(ast.parse(SERVICE[module].read_text()))
@@ -143,4 +143,4 @@ def test_the_environment_is_read_in_one_place() -> None:
         m for m, path in SERVICE.items() if "os.environ" in path.read_text().replace("`os.environ`", "")
     }
     # gunicorn's file sets the folder that the metrics' library looks for, before anything is imported.
-    assert readers <= {"broker.settings.environment", "broker.dev", "broker.gunicorn_conf"}
+    assert readers <= {"broker.settings.environment", "broker.cli.dev", "broker.gunicorn_conf"}

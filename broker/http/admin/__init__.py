@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from broker.http.admin import audit, blocks, desk, keys, limits, overview, sessions, usage, users
-from broker.ops import OpsError
+from broker.http.admin import audit, blocks, keys, limits, overview, sessions, usage, users
+from broker.http.admin import operator as desk
+from broker.operators.users import OpsError
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 for _module in (overview, users, limits, sessions, keys, blocks, audit, usage):

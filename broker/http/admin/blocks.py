@@ -7,9 +7,10 @@ from typing import Any
 from flask import Blueprint, Response
 
 from broker.http import guards
-from broker.http.admin import desk, lists
+from broker.http.admin import lists
+from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
-from broker.store.blocks import BlockRow
+from broker.store.accounts.blocks import BlockRow
 
 bp = Blueprint("blocks", __name__)
 

@@ -8,7 +8,8 @@ from flask import Blueprint, Response, jsonify
 from pydantic import Field
 
 from broker.http import body, guards
-from broker.http.admin import desk, lists
+from broker.http.admin import lists
+from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
 from broker.identity.service_keys import ServiceKey
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify
 from pydantic import ConfigDict, Field
 
 from broker.http import body, guards
-from broker.http.admin import desk
+from broker.http.admin import operator as desk
 from broker.http.admin.users import told
 from broker.http.credentials import Caller
 

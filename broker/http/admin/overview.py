@@ -8,9 +8,9 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify
 
 from broker.http import guards
-from broker.http.admin import desk
+from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
-from broker.identity.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER
+from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER
 from broker.settings import Settings
 
 bp = Blueprint("overview", __name__)

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from broker.errors import Refusal
 from broker.http import body, guards
-from broker.http.admin import desk, lists
+from broker.http.admin import lists
+from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
 from broker.sessions.session import SessionState
-from broker.store.sessions import SessionRow
+from broker.store.reporting.sessions import SessionRow
 
 bp = Blueprint("admin_sessions", __name__)
 

@@ -12,7 +12,7 @@ from broker.errors import Refusal
 from broker.http import guards
 from broker.http.credentials import Caller
 from broker.http.tokens import timestamp
-from broker.store.usage import RANGES, Percentiles, Point, SqlUsage, Talker
+from broker.store.reporting.usage import RANGES, Percentiles, Point, SqlUsage, Talker
 
 bp = Blueprint("usage", __name__)
 

@@ -9,10 +9,11 @@ from flask import Blueprint, Response, jsonify
 from pydantic import AfterValidator, Field
 
 from broker.http import body, guards
-from broker.http.admin import desk, lists
+from broker.http.admin import lists
+from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
 from broker.identity import passwords
-from broker.store.people import Person
+from broker.store.reporting.people import Person
 
 bp = Blueprint("users", __name__)
 

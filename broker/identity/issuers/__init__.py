@@ -14,10 +14,10 @@ from functools import partial
 
 from broker.identity.bearer import TokenVerifier
 from broker.identity.issuers.attestation import Admit, Attestations
-from broker.identity.issuers.audited import AuditedIssuer, Trail
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.fetch import load
-from broker.identity.issuers.jwks import KeyCache
+from broker.identity.issuers.key_cache import KeyCache
+from broker.identity.issuers.trial import AuditedIssuer, Trail
 from broker.settings import IssuerSpec
 
 

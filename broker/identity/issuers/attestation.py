@@ -12,7 +12,7 @@ import structlog
 from broker.errors import Refusal
 from broker.identity import jws
 from broker.identity.bearer import Bearers, TokenVerifier, Verified
-from broker.identity.principal import Principal
+from broker.principal import Principal
 from broker.profiles.profile import Profile
 
 HEADER = "X-Firebase-AppCheck"

@@ -16,11 +16,11 @@ import jwt
 from broker.identity import jws
 from broker.identity.bearer import Verified
 from broker.identity.claims import check_clock, check_subject, check_times, check_token_id
-from broker.identity.issuers.jwks import KeyCache
-from broker.identity.issuers.keys import MAX_KID_LENGTH
-from broker.identity.issuers.values import find, says, texts
+from broker.identity.issuers.claim_paths import find, says, texts
+from broker.identity.issuers.jwks import MAX_KID_LENGTH
+from broker.identity.issuers.key_cache import KeyCache
 from broker.identity.jws import UnverifiedToken
-from broker.identity.principal import OPERATOR, Principal
+from broker.principal import OPERATOR, Principal
 from broker.settings import IssuerSpec
 from broker.settings.issuers import claim_path
 

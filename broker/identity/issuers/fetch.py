@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import httpcore2
 import httpx2
 
-from broker.identity.issuers.keys import IssuerKey, KeySetRefused, parse
-from broker.outbound import BodyRefused, Deadline, DeadlineBackend, bounded_body
+from broker.identity.issuers.jwks import IssuerKey, KeySetRefused, parse
+from broker.net.outbound import BodyRefused, Deadline, DeadlineBackend, bounded_body
 from broker.settings.issuers import IssuerSpec, https
-from broker.settings.values import is_loopback
+from broker.settings.parsers import is_loopback
 
 TOTAL_SECONDS = 3.0
 MAX_BYTES = 512 * 1024

@@ -19,7 +19,7 @@ from authlib.oauth2.auth import ClientAuth
 
 from broker.identity.issuers.fetch import reachable
 from broker.identity.oidc.provider import ProviderDown
-from broker.outbound import BodyRefused, Deadline, DeadlineBackend, bounded_body
+from broker.net.outbound import BodyRefused, Deadline, DeadlineBackend, bounded_body
 from broker.settings import IssuerSpec
 
 DISCOVERY_SECONDS = 3.0

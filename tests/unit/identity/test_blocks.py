@@ -9,8 +9,8 @@ import pytest
 from broker.errors import Refusal
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Admission, Block, BlockKind, token_key
-from broker.identity.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal
 from broker.identity.users import User
+from broker.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal
 
 THEN = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
 EVE = Principal("https://idp.example/", "u-1", "Eve", "gold", frozenset({"operator"}))

@@ -11,8 +11,8 @@ import pytest
 
 from broker.errors import Refusal
 from broker.identity import service_keys
-from broker.identity.principal import principal_key
 from broker.identity.service_keys import SCOPES, ServiceKey, ServiceKeys, check_subject, checksum, generate
+from broker.principal import principal_key
 
 PEPPER = b"p" * 32
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)

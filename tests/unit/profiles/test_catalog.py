@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broker.errors import Refusal
-from broker.identity.principal import Principal, end_user
+from broker.principal import Principal, end_user
 from broker.profiles.catalog import Catalog
 from broker.profiles.profile import Profile
 

@@ -13,8 +13,8 @@ from broker.identity import jws
 from broker.identity.bearer import Verified
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.fetch import load
-from broker.identity.issuers.jwks import KeyCache
-from broker.identity.issuers.keys import parse
+from broker.identity.issuers.jwks import parse
+from broker.identity.issuers.key_cache import KeyCache
 from broker.settings import IssuerSpec
 from tests.support.issuers import KeyServer, Signer, signer
 

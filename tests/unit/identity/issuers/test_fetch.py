@@ -11,7 +11,7 @@ import httpcore2
 import pytest
 
 from broker.identity.issuers.fetch import MAX_BYTES, load, reachable
-from broker.identity.issuers.keys import KeySetRefused
+from broker.identity.issuers.jwks import KeySetRefused
 from broker.settings import IssuerSpec
 from tests.support.issuers import KeyServer, signer
 

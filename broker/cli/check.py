@@ -1,0 +1,84 @@
+"""`broker check`: would this set-up mint? Each step is tried for real and says what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from broker.app import load_settings
+from broker.errors import Refusal
+from broker.identity.issuers import fetch
+from broker.limits.limiter import rates_without_app
+from broker.minting.gemini import GeminiMinter
+from broker.settings import IssuerSpec, Settings
+from broker.store.database import migrate
+from broker.store.database.engine import Database
+
+Say = Callable[[str], None]
+
+
+def run(say: Say) -> bool:
+    """Whether all is well. Faulty settings raise SettingsError before anything is tried."""
+    settings = load_settings()
+    say("ok    settings")
+    return all(
+        [_step(say, "store", lambda: _store(settings)), *_issuers(say, settings), *_mints(say, settings)]
+    )
+
+
+def _store(settings: Settings) -> str:
+    database = Database(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        if not migrate.is_current(database):
+            raise Refusal("store-unavailable", "The schema is not current: run `broker db upgrade`.")
+        if settings.redis_url is None:
+            return "schema current"
+        rates_without_app(database, settings.redis_url.get_secret_value()).check()
+        return "schema current, Redis answers"
+    finally:
+        database.dispose()
+
+
+def _issuers(say: Say, settings: Settings) -> list[bool]:
+    """The keys of each issuer, fetched as a worker would."""
+
+    def keys(spec: IssuerSpec) -> str:
+        try:
+            return f"{len(fetch.load(spec))} usable keys"
+        except Exception as error:
+            raise Refusal("keys-unavailable", reason=f"{type(error).__name__}: {error}") from error
+
+    return [_step(say, f"issuer {spec.name}", partial(keys, spec)) for spec in settings.config.issuers]
+
+
+def _mints(say: Say, settings: Settings) -> list[bool]:
+    """One real token per profile, good for a minute."""
+    profiles = settings.config.profiles
+    minter = GeminiMinter(
+        api_key=settings.gemini_api_key.get_secret_value(),
+        base_url=settings.live_url,
+        profiles=profiles.values(),
+        max_concurrent=1,
+    )
+
+    def mint(name: str) -> str:
+        grant = minter.grant(profiles[name])
+        end = datetime.now(UTC) + timedelta(minutes=1)
+        minter.mint(profiles[name], grant, expires_at=end, connect_by=end)
+        return grant.model
+
+    try:
+        return [_step(say, f"mint {name}", lambda name=name: mint(name)) for name in profiles]  # type: ignore[misc]
+    finally:
+        minter.close()
+
+
+def _step(say: Say, name: str, attempt: Callable[[], str]) -> bool:
+    try:
+        say(f"ok    {name}: {attempt()}")
+    except Refusal as refusal:
+        reason = f" ({refusal.reason})" if refusal.reason else ""
+        say(f"FAIL  {name}: {refusal.code}: {refusal.detail or refusal.title}{reason}")
+        return False
+    return True

@@ -1,0 +1,169 @@
+"""`broker dev`: the whole thing on this machine in one command, for people who are looking at it.
+
+Starts the same gunicorn and the same app as production. What differs is in the environment that it hands
+over: its own database and secret under `var/dev/`, a demo user, loopback, and without GEMINI_API_KEY the
+stand-in in Google's place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from broker import settings as settings_module
+from broker.operators.users import Ops, OpsError
+from broker.store.database import migrate
+from broker.store.database.engine import Database
+
+DEMO_USER = "demo"
+DEMO_PASSWORD = "demo-password"  # noqa: S105 - on loopback only, in a database of its own
+_FOLDER = Path("var") / "dev"
+# Somebody's own database must never get a user whose password everybody knows.
+_OURS = re.compile(r"(BROKER_)?(DATABASE_URL|REDIS_URL|SECRET_KEY|SECRET_KEY_PREVIOUS|TRUSTED_HOSTS)(_FILE)?")
+
+
+def run(port: int) -> int:
+    """Run until interrupted; returns the exit status."""
+    _require_free(port)
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    environ = {name: value for name, value in os.environ.items() if not _OURS.fullmatch(name)}
+    environ |= {
+        "BROKER_DATABASE_URL": f"sqlite:///{(_FOLDER / 'broker.sqlite3').resolve()}",
+        "BROKER_SECRET_KEY": _secret(),
+        "BROKER_TRUSTED_HOSTS": "127.0.0.1 localhost",
+        "PORT": str(port),
+        "WEB_CONCURRENCY": environ.get("WEB_CONCURRENCY", "1"),
+    }
+    children: list[subprocess.Popen[str]] = []
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if not (environ.get("GEMINI_API_KEY") or environ.get("GEMINI_API_KEY_FILE")):
+            children.append(_start_standin(environ))
+        _prepare_store(environ)
+        children.append(_start_broker(environ))
+        _wait_until_it_listens(port, children)
+        _greet(port, environ)
+        return _wait(children)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for child in reversed(children):
+            _stop(child)
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as fault:
+            raise SystemExit(
+                f"Port {port} cannot be had: {fault.strerror}. Another one: PORT=8081 make run, "
+                "or broker dev --port 8081."
+            ) from None
+
+
+def require_standin() -> None:
+    """Ends with a sentence where the stand-in's own packages are missing: a production install has none."""
+    if find_spec("aiohttp") is None:
+        raise SystemExit(
+            "The stand-in is not part of this installation. What it needs is in the extra `standin` and in "
+            "requirements/run.txt. With GEMINI_API_KEY set, `broker dev` does without."
+        )
+
+
+def _start_standin(environ: dict[str, str]) -> subprocess.Popen[str]:
+    require_standin()
+    command = [sys.executable, "-m", "broker.standin", "--port", "0"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+    assert child.stdout is not None
+    line = child.stdout.readline()
+    if not line.startswith("stand-in ready: "):
+        raise SystemExit("The stand-in did not start.")
+    threading.Thread(target=_echo, args=[child.stdout], daemon=True).start()
+    environ["BROKER_LIVE_URL"] = line.removeprefix("stand-in ready: ").strip()
+    environ["GEMINI_API_KEY"] = "standin-" + secrets.token_hex(16)
+    return child
+
+
+def _echo(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, end="", flush=True)  # noqa: T201 - what the stand-in says about itself
+
+
+def _start_broker(environ: dict[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:broker.gunicorn_conf"]
+    command += ["--bind", f"127.0.0.1:{environ['PORT']}", "broker.app:create_app()"]
+    return subprocess.Popen(command, env=environ, text=True)  # noqa: S603 - ourselves
+
+
+def _prepare_store(environ: dict[str, str]) -> None:
+    settings = settings_module.load(environ)
+    database = Database(settings.database_url.get_secret_value(), pool_size=2)
+    migrate.upgrade(database)
+    try:
+        Ops(settings, database, actor="broker dev").add_user(DEMO_USER, DEMO_PASSWORD)
+    except OpsError:
+        pass  # from an earlier run
+    finally:
+        database.dispose()
+
+
+def _secret() -> str:
+    path = _FOLDER / "secret"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def _greet(port: int, environ: dict[str, str]) -> None:
+    live = environ.get("BROKER_LIVE_URL")
+    upstream = f"the stand-in at {live} (no GEMINI_API_KEY is set)" if live else "Google"
+    lines = (
+        f"Live Broker   http://127.0.0.1:{port}",
+        f"Sign in as    {DEMO_USER} / {DEMO_PASSWORD}",
+        f"Talking to    {upstream}",
+        "Stop with     Ctrl-C",
+    )
+    print("\n" + "\n".join(lines) + "\n", flush=True)  # noqa: T201 - this is a command
+
+
+def _wait_until_it_listens(port: int, children: list[subprocess.Popen[str]]) -> None:
+    while all(child.poll() is None for child in children):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+
+
+def _wait(children: list[subprocess.Popen[str]]) -> int:
+    """Until one of them ends: neither is of use without the other."""
+    while True:
+        for child in children:
+            if (status := child.poll()) is not None:
+                return status
+        time.sleep(0.2)
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    child.terminate()
+    try:
+        child.wait(10)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

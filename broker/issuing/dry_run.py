@@ -1,0 +1,106 @@
+"""The dry run of `POST /token`: which rule decides, what is left, and what the next request would be told.
+
+The same checks in the same order as `issue.TokenIssuer.open_session`, up to the reservation, and nothing is
+counted or written. Google is not asked: what only the mint itself can find out is not foretold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from broker.errors import Refusal
+from broker.limits import quota as shares
+from broker.limits.limiter import RateLeft, Rates, rate_refusal
+from broker.limits.policy import Allowance, Policy
+from broker.limits.quota import Holding
+from broker.principal import Principal
+from broker.profiles.catalog import Catalog
+from broker.sessions.session import Ledger
+from broker.settings import Plan
+
+
+@dataclass(frozen=True)
+class Preview:
+    rule: str
+    """Where the limits come from: `plan NAME`, or `default` for a principal without a plan of its own."""
+    limits: Plan
+    profile: str
+    rates: Sequence[RateLeft]
+    holding: Holding
+    refusal: Refusal | None
+    """What the next `POST /token` would be refused with; None if it would be granted."""
+
+    @property
+    def answer(self) -> str:
+        return self.refusal.code if self.refusal else "granted"
+
+    def told(self) -> dict[str, Any]:
+        """As operators read it, in `broker explain --json` and in the admin API."""
+        refusal = self.refusal
+        return {
+            "profile": self.profile,
+            "rule": self.rule,
+            "limits": self.limits.of_one(),
+            "left": [
+                {"policy": part.policy, "remaining": part.remaining, "reset": part.reset}
+                for part in self.rates
+            ],
+            "open_sessions": self.holding.open,
+            "used_minutes": self.holding.used_minutes,
+            "answer": self.answer,
+            "status": refusal.status if refusal else 200,
+            "detail": (refusal.detail or refusal.title) if refusal else None,
+        }
+
+
+class Previews:
+    def __init__(self, *, policy: Policy, rates: Rates, catalog: Catalog, ledger: Ledger) -> None:
+        self._policy = policy
+        self._rates = rates
+        self._catalog = catalog
+        self._ledger = ledger
+
+    def preview(
+        self, principal: Principal, profile: str | None = None, also: Sequence[Allowance] = ()
+    ) -> Preview:
+        """`also` is what a session would use up besides the principal's own allowance."""
+        limits = self._policy.resolve(principal)
+        rates = self._rates.left(limits.rate, "token", principal.key)
+        name = self._catalog.default_name if profile is None else profile
+        holdings, project_is_full = self._ledger.holdings(self._policy.shares(principal))
+        refusal = (
+            self._used_up(also)
+            or self._refusal(principal, name, rates)
+            or _no_room(holdings)
+            or (shares.project_capacity() if project_is_full else None)
+        )
+        return Preview(self._policy.rule(principal), limits, name, rates, holdings[-1], refusal)
+
+    def _used_up(self, allowances: Sequence[Allowance]) -> Refusal | None:
+        for allowance in allowances:
+            left = self._rates.left(allowance.rate, allowance.scope, allowance.key)
+            if spent := next((part for part in left if part.remaining <= 0), None):
+                return rate_refusal("rate-limited", left, spent.policy, whose=allowance.whose)
+        return None
+
+    def _refusal(self, principal: Principal, profile: str, rates: Sequence[RateLeft]) -> Refusal | None:
+        if spent := next((part for part in rates if part.remaining <= 0), None):
+            return rate_refusal("rate-limited", rates, spent.policy)
+        try:
+            self._catalog.admit(profile, principal)
+        except Refusal as refusal:
+            return refusal
+        return None
+
+
+def _no_room(holdings: Sequence[Holding]) -> Refusal | None:
+    """Sessions of everybody concerned before minutes, as the ledger has it."""
+    for holding in holdings:
+        if shares.no_session_left(holding):
+            return shares.too_many_sessions(holding, ())
+    for holding in holdings:
+        if shares.no_minutes_left(holding):
+            return shares.minutes_exhausted(holding)
+    return None

@@ -1,0 +1,41 @@
+"""Slot: the times of a token that is about to be reserved, and what they cost. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from broker.limits.quota import SHORTEST_SLICE, Holding, minutes_exhausted
+
+
+@dataclass(frozen=True)
+class Slot:
+    now: datetime
+    connect_by: datetime
+    expires_at: datetime
+    ends_at: datetime
+    covers_from: datetime
+
+    @property
+    def seconds(self) -> int:
+        return max(0, math.ceil((self.expires_at - self.covers_from).total_seconds()))
+
+
+def slot_for(
+    now: datetime,
+    paid_until: datetime,
+    ends_at: datetime,
+    slice_seconds: int,
+    connect_within_seconds: int,
+    holdings: Sequence[Holding],
+) -> Slot:
+    """Cut to the session's end and to the minutes that are left, so that Google itself ends the call."""
+    scarcest = min(holdings, key=lambda holding: holding.left_seconds)
+    paid = paid_until + timedelta(seconds=scarcest.left_seconds)
+    expires_at = min(now + timedelta(seconds=slice_seconds), ends_at, paid)
+    if expires_at - now < SHORTEST_SLICE:
+        raise minutes_exhausted(scarcest)
+    connect_by = min(now + timedelta(seconds=connect_within_seconds), expires_at)
+    return Slot(now, connect_by, expires_at, ends_at, paid_until)

@@ -1,0 +1,66 @@
+"""What a conversation holds, and the handles that bring it back on another connection.
+
+Owns resumption: a handle names a conversation as it was at one moment, for two hours after its connection
+ended, and only while no other connection holds it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from dataclasses import dataclass, field
+
+from broker.standin.clock import Clock
+from broker.standin.close_reasons import CLOSES, Refused
+
+HANDLE_SECONDS = 2 * 3600.0
+KEPT_HANDLES = 5000
+
+
+@dataclass
+class Conversation:
+    model: str
+    history: list[tuple[str, str]] = field(default_factory=list)  # (user|model, text)
+    context: Counter[str] = field(default_factory=Counter)  # tokens by modality
+    pictures: int = 0
+    held: bool = False
+    released_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Moment:
+    conversation: Conversation
+    turns: int
+    context: Counter[str]
+
+
+class Memory:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._moments: dict[str, _Moment] = {}
+
+    def handle(self, conversation: Conversation) -> str:
+        """A new handle for the conversation as it is now."""
+        name = "standin-handle-" + secrets.token_hex(12)
+        self._moments[name] = _Moment(conversation, len(conversation.history), Counter(conversation.context))
+        while len(self._moments) > KEPT_HANDLES:
+            del self._moments[next(iter(self._moments))]
+        return name
+
+    def resume(self, handle: str, model: str) -> Conversation:
+        moment = self._moments.get(handle)
+        if moment is None:
+            raise Refused(CLOSES["entity-not-found"])
+        conversation = moment.conversation
+        if conversation.held:
+            raise Refused(CLOSES["still-open"])
+        if self._clock.now() > conversation.released_at + HANDLE_SECONDS:
+            raise Refused(CLOSES["entity-not-found"])
+        if conversation.model != model:  # everything else may change on a resumption
+            raise Refused(CLOSES["invalid-argument"])
+        del conversation.history[moment.turns :]
+        conversation.context = Counter(moment.context)
+        return conversation
+
+    def clear(self) -> None:
+        self._moments.clear()

@@ -1,0 +1,193 @@
+"""The client's messages, and what each brings about: answers, interruptions, function results, new context.
+
+Owns the order of things within a session, from the ear to the turn. Needs its connection, which lives and
+ends in `connection.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from broker.standin import commands, usage, voice
+from broker.standin.close_reasons import CLOSES, Refused
+from broker.standin.locking import locks
+from broker.standin.records import epoch_ms
+from broker.standin.speech_input import Event, Hearing
+from broker.standin.turns import Script
+from broker.standin.vad import SpeechStarted
+
+if TYPE_CHECKING:
+    from broker.standin.connection import Connection
+
+
+class Inbox:
+    def __init__(self, line: Connection) -> None:
+        self._line = line
+        self._hearing = Hearing(line.setup)
+        self._seeding = line.setup.get("historyConfig", {}).get("initialHistoryInClientContent", False)
+        realtime = line.setup.get("realtimeInputConfig", {})
+        self._interrupts = realtime.get("activityHandling") != "NO_INTERRUPTION"
+        self._window_text: list[str] = []
+
+    async def take(self, message: dict[str, Any]) -> None:
+        if len(message) != 1 or "setup" in message:  # exactly one thing a message; setup came already
+            raise Refused(CLOSES["invalid-argument"])
+        for kind, content in message.items():
+            await _HANDLERS[kind](self, content)
+
+    async def on_realtime(self, content: dict[str, Any]) -> None:
+        if "mediaChunks" in content:
+            raise Refused(CLOSES["media-chunks"])
+        if "activityStart" in content:
+            await self._events(self._hearing.activity_start())
+        if "audio" in content:
+            samples, events = self._hearing.audio(
+                content["audio"].get("mimeType", ""), content["audio"].get("data", b"")
+            )
+            self._line.record.note_audio_in(samples.tobytes())
+            await self._events(events)
+        if "video" in content:
+            self._picture(content["video"])
+        if "text" in content:
+            await self._typed(content["text"])
+        if "activityEnd" in content:
+            await self._events(self._hearing.activity_end())
+        if content.get("audioStreamEnd"):
+            await self._events(self._hearing.stream_end())
+
+    def _picture(self, blob: dict[str, Any]) -> None:
+        if not blob.get("mimeType", "").startswith("image/"):
+            raise Refused(CLOSES["invalid-argument"])
+        self._line.record.pictures += 1
+        self._line.conversation.pictures += 1
+        self._line.conversation.context["IMAGE"] += usage.image_tokens(self._line.setup)
+
+    async def _events(self, events: list[Event]) -> None:
+        for event in events:
+            started = isinstance(event, SpeechStarted)
+            self._line.record.speech.append(
+                {
+                    "ms": epoch_ms(),
+                    "kind": "start" if started else "end",
+                    "offset_seconds": event.offset_seconds,
+                }
+            )
+            if self._line.model.tells_activity:
+                kind = "ACTIVITY_START" if started else "ACTIVITY_END"
+                activity = {"type": kind, "audioOffset": f"{event.offset_seconds:.3f}s"}
+                await self._line.send({"serverContent": {}, "voiceActivity": activity})
+            if isinstance(event, SpeechStarted):
+                await self._interrupt()
+            else:
+                await self._spoken(event.samples, event.seconds)
+
+    async def _spoken(self, samples: Any, seconds: float) -> None:
+        typed, self._window_text = " ".join(self._window_text), []
+        self._line.conversation.context["AUDIO"] += usage.audio_tokens(seconds)
+        heard = f"(you spoke for {seconds:.1f} seconds)"
+        self._line.conversation.history.append(("user", heard))
+        if "inputAudioTranscription" in self._line.setup:
+            await self._line.send({"serverContent": {"inputTranscription": {"text": heard}}})
+        if typed:
+            self._answer_text(typed)
+        elif call := self._line.scenarios.use("tool-on-speech"):
+            named = [str(call["function"])] if call["function"] else []
+            self._begin(commands.calling(self._line, named, None))
+        elif tone := self._line.scenarios.use("answer-tone"):
+            self._begin(commands.saying(voice.tone(float(tone["hz"]), float(tone["seconds"]))))
+        else:
+            text = f"You said something that took {seconds:.1f} seconds; here it is."
+            self._begin(commands.saying(voice.repeat(samples, text)))
+
+    async def _typed(self, text: str) -> None:
+        if self._hearing.manual and self._hearing.speaking:  # belongs to the open activity
+            self._window_text.append(text)
+            return
+        await self._interrupt()
+        self._answer_text(text)
+
+    def _answer_text(self, text: str) -> None:
+        self._line.conversation.history.append(("user", text))
+        self._line.conversation.context["TEXT"] += usage.text_tokens(text)
+        script = commands.answer(self._line, text)
+        if script:
+            self._begin(script)
+
+    def _begin(self, script: Script) -> None:
+        if self._line.scenarios.peek("mute") is not None:
+            return
+        slow = self._line.scenarios.use("answer-slow")
+        if slow is None:
+            self._line.turns.begin(script)
+            return
+
+        async def later(turn: Any) -> None:
+            await self._line.clock.sleep(float(slow["seconds"]))
+            await script(turn)
+
+        self._line.turns.begin(later)
+
+    async def _interrupt(self, forced: bool = False) -> None:
+        if self._interrupts or forced:
+            await self._line.turns.interrupt()
+
+    async def on_content(self, content: dict[str, Any]) -> None:
+        turns = content.get("turns", [])
+        said = [" ".join(p["text"] for p in turn.get("parts", []) if "text" in p) for turn in turns]
+        complete = content.get("turnComplete", False)
+        last = ""
+        for turn, text in zip(turns, said, strict=True):
+            for part in turn.get("parts", []):
+                if "inlineData" in part:
+                    self._picture(part["inlineData"])
+            if complete and not self._seeding and turn is turns[-1] and turn.get("role", "user") == "user":
+                last = text  # the one to answer, which notes itself
+                continue
+            self._line.conversation.history.append((turn.get("role", "user"), text))
+            self._line.conversation.context["TEXT"] += usage.text_tokens(text)
+        if complete and self._seeding:  # history is in, no answer to it
+            self._seeding = False
+        elif complete:
+            await self._interrupt(forced=True)
+            self._answer_text(last) if last else self._begin(commands.saying(voice.chimes("I am listening.")))
+
+    async def on_tool_response(self, content: dict[str, Any]) -> None:
+        for answer in content.get("functionResponses", []):
+            try:
+                call = self._line.tools.take(answer.get("id", ""), keep=answer.get("willContinue", False))
+            except KeyError:
+                raise Refused(CLOSES["invalid-argument"]) from None
+            if call is None:
+                continue
+            answer.setdefault("name", call.name)
+            if call.answer:
+                if not call.answer.done():
+                    call.answer.set_result(answer)
+                continue
+            scheduling = answer.get("scheduling", "WHEN_IDLE") if self._line.model.scheduling else "WHEN_IDLE"
+            if scheduling == "INTERRUPT":
+                await self._interrupt(forced=True)
+            if scheduling == "SILENT":
+                if self._line.model.tells_status and not self._line.tools.waiting:
+                    await self._line.send({"serverContent": {"interactionStatus": "IDLE"}})
+            else:
+                self._begin(commands.saying(voice.chimes(commands.result_text([answer]))))
+
+    async def on_context_update(self, content: dict[str, Any]) -> None:
+        """Whether Google lets a token's lock bind this is not known; here it does only when told so."""
+        binds = self._line.scenarios.peek("context-update-locked") is not None
+        changes = {"systemInstruction": content.get("systemInstruction")}
+        changes["tools"] = content["tools"].get("tools", []) if "tools" in content else None
+        for field, value in changes.items():
+            locked = self._line.token and locks(self._line.token.setup, self._line.token.mask, field)
+            if value is not None and not (binds and locked):
+                self._line.setup[field] = value
+        self._line.record.effective_setup = self._line.setup
+
+
+_HANDLERS: dict[str, Any] = {
+    "realtimeInput": Inbox.on_realtime,
+    "clientContent": Inbox.on_content,
+    "toolResponse": Inbox.on_tool_response,
+    "contextUpdate": Inbox.on_context_update,
+}

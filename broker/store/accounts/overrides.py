@@ -1,0 +1,105 @@
+"""Overrides in SQL: what operators have set for single principals, each change with its audit row.
+
+Requests read them with `store.blocks`, in the look-up that they make anyway, so a change holds for the next
+request of every worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, bindparam, delete, insert, or_, select
+
+from broker.principal import NO_OVERRIDES, Overrides, principal_key
+from broker.store import audit
+from broker.store.accounts.principals import know
+from broker.store.database.engine import Database
+from broker.store.database.tables import limits
+
+_FIELDS = tuple(vars(NO_OVERRIDES))
+# Under names of their own: they are read beside a user, who has a plan too.
+OVERRIDES = tuple(limits.c[name].label(f"set_{name}") for name in _FIELDS)
+_FIND: Select[Any] = select(*OVERRIDES, limits.c.version).where(limits.c.key == bindparam("key"))
+_IS_SET = or_(*(limits.c[name].is_not(None) for name in _FIELDS))
+
+
+class EditedMeanwhile(Exception):  # noqa: N818 - reads as what it says
+    """Of the version that the change was made for there is none any more."""
+
+
+@dataclass(frozen=True)
+class LimitsRow:
+    issuer: str
+    subject: str
+    overrides: Overrides
+    updated_at: datetime
+
+
+class SqlLimits:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, key: str) -> Overrides:
+        with self._database.read() as connection:
+            row = connection.execute(_FIND, {"key": key}).one_or_none()
+        return overrides_of(row) if row else NO_OVERRIDES
+
+    def all(self) -> list[LimitsRow]:
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(limits.c.issuer, limits.c.subject, limits.c.updated_at, *OVERRIDES)
+                .where(_IS_SET)
+                .order_by(limits.c.issuer, limits.c.subject)
+            )
+            return [LimitsRow(row.issuer, row.subject, overrides_of(row), row.updated_at) for row in rows]
+
+    def set(
+        self,
+        issuer: str,
+        subject: str,
+        changes: Mapping[str, Any],
+        *,
+        actor: str,
+        version: int | None = None,
+    ) -> Overrides:
+        """Put `changes` over what was set before. With a `version`, only over that one: else EditedMeanwhile.
+
+        The first version is 1; where nothing was ever set it is 0.
+        """
+        key = principal_key(issuer, subject)
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            # So that two operators do not undo each other's change.
+            self._database.lock(connection, f"limits:{key}")
+            row = connection.execute(_FIND, {"key": key}).one_or_none()
+            before = overrides_of(row) if row else NO_OVERRIDES
+            current = row.version if row else 0
+            if version is not None and version != current:
+                raise EditedMeanwhile(key)
+            after = Overrides(**{**vars(before), **changes})
+            know(self._database, connection, issuer, subject)
+            connection.execute(delete(limits).where(limits.c.key == key))
+            values = {"key": key, "issuer": issuer, "subject": subject, "updated_at": now}
+            connection.execute(insert(limits).values(**values, **vars(after), version=current + 1))
+            audit.record_change(
+                connection,
+                now,
+                actor=actor,
+                action="limits.set",
+                issuer=issuer,
+                subject=subject,
+                before=_told(before),
+                after=_told(after),
+            )
+        return after
+
+
+def overrides_of(row: Row[Any]) -> Overrides:
+    return Overrides(**{name: getattr(row, f"set_{name}") for name in _FIELDS})
+
+
+def _told(overrides: Overrides) -> dict[str, Any]:
+    return {name: value for name, value in vars(overrides).items() if value is not None}

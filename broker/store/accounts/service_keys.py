@@ -1,0 +1,125 @@
+"""Service keys in SQL: implements `identity.service_keys.KeyStore` and what operators do to keys."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from broker.identity.service_keys import ServiceKey
+from broker.store import audit
+from broker.store.database.engine import Database
+from broker.store.database.tables import service_keys
+
+# Written down this coarsely, so that a busy backend does not write to the store with each request.
+_USED_EVERY = timedelta(minutes=5)
+_FIND = select(service_keys).where(service_keys.c.id == bindparam("key"))
+_USED = update(service_keys).where(service_keys.c.id == bindparam("key")).values(last_used_at=bindparam("at"))
+
+
+class KeyExists(Exception):  # noqa: N818 - reads as what it says
+    pass
+
+
+class SqlServiceKeys:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, key_id: str) -> tuple[ServiceKey | None, datetime]:
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            row = connection.execute(_FIND, {"key": key_id}).one_or_none()
+        return (_key(row) if row else None), now
+
+    def used(self, key: ServiceKey, now: datetime) -> None:
+        if key.last_used_at is None or key.last_used_at + _USED_EVERY <= now:
+            with self._database.write() as connection:
+                connection.execute(_USED, {"key": key.id, "at": now})
+
+    def rehash(self, key_id: str, old_hmac: str, new_hmac: str) -> None:
+        """Keep the key under the current secret of the server."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(service_keys)
+                .where(service_keys.c.id == key_id, service_keys.c.secret_hmac == old_hmac)
+                .values(secret_hmac=new_hmac)
+            )
+
+    def page(self, *, after: str | None = None, most: int | None = None) -> list[ServiceKey]:
+        """By name, from the one behind `after` on."""
+        asked = select(service_keys).order_by(service_keys.c.name).limit(most)
+        if after is not None:
+            asked = asked.where(service_keys.c.name > after)
+        with self._database.read() as connection:
+            return [_key(row) for row in connection.execute(asked)]
+
+    def add(self, key: ServiceKey, lifetime: timedelta | None, *, actor: str) -> ServiceKey:
+        """Raises KeyExists for a name that is taken. The audit row is in the same transaction."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            expires_at = None if lifetime is None else now + lifetime
+            values = {
+                "id": key.id,
+                "name": key.name,
+                "secret_hmac": key.secret_hmac,
+                "plan": key.plan,
+                "scopes": " ".join(sorted(key.scopes)),
+                "profiles": None if key.profiles is None else sorted(key.profiles),
+                "on_behalf_of_prefix": key.on_behalf_of_prefix,
+                "created_at": now,
+                "expires_at": expires_at,
+            }
+            try:
+                connection.execute(insert(service_keys).values(values))
+            except IntegrityError as clash:
+                raise KeyExists(key.name) from clash
+            after = {name: values[name] for name in ("plan", "scopes", "profiles", "on_behalf_of_prefix")}
+            after["expires_at"] = expires_at.isoformat() if expires_at else None
+            of = {"id": key.id, "name": key.name}
+            audit.record_change(
+                connection, now, actor=actor, action="key.create", before=None, after=after, **of
+            )
+            return _key(connection.execute(_FIND, {"key": key.id}).one())
+
+    def revoke(self, name_or_id: str, *, actor: str) -> ServiceKey | None:
+        """The key as it is now; None if there is none. Revoking it again changes nothing."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            by_name = select(service_keys).where(service_keys.c.name == name_or_id)
+            # One key may be called what another one's id is: the name, which was chosen, comes first.
+            row = connection.execute(by_name).one_or_none()
+            row = row or connection.execute(_FIND, {"key": name_or_id}).one_or_none()
+            if row is None:
+                return None
+            if row.revoked_at is None:
+                mine = service_keys.c.id == row.id
+                connection.execute(update(service_keys).where(mine).values(revoked_at=now))
+                audit.record_change(
+                    connection,
+                    now,
+                    actor=actor,
+                    action="key.revoke",
+                    id=row.id,
+                    name=row.name,
+                    before={"revoked_at": None},
+                    after={"revoked_at": now.isoformat(timespec="seconds")},
+                )
+            return _key(connection.execute(_FIND, {"key": row.id}).one())
+
+
+def _key(row: Row[Any]) -> ServiceKey:
+    return ServiceKey(
+        id=row.id,
+        name=row.name,
+        secret_hmac=row.secret_hmac,
+        plan=row.plan,
+        scopes=frozenset(row.scopes.split()),
+        profiles=None if row.profiles is None else frozenset(row.profiles),
+        on_behalf_of_prefix=row.on_behalf_of_prefix,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+    )

@@ -1,0 +1,75 @@
+"""Browser logins in SQL: implements `identity.sign_ins.SignIns`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, insert, select, update
+
+from broker.identity.bearer import Verified
+from broker.principal import Principal
+from broker.store import audit
+from broker.store.database.engine import Database
+from broker.store.database.tables import sign_ins
+
+# Written down this coarsely, so that a page that polls does not write to the store each time.
+_SEEN_EVERY = timedelta(minutes=5)
+
+
+class SqlSignIns:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(
+        self, principal: Principal, id_sha256: str, lifetime: timedelta, generation: str | None
+    ) -> datetime:
+        """Record a login and its audit row together; returns when it ends. Clears out what has expired."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            connection.execute(delete(sign_ins).where(sign_ins.c.expires_at < now))
+            connection.execute(
+                insert(sign_ins).values(
+                    id_sha256=id_sha256,
+                    issuer=principal.issuer,
+                    subject=principal.subject,
+                    name=principal.name,
+                    plan=principal.plan,
+                    roles=" ".join(sorted(principal.roles)),
+                    generation=generation,
+                    created_at=now,
+                    last_seen_at=now,
+                    expires_at=now + lifetime,
+                )
+            )
+            actor = f"{principal.issuer}:{principal.subject}"
+            audit.record(connection, now, actor=actor, action="sign-in", outcome="ok")
+            return now + lifetime
+
+    def find(self, id_sha256: str, idle: timedelta) -> Verified | None:
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            row = connection.execute(select(sign_ins).where(sign_ins.c.id_sha256 == id_sha256)).one_or_none()
+        if row is None or row.expires_at <= now or row.last_seen_at + idle <= now:
+            return None
+        if row.last_seen_at + _SEEN_EVERY <= now:
+            with self._database.write() as connection:
+                seen = update(sign_ins).where(sign_ins.c.id_sha256 == id_sha256).values(last_seen_at=now)
+                connection.execute(seen)
+        principal = Principal(row.issuer, row.subject, row.name, row.plan, frozenset(row.roles.split()))
+        return Verified(principal, row.created_at, generation=row.generation)
+
+    def refused(self, username: str | None, address: str, code: str) -> None:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            actor, detail = f"address:{address}", {"user": username}
+            audit.record(connection, now, actor=actor, action="sign-in", outcome=code, detail=detail)
+
+    def close(self, id_sha256: str) -> None:
+        with self._database.write() as connection:
+            connection.execute(delete(sign_ins).where(sign_ins.c.id_sha256 == id_sha256))
+
+    def close_all(self, issuer: str, subject: str) -> None:
+        with self._database.write() as connection:
+            connection.execute(
+                delete(sign_ins).where(sign_ins.c.issuer == issuer, sign_ins.c.subject == subject)
+            )

@@ -1,0 +1,188 @@
+"""Users in SQL: implements `identity.users.Directory` and what operators do to users.
+
+Every change is one transaction with its audit row and with all that it ends: without the row it did not
+happen.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from broker.identity.users import User
+from broker.principal import OWN_ISSUER
+from broker.store import audit
+from broker.store.accounts.principals import know
+from broker.store.accounts.revocation import end_sign_ins, honoured_until
+from broker.store.database.engine import Database
+from broker.store.database.tables import users
+
+_FIND = select(users).where(users.c.username == bindparam("name"))
+
+
+class UserExists(Exception):  # noqa: N818 - reads as what it says
+    pass
+
+
+class UserUnknown(Exception):  # noqa: N818 - reads as what it says
+    pass
+
+
+def new_generation() -> str:
+    return secrets.token_hex(8)
+
+
+class SqlUsers:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, username: str) -> User | None:
+        with self._database.read() as connection:
+            row = connection.execute(_FIND, {"name": username}).one_or_none()
+        return user_of(row) if row else None
+
+    def all(self) -> list[User]:
+        with self._database.read() as connection:
+            return [user_of(row) for row in connection.execute(select(users).order_by(users.c.username))]
+
+    def add(self, user: User, *, actor: str) -> None:
+        """Raises UserExists."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            try:
+                connection.execute(
+                    insert(users).values(
+                        username=user.username,
+                        password_hash=user.password_hash,
+                        plan=user.plan,
+                        roles=" ".join(sorted(user.roles)),
+                        generation=new_generation(),
+                        password_changed_at=now,
+                        created_at=now,
+                    )
+                )
+            except IntegrityError as clash:
+                raise UserExists(user.username) from clash
+            know(self._database, connection, OWN_ISSUER, user.username)
+            after = {"plan": user.plan, "roles": sorted(user.roles)}
+            _record(connection, now, user.username, "user.add", actor, None, after)
+
+    def set_password(self, username: str, password_hash: str, *, actor: str) -> None:
+        """A new password ends every sign-in and bearer. Raises UserUnknown."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            row = _existing(connection, username)
+            changed = {"password_hash": password_hash, "password_changed_at": now}
+            _withdraw(connection, username, changed)
+            before, after = ({"password_changed_at": _told(at)} for at in (row.password_changed_at, now))
+            _record(connection, now, username, "user.password", actor, before, after)
+
+    def block(self, username: str, *, actor: str, reason: str = "") -> datetime | None:
+        """Ends every sign-in and bearer, for good: unblocking revives none. Raises UserUnknown.
+
+        Returns until when Google may still honour tokens that the user was given.
+        """
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            row = _existing(connection, username)
+            # The sign-ins, of an earlier generation now, stay on record: their pages are to be told why.
+            blocked = {"blocked_at": now, "blocked_reason": reason, "generation": new_generation()}
+            connection.execute(update(users).where(users.c.username == username).values(blocked))
+            after = _block(now, reason)
+            before = _block(row.blocked_at, row.blocked_reason)
+            _record(connection, now, username, "user.block", actor, before, after)
+            return honoured_until(connection, OWN_ISSUER, username, now)
+
+    def unblock(self, username: str, *, actor: str) -> bool:
+        """Whether the user was blocked. Raises UserUnknown."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            row = _existing(connection, username)
+            if row.blocked_at is None:
+                return False
+            free = {"blocked_at": None, "blocked_reason": ""}
+            connection.execute(update(users).where(users.c.username == username).values(free))
+            end_sign_ins(connection, OWN_ISSUER, username)
+            before = _block(row.blocked_at, row.blocked_reason)
+            _record(connection, now, username, "user.unblock", actor, before, None)
+            return True
+
+    def sign_out(self, username: str, *, actor: str) -> None:
+        """Ends every sign-in and bearer. Raises UserUnknown."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            _existing(connection, username)
+            ended = _withdraw(connection, username, {})
+            _record(connection, now, username, "user.sign-out", actor, {"sign_ins": ended}, {"sign_ins": 0})
+
+    def record(self, username: str, action: str, *, actor: str) -> None:
+        """For what changes nothing but must not stay unknown."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            audit.record(connection, now, actor=actor, action=action, outcome="ok", detail={"user": username})
+
+    def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
+        """Replace a hash made with older parameters, unless the password changed in the meantime."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(users)
+                .where(users.c.username == username, users.c.password_hash == old_hash)
+                .values(password_hash=new_hash)
+            )
+
+
+def _existing(connection: Connection, username: str) -> Row[Any]:
+    row = connection.execute(_FIND, {"name": username}).one_or_none()
+    if row is None:
+        raise UserUnknown(username)
+    return row
+
+
+def _withdraw(connection: Connection, username: str, changed: Mapping[str, Any]) -> int:
+    """Change the user, and make every bearer and sign-in of before one of an earlier generation.
+
+    Returns how many browsers were signed in.
+    """
+    new = {**changed, "generation": new_generation()}
+    connection.execute(update(users).where(users.c.username == username).values(new))
+    return end_sign_ins(connection, OWN_ISSUER, username)
+
+
+def _record(
+    connection: Connection,
+    now: datetime,
+    username: str,
+    action: str,
+    actor: str,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+) -> None:
+    audit.record_change(
+        connection, now, actor=actor, action=action, user=username, before=before, after=after
+    )
+
+
+def _block(at: datetime | None, reason: str) -> dict[str, str] | None:
+    return None if at is None else {"blocked_at": str(_told(at)), "reason": reason}
+
+
+def _told(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
+
+
+def user_of(row: Row[Any]) -> User:
+    return User(
+        username=row.username,
+        password_hash=row.password_hash,
+        plan=row.plan,
+        roles=frozenset(row.roles.split()),
+        blocked_at=row.blocked_at,
+        generation=row.generation,
+        password_changed_at=row.password_changed_at,
+        created_at=row.created_at,
+    )

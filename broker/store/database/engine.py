@@ -1,0 +1,167 @@
+"""Database: connections, transactions and the one clock that all workers share.
+
+Owns how a transaction begins and what its failure means. SQLite begins every write with BEGIN IMMEDIATE:
+a deferred BEGIN that turns into a write later fails at once with "database is locked" instead of waiting.
+Callers get a Refusal `store-unavailable` for any fault of the store, so that nobody mints without it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Table, create_engine, event, text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from broker.errors import Refusal
+from broker.store.database import postgres, sqlite
+from broker.telemetry.metrics import STORE_SECONDS, timed
+
+Clock = Callable[[], datetime]
+_ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+
+
+class Database:
+    """One engine per process; make it after the fork. `clock` replaces the shared clock in tests."""
+
+    def __init__(self, url: str, *, pool_size: int = 16, clock: Clock | None = None) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._clock = clock
+        options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": not self.is_sqlite}
+        if self.is_sqlite:
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            options["connect_args"] = {"timeout": sqlite.BUSY_SECONDS, "check_same_thread": False}
+        else:
+            options["connect_args"] = postgres.connect_args(parsed)
+            # Whatever the server's default is: a lock that was waited for must show what its holder wrote.
+            options["isolation_level"] = "READ COMMITTED"
+            pool_size = min(pool_size, postgres.MOST_CONNECTIONS)
+        self.engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=2, **options)
+        if not self.is_sqlite:
+            event.listen(self.engine, "do_connect", postgres.connect)
+        else:
+            event.listen(self.engine, "connect", sqlite.prepare)
+            event.listen(self.engine, "begin", sqlite.begin)
+            event.listen(self.engine, "checkout", sqlite.same_file(parsed.database))
+        # SQLite lets one writer in at a time and its waiters poll; queueing the threads of this process
+        # here leaves only one waiter per process to that.
+        self._write_turn = sqlite.Turn() if self.is_sqlite else nullcontext()
+        self._disk = sqlite.Disk(parsed.database) if self.is_sqlite and parsed.database else None
+        self._joined = threading.local()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All reads and writes of this thread inside are one transaction that may write.
+
+        A Refusal from inside is an answer, and what was written before it is kept; unless it is the store's
+        own, which like any other exception leaves nothing. Without a refusal the disk is not waited for: that
+        is left to the `write` which completes what was begun here.
+        """
+        answer: Refusal | None = None
+        with timed(STORE_SECONDS.labels("write")), self._transaction() as connection:
+            self._joined.connection = connection
+            try:
+                yield
+            except Refusal as refusal:
+                if refusal.code in {"store-unavailable", "audit-unavailable"}:
+                    raise
+                answer = refusal
+            finally:
+                self._joined.connection = None
+        if answer is not None:
+            self._wait_for_disk()
+            raise answer
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write: committed and on disk at the end, rolled back on any exception."""
+        if (joined := self._joined_connection()) is not None:
+            with _store_faults():
+                yield joined
+            return
+        with timed(STORE_SECONDS.labels("write")):
+            with self._transaction() as connection:
+                yield connection
+            self._wait_for_disk()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with _store_faults(), self._write_turn:
+            options = {"broker_write": True}
+            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+
+    def _wait_for_disk(self) -> None:
+        """Whoever holds the lock does not: the others would wait as well. PostgreSQL's commit has waited."""
+        if self._disk is not None:
+            self._disk.wait()
+
+    @contextmanager
+    def migration(self) -> Iterator[Connection]:
+        """A transaction without bounds on its time; of several at once, one after another."""
+        with self.write() as connection:
+            if not self.is_sqlite:
+                postgres.take_time(connection)
+                connection.detach()
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        if (joined := self._joined_connection()) is not None:
+            with _store_faults():
+                yield joined
+            return
+        with (
+            _store_faults(),
+            timed(STORE_SECONDS.labels("read")),
+            self.engine.connect() as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def _joined_connection(self) -> Connection | None:
+        connection: Connection | None = getattr(self._joined, "connection", None)
+        return connection
+
+    def now(self, connection: Connection) -> datetime:
+        """The time by the clock that all workers share: the database server's where there is one."""
+        if self._clock is not None:
+            return self._clock()
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return now.astimezone(UTC)
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Let one transaction with this name go on at a time. SQLite has one writer at a time anyway."""
+        if not self.is_sqlite:
+            connection.execute(_ADVISORY_LOCK, {"name": name})
+
+    def insert_or_ignore(self, table: Table) -> Executable:
+        """An INSERT that does nothing where the row is there already; give the values when it is run."""
+        insert = sqlite_insert if self.is_sqlite else postgresql_insert
+        return insert(table).on_conflict_do_nothing()
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def _store_faults() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise  # no fault of the store: whoever wrote knows what it means
+    except (DBAPIError, PoolTimeoutError) as fault:
+        cause = fault.orig if isinstance(fault, DBAPIError) else fault
+        raise Refusal("store-unavailable", reason=f"{type(cause).__name__}: {cause}") from fault

@@ -1,0 +1,326 @@
+"""SqlLedger: sessions and tokens in SQL, one short transaction per step.
+
+A reservation locks the principal's row first, so that whatever is counted there (sessions, minutes) is
+counted by one request at a time. No transaction is held over the call to Google. What a place among the open
+sessions is and when it frees itself is told in `sessions.session`; `store.holdings` counts.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from broker.errors import Refusal
+from broker.idempotency.record import Claim
+from broker.limits.quota import (
+    SHORTEST_SLICE,
+    Holding,
+    Shares,
+    no_session_left,
+    project_capacity,
+    too_many_sessions,
+)
+from broker.principal import Principal, end_user
+from broker.sessions.session import Lease, Session, SessionState, Terms
+from broker.sessions.token_window import slot_for
+from broker.store import audit
+from broker.store.database.engine import Database
+from broker.store.database.tables import principals, sessions
+from broker.store.ledger import idempotency as claims
+from broker.store.ledger.own_sessions import open_sessions, own_session
+from broker.store.ledger.quota_usage import (
+    GRACE,
+    holding_of,
+    lock_project,
+    may_release_early,
+    project_is_full,
+)
+from broker.store.ledger.reservation_rows import (
+    add_session,
+    add_token,
+    hold,
+    hold_anew,
+    issue,
+    moved,
+    release,
+    shorten_hold,
+    void_session,
+    void_token,
+)
+
+_MOST_TOLD = 100
+
+# Built once: putting a statement together takes longer than running it.
+_LOCK = select(principals.c.key).where(principals.c.key == bindparam("principal")).with_for_update()
+_HEARTBEAT = (
+    update(sessions).where(sessions.c.id == bindparam("session")).values(heartbeat_at=bindparam("at"))
+)
+_OWNERS = select(sessions.c.principal_key, sessions.c.acting_key).where(sessions.c.id == bindparam("session"))
+
+
+class SqlLedger:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def together(self) -> AbstractContextManager[None]:
+        return self._database.together()
+
+    def reserve(
+        self, principal: Principal, terms: Terms, shares: Shares, claim: Claim | None = None
+    ) -> Lease:
+        with self._database.write() as connection:
+            self._lock(connection, principal)
+            now = self._database.now(connection)
+            holdings = _holdings(connection, shares, now, needs_place=True)
+            ends_at = now + timedelta(seconds=terms.session_seconds)
+            slot = slot_for(now, now, ends_at, terms.slice_seconds, terms.connect_within_seconds, holdings)
+            self._enter_project(connection, shares, now, needs_place=True)
+            session_id = add_session(connection, principal, terms, slot, shares.plan)
+            lease = add_token(
+                connection, principal, session_id, slot, holdings[-1], opens_session=True, claim=claim
+            )
+            if claim is not None:
+                claims.bind(connection, claim, lease.token_id)
+            _intend(connection, now, principal, lease)
+            return lease
+
+    def reserve_next(
+        self,
+        principal: Principal,
+        session_id: str,
+        slice_seconds: int,
+        connect_within_seconds: int,
+        shares: Shares,
+    ) -> Lease:
+        with self._database.write() as connection:
+            self._lock(connection, principal)
+            now = self._database.now(connection)
+            session = own_session(connection, principal, session_id)
+            if session.state is not SessionState.OPEN or session.ends_at - now < SHORTEST_SLICE:
+                raise _ended(session)
+            kept = session.held_until > now
+            holdings = _holdings(connection, shares, now, needs_place=not kept)
+            paid_until = max(now, session.token_expires_at or now)
+            if paid_until > now and not may_release_early(connection, principal.key, now):
+                paid_until = now
+            slot = slot_for(now, paid_until, session.ends_at, slice_seconds, connect_within_seconds, holdings)
+            self._enter_project(connection, shares, now, needs_place=not kept)
+            lease = add_token(
+                connection, principal, session_id, slot, holdings[-1], opens_session=False, kept=kept
+            )
+            # Until it is known whether the token came to be: its join window, beside what is held already.
+            until = max(session.held_until, slot.connect_by + GRACE)
+            if kept:
+                hold(connection, session_id, until)
+            else:
+                hold_anew(connection, session_id, until, shares.plan)
+            _intend(connection, now, principal, lease)
+            return lease
+
+    def confirm(
+        self,
+        principal: Principal,
+        lease: Lease,
+        token_sha256: str,
+        mint_ms: int | None = None,
+        sealed: bytes | None = None,
+    ) -> None:
+        with self._database.write() as connection:
+            if not self._database.is_sqlite:  # which has one writer at a time anyway
+                self._lock(connection, principal)
+            now = self._database.now(connection)
+            before = SessionState.RESERVED if lease.opens_session else SessionState.OPEN
+            if not moved(connection, lease.session_id, before, SessionState.OPEN, None):
+                raise _ended(own_session(connection, principal, lease.session_id))
+            if now >= lease.connect_by:
+                # Its place may be another's by now, and the token could not be used any more.
+                raise Refusal("upstream-timeout", reason="confirmed after the join window")
+            issue(connection, lease.token_id, token_sha256, mint_ms)
+            if not lease.opens_session:
+                self._lengthen_hold(connection, principal, lease)
+            if lease.claim is not None and sealed is not None:
+                claims.keep(connection, lease.claim, sealed)
+            audit.record(
+                connection,
+                now,
+                **_who(principal),
+                action="token",
+                outcome="ok",
+                session_id=lease.session_id,
+                token_sha256=token_sha256,
+            )
+
+    def void(self, principal: Principal, lease: Lease, refusal_code: str) -> None:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            void_token(connection, lease.token_id, refusal_code)
+            if lease.opens_session:
+                void_session(connection, lease.session_id, now)
+            else:
+                shorten_hold(connection, lease.session_id)
+            if lease.claim is not None:
+                claims.free(connection, lease.claim)
+        # Apart: a trail that cannot be written must not keep the reservation.
+        with self._database.write() as connection:
+            audit.record(
+                connection,
+                now,
+                **_who(principal),
+                action="token",
+                outcome=refusal_code,
+                session_id=lease.session_id,
+            )
+
+    def find(self, principal: Principal, session_id: str) -> Session:
+        with self._database.read() as connection:
+            return own_session(connection, principal, session_id)
+
+    def open_sessions(self, principal: Principal, most: int) -> list[Session]:
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            return list(open_sessions(connection, principal.key, now, most))
+
+    def holdings(self, shares: Shares) -> tuple[list[Holding], bool]:
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            taken = [holding_of(connection, share, now) for share in shares.of]
+            return taken, project_is_full(connection, shares, now)
+
+    def heartbeat(self, principal: Principal, session_id: str) -> Session:
+        with self._database.write() as connection:
+            session = own_session(connection, principal, session_id)
+            expires_at = session.token_expires_at
+            if session.state is SessionState.OPEN and expires_at and session.held_until < expires_at:
+                # The first of this token. It makes the place last longer, so nobody may be counting.
+                self._lock_owner(connection, session_id)
+                lock_project(self._database, connection)
+                session = own_session(connection, principal, session_id)
+            now = self._database.now(connection)
+            connection.execute(_HEARTBEAT, {"session": session_id, "at": now})
+            expires_at = session.token_expires_at
+            if session.state is SessionState.OPEN and expires_at is not None and expires_at > now:
+                if session.held_until > now:
+                    hold(connection, session_id, max(session.held_until, expires_at))
+                else:
+                    # Its place was free for others; this client may be talking, so it is told to stop.
+                    moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now)
+                session = own_session(connection, principal, session_id)
+        return _as_of(session, now)
+
+    def end(self, principal: Principal, session_id: str) -> Session:
+        with self._database.write() as connection:
+            session = own_session(connection, principal, session_id)
+            owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
+            self._lock(connection, owner)
+            now = self._database.now(connection)
+            if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
+                release(connection, owner, session_id, now)
+                who = _who(owner)
+                audit.record(
+                    connection, now, **who, action="session.end", outcome="ok", session_id=session_id
+                )
+            return _as_of(own_session(connection, principal, session_id), now)
+
+    def repeated(self, principal: Principal, session_id: str, token_sha256: str) -> None:
+        with self._database.write() as connection:
+            audit.record(
+                connection,
+                self._database.now(connection),
+                **_who(principal),
+                action="token",
+                outcome="repeated",
+                session_id=session_id,
+                token_sha256=token_sha256,
+            )
+
+    def refused(self, principal: Principal, action: str, code: str) -> None:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            audit.record(connection, now, **_who(principal), action=action, outcome=code)
+
+    def _lock(self, connection: Connection, principal: Principal) -> None:
+        """Let one request at a time count for this principal, and for the service key that acts for it.
+
+        The key first, always, so that nobody waits in a circle. SQLite's write transaction does all of it.
+        """
+        for one in (principal.actor, principal):
+            if one is not None and connection.execute(_LOCK, {"principal": one.key}).first() is None:
+                self._know(connection, one)
+                connection.execute(_LOCK, {"principal": one.key})
+
+    def _lock_owner(self, connection: Connection, session_id: str) -> None:
+        keys = connection.execute(_OWNERS, {"session": session_id}).one()
+        for key in (keys.acting_key, keys.principal_key):
+            if key is not None:
+                connection.execute(_LOCK, {"principal": key})
+
+    def _enter_project(
+        self, connection: Connection, shares: Shares, now: datetime, *, needs_place: bool
+    ) -> None:
+        lock_project(self._database, connection)
+        if needs_place and project_is_full(connection, shares, now):
+            raise project_capacity()
+
+    def _lengthen_hold(self, connection: Connection, principal: Principal, lease: Lease) -> None:
+        """A session that was heard of keeps its place for its new token, too."""
+        session = own_session(connection, principal, lease.session_id)
+        if session.heartbeat_at is not None:
+            lock_project(self._database, connection)
+            hold(connection, session.id, max(session.held_until, lease.expires_at))
+
+    def _know(self, connection: Connection, principal: Principal) -> None:
+        row = {"key": principal.key, "issuer": principal.issuer, "subject": principal.subject}
+        connection.execute(self._database.insert_or_ignore(principals), row)
+
+
+def _holdings(connection: Connection, shares: Shares, now: datetime, *, needs_place: bool) -> list[Holding]:
+    """What is taken of each share; refuses if a place is needed and there is none."""
+    holdings = [holding_of(connection, share, now) for share in shares.of]
+    for holding in holdings:
+        if needs_place and no_session_left(holding):
+            raise too_many_sessions(
+                holding,
+                [
+                    {
+                        "id": one.id,
+                        "profile": one.profile,
+                        "opened_at": _told(one.opened_at),
+                        "ends_at": _told(one.ends_at),
+                    }
+                    for one in open_sessions(connection, holding.share.key, now, _MOST_TOLD)
+                ],
+            )
+    return holdings
+
+
+def _told(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _intend(connection: Connection, now: datetime, principal: Principal, lease: Lease) -> None:
+    """Before Google is asked: if the trail cannot be written, nothing shall happen that belongs in it."""
+    audit.record(
+        connection, now, **_who(principal), action="token", outcome="reserved", session_id=lease.session_id
+    )
+
+
+def _as_of(session: Session, now: datetime) -> Session:
+    if session.state is SessionState.OPEN and session.ends_at <= now:
+        return Session(**{**vars(session), "state": SessionState.ENDED})
+    return session
+
+
+def _ended(session: Session) -> Refusal:
+    return Refusal(
+        "session-ended", "Open a new session with POST /token.", reason=f"state {session.state.value}"
+    )
+
+
+def _who(principal: Principal) -> dict[str, Any]:
+    """Who asked, and for whom: both identities are in every audit row of a service key that acts."""
+    asker = principal.asker
+    detail = {"on_behalf_of": principal.subject} if principal.actor else None
+    return {"actor": f"{asker.issuer}:{asker.subject}", "detail": detail}

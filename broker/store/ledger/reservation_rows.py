@@ -1,0 +1,195 @@
+"""The rows of a lease, written: sessions and tokens, one small statement each. The ledger decides which.
+
+Each change names the state that it starts from, so that of two which race for a row only one finds it.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from broker.idempotency.record import Claim
+from broker.limits.quota import Holding
+from broker.principal import Principal
+from broker.sessions.session import Lease, SessionState, Terms, TokenState
+from broker.sessions.token_window import Slot
+from broker.store.database.tables import sessions, tokens
+from broker.store.ledger.quota_usage import GRACE, may_release_early
+
+# Built once: putting a statement together takes longer than running it.
+_ADD_SESSION = insert(sessions)
+_ADD_TOKEN = insert(tokens)
+_MOVE = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"), sessions.c.state == bindparam("before"))
+    .values(state=bindparam("after"), ended_at=bindparam("ended"))
+)
+_SETTLE = (
+    update(tokens)
+    .where(tokens.c.id == bindparam("token"), tokens.c.state == TokenState.RESERVED)
+    .values(
+        state=bindparam("to"),
+        token_sha256=bindparam("sha256"),
+        refusal=bindparam("code"),
+        mint_ms=bindparam("took"),
+    )
+)
+_HOLD = update(sessions).where(sessions.c.id == bindparam("session")).values(held_until=bindparam("until"))
+_SHORTEN = _HOLD.where(sessions.c.held_until > bindparam("until"))
+_HOLD_ANEW = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"))
+    .values(held_until=bindparam("until"), plan=bindparam("of_plan"))
+)
+_RELEASE = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"))
+    .values(held_until=bindparam("at"), released_at=bindparam("at"))
+)
+_LIVE = select(tokens.c.id, tokens.c.covers_from, tokens.c.seconds).where(
+    tokens.c.session_id == bindparam("session"),
+    tokens.c.state == TokenState.ISSUED,
+    tokens.c.expires_at > bindparam("now"),
+)
+_NEWEST = select(func.max(tokens.c.connect_by), func.max(tokens.c.expires_at)).where(
+    tokens.c.session_id == bindparam("session"), tokens.c.state == TokenState.ISSUED
+)
+_BEATS = select(sessions.c.heartbeat_at).where(sessions.c.id == bindparam("session"))
+_CHARGE = update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=bindparam("amount"))
+
+
+def add_session(connection: Connection, principal: Principal, terms: Terms, slot: Slot, plan: str) -> str:
+    session_id = "ses_" + secrets.token_hex(16)
+    row = {
+        "id": session_id,
+        "principal_key": principal.key,
+        "acting_key": principal.actor.key if principal.actor else None,
+        "plan": plan,
+        "profile": terms.profile,
+        "model": terms.model,
+        "client": dict(terms.client),
+        "state": SessionState.RESERVED,
+        "opened_at": slot.now,
+        "ends_at": slot.ends_at,
+        "held_until": slot.connect_by + GRACE,
+    }
+    connection.execute(_ADD_SESSION, row)
+    return session_id
+
+
+def add_token(
+    connection: Connection,
+    principal: Principal,
+    session_id: str,
+    slot: Slot,
+    own: Holding,
+    *,
+    opens_session: bool,
+    kept: bool = False,
+    claim: Claim | None = None,
+) -> Lease:
+    """A reserved token. `own` is what the principal holds without it; `kept`: its session has its place."""
+    token_id = "tok_" + secrets.token_hex(16)
+    row = {
+        "id": token_id,
+        "session_id": session_id,
+        "principal_key": principal.key,
+        "acting_key": principal.actor.key if principal.actor else None,
+        "state": TokenState.RESERVED,
+        "reserved_at": slot.now,
+        "connect_by": slot.connect_by,
+        "expires_at": slot.expires_at,
+        "covers_from": slot.covers_from,
+        "seconds": slot.seconds,
+    }
+    connection.execute(_ADD_TOKEN, row)
+    return Lease(
+        token_id=token_id,
+        session_id=session_id,
+        opens_session=opens_session,
+        reserved_at=slot.now,
+        connect_by=slot.connect_by,
+        expires_at=slot.expires_at,
+        ends_at=slot.ends_at,
+        holding=replace(
+            own, open=own.open + (0 if kept else 1), used_seconds=own.used_seconds + slot.seconds
+        ),
+        claim=claim,
+    )
+
+
+def moved(
+    connection: Connection,
+    session_id: str,
+    before: SessionState,
+    after: SessionState,
+    ended_at: datetime | None,
+) -> bool:
+    """Whether the session was in `before` and is now in `after`."""
+    values = {"session": session_id, "before": before, "after": after, "ended": ended_at}
+    return connection.execute(_MOVE, values).rowcount == 1
+
+
+def issue(connection: Connection, token_id: str, token_sha256: str, mint_ms: int | None) -> None:
+    _settle(connection, token_id, TokenState.ISSUED, sha256=token_sha256, took=mint_ms)
+
+
+def void_token(connection: Connection, token_id: str, refusal_code: str) -> None:
+    """It was not delivered, so it costs nothing, even if a confirmation got through unheard."""
+    _settle(connection, token_id, TokenState.VOID, code=refusal_code)
+    connection.execute(_CHARGE, {"token": token_id, "amount": 0})
+
+
+def void_session(connection: Connection, session_id: str, now: datetime) -> bool:
+    """Whether it was still reserved."""
+    was_reserved = moved(connection, session_id, SessionState.RESERVED, SessionState.VOID, now)
+    if was_reserved:
+        hold(connection, session_id, now)
+    return was_reserved
+
+
+def _settle(
+    connection: Connection,
+    token_id: str,
+    state: TokenState,
+    *,
+    sha256: str | None = None,
+    took: int | None = None,
+    code: str | None = None,
+) -> None:
+    values = {"token": token_id, "to": state, "sha256": sha256, "took": took, "code": code}
+    connection.execute(_SETTLE, values)
+
+
+def hold(connection: Connection, session_id: str, until: datetime) -> None:
+    connection.execute(_HOLD, {"session": session_id, "until": until})
+
+
+def hold_anew(connection: Connection, session_id: str, until: datetime, plan: str) -> None:
+    """A place for a session that had lost its own: one of those of the plan that holds now."""
+    connection.execute(_HOLD_ANEW, {"session": session_id, "until": until, "of_plan": plan})
+
+
+def shorten_hold(connection: Connection, session_id: str) -> None:
+    """Back to what the tokens that were given out ask for."""
+    connect_by, expires_at = connection.execute(_NEWEST, {"session": session_id}).one()
+    if connect_by is not None:
+        beats = connection.execute(_BEATS, {"session": session_id}).scalar_one()
+        until = expires_at if beats else connect_by + GRACE
+        connection.execute(_SHORTEN, {"session": session_id, "until": until})
+
+
+def release(connection: Connection, owner: Principal, session_id: str, now: datetime) -> None:
+    """Give back the place and what was not talked, if so much is believed of this owner."""
+    live = connection.execute(_LIVE, {"session": session_id, "now": now}).all()
+    if not live or not may_release_early(connection, owner.key, now):
+        return
+    for row in live:
+        talked = math.ceil((now - row.covers_from).total_seconds())
+        amount = min(row.seconds, max(0, talked))
+        connection.execute(_CHARGE, {"token": row.id, "amount": amount})
+    connection.execute(_RELEASE, {"session": session_id, "at": now})

@@ -1,0 +1,59 @@
+"""SqlTotals: what is open at this moment and what was granted and refused today, over everybody."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, func, or_, select
+
+from broker.errors import CODES
+from broker.limits import quota as shares
+from broker.sessions.session import TokenState
+from broker.store.database.engine import Database
+from broker.store.database.tables import audit, sessions, tokens
+from broker.store.ledger.quota_usage import GRACE
+
+
+@dataclass(frozen=True)
+class Today:
+    """Since midnight UTC by the store's clock. A minute that has begun counts."""
+
+    now: datetime
+    open_sessions: int
+    tokens: int
+    refusals: int
+    minutes: int
+
+
+class SqlTotals:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open_sessions(self) -> int:
+        with self._database.read() as connection:
+            places = _places(self._database.now(connection))
+            return int(connection.execute(places).scalar_one())
+
+    def today(self) -> Today:
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            day = shares.day_of(now)
+            places = _places(now)
+            # Everything of today is in the trail, which is in order of time; tokens are not.
+            of_today = (audit.c.at >= day,)
+            granted = select(func.count()).where(
+                *of_today, audit.c.action == "token", audit.c.outcome == "ok"
+            )
+            refused = select(func.count()).where(*of_today, audit.c.outcome.in_(list(CODES)))
+            charged = select(func.coalesce(func.sum(tokens.c.seconds), 0)).where(
+                tokens.c.reserved_at >= day,
+                or_(tokens.c.state != TokenState.RESERVED, tokens.c.connect_by > now - GRACE),
+            )
+            counts = [connection.execute(query).scalar_one() for query in (places, granted, refused, charged)]
+        return Today(now, counts[0], counts[1], counts[2], math.ceil(int(counts[3]) / 60))
+
+
+def _places(now: datetime) -> Select[int]:
+    return select(func.count()).where(sessions.c.held_until > now)

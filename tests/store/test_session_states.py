@@ -1,0 +1,351 @@
+"""The states of leases as a machine: whatever happens in whatever order, nothing is granted too much or lost.
+
+A model in plain Python says how many places and seconds are taken; the ledger on a real SQLite file must
+agree after each step. It is written from the words in `broker/sessions/session.py` and shares no code with
+the store.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from broker.errors import Refusal
+from broker.idempotency.record import Claim, Delivered, Once, UnderWay
+from broker.limits.quota import Share, Shares
+from broker.sessions.session import Lease, SessionState, Terms
+from broker.store.database import migrate
+from broker.store.database.engine import Database
+from broker.store.ledger.idempotency import SqlClaims
+from broker.store.ledger.ledger import SqlLedger
+from tests.support.servers import own_principal
+
+SESSIONS, MINUTES, PROJECT, BELIEVED = 2, 70, 3, 20
+# Of the three places of the project two are kept for alice's plan.
+PLANS, RESERVED = ("gold", "default"), {"gold": 2}
+REMEMBERED, GIVEN_UP = timedelta(seconds=60), timedelta(seconds=15)
+SLICE, JOIN, GRACE = timedelta(seconds=900), timedelta(seconds=120), timedelta(seconds=30)
+TERMS = Terms("default", "models/m", 7200, 900, 120, {})
+PEOPLE = [own_principal("alice"), own_principal("bob")]
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Token:
+    lease: Lease
+    covers_from: datetime
+    seconds: int
+    state: str = "reserved"
+    claim: tuple[int, str] | None = None
+    """Who asked, and with which Idempotency-Key."""
+
+
+@dataclass
+class Modelled:
+    """One session as the words tell it."""
+
+    owner: int
+    tokens: list[Token]
+    ends_at: datetime
+    held_until: datetime
+    state: str = "reserved"
+    beats: bool = False
+    released_at: datetime | None = None
+
+    def live(self, now: datetime) -> list[Token]:
+        return [token for token in self.tokens if token.state == "issued" and token.lease.expires_at > now]
+
+
+@cache
+def template() -> Path:
+    """An empty database with the schema, to copy: migrating takes longer than a whole run."""
+    path = Path(tempfile.mkdtemp()) / "template.sqlite3"
+    database = Database(f"sqlite:///{path}")
+    migrate.upgrade(database)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.dispose()
+    return path
+
+
+T = TypeVar("T")
+
+
+def outcome(call: Callable[[], T]) -> tuple[T | None, str]:
+    try:
+        return call(), "ok"
+    except Refusal as refusal:
+        return None, refusal.code
+    except UnderWay:
+        return None, "under way"
+
+
+class Leases(RuleBasedStateMachine):
+    pending = Bundle("pending")
+    opened = Bundle("opened")
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.now = datetime(2026, 1, 1, 21, tzinfo=UTC)
+        path = Path(self.folder.name) / "leases.sqlite3"
+        shutil.copy(template(), path)
+        self.database = Database(f"sqlite:///{path}", clock=lambda: self.now)
+        self.ledger = SqlLedger(self.database)
+        self.book = SqlClaims(self.database)
+        self.sessions: list[Modelled] = []
+        self.claims: dict[tuple[int, str], tuple[datetime, Modelled, Token]] = {}
+
+    def teardown(self) -> None:
+        if hasattr(self, "database"):
+            self.database.dispose()
+            self.folder.cleanup()
+
+    def shares(self, who: int) -> Shares:
+        return Shares((Share(PEOPLE[who].key, SESSIONS, MINUTES),), PROJECT, PLANS[who], RESERVED)
+
+    # What the model says.
+
+    def places(self, who: int | None = None) -> int:
+        mine = [one for one in self.sessions if who is None or one.owner == who]
+        return sum(one.held_until > self.now for one in mine)
+
+    def is_full(self, who: int) -> bool:
+        """For bob, what alice's plan has not taken yet of its places is not free."""
+        kept = 0 if who == 0 else max(0, RESERVED["gold"] - self.places(0))
+        return self.places() + kept >= PROJECT
+
+    def seconds(self, who: int) -> int:
+        day = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return sum(
+            token.seconds
+            for one in self.sessions
+            if one.owner == who
+            for token in one.tokens
+            if token.lease.reserved_at >= day
+            and token.state != "void"
+            and (token.state == "issued" or token.lease.connect_by + GRACE > self.now)
+        )
+
+    def believed(self, who: int) -> bool:
+        since = self.now - HOUR
+        mine = [one for one in self.sessions if one.owner == who]
+        released = sum(one.released_at is not None and one.released_at > since for one in mine)
+        replaced = sum(
+            token.lease.reserved_at > since
+            and token.covers_from > token.lease.reserved_at
+            and token.state != "void"
+            for one in mine
+            for token in one.tokens
+        )
+        return released + replaced < BELIEVED
+
+    # What can happen.
+
+    @rule(target=pending, who=st.sampled_from([0, 1]))
+    def reserve(self, who: int) -> object:
+        return self.first(who, None, None)
+
+    @rule(target=pending, who=st.sampled_from([0, 1]), key=st.sampled_from(["k1", "k2"]))
+    def reserve_once(self, who: int, key: str) -> object:
+        """As the story does: what became of the first one, and if there is none, be it."""
+        expected = self.recalled(who, key)
+        once = Once(PEOPLE[who].key[:20] + key, "body", key)
+        delivered, told = outcome(lambda: self.book.recall(once))
+        assert told == (expected if isinstance(expected, str) else "ok")
+        if isinstance(expected, Modelled):
+            assert isinstance(delivered, Delivered)
+            assert delivered.lease.session_id == expected.tokens[0].lease.session_id
+            return multiple()
+        if told != "ok":
+            return multiple()
+        assert delivered is None
+        claim = self.book.claim(once)
+        died = self.claims.pop((who, key), None)
+        assert claim.paid == (died is not None and self.now < died[0] + REMEMBERED)
+        if died is not None and claim.paid:
+            died[1].state, died[1].held_until, died[2].state = "void", self.now, "void"
+        self.claims = {k: v for k, v in self.claims.items() if v[0] + REMEMBERED >= self.now}
+        return self.first(who, key, claim)
+
+    def recalled(self, who: int, key: str) -> Modelled | str | None:
+        at, one, token = self.claims.get((who, key), (self.now - HOUR, None, None))
+        if one is None or token is None or self.now >= at + REMEMBERED:
+            return None
+        if token.state == "issued":
+            return one if one.state == "open" and one.ends_at > self.now else "session-ended"
+        return "under way" if self.now < at + GIVEN_UP else None
+
+    def first(self, who: int, key: str | None, claim: Claim | None) -> object:
+        left = MINUTES * 60 - self.seconds(who)
+        expected = "ok"
+        if self.places(who) >= SESSIONS:
+            expected = "too-many-sessions"
+        elif left < 10:
+            expected = "minutes-exhausted"
+        elif self.is_full(who):
+            expected = "project-capacity"
+        lease, told = outcome(lambda: self.ledger.reserve(PEOPLE[who], TERMS, self.shares(who), claim))
+        assert told == expected
+        if lease is None:
+            if claim is not None:
+                self.book.free(claim)
+            return multiple()
+        assert lease.expires_at == self.now + min(SLICE, timedelta(seconds=left))
+        token = Token(lease, self.now, math.ceil((lease.expires_at - self.now).total_seconds()))
+        one = Modelled(who, [token], lease.ends_at, lease.connect_by + GRACE)
+        self.sessions.append(one)
+        if key is not None:
+            token.claim = (who, key)
+            self.claims[token.claim] = (self.now, one, token)
+        return (one, token)
+
+    @rule(target=pending, one=opened)
+    def renew(self, one: Modelled) -> object:
+        live = one.live(self.now)
+        issued = [token.lease.expires_at for token in one.tokens if token.state == "issued"]
+        paid = max([self.now, *issued]) if live and self.believed(one.owner) else self.now
+        left = timedelta(seconds=MINUTES * 60 - self.seconds(one.owner))
+        kept = one.held_until > self.now
+        until = min(self.now + SLICE, one.ends_at, paid + left)
+        expected = "ok"
+        if one.state != "open" or one.ends_at - self.now < timedelta(seconds=10):
+            expected = "session-ended"
+        elif not kept and self.places(one.owner) >= SESSIONS:
+            expected = "too-many-sessions"
+        elif until - self.now < timedelta(seconds=10):
+            expected = "minutes-exhausted"
+        elif not kept and self.is_full(one.owner):
+            expected = "project-capacity"
+        session_id = one.tokens[0].lease.session_id
+        lease, told = outcome(
+            lambda: self.ledger.reserve_next(PEOPLE[one.owner], session_id, 900, 120, self.shares(one.owner))
+        )
+        assert told == expected
+        if lease is None:
+            return multiple()
+        assert lease.expires_at == until
+        token = Token(lease, paid, max(0, math.ceil((until - paid).total_seconds())))
+        one.tokens.append(token)
+        one.held_until = max(one.held_until, lease.connect_by + GRACE)
+        return (one, token)
+
+    @rule(target=opened, ask=consumes(pending))
+    def confirm(self, ask: tuple[Modelled, Token]) -> object:
+        one, token = ask
+        first = token is one.tokens[0]
+        good = one.state == ("reserved" if first else "open") and self.now < token.lease.connect_by
+        good = good and (token.claim is None or self.has_claim(token))
+        try:
+            self.ledger.confirm(PEOPLE[one.owner], token.lease, "a" * 64, 50, b"sealed")
+        except Refusal:
+            assert not good
+            self.fail(one, token)
+            return multiple()
+        assert good
+        token.state, one.state = "issued", "open"
+        if one.beats:
+            one.held_until = max(one.held_until, token.lease.expires_at)
+        return one
+
+    @rule(ask=consumes(pending))
+    def void(self, ask: tuple[Modelled, Token]) -> None:
+        self.fail(*ask)
+
+    @rule(ask=consumes(pending))
+    def crash(self, ask: tuple[Modelled, Token]) -> None:
+        """Nobody ever confirms or voids it: time alone heals."""
+
+    def fail(self, one: Modelled, token: Token) -> None:
+        self.ledger.void(PEOPLE[one.owner], token.lease, "upstream-error")
+        token.state = "void"
+        if token.claim is not None and self.has_claim(token):
+            del self.claims[token.claim]
+        if token is one.tokens[0]:
+            one.state, one.held_until = "void", self.now
+            return
+        issued = [other.lease for other in one.tokens if other.state == "issued"]
+        newest = max(lease.expires_at if one.beats else lease.connect_by + GRACE for lease in issued)
+        one.held_until = min(one.held_until, newest)
+
+    def has_claim(self, token: Token) -> bool:
+        held = self.claims.get(token.claim) if token.claim else None
+        return held is not None and held[2] is token
+
+    @rule(one=opened)
+    def heartbeat(self, one: Modelled) -> None:
+        told = self.ledger.heartbeat(PEOPLE[one.owner], one.tokens[0].lease.session_id)
+        one.beats = True
+        live = one.live(self.now)
+        if one.state == "open" and live:
+            if one.held_until > self.now:
+                newest = max(token.lease.expires_at for token in live)
+                one.held_until = max(one.held_until, newest)
+            else:
+                one.state = "ended"
+        over = one.state != "open" or one.ends_at <= self.now
+        assert told.state is (SessionState.ENDED if over else SessionState.OPEN)
+
+    @rule(one=opened)
+    def end(self, one: Modelled) -> None:
+        live = one.live(self.now)
+        if one.state == "open" and live and self.believed(one.owner):
+            for token in live:
+                talked = max(0, math.ceil((self.now - token.covers_from).total_seconds()))
+                token.seconds = min(token.seconds, talked)
+            one.held_until = one.released_at = self.now
+        one.state = "ended"
+        told = self.ledger.end(PEOPLE[one.owner], one.tokens[0].lease.session_id)
+        assert told.state is SessionState.ENDED
+
+    @rule(seconds=st.sampled_from([1, 14, 30, 60, 119, 149, 151, 600, 899, 3000, 7200]))
+    def wait(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    # What must hold whatever happened.
+
+    @invariant()
+    def the_ledger_agrees_with_the_model(self) -> None:
+        if not hasattr(self, "ledger"):
+            return
+        for who in (0, 1):
+            (holding,), full = self.ledger.holdings(self.shares(who))
+            assert holding.open == self.places(who) <= SESSIONS
+            assert holding.used_seconds == self.seconds(who) <= MINUTES * 60
+            assert full == self.is_full(who)
+        assert self.places() <= PROJECT
+
+    @invariant()
+    def no_token_outlives_its_session(self) -> None:
+        for one in getattr(self, "sessions", []):
+            assert all(token.lease.expires_at <= one.ends_at for token in one.tokens)
+
+
+Leases.TestCase.settings = settings(
+    max_examples=15,
+    stateful_step_count=30,
+    phases=[Phase.explicit, Phase.generate],
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+TestLeases = Leases.TestCase

@@ -1,0 +1,46 @@
+"""`broker dev` leaves everything alone that is not its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.servers import free_port
+
+
+def test_a_database_of_the_environment_gets_no_demo_user(tmp_path: Path) -> None:
+    """Its password is printed in the README: in somebody's production database it would be an open door."""
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "BROKER_DATABASE_URL": f"sqlite:///{tmp_path}/production.sqlite3",
+        "BROKER_SECRET_KEY_FILE": str(tmp_path / "secret"),
+    }
+    command = [sys.executable, "-m", "broker.cli", "dev", "--port", str(free_port())]
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as dev:
+        assert dev.stdout is not None
+        try:
+            said = next(line for line in dev.stdout if line.startswith(("Sign in as", "Live Broker")))
+        finally:
+            dev.send_signal(signal.SIGTERM)
+            dev.stdout.read()
+    assert said
+    assert (tmp_path / "var" / "dev" / "broker.sqlite3").exists()
+    assert not (tmp_path / "production.sqlite3").exists()
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PORT": port}
+        command = [sys.executable, "-m", "broker.cli", "dev"]
+        dev = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    assert dev.returncode == 1
+    assert dev.stderr == (
+        f"Port {port} cannot be had: Address already in use. "
+        "Another one: PORT=8081 make run, or broker dev --port 8081.\n"
+    )

@@ -1,0 +1,244 @@
+"""The key cache: known keys at once, few fetches, and a long memory. Time is a number that the tests move."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from broker.errors import Refusal
+from broker.identity.issuers import key_cache as jwks
+from broker.identity.issuers.jwks import IssuerKey, KeySetRefused
+from broker.identity.issuers.key_cache import KeyCache
+
+HOUR = 3600
+
+
+class Issuer:
+    """What a key server would answer, how often it was asked, and a clock."""
+
+    def __init__(self, *kids: str) -> None:
+        self.kids = kids
+        self.down = False
+        self.fetches = 0
+        self.now = 1000.0
+        self.gate: threading.Event | None = None
+
+    def load(self) -> Mapping[str, IssuerKey]:
+        self.fetches += 1
+        if self.gate is not None:
+            assert self.gate.wait(10)
+        if self.down:
+            raise KeySetRefused("HTTP status 500")
+        return {kid: IssuerKey(kid, None, frozenset({"RS256"})) for kid in self.kids}
+
+    def cache(self, spawn: Callable[[Callable[[], None]], None] = lambda work: work()) -> KeyCache:
+        return KeyCache("test", self.load, clock=lambda: self.now, spawn=spawn)
+
+    def threaded(self) -> KeyCache:
+        return KeyCache("test", self.load, clock=lambda: self.now)
+
+
+def code(cache: KeyCache, kid: str) -> str:
+    with pytest.raises(Refusal) as refused:
+        cache.key(kid)
+    return refused.value.code
+
+
+def test_loads_once_for_many_tokens() -> None:
+    issuer = Issuer("a", "b")
+    cache = issuer.cache()
+    assert [cache.key(kid).kid for kid in "abab"] == ["a", "b", "a", "b"]
+    assert issuer.fetches == 1
+
+
+def test_known_keys_hold_through_an_hour_without_the_key_server() -> None:
+    issuer = Issuer("a")
+    cache = issuer.cache()
+    cache.key("a")
+    issuer.down = True
+    for _ in range(HOUR):
+        issuer.now += 1
+        assert cache.key("a").kid == "a"
+    assert issuer.fetches - 1 <= HOUR / jwks.REST_SECONDS
+
+
+def test_the_last_good_keys_hold_for_a_day_and_not_longer() -> None:
+    issuer = Issuer("a")
+    cache = issuer.cache()
+    cache.key("a")
+    issuer.down = True
+    issuer.now += 24 * HOUR - 1
+    assert cache.key("a").kid == "a"
+    issuer.now += 2
+    assert code(cache, "a") == "keys-unavailable"
+    issuer.down = False
+    issuer.now += jwks.REST_SECONDS
+    assert cache.key("a").kid == "a"
+
+
+def test_an_empty_set_does_not_replace_good_keys() -> None:
+    issuer = Issuer("a")
+    cache = issuer.cache()
+    cache.key("a")
+    issuer.kids = ()
+    issuer.now += HOUR
+    assert cache.key("a").kid == "a"
+
+
+def test_a_withdrawn_key_is_gone_after_the_next_fetch() -> None:
+    issuer = Issuer("a", "b")
+    cache = issuer.cache()
+    cache.key("a")
+    issuer.kids = ("b",)
+    issuer.now += jwks.FRESH_SECONDS + 1
+    cache.key("b")  # begins the fetch in the background
+    assert code(cache, "a") == "invalid-token"
+
+
+def test_a_thousand_unknown_kids_cause_a_handful_of_fetches() -> None:
+    issuer = Issuer("a")
+    cache = issuer.cache()
+    cache.key("a")
+    for number in range(1000):
+        issuer.now += 0.06  # a minute in all
+        assert code(cache, f"unknown-{number}") == "invalid-token"
+        assert cache.key("a").kid == "a"
+    assert issuer.fetches <= 1 + 2
+
+
+def test_an_unknown_kid_is_remembered_and_the_memory_is_bounded() -> None:
+    issuer = Issuer("a")
+    cache = issuer.cache()
+    cache.key("a")
+    issuer.now += jwks.REST_SECONDS
+    assert code(cache, "stale") == "invalid-token"
+    fetches = issuer.fetches
+    for _ in range(5):
+        issuer.now += jwks.REST_SECONDS + 1
+        assert code(cache, "stale") == "invalid-token"
+    assert issuer.fetches == fetches
+    for number in range(jwks.REMEMBERED_KIDS + 5):
+        issuer.now += jwks.REST_SECONDS
+        code(cache, f"unknown-{number}")
+    assert len(cache._unknown) == jwks.REMEMBERED_KIDS
+
+
+def test_a_new_key_is_found_when_a_token_names_it() -> None:
+    issuer = Issuer("old")
+    cache = issuer.cache()
+    cache.key("old")
+    issuer.kids = ("old", "new")
+    issuer.now += jwks.REST_SECONDS
+    assert cache.key("new").kid == "new"
+
+
+def test_a_new_key_that_shows_up_during_a_rest_is_found_right_after_it() -> None:
+    """It was refused, since nobody could ask; it must not be taken for one that was looked for in vain."""
+    issuer = Issuer("old")
+    cache = issuer.cache()
+    cache.key("old")
+    issuer.kids = ("old", "new")
+    assert code(cache, "new") == "invalid-token"
+    issuer.now += jwks.REST_SECONDS
+    assert cache.key("new").kid == "new"
+
+
+def test_a_kid_that_was_unknown_is_known_once_it_is_published() -> None:
+    issuer = Issuer("old")
+    cache = issuer.cache()
+    assert code(cache, "new") == "invalid-token"  # looked for, and remembered
+    issuer.kids = ("old", "new")
+    issuer.now += jwks.FRESH_SECONDS + 1
+    cache.key("old")
+    assert cache.key("new").kid == "new"
+
+
+def test_failures_rest_too() -> None:
+    issuer = Issuer("a")
+    issuer.down = True
+    cache = issuer.cache()
+    for _ in range(200):
+        assert code(cache, "a") == "keys-unavailable"
+    assert issuer.fetches == 1
+    issuer.now += jwks.REST_EMPTY_SECONDS
+    assert code(cache, "a") == "keys-unavailable"
+    assert issuer.fetches == 2
+
+
+def test_says_when_to_ask_again() -> None:
+    issuer = Issuer("a")
+    issuer.down = True
+    with pytest.raises(Refusal) as refused:
+        issuer.cache().key("a")
+    assert refused.value.retry_after_seconds == jwks.REST_EMPTY_SECONDS
+
+
+def test_an_unknown_kid_while_the_server_fails_may_be_a_new_key() -> None:
+    """So the caller is told to come back, not that its token is bad."""
+    issuer = Issuer("a")
+    cache = issuer.cache()
+    cache.key("a")
+    issuer.down = True
+    issuer.now += HOUR
+    assert code(cache, "b") == "keys-unavailable"
+    assert cache.key("a").kid == "a"
+
+
+def test_a_load_that_raises_anything_lands() -> None:
+    def broken() -> Mapping[str, IssuerKey]:
+        raise RecursionError
+
+    cache = KeyCache("test", broken, spawn=lambda work: work())
+    assert code(cache, "a") == "keys-unavailable"
+
+
+def test_no_thread_is_a_failure_and_not_a_hang() -> None:
+    def no_thread(_work: Callable[[], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    assert code(Issuer("a").cache(no_thread), "a") == "keys-unavailable"
+
+
+def test_known_keys_never_wait_for_a_fetch_that_hangs() -> None:
+    issuer = Issuer("a")
+    cache = issuer.threaded()
+    cache.key("a")
+    issuer.now += HOUR
+    issuer.gate = threading.Event()
+    try:
+        with ThreadPoolExecutor(jwks.WAITING + 4) as pool:
+            others = [pool.submit(code, cache, f"unknown-{n}") for n in range(jwks.WAITING + 4)]
+            # All but those with a seat are sent away while the fetch still hangs.
+            until = time.monotonic() + 10
+            while sum(other.done() for other in others) < 4 and time.monotonic() < until:
+                time.sleep(0.001)
+            waiting = [other for other in others if not other.done()]
+            started = time.perf_counter()
+            known = [cache.key("a").kid for _ in range(1000)]
+            took = time.perf_counter() - started
+            issuer.gate.set()
+            answers = [other.result() for other in others]
+    finally:
+        issuer.gate.set()
+    assert known == ["a"] * 1000
+    assert took < jwks.WAIT_SECONDS / 2  # 1,000 of them: not one has waited
+    assert len(waiting) == jwks.WAITING
+    assert set(answers) <= {"invalid-token", "keys-unavailable"}
+    assert issuer.fetches == 2
+
+
+def test_one_fetch_for_everybody_who_comes_at_the_same_time() -> None:
+    issuer = Issuer("a")
+    issuer.gate = threading.Event()
+    cache = issuer.threaded()
+    cache.prefetch()
+    with ThreadPoolExecutor(jwks.WAITING) as pool:
+        keys = [pool.submit(cache.key, "a") for _ in range(jwks.WAITING)]
+        time.sleep(0.05)
+        issuer.gate.set()
+        assert [key.result().kid for key in keys] == ["a"] * jwks.WAITING
+    assert issuer.fetches == 1

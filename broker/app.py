@@ -27,9 +27,9 @@ from broker.http import (
 from broker.http import jwks as keys
 from broker.http import request_log as observe
 from broker.http.credentials import Credentials
-from broker.http.guests import GuestDoor
+from broker.http.guests import GuestAccess
 from broker.http.metrics import OpenSessions
-from broker.idempotency.encryption import Seal
+from broker.idempotency.encryption import TokenCipher
 from broker.identity import issuers
 from broker.identity.bearer import Bearers
 from broker.identity.blocks import Admission
@@ -41,7 +41,7 @@ from broker.identity.own_tokens import OwnTokens
 from broker.identity.service_keys import PEPPER_LABEL, ServiceKeys
 from broker.identity.sign_ins import CookieSignIns
 from broker.identity.signing import KeyRing, derive
-from broker.issuing.dry_run import Previews
+from broker.issuing.dry_run import DryRuns
 from broker.issuing.issue import TokenIssuer
 from broker.limits.limiter import Rates, create_limiter
 from broker.limits.policy import Policy
@@ -80,7 +80,7 @@ class Parts:
     sign_ins: CookieSignIns
     admission: Admission
     login: Login
-    guests: GuestDoor | None
+    guests: GuestAccess | None
     sign_in_throttle: SignInThrottle
     keys: KeyRing
     oidc_clients: Mapping[str, OidcClient]
@@ -92,7 +92,7 @@ class Parts:
     usage: SqlUsage
     open_sessions: OpenSessions
     issuer: TokenIssuer
-    previews: Previews
+    previews: DryRuns
     operator_issuers: frozenset[str]
     """Whose word counts for who is an operator."""
 
@@ -149,7 +149,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     guest_keys = [derive(secret, "guests") for secret in secrets]
     guests = None
     if settings.config.guests.enabled:
-        guests = GuestDoor(Guests(settings.config.guests, guest_keys), settings.trusted_proxies)
+        guests = GuestAccess(Guests(settings.config.guests, guest_keys), settings.trusted_proxies)
     rates = Rates(create_limiter(app, database, redis_url))
     ledger = SqlLedger(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
@@ -195,11 +195,11 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             admit=admission.admit_unpresented,
             attestations=external.attestations,
             claims=SqlClaims(database),
-            seal=Seal([derive(secret, "repeats") for secret in secrets]),
+            seal=TokenCipher([derive(secret, "repeats") for secret in secrets]),
             # The other threads go on serving while repeats wait for the first of their requests.
             max_waiting=max(1, settings.threads // 2),
         ),
-        previews=Previews(policy=policy, rates=rates, catalog=catalog, ledger=ledger),
+        previews=DryRuns(policy=policy, rates=rates, catalog=catalog, ledger=ledger),
         operator_issuers=frozenset(
             [OWN_ISSUER, *(spec.issuer for spec in settings.config.issuers if spec.operator_claim)]
         ),

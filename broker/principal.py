@@ -55,11 +55,11 @@ class Principal:
         return principal_key(self.issuer, self.subject)
 
     @property
-    def asker(self) -> Principal:
+    def requester(self) -> Principal:
         """Who decides what may be asked for: the key that acts, or the principal itself."""
         return self.actor or self
 
-    def under(self, overrides: Overrides) -> Principal:
+    def with_overrides(self, overrides: Overrides) -> Principal:
         """The same with what the operator has set for it."""
         return replace(self, plan=overrides.plan or self.plan, overrides=overrides)
 

@@ -63,10 +63,10 @@ def _mints(say: Say, settings: Settings) -> list[bool]:
     )
 
     def mint(name: str) -> str:
-        grant = minter.grant(profiles[name])
+        token_plan = minter.token_plan(profiles[name])
         end = datetime.now(UTC) + timedelta(minutes=1)
-        minter.mint(profiles[name], grant, expires_at=end, connect_by=end)
-        return grant.model
+        minter.mint(profiles[name], token_plan, expires_at=end, connect_by=end)
+        return token_plan.model
 
     try:
         return [_step(say, f"mint {name}", lambda name=name: mint(name)) for name in profiles]  # type: ignore[misc]

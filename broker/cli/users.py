@@ -176,7 +176,7 @@ def explain(username: str, profile: str | None, issuer: str, as_json: bool) -> N
     with _ops() as ops:
         preview = ops.explain(username, profile, issuer)
     refusal = preview.refusal
-    facts = {"user": username, **preview.told()}
+    facts = {"user": username, **preview.to_json()}
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
@@ -185,8 +185,8 @@ def explain(username: str, profile: str | None, issuer: str, as_json: bool) -> N
     for part in preview.rates:
         wait = f", one more in {part.reset} s" if part.remaining < part.limit else ""
         click.echo(f"Left     {part.remaining} of {part.policy}{wait}")
-    click.echo(f"Open     {preview.holding.open} of {preview.limits.sessions} sessions")
-    click.echo(f"Used     {preview.holding.used_minutes} of {preview.limits.minutes_per_day} minutes today")
+    click.echo(f"Open     {preview.usage.open} of {preview.limits.sessions} sessions")
+    click.echo(f"Used     {preview.usage.used_minutes} of {preview.limits.minutes_per_day} minutes today")
     click.echo(f"Profile  {preview.profile}")
     click.echo(f"Answer   {facts['status']} {preview.answer}" + (f": {facts['detail']}" if refusal else ""))
 

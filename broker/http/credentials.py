@@ -13,7 +13,7 @@ from flask import Request, g
 from broker.errors import Refusal
 from broker.http import origins
 from broker.http.client_address import is_loopback_host
-from broker.http.guests import GuestDoor
+from broker.http.guests import GuestAccess
 from broker.identity.bearer import Bearers, Verified
 from broker.identity.blocks import Admission
 from broker.identity.guests import is_guest_cookie
@@ -52,7 +52,7 @@ class Credentials:
         sign_ins: CookieSignIns,
         service_keys: ServiceKeys,
         admission: Admission,
-        guests: GuestDoor | None = None,
+        guests: GuestAccess | None = None,
         *,
         trusted_issuers: Collection[str] = (),
         turned_away: Callable[[Principal, str, str], None] = lambda *_: None,

@@ -15,7 +15,7 @@ from broker.limits.policy import Allowance
 from broker.principal import Principal
 
 
-class GuestDoor:
+class GuestAccess:
     """Made only where the settings enable guests."""
 
     def __init__(self, guests: Guests, trusted_proxies: Sequence[Network]) -> None:

@@ -31,7 +31,7 @@ def me(caller: Caller) -> Response:
         name=principal.name,
         plan=principal.plan,
         roles=sorted(principal.roles),
-        limits=limits_left(preview.rates, preview.holding),
+        limits=limits_left(preview.rates, preview.usage),
         sessions=[_session(one) for one in parts.ledger.open_sessions(principal, _MOST_SESSIONS)],
         next_token=_next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
         **({"service_key": _service_key(caller.service_key)} if caller.service_key else {}),

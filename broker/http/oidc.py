@@ -47,7 +47,7 @@ def begin(issuer: str) -> Response:
     try:
         address = client.authorization_url(flow, _callback_address(issuer))
     except SignInFailed as failed:
-        return _back(flow.return_to, _told(issuer, failed))
+        return _back(flow.return_to, _to_json(issuer, failed))
     response = _redirect(address)
     for name in _flow_cookies()[MAX_FLOWS - 1 :]:
         _forget(response, name)
@@ -69,12 +69,12 @@ def callback(issuer: str) -> Response:
     client = _client(issuer)
     flow = _own_flow(issuer)
     if flow is None:
-        return _back("/", _told(issuer, SignInFailed(Outcome.EXPIRED, "no flow of this browser")))
+        return _back("/", _to_json(issuer, SignInFailed(Outcome.EXPIRED, "no flow of this browser")))
     try:
         _use_up(flow)
         response = _sign_in(client, flow)
     except SignInFailed as failed:
-        response = _back(flow.return_to, _told(issuer, failed))
+        response = _back(flow.return_to, _to_json(issuer, failed))
     except Refusal as refusal:
         if refusal.code not in _TOLD and refusal.status != 401:
             raise
@@ -180,7 +180,7 @@ def _flow_cookies() -> list[str]:
     return sorted(ages, key=lambda name: -ages[name])
 
 
-def _told(issuer: str, failed: SignInFailed) -> str:
+def _to_json(issuer: str, failed: SignInFailed) -> str:
     _log.info("oidc_sign_in_failed", oidc_issuer=issuer, outcome=failed.outcome.value, reason=failed.reason)
     return failed.outcome.value
 

@@ -16,11 +16,11 @@ from pydantic import Field
 from broker.errors import Refusal
 from broker.http import body, guards
 from broker.http.credentials import Caller
-from broker.idempotency.record import Once
+from broker.idempotency.record import IdempotencyKey
 from broker.identity.issuers import attestation
-from broker.issuing.issue import Ask, Issued, TokenIssuer
+from broker.issuing.issue import Issued, TokenIssuer, TokenRequest
 from broker.limits.limiter import RateLeft, rate_headers
-from broker.limits.quota import Holding, share_headers
+from broker.limits.quota import QuotaUsage, quota_headers
 from broker.minting.gemini import socket_url
 from broker.principal import Principal
 
@@ -60,7 +60,9 @@ def create_token(caller: Caller) -> Response:
     asked = body.read(KeyTokenBody if caller.service_key else TokenBody)
     principal = _owner(caller, asked)
     client = asked.client.model_dump(exclude_none=True)
-    ask = Ask(profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation())
+    ask = TokenRequest(
+        profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation()
+    )
     issuer: TokenIssuer = current_app.extensions["broker"].issuer
     once = _once(caller.principal, asked)
     return _answer(issuer.open_session(principal, ask, caller.also_charged, once))
@@ -74,7 +76,7 @@ def create_next_token(caller: Caller, session_id: str) -> Response:
     return _answer(parts.issuer.next_token(caller.principal, session_id, asked.handle, _attestation()))
 
 
-def _once(asker: Principal, asked: TokenBody) -> Once | None:
+def _once(requester: Principal, asked: TokenBody) -> IdempotencyKey | None:
     """What makes a repeat of this request known. The asker is part of it: nobody meets another's key."""
     given = request.headers.get(IDEMPOTENCY_HEADER)
     if given is None:
@@ -82,7 +84,7 @@ def _once(asker: Principal, asked: TokenBody) -> Once | None:
     if not _IDEMPOTENCY_KEY.fullmatch(given):
         raise Refusal("bad-request", f"{IDEMPOTENCY_HEADER} must be 1 to 255 visible ASCII characters.")
     same = json.dumps(asked.model_dump(exclude_unset=True), sort_keys=True)
-    return Once(_sha256(asker.key + given), _sha256(same), given)
+    return IdempotencyKey(_sha256(requester.key + given), _sha256(same), given)
 
 
 def _sha256(text: str) -> str:
@@ -111,49 +113,49 @@ def _owner(caller: Caller, asked: TokenBody) -> Principal:
 
 def _answer(issued: Issued) -> Response:
     live_url: str = current_app.extensions["broker"].settings.live_url
-    lease, grant = issued.lease, issued.grant
-    life = lease.expires_at - lease.reserved_at
+    reservation, token_plan = issued.reservation, issued.token_plan
+    life = reservation.expires_at - reservation.reserved_at
     response = jsonify(
         token=issued.token.name,
         token_type="live-ephemeral",  # noqa: S106 - the type, not a token
-        expires_at=timestamp(lease.expires_at),
+        expires_at=timestamp(reservation.expires_at),
         expires_in=int(life.total_seconds()),
-        connect_by=timestamp(lease.connect_by),
-        connect_within=int((lease.connect_by - lease.reserved_at).total_seconds()),
+        connect_by=timestamp(reservation.connect_by),
+        connect_within=int((reservation.connect_by - reservation.reserved_at).total_seconds()),
         url=socket_url(live_url),
         auth={"in": "query", "name": "access_token"},
         api_version="v1alpha",
-        model=grant.model,
+        model=token_plan.model,
         profile=issued.profile.name,
-        setup=grant.setup,
-        locked=list(grant.locked),
+        setup=token_plan.setup,
+        locked=list(token_plan.locked),
         audio={"input": "audio/pcm;rate=16000", "output": "audio/pcm;rate=24000"},
         session={
-            "id": lease.session_id,
+            "id": reservation.session_id,
             "state": "open",
-            "ends_at": timestamp(lease.ends_at),
-            "renew_after": timestamp(lease.reserved_at + life * _RENEW_AT),
+            "ends_at": timestamp(reservation.ends_at),
+            "renew_after": timestamp(reservation.reserved_at + life * _RENEW_AT),
             "heartbeat_seconds": HEARTBEAT_SECONDS,
         },
-        limits=limits_left(issued.rates, lease.holding),
+        limits=limits_left(issued.rates, reservation.usage),
         **({"on_behalf_of": issued.principal.subject} if issued.principal.actor else {}),
     )
-    response.headers.update(_headers(issued.rates, lease.holding))
+    response.headers.update(_headers(issued.rates, reservation.usage))
     return response
 
 
-def limits_left(rates: Sequence[RateLeft], holding: Holding) -> dict[str, Any]:
+def limits_left(rates: Sequence[RateLeft], usage: QuotaUsage) -> dict[str, Any]:
     """The member `limits` of what the token routes and GET /me answer."""
-    share = holding.share
+    quota = usage.quota
     return {
         "rate": [rate_left(left) for left in rates],
-        "sessions": {"limit": share.sessions, "open": holding.open},
-        "minutes_per_day": {"limit": share.minutes_per_day, "used": holding.used_minutes},
+        "sessions": {"limit": quota.sessions, "open": usage.open},
+        "minutes_per_day": {"limit": quota.minutes_per_day, "used": usage.used_minutes},
     }
 
 
-def _headers(rates: Sequence[RateLeft], holding: Holding) -> dict[str, str]:
-    of_rates, of_share = rate_headers(rates), share_headers(holding)
+def _headers(rates: Sequence[RateLeft], usage: QuotaUsage) -> dict[str, str]:
+    of_rates, of_share = rate_headers(rates), quota_headers(usage)
     return {name: f"{of_rates[name]}, {of_share[name]}" for name in of_rates}
 
 

@@ -15,22 +15,22 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker.errors import Refusal
-from broker.idempotency.record import Once
+from broker.idempotency.record import IdempotencyKey
 from broker.minting.minter import MintedToken
 
 _NONCE_BYTES = 12
 
 
-class Seal:
+class TokenCipher:
     def __init__(self, keys: Sequence[bytes]) -> None:
         """The first one seals; the others open what was sealed before the secret was changed."""
         self._keys = keys
 
-    def close(self, once: Once, token: MintedToken) -> bytes:
+    def close(self, once: IdempotencyKey, token: MintedToken) -> bytes:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + _cipher(self._keys[0], once).encrypt(nonce, token.name.encode(), once.key.encode())
 
-    def open(self, once: Once, sealed: bytes) -> MintedToken:
+    def open(self, once: IdempotencyKey, sealed: bytes) -> MintedToken:
         nonce, box = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         for key in self._keys:
             try:
@@ -40,5 +40,5 @@ class Seal:
         raise Refusal("busy", reason="a sealed token does not open: another BROKER_SECRET_KEY")
 
 
-def _cipher(key: bytes, once: Once) -> AESGCM:
+def _cipher(key: bytes, once: IdempotencyKey) -> AESGCM:
     return AESGCM(hmac.digest(key, once.idempotency_key.encode(), hashlib.sha256))

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # a lease says which claim it settles
-    from broker.sessions.session import Lease
+    from broker.sessions.session import Reservation
 
 REMEMBERED = timedelta(seconds=60)
 # No request takes as long: its worker was killed, and a repeat takes its place.
@@ -20,7 +20,7 @@ GIVEN_UP = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
-class Once:
+class IdempotencyKey:
     """What makes two requests the same: the asker with its key, and the body."""
 
     key: str
@@ -39,29 +39,29 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """What the first one got. `lease.reserved_at` is the time of the repeat: times are told from there."""
+class StoredResponse:
+    """What the first one got. Times are counted from `reservation.reserved_at`, the time of the repeat."""
 
-    lease: Lease
+    reservation: Reservation
     profile: str
     model: str
     sealed: bytes = field(repr=False)
 
 
-class UnderWay(Exception):  # noqa: N818 - not a fault: the first one is not done yet
+class InProgress(Exception):  # noqa: N818 - not a fault: the first one is not done yet
     """Another request with the same key and body has claimed it."""
 
 
 class Claims(Protocol):
     """The book of claims. `store.claims` implements it; `Ledger.confirm` and `void` settle a claim."""
 
-    def recall(self, once: Once) -> Delivered | None:
+    def recall(self, once: IdempotencyKey) -> StoredResponse | None:
         """What the first one got; None if there is no first one, or nobody waits for it any more.
 
-        Raises `UnderWay`; refuses `idempotency-conflict` for another body, and `session-ended`.
+        Raises `InProgress`; refuses `idempotency-conflict` for another body, and `session-ended`.
         """
 
-    def claim(self, once: Once) -> Claim:
+    def claim(self, once: IdempotencyKey) -> Claim:
         """Be the first one. Raises and refuses as `recall`; what a dead one had reserved is taken back."""
 
     def free(self, claim: Claim) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from broker.errors import Refusal
-from broker.idempotency.record import Delivered, UnderWay
+from broker.idempotency.record import InProgress, StoredResponse
 
 A = TypeVar("A")
 
@@ -27,13 +27,13 @@ class Repeats:
 
     def answer(
         self,
-        recall: Callable[[], Delivered | None],
+        recall: Callable[[], StoredResponse | None],
         first: Callable[[], A],
-        again: Callable[[Delivered], A],
+        again: Callable[[StoredResponse], A],
     ) -> A:
         """What `first` answers, or `again` where somebody else was the first one.
 
-        `recall` tells what that one got; it and `first` raise `UnderWay` while it is not done yet.
+        `recall` tells what that one got; it and `first` raise `InProgress` while it is not done yet.
         """
 
         def once() -> A:
@@ -42,7 +42,7 @@ class Repeats:
 
         try:
             return once()
-        except UnderWay:
+        except InProgress:
             return self._after_a_wait(once)
 
     def _after_a_wait(self, once: Callable[[], A]) -> A:
@@ -54,7 +54,7 @@ class Repeats:
                 time.sleep(_LOOK_SECONDS)
                 try:
                     return once()
-                except UnderWay:
+                except InProgress:
                     continue
         finally:
             self._places.release()

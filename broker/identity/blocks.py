@@ -66,7 +66,7 @@ class Admission:
         if verified.principal.issuer != OWN_ISSUER:
             overrides, blocks = self._standing.of_other(verified)
             refuse_blocked(verified, blocks)
-            return verified.principal.under(overrides)
+            return verified.principal.with_overrides(overrides)
         user, overrides, blocks = self._standing.of_own_user(verified)
         if user is None:
             raise Refusal("invalid-token", reason="unknown user")
@@ -75,7 +75,7 @@ class Admission:
         refuse_blocked(verified, blocks)
         if verified.generation != user.generation:
             raise _withdrawn("of an earlier generation")
-        return user.principal().under(overrides)
+        return user.principal().with_overrides(overrides)
 
     def admit_unpresented(self, principal: Principal) -> Principal:
         """For whom a service key asks: it shows no credential of its own, so none of its can be too old."""

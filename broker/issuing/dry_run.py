@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.errors import Refusal
-from broker.limits import quota as shares
+from broker.limits import quota as quotas
 from broker.limits.limiter import RateLeft, Rates, rate_refusal
 from broker.limits.policy import Allowance, Policy
-from broker.limits.quota import Holding
+from broker.limits.quota import QuotaUsage
 from broker.principal import Principal
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
@@ -22,13 +22,13 @@ from broker.settings import Plan
 
 
 @dataclass(frozen=True)
-class Preview:
+class DryRun:
     rule: str
     """Where the limits come from: `plan NAME`, or `default` for a principal without a plan of its own."""
     limits: Plan
     profile: str
     rates: Sequence[RateLeft]
-    holding: Holding
+    usage: QuotaUsage
     refusal: Refusal | None
     """What the next `POST /token` would be refused with; None if it would be granted."""
 
@@ -36,7 +36,7 @@ class Preview:
     def answer(self) -> str:
         return self.refusal.code if self.refusal else "granted"
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As operators read it, in `broker explain --json` and in the admin API."""
         refusal = self.refusal
         return {
@@ -47,15 +47,15 @@ class Preview:
                 {"policy": part.policy, "remaining": part.remaining, "reset": part.reset}
                 for part in self.rates
             ],
-            "open_sessions": self.holding.open,
-            "used_minutes": self.holding.used_minutes,
+            "open_sessions": self.usage.open,
+            "used_minutes": self.usage.used_minutes,
             "answer": self.answer,
             "status": refusal.status if refusal else 200,
             "detail": (refusal.detail or refusal.title) if refusal else None,
         }
 
 
-class Previews:
+class DryRuns:
     def __init__(self, *, policy: Policy, rates: Rates, catalog: Catalog, ledger: Ledger) -> None:
         self._policy = policy
         self._rates = rates
@@ -64,19 +64,19 @@ class Previews:
 
     def preview(
         self, principal: Principal, profile: str | None = None, also: Sequence[Allowance] = ()
-    ) -> Preview:
+    ) -> DryRun:
         """`also` is what a session would use up besides the principal's own allowance."""
         limits = self._policy.resolve(principal)
         rates = self._rates.left(limits.rate, "token", principal.key)
         name = self._catalog.default_name if profile is None else profile
-        holdings, project_is_full = self._ledger.holdings(self._policy.shares(principal))
+        usages, project_is_full = self._ledger.usages(self._policy.quotas(principal))
         refusal = (
             self._used_up(also)
             or self._refusal(principal, name, rates)
-            or _no_room(holdings)
-            or (shares.project_capacity() if project_is_full else None)
+            or _no_room(usages)
+            or (quotas.project_capacity() if project_is_full else None)
         )
-        return Preview(self._policy.rule(principal), limits, name, rates, holdings[-1], refusal)
+        return DryRun(self._policy.rule(principal), limits, name, rates, usages[-1], refusal)
 
     def _used_up(self, allowances: Sequence[Allowance]) -> Refusal | None:
         for allowance in allowances:
@@ -95,12 +95,12 @@ class Previews:
         return None
 
 
-def _no_room(holdings: Sequence[Holding]) -> Refusal | None:
+def _no_room(usages: Sequence[QuotaUsage]) -> Refusal | None:
     """Sessions of everybody concerned before minutes, as the ledger has it."""
-    for holding in holdings:
-        if shares.no_session_left(holding):
-            return shares.too_many_sessions(holding, ())
-    for holding in holdings:
-        if shares.no_minutes_left(holding):
-            return shares.minutes_exhausted(holding)
+    for usage in usages:
+        if quotas.no_session_left(usage):
+            return quotas.too_many_sessions(usage, ())
+    for usage in usages:
+        if quotas.no_minutes_left(usage):
+            return quotas.minutes_exhausted(usage)
     return None

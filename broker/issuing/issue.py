@@ -15,17 +15,17 @@ from datetime import timedelta
 from typing import NoReturn
 
 from broker.errors import Refusal
-from broker.idempotency.encryption import Seal
-from broker.idempotency.record import Claim, Claims, Delivered, Once
+from broker.idempotency.encryption import TokenCipher
+from broker.idempotency.record import Claim, Claims, IdempotencyKey, StoredResponse
 from broker.idempotency.replay import Repeats
 from broker.identity.issuers.attestation import Attestations
 from broker.limits.limiter import RateLeft, Rates
 from broker.limits.policy import Allowance, Policy
-from broker.minting.minter import Grant, MintedToken, Minter
+from broker.minting.minter import MintedToken, Minter, TokenPlan
 from broker.principal import Principal, end_user
 from broker.profiles.catalog import Catalog
 from broker.profiles.profile import Profile
-from broker.sessions.session import Lease, Ledger, Terms
+from broker.sessions.session import Ledger, Reservation, SessionTerms
 from broker.telemetry.metrics import TOKENS
 
 # A token with less time left to connect with it is of no use to somebody who asks again.
@@ -33,7 +33,7 @@ _TO_CONNECT = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
-class Ask:
+class TokenRequest:
     """What the caller of POST /token may choose."""
 
     profile: str | None = None
@@ -47,9 +47,9 @@ class Ask:
 class Issued:
     principal: Principal
     token: MintedToken
-    grant: Grant
+    token_plan: TokenPlan
     profile: Profile
-    lease: Lease
+    reservation: Reservation
     rates: Sequence[RateLeft]
 
 
@@ -63,7 +63,7 @@ class TokenIssuer:
         minter: Minter,
         ledger: Ledger,
         claims: Claims,
-        seal: Seal,
+        seal: TokenCipher,
         admit: Callable[[Principal], Principal],
         attestations: Attestations,
         max_waiting: int,
@@ -83,10 +83,14 @@ class TokenIssuer:
         """Ask now what the first request would have to ask. Nobody waits for it, so no failure is told."""
         for profile in self._catalog.all():
             with suppress(Refusal):
-                self._minter.grant(profile)
+                self._minter.token_plan(profile)
 
     def open_session(
-        self, principal: Principal, ask: Ask, also: Sequence[Allowance] = (), once: Once | None = None
+        self,
+        principal: Principal,
+        ask: TokenRequest,
+        also: Sequence[Allowance] = (),
+        once: IdempotencyKey | None = None,
     ) -> Issued:
         """A new session and its first token. `also` is used up besides the principal's own allowance.
 
@@ -100,7 +104,9 @@ class TokenIssuer:
             lambda delivered: self._again(principal, ask, once, delivered),
         )
 
-    def _open(self, principal: Principal, ask: Ask, also: Sequence[Allowance], once: Once | None) -> Issued:
+    def _open(
+        self, principal: Principal, ask: TokenRequest, also: Sequence[Allowance], once: IdempotencyKey | None
+    ) -> Issued:
         claim = None
         with self._in_one_go(ask.profile):
             try:
@@ -114,46 +120,48 @@ class TokenIssuer:
                 profile = self._catalog.admit(ask.profile, principal)
                 self._attestations.check(profile, ask.attestation)
                 slice_seconds = _slice_seconds(profile, ask.ttl_seconds)
-                grant = self._minter.grant(profile)
-                terms = Terms(
+                token_plan = self._minter.token_plan(profile)
+                terms = SessionTerms(
                     profile=profile.name,
-                    model=grant.model,
+                    model=token_plan.model,
                     session_seconds=self._policy.session_seconds(principal),
                     slice_seconds=slice_seconds,
                     connect_within_seconds=profile.connect_within_seconds,
                     client=ask.client,
                 )
-                lease = self._ledger.reserve(principal, terms, self._policy.shares(principal), claim)
+                reservation = self._ledger.reserve(principal, terms, self._policy.quotas(principal), claim)
             except Refusal as refusal:
                 self._record_and_refuse(principal, "token", refusal, claim)
-        token = self._mint_and_confirm(principal, profile, grant, lease, once=once)
-        return Issued(principal, token, grant, profile, lease, rates)
+        token = self._mint_and_confirm(principal, profile, token_plan, reservation, once=once)
+        return Issued(principal, token, token_plan, profile, reservation, rates)
 
-    def _recall(self, principal: Principal, once: Once) -> Delivered | None:
+    def _recall(self, principal: Principal, once: IdempotencyKey) -> StoredResponse | None:
         try:
             return self._claims.recall(once)
         except Refusal as refusal:
             self._record_and_refuse(principal, "token", refusal)
 
-    def _again(self, principal: Principal, ask: Ask, once: Once, delivered: Delivered) -> Issued:
+    def _again(
+        self, principal: Principal, ask: TokenRequest, once: IdempotencyKey, delivered: StoredResponse
+    ) -> Issued:
         """The first answer, as it reads now. Whatever may have been taken from the caller since is asked."""
-        lease = delivered.lease
-        if lease.connect_by - lease.reserved_at < _TO_CONNECT:
+        reservation = delivered.reservation
+        if reservation.connect_by - reservation.reserved_at < _TO_CONNECT:
             # Of a profile with little time to connect: the session is the same, the token is its next one.
-            return self.next_token(principal.asker, lease.session_id, None, ask.attestation)
+            return self.next_token(principal.requester, reservation.session_id, None, ask.attestation)
         try:
             if principal.actor is not None:
                 principal = self._admit(principal)
             profile = self._catalog.admit(delivered.profile, principal)
             self._attestations.check(profile, ask.attestation)
-            grant = self._minter.grant(profile, None, delivered.model)
+            token_plan = self._minter.token_plan(profile, None, delivered.model)
             token = self._seal.open(once, delivered.sealed)
         except Refusal as refusal:
             self._record_and_refuse(principal, "token", refusal)
         rates = self._rates.left_of(self._policy.allowances(principal, "token"))
-        holdings, _ = self._ledger.holdings(self._policy.shares(principal))
-        self._ledger.repeated(principal, lease.session_id, _sha256(token))
-        return Issued(principal, token, grant, profile, replace(lease, holding=holdings[-1]), rates)
+        usages, _ = self._ledger.usages(self._policy.quotas(principal))
+        self._ledger.repeated(principal, reservation.session_id, _sha256(token))
+        return Issued(principal, token, token_plan, profile, replace(reservation, usage=usages[-1]), rates)
 
     def _in_one_go(self, name: str | None) -> AbstractContextManager[None]:
         """One transaction from the count to the reservation, if nobody else is asked anything in between.
@@ -165,7 +173,7 @@ class TokenIssuer:
         return self._ledger.together() if self._rates.in_database and not asks else nullcontext()
 
     def next_token(
-        self, asker: Principal, session_id: str, handle: str | None, attestation: str | None = None
+        self, requester: Principal, session_id: str, handle: str | None, attestation: str | None = None
     ) -> Issued:
         """The next token of an open session, to renew or to resume it.
 
@@ -173,48 +181,54 @@ class TokenIssuer:
         sessions must still be able to go on with the one that is open. `asker` is its owner, or the service
         key that opened it for its owner.
         """
-        principal = asker
+        principal = requester
         try:
-            session = self._ledger.find(asker, session_id)
+            session = self._ledger.find(requester, session_id)
             if session.on_behalf_of is not None:
-                principal = self._admit(end_user(asker, session.on_behalf_of))
+                principal = self._admit(end_user(requester, session.on_behalf_of))
             rates = self._rates.spend_all(self._policy.allowances(principal, "next-token"))
             profile = self._catalog.admit(session.profile, principal)
             self._attestations.check(profile, attestation)
-            grant = self._minter.grant(profile, handle, session.model)
-            lease = self._ledger.reserve_next(
+            token_plan = self._minter.token_plan(profile, handle, session.model)
+            reservation = self._ledger.reserve_next(
                 principal,
                 session_id,
                 profile.slice_seconds,
                 profile.connect_within_seconds,
-                self._policy.shares(principal),
+                self._policy.quotas(principal),
             )
         except Refusal as refusal:
             self._record_and_refuse(principal, "next-token", refusal)
-        token = self._mint_and_confirm(principal, profile, grant, lease, handle=handle)
-        return Issued(principal, token, grant, profile, lease, rates)
+        token = self._mint_and_confirm(principal, profile, token_plan, reservation, handle=handle)
+        return Issued(principal, token, token_plan, profile, reservation, rates)
 
     def _mint_and_confirm(
         self,
         principal: Principal,
         profile: Profile,
-        grant: Grant,
-        lease: Lease,
+        token_plan: TokenPlan,
+        reservation: Reservation,
         *,
         handle: str | None = None,
-        once: Once | None = None,
+        once: IdempotencyKey | None = None,
     ) -> MintedToken:
         """From the reservation on there are two ends only: a confirmed token, or nothing charged."""
         started = time.monotonic()
         try:
             token = self._minter.mint(
-                profile, grant, expires_at=lease.expires_at, connect_by=lease.connect_by, handle=handle
+                profile,
+                token_plan,
+                expires_at=reservation.expires_at,
+                connect_by=reservation.connect_by,
+                handle=handle,
             )
             mint_ms = round((time.monotonic() - started) * 1000)
             sealed = self._seal.close(once, token) if once else None
-            self._ledger.confirm(principal, lease, _sha256(token), mint_ms, sealed)
+            self._ledger.confirm(principal, reservation, _sha256(token), mint_ms, sealed)
         except BaseException as fault:
-            self._ledger.void(principal, lease, fault.code if isinstance(fault, Refusal) else "internal")
+            self._ledger.void(
+                principal, reservation, fault.code if isinstance(fault, Refusal) else "internal"
+            )
             raise
         TOKENS.labels(profile.name).inc()
         return token

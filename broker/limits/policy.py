@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker.limits.quota import Share, Shares
+from broker.limits.quota import Quota, Quotas
 from broker.principal import Principal
 from broker.settings import Plan
 
@@ -47,20 +47,20 @@ class Policy:
         acting = self.resolve(principal.actor).rate
         return [Allowance(acting, scope, principal.actor.key, "the service key"), own]
 
-    def shares(self, principal: Principal) -> Shares:
+    def quotas(self, principal: Principal) -> Quotas:
         """What its sessions must fit into. Those of a service key's user count for the key as well."""
-        of = [_share(principal, self.resolve(principal))]
+        of = [_quota(principal, self.resolve(principal))]
         if principal.actor is not None:
-            of.insert(0, _share(principal.actor, self.resolve(principal.actor), "the service key"))
+            of.insert(0, _quota(principal.actor, self.resolve(principal.actor), "the service key"))
         # For users of a service key, its plan: that one is for the backend as a whole.
-        plan = principal.asker.plan
-        return Shares(
+        plan = principal.requester.plan
+        return Quotas(
             tuple(of), self._project_sessions, plan if plan in self._plans else "default", self._reserved
         )
 
     def session_seconds(self, principal: Principal) -> int:
         """The longest session; for a user of a service key, the shorter one of both plans."""
-        plans = (self.resolve(principal), self.resolve(principal.asker))
+        plans = (self.resolve(principal), self.resolve(principal.requester))
         return min(plan.session_minutes for plan in plans) * 60
 
     def rule(self, principal: Principal) -> str:
@@ -76,5 +76,5 @@ def _own_limits(principal: Principal) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != "plan" and value is not None}
 
 
-def _share(principal: Principal, plan: Plan, whose: str | None = None) -> Share:
-    return Share(principal.key, plan.sessions, plan.minutes_per_day, whose)
+def _quota(principal: Principal, plan: Plan, whose: str | None = None) -> Quota:
+    return Quota(principal.key, plan.sessions, plan.minutes_per_day, whose)

@@ -21,7 +21,7 @@ _PROJECT_RETRY_SECONDS = 10
 
 
 @dataclass(frozen=True)
-class Share:
+class Quota:
     """`whose` is for the people who read the refusal; None for the caller's own."""
 
     key: str
@@ -31,23 +31,23 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Shares:
+class Quotas:
     """All that a reservation must fit into: of the service key that acts, of the principal (last), of all.
 
     `reserved` is how many of the project's sessions are kept for a plan; `plan` is the one that asks.
     """
 
-    of: tuple[Share, ...]
+    of: tuple[Quota, ...]
     project_sessions: int
     plan: str = ""
     reserved: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Holding:
+class QuotaUsage:
     """How much of a share is taken at `now`."""
 
-    share: Share
+    quota: Quota
     now: datetime
     open: int
     used_seconds: int
@@ -56,7 +56,7 @@ class Holding:
 
     @property
     def left_seconds(self) -> int:
-        return max(0, self.share.minutes_per_day * 60 - self.used_seconds)
+        return max(0, self.quota.minutes_per_day * 60 - self.used_seconds)
 
     @property
     def used_minutes(self) -> int:
@@ -73,44 +73,44 @@ def day_of(now: datetime) -> datetime:
     return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def no_session_left(holding: Holding) -> bool:
-    return holding.open >= holding.share.sessions
+def no_session_left(usage: QuotaUsage) -> bool:
+    return usage.open >= usage.quota.sessions
 
 
-def project_is_full(shares: Shares, taken: Mapping[str, int]) -> bool:
+def project_is_full(quotas: Quotas, taken: Mapping[str, int]) -> bool:
     """`taken` is how many places each plan has. Those that others' plans may still claim are not free."""
     kept = sum(
-        max(0, places - taken.get(plan, 0)) for plan, places in shares.reserved.items() if plan != shares.plan
+        max(0, places - taken.get(plan, 0)) for plan, places in quotas.reserved.items() if plan != quotas.plan
     )
-    return sum(taken.values()) + kept >= shares.project_sessions
+    return sum(taken.values()) + kept >= quotas.project_sessions
 
 
-def no_minutes_left(holding: Holding) -> bool:
-    return holding.left_seconds < SHORTEST_SLICE.total_seconds()
+def no_minutes_left(usage: QuotaUsage) -> bool:
+    return usage.left_seconds < SHORTEST_SLICE.total_seconds()
 
 
-def too_many_sessions(holding: Holding, sessions: Sequence[Mapping[str, Any]]) -> Refusal:
+def too_many_sessions(usage: QuotaUsage, sessions: Sequence[Mapping[str, Any]]) -> Refusal:
     """`sessions` are the open ones, so that an app can offer to end one."""
-    share = holding.share
-    wait = 1.0 if holding.frees_at is None else (holding.frees_at - holding.now).total_seconds()
+    quota = usage.quota
+    wait = 1.0 if usage.frees_at is None else (usage.frees_at - usage.now).total_seconds()
     return Refusal(
         "too-many-sessions",
-        f"{holding.open} of {share.sessions} sessions{_of(share)} are open.",
+        f"{usage.open} of {quota.sessions} sessions{_of(quota)} are open.",
         hint="End one of them, or wait until one has ended.",
         retry_after_seconds=max(1, math.ceil(wait)),
         extensions={"violated-policies": ["sessions"], "sessions": list(sessions)},
-        headers=share_headers(holding),
+        headers=quota_headers(usage),
     )
 
 
-def minutes_exhausted(holding: Holding) -> Refusal:
-    share = holding.share
+def minutes_exhausted(usage: QuotaUsage) -> Refusal:
+    quota = usage.quota
     return Refusal(
         "minutes-exhausted",
-        f"The {share.minutes_per_day} minutes of today{_of(share)} are used up. A day begins at 00:00 UTC.",
-        retry_after_seconds=holding.resets_in,
+        f"The {quota.minutes_per_day} minutes of today{_of(quota)} are used up. A day begins at 00:00 UTC.",
+        retry_after_seconds=usage.resets_in,
         extensions={"violated-policies": ["minutes_per_day"]},
-        headers=share_headers(holding),
+        headers=quota_headers(usage),
     )
 
 
@@ -119,17 +119,17 @@ def project_capacity() -> Refusal:
     return Refusal("project-capacity", retry_after_seconds=_PROJECT_RETRY_SECONDS)
 
 
-def share_headers(holding: Holding) -> dict[str, str]:
+def quota_headers(usage: QuotaUsage) -> dict[str, str]:
     """The RateLimit fields, beside those of the rate; sessions have no window, so no `w` and no `t`."""
-    share = holding.share
-    left = max(0, share.sessions - holding.open)
-    minutes = holding.left_seconds // 60
+    quota = usage.quota
+    left = max(0, quota.sessions - usage.open)
+    minutes = usage.left_seconds // 60
     return {
-        "RateLimit-Policy": f'"sessions";q={share.sessions};qu="concurrent-requests", '
-        f'"minutes_per_day";q={share.minutes_per_day};qu="minutes";w={DAY_SECONDS}',
-        "RateLimit": f'"sessions";r={left}, "minutes_per_day";r={minutes};t={holding.resets_in}',
+        "RateLimit-Policy": f'"sessions";q={quota.sessions};qu="concurrent-requests", '
+        f'"minutes_per_day";q={quota.minutes_per_day};qu="minutes";w={DAY_SECONDS}',
+        "RateLimit": f'"sessions";r={left}, "minutes_per_day";r={minutes};t={usage.resets_in}',
     }
 
 
-def _of(share: Share) -> str:
-    return f" of {share.whose}" if share.whose else ""
+def _of(quota: Quota) -> str:
+    return f" of {quota.whose}" if quota.whose else ""

@@ -25,7 +25,7 @@ from broker.errors import Refusal
 from broker.minting.circuit_breaker import Gate
 from broker.minting.compile import API_VERSION, RESUMPTION, Locked, compile_profile
 from broker.minting.errors import refusal_for
-from broker.minting.minter import Grant, MintedToken, Minter
+from broker.minting.minter import MintedToken, Minter, TokenPlan
 from broker.minting.model_rules import values_at
 from broker.minting.models import ModelDirectory
 from broker.minting.transport import BoundedTransport
@@ -74,7 +74,7 @@ class GeminiMinter(Minter):
         self._client: genai.Client | None = None
         self._client_pid = 0
 
-    def grant(self, profile: Profile, handle: str | None = None, model: str | None = None) -> Grant:
+    def token_plan(self, profile: Profile, handle: str | None = None, model: str | None = None) -> TokenPlan:
         locked = self._locked[profile.name]
         if model is None or model not in locked.setups:
             model = self._models.first_offered(locked.setups)
@@ -83,7 +83,7 @@ class GeminiMinter(Minter):
         if RESUMPTION in locked.open_fields:
             setup[RESUMPTION] = _resumption(handle)
         setup.update(_worth_knowing(locked.setups[model]))
-        return Grant(model, setup, locked.locked)
+        return TokenPlan(model, setup, locked.locked)
 
     def is_ready(self, profile: Profile) -> bool:
         return self._models.knows(self._locked[profile.name].setups)
@@ -91,7 +91,7 @@ class GeminiMinter(Minter):
     def mint(
         self,
         profile: Profile,
-        grant: Grant,
+        token_plan: TokenPlan,
         *,
         expires_at: datetime,
         connect_by: datetime,
@@ -101,7 +101,7 @@ class GeminiMinter(Minter):
             # The SDK would send them without an offset, and Google would read them as who knows what.
             raise ValueError("a token's times must say their time zone")
         locked = self._locked[profile.name]
-        body: dict[str, Any] = {"bidiGenerateContentSetup": dict(locked.setups[grant.model])}
+        body: dict[str, Any] = {"bidiGenerateContentSetup": dict(locked.setups[token_plan.model])}
         if locked.mask:
             body["fieldMask"] = ",".join(locked.mask)
         else:

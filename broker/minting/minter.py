@@ -18,7 +18,7 @@ class MintedToken:
 
 
 @dataclass(frozen=True)
-class Grant:
+class TokenPlan:
     """What one token will allow, known before it is minted."""
 
     model: str
@@ -30,7 +30,7 @@ class Grant:
 
 
 class Minter(Protocol):
-    def grant(self, profile: Profile, handle: str | None = None, model: str | None = None) -> Grant:
+    def token_plan(self, profile: Profile, handle: str | None = None, model: str | None = None) -> TokenPlan:
         """Resolves the model; may raise `Refusal`. `handle` resumes an earlier connection.
 
         A session keeps its `model`: Google resumes with no other, whatever it lists by now.
@@ -42,7 +42,7 @@ class Minter(Protocol):
     def mint(
         self,
         profile: Profile,
-        grant: Grant,
+        token_plan: TokenPlan,
         *,
         expires_at: datetime,
         connect_by: datetime,

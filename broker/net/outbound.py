@@ -111,9 +111,9 @@ class DeadlineBackend(httpcore2.NetworkBackend):
             raise httpcore2.ConnectError("no address of this name may be connected to")
         for tried, address in enumerate(addresses):
             # One silent address must leave time for the next.
-            share = self._deadline.left(httpcore2.ConnectTimeout) / (len(addresses) - tried)
+            quota = self._deadline.left(httpcore2.ConnectTimeout) / (len(addresses) - tried)
             try:
-                stream = self._sockets.connect_tcp(address, port, share)
+                stream = self._sockets.connect_tcp(address, port, quota)
             except httpcore2.ConnectTimeout:
                 failure = None
             except httpcore2.ConnectError as error:

@@ -115,7 +115,7 @@ class LimitOps:
         return self._limits_of(principal, person.overrides)
 
     def _limits_of(self, principal: Principal, overrides: Overrides) -> Limits:
-        there = principal.under(overrides)
+        there = principal.with_overrides(overrides)
         return Limits(self._policy.rule(there), there.plan, self._policy.resolve(there), overrides)
 
     def _check(self, changes: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from broker.identity.blocks import Admission, BlockKind
 from broker.identity.service_keys import ServiceKey, check_subject
 from broker.identity.signing import KeyRing, issue_access_token
 from broker.identity.users import USERNAME_RULE, User, canonical_username
-from broker.issuing.dry_run import Preview, Previews
+from broker.issuing.dry_run import DryRun, DryRuns
 from broker.limits.limiter import rates_without_app
 from broker.limits.policy import Policy
 from broker.principal import GUEST_ISSUER, KEY_ISSUER, OPERATOR, OWN_ISSUER, Principal
@@ -49,7 +49,7 @@ class EditConflict(OpsError):  # noqa: N818 - reads as what it says
 
 class Ops:
     def __init__(
-        self, settings: Settings, database: Database, *, actor: str, previews: Previews | None = None
+        self, settings: Settings, database: Database, *, actor: str, previews: DryRuns | None = None
     ) -> None:
         """`previews` are those of a server; a command makes its own."""
         self._previews = previews
@@ -162,13 +162,13 @@ class Ops:
         ring = KeyRing.of(self._settings.secret_keys, *self._settings.signing_keys)
         return issue_access_token(ring.signs, user.username, user.generation)
 
-    def explain(self, subject: str, profile: str | None = None, issuer: str = OWN_ISSUER) -> Preview:
+    def explain(self, subject: str, profile: str | None = None, issuer: str = OWN_ISSUER) -> DryRun:
         """What the next `POST /token` of somebody would be told, and which rule decides. Counts nothing.
 
         Of another issuer's people only what is known without a credential.
         """
         principal = self.principal(subject, issuer)
-        principal = principal.under(SqlLimits(self._database).find(principal.key))
+        principal = principal.with_overrides(SqlLimits(self._database).find(principal.key))
         preview = (self._previews or self._own_previews()).preview(principal, profile)
         try:
             verified = Verified(principal, datetime.now(UTC), generation=self._generation(principal))
@@ -181,9 +181,9 @@ class Ops:
         user = self._users.find(principal.subject) if principal.issuer == OWN_ISSUER else None
         return user.generation if user else None
 
-    def _own_previews(self) -> Previews:
+    def _own_previews(self) -> DryRuns:
         config, redis_url = self._settings.config, self._settings.redis_url
-        return Previews(
+        return DryRuns(
             policy=Policy(config.plans, config.project.sessions),
             rates=rates_without_app(self._database, redis_url.get_secret_value() if redis_url else None),
             catalog=Catalog(config.profiles.values()),

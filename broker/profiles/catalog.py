@@ -35,17 +35,17 @@ class Catalog:
     def admit(self, name: str | None, principal: Principal) -> Profile:
         """The named profile if it is open to them; refuses `profile-unknown` or `profile-forbidden`."""
         profile = self.get(name)
-        asker = principal.asker
-        if not profile.allows(asker.plan):
+        requester = principal.requester
+        if not profile.allows(requester.plan):
             raise Refusal("profile-forbidden", f"Your plan does not include {profile.name!r}.")
-        if asker.profiles is not None and profile.name not in asker.profiles:
+        if requester.profiles is not None and profile.name not in requester.profiles:
             raise Refusal("profile-forbidden", f"{profile.name!r} is not among the profiles given to you.")
         return profile
 
     def open_to(self, principal: Principal) -> list[Profile]:
-        asker = principal.asker
+        requester = principal.requester
         return [
             profile
             for name, profile in self._profiles.items()
-            if profile.allows(asker.plan) and (asker.profiles is None or name in asker.profiles)
+            if profile.allows(requester.plan) and (requester.profiles is None or name in requester.profiles)
         ]

@@ -34,7 +34,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from broker.idempotency.record import Claim
-from broker.limits.quota import Holding, Shares
+from broker.limits.quota import Quotas, QuotaUsage
 from broker.principal import Principal
 
 
@@ -70,7 +70,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Terms:
+class SessionTerms:
     """What a new session is to be. Lengths in seconds; `slice_seconds` is the lifetime of one token."""
 
     profile: str
@@ -82,7 +82,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Lease:
+class Reservation:
     """One reserved token of a session. All times are by the store's clock."""
 
     token_id: str
@@ -92,7 +92,7 @@ class Lease:
     connect_by: datetime
     expires_at: datetime
     ends_at: datetime
-    holding: Holding
+    usage: QuotaUsage
     """The principal's own, this session included."""
     claim: Claim | None = None
     """Of a request with an Idempotency-Key: settled with the lease."""
@@ -108,8 +108,8 @@ class Ledger(Protocol):
         """
 
     def reserve(
-        self, principal: Principal, terms: Terms, shares: Shares, claim: Claim | None = None
-    ) -> Lease:
+        self, principal: Principal, terms: SessionTerms, quotas: Quotas, claim: Claim | None = None
+    ) -> Reservation:
         """Write down a new session with its first token before anybody asks Google for it.
 
         Refuses `too-many-sessions`, `minutes-exhausted` and `project-capacity`; exact under any interleaving.
@@ -121,8 +121,8 @@ class Ledger(Protocol):
         session_id: str,
         slice_seconds: int,
         connect_within_seconds: int,
-        shares: Shares,
-    ) -> Lease:
+        quotas: Quotas,
+    ) -> Reservation:
         """The next token of an open session; refuses `session-unknown`, `session-ended` and as `reserve`.
 
         A session that has kept its place needs no new one, so it is not refused for want of one.
@@ -131,7 +131,7 @@ class Ledger(Protocol):
     def confirm(
         self,
         principal: Principal,
-        lease: Lease,
+        reservation: Reservation,
         token_sha256: str,
         mint_ms: int | None = None,
         sealed: bytes | None = None,
@@ -141,7 +141,7 @@ class Ledger(Protocol):
         Refuses if the session ended in the meantime: then it must not be delivered.
         """
 
-    def void(self, principal: Principal, lease: Lease, refusal_code: str) -> None:
+    def void(self, principal: Principal, reservation: Reservation, refusal_code: str) -> None:
         """No token was delivered: it counts as nothing."""
 
     def find(self, principal: Principal, session_id: str) -> Session:
@@ -150,7 +150,7 @@ class Ledger(Protocol):
     def open_sessions(self, principal: Principal, most: int) -> list[Session]:
         """Those that `find` would find, that are open and have a place, the newest first."""
 
-    def holdings(self, shares: Shares) -> tuple[list[Holding], bool]:
+    def usages(self, quotas: Quotas) -> tuple[list[QuotaUsage], bool]:
         """What is taken of each, and whether the project has no place for them. Nothing is locked."""
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:

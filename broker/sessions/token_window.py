@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from broker.limits.quota import SHORTEST_SLICE, Holding, minutes_exhausted
+from broker.limits.quota import SHORTEST_SLICE, QuotaUsage, minutes_exhausted
 
 
 @dataclass(frozen=True)
-class Slot:
+class TokenWindow:
     now: datetime
     connect_by: datetime
     expires_at: datetime
@@ -23,19 +23,19 @@ class Slot:
         return max(0, math.ceil((self.expires_at - self.covers_from).total_seconds()))
 
 
-def slot_for(
+def window_for(
     now: datetime,
     paid_until: datetime,
     ends_at: datetime,
     slice_seconds: int,
     connect_within_seconds: int,
-    holdings: Sequence[Holding],
-) -> Slot:
+    usages: Sequence[QuotaUsage],
+) -> TokenWindow:
     """Cut to the session's end and to the minutes that are left, so that Google itself ends the call."""
-    scarcest = min(holdings, key=lambda holding: holding.left_seconds)
+    scarcest = min(usages, key=lambda usage: usage.left_seconds)
     paid = paid_until + timedelta(seconds=scarcest.left_seconds)
     expires_at = min(now + timedelta(seconds=slice_seconds), ends_at, paid)
     if expires_at - now < SHORTEST_SLICE:
         raise minutes_exhausted(scarcest)
     connect_by = min(now + timedelta(seconds=connect_within_seconds), expires_at)
-    return Slot(now, connect_by, expires_at, ends_at, paid_until)
+    return TokenWindow(now, connect_by, expires_at, ends_at, paid_until)

@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from broker.standin.close_reasons import CLOSES, Close, Refused
 from broker.standin.conversations import Conversation
-from broker.standin.frames import Channel
-from broker.standin.messages import Inbox
+from broker.standin.frames import Frames
+from broker.standin.messages import Messages
 from broker.standin.models import Model
-from broker.standin.state import World
+from broker.standin.state import State
 from broker.standin.tokens import Token
 from broker.standin.tools import Tools
 from broker.standin.turns import Turns
@@ -32,22 +32,22 @@ FIRST_UPDATE_SECONDS = 0.1
 class Connection:
     def __init__(
         self,
-        world: World,
-        channel: Channel,
+        state: State,
+        channel: Frames,
         version: str,
         model: Model,
         setup: dict[str, Any],
         conversation: Conversation,
         token: Token | None,
     ) -> None:
-        self.world, self.clock, self.scenarios = world, world.clock, world.scenarios
+        self.state, self.clock, self.scenarios = state, state.clock, state.scenarios
         self.record, self.send = channel.record, channel.send
         self.channel, self.token = channel, token
         self._version = version
         self.model, self.setup, self.conversation = model, setup, conversation
         self.tools = Tools()
         self.turns = Turns(self)
-        self._inbox = Inbox(self)
+        self._inbox = Messages(self)
         self._heard_at = self._updated_at = self.clock.now()
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,7 +68,7 @@ class Connection:
             )
             self._after(float(close["after_seconds"]), named)
         if sudden := self.scenarios.use("random-close"):
-            draw = self.world.draws.setdefault("random-close", random.Random(sudden["seed"]))  # noqa: S311
+            draw = self.state.draws.setdefault("random-close", random.Random(sudden["seed"]))  # noqa: S311
             seconds = draw.uniform(float(sudden["from_seconds"]), float(sudden["to_seconds"]))
             name = str(draw.choice(sudden["closes"]))
             self._after(seconds, "drop" if name == "drop" else CLOSES[name])
@@ -153,7 +153,7 @@ class Connection:
         if mode == "not-resumable" or (not mode and (self.turns.generating or self.tools.waiting)):
             update = {"resumable": False}
         elif not mode:
-            update = {"newHandle": self.world.memory.handle(self.conversation), "resumable": True}
+            update = {"newHandle": self.state.memory.handle(self.conversation), "resumable": True}
         await self.send({"sessionResumptionUpdate": update})
 
     # -- messages -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from aiohttp import web
 from broker.standin import commands
 from broker.standin.close_reasons import CLOSES, Close
 from broker.standin.connection import Connection
-from broker.standin.state import World
+from broker.standin.state import State
 
 T = TypeVar("T")
 
@@ -24,8 +24,8 @@ T = TypeVar("T")
 class Control:
     """The verbs; on the event loop only."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: State) -> None:
+        self._world = state
 
     def health(self) -> dict[str, Any]:
         return {"ok": True, "open_connections": len(self._world.open), "time_scale": self._world.clock.scale}

@@ -34,7 +34,7 @@ class _Moment:
     context: Counter[str]
 
 
-class Memory:
+class Conversations:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._moments: dict[str, _Moment] = {}

@@ -14,16 +14,16 @@ from aiohttp import WSMsgType, web
 from broker.standin import protojson
 from broker.standin.close_reasons import Close, Refused
 from broker.standin.records import ConnectionRecord
-from broker.standin.state import World
+from broker.standin.state import State
 
 log = logging.getLogger("broker.standin")
 
 
-class Channel:
-    def __init__(self, ws: web.WebSocketResponse, record: ConnectionRecord, world: World) -> None:
+class Frames:
+    def __init__(self, ws: web.WebSocketResponse, record: ConnectionRecord, state: State) -> None:
         self.ws = ws
         self.record = record
-        self._world = world
+        self._world = state
         self.silent = False
         """Nothing more is sent."""
 

@@ -17,10 +17,10 @@ from broker.standin import models
 from broker.standin.close_reasons import CLOSES, Close, Refused, error_body
 from broker.standin.connection import Connection, Ending
 from broker.standin.conversations import Conversation
-from broker.standin.frames import Channel
+from broker.standin.frames import Frames
 from broker.standin.locking import effective_setup
 from broker.standin.records import epoch_ms
-from broker.standin.state import World
+from broker.standin.state import State
 from broker.standin.tokens import Token, fingerprint
 
 ADDRESS = re.compile(
@@ -37,25 +37,25 @@ class Gone(Exception):  # noqa: N818  (an outcome)
     """The client left before the session was open."""
 
 
-async def live(request: web.Request, world: World) -> web.StreamResponse:
+async def live(request: web.Request, state: State) -> web.StreamResponse:
     address = ADDRESS.fullmatch(request.path)
     constrained = bool(address) and address is not None and address[2] == "BidiGenerateContentConstrained"
-    if address is None or (constrained and address[1] == "v1" and world.scenarios.peek("v1-tokens") is None):
+    if address is None or (constrained and address[1] == "v1" and state.scenarios.peek("v1-tokens") is None):
         return web.Response(status=404)
-    if trouble := world.scenarios.use("handshake-status"):
+    if trouble := state.scenarios.use("handshake-status"):
         return web.json_response(error_body(int(trouble["status"])), status=int(trouble["status"]))
-    if trouble := world.scenarios.use("handshake-hang"):
+    if trouble := state.scenarios.use("handshake-hang"):
         await asyncio.sleep(float(trouble["seconds"]))
     ws = web.WebSocketResponse(timeout=CLOSE_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
     if not ws.can_prepare(request).ok:
         return web.Response(status=404)
     await ws.prepare(request)
-    door = Door(request, world, ws, address[1], constrained)
+    door = Door(request, state, ws, address[1], constrained)
     ending: Ending
     try:
         ending = await door.talk()
     except Refused as refused:
-        await world.clock.sleep(BEAT_SECONDS)
+        await state.clock.sleep(BEAT_SECONDS)
         ending = refused.close
     except Gone:
         ending = "gone"
@@ -82,11 +82,11 @@ class Door:
     """One socket from its upgrade to its end."""
 
     def __init__(
-        self, request: web.Request, world: World, ws: web.WebSocketResponse, version: str, constrained: bool
+        self, request: web.Request, state: State, ws: web.WebSocketResponse, version: str, constrained: bool
     ) -> None:
-        self._world, self._version, self._constrained = world, version, constrained
+        self._world, self._version, self._constrained = state, version, constrained
         self._token_name, self._key, shown = _credentials(request)
-        record = world.records.open(
+        record = state.records.open(
             path=request.path,
             method="BidiGenerateContentConstrained" if constrained else "BidiGenerateContent",
             version=version,
@@ -94,17 +94,17 @@ class Door:
             token_sha256=fingerprint(self._token_name) if self._token_name else None,
             headers={name: request.headers[name] for name in SHOWN_HEADERS if name in request.headers},
         )
-        self.channel = Channel(ws, record, world)
+        self.channel = Frames(ws, record, state)
 
     async def talk(self) -> Ending:
-        world, record = self._world, self.channel.record
+        state, record = self._world, self.channel.record
         self._refusal("connect")
         token = self._authenticate()
         frame = await self._setup_frame(token)
         self._refusal("setup")
         setup = effective_setup(token.setup, token.mask, frame) if token else frame
         record.setup, record.effective_setup = frame, setup
-        removed = world.scenarios.peek("models-without")
+        removed = state.scenarios.peek("models-without")
         if "model" not in setup:
             raise Refused(CLOSES["invalid-argument"])
         model = models.find(setup["model"], self._version, removed["models"] if removed else [])
@@ -112,14 +112,14 @@ class Door:
         conversation = self._conversation(setup, token)
         conversation.held = True
         try:
-            connection = Connection(world, self.channel, self._version, model, setup, conversation, token)
+            connection = Connection(state, self.channel, self._version, model, setup, conversation, token)
             await self._ready()
-            world.open[record.number] = connection
+            state.open[record.number] = connection
             return await connection.run()
         finally:
             conversation.held = False
-            conversation.released_at = world.clock.now()
-            world.open.pop(record.number, None)
+            conversation.released_at = state.clock.now()
+            state.open.pop(record.number, None)
 
     def _refusal(self, at: str) -> None:
         wanted = self._world.scenarios.peek("refuse")
@@ -158,16 +158,16 @@ class Door:
         return setup
 
     def _conversation(self, setup: dict[str, Any], token: Token | None) -> Conversation:
-        world = self._world
+        state = self._world
         handle = setup.get("sessionResumption", {}).get("handle", "")
-        if token and (not handle or world.scenarios.peek("resume-counted") is not None):
-            world.tokens.spend(token)
+        if token and (not handle or state.scenarios.peek("resume-counted") is not None):
+            state.tokens.spend(token)
         if not handle:
             return Conversation(setup["model"])
-        if refused := world.scenarios.use("resume-refused"):
+        if refused := state.scenarios.use("resume-refused"):
             raise Refused(CLOSES[str(refused["close"])])
         self.channel.record.resumed = True
-        return world.memory.resume(handle, setup["model"])
+        return state.memory.resume(handle, setup["model"])
 
     async def _ready(self) -> None:
         if slow := self._world.scenarios.use("setup-slow"):

@@ -12,7 +12,7 @@ from broker.standin import commands, usage, voice
 from broker.standin.close_reasons import CLOSES, Refused
 from broker.standin.locking import locks
 from broker.standin.records import epoch_ms
-from broker.standin.speech_input import Event, Hearing
+from broker.standin.speech_input import Event, SpeechInput
 from broker.standin.turns import Script
 from broker.standin.vad import SpeechStarted
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from broker.standin.connection import Connection
 
 
-class Inbox:
+class Messages:
     def __init__(self, line: Connection) -> None:
         self._line = line
-        self._hearing = Hearing(line.setup)
+        self._hearing = SpeechInput(line.setup)
         self._seeding = line.setup.get("historyConfig", {}).get("initialHistoryInClientContent", False)
         realtime = line.setup.get("realtimeInputConfig", {})
         self._interrupts = realtime.get("activityHandling") != "NO_INTERRUPTION"
@@ -186,8 +186,8 @@ class Inbox:
 
 
 _HANDLERS: dict[str, Any] = {
-    "realtimeInput": Inbox.on_realtime,
-    "clientContent": Inbox.on_content,
-    "toolResponse": Inbox.on_tool_response,
-    "contextUpdate": Inbox.on_context_update,
+    "realtimeInput": Messages.on_realtime,
+    "clientContent": Messages.on_content,
+    "toolResponse": Messages.on_tool_response,
+    "contextUpdate": Messages.on_context_update,
 }

@@ -14,7 +14,7 @@ from aiohttp import web
 from broker.standin import protojson
 from broker.standin.close_reasons import KEY_INVALID_DETAILS, error_body
 from broker.standin.records import epoch_ms
-from broker.standin.state import World
+from broker.standin.state import State
 from broker.standin.tokens import TermsError, fingerprint
 
 SHOWN_HEADERS = ("Content-Type", "User-Agent", "X-Goog-Api-Client", "X-Server-Timeout")
@@ -25,11 +25,11 @@ def key_of(request: web.Request) -> str:
     return request.headers.get("X-Goog-Api-Key") or request.query.get("key", "")
 
 
-def key_refusal(world: World, key: str) -> web.Response | None:
+def key_refusal(state: State, key: str) -> web.Response | None:
     """Google's answer to a missing or a wrong key."""
     if not key:
         return refusal(403)
-    if not world.key_accepted(key):
+    if not state.key_accepted(key):
         return refusal(400, details=KEY_INVALID_DETAILS)
     return None
 
@@ -39,7 +39,7 @@ def refusal(status: int, message: str = "", details: list[dict[str, Any]] | None
     return web.Response(status=status, text=body, headers={"Content-Type": JSON})
 
 
-async def mint(request: web.Request, world: World, version: str) -> web.StreamResponse:
+async def mint(request: web.Request, state: State, version: str) -> web.StreamResponse:
     raw = await request.read()
     entry: dict[str, Any] = {
         "ms": epoch_ms(),
@@ -52,22 +52,22 @@ async def mint(request: web.Request, world: World, version: str) -> web.StreamRe
         if request.transport
         else "",
     }
-    world.records.note_mint(entry)
+    state.records.note_mint(entry)
     entry["status"] = None  # stays so when it is never answered
-    odd = await _misbehave(request, world)
-    response = odd or _grant(world, version, raw, key_of(request), entry)
+    odd = await _misbehave(request, state)
+    response = odd or _grant(state, version, raw, key_of(request), entry)
     if (
         isinstance(response, web.Response)
         and not response.prepared
-        and (drip := world.scenarios.use("mint-drip"))
+        and (drip := state.scenarios.use("mint-drip"))
     ):
         return await _drip(request, response, float(drip["interval_seconds"]), entry)
     entry["status"] = response.status
     return response
 
 
-def _grant(world: World, version: str, raw: bytes, key: str, entry: dict[str, Any]) -> web.Response:
-    if version == "v1" and world.scenarios.peek("v1-tokens") is None:
+def _grant(state: State, version: str, raw: bytes, key: str, entry: dict[str, Any]) -> web.Response:
+    if version == "v1" and state.scenarios.peek("v1-tokens") is None:
         return web.Response(status=404)
     try:
         value = protojson.load(raw) if raw else {}
@@ -80,20 +80,20 @@ def _grant(world: World, version: str, raw: bytes, key: str, entry: dict[str, An
             }
         ]
         return refusal(400, fault.text, details)
-    if no := key_refusal(world, key):
+    if no := key_refusal(state, key):
         return no
-    skew = world.scenarios.peek("clock-skew")
+    skew = state.scenarios.peek("clock-skew")
     try:
-        token = world.tokens.mint(wanted, float(skew["seconds"]) if skew else 0.0)
+        token = state.tokens.mint(wanted, float(skew["seconds"]) if skew else 0.0)
     except TermsError as fault:
         return refusal(400, str(fault))
     entry["token_sha256"] = fingerprint(token.name)
     return web.Response(text=json.dumps({"name": token.name}), headers={"Content-Type": JSON})
 
 
-async def _misbehave(request: web.Request, world: World) -> web.Response | None:
+async def _misbehave(request: web.Request, state: State) -> web.Response | None:
     """The answer of a scenario that stands in for the real one."""
-    use = world.scenarios.use
+    use = state.scenarios.use
     if slow := use("mint-slow"):
         await asyncio.sleep(float(slow["seconds"]))
     if hang := use("mint-hang"):

@@ -13,7 +13,7 @@ USUAL_SPEED = 8.0
 BYTES_PER_SECOND = 2 * RATE
 
 
-class Pace:
+class Pacing:
     """When the next piece of audio may go out."""
 
     def __init__(self, clock: Clock, scenarios: Scenarios, speed: float) -> None:

@@ -25,7 +25,7 @@ from broker.standin.control import Control, Handle, Routes
 from broker.standin.live import live
 from broker.standin.mint import key_of, key_refusal, mint, refusal
 from broker.standin.records import epoch_ms
-from broker.standin.state import World
+from broker.standin.state import State
 
 NOT_IMITATED = """\
 This is a stand-in for Google's Live API, for development and tests. It does not imitate:
@@ -58,7 +58,7 @@ class StandIn:
         if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"the stand-in serves loopback addresses only, not {host}")
         self._host, self._port, self._tls = host, port, tls
-        self._world = World(Clock(time_scale), api_key)
+        self._world = State(Clock(time_scale), api_key)
         self._control = Control(self._world)
         self._routes = Routes(self._control)
         self._folder: tempfile.TemporaryDirectory[str] | None = None

@@ -28,7 +28,7 @@ def samples_of(data: bytes) -> array[int]:
     return samples
 
 
-class Hearing:
+class SpeechInput:
     def __init__(self, setup: dict[str, Any]) -> None:
         detection = setup.get("realtimeInputConfig", {}).get("automaticActivityDetection", {})
         self.manual: bool = detection.get("disabled", False)

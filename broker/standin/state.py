@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from broker.standin.clock import Clock
-from broker.standin.conversations import Memory
+from broker.standin.conversations import Conversations
 from broker.standin.records import Records
 from broker.standin.scenarios import Scenarios
 from broker.standin.tokens import TokenStore
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class World:
+class State:
     clock: Clock
     api_key: str | None = None  # None: any key but one that starts with "invalid"
     scenarios: Scenarios = field(default_factory=Scenarios)
@@ -29,11 +29,11 @@ class World:
     draws: dict[str, Random] = field(default_factory=dict)
     """What scenarios draw from, over all connections."""
     tokens: TokenStore = field(init=False)
-    memory: Memory = field(init=False)
+    memory: Conversations = field(init=False)
 
     def __post_init__(self) -> None:
         self.tokens = TokenStore(self.clock)
-        self.memory = Memory(self.clock)
+        self.memory = Conversations(self.clock)
 
     def key_accepted(self, key: str) -> bool:
         if self.api_key is not None:

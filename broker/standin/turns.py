@@ -17,7 +17,7 @@ from broker.standin import usage
 from broker.standin.clock import Clock
 from broker.standin.conversations import Conversation
 from broker.standin.models import Model
-from broker.standin.pacing import BYTES_PER_SECOND, Pace, sized
+from broker.standin.pacing import BYTES_PER_SECOND, Pacing, sized
 from broker.standin.records import ConnectionRecord, TurnRecord, epoch_ms
 from broker.standin.scenarios import Scenarios
 from broker.standin.tools import Tools
@@ -60,7 +60,7 @@ class Turn:
         if answer.thought:
             await line.send(_content(modelTurn=_model_turn({"text": answer.thought, "thought": True})))
         fragments = _fragments(answer.text)
-        pace = Pace(line.clock, line.scenarios, speed)
+        pace = Pacing(line.clock, line.scenarios, speed)
         start = max(self.audible_until, line.clock.now())
         sent = 0.0
         total = len(fragments)

@@ -26,7 +26,7 @@ from broker.identity import jws
 from broker.identity.issuers import fetch
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.key_cache import KeyCache
-from broker.identity.issuers.trial import AuditedIssuer
+from broker.identity.issuers.trial import TrialIssuer
 from broker.settings import load
 from broker.standin import StandIn
 from broker.store.database.tables import audit, principals, rate_windows, sessions, tokens
@@ -49,7 +49,7 @@ PARTIES = (
 )
 
 
-class World:
+class State:
     """The issuers, and a mint of good and bad tokens for each."""
 
     def __init__(self, server: KeyServer) -> None:
@@ -139,7 +139,7 @@ def now(seconds: float = 0) -> int:
 
 PEM = public(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 BAD, OLD = "invalid-token", "token-expired"
-HOSTILE: dict[str, tuple[Callable[[World], str], str]] = {
+HOSTILE: dict[str, tuple[Callable[[State], str], str]] = {
     # No signature, or one of another kind than the issuer's.
     "alg none": (lambda w: w.unsigned(alg="none"), BAD),
     "alg none with a signature": (lambda w: w.head(alg="none"), BAD),
@@ -327,18 +327,18 @@ STRANGERS = {
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def state() -> Iterator[State]:
     with KeyServer() as server:
-        yield World(server)
+        yield State(server)
 
 
 @pytest.fixture(scope="module")
 def app(
-    world: World, standin: StandIn, peopled_database: Path, tmp_path_factory: pytest.TempPathFactory
+    state: State, standin: StandIn, peopled_database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Flask]:
     """One app for the whole table: a trace that one token leaves would show at each later one."""
     folder = tmp_path_factory.mktemp("external")
-    config = write_config(folder, rate="500/minute", more=world.toml)
+    config = write_config(folder, rate="500/minute", more=state.toml)
     environ = environment(folder, standin.url, config=config)
     shutil.copy(peopled_database, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
     app = create_app(load(environ))
@@ -365,11 +365,11 @@ def test_there_are_enough_of_them() -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_refuses_and_leaves_no_trace(app: Flask, world: World, standin: StandIn, name: str) -> None:
+def test_refuses_and_leaves_no_trace(app: Flask, state: State, standin: StandIn, name: str) -> None:
     make, code = HOSTILE[name]
     before = traces(app, standin)
     with app.test_client(use_cookies=False) as client:
-        answer = client.post("/token", headers={"Authorization": f"Bearer {make(world)}"})
+        answer = client.post("/token", headers={"Authorization": f"Bearer {make(state)}"})
         reason = g.refusal.reason
     # Where the issuer is one of ours, it is that issuer's rules that refused.
     assert (reason == "unknown issuer") == (name in STRANGERS)
@@ -379,7 +379,7 @@ def test_refuses_and_leaves_no_trace(app: Flask, world: World, standin: StandIn,
     assert traces(app, standin) == before
 
 
-GOOD: dict[str, Callable[[World], str]] = {
+GOOD: dict[str, Callable[[State], str]] = {
     "rsa": lambda w: w.rsa(),
     "ec": lambda w: w.of("ec", by=EC),
     "okp": lambda w: w.of("ec", by=OKP),
@@ -397,21 +397,21 @@ GOOD: dict[str, Callable[[World], str]] = {
 
 @pytest.mark.parametrize("name", GOOD)
 def test_the_forgers_own_tools_make_good_tokens(
-    app: Flask, world: World, standin: StandIn, name: str
+    app: Flask, state: State, standin: StandIn, name: str
 ) -> None:
     """Or every refusal above could be for a reason that nobody meant."""
     before = traces(app, standin)
-    answer = ask(app, GOOD[name](world))
+    answer = ask(app, GOOD[name](state))
     assert answer.status_code == 200, answer.get_json()
     after = traces(app, standin)
     assert (after["sessions"], after["mints"]) == (before["sessions"] + 1, before["mints"] + 1)
 
 
-def test_the_hostile_ones_used_up_nobodys_rate(app: Flask, world: World) -> None:
-    first = ask(app, world.rsa(sub="fresh")).get_json()
+def test_the_hostile_ones_used_up_nobodys_rate(app: Flask, state: State) -> None:
+    first = ask(app, state.rsa(sub="fresh")).get_json()
     for name in list(HOSTILE)[:20]:
-        ask(app, HOSTILE[name][0](world))
-    second = ask(app, world.rsa(sub="fresh")).get_json()
+        ask(app, HOSTILE[name][0](state))
+    second = ask(app, state.rsa(sub="fresh")).get_json()
     left = [answer["limits"]["rate"][0]["remaining"] for answer in (first, second)]
     assert left == [499, 498]
 
@@ -421,52 +421,52 @@ def me(app: Flask, token: str) -> Any:
     return client.get("/me", headers={"Authorization": f"Bearer {token}"}).get_json()
 
 
-def test_one_person_with_two_issuers_and_two_spellings_is_four_principals(app: Flask, world: World) -> None:
+def test_one_person_with_two_issuers_and_two_spellings_is_four_principals(app: Flask, state: State) -> None:
     """Nothing is folded: neither case nor Unicode form, and never two issuers into one."""
     subjects = ["alice", "Alice", "Jos\u00e9", "Jose\u0301"]
     seen = {
         (who["principal"]["issuer"], who["principal"]["subject"])
         for subject in subjects
-        for who in (me(app, world.rsa(sub=subject)), me(app, world.of("ec", by=EC, sub=subject)))
+        for who in (me(app, state.rsa(sub=subject)), me(app, state.of("ec", by=EC, sub=subject)))
     }
     assert len(seen) == 2 * len(subjects)
     # The own user alice is somebody else again.
     assert ("live-broker", "alice") not in seen
 
 
-def test_an_issuer_on_trial_opens_nothing_and_tells_what_it_would_have_done(app: Flask, world: World) -> None:
+def test_an_issuer_on_trial_opens_nothing_and_tells_what_it_would_have_done(app: Flask, state: State) -> None:
     def rows() -> list[tuple[str, Any]]:
         with app.extensions["broker"].database.read() as connection:
             query = select(audit.c.outcome, audit.c.actor).where(audit.c.action == "issuer-audit")
             return [(row.outcome, row.actor) for row in connection.execute(query)]
 
     before = len(rows())
-    answer = ask(app, world.of("trial", sub="tried"))
-    stranger = ask(app, world.rsa(iss="https://stranger.example"))
+    answer = ask(app, state.of("trial", sub="tried"))
+    stranger = ask(app, state.rsa(iss="https://stranger.example"))
     assert {**answer.get_json(), "request_id": ""} == {**stranger.get_json(), "request_id": ""}
-    ask(app, world.of("trial", sub="tried"))  # within the minute: recorded once
-    ask(app, world.of("trial", sub="tried", iat=now(-900), exp=now(-300)))
-    ask(app, world.of("trial", sub="tried", aud="other"))
-    ask(app, world.of("trial", by=MALLORY, header={"kid": "rsa"}, sub="tried"))  # anybody's: log only
-    actor = f"{world.issuer('trial')} tried"
+    ask(app, state.of("trial", sub="tried"))  # within the minute: recorded once
+    ask(app, state.of("trial", sub="tried", iat=now(-900), exp=now(-300)))
+    ask(app, state.of("trial", sub="tried", aud="other"))
+    ask(app, state.of("trial", by=MALLORY, header={"kid": "rsa"}, sub="tried"))  # anybody's: log only
+    actor = f"{state.issuer('trial')} tried"
     assert rows()[before:] == [("would-admit", actor), ("token-expired", actor), ("invalid-token", actor)]
 
 
-def test_a_trial_is_not_seen_through_a_store_that_fails(app: Flask, world: World) -> None:
+def test_a_trial_is_not_seen_through_a_store_that_fails(app: Flask, state: State) -> None:
     class Broken:
         def record(self, **_: Any) -> None:
             raise Refusal("store-unavailable")
 
     spec = next(s for s in app.extensions["broker"].settings.config.issuers if s.name == "trial")
     cache = KeyCache("trial", partial(fetch.load, spec), spawn=lambda work: work())
-    trial = AuditedIssuer(ExternalIssuer(spec, cache, ["default"]), Broken())
+    trial = TrialIssuer(ExternalIssuer(spec, cache, ["default"]), Broken())
     with pytest.raises(Refusal) as refused:
-        trial.verify(jws.read(world.of("trial")))
+        trial.verify(jws.read(state.of("trial")))
     assert refused.value.code == "invalid-token"
 
 
-def test_the_table_holds_its_shape(world: World) -> None:
+def test_the_table_holds_its_shape(state: State) -> None:
     """A token of the table that no longer decodes to what its name says would be refused for nothing."""
-    token = world.rsa(sub="user\ud800")
+    token = state.rsa(sub="user\ud800")
     payload = base64.urlsafe_b64decode(token.split(".")[1] + "==")
     assert json.loads(payload)["sub"] == "user\ud800"

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from broker.limits.quota import Share, Shares
+from broker.limits.quota import Quota, Quotas
 from broker.sessions.session import TokenState
 from broker.standin import StandIn
 from broker.store.database.engine import Database
@@ -108,10 +108,10 @@ def _check_what_is_left(broker: BrokerServer, kept: Counter[str]) -> None:
         in_doubt = 0
         for name, places in kept.items():
             key = own_principal(name).key
-            shares = Shares((Share(key, SESSIONS, 100000),), 1000)
-            (holding,), full = SqlLedger(later).holdings(shares)
-            assert holding.open == places, f"{name} lost a place, or has one that nobody holds"
-            assert holding.used_seconds == issued.get(key, 0) * SLICE_SECONDS, f"{name} lost minutes"
+            quotas = Quotas((Quota(key, SESSIONS, 100000),), 1000)
+            (usage,), full = SqlLedger(later).usages(quotas)
+            assert usage.open == places, f"{name} lost a place, or has one that nobody holds"
+            assert usage.used_seconds == issued.get(key, 0) * SLICE_SECONDS, f"{name} lost minutes"
             assert not full
             in_doubt += issued.get(key, 0) - places
         # Between the confirmation and its answer there is next to no time to be killed in.

@@ -13,16 +13,16 @@ import psycopg
 import pytest
 
 from broker.errors import Refusal
-from broker.limits.quota import Share, Shares
-from broker.sessions.session import Terms
+from broker.limits.quota import Quota, Quotas
+from broker.sessions.session import SessionTerms
 from broker.store.database.engine import Database
 from broker.store.ledger.ledger import SqlLedger
 from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
 from tests.support.stores import Stores
 
-ROOMY = Shares((Share(own_principal("alice").key, 1000, 10000),), 1000)
-TERMS = Terms(
+ROOMY = Quotas((Quota(own_principal("alice").key, 1000, 10000),), 1000)
+TERMS = SessionTerms(
     "default", "models/m", session_seconds=1800, slice_seconds=900, connect_within_seconds=120, client={}
 )
 
@@ -97,12 +97,12 @@ def test_a_file_that_is_gone_or_another_one_is_noticed(
 
 def test_nothing_is_reserved_that_the_trail_cannot_record(make_database: MakeDatabase) -> None:
     database = make_database()
-    lease = SqlLedger(database).reserve(own_principal("alice"), TERMS, ROOMY)
+    reservation = SqlLedger(database).reserve(own_principal("alice"), TERMS, ROOMY)
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE audit")
     assert reserve(database) == "audit-unavailable"
     with pytest.raises(Refusal):
-        SqlLedger(database).void(own_principal("alice"), lease, "upstream-error")
+        SqlLedger(database).void(own_principal("alice"), reservation, "upstream-error")
     with database.read() as connection:
         states = connection.exec_driver_sql("SELECT state FROM sessions").scalars().all()
     assert states == ["void"], "the reservation is given back all the same"

@@ -8,20 +8,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from broker.errors import Refusal
-from broker.idempotency.encryption import Seal
-from broker.idempotency.record import Claim, Once, UnderWay
-from broker.limits.quota import Share, Shares
+from broker.idempotency.encryption import TokenCipher
+from broker.idempotency.record import Claim, IdempotencyKey, InProgress
+from broker.limits.quota import Quota, Quotas
 from broker.minting.minter import MintedToken
-from broker.sessions.session import Lease, Terms
+from broker.sessions.session import Reservation, SessionTerms
 from broker.store.ledger.idempotency import SqlClaims
 from broker.store.ledger.ledger import SqlLedger
 from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
 
 ALICE = own_principal("alice")
-TERMS = Terms("default", "models/m", 1800, 900, 120, {})
-ROOMY = Shares((Share(ALICE.key, 1000, 10000),), 1000)
-ONCE, OTHER_BODY = Once("k", "b1", "secret-1"), Once("k", "b2", "secret-1")
+TERMS = SessionTerms("default", "models/m", 1800, 900, 120, {})
+ROOMY = Quotas((Quota(ALICE.key, 1000, 10000),), 1000)
+ONCE, OTHER_BODY = IdempotencyKey("k", "b1", "secret-1"), IdempotencyKey("k", "b2", "secret-1")
 
 
 class Book:
@@ -33,12 +33,12 @@ class Book:
         self.claims = SqlClaims(self.database)
         self.ledger = SqlLedger(self.database)
 
-    def reserve(self, claim: Claim) -> Lease:
+    def reserve(self, claim: Claim) -> Reservation:
         return self.ledger.reserve(ALICE, TERMS, ROOMY, claim)
 
     def places(self) -> int:
-        (holding,), _ = self.ledger.holdings(ROOMY)
-        return holding.open
+        (usage,), _ = self.ledger.usages(ROOMY)
+        return usage.open
 
 
 @pytest.fixture
@@ -48,18 +48,21 @@ def book(make_database: MakeDatabase) -> Book:
 
 def test_a_repeat_gets_what_the_first_one_got(book: Book) -> None:
     assert book.claims.recall(ONCE) is None
-    lease = book.reserve(book.claims.claim(ONCE))
-    with pytest.raises(UnderWay):
+    reservation = book.reserve(book.claims.claim(ONCE))
+    with pytest.raises(InProgress):
         book.claims.recall(ONCE)
-    with pytest.raises(UnderWay):
+    with pytest.raises(InProgress):
         book.claims.claim(ONCE)
-    book.ledger.confirm(ALICE, lease, "a" * 64, 50, b"sealed")
+    book.ledger.confirm(ALICE, reservation, "a" * 64, 50, b"sealed")
     book.now += timedelta(seconds=59)
     delivered = book.claims.recall(ONCE)
     assert delivered is not None
     assert (delivered.sealed, delivered.profile, delivered.model) == (b"sealed", "default", "models/m")
-    assert (delivered.lease.session_id, delivered.lease.expires_at) == (lease.session_id, lease.expires_at)
-    assert delivered.lease.reserved_at == book.now
+    assert (delivered.reservation.session_id, delivered.reservation.expires_at) == (
+        reservation.session_id,
+        reservation.expires_at,
+    )
+    assert delivered.reservation.reserved_at == book.now
     assert book.places() == 1
 
 
@@ -89,9 +92,9 @@ def test_a_failed_mint_frees_the_key(book: Book) -> None:
 
 
 def test_a_session_that_was_ended_is_not_given_again(book: Book) -> None:
-    lease = book.reserve(book.claims.claim(ONCE))
-    book.ledger.confirm(ALICE, lease, "a" * 64, 50, b"sealed")
-    book.ledger.end(ALICE, lease.session_id)
+    reservation = book.reserve(book.claims.claim(ONCE))
+    book.ledger.confirm(ALICE, reservation, "a" * 64, 50, b"sealed")
+    book.ledger.end(ALICE, reservation.session_id)
     with pytest.raises(Refusal) as refused:
         book.claims.recall(ONCE)
     assert refused.value.code == "session-ended"
@@ -101,21 +104,21 @@ def test_a_repeat_takes_the_place_of_a_request_that_died(book: Book) -> None:
     """Its worker was killed after the reservation: that is taken back, and was counted already."""
     dead = book.reserve(book.claims.claim(ONCE))
     book.now += timedelta(seconds=14)
-    with pytest.raises(UnderWay):
+    with pytest.raises(InProgress):
         book.claims.claim(ONCE)
     book.now += timedelta(seconds=1)
     assert book.claims.recall(ONCE) is None
     claim = book.claims.claim(ONCE)
     assert claim.paid
     assert book.places() == 0
-    lease = book.reserve(claim)
+    reservation = book.reserve(claim)
     with pytest.raises(Refusal):
         book.ledger.confirm(ALICE, dead, "b" * 64, 50, b"too late")
     book.ledger.void(ALICE, dead, "upstream-timeout")
-    book.ledger.confirm(ALICE, lease, "a" * 64, 50, b"sealed")
+    book.ledger.confirm(ALICE, reservation, "a" * 64, 50, b"sealed")
     delivered = book.claims.recall(ONCE)
     assert delivered is not None
-    assert delivered.lease.session_id == lease.session_id
+    assert delivered.reservation.session_id == reservation.session_id
     assert book.places() == 1
 
 
@@ -123,7 +126,7 @@ def test_one_of_many_at_once_is_the_first(book: Book) -> None:
     def claim(_: int) -> bool:
         try:
             book.claims.claim(ONCE)
-        except UnderWay:
+        except InProgress:
             return False
         return True
 
@@ -133,7 +136,7 @@ def test_one_of_many_at_once_is_the_first(book: Book) -> None:
 
 def test_what_is_forgotten_is_taken_out(book: Book) -> None:
     for number in range(30):
-        book.claims.claim(Once(f"k{number}", "b", "s"))
+        book.claims.claim(IdempotencyKey(f"k{number}", "b", "s"))
         book.now += timedelta(seconds=30)
     with book.database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM idempotency").scalar_one() <= 4
@@ -141,13 +144,13 @@ def test_what_is_forgotten_is_taken_out(book: Book) -> None:
 
 def test_a_sealed_token_opens_with_its_key_and_this_brokers_secret_only() -> None:
     token = MintedToken("auth_tokens/canary")
-    sealed = Seal([b"new" * 11, b"old" * 11]).close(ONCE, token)
+    sealed = TokenCipher([b"new" * 11, b"old" * 11]).close(ONCE, token)
     assert b"canary" not in sealed
-    assert Seal([b"newer" * 7, b"new" * 11]).open(ONCE, sealed) == token, "the secret was rotated"
+    assert TokenCipher([b"newer" * 7, b"new" * 11]).open(ONCE, sealed) == token, "the secret was rotated"
     for seal, once in (
-        (Seal([b"other" * 7]), ONCE),
-        (Seal([b"new" * 11]), Once("k", "b1", "secret-2")),
-        (Seal([b"new" * 11]), Once("k2", "b1", "secret-1")),
+        (TokenCipher([b"other" * 7]), ONCE),
+        (TokenCipher([b"new" * 11]), IdempotencyKey("k", "b1", "secret-2")),
+        (TokenCipher([b"new" * 11]), IdempotencyKey("k2", "b1", "secret-1")),
     ):
         with pytest.raises(Refusal):
             seal.open(once, sealed)

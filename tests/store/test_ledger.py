@@ -8,18 +8,18 @@ import pytest
 from sqlalchemy import select
 
 from broker.errors import Refusal
-from broker.limits.quota import Share, Shares
-from broker.sessions.session import Lease, SessionState, Terms
+from broker.limits.quota import Quota, Quotas
+from broker.sessions.session import Reservation, SessionState, SessionTerms
 from broker.store.database.tables import tokens
 from broker.store.ledger.ledger import SqlLedger
 from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
 
 ALICE, BOB = own_principal("alice"), own_principal("bob")
-TERMS = Terms(
+TERMS = SessionTerms(
     "default", "models/m", session_seconds=1800, slice_seconds=900, connect_within_seconds=120, client={}
 )
-ROOMY = Shares((Share(ALICE.key, 1000, 10000),), 1000)
+ROOMY = Quotas((Quota(ALICE.key, 1000, 10000),), 1000)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -31,10 +31,10 @@ class Book:
         self.database = make_database(clock=lambda: self.now)
         self.ledger = SqlLedger(self.database)
 
-    def opened(self) -> Lease:
-        lease = self.ledger.reserve(ALICE, TERMS, ROOMY)
-        self.ledger.confirm(ALICE, lease, "a" * 64)
-        return lease
+    def opened(self) -> Reservation:
+        reservation = self.ledger.reserve(ALICE, TERMS, ROOMY)
+        self.ledger.confirm(ALICE, reservation, "a" * 64)
+        return reservation
 
     def token_states(self) -> list[str]:
         with self.database.read() as connection:
@@ -53,64 +53,66 @@ def refusal(call: object) -> str:
 
 
 def test_reserve_and_confirm_open_a_session(book: Book) -> None:
-    lease = book.opened()
-    session = book.ledger.find(ALICE, lease.session_id)
+    reservation = book.opened()
+    session = book.ledger.find(ALICE, reservation.session_id)
     assert session.state is SessionState.OPEN
-    assert lease.expires_at == START + timedelta(seconds=900)
-    assert lease.connect_by == START + timedelta(seconds=120)
+    assert reservation.expires_at == START + timedelta(seconds=900)
+    assert reservation.connect_by == START + timedelta(seconds=120)
     assert session.ends_at == START + timedelta(seconds=1800)
-    assert session.token_expires_at == lease.expires_at
+    assert session.token_expires_at == reservation.expires_at
 
 
 def test_a_void_reservation_never_was(book: Book) -> None:
-    lease = book.ledger.reserve(ALICE, TERMS, ROOMY)
-    book.ledger.void(ALICE, lease, "upstream-error")
-    assert refusal(lambda: book.ledger.find(ALICE, lease.session_id)) == "session-unknown"
+    reservation = book.ledger.reserve(ALICE, TERMS, ROOMY)
+    book.ledger.void(ALICE, reservation, "upstream-error")
+    assert refusal(lambda: book.ledger.find(ALICE, reservation.session_id)) == "session-unknown"
     assert book.token_states() == ["void"]
 
 
 def test_a_token_that_comes_after_the_void_is_not_delivered(book: Book) -> None:
-    lease = book.ledger.reserve(ALICE, TERMS, ROOMY)
-    book.ledger.void(ALICE, lease, "upstream-timeout")
-    assert refusal(lambda: book.ledger.confirm(ALICE, lease, "a" * 64)) == "session-unknown"
+    reservation = book.ledger.reserve(ALICE, TERMS, ROOMY)
+    book.ledger.void(ALICE, reservation, "upstream-timeout")
+    assert refusal(lambda: book.ledger.confirm(ALICE, reservation, "a" * 64)) == "session-unknown"
 
 
 def test_a_session_that_was_ended_while_google_minted_gets_no_token(book: Book) -> None:
-    lease = book.opened()
-    following = book.ledger.reserve_next(ALICE, lease.session_id, 900, 120, ROOMY)
-    book.ledger.end(ALICE, lease.session_id)
+    reservation = book.opened()
+    following = book.ledger.reserve_next(ALICE, reservation.session_id, 900, 120, ROOMY)
+    book.ledger.end(ALICE, reservation.session_id)
     assert refusal(lambda: book.ledger.confirm(ALICE, following, "b" * 64)) == "session-ended"
     book.ledger.void(ALICE, following, "session-ended")
     assert book.token_states() == ["issued", "void"]
 
 
 def test_the_last_slice_is_cut_to_the_sessions_end(book: Book) -> None:
-    lease = book.opened()
+    reservation = book.opened()
     book.now = START + timedelta(seconds=1500)
-    following = book.ledger.reserve_next(ALICE, lease.session_id, 900, 120, ROOMY)
-    assert following.expires_at == lease.ends_at
+    following = book.ledger.reserve_next(ALICE, reservation.session_id, 900, 120, ROOMY)
+    assert following.expires_at == reservation.ends_at
     book.now = START + timedelta(seconds=1795)
     assert (
-        refusal(lambda: book.ledger.reserve_next(ALICE, lease.session_id, 900, 120, ROOMY)) == "session-ended"
+        refusal(lambda: book.ledger.reserve_next(ALICE, reservation.session_id, 900, 120, ROOMY))
+        == "session-ended"
     )
 
 
 def test_a_session_past_its_end_is_over_whatever_its_row_says(book: Book) -> None:
-    lease = book.opened()
-    assert book.ledger.heartbeat(ALICE, lease.session_id).state is SessionState.OPEN
-    book.now = lease.ends_at
-    assert book.ledger.heartbeat(ALICE, lease.session_id).state is SessionState.ENDED
+    reservation = book.opened()
+    assert book.ledger.heartbeat(ALICE, reservation.session_id).state is SessionState.OPEN
+    book.now = reservation.ends_at
+    assert book.ledger.heartbeat(ALICE, reservation.session_id).state is SessionState.ENDED
     assert (
-        refusal(lambda: book.ledger.reserve_next(ALICE, lease.session_id, 900, 120, ROOMY)) == "session-ended"
+        refusal(lambda: book.ledger.reserve_next(ALICE, reservation.session_id, 900, 120, ROOMY))
+        == "session-ended"
     )
 
 
 def test_ending_twice_is_ending_once(book: Book) -> None:
-    lease = book.opened()
-    assert book.ledger.end(ALICE, lease.session_id) == book.ledger.end(ALICE, lease.session_id)
+    reservation = book.opened()
+    assert book.ledger.end(ALICE, reservation.session_id) == book.ledger.end(ALICE, reservation.session_id)
 
 
 def test_the_session_of_another_is_unknown(book: Book) -> None:
-    lease = book.opened()
+    reservation = book.opened()
     for call in (book.ledger.find, book.ledger.heartbeat, book.ledger.end):
-        assert refusal(lambda call=call: call(BOB, lease.session_id)) == "session-unknown"
+        assert refusal(lambda call=call: call(BOB, reservation.session_id)) == "session-unknown"

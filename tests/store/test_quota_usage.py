@@ -12,9 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from broker.errors import Refusal
-from broker.limits.quota import Holding, Share, Shares, project_is_full
+from broker.limits.quota import Quota, Quotas, QuotaUsage, project_is_full
 from broker.principal import Principal, end_user
-from broker.sessions.session import Lease, SessionState, Terms
+from broker.sessions.session import Reservation, SessionState, SessionTerms
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.quota_usage import EARLY_RELEASES
 from broker.store.reporting.sessions import SqlSessions
@@ -24,7 +24,7 @@ from tests.support.servers import own_principal
 ALICE, BOB = own_principal("alice"), own_principal("bob")
 KEY = Principal("live-broker:key", "k1", "shop", "default")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-TERMS = Terms(
+TERMS = SessionTerms(
     "default", "models/m", session_seconds=7200, slice_seconds=900, connect_within_seconds=120, client={}
 )
 JOIN_AND_GRACE = timedelta(seconds=150)
@@ -34,13 +34,13 @@ def seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
 
 
-def shares(
+def quotas(
     principal: Principal = ALICE, *, sessions: int = 3, minutes: int = 10000, project: int = 1000
-) -> Shares:
-    of = [Share(principal.key, sessions, minutes)]
+) -> Quotas:
+    of = [Quota(principal.key, sessions, minutes)]
     if principal.actor:
-        of.insert(0, Share(principal.actor.key, 2, 10000, "the service key"))
-    return Shares(tuple(of), project)
+        of.insert(0, Quota(principal.actor.key, 2, 10000, "the service key"))
+    return Quotas(tuple(of), project)
 
 
 class Book:
@@ -51,21 +51,21 @@ class Book:
         self.database = make_database(clock=lambda: self.now)
         self.ledger = SqlLedger(self.database)
 
-    def reserve(self, who: Principal = ALICE, terms: Terms = TERMS, **limits: int) -> Lease:
-        return self.ledger.reserve(who, terms, shares(who, **limits))
+    def reserve(self, who: Principal = ALICE, terms: SessionTerms = TERMS, **limits: int) -> Reservation:
+        return self.ledger.reserve(who, terms, quotas(who, **limits))
 
-    def open(self, who: Principal = ALICE, terms: Terms = TERMS, **limits: int) -> Lease:
-        lease = self.reserve(who, terms, **limits)
-        self.ledger.confirm(who, lease, "a" * 64)
-        return lease
+    def open(self, who: Principal = ALICE, terms: SessionTerms = TERMS, **limits: int) -> Reservation:
+        reservation = self.reserve(who, terms, **limits)
+        self.ledger.confirm(who, reservation, "a" * 64)
+        return reservation
 
-    def renew(self, lease: Lease, who: Principal = ALICE, **limits: int) -> Lease:
-        following = self.ledger.reserve_next(who, lease.session_id, 900, 120, shares(who, **limits))
+    def renew(self, reservation: Reservation, who: Principal = ALICE, **limits: int) -> Reservation:
+        following = self.ledger.reserve_next(who, reservation.session_id, 900, 120, quotas(who, **limits))
         self.ledger.confirm(who, following, "b" * 64)
         return following
 
-    def holding(self, who: Principal = ALICE) -> Holding:
-        return self.ledger.holdings(shares(who))[0][-1]
+    def usage(self, who: Principal = ALICE) -> QuotaUsage:
+        return self.ledger.usages(quotas(who))[0][-1]
 
 
 @pytest.fixture
@@ -80,26 +80,26 @@ def refused(call: Callable[[], object]) -> Refusal:
 
 
 def test_the_fourth_of_three_is_refused_and_told_which_are_open(book: Book) -> None:
-    leases = []
+    reservations = []
     for _ in range(3):
-        leases.append(book.open())
+        reservations.append(book.open())
         book.now += seconds(10)
     refusal = refused(book.open)
     assert (refusal.status, refusal.code) == (429, "too-many-sessions")
     assert refusal.extensions["violated-policies"] == ["sessions"]
     told = refusal.extensions["sessions"]
-    assert [one["id"] for one in told] == [lease.session_id for lease in reversed(leases)]
+    assert [one["id"] for one in told] == [reservation.session_id for reservation in reversed(reservations)]
     assert set(told[0]) == {"id", "profile", "opened_at", "ends_at"}
     assert refusal.retry_after_seconds == 120, "when the first gives up its place"
     assert '"sessions";r=0' in refusal.headers["RateLimit"]
-    book.ledger.end(ALICE, leases[1].session_id)
+    book.ledger.end(ALICE, reservations[1].session_id)
     book.open()
-    assert book.open(BOB).holding.open == 1, "nobody else is concerned"
+    assert book.open(BOB).usage.open == 1, "nobody else is concerned"
 
 
 def test_the_answer_counts_itself(book: Book) -> None:
-    lease = book.open()
-    assert (lease.holding.open, lease.holding.used_minutes) == (1, 15)
+    reservation = book.open()
+    assert (reservation.usage.open, reservation.usage.used_minutes) == (1, 15)
 
 
 def test_a_client_that_vanished_frees_its_place_after_the_join_window(book: Book) -> None:
@@ -111,42 +111,42 @@ def test_a_client_that_vanished_frees_its_place_after_the_join_window(book: Book
 
 
 def test_after_a_heartbeat_the_place_is_held_until_the_token_expires(book: Book) -> None:
-    lease = book.open(sessions=1)
+    reservation = book.open(sessions=1)
     book.now += seconds(30)
-    assert book.ledger.heartbeat(ALICE, lease.session_id).state is SessionState.OPEN
-    book.now = lease.expires_at - seconds(1)
+    assert book.ledger.heartbeat(ALICE, reservation.session_id).state is SessionState.OPEN
+    book.now = reservation.expires_at - seconds(1)
     assert refused(lambda: book.open(sessions=1)).code == "too-many-sessions"
-    book.now = lease.expires_at
+    book.now = reservation.expires_at
     book.open(sessions=1)
 
 
 def test_a_heartbeat_after_the_place_was_lost_ends_the_session(book: Book) -> None:
-    lease = book.open(sessions=1)
+    reservation = book.open(sessions=1)
     book.now += JOIN_AND_GRACE
     book.open(sessions=1)
-    assert book.ledger.heartbeat(ALICE, lease.session_id).state is SessionState.ENDED
-    assert refused(lambda: book.renew(lease)).code == "session-ended"
+    assert book.ledger.heartbeat(ALICE, reservation.session_id).state is SessionState.ENDED
+    assert refused(lambda: book.renew(reservation)).code == "session-ended"
 
 
 def test_a_reservation_that_nobody_confirmed_heals_itself(book: Book) -> None:
     """As after `kill -9` between the reservation and the confirmation."""
-    lease = book.reserve(sessions=1, minutes=15)
-    assert book.holding().used_seconds == 900
+    reservation = book.reserve(sessions=1, minutes=15)
+    assert book.usage().used_seconds == 900
     assert refused(lambda: book.reserve(sessions=1)).code == "too-many-sessions"
     assert refused(lambda: book.reserve(sessions=2, minutes=15)).code == "minutes-exhausted"
     book.now += JOIN_AND_GRACE
-    assert book.holding().used_seconds == 0
+    assert book.usage().used_seconds == 0
     book.open(sessions=1, minutes=15)
     # The worker was only asleep: its token could not be used any more and its place is another's.
-    assert refused(lambda: book.ledger.confirm(ALICE, lease, "a" * 64)).code == "upstream-timeout"
-    book.ledger.void(ALICE, lease, "upstream-timeout")
-    assert book.holding().used_seconds == 900
+    assert refused(lambda: book.ledger.confirm(ALICE, reservation, "a" * 64)).code == "upstream-timeout"
+    book.ledger.void(ALICE, reservation, "upstream-timeout")
+    assert book.usage().used_seconds == 900
 
 
 def test_a_void_gives_back_place_and_minutes_at_once(book: Book) -> None:
-    lease = book.reserve(sessions=1, minutes=15)
-    book.ledger.void(ALICE, lease, "upstream-error")
-    assert (book.holding().open, book.holding().used_seconds) == (0, 0)
+    reservation = book.reserve(sessions=1, minutes=15)
+    book.ledger.void(ALICE, reservation, "upstream-error")
+    assert (book.usage().open, book.usage().used_seconds) == (0, 0)
     book.open(sessions=1, minutes=15)
 
 
@@ -158,117 +158,119 @@ def test_the_last_slice_is_cut_to_the_minutes_that_are_left(book: Book) -> None:
     assert (refusal.status, refusal.code) == (429, "minutes-exhausted")
     assert refusal.extensions["violated-policies"] == ["minutes_per_day"]
     assert refusal.retry_after_seconds == 12 * 3600
-    assert book.holding().used_seconds == 1200
+    assert book.usage().used_seconds == 1200
     assert first.expires_at - first.reserved_at == seconds(900)
 
 
 def test_an_end_gives_back_what_was_not_talked_once(book: Book) -> None:
-    lease = book.open()
+    reservation = book.open()
     book.now += seconds(61.5)
     for _ in range(2):
-        book.ledger.end(ALICE, lease.session_id)
-        assert book.holding().used_seconds == 62
+        book.ledger.end(ALICE, reservation.session_id)
+        assert book.usage().used_seconds == 62
         book.now += seconds(100)
 
 
 def test_an_unknown_end_is_charged_in_full(book: Book) -> None:
-    lease = book.open()
-    book.now = lease.expires_at + seconds(60)
-    book.ledger.end(ALICE, lease.session_id)
-    assert book.holding().used_seconds == 900
+    reservation = book.open()
+    book.now = reservation.expires_at + seconds(60)
+    book.ledger.end(ALICE, reservation.session_id)
+    assert book.usage().used_seconds == 900
 
 
 def test_a_renewal_costs_only_what_goes_beyond_the_token_that_it_replaces(book: Book) -> None:
-    lease = book.open()
+    reservation = book.open()
     book.now += seconds(720)
-    following = book.renew(lease)
-    assert book.holding().used_seconds == 720 + 900
+    following = book.renew(reservation)
+    assert book.usage().used_seconds == 720 + 900
     book.now = following.reserved_at + seconds(80)
-    book.ledger.end(ALICE, lease.session_id)
-    assert book.holding().used_seconds == 800, "from the first token on, by the clock"
+    book.ledger.end(ALICE, reservation.session_id)
+    assert book.usage().used_seconds == 800, "from the first token on, by the clock"
 
 
 def test_what_is_paid_for_can_be_renewed_without_a_minute_left(book: Book) -> None:
-    lease = book.open(minutes=15)
+    reservation = book.open(minutes=15)
     book.now += seconds(600)
-    following = book.renew(lease, minutes=15)
-    assert following.expires_at == lease.expires_at
-    assert book.holding().used_seconds == 900
-    book.now = lease.expires_at - seconds(5)
-    assert refused(lambda: book.renew(lease, minutes=15)).code == "minutes-exhausted"
+    following = book.renew(reservation, minutes=15)
+    assert following.expires_at == reservation.expires_at
+    assert book.usage().used_seconds == 900
+    book.now = reservation.expires_at - seconds(5)
+    assert refused(lambda: book.renew(reservation, minutes=15)).code == "minutes-exhausted"
 
 
 def test_a_renewal_needs_no_place_while_it_has_one_and_a_free_one_afterwards(book: Book) -> None:
-    lease = book.open(sessions=1)
+    reservation = book.open(sessions=1)
     book.now += seconds(100)
-    book.renew(lease, sessions=1)
+    book.renew(reservation, sessions=1)
     book.now += JOIN_AND_GRACE
     other = book.open(sessions=1)
-    assert refused(lambda: book.renew(lease, sessions=1)).code == "too-many-sessions"
+    assert refused(lambda: book.renew(reservation, sessions=1)).code == "too-many-sessions"
     book.ledger.end(ALICE, other.session_id)
-    book.renew(lease, sessions=1)
+    book.renew(reservation, sessions=1)
     assert refused(lambda: book.open(sessions=1)).code == "too-many-sessions"
 
 
 def test_a_failed_renewal_holds_nothing_longer(book: Book) -> None:
-    lease = book.open(sessions=1)
+    reservation = book.open(sessions=1)
     book.now += seconds(100)
-    following = book.ledger.reserve_next(ALICE, lease.session_id, 900, 120, shares())
+    following = book.ledger.reserve_next(ALICE, reservation.session_id, 900, 120, quotas())
     book.ledger.void(ALICE, following, "upstream-error")
-    assert book.holding().used_seconds == 900
+    assert book.usage().used_seconds == 900
     book.now += seconds(50)
     book.open(sessions=1)
 
 
 def test_early_ends_are_believed_so_often_in_an_hour(book: Book) -> None:
     for _ in range(EARLY_RELEASES):
-        lease = book.open(sessions=1)
+        reservation = book.open(sessions=1)
         book.now += seconds(1)
-        book.ledger.end(ALICE, lease.session_id)
-    assert book.holding().used_seconds == EARLY_RELEASES
-    lease = book.open(sessions=1)
-    book.ledger.heartbeat(ALICE, lease.session_id)
-    book.ledger.end(ALICE, lease.session_id)
-    assert book.holding().used_seconds == EARLY_RELEASES + 900
+        book.ledger.end(ALICE, reservation.session_id)
+    assert book.usage().used_seconds == EARLY_RELEASES
+    reservation = book.open(sessions=1)
+    book.ledger.heartbeat(ALICE, reservation.session_id)
+    book.ledger.end(ALICE, reservation.session_id)
+    assert book.usage().used_seconds == EARLY_RELEASES + 900
     assert refused(lambda: book.open(sessions=1)).code == "too-many-sessions"
-    book.now = lease.expires_at
+    book.now = reservation.expires_at
     book.open(sessions=1)
     book.now += timedelta(hours=1)
-    lease = book.open(sessions=1)
-    book.ledger.end(ALICE, lease.session_id)
-    assert book.holding().open == 0
+    reservation = book.open(sessions=1)
+    book.ledger.end(ALICE, reservation.session_id)
+    assert book.usage().open == 0
 
 
 def test_replacing_tokens_over_and_over_is_paid_for(book: Book) -> None:
-    lease = book.open()
+    reservation = book.open()
     for _ in range(EARLY_RELEASES):
         book.now += seconds(1)
-        book.renew(lease)
-    assert book.holding().used_seconds == EARLY_RELEASES + 900
+        book.renew(reservation)
+    assert book.usage().used_seconds == EARLY_RELEASES + 900
     book.now += seconds(1)
-    book.renew(lease)
-    assert book.holding().used_seconds == EARLY_RELEASES + 900 + 900
+    book.renew(reservation)
+    assert book.usage().used_seconds == EARLY_RELEASES + 900 + 900
 
 
 def test_a_day_begins_at_midnight_utc(book: Book) -> None:
     book.now = NOON.replace(hour=23, minute=59, second=30)
-    lease = book.open(minutes=15)
-    assert lease.expires_at - lease.reserved_at == seconds(900), "charged to the day in which it was reserved"
+    reservation = book.open(minutes=15)
+    assert reservation.expires_at - reservation.reserved_at == seconds(900), (
+        "charged to the day in which it was reserved"
+    )
     assert refused(lambda: book.open(minutes=15)).retry_after_seconds == 30
     book.now += seconds(30)
-    assert book.holding().used_seconds == 0
+    assert book.usage().used_seconds == 0
     book.open(minutes=15)
-    book.ledger.end(ALICE, lease.session_id)
-    assert book.holding().used_seconds == 900, "what comes back belongs to yesterday"
+    book.ledger.end(ALICE, reservation.session_id)
+    assert book.usage().used_seconds == 900, "what comes back belongs to yesterday"
 
 
 def test_a_clock_that_goes_back_gives_nothing_away(book: Book) -> None:
-    lease = book.open()
+    reservation = book.open()
     book.now -= seconds(3600)
-    book.ledger.end(ALICE, lease.session_id)
-    assert book.holding().used_seconds == 0
+    book.ledger.end(ALICE, reservation.session_id)
+    assert book.usage().used_seconds == 0
     book.now += seconds(3600)
-    assert book.holding().used_seconds == 0
+    assert book.usage().used_seconds == 0
 
 
 def test_the_project_has_a_ceiling_of_its_own(book: Book) -> None:
@@ -279,7 +281,7 @@ def test_the_project_has_a_ceiling_of_its_own(book: Book) -> None:
         assert (refusal.status, refusal.code) == (503, "project-capacity")
         assert refusal.retry_after_seconds
         assert "violated-policies" not in refusal.extensions
-    assert book.ledger.holdings(shares(project=2))[1]
+    assert book.ledger.usages(quotas(project=2))[1]
     book.ledger.end(ALICE, first.session_id)
     book.open(BOB, project=2)
 
@@ -287,22 +289,22 @@ def test_the_project_has_a_ceiling_of_its_own(book: Book) -> None:
 def test_the_users_of_a_service_key_share_its_limits_too(book: Book) -> None:
     first, second = end_user(KEY, "u1"), end_user(KEY, "u2")
     book.open(first)
-    lease = book.open(second)
+    reservation = book.open(second)
     refusal = refused(lambda: book.open(end_user(KEY, "u3")))
     assert refusal.code == "too-many-sessions"
     assert "the service key" in str(refusal.detail)
-    book.ledger.end(KEY, lease.session_id)
+    book.ledger.end(KEY, reservation.session_id)
     book.open(end_user(KEY, "u3"))
 
 
 def test_an_operators_end_frees_the_place_and_gives_no_minutes_back(book: Book) -> None:
-    lease = book.open(sessions=1)
-    assert SqlSessions(book.database).end(lease.session_id, actor="cli:olga") == lease.expires_at
-    assert (book.holding().open, book.holding().used_seconds) == (0, 900)
-    assert book.ledger.heartbeat(ALICE, lease.session_id).state is SessionState.ENDED
-    assert refused(lambda: book.renew(lease)).code == "session-ended"
+    reservation = book.open(sessions=1)
+    assert SqlSessions(book.database).end(reservation.session_id, actor="cli:olga") == reservation.expires_at
+    assert (book.usage().open, book.usage().used_seconds) == (0, 900)
+    assert book.ledger.heartbeat(ALICE, reservation.session_id).state is SessionState.ENDED
+    assert refused(lambda: book.renew(reservation)).code == "session-ended"
     with pytest.raises(LookupError):
-        SqlSessions(book.database).end(lease.session_id, actor="cli:olga")
+        SqlSessions(book.database).end(reservation.session_id, actor="cli:olga")
 
 
 def outcomes(calls: list[Callable[[], object]]) -> list[str]:
@@ -321,7 +323,7 @@ def test_sixteen_at_once_get_exactly_three(make_database: MakeDatabase) -> None:
     ledger = SqlLedger(make_database())
     for round_number in range(15):
         who = own_principal(f"user{round_number}")
-        calls = [lambda who=who: ledger.reserve(who, TERMS, shares(who))] * 16
+        calls = [lambda who=who: ledger.reserve(who, TERMS, quotas(who))] * 16
         assert outcomes(list(calls)) == ["ok"] * 3 + ["too-many-sessions"] * 13
 
 
@@ -329,10 +331,10 @@ def test_sixteen_at_once_get_exactly_the_minutes(make_database: MakeDatabase) ->
     ledger = SqlLedger(make_database())
     for round_number in range(15):
         who = own_principal(f"user{round_number}")
-        mine = shares(who, sessions=100, minutes=40)
+        mine = quotas(who, sessions=100, minutes=40)
         granted = outcomes([lambda who=who, mine=mine: ledger.reserve(who, TERMS, mine)] * 16)  # type: ignore[misc]
         assert granted == ["minutes-exhausted"] * 13 + ["ok"] * 3
-        assert ledger.holdings(mine)[0][0].used_seconds == 2400
+        assert ledger.usages(mine)[0][0].used_seconds == 2400
 
 
 def test_sixteen_people_at_once_get_exactly_the_ceiling(make_database: MakeDatabase) -> None:
@@ -342,7 +344,7 @@ def test_sixteen_people_at_once_get_exactly_the_ceiling(make_database: MakeDatab
         ceiling = 5 * round_number
         calls = [
             lambda who=who, ceiling=ceiling: ledger.reserve(
-                who, TERMS, shares(who, sessions=99, project=ceiling)
+                who, TERMS, quotas(who, sessions=99, project=ceiling)
             )
             for who in people
         ]
@@ -352,11 +354,11 @@ def test_sixteen_people_at_once_get_exactly_the_ceiling(make_database: MakeDatab
 def test_the_places_of_a_plan_are_kept_for_it(book: Book) -> None:
     """Of three, two are kept for gold: others get one, and gold gets all that is free."""
 
-    def take(who: Principal, plan: str) -> Lease:
-        of = Shares((Share(who.key, 10, 10000),), 3, plan, {"gold": 2})
-        lease = book.ledger.reserve(who, TERMS, of)
-        book.ledger.confirm(who, lease, "a" * 64)
-        return lease
+    def take(who: Principal, plan: str) -> Reservation:
+        of = Quotas((Quota(who.key, 10, 10000),), 3, plan, {"gold": 2})
+        reservation = book.ledger.reserve(who, TERMS, of)
+        book.ledger.confirm(who, reservation, "a" * 64)
+        return reservation
 
     first = take(BOB, "default")
     assert refused(lambda: take(BOB, "default")).code == "project-capacity"
@@ -374,7 +376,7 @@ def test_reserved_places_hold_for_callers_at_once(make_database: MakeDatabase) -
     people = {"default": BOB, "gold": ALICE}
 
     def take(plan: str) -> str:
-        of = Shares((Share(people[plan].key, 100, 10000),), 7, plan, {"gold": 4})
+        of = Quotas((Quota(people[plan].key, 100, 10000),), 7, plan, {"gold": 4})
         try:
             ledger.reserve(people[plan], TERMS, of)
         except Refusal as refusal:
@@ -398,10 +400,10 @@ def test_whatever_comes_each_plan_can_have_what_is_reserved_for_it(
     assume(sum(reserved.values()) <= places)
     taken: Counter[str] = Counter()
     for plan in asks:
-        if not project_is_full(Shares((), places, plan, reserved), taken):
+        if not project_is_full(Quotas((), places, plan, reserved), taken):
             taken[plan] += 1
     for plan, kept in reserved.items():
-        while not project_is_full(Shares((), places, plan, reserved), taken):
+        while not project_is_full(Quotas((), places, plan, reserved), taken):
             taken[plan] += 1
         assert taken[plan] >= kept
     assert taken.total() <= places

@@ -30,9 +30,9 @@ from hypothesis.stateful import (
 )
 
 from broker.errors import Refusal
-from broker.idempotency.record import Claim, Delivered, Once, UnderWay
-from broker.limits.quota import Share, Shares
-from broker.sessions.session import Lease, SessionState, Terms
+from broker.idempotency.record import Claim, IdempotencyKey, InProgress, StoredResponse
+from broker.limits.quota import Quota, Quotas
+from broker.sessions.session import Reservation, SessionState, SessionTerms
 from broker.store.database import migrate
 from broker.store.database.engine import Database
 from broker.store.ledger.idempotency import SqlClaims
@@ -44,14 +44,14 @@ SESSIONS, MINUTES, PROJECT, BELIEVED = 2, 70, 3, 20
 PLANS, RESERVED = ("gold", "default"), {"gold": 2}
 REMEMBERED, GIVEN_UP = timedelta(seconds=60), timedelta(seconds=15)
 SLICE, JOIN, GRACE = timedelta(seconds=900), timedelta(seconds=120), timedelta(seconds=30)
-TERMS = Terms("default", "models/m", 7200, 900, 120, {})
+TERMS = SessionTerms("default", "models/m", 7200, 900, 120, {})
 PEOPLE = [own_principal("alice"), own_principal("bob")]
 HOUR = timedelta(hours=1)
 
 
 @dataclass
 class Token:
-    lease: Lease
+    reservation: Reservation
     covers_from: datetime
     seconds: int
     state: str = "reserved"
@@ -72,7 +72,9 @@ class Modelled:
     released_at: datetime | None = None
 
     def live(self, now: datetime) -> list[Token]:
-        return [token for token in self.tokens if token.state == "issued" and token.lease.expires_at > now]
+        return [
+            token for token in self.tokens if token.state == "issued" and token.reservation.expires_at > now
+        ]
 
 
 @cache
@@ -95,7 +97,7 @@ def outcome(call: Callable[[], T]) -> tuple[T | None, str]:
         return call(), "ok"
     except Refusal as refusal:
         return None, refusal.code
-    except UnderWay:
+    except InProgress:
         return None, "under way"
 
 
@@ -120,8 +122,8 @@ class Leases(RuleBasedStateMachine):
             self.database.dispose()
             self.folder.cleanup()
 
-    def shares(self, who: int) -> Shares:
-        return Shares((Share(PEOPLE[who].key, SESSIONS, MINUTES),), PROJECT, PLANS[who], RESERVED)
+    def quotas(self, who: int) -> Quotas:
+        return Quotas((Quota(PEOPLE[who].key, SESSIONS, MINUTES),), PROJECT, PLANS[who], RESERVED)
 
     # What the model says.
 
@@ -141,9 +143,9 @@ class Leases(RuleBasedStateMachine):
             for one in self.sessions
             if one.owner == who
             for token in one.tokens
-            if token.lease.reserved_at >= day
+            if token.reservation.reserved_at >= day
             and token.state != "void"
-            and (token.state == "issued" or token.lease.connect_by + GRACE > self.now)
+            and (token.state == "issued" or token.reservation.connect_by + GRACE > self.now)
         )
 
     def believed(self, who: int) -> bool:
@@ -151,8 +153,8 @@ class Leases(RuleBasedStateMachine):
         mine = [one for one in self.sessions if one.owner == who]
         released = sum(one.released_at is not None and one.released_at > since for one in mine)
         replaced = sum(
-            token.lease.reserved_at > since
-            and token.covers_from > token.lease.reserved_at
+            token.reservation.reserved_at > since
+            and token.covers_from > token.reservation.reserved_at
             and token.state != "void"
             for one in mine
             for token in one.tokens
@@ -169,12 +171,12 @@ class Leases(RuleBasedStateMachine):
     def reserve_once(self, who: int, key: str) -> object:
         """As the story does: what became of the first one, and if there is none, be it."""
         expected = self.recalled(who, key)
-        once = Once(PEOPLE[who].key[:20] + key, "body", key)
+        once = IdempotencyKey(PEOPLE[who].key[:20] + key, "body", key)
         delivered, told = outcome(lambda: self.book.recall(once))
         assert told == (expected if isinstance(expected, str) else "ok")
         if isinstance(expected, Modelled):
-            assert isinstance(delivered, Delivered)
-            assert delivered.lease.session_id == expected.tokens[0].lease.session_id
+            assert isinstance(delivered, StoredResponse)
+            assert delivered.reservation.session_id == expected.tokens[0].reservation.session_id
             return multiple()
         if told != "ok":
             return multiple()
@@ -204,15 +206,15 @@ class Leases(RuleBasedStateMachine):
             expected = "minutes-exhausted"
         elif self.is_full(who):
             expected = "project-capacity"
-        lease, told = outcome(lambda: self.ledger.reserve(PEOPLE[who], TERMS, self.shares(who), claim))
+        reservation, told = outcome(lambda: self.ledger.reserve(PEOPLE[who], TERMS, self.quotas(who), claim))
         assert told == expected
-        if lease is None:
+        if reservation is None:
             if claim is not None:
                 self.book.free(claim)
             return multiple()
-        assert lease.expires_at == self.now + min(SLICE, timedelta(seconds=left))
-        token = Token(lease, self.now, math.ceil((lease.expires_at - self.now).total_seconds()))
-        one = Modelled(who, [token], lease.ends_at, lease.connect_by + GRACE)
+        assert reservation.expires_at == self.now + min(SLICE, timedelta(seconds=left))
+        token = Token(reservation, self.now, math.ceil((reservation.expires_at - self.now).total_seconds()))
+        one = Modelled(who, [token], reservation.ends_at, reservation.connect_by + GRACE)
         self.sessions.append(one)
         if key is not None:
             token.claim = (who, key)
@@ -222,7 +224,7 @@ class Leases(RuleBasedStateMachine):
     @rule(target=pending, one=opened)
     def renew(self, one: Modelled) -> object:
         live = one.live(self.now)
-        issued = [token.lease.expires_at for token in one.tokens if token.state == "issued"]
+        issued = [token.reservation.expires_at for token in one.tokens if token.state == "issued"]
         paid = max([self.now, *issued]) if live and self.believed(one.owner) else self.now
         left = timedelta(seconds=MINUTES * 60 - self.seconds(one.owner))
         kept = one.held_until > self.now
@@ -236,27 +238,27 @@ class Leases(RuleBasedStateMachine):
             expected = "minutes-exhausted"
         elif not kept and self.is_full(one.owner):
             expected = "project-capacity"
-        session_id = one.tokens[0].lease.session_id
-        lease, told = outcome(
-            lambda: self.ledger.reserve_next(PEOPLE[one.owner], session_id, 900, 120, self.shares(one.owner))
+        session_id = one.tokens[0].reservation.session_id
+        reservation, told = outcome(
+            lambda: self.ledger.reserve_next(PEOPLE[one.owner], session_id, 900, 120, self.quotas(one.owner))
         )
         assert told == expected
-        if lease is None:
+        if reservation is None:
             return multiple()
-        assert lease.expires_at == until
-        token = Token(lease, paid, max(0, math.ceil((until - paid).total_seconds())))
+        assert reservation.expires_at == until
+        token = Token(reservation, paid, max(0, math.ceil((until - paid).total_seconds())))
         one.tokens.append(token)
-        one.held_until = max(one.held_until, lease.connect_by + GRACE)
+        one.held_until = max(one.held_until, reservation.connect_by + GRACE)
         return (one, token)
 
     @rule(target=opened, ask=consumes(pending))
     def confirm(self, ask: tuple[Modelled, Token]) -> object:
         one, token = ask
         first = token is one.tokens[0]
-        good = one.state == ("reserved" if first else "open") and self.now < token.lease.connect_by
+        good = one.state == ("reserved" if first else "open") and self.now < token.reservation.connect_by
         good = good and (token.claim is None or self.has_claim(token))
         try:
-            self.ledger.confirm(PEOPLE[one.owner], token.lease, "a" * 64, 50, b"sealed")
+            self.ledger.confirm(PEOPLE[one.owner], token.reservation, "a" * 64, 50, b"sealed")
         except Refusal:
             assert not good
             self.fail(one, token)
@@ -264,7 +266,7 @@ class Leases(RuleBasedStateMachine):
         assert good
         token.state, one.state = "issued", "open"
         if one.beats:
-            one.held_until = max(one.held_until, token.lease.expires_at)
+            one.held_until = max(one.held_until, token.reservation.expires_at)
         return one
 
     @rule(ask=consumes(pending))
@@ -276,15 +278,17 @@ class Leases(RuleBasedStateMachine):
         """Nobody ever confirms or voids it: time alone heals."""
 
     def fail(self, one: Modelled, token: Token) -> None:
-        self.ledger.void(PEOPLE[one.owner], token.lease, "upstream-error")
+        self.ledger.void(PEOPLE[one.owner], token.reservation, "upstream-error")
         token.state = "void"
         if token.claim is not None and self.has_claim(token):
             del self.claims[token.claim]
         if token is one.tokens[0]:
             one.state, one.held_until = "void", self.now
             return
-        issued = [other.lease for other in one.tokens if other.state == "issued"]
-        newest = max(lease.expires_at if one.beats else lease.connect_by + GRACE for lease in issued)
+        issued = [other.reservation for other in one.tokens if other.state == "issued"]
+        newest = max(
+            reservation.expires_at if one.beats else reservation.connect_by + GRACE for reservation in issued
+        )
         one.held_until = min(one.held_until, newest)
 
     def has_claim(self, token: Token) -> bool:
@@ -293,12 +297,12 @@ class Leases(RuleBasedStateMachine):
 
     @rule(one=opened)
     def heartbeat(self, one: Modelled) -> None:
-        told = self.ledger.heartbeat(PEOPLE[one.owner], one.tokens[0].lease.session_id)
+        told = self.ledger.heartbeat(PEOPLE[one.owner], one.tokens[0].reservation.session_id)
         one.beats = True
         live = one.live(self.now)
         if one.state == "open" and live:
             if one.held_until > self.now:
-                newest = max(token.lease.expires_at for token in live)
+                newest = max(token.reservation.expires_at for token in live)
                 one.held_until = max(one.held_until, newest)
             else:
                 one.state = "ended"
@@ -314,7 +318,7 @@ class Leases(RuleBasedStateMachine):
                 token.seconds = min(token.seconds, talked)
             one.held_until = one.released_at = self.now
         one.state = "ended"
-        told = self.ledger.end(PEOPLE[one.owner], one.tokens[0].lease.session_id)
+        told = self.ledger.end(PEOPLE[one.owner], one.tokens[0].reservation.session_id)
         assert told.state is SessionState.ENDED
 
     @rule(seconds=st.sampled_from([1, 14, 30, 60, 119, 149, 151, 600, 899, 3000, 7200]))
@@ -328,16 +332,16 @@ class Leases(RuleBasedStateMachine):
         if not hasattr(self, "ledger"):
             return
         for who in (0, 1):
-            (holding,), full = self.ledger.holdings(self.shares(who))
-            assert holding.open == self.places(who) <= SESSIONS
-            assert holding.used_seconds == self.seconds(who) <= MINUTES * 60
+            (usage,), full = self.ledger.usages(self.quotas(who))
+            assert usage.open == self.places(who) <= SESSIONS
+            assert usage.used_seconds == self.seconds(who) <= MINUTES * 60
             assert full == self.is_full(who)
         assert self.places() <= PROJECT
 
     @invariant()
     def no_token_outlives_its_session(self) -> None:
         for one in getattr(self, "sessions", []):
-            assert all(token.lease.expires_at <= one.ends_at for token in one.tokens)
+            assert all(token.reservation.expires_at <= one.ends_at for token in one.tokens)
 
 
 Leases.TestCase.settings = settings(

@@ -10,16 +10,16 @@ from sqlalchemy import event, func, select
 
 from broker.errors import Refusal
 from broker.limits.limiter import Rates, create_limiter
-from broker.limits.quota import Share, Shares
-from broker.sessions.session import Terms
+from broker.limits.quota import Quota, Quotas
+from broker.sessions.session import SessionTerms
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit, sessions
 from broker.store.ledger.ledger import SqlLedger
 from tests.support.servers import own_principal
 
 ALICE = own_principal("alice")
-TERMS = Terms("default", "models/m", 1800, 900, 120, {})
-ONE = Shares((Share(ALICE.key, 1, 10000),), 1000)
+TERMS = SessionTerms("default", "models/m", 1800, 900, 120, {})
+ONE = Quotas((Quota(ALICE.key, 1, 10000),), 1000)
 RATE = ("5/minute", "token", ALICE.key)
 
 
@@ -42,7 +42,7 @@ def test_what_is_written_inside_is_read_inside_and_kept(database: Database, rate
     with ledger.together():
         assert rates.spend(*RATE)[0].remaining == 4
         ledger.reserve(ALICE, TERMS, ONE)
-        assert ledger.holdings(ONE)[0][0].open == 1
+        assert ledger.usages(ONE)[0][0].open == 1
     assert (remaining(rates), rows(database, sessions)) == (4, 1)
 
 

@@ -221,18 +221,18 @@ def _moments(dice: random.Random, until: datetime, days: float, count: int) -> I
 
 def _ask(traffic: Traffic, dice: random.Random, person: Person, at: datetime) -> None:
     drawn = dice.randrange(1000)
-    for code, share in REFUSALS.items():
-        if drawn < share:
+    for code, quota in REFUSALS.items():
+        if drawn < quota:
             # Who is refused tries again.
             for _ in range(dice.randint(1, 3)):
                 _record(traffic, at, person.actor, "token", code)
             return
-        drawn -= share
-    for code, share in FAILURES.items():
-        if drawn < share:
+        drawn -= quota
+    for code, quota in FAILURES.items():
+        if drawn < quota:
             _failed(traffic, dice, person, at, code)
             return
-        drawn -= share
+        drawn -= quota
     _session(traffic, dice, person, at)
 
 

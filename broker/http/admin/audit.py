@@ -39,10 +39,10 @@ def list_audit(_caller: Caller) -> Response:
         before_id=None if place is None else place[0],
         most=asked.limit + 1,
     )
-    return lists.page("entries", entries, asked.limit, _told, lambda entry: (entry.id,))
+    return lists.page("entries", entries, asked.limit, _to_json, lambda entry: (entry.id,))
 
 
-def _told(entry: Entry) -> dict[str, Any]:
+def _to_json(entry: Entry) -> dict[str, Any]:
     return {
         "id": entry.id,
         "at": desk.time(entry.at),

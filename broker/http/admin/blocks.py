@@ -21,10 +21,10 @@ def list_blocks(caller: Caller) -> Response:
     asked = lists.query(lists.ListQuery)
     place = asked.place(lists.text, lists.text)
     rows = desk.ops(caller).block_page(None if place is None else (place[0], place[1]), asked.limit + 1)
-    return lists.page("blocks", rows, asked.limit, _told, lambda row: (row.kind, row.value))
+    return lists.page("blocks", rows, asked.limit, _to_json, lambda row: (row.kind, row.value))
 
 
-def _told(row: BlockRow) -> dict[str, Any]:
+def _to_json(row: BlockRow) -> dict[str, Any]:
     return {
         "kind": row.kind.value,
         "issuer": row.issuer,

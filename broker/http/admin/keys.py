@@ -35,7 +35,7 @@ def list_keys(caller: Caller) -> Response:
     asked = lists.query(lists.ListQuery)
     place = asked.place(lists.text)
     rows = desk.key_ops(caller).page(None if place is None else place[0], asked.limit + 1)
-    return lists.page("keys", rows, asked.limit, told, lambda key: (key.name,))
+    return lists.page("keys", rows, asked.limit, to_json, lambda key: (key.name,))
 
 
 @bp.post("/keys")
@@ -43,7 +43,7 @@ def list_keys(caller: Caller) -> Response:
 def create_key(caller: Caller) -> tuple[Response, int]:
     asked = body.read(NewKey)
     made = desk.key_ops(caller).create(**asked.model_dump())
-    return jsonify({**told(made.key), "key": made.secret}), 201
+    return jsonify({**to_json(made.key), "key": made.secret}), 201
 
 
 @bp.post("/keys/<key_id>/revoke")
@@ -54,7 +54,7 @@ def revoke_key(caller: Caller, key_id: str) -> Response:
     return jsonify({})
 
 
-def told(key: ServiceKey) -> dict[str, Any]:
+def to_json(key: ServiceKey) -> dict[str, Any]:
     return {
         "id": key.id,
         "name": key.name,

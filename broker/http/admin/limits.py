@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from broker.http import body, guards
 from broker.http.admin import operator as desk
-from broker.http.admin.users import told
+from broker.http.admin.users import to_json
 from broker.http.credentials import Caller
 
 bp = Blueprint("limits", __name__)
@@ -35,4 +35,4 @@ def set_limits(caller: Caller, user_key: str) -> Response:
     changes = {name: getattr(asked, name) for name in asked.model_fields_set - {"version"}}
     ops = desk.limit_ops(caller)
     ops.set(person.subject, changes, person.issuer, version=asked.version)
-    return jsonify(told(caller, desk.person(user_key)))
+    return jsonify(to_json(caller, desk.person(user_key)))

@@ -37,7 +37,7 @@ def list_sessions(caller: Caller) -> Response:
         before=None if place is None else (place[0], place[1]),
         most=asked.limit + 1,
     )
-    return lists.page("sessions", rows, asked.limit, _told, lambda row: (row.opened_at, row.id))
+    return lists.page("sessions", rows, asked.limit, _to_json, lambda row: (row.opened_at, row.id))
 
 
 @bp.post("/sessions/<session_id>/end")
@@ -50,7 +50,7 @@ def end_session(caller: Caller, session_id: str) -> Response:
     return jsonify(id=session_id, state=SessionState.ENDED.value, **desk.honoured_until(until))
 
 
-def _told(row: SessionRow) -> dict[str, Any]:
+def _to_json(row: SessionRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "key": row.key,

@@ -39,8 +39,8 @@ def show_usage(_caller: Caller) -> Response:
                 "tokens": sum(point.tokens for point in found.points),
                 "refusals": refusals,
                 "minutes": _minutes(sum(point.seconds for point in found.points)),
-                "mint_ms": _told(found.mint_ms),
-                "first_audio_ms": _told(found.first_audio_ms),
+                "mint_ms": _to_json(found.mint_ms),
+                "first_audio_ms": _to_json(found.first_audio_ms),
                 "underruns": found.underruns,
             },
             "minutes_by_user": [_talker(talker) for talker in found.talkers],
@@ -53,7 +53,7 @@ def _point(point: Point) -> dict[str, Any]:
         "at": timestamp(point.at),
         "tokens": point.tokens,
         "refusals": dict(point.refusals),
-        "mint_ms": _told(point.mint_ms),
+        "mint_ms": _to_json(point.mint_ms),
         "open_sessions": point.open_sessions,
         "minutes": _minutes(point.seconds),
     }
@@ -69,7 +69,7 @@ def _talker(talker: Talker) -> dict[str, Any]:
     }
 
 
-def _told(percentiles: Percentiles | None) -> Mapping[str, float] | None:
+def _to_json(percentiles: Percentiles | None) -> Mapping[str, float] | None:
     return percentiles and {name: round(value, 1) for name, value in percentiles.items()}
 
 

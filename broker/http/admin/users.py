@@ -52,7 +52,7 @@ def list_users(caller: Caller) -> Response:
         most=asked.limit + 1,
     )
     return lists.page(
-        "users", found, asked.limit, lambda one: told(caller, one), lambda one: (one.issuer, one.subject)
+        "users", found, asked.limit, lambda one: to_json(caller, one), lambda one: (one.issuer, one.subject)
     )
 
 
@@ -62,7 +62,7 @@ def add_user(caller: Caller) -> tuple[Response, int]:
     asked = body.read(NewUser)
     made = desk.ops(caller).add_user(asked.username, asked.password, plan=asked.plan, roles=asked.roles)
     key = made.principal().key
-    return jsonify(told(caller, desk.person(key))), 201
+    return jsonify(to_json(caller, desk.person(key))), 201
 
 
 @bp.get("/users/<user_key>")
@@ -70,7 +70,7 @@ def add_user(caller: Caller) -> tuple[Response, int]:
 def show_user(caller: Caller, user_key: str) -> Response:
     person = desk.person(user_key)
     preview = desk.ops(caller).explain(person.subject, issuer=person.issuer)
-    return jsonify({**told(caller, person), "next_token": preview.told()})
+    return jsonify({**to_json(caller, person), "next_token": preview.to_json()})
 
 
 @bp.post("/users/<user_key>/block")
@@ -107,7 +107,7 @@ def set_password(caller: Caller, user_key: str) -> Response:
     return jsonify({})
 
 
-def told(caller: Caller, person: Person) -> dict[str, Any]:
+def to_json(caller: Caller, person: Person) -> dict[str, Any]:
     """A user as every route here answers one. `limits` is what holds, `overrides` what of it was set."""
     limits = desk.limit_ops(caller).limits_of(person)
     return {

@@ -17,7 +17,7 @@ from broker.identity.issuers.attestation import Admit, Attestations
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.fetch import load
 from broker.identity.issuers.key_cache import KeyCache
-from broker.identity.issuers.trial import AuditedIssuer, Trail
+from broker.identity.issuers.trial import Trail, TrialIssuer
 from broker.settings import IssuerSpec
 
 
@@ -42,7 +42,7 @@ def build(specs: Iterable[IssuerSpec], plans: Collection[str], trail: Trail, adm
         if spec.kind == "attestation":
             attesters.append(verifier)
         else:
-            bearers.append(AuditedIssuer(verifier, trail) if spec.mode == "audit" else verifier)
+            bearers.append(TrialIssuer(verifier, trail) if spec.mode == "audit" else verifier)
         if spec.signs_in_browsers:
             id_tokens[spec.name] = ExternalIssuer(_for_id_tokens(spec), cache, plans)
     return Issuers(bearers, id_tokens, Attestations(attesters, admit))

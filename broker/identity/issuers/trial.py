@@ -31,7 +31,7 @@ class Trail(Protocol):
     def record(self, *, actor: str, action: str, outcome: str, detail: Mapping[str, Any]) -> None: ...
 
 
-class AuditedIssuer:
+class TrialIssuer:
     def __init__(
         self, judge: ExternalIssuer, trail: Trail, *, clock: Callable[[], float] = time.monotonic
     ) -> None:

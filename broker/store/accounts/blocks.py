@@ -187,7 +187,7 @@ class SqlBlocks:
         """The block as it was, for the trail; None if there was none."""
         same = and_(blocks.c.kind == kind, blocks.c.value == _value(kind, issuer, subject))
         row = connection.execute(delete(blocks).where(same).returning(blocks)).one_or_none()
-        return None if row is None else _told(dict(row._mapping))
+        return None if row is None else _to_json(dict(row._mapping))
 
     def _put(
         self,
@@ -213,7 +213,7 @@ class SqlBlocks:
         }
         # Two that block the same at once want the same: whoever comes second finds it done.
         connection.execute(self._database.insert_or_ignore(blocks), row)
-        return _told(row)
+        return _to_json(row)
 
 
 def _record(
@@ -238,7 +238,7 @@ def _record(
     )
 
 
-def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+def _to_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """Of a block what a person asks about, as JSON."""
     times = {name: row[name] for name in ("created_at", "issued_before", "expires_at")}
     return {

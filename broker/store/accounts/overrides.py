@@ -91,8 +91,8 @@ class SqlLimits:
                 action="limits.set",
                 issuer=issuer,
                 subject=subject,
-                before=_told(before),
-                after=_told(after),
+                before=_to_json(before),
+                after=_to_json(after),
             )
         return after
 
@@ -101,5 +101,5 @@ def overrides_of(row: Row[Any]) -> Overrides:
     return Overrides(**{name: getattr(row, f"set_{name}") for name in _FIELDS})
 
 
-def _told(overrides: Overrides) -> dict[str, Any]:
+def _to_json(overrides: Overrides) -> dict[str, Any]:
     return {name: value for name, value in vars(overrides).items() if value is not None}

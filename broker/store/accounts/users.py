@@ -79,7 +79,7 @@ class SqlUsers:
             row = _existing(connection, username)
             changed = {"password_hash": password_hash, "password_changed_at": now}
             _withdraw(connection, username, changed)
-            before, after = ({"password_changed_at": _told(at)} for at in (row.password_changed_at, now))
+            before, after = ({"password_changed_at": _to_json(at)} for at in (row.password_changed_at, now))
             _record(connection, now, username, "user.password", actor, before, after)
 
     def block(self, username: str, *, actor: str, reason: str = "") -> datetime | None:
@@ -168,10 +168,10 @@ def _record(
 
 
 def _block(at: datetime | None, reason: str) -> dict[str, str] | None:
-    return None if at is None else {"blocked_at": str(_told(at)), "reason": reason}
+    return None if at is None else {"blocked_at": str(_to_json(at)), "reason": reason}
 
 
-def _told(moment: datetime | None) -> str | None:
+def _to_json(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="seconds") if moment else None
 
 

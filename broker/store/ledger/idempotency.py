@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from broker.errors import Refusal
-from broker.idempotency.record import GIVEN_UP, REMEMBERED, Claim, Delivered, Once, UnderWay
-from broker.limits.quota import Holding, Share
-from broker.sessions.session import Lease, SessionState
+from broker.idempotency.record import GIVEN_UP, REMEMBERED, Claim, IdempotencyKey, InProgress, StoredResponse
+from broker.limits.quota import Quota, QuotaUsage
+from broker.sessions.session import Reservation, SessionState
 from broker.store.database.engine import Database
 from broker.store.database.tables import idempotency, sessions, tokens
-from broker.store.ledger import reservation_rows as lease_rows
+from broker.store.ledger import reservation_rows as reservation_rows
 
 _FIND = select(idempotency).where(idempotency.c.key == bindparam("once"))
 _LOCKED = _FIND.with_for_update()
@@ -57,13 +57,13 @@ class SqlClaims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def recall(self, once: Once) -> Delivered | None:
+    def recall(self, once: IdempotencyKey) -> StoredResponse | None:
         with self._database.read() as connection:
             now = self._database.now(connection)
             row = connection.execute(_FIND, {"once": once.key}).one_or_none()
-            return None if row is None else _told(connection, row, once, now)
+            return None if row is None else _to_json(connection, row, once, now)
 
-    def claim(self, once: Once) -> Claim:
+    def claim(self, once: IdempotencyKey) -> Claim:
         with self._database.write() as connection:
             now = self._database.now(connection)
             mine = secrets.token_hex(16)
@@ -74,8 +74,8 @@ class SqlClaims:
             if row is not None and row.claim == mine:
                 return Claim(once.key, mine)
             # Gone in between, or done: whoever asks again is told.
-            if row is None or _told(connection, row, once, now) is not None:
-                raise UnderWay
+            if row is None or _to_json(connection, row, once, now) is not None:
+                raise InProgress
             paid = row.token_id is not None and row.expires_at > now and _taken_back(connection, row, now)
             connection.execute(_TAKE, {"once": once.key, **values})
             return Claim(once.key, mine, paid)
@@ -115,7 +115,9 @@ def _change(connection: Connection, statement: Any, claim: Claim, values: dict[s
         raise Refusal("upstream-timeout", reason="the claim of its Idempotency-Key was lost")
 
 
-def _told(connection: Connection, row: Row[Any], once: Once, now: datetime) -> Delivered | None:
+def _to_json(
+    connection: Connection, row: Row[Any], once: IdempotencyKey, now: datetime
+) -> StoredResponse | None:
     if row.expires_at <= now:
         return None
     if row.body_sha256 != once.body_sha256:
@@ -123,11 +125,11 @@ def _told(connection: Connection, row: Row[Any], once: Once, now: datetime) -> D
     if row.sealed is None:
         if row.claimed_at + GIVEN_UP <= now:
             return None
-        raise UnderWay
+        raise InProgress
     token = connection.execute(_TOKEN, {"token": row.token_id}).one()
     if token.session_state != SessionState.OPEN or token.ends_at <= now:
         raise Refusal("session-ended", "Open a new session with another Idempotency-Key.")
-    lease = Lease(
+    reservation = Reservation(
         token_id=token.id,
         session_id=token.session_id,
         opens_session=True,
@@ -135,14 +137,14 @@ def _told(connection: Connection, row: Row[Any], once: Once, now: datetime) -> D
         connect_by=token.connect_by,
         expires_at=token.expires_at,
         ends_at=token.ends_at,
-        holding=Holding(Share(token.principal_key, 0, 0), now, 0, 0),
+        usage=QuotaUsage(Quota(token.principal_key, 0, 0), now, 0, 0),
     )
-    return Delivered(lease, token.profile, token.model, bytes(row.sealed))
+    return StoredResponse(reservation, token.profile, token.model, bytes(row.sealed))
 
 
 def _taken_back(connection: Connection, row: Row[Any], now: datetime) -> bool:
     """What a request that died had reserved; its confirmation could only come too late."""
     token = connection.execute(_TOKEN, {"token": row.token_id}).one()
-    if lease_rows.void_session(connection, token.session_id, now):
-        lease_rows.void_token(connection, token.id, "upstream-timeout")
+    if reservation_rows.void_session(connection, token.session_id, now):
+        reservation_rows.void_token(connection, token.id, "upstream-timeout")
     return True

@@ -2,7 +2,7 @@
 
 A reservation locks the principal's row first, so that whatever is counted there (sessions, minutes) is
 counted by one request at a time. No transaction is held over the call to Google. What a place among the open
-sessions is and when it frees itself is told in `sessions.session`; `store.holdings` counts.
+sessions is and when it frees itself is told in `sessions.session`; `store.usages` counts.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from broker.errors import Refusal
 from broker.idempotency.record import Claim
 from broker.limits.quota import (
     SHORTEST_SLICE,
-    Holding,
-    Shares,
+    Quotas,
+    QuotaUsage,
     no_session_left,
     project_capacity,
     too_many_sessions,
 )
 from broker.principal import Principal, end_user
-from broker.sessions.session import Lease, Session, SessionState, Terms
-from broker.sessions.token_window import slot_for
+from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
+from broker.sessions.token_window import window_for
 from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import principals, sessions
@@ -33,10 +33,10 @@ from broker.store.ledger import idempotency as claims
 from broker.store.ledger.own_sessions import open_sessions, own_session
 from broker.store.ledger.quota_usage import (
     GRACE,
-    holding_of,
     lock_project,
     may_release_early,
     project_is_full,
+    usage_of,
 )
 from broker.store.ledger.reservation_rows import (
     add_session,
@@ -69,23 +69,23 @@ class SqlLedger:
         return self._database.together()
 
     def reserve(
-        self, principal: Principal, terms: Terms, shares: Shares, claim: Claim | None = None
-    ) -> Lease:
+        self, principal: Principal, terms: SessionTerms, quotas: Quotas, claim: Claim | None = None
+    ) -> Reservation:
         with self._database.write() as connection:
             self._lock(connection, principal)
             now = self._database.now(connection)
-            holdings = _holdings(connection, shares, now, needs_place=True)
+            usages = _usages(connection, quotas, now, needs_place=True)
             ends_at = now + timedelta(seconds=terms.session_seconds)
-            slot = slot_for(now, now, ends_at, terms.slice_seconds, terms.connect_within_seconds, holdings)
-            self._enter_project(connection, shares, now, needs_place=True)
-            session_id = add_session(connection, principal, terms, slot, shares.plan)
-            lease = add_token(
-                connection, principal, session_id, slot, holdings[-1], opens_session=True, claim=claim
+            window = window_for(now, now, ends_at, terms.slice_seconds, terms.connect_within_seconds, usages)
+            self._enter_project(connection, quotas, now, needs_place=True)
+            session_id = add_session(connection, principal, terms, window, quotas.plan)
+            reservation = add_token(
+                connection, principal, session_id, window, usages[-1], opens_session=True, claim=claim
             )
             if claim is not None:
-                claims.bind(connection, claim, lease.token_id)
-            _intend(connection, now, principal, lease)
-            return lease
+                claims.bind(connection, claim, reservation.token_id)
+            _intend(connection, now, principal, reservation)
+            return reservation
 
     def reserve_next(
         self,
@@ -93,8 +93,8 @@ class SqlLedger:
         session_id: str,
         slice_seconds: int,
         connect_within_seconds: int,
-        shares: Shares,
-    ) -> Lease:
+        quotas: Quotas,
+    ) -> Reservation:
         with self._database.write() as connection:
             self._lock(connection, principal)
             now = self._database.now(connection)
@@ -102,28 +102,30 @@ class SqlLedger:
             if session.state is not SessionState.OPEN or session.ends_at - now < SHORTEST_SLICE:
                 raise _ended(session)
             kept = session.held_until > now
-            holdings = _holdings(connection, shares, now, needs_place=not kept)
+            usages = _usages(connection, quotas, now, needs_place=not kept)
             paid_until = max(now, session.token_expires_at or now)
             if paid_until > now and not may_release_early(connection, principal.key, now):
                 paid_until = now
-            slot = slot_for(now, paid_until, session.ends_at, slice_seconds, connect_within_seconds, holdings)
-            self._enter_project(connection, shares, now, needs_place=not kept)
-            lease = add_token(
-                connection, principal, session_id, slot, holdings[-1], opens_session=False, kept=kept
+            window = window_for(
+                now, paid_until, session.ends_at, slice_seconds, connect_within_seconds, usages
+            )
+            self._enter_project(connection, quotas, now, needs_place=not kept)
+            reservation = add_token(
+                connection, principal, session_id, window, usages[-1], opens_session=False, kept=kept
             )
             # Until it is known whether the token came to be: its join window, beside what is held already.
-            until = max(session.held_until, slot.connect_by + GRACE)
+            until = max(session.held_until, window.connect_by + GRACE)
             if kept:
                 hold(connection, session_id, until)
             else:
-                hold_anew(connection, session_id, until, shares.plan)
-            _intend(connection, now, principal, lease)
-            return lease
+                hold_anew(connection, session_id, until, quotas.plan)
+            _intend(connection, now, principal, reservation)
+            return reservation
 
     def confirm(
         self,
         principal: Principal,
-        lease: Lease,
+        reservation: Reservation,
         token_sha256: str,
         mint_ms: int | None = None,
         sealed: bytes | None = None,
@@ -132,37 +134,37 @@ class SqlLedger:
             if not self._database.is_sqlite:  # which has one writer at a time anyway
                 self._lock(connection, principal)
             now = self._database.now(connection)
-            before = SessionState.RESERVED if lease.opens_session else SessionState.OPEN
-            if not moved(connection, lease.session_id, before, SessionState.OPEN, None):
-                raise _ended(own_session(connection, principal, lease.session_id))
-            if now >= lease.connect_by:
+            before = SessionState.RESERVED if reservation.opens_session else SessionState.OPEN
+            if not moved(connection, reservation.session_id, before, SessionState.OPEN, None):
+                raise _ended(own_session(connection, principal, reservation.session_id))
+            if now >= reservation.connect_by:
                 # Its place may be another's by now, and the token could not be used any more.
                 raise Refusal("upstream-timeout", reason="confirmed after the join window")
-            issue(connection, lease.token_id, token_sha256, mint_ms)
-            if not lease.opens_session:
-                self._lengthen_hold(connection, principal, lease)
-            if lease.claim is not None and sealed is not None:
-                claims.keep(connection, lease.claim, sealed)
+            issue(connection, reservation.token_id, token_sha256, mint_ms)
+            if not reservation.opens_session:
+                self._lengthen_hold(connection, principal, reservation)
+            if reservation.claim is not None and sealed is not None:
+                claims.keep(connection, reservation.claim, sealed)
             audit.record(
                 connection,
                 now,
                 **_who(principal),
                 action="token",
                 outcome="ok",
-                session_id=lease.session_id,
+                session_id=reservation.session_id,
                 token_sha256=token_sha256,
             )
 
-    def void(self, principal: Principal, lease: Lease, refusal_code: str) -> None:
+    def void(self, principal: Principal, reservation: Reservation, refusal_code: str) -> None:
         with self._database.write() as connection:
             now = self._database.now(connection)
-            void_token(connection, lease.token_id, refusal_code)
-            if lease.opens_session:
-                void_session(connection, lease.session_id, now)
+            void_token(connection, reservation.token_id, refusal_code)
+            if reservation.opens_session:
+                void_session(connection, reservation.session_id, now)
             else:
-                shorten_hold(connection, lease.session_id)
-            if lease.claim is not None:
-                claims.free(connection, lease.claim)
+                shorten_hold(connection, reservation.session_id)
+            if reservation.claim is not None:
+                claims.free(connection, reservation.claim)
         # Apart: a trail that cannot be written must not keep the reservation.
         with self._database.write() as connection:
             audit.record(
@@ -171,7 +173,7 @@ class SqlLedger:
                 **_who(principal),
                 action="token",
                 outcome=refusal_code,
-                session_id=lease.session_id,
+                session_id=reservation.session_id,
             )
 
     def find(self, principal: Principal, session_id: str) -> Session:
@@ -183,11 +185,11 @@ class SqlLedger:
             now = self._database.now(connection)
             return list(open_sessions(connection, principal.key, now, most))
 
-    def holdings(self, shares: Shares) -> tuple[list[Holding], bool]:
+    def usages(self, quotas: Quotas) -> tuple[list[QuotaUsage], bool]:
         with self._database.read() as connection:
             now = self._database.now(connection)
-            taken = [holding_of(connection, share, now) for share in shares.of]
-            return taken, project_is_full(connection, shares, now)
+            taken = [usage_of(connection, quota, now) for quota in quotas.of]
+            return taken, project_is_full(connection, quotas, now)
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
         with self._database.write() as connection:
@@ -258,52 +260,57 @@ class SqlLedger:
                 connection.execute(_LOCK, {"principal": key})
 
     def _enter_project(
-        self, connection: Connection, shares: Shares, now: datetime, *, needs_place: bool
+        self, connection: Connection, quotas: Quotas, now: datetime, *, needs_place: bool
     ) -> None:
         lock_project(self._database, connection)
-        if needs_place and project_is_full(connection, shares, now):
+        if needs_place and project_is_full(connection, quotas, now):
             raise project_capacity()
 
-    def _lengthen_hold(self, connection: Connection, principal: Principal, lease: Lease) -> None:
+    def _lengthen_hold(self, connection: Connection, principal: Principal, reservation: Reservation) -> None:
         """A session that was heard of keeps its place for its new token, too."""
-        session = own_session(connection, principal, lease.session_id)
+        session = own_session(connection, principal, reservation.session_id)
         if session.heartbeat_at is not None:
             lock_project(self._database, connection)
-            hold(connection, session.id, max(session.held_until, lease.expires_at))
+            hold(connection, session.id, max(session.held_until, reservation.expires_at))
 
     def _know(self, connection: Connection, principal: Principal) -> None:
         row = {"key": principal.key, "issuer": principal.issuer, "subject": principal.subject}
         connection.execute(self._database.insert_or_ignore(principals), row)
 
 
-def _holdings(connection: Connection, shares: Shares, now: datetime, *, needs_place: bool) -> list[Holding]:
+def _usages(connection: Connection, quotas: Quotas, now: datetime, *, needs_place: bool) -> list[QuotaUsage]:
     """What is taken of each share; refuses if a place is needed and there is none."""
-    holdings = [holding_of(connection, share, now) for share in shares.of]
-    for holding in holdings:
-        if needs_place and no_session_left(holding):
+    usages = [usage_of(connection, quota, now) for quota in quotas.of]
+    for usage in usages:
+        if needs_place and no_session_left(usage):
             raise too_many_sessions(
-                holding,
+                usage,
                 [
                     {
                         "id": one.id,
                         "profile": one.profile,
-                        "opened_at": _told(one.opened_at),
-                        "ends_at": _told(one.ends_at),
+                        "opened_at": _to_json(one.opened_at),
+                        "ends_at": _to_json(one.ends_at),
                     }
-                    for one in open_sessions(connection, holding.share.key, now, _MOST_TOLD)
+                    for one in open_sessions(connection, usage.quota.key, now, _MOST_TOLD)
                 ],
             )
-    return holdings
+    return usages
 
 
-def _told(moment: datetime) -> str:
+def _to_json(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _intend(connection: Connection, now: datetime, principal: Principal, lease: Lease) -> None:
+def _intend(connection: Connection, now: datetime, principal: Principal, reservation: Reservation) -> None:
     """Before Google is asked: if the trail cannot be written, nothing shall happen that belongs in it."""
     audit.record(
-        connection, now, **_who(principal), action="token", outcome="reserved", session_id=lease.session_id
+        connection,
+        now,
+        **_who(principal),
+        action="token",
+        outcome="reserved",
+        session_id=reservation.session_id,
     )
 
 
@@ -321,6 +328,6 @@ def _ended(session: Session) -> Refusal:
 
 def _who(principal: Principal) -> dict[str, Any]:
     """Who asked, and for whom: both identities are in every audit row of a service key that acts."""
-    asker = principal.asker
+    requester = principal.requester
     detail = {"on_behalf_of": principal.subject} if principal.actor else None
-    return {"actor": f"{asker.issuer}:{asker.subject}", "detail": detail}
+    return {"actor": f"{requester.issuer}:{requester.subject}", "detail": detail}

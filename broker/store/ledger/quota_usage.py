@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
-from broker.limits import quota as shares
-from broker.limits.quota import Holding, Share, Shares
+from broker.limits import quota as quotas
+from broker.limits.quota import Quota, Quotas, QuotaUsage
 from broker.sessions.session import TokenState
 from broker.store.database.engine import Database
 from broker.store.database.tables import sessions, tokens
@@ -48,16 +48,16 @@ _REPLACEMENTS = select(func.count()).where(
 )
 
 
-def holding_of(connection: Connection, share: Share, now: datetime) -> Holding:
-    taken, frees_at = connection.execute(_OPEN, {"key": share.key, "now": now}).one()
-    values = {"key": share.key, "day": shares.day_of(now), "lapsed": now - GRACE}
+def usage_of(connection: Connection, quota: Quota, now: datetime) -> QuotaUsage:
+    taken, frees_at = connection.execute(_OPEN, {"key": quota.key, "now": now}).one()
+    values = {"key": quota.key, "day": quotas.day_of(now), "lapsed": now - GRACE}
     used = connection.execute(_USED, values).scalar_one()
-    return Holding(share, now, taken, int(used), frees_at)
+    return QuotaUsage(quota, now, taken, int(used), frees_at)
 
 
-def project_is_full(connection: Connection, of: Shares, now: datetime) -> bool:
+def project_is_full(connection: Connection, of: Quotas, now: datetime) -> bool:
     taken = {plan: int(places) for plan, places in connection.execute(_IN_PROJECT, {"now": now})}
-    return shares.project_is_full(of, taken)
+    return quotas.project_is_full(of, taken)
 
 
 def lock_project(database: Database, connection: Connection) -> None:

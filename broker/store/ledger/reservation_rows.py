@@ -13,10 +13,10 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from broker.idempotency.record import Claim
-from broker.limits.quota import Holding
+from broker.limits.quota import QuotaUsage
 from broker.principal import Principal
-from broker.sessions.session import Lease, SessionState, Terms, TokenState
-from broker.sessions.token_window import Slot
+from broker.sessions.session import Reservation, SessionState, SessionTerms, TokenState
+from broker.sessions.token_window import TokenWindow
 from broker.store.database.tables import sessions, tokens
 from broker.store.ledger.quota_usage import GRACE, may_release_early
 
@@ -62,7 +62,9 @@ _BEATS = select(sessions.c.heartbeat_at).where(sessions.c.id == bindparam("sessi
 _CHARGE = update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=bindparam("amount"))
 
 
-def add_session(connection: Connection, principal: Principal, terms: Terms, slot: Slot, plan: str) -> str:
+def add_session(
+    connection: Connection, principal: Principal, terms: SessionTerms, window: TokenWindow, plan: str
+) -> str:
     session_id = "ses_" + secrets.token_hex(16)
     row = {
         "id": session_id,
@@ -73,9 +75,9 @@ def add_session(connection: Connection, principal: Principal, terms: Terms, slot
         "model": terms.model,
         "client": dict(terms.client),
         "state": SessionState.RESERVED,
-        "opened_at": slot.now,
-        "ends_at": slot.ends_at,
-        "held_until": slot.connect_by + GRACE,
+        "opened_at": window.now,
+        "ends_at": window.ends_at,
+        "held_until": window.connect_by + GRACE,
     }
     connection.execute(_ADD_SESSION, row)
     return session_id
@@ -85,13 +87,13 @@ def add_token(
     connection: Connection,
     principal: Principal,
     session_id: str,
-    slot: Slot,
-    own: Holding,
+    window: TokenWindow,
+    own: QuotaUsage,
     *,
     opens_session: bool,
     kept: bool = False,
     claim: Claim | None = None,
-) -> Lease:
+) -> Reservation:
     """A reserved token. `own` is what the principal holds without it; `kept`: its session has its place."""
     token_id = "tok_" + secrets.token_hex(16)
     row = {
@@ -100,23 +102,23 @@ def add_token(
         "principal_key": principal.key,
         "acting_key": principal.actor.key if principal.actor else None,
         "state": TokenState.RESERVED,
-        "reserved_at": slot.now,
-        "connect_by": slot.connect_by,
-        "expires_at": slot.expires_at,
-        "covers_from": slot.covers_from,
-        "seconds": slot.seconds,
+        "reserved_at": window.now,
+        "connect_by": window.connect_by,
+        "expires_at": window.expires_at,
+        "covers_from": window.covers_from,
+        "seconds": window.seconds,
     }
     connection.execute(_ADD_TOKEN, row)
-    return Lease(
+    return Reservation(
         token_id=token_id,
         session_id=session_id,
         opens_session=opens_session,
-        reserved_at=slot.now,
-        connect_by=slot.connect_by,
-        expires_at=slot.expires_at,
-        ends_at=slot.ends_at,
-        holding=replace(
-            own, open=own.open + (0 if kept else 1), used_seconds=own.used_seconds + slot.seconds
+        reserved_at=window.now,
+        connect_by=window.connect_by,
+        expires_at=window.expires_at,
+        ends_at=window.ends_at,
+        usage=replace(
+            own, open=own.open + (0 if kept else 1), used_seconds=own.used_seconds + window.seconds
         ),
         claim=claim,
     )

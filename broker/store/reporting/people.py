@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from broker.identity.blocks import BlockKind
-from broker.limits import quota as shares
+from broker.limits import quota as quotas
 from broker.principal import KEY_ISSUER, OWN_ISSUER, Overrides
 from broker.sessions.session import TokenState
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
@@ -147,7 +147,7 @@ def _open(connection: Connection, keys: Collection[str], now: datetime) -> dict[
 def _used(connection: Connection, keys: Collection[str], now: datetime) -> dict[str, int]:
     """Seconds that are charged today, counted as `holdings` does."""
     charged = and_(
-        tokens.c.reserved_at >= shares.day_of(now),
+        tokens.c.reserved_at >= quotas.day_of(now),
         or_(tokens.c.state != TokenState.RESERVED, tokens.c.connect_by > now - GRACE),
     )
     owned = select(tokens.c.principal_key.label("key"), tokens.c.seconds).where(

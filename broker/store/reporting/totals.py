@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Select, func, or_, select
 
 from broker.errors import CODES
-from broker.limits import quota as shares
+from broker.limits import quota as quotas
 from broker.sessions.session import TokenState
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit, sessions, tokens
@@ -39,7 +39,7 @@ class SqlTotals:
     def today(self) -> Today:
         with self._database.read() as connection:
             now = self._database.now(connection)
-            day = shares.day_of(now)
+            day = quotas.day_of(now)
             places = _places(now)
             # Everything of today is in the trail, which is in order of time; tokens are not.
             of_today = (audit.c.at >= day,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from tests.unit.cli.test_users import PASSWORD, Run, alice, environ, run
 
 __all__ = ["alice", "environ", "run"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import select
-from tests.unit.cli.test_users import PASSWORD, Run, alice, environ, run, trail
 
-from broker.limits.quota import Share, Shares
-from broker.sessions.session import Terms
+from broker.limits.quota import Quota, Quotas
+from broker.sessions.session import SessionTerms
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit
 from broker.store.ledger.ledger import SqlLedger
 from tests.support.servers import own_principal
+from tests.unit.cli.test_users import PASSWORD, Run, alice, environ, run, trail
 
 __all__ = ["alice", "environ", "run"]
 pytestmark = pytest.mark.usefixtures("alice")
@@ -82,20 +82,20 @@ def test_refuses_what_could_not_work(
 def test_lists_and_ends_sessions(run: Run, environ: dict[str, str]) -> None:
     database = Database(environ["BROKER_DATABASE_URL"])
     ledger, who = SqlLedger(database), own_principal("alice")
-    terms = Terms("default", "models/m", 1800, 900, 120, {})
-    lease = ledger.reserve(who, terms, Shares((Share(who.key, 2, 60),), 50))
-    ledger.confirm(who, lease, "a" * 64)
+    terms = SessionTerms("default", "models/m", 1800, 900, 120, {})
+    reservation = ledger.reserve(who, terms, Quotas((Quota(who.key, 2, 60),), 50))
+    ledger.confirm(who, reservation, "a" * 64)
     database.dispose()
     run("users", "add", "bob", stdin=PASSWORD)
     (listed,) = run("sessions", "list", "--json").json
-    assert (listed["id"], listed["user"], listed["heartbeat_at"]) == (lease.session_id, "alice", None)
+    assert (listed["id"], listed["user"], listed["heartbeat_at"]) == (reservation.session_id, "alice", None)
     assert run("sessions", "list", "--user", "bob", "--json").json == []
-    ran = run("sessions", "end", lease.session_id)
+    ran = run("sessions", "end", reservation.session_id)
     assert ran.status == 0
     assert "may honour its last token until" in ran.out
     assert run("sessions", "list", "--json").json == []
     assert run("explain", "alice", "--json").json["used_minutes"] == 15
-    again = run("sessions", "end", lease.session_id)
+    again = run("sessions", "end", reservation.session_id)
     assert (again.status, again.out) == (1, "")
     assert "there is no open session" in again.err
     assert trail(environ)[-1] == ("session.end", "ok")

@@ -65,10 +65,10 @@ def make() -> Iterator[MakeMinter]:
 
 def mint(minter: GeminiMinter, profile: Profile = PROFILE, handle: str | None = None) -> MintedToken:
     now = datetime.now(UTC)
-    grant = minter.grant(profile, handle)
+    token_plan = minter.token_plan(profile, handle)
     return minter.mint(
         profile,
-        grant,
+        token_plan,
         expires_at=now + timedelta(minutes=15),
         connect_by=now + timedelta(minutes=2),
         handle=handle,
@@ -98,18 +98,18 @@ def test_a_token_is_minted_by_the_real_stand_in(make: MakeMinter) -> None:
 def test_the_grant_says_what_to_send_first(make: MakeMinter, google: Upstream) -> None:
     minter = make(google.url)
     first = {"model": "models/gemini-3.8-live", "generationConfig": {"responseModalities": ["AUDIO"]}}
-    assert minter.grant(PROFILE).setup == {**first, "sessionResumption": {}}
-    assert minter.grant(PROFILE, "h1").setup == {**first, "sessionResumption": {"handle": "h1"}}
-    assert minter.grant(TOTAL, "h1").setup == first
+    assert minter.token_plan(PROFILE).setup == {**first, "sessionResumption": {}}
+    assert minter.token_plan(PROFILE, "h1").setup == {**first, "sessionResumption": {"handle": "h1"}}
+    assert minter.token_plan(TOTAL, "h1").setup == first
     manual = {"realtimeInputConfig": {"automaticActivityDetection": {"disabled": True}}}
-    assert minter.grant(PRESS_TO_TALK).setup == {**first, **manual, "sessionResumption": {}}
-    assert "realtimeInputConfig" in minter.grant(PRESS_TO_TALK).locked
-    told = minter.grant(HELPFUL).setup
+    assert minter.token_plan(PRESS_TO_TALK).setup == {**first, **manual, "sessionResumption": {}}
+    assert "realtimeInputConfig" in minter.token_plan(PRESS_TO_TALK).locked
+    told = minter.token_plan(HELPFUL).setup
     assert told["tools"] == [{"functionDeclarations": [{"name": "wait", "behavior": "BLOCKING"}]}]
     assert told["historyConfig"] == {"initialHistoryInClientContent": True}
-    assert {"tools", "historyConfig"} <= set(minter.grant(HELPFUL).locked)
-    assert "sessionResumption" not in minter.grant(PROFILE).locked
-    assert "sessionResumption" in minter.grant(TOTAL).locked
+    assert {"tools", "historyConfig"} <= set(minter.token_plan(HELPFUL).locked)
+    assert "sessionResumption" not in minter.token_plan(PROFILE).locked
+    assert "sessionResumption" in minter.token_plan(TOTAL).locked
 
 
 def test_a_handle_goes_into_the_token_under_the_total_lock_only(make: MakeMinter, google: Upstream) -> None:
@@ -137,7 +137,7 @@ def test_times_without_a_zone_are_a_mistake_of_ours(make: MakeMinter, google: Up
     minter = make(google.url)
     naive = datetime.now(UTC).replace(tzinfo=None)
     with pytest.raises(ValueError, match="time zone"):
-        minter.mint(PROFILE, minter.grant(PROFILE), expires_at=naive, connect_by=datetime.now(UTC))
+        minter.mint(PROFILE, minter.token_plan(PROFILE), expires_at=naive, connect_by=datetime.now(UTC))
     assert not google.mints
 
 
@@ -292,7 +292,7 @@ def test_mints_share_one_connection(make: MakeMinter, google: Upstream) -> None:
 
 def test_more_at_once_than_there_are_places_are_told_so(make: MakeMinter, google: Upstream) -> None:
     minter = make(google.url, max_concurrent=2, deadline_seconds=2.0)
-    minter.grant(PROFILE)
+    minter.token_plan(PROFILE)
     arrived = threading.Semaphore(0)
     go_on = threading.Event()
 

@@ -43,8 +43,8 @@ def mint(google: Upstream, profile: Profile, *, handle: str | None = None, minut
     minter = GeminiMinter(api_key="FAKE_KEY", base_url=google.url, profiles=[profile], max_concurrent=4)
     try:
         moment = datetime(2026, 1, 2, 3, minute, 5, tzinfo=UTC)
-        grant = minter.grant(profile, handle)
-        minter.mint(profile, grant, expires_at=moment, connect_by=moment, handle=handle)
+        token_plan = minter.token_plan(profile, handle)
+        minter.mint(profile, token_plan, expires_at=moment, connect_by=moment, handle=handle)
     finally:
         minter.close()
     return google.mints[-1]

@@ -25,7 +25,7 @@ GOOD = {
 }
 
 
-class World:
+class State:
     """A clock and a provider that one can switch off."""
 
     def __init__(self) -> None:
@@ -42,54 +42,54 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def state() -> State:
+    return State()
 
 
-def test_a_document_is_asked_for_once_an_hour(world: World) -> None:
+def test_a_document_is_asked_for_once_an_hour(state: State) -> None:
     for _ in range(3):
-        found = world.provider.endpoints()
+        found = state.provider.endpoints()
     assert (found.authorization, found.token) == (GOOD["authorization_endpoint"], GOOD["token_endpoint"])
-    assert world.asked == ["https://id.example/.well-known/openid-configuration"]
-    world.now = FRESH_SECONDS
-    world.provider.endpoints()
-    assert len(world.asked) == 2
+    assert state.asked == ["https://id.example/.well-known/openid-configuration"]
+    state.now = FRESH_SECONDS
+    state.provider.endpoints()
+    assert len(state.asked) == 2
 
 
-def test_an_outage_of_less_than_a_day_is_not_noticed(world: World) -> None:
-    world.provider.endpoints()
-    world.document = None
+def test_an_outage_of_less_than_a_day_is_not_noticed(state: State) -> None:
+    state.provider.endpoints()
+    state.document = None
     asked = 0
-    while world.now < KEPT_SECONDS - 60:
-        world.now += 30
-        world.provider.endpoints()
+    while state.now < KEPT_SECONDS - 60:
+        state.now += 30
+        state.provider.endpoints()
         asked += 1
-    assert len(world.asked) <= asked
-    world.now = KEPT_SECONDS
+    assert len(state.asked) <= asked
+    state.now = KEPT_SECONDS
     with pytest.raises(ProviderDown):
-        world.provider.endpoints()
-    world.document = GOOD
-    world.now += COOL_DOWN_SECONDS
-    world.provider.endpoints()
+        state.provider.endpoints()
+    state.document = GOOD
+    state.now += COOL_DOWN_SECONDS
+    state.provider.endpoints()
 
 
-def test_a_failure_is_not_asked_again_at_once(world: World) -> None:
-    world.document = None
+def test_a_failure_is_not_asked_again_at_once(state: State) -> None:
+    state.document = None
     for _ in range(100):
         with pytest.raises(ProviderDown, match="off"):
-            world.provider.endpoints()
-    assert len(world.asked) == 1
-    world.document = GOOD
-    world.now += COOL_DOWN_SECONDS
-    world.provider.endpoints()
-    assert len(world.asked) == 2
+            state.provider.endpoints()
+    assert len(state.asked) == 1
+    state.document = GOOD
+    state.now += COOL_DOWN_SECONDS
+    state.provider.endpoints()
+    assert len(state.asked) == 2
 
 
-def test_a_document_that_turns_bad_does_not_replace_the_good_one(world: World) -> None:
-    world.provider.endpoints()
-    world.document = {**GOOD, "issuer": "https://evil.example", "token_endpoint": "https://evil.example/"}
-    world.now = FRESH_SECONDS
-    assert world.provider.endpoints().token == GOOD["token_endpoint"]
+def test_a_document_that_turns_bad_does_not_replace_the_good_one(state: State) -> None:
+    state.provider.endpoints()
+    state.document = {**GOOD, "issuer": "https://evil.example", "token_endpoint": "https://evil.example/"}
+    state.now = FRESH_SECONDS
+    assert state.provider.endpoints().token == GOOD["token_endpoint"]
 
 
 def test_few_wait_for_a_provider_that_hangs() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from flask import Flask
 
+from broker import parts
 from broker import settings as settings_module
 from broker.http import (
     admin,
@@ -26,16 +25,13 @@ from broker.http import (
 )
 from broker.http import jwks as keys
 from broker.http import request_log as observe
-from broker.http.credentials import Credentials
-from broker.http.guests import GuestAccess
-from broker.http.metrics import OpenSessions
 from broker.idempotency.encryption import TokenCipher
 from broker.identity import issuers
 from broker.identity.bearer import Bearers
 from broker.identity.blocks import Admission
 from broker.identity.guests import Guests
 from broker.identity.login import Login
-from broker.identity.oidc.client import OidcClient, oidc_clients
+from broker.identity.oidc.client import oidc_clients
 from broker.identity.oidc.flow import Flows
 from broker.identity.own_tokens import OwnTokens
 from broker.identity.service_keys import PEPPER_LABEL, ServiceKeys
@@ -49,9 +45,9 @@ from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.compile import profile_faults
 from broker.minting.gemini import GeminiMinter
 from broker.minting.minter import Minter
+from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
-from broker.sessions.session import Ledger
 from broker.settings import Settings
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.service_keys import SqlServiceKeys
@@ -65,36 +61,10 @@ from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
 from broker.store.trail import SqlTrail
 from broker.telemetry import log
+from broker.telemetry.open_sessions import OpenSessions
 
 # A stand-in means development: no name that somebody points at this machine is ours.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the views work with; in `app.extensions["broker"]`."""
-
-    settings: Settings
-    database: Database
-    credentials: Credentials
-    sign_ins: CookieSignIns
-    admission: Admission
-    login: Login
-    guests: GuestAccess | None
-    sign_in_throttle: SignInThrottle
-    keys: KeyRing
-    oidc_clients: Mapping[str, OidcClient]
-    flows: Flows
-    rates: Rates
-    catalog: Catalog
-    ledger: Ledger
-    reports: SqlReports
-    usage: SqlUsage
-    open_sessions: OpenSessions
-    issuer: TokenIssuer
-    previews: DryRuns
-    operator_issuers: frozenset[str]
-    """Whose word counts for who is an operator."""
 
 
 def load_settings() -> Settings:
@@ -113,8 +83,7 @@ def create_app(
     app.config.update(MAX_CONTENT_LENGTH=body.MAX_BYTES + 1)
     app.url_map.strict_slashes = False  # an API never answers with a redirect
     app.url_map.merge_slashes = False
-    parts = _build(app, settings, clock, minter)
-    app.extensions["broker"] = parts
+    parts.install(app, _build(app, settings, clock, minter))
     allowed_origins = frozenset(settings.allowed_origins)
     observe.install(app, allowed_origins, settings.live_url)
     guards.install(
@@ -149,7 +118,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     guest_keys = [derive(secret, "guests") for secret in secrets]
     guests = None
     if settings.config.guests.enabled:
-        guests = GuestAccess(Guests(settings.config.guests, guest_keys), settings.trusted_proxies)
+        guests = Guests(settings.config.guests, guest_keys)
     rates = Rates(create_limiter(app, database, redis_url))
     ledger = SqlLedger(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
@@ -159,18 +128,17 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     return Parts(
         settings=settings,
         database=database,
-        credentials=Credentials(
-            Bearers([OwnTokens(ring.honoured), *external.verifiers]),
-            sign_ins,
-            service_keys,
-            admission,
-            guests,
-            trusted_issuers=[
-                spec.issuer
-                for spec in settings.config.issuers
-                if (spec.kind, spec.mode) == ("oidc", "enforce")
-            ],
-            turned_away=ledger.refused,
+        bearers=Bearers([OwnTokens(ring.honoured), *external.verifiers]),
+        service_keys=service_keys,
+        trusted_issuers=frozenset(
+            [
+                OWN_ISSUER,
+                *(
+                    spec.issuer
+                    for spec in settings.config.issuers
+                    if (spec.kind, spec.mode) == ("oidc", "enforce")
+                ),
+            ]
         ),
         sign_ins=sign_ins,
         admission=admission,

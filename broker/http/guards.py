@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from functools import update_wrapper, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from flask import Flask, current_app, g, request
+from flask import Flask, g, request
 from werkzeug.sansio.utils import host_is_trusted
 
 from broker.errors import Refusal
 from broker.http import body, origins
-from broker.http.credentials import Caller, Credentials
+from broker.http.credentials import Caller, caller_of
+from broker.parts import parts
 from broker.principal import OPERATOR
-from broker.sessions.session import Ledger
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,11 +63,9 @@ def _for_operators(view: View[P, R], scope: str | None) -> Callable[P, R]:
     def operators_only(caller: Caller, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if caller.service_key is not None:  # it has the scope: `_guarded` has seen to that
             return view(caller, *args, **kwargs)
-        parts = current_app.extensions["broker"]
         principal = caller.principal
-        if OPERATOR not in principal.roles or principal.issuer not in parts.operator_issuers:
-            ledger: Ledger = parts.ledger
-            ledger.refused(principal, "admin", "forbidden")
+        if OPERATOR not in principal.roles or principal.issuer not in parts().operator_issuers:
+            parts().ledger.refused(principal, "admin", "forbidden")
             raise Refusal("forbidden", "This is for operators.")
         return view(caller, *args, **kwargs)
 
@@ -80,13 +78,10 @@ def _for_operators(view: View[P, R], scope: str | None) -> Callable[P, R]:
 def _guarded(view: View[P, R], scope: str | None, *, welcomes_guests: bool) -> Callable[P, R]:
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        parts = current_app.extensions["broker"]
-        credentials: Credentials = parts.credentials
-        caller = credentials.caller(request, welcomes_guests=welcomes_guests)
+        caller = caller_of(request, welcomes_guests=welcomes_guests)
         g.principal = caller.principal
         if caller.service_key is not None and scope not in caller.service_key.scopes:
-            ledger: Ledger = parts.ledger
-            ledger.refused(caller.principal, f"scope:{scope or 'none'}", "forbidden")
+            parts().ledger.refused(caller.principal, f"scope:{scope or 'none'}", "forbidden")
             raise lacks_scope(scope)
         return view(caller, *args, **kwargs)
 

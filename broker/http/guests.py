@@ -12,12 +12,17 @@ from broker.http.client_address import UNKNOWN, Network, client_address, is_from
 from broker.identity.bearer import Verified
 from broker.identity.guests import Guests
 from broker.limits.policy import Allowance
+from broker.parts import parts
 from broker.principal import Principal
 
 
-class GuestAccess:
-    """Made only where the settings enable guests."""
+def guest_access() -> GuestAccess | None:
+    """None where the settings do not enable guests."""
+    guests = parts().guests
+    return None if guests is None else GuestAccess(guests, parts().settings.trusted_proxies)
 
+
+class GuestAccess:
     def __init__(self, guests: Guests, trusted_proxies: Sequence[Network]) -> None:
         self._guests = guests
         self._trusted_proxies = trusted_proxies

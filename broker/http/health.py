@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, jsonify
 
 from broker.errors import Refusal
 from broker.http import guards
+from broker.parts import parts
 from broker.store.database import migrate
 
 bp = Blueprint("health", __name__)
@@ -21,9 +22,8 @@ def healthz() -> Response:
 @guards.public
 def readyz() -> Response:
     """Google is left out: its outage is no reason to take every broker out of service at once."""
-    parts = current_app.extensions["broker"]
-    if not migrate.is_current(parts.database):
+    if not migrate.is_current(parts().database):
         raise Refusal("store-unavailable", reason="the schema is not current")
-    if parts.settings.redis_url is not None:
-        parts.rates.check()
+    if parts().settings.redis_url is not None:
+        parts().rates.check()
     return jsonify(status="ready")

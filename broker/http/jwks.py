@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, json
+from flask import Blueprint, Response, json
 
 from broker.http import guards
+from broker.parts import parts
 
 bp = Blueprint("keys", __name__)
 
@@ -16,7 +17,7 @@ _MAX_AGE_SECONDS = 300
 @guards.public
 def key_set() -> Response:
     """Public halves only; empty while the secret signs, since what verifies that could also sign it."""
-    keys = current_app.extensions["broker"].keys.published()
+    keys = parts().keys.published()
     response = Response(json.dumps({"keys": keys}), mimetype="application/jwk-set+json")
     response.headers["Cache-Control"] = f"public, max-age={_MAX_AGE_SECONDS}"
     return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from flask import Blueprint, Response, current_app, g, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from pydantic import Field
 
 from broker.errors import Refusal
@@ -18,6 +18,7 @@ from broker.identity.sign_ins import LIFETIME
 from broker.identity.signing import LIFETIME_SECONDS
 from broker.identity.users import canonical_username
 from broker.limits.sign_in_throttle import Attempt, SignInThrottle
+from broker.parts import parts
 from broker.telemetry.metrics import SIGN_INS
 
 bp = Blueprint("login", __name__)
@@ -50,7 +51,7 @@ def login() -> Response:
 @guards.require_principal
 def logout(caller: Caller) -> Response:
     """Ends what was presented: the cookie's sign-in, or this one bearer of ours."""
-    logins: Login = current_app.extensions["broker"].login
+    logins = parts().login
     if caller.cookie is not None:
         logins.sign_out(caller.cookie)
     if caller.bearer is not None:
@@ -81,11 +82,10 @@ def forget_cookie(response: Response) -> None:
 
 def _sign_in(asked: LoginBody) -> SignedIn:
     """Every step is taken for an unknown name too, in the same order."""
-    parts = current_app.extensions["broker"]
-    logins: Login = parts.login
-    throttle: SignInThrottle = parts.sign_in_throttle
+    logins: Login = parts().login
+    throttle: SignInThrottle = parts().sign_in_throttle
     account = canonical_username(asked.username) or asked.username
-    attempt = Attempt(account, client_address(request, parts.settings.trusted_proxies))
+    attempt = Attempt(account, client_address(request, parts().settings.trusted_proxies))
     found = logins.find(asked.username)
     try:
         throttle.check(attempt)
@@ -100,7 +100,7 @@ def _sign_in(asked: LoginBody) -> SignedIn:
     except Refusal as refusal:
         throttled = refusal.code == "login-throttled"
         if refusal.code in _RECORDED and (not throttled or throttle.is_worth_a_record(attempt)):
-            parts.sign_ins.refused(found.username if found else None, attempt.address, refusal.code)
+            parts().sign_ins.refused(found.username if found else None, attempt.address, refusal.code)
         SIGN_INS.labels(refusal.code).inc()
         raise
     SIGN_INS.labels("ok").inc()

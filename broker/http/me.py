@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, jsonify
 
 from broker.errors import Refusal
 from broker.http import guards
@@ -13,6 +13,7 @@ from broker.http.login import keep_cookie
 from broker.http.tokens import limits_left, timestamp
 from broker.identity.guests import LIFETIME
 from broker.identity.service_keys import ServiceKey
+from broker.parts import parts
 from broker.sessions.session import Session
 
 bp = Blueprint("me", __name__)
@@ -23,19 +24,18 @@ _MOST_SESSIONS = 100
 @bp.get("/me")
 @guards.require_scope("read", welcomes_guests=True)
 def me(caller: Caller) -> Response:
-    parts = current_app.extensions["broker"]
     principal = caller.principal
-    preview = parts.previews.preview(principal, also=caller.also_charged)
+    preview = parts().previews.preview(principal, also=caller.also_charged)
     response = jsonify(
         principal={"issuer": principal.issuer, "subject": principal.subject},
         name=principal.name,
         plan=principal.plan,
         roles=sorted(principal.roles),
         limits=limits_left(preview.rates, preview.usage),
-        sessions=[_session(one) for one in parts.ledger.open_sessions(principal, _MOST_SESSIONS)],
+        sessions=[_session(one) for one in parts().ledger.open_sessions(principal, _MOST_SESSIONS)],
         next_token=_next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
         **({"service_key": _service_key(caller.service_key)} if caller.service_key else {}),
-        **({"csrf_token": parts.sign_ins.csrf_token(caller.cookie)} if caller.cookie else {}),
+        **({"csrf_token": parts().sign_ins.csrf_token(caller.cookie)} if caller.cookie else {}),
     )
     if caller.is_new and caller.cookie:
         keep_cookie(response, caller.cookie, LIFETIME)
@@ -45,7 +45,7 @@ def me(caller: Caller) -> Response:
 @bp.get("/profiles")
 @guards.require_scope("read")
 def profiles(caller: Caller) -> Response:
-    catalog = current_app.extensions["broker"].catalog
+    catalog = parts().catalog
     default = catalog.get(None).name
     return jsonify(
         profiles=[

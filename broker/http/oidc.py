@@ -10,7 +10,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import structlog
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import NotFound
 
 from broker.errors import Refusal
@@ -22,6 +22,7 @@ from broker.identity.oidc.client import OidcClient, Outcome, SignInFailed
 from broker.identity.oidc.flow import LIFETIME_SECONDS, Flow, Flows, flow_id
 from broker.identity.sign_ins import LIFETIME
 from broker.limits.limiter import Rates
+from broker.parts import parts
 
 bp = Blueprint("oidc", __name__)
 _log = structlog.get_logger("broker.http")
@@ -86,54 +87,51 @@ def callback(issuer: str) -> Response:
 
 
 def _sign_in(client: OidcClient, flow: Flow) -> Response:
-    parts = current_app.extensions["broker"]
-    rates: Rates = parts.rates
-    address = client_address(request, parts.settings.trusted_proxies)
+    rates: Rates = parts().rates
+    address = client_address(request, parts().settings.trusted_proxies)
     if rates.exhausted(FAILURES_PER_ADDRESS, "oidc-failures", address):
         raise Refusal("login-throttled")
     if any(len(request.args.getlist(name)) > 1 for name in request.args):
         raise SignInFailed(Outcome.UNKNOWN, "a parameter twice")
     try:
         verified = client.finish(flow, request.args.to_dict(), _callback_address(client.name))
-        principal = parts.admission.admit(verified)
+        principal = parts().admission.admit(verified)
     except (SignInFailed, Refusal) as failure:
         _record(failure, address)
         raise
     g.principal = principal
     response = _redirect(flow.return_to)
-    keep_cookie(response, parts.sign_ins.open(principal).cookie, LIFETIME)
+    keep_cookie(response, parts().sign_ins.open(principal).cookie, LIFETIME)
     replaced = request.cookies.get(cookie_name(request))
     if replaced is not None:
-        parts.sign_ins.close(replaced)
+        parts().sign_ins.close(replaced)
     return response
 
 
 def _record(failure: SignInFailed | Refusal, address: str) -> None:
     """Count a failure and write it down. That a provider is out of order is not the caller's."""
-    parts = current_app.extensions["broker"]
     code = failure.code if isinstance(failure, Refusal) else failure.outcome.value
     if code in {Outcome.UNAVAILABLE, Outcome.CANCELLED} or (
         isinstance(failure, Refusal) and code not in _TOLD
     ):
         return
     try:
-        parts.rates.spend(FAILURES_PER_ADDRESS, "oidc-failures", address)
+        parts().rates.spend(FAILURES_PER_ADDRESS, "oidc-failures", address)
     except Refusal as refusal:
         if refusal.code != "rate-limited":
             raise
-    parts.sign_ins.refused(None, address, code)
+    parts().sign_ins.refused(None, address, code)
 
 
 def _client(issuer: str) -> OidcClient:
-    clients: dict[str, OidcClient] = current_app.extensions["broker"].oidc_clients
+    clients = parts().oidc_clients
     if issuer not in clients:
         raise NotFound
     return clients[issuer]
 
 
 def _flows() -> Flows:
-    flows: Flows = current_app.extensions["broker"].flows
-    return flows
+    return parts().flows
 
 
 def _return_path() -> str:
@@ -159,7 +157,7 @@ def _own_flow(issuer: str) -> Flow | None:
 
 def _use_up(flow: Flow) -> None:
     """Counted where all workers see it: of two callbacks with one flow, one gets on."""
-    rates: Rates = current_app.extensions["broker"].rates
+    rates = parts().rates
     try:
         rates.spend(ONCE, "oidc-flow", flow.id)
     except Refusal as refusal:

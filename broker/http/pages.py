@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, render_template, request
 from werkzeug.exceptions import NotFound
 
 from broker.http import guards
 from broker.http.assets import MIMETYPES, Assets, Encoded, encoded_page
 from broker.http.credentials import cookie_name
+from broker.http.guests import guest_access
+from broker.parts import parts
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # In a checkout the pages lie beside the package; in an installed wheel inside it.
@@ -38,14 +40,14 @@ bp = Blueprint("pages", __name__, template_folder=str(WEB))
 @guards.public
 def demo() -> Response:
     """With what the page need not ask: whether a cookie is here at all, and where one can sign in."""
-    parts = current_app.extensions["broker"]
+    guests = guest_access()
     return page_response(
         "demo/index.html",
         modules=ASSETS.modules(("demo/main.js", *_STARTED)),
-        standin=parts.settings.standin,
-        guests=parts.guests is not None and parts.guests.reaches(request),
+        standin=parts().settings.standin,
+        guests=guests is not None and guests.reaches(request),
         has_cookie=cookie_name(request) in request.cookies,
-        sign_in_with=parts.oidc_clients.values(),
+        sign_in_with=parts().oidc_clients.values(),
     )
 
 
@@ -157,8 +159,8 @@ def security_headers(response: Response, live_url: str, *, secure: bool) -> None
 
 
 def _with_live(live_url: str) -> str:
-    parts = urlsplit(live_url)
-    return f"'self' {'ws' if parts.scheme == 'http' else 'wss'}://{parts.netloc}"
+    url = urlsplit(live_url)
+    return f"'self' {'ws' if url.scheme == 'http' else 'wss'}://{url.netloc}"
 
 
 def _worker_policy(live_url: str) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, jsonify
 from pydantic import Field
 
 from broker.errors import Refusal
 from broker.http import body, guards
 from broker.http.credentials import Caller
 from broker.http.tokens import timestamp
+from broker.parts import parts
 from broker.sessions.session import Ledger, Session, SessionState
-from broker.store.ledger.client_reports import SqlReports
 from broker.telemetry.metrics import count_report
 
 bp = Blueprint("sessions", __name__)
@@ -61,7 +61,7 @@ def heartbeat(caller: Caller, session_id: str) -> Response:
 @guards.require_scope("sessions")
 def report(caller: Caller, session_id: str) -> Response:
     told = body.read(ReportBody).model_dump(exclude_none=True)
-    reports: SqlReports = current_app.extensions["broker"].reports
+    reports = parts().reports
     before = reports.put(caller.principal, session_id, told)
     if before is None:
         raise Refusal(
@@ -95,5 +95,4 @@ def _ended(session: Session) -> Response:
 
 
 def _ledger() -> Ledger:
-    ledger: Ledger = current_app.extensions["broker"].ledger
-    return ledger
+    return parts().ledger

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from flask import Blueprint, Response, current_app, g, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from pydantic import Field
 
 from broker.errors import Refusal
@@ -18,10 +18,11 @@ from broker.http import body, guards
 from broker.http.credentials import Caller
 from broker.idempotency.record import IdempotencyKey
 from broker.identity.issuers import attestation
-from broker.issuing.issue import Issued, TokenIssuer, TokenRequest
+from broker.issuing.issue import Issued, TokenRequest
 from broker.limits.limiter import RateLeft, rate_headers
 from broker.limits.quota import QuotaUsage, quota_headers
 from broker.minting.gemini import socket_url
+from broker.parts import parts
 from broker.principal import Principal
 
 bp = Blueprint("tokens", __name__)
@@ -63,7 +64,7 @@ def create_token(caller: Caller) -> Response:
     ask = TokenRequest(
         profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation()
     )
-    issuer: TokenIssuer = current_app.extensions["broker"].issuer
+    issuer = parts().issuer
     once = _once(caller.principal, asked)
     return _answer(issuer.open_session(principal, ask, caller.also_charged, once))
 
@@ -72,8 +73,7 @@ def create_token(caller: Caller) -> Response:
 @guards.require_scope("sessions")
 def create_next_token(caller: Caller, session_id: str) -> Response:
     asked = body.read(NextTokenBody)
-    parts = current_app.extensions["broker"]
-    return _answer(parts.issuer.next_token(caller.principal, session_id, asked.handle, _attestation()))
+    return _answer(parts().issuer.next_token(caller.principal, session_id, asked.handle, _attestation()))
 
 
 def _once(requester: Principal, asked: TokenBody) -> IdempotencyKey | None:
@@ -104,7 +104,7 @@ def _owner(caller: Caller, asked: TokenBody) -> Principal:
         owner = key.acting_for(asked.on_behalf_of)
     except Refusal as refusal:
         if refusal.code == "forbidden":
-            current_app.extensions["broker"].ledger.refused(caller.principal, "token", refusal.code)
+            parts().ledger.refused(caller.principal, "token", refusal.code)
         raise
     # The key as it was admitted, with what operators have set for it.
     g.principal = owner = replace(owner, actor=caller.principal)
@@ -112,7 +112,7 @@ def _owner(caller: Caller, asked: TokenBody) -> Principal:
 
 
 def _answer(issued: Issued) -> Response:
-    live_url: str = current_app.extensions["broker"].settings.live_url
+    live_url = parts().settings.live_url
     reservation, token_plan = issued.reservation, issued.token_plan
     life = reservation.expires_at - reservation.reserved_at
     response = jsonify(

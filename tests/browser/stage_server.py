@@ -19,6 +19,7 @@ from werkzeug.test import Client
 
 from broker.app import create_app
 from broker.operators.users import Ops
+from broker.parts import parts_of
 from broker.settings import load
 from broker.store.database import migrate
 from tests.support.environment import environment, write_config
@@ -44,7 +45,7 @@ class StageServer:
         self._settings = settings
         self.requests: list[str] = []  # "POST /token", in order; also from workers and leaving pages
         self._app = create_app(settings)
-        self.database = self._app.extensions["broker"].database
+        self.database = parts_of(self._app).database
         migrate.upgrade(self.database)
         self.ops = Ops(settings, self.database, actor="tests")
         for name in ("alice", "demo"):

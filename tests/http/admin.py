@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from broker.operators.users import Ops
+from broker.parts import parts_of
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,14 @@ class Desk:
 
     @classmethod
     def of(cls, app: Flask) -> Desk:
-        parts = app.extensions["broker"]
+        parts = parts_of(app)
         token = Ops(parts.settings, parts.database, actor="tests").access_token("olga")
         return cls(app, app.test_client(use_cookies=False), {"Authorization": f"Bearer {token}"})
 
     @property
     def ops(self) -> Ops:
         """What the command line does."""
-        parts = self.app.extensions["broker"]
+        parts = parts_of(self.app)
         return Ops(parts.settings, parts.database, actor="cli:olga")
 
     def get(self, path: str, **parameters: Any) -> Any:

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from broker.app import create_app
 from broker.http.credentials import CSRF_HEADER
 from broker.operators.users import Ops
+from broker.parts import parts_of
 from broker.settings import load
 from broker.standin import StandIn
 from broker.store.accounts.users import SqlUsers
@@ -69,7 +70,7 @@ def make_app(tmp_path: Path, standin: StandIn, peopled_database: Path) -> Iterat
 
     yield make
     for app in apps:
-        app.extensions["broker"].database.dispose()
+        parts_of(app).database.dispose()
 
 
 @pytest.fixture
@@ -90,21 +91,21 @@ def desk(request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores, peop
     app = make_app(env=stores.migrated(request.param).environ)
     template = Database(f"sqlite:///{peopled_database}", pool_size=1)
     for user in SqlUsers(template).all():
-        SqlUsers(app.extensions["broker"].database).add(user, actor="tests")
+        SqlUsers(parts_of(app).database).add(user, actor="tests")
     template.dispose()
     return Desk.of(app)
 
 
 def bearer(app: Flask, username: str = "alice") -> dict[str, str]:
     """The headers of a caller with a bearer of ours."""
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     token = Ops(parts.settings, parts.database, actor="tests").access_token(username)
     return {"Authorization": f"Bearer {token}"}
 
 
 def operator(app: Flask) -> Ops:
     """What the command line does, on the app's own store."""
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     return Ops(parts.settings, parts.database, actor="cli:olga")
 
 

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from broker.http.credentials import CSRF_HEADER
 from broker.http.guards import guard_of
+from broker.parts import parts_of
 from broker.principal import Principal
 from tests.http.admin import Desk
 from tests.http.conftest import ORIGIN, MakeApp, bearer
@@ -72,7 +73,7 @@ def test_every_route_refuses_everybody_else(make_app: MakeApp) -> None:
 
 def test_the_role_is_asked_for_with_each_request(olga: Desk) -> None:
     assert olga.get("overview")["profiles"]
-    database = olga.app.extensions["broker"].database
+    database = parts_of(olga.app).database
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE users SET roles = '' WHERE username = 'olga'")
     assert olga.refused("GET", "overview")["code"] == "forbidden"
@@ -95,7 +96,7 @@ def test_the_role_counts_from_issuers_that_may_give_it_only(
     """Somebody signed in as an operator while the issuer could make operators; perhaps it no longer can."""
     app = make_app(toml=ISSUER + more)
     person = Principal("https://idp.example/", "u-1", "Ute", "default", frozenset({"operator"}))
-    signed_in = app.extensions["broker"].sign_ins.open(person)
+    signed_in = parts_of(app).sign_ins.open(person)
     browser = app.test_client()
     browser.set_cookie("live-broker", signed_in.cookie)
     assert browser.get("/me").get_json()["roles"] == ["operator"]

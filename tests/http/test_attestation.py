@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.store.database.tables import audit, sessions
 from tests.http.conftest import MakeApp, bearer, operator
@@ -59,7 +60,7 @@ def ask(app: Flask, profile: str, attestation: str | None = None, path: str = "/
 
 
 def open_sessions(app: Flask) -> int:
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         return int(connection.execute(select(func.count()).select_from(sessions)).scalar_one())
 
 
@@ -91,7 +92,7 @@ def test_without_a_good_attestation_an_enforcing_profile_mints_nothing(
     assert HEADER in problem["detail"]
     assert open_sessions(app) == 0
     assert len(standin.control.received()["mints"]) == minted
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         query = select(audit.c.outcome).where(audit.c.action == "token")
         assert [row.outcome for row in connection.execute(query)] == ["forbidden"]
 

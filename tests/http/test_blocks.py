@@ -11,9 +11,10 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
-from broker.http.credentials import CSRF_HEADER
+from broker.http.credentials import CSRF_HEADER, caller_of
 from broker.operators.keys import KeyOps
 from broker.operators.users import Ops, OpsError
+from broker.parts import parts_of
 from broker.principal import Principal
 from broker.store.database.tables import audit, blocks, sign_ins
 from tests.http.conftest import ORIGIN, MakeApp, bearer, operator
@@ -36,7 +37,7 @@ def told(answer: Any) -> tuple[int, str | None]:
 
 def count(app: Flask, table: Any, **where: Any) -> int:
     query = select(func.count()).select_from(table).filter_by(**where)
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         return int(connection.execute(query).scalar_one())
 
 
@@ -46,7 +47,7 @@ def sign_in(client: FlaskClient, password: str = PASSWORD) -> Any:
 
 def external_page(app: Flask, subject: str = "u-1") -> Page:
     """A browser that signed in through another issuer: its cookie stands for (IDP, subject)."""
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     signed_in = parts.sign_ins.open(Principal(IDP, subject, "Eve", "default"))
     browser = app.test_client()
     browser.set_cookie("live-broker", signed_in.cookie)
@@ -114,7 +115,7 @@ def test_the_old_password_is_over_at_once(app: Flask, client: FlaskClient) -> No
 
 
 def test_a_sign_in_that_was_under_way_when_the_password_changed_leaves_nothing(app: Flask) -> None:
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     user = parts.login.check(parts.login.find("alice"), PASSWORD)
     operator(app).set_password("alice", "another password")
     # The store lets it in, as it might between two transactions; the generation does not.
@@ -145,7 +146,7 @@ def test_a_subject_is_blocked_for_its_own_issuer_only(with_idp: Flask) -> None:
 
 
 def test_credentials_of_before_a_moment(with_idp: Flask) -> None:
-    parts = with_idp.extensions["broker"]
+    parts = parts_of(with_idp)
     early = external_page(with_idp)
     operator(with_idp).sign_out("u-1", IDP)
     assert ask(early)[0] == 401
@@ -174,7 +175,7 @@ def test_a_whole_issuer(with_idp: Flask) -> None:
 
 
 def test_a_service_key_and_whoever_it_acts_for(app: Flask, client: FlaskClient) -> None:
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     made = KeyOps(parts.settings, parts.database, actor="tests").create("backend", on_behalf_of="any")
     headers, ops = {"X-API-Key": made.secret}, operator(app)
 
@@ -237,7 +238,7 @@ def test_the_operator_learns_how_long_google_may_honour_what_was_given(app: Flas
 
 def test_asking_who_may_come_in_takes_one_indexed_read(app: Flask) -> None:
     """For a bearer of ours the whole of it: the user, and every block that could concern the token."""
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     reads: list[tuple[str, Any]] = []
 
     def watch(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
@@ -247,7 +248,7 @@ def test_asking_who_may_come_in_takes_one_indexed_read(app: Flask) -> None:
     held = bearer(app)
     event.listen(parts.database.engine, "before_cursor_execute", watch)
     with app.test_request_context("/me", headers=held):
-        parts.credentials.caller(request)
+        caller_of(request)
     event.remove(parts.database.engine, "before_cursor_execute", watch)
     assert len(reads) == 1
     with parts.database.read() as connection:
@@ -261,7 +262,7 @@ def test_an_issuer_that_was_removed_vouches_for_nobody_and_can_still_be_blocked(
     with_idp: Flask, make_app: MakeApp
 ) -> None:
     browser, headers = external_page(with_idp)
-    parts = with_idp.extensions["broker"]
+    parts = parts_of(with_idp)
     database, secret = parts.settings.database_url, parts.settings.secret_key
     same = {
         "BROKER_DATABASE_URL": database.get_secret_value(),
@@ -294,7 +295,7 @@ def test_unblocking_a_subject_revives_none_of_its_credentials(with_idp: Flask) -
 
 
 def test_a_key_is_blocked_by_its_name_and_a_wrong_name_blocks_nobody(app: Flask, client: FlaskClient) -> None:
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     made = KeyOps(parts.settings, parts.database, actor="tests").create("shop", on_behalf_of="any")
     ops, headers = operator(app), {"X-API-Key": made.secret}
     wrong = [("nobody", "live-broker:key"), ("u-1", "live-broker:key:zz"), ("u-1", "live-broker:key:shop!")]

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from broker.errors import CODES, Refusal
 from broker.http import guards
 from broker.http.pages import ASSETS
+from broker.parts import parts_of
 from tests.http.conftest import MakeApp
 
 
@@ -84,7 +85,7 @@ def test_api_answers_can_be_neither_framed_nor_run(app: Flask, client: FlaskClie
 
 def test_the_page_admits_its_own_scripts_and_the_live_host_only(app: Flask, client: FlaskClient) -> None:
     policy = client.get("/").headers["Content-Security-Policy"]
-    live = app.extensions["broker"].settings.live_url.replace("http://", "ws://")
+    live = parts_of(app).settings.live_url.replace("http://", "ws://")
     assert f"connect-src 'self' {live};" in policy
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy

@@ -27,6 +27,7 @@ from broker.identity.issuers import fetch
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.key_cache import KeyCache
 from broker.identity.issuers.trial import TrialIssuer
+from broker.parts import parts_of
 from broker.settings import load
 from broker.standin import StandIn
 from broker.store.database.tables import audit, principals, rate_windows, sessions, tokens
@@ -343,11 +344,11 @@ def app(
     shutil.copy(peopled_database, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
     app = create_app(load(environ))
     yield app
-    app.extensions["broker"].database.dispose()
+    parts_of(app).database.dispose()
 
 
 def traces(app: Flask, standin: StandIn) -> dict[str, int]:
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         counts = {
             table.name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
             for table in (sessions, tokens, principals, rate_windows)
@@ -436,7 +437,7 @@ def test_one_person_with_two_issuers_and_two_spellings_is_four_principals(app: F
 
 def test_an_issuer_on_trial_opens_nothing_and_tells_what_it_would_have_done(app: Flask, state: State) -> None:
     def rows() -> list[tuple[str, Any]]:
-        with app.extensions["broker"].database.read() as connection:
+        with parts_of(app).database.read() as connection:
             query = select(audit.c.outcome, audit.c.actor).where(audit.c.action == "issuer-audit")
             return [(row.outcome, row.actor) for row in connection.execute(query)]
 
@@ -457,7 +458,7 @@ def test_a_trial_is_not_seen_through_a_store_that_fails(app: Flask, state: State
         def record(self, **_: Any) -> None:
             raise Refusal("store-unavailable")
 
-    spec = next(s for s in app.extensions["broker"].settings.config.issuers if s.name == "trial")
+    spec = next(s for s in parts_of(app).settings.config.issuers if s.name == "trial")
     cache = KeyCache("trial", partial(fetch.load, spec), spawn=lambda work: work())
     trial = TrialIssuer(ExternalIssuer(spec, cache, ["default"]), Broken())
     with pytest.raises(Refusal) as refused:

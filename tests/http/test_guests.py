@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from broker.http.credentials import CSRF_HEADER
 from broker.operators.users import Ops
+from broker.parts import parts_of
 from broker.principal import GUEST_ISSUER
 from broker.settings import SettingsError, load
 from broker.standin import StandIn
@@ -260,7 +261,7 @@ def test_signing_in_ends_the_guest_and_signing_out_the_cookie(open_app: Flask) -
 def test_a_blocked_guest_is_refused(open_app: Flask) -> None:
     browser, headers = come_in(open_app)
     subject = browser.get("/me").get_json()["principal"]["subject"]
-    parts = open_app.extensions["broker"]
+    parts = parts_of(open_app)
     operators = Ops(parts.settings, parts.database, actor="tests")
     operators.block(subject, issuer=GUEST_ISSUER)
     assert told(browser.post("/token", headers=headers)) == (403, "account-blocked")

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from broker.operators.limits import LimitOps
+from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.store.database.tables import audit
 from tests.http.conftest import MakeApp, bearer, operator
@@ -63,7 +64,7 @@ def test_no_limit_is_in_the_way_of_a_repeat(make_app: MakeApp) -> None:
     """The last request of the rate, the last place: its answer was lost, and can be had."""
     app = make_app(rate="1/hour")
     client, alice = app.test_client(use_cookies=False), bearer(app)
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     LimitOps(parts.settings, parts.database, actor="tests").set("alice", {"sessions": 1})
     first = ask(client, alice).get_json()
     assert ask(client, alice).get_json()["token"] == first["token"]
@@ -177,7 +178,7 @@ def test_a_repeat_is_on_record_and_its_token_nowhere(app: Flask, client: FlaskCl
     token = ask(client, alice, key).get_json()["token"]
     ask(client, alice, key)
     ask(client, alice, key, ttl_seconds=60)
-    database = app.extensions["broker"].database
+    database = parts_of(app).database
     with database.read() as connection:
         rows = connection.execute(
             select(audit.c.outcome, audit.c.token_sha256).where(audit.c.action == "token")
@@ -185,7 +186,7 @@ def test_a_repeat_is_on_record_and_its_token_nowhere(app: Flask, client: FlaskCl
         outcomes = {row.outcome: row.token_sha256 for row in rows}
     assert set(outcomes) == {"reserved", "ok", "repeated", "idempotency-conflict"}
     assert outcomes["repeated"] == outcomes["ok"]
-    path = Path(database.engine.url.database)
+    path = Path(str(database.engine.url.database))
     kept = b"".join(file.read_bytes() for file in path.parent.glob(path.name + "*"))
     assert token.encode() not in kept
     assert token.removeprefix("auth_tokens/").encode() not in kept

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from flask.testing import FlaskClient
 
+from broker.parts import parts_of
 from tests.http.conftest import MakeApp, bearer
 from tests.support.servers import PASSWORD
 
@@ -42,7 +43,7 @@ def test_anybody_verifies_our_bearers_with_it(make_app: MakeApp) -> None:
 @pytest.mark.parametrize("rotated", ["secret", "key"])
 def test_a_rotation_leaves_everybody_signed_in(make_app: MakeApp, tmp_path: Path, rotated: str) -> None:
     first = make_app(env={"BROKER_SIGNING_KEY": (pem := new_pem())} if rotated == "key" else {})
-    parts = first.extensions["broker"]
+    parts = parts_of(first)
     held = bearer(first)
     browser = first.test_client()
     signed_in = browser.post("/auth/login", json={"username": "alice", "password": PASSWORD}).get_json()

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from broker.operators.limits import LimitOps
 from broker.operators.users import OpsError
+from broker.parts import parts_of
 from tests.http.conftest import MakeApp, bearer
 from tests.support.keys import key_headers
 
@@ -25,7 +26,7 @@ class Shift:
 
 
 def limits_of(app: Flask) -> LimitOps:
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     return LimitOps(parts.settings, parts.database, actor="cli:olga")
 
 

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from broker.identity.sign_ins import IDLE, LIFETIME
+from broker.parts import parts_of
 from broker.store.database.tables import users
 from tests.http.conftest import ORIGIN, MakeApp, bearer
 from tests.support.servers import PASSWORD
@@ -23,7 +24,7 @@ def sign_in(client: FlaskClient, username: str = "alice", password: str = PASSWO
 
 
 def block(app: Flask, username: str) -> None:
-    database = app.extensions["broker"].database
+    database = parts_of(app).database
     with database.write() as connection:
         now = database.now(connection)
         connection.execute(update(users).where(users.c.username == username).values(blocked_at=now))

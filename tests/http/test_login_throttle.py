@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from broker.errors import Refusal
 from broker.limits.sign_in_throttle import Attempt, SignInThrottle
+from broker.parts import parts_of
 from broker.store.database.tables import audit
 from tests.http.conftest import operator
 from tests.support.servers import PASSWORD
@@ -26,7 +27,7 @@ def sign_in(client: FlaskClient, username: str, password: str = "wrong", address
 
 def sign_in_records(app: Flask) -> list[tuple[str, str, Any]]:
     query = select(audit).where(audit.c.action == "sign-in").order_by(audit.c.id)
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         return [(row.actor, row.outcome, row.detail) for row in connection.execute(query)]
 
 
@@ -63,7 +64,7 @@ def test_a_name_that_nobody_has_is_treated_like_any_other(client: FlaskClient) -
 
 def test_many_guesses_at_once_get_no_more_answers_than_one_after_the_other(app: Flask) -> None:
     """All were let through to the password; only five of them are told whether it was right."""
-    throttle: SignInThrottle = app.extensions["broker"].sign_in_throttle
+    throttle: SignInThrottle = parts_of(app).sign_in_throttle
     attempt = Attempt("alice", HOME)
 
     def guess(_: int) -> str:
@@ -83,7 +84,7 @@ def test_many_guesses_at_once_get_no_more_answers_than_one_after_the_other(app: 
 
 def test_strangers_everywhere_cannot_lock_the_owner_out_at_home(app: Flask, client: FlaskClient) -> None:
     assert sign_in(client, "alice", PASSWORD, HOME).status_code == 200
-    throttle: SignInThrottle = app.extensions["broker"].sign_in_throttle
+    throttle: SignInThrottle = parts_of(app).sign_in_throttle
     for n in range(60):
         throttle.failed(Attempt("alice", f"198.51.100.{n}"))
     throttled = sign_in(client, "alice", PASSWORD, ELSEWHERE)
@@ -94,7 +95,7 @@ def test_strangers_everywhere_cannot_lock_the_owner_out_at_home(app: Flask, clie
 
 
 def test_the_ceiling_of_an_account_holds_for_addresses_that_each_try_once(app: Flask) -> None:
-    throttle: SignInThrottle = app.extensions["broker"].sign_in_throttle
+    throttle: SignInThrottle = parts_of(app).sign_in_throttle
     for n in range(60):
         throttle.failed(Attempt("alice", f"198.51.100.{n}"))
     with pytest.raises(Refusal) as refused:

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.store.database.tables import metadata
 from tests.conftest import MakeBroker
@@ -18,7 +19,7 @@ from tests.support.keys import key_headers, make_key
 
 def rows(app: Flask) -> dict[str, int]:
     """How many rows each table has."""
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         return {
             name: connection.execute(select(func.count()).select_from(table)).scalar_one()
             for name, table in metadata.tables.items()

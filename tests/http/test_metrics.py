@@ -19,10 +19,11 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker.errors import Refusal
-from broker.http.metrics import OpenSessions
 from broker.operators.keys import KeyOps
+from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.telemetry.metrics import DECLARED
+from broker.telemetry.open_sessions import OpenSessions
 from tests.conftest import MakeBroker
 from tests.http.conftest import bearer
 from tests.support.servers import BrokerServer
@@ -123,7 +124,7 @@ def test_for_operators_and_keys_with_the_scope_only(app: Flask, client: FlaskCli
         return answer.status_code, (answer.get_json(silent=True) or {}).get("code")
 
     def key(name: str, scope: str) -> dict[str, str]:
-        parts = app.extensions["broker"]
+        parts = parts_of(app)
         made = KeyOps(parts.settings, parts.database, actor="cli:olga").create(name, scopes=[scope])
         return {"X-API-Key": made.secret}
 

@@ -24,6 +24,7 @@ from werkzeug.test import TestResponse
 from broker.identity.oidc.client import MAX_EXCHANGES, Outcome
 from broker.identity.oidc.flow import LIFETIME_SECONDS, Flows
 from broker.identity.signing import derive
+from broker.parts import parts_of
 from broker.store.database.tables import audit, sign_ins
 from tests.docs.markdown import ROOT
 from tests.http.conftest import MakeApp, operator
@@ -119,7 +120,7 @@ def test_a_sign_in_is_the_issuers_principal_with_a_record_and_an_audit_row(
     assert (me["name"], me["plan"], me["roles"]) == ("Ada", "default", [])
     minted = browser.post("/token", headers={"X-CSRF-Token": me["csrf_token"], "Origin": "http://localhost"})
     assert minted.status_code == 200
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         rows = connection.execute(select(audit.c.actor, audit.c.action, audit.c.outcome)).all()
     assert (f"{provider.url}:user-1", "sign-in", "ok") in [tuple(row) for row in rows]
 
@@ -137,7 +138,7 @@ def test_a_sign_in_has_a_new_id_and_ends_the_one_before(
     thief = app.test_client()
     thief.set_cookie("live-broker", first.value)
     assert not is_signed_in(thief)
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         assert len(connection.execute(select(sign_ins)).all()) == 1
 
 
@@ -235,7 +236,7 @@ def test_a_forged_cookie_is_no_flow(browser: FlaskClient, provider: HostileProvi
 def test_a_flow_is_over_after_ten_minutes(
     app: Flask, browser: FlaskClient, provider: HostileProvider
 ) -> None:
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     key = derive(parts.settings.secret_key.get_secret_value(), "oidc-flow")
     for age, location in ((LIFETIME_SECONDS - 60, FAILED), (LIFETIME_SECONDS + 1, EXPIRED)):
         flow = Flows(key, partial(sub, time.time(), age)).begin("fake", "/")
@@ -595,7 +596,7 @@ def test_trying_codes_from_one_address_is_slowed_down(
     told = [sign_in(browser, provider, code="guess").headers["Location"] for _ in range(21)]
     assert told == [FAILED] * 20 + ["/?sign-in=login-throttled"]
     assert len(provider.posted) == 20
-    with browser.application.extensions["broker"].database.read() as connection:
+    with parts_of(browser.application).database.read() as connection:
         rows = connection.execute(select(audit.c.actor).where(audit.c.outcome == "sign-in-failed")).all()
     assert [row.actor for row in rows] == ["address:127.0.0.1"] * 20
 

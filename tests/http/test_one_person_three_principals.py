@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from broker.parts import parts_of
 from broker.principal import KEY_ISSUER, principal_key
 from broker.store.database.tables import principals, sessions
 from tests.http.conftest import MakeApp, bearer
@@ -43,7 +44,7 @@ def external(issuer: str, subject: str) -> dict[str, str]:
 
 
 def owners(app: Flask) -> set[tuple[str, str]]:
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         rows = connection.execute(
             select(principals.c.issuer, principals.c.subject).join(
                 sessions, sessions.c.principal_key == principals.c.key

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from broker.parts import parts_of
 from broker.store.database.tables import session_reports, tokens
 from tests.http.conftest import MakeApp, bearer
 from tests.support.keys import key_headers
@@ -28,7 +29,7 @@ class Shift:
 
 
 def kept(app: Flask) -> dict[str, Any]:
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         rows = connection.execute(select(session_reports))
         return {row.session_id: row.data for row in rows}
 
@@ -138,6 +139,6 @@ def test_what_is_reported_changes_no_limit(app: Flask, client: FlaskClient) -> N
 
 def test_how_long_google_took_is_kept_with_the_token(app: Flask, client: FlaskClient) -> None:
     opened(client, bearer(app))
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         took = connection.execute(select(tokens.c.mint_ms)).scalar_one()
     assert 0 <= took < 60_000

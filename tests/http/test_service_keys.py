@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from broker.operators.users import Ops
+from broker.parts import parts_of
 from broker.principal import KEY_ISSUER, principal_key
 from broker.standin import StandIn
 from broker.store.database.tables import audit, principals, service_keys, sessions
@@ -41,7 +42,7 @@ def audit_rows(app: Flask, action: str) -> list[tuple[str, str, Any]]:
     query = select(audit.c.actor, audit.c.outcome, audit.c.detail).where(
         audit.c.action == action, audit.c.outcome != "reserved"
     )
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         return [tuple(row) for row in connection.execute(query.order_by(audit.c.id))]
 
 
@@ -81,7 +82,7 @@ def test_a_revoked_and_an_expired_key_are_turned_away(app: Flask, client: FlaskC
     made = make_key(app, expires_days=1)
     headers = {"X-API-Key": made.secret}
     assert client.get("/me", headers=headers).status_code == 200
-    database = app.extensions["broker"].database
+    database = parts_of(app).database
     with database.write() as connection:
         past = database.now(connection) - timedelta(seconds=1)
         connection.execute(update(service_keys).values(expires_at=past))
@@ -162,7 +163,7 @@ def test_the_session_belongs_to_the_user_and_names_the_key(app: Flask, client: F
     made = make_key(app, on_behalf_of="any")
     answer = post(client, {"X-API-Key": made.secret}, on_behalf_of="user 1").get_json()
     assert answer["on_behalf_of"] == "user 1"
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         row = connection.execute(select(sessions)).one()
         known = {(p.issuer, p.subject) for p in connection.execute(select(principals))}
     issuer = f"{KEY_ISSUER}:{made.key.id}"
@@ -184,7 +185,7 @@ def test_the_key_renews_beats_and_ends_what_it_opened(
     assert (listed["id"], listed["on_behalf_of"]) == (first["session"]["id"], "u1")
     assert client.delete(session, headers=shop).get_json()["state"] == "ended"
     assert told(client.post(f"{session}/token", headers=shop)) == (409, "session-ended")
-    who = (app.extensions["broker"].credentials._service_keys.verify(shop["X-API-Key"])).id
+    who = parts_of(app).service_keys.verify(shop["X-API-Key"]).id
     actor, detail = f"{KEY_ISSUER}:{who}", {"on_behalf_of": "u1"}
     assert audit_rows(app, "token") == [(actor, "ok", detail)] * 2
     assert audit_rows(app, "session.end") == [(actor, "ok", detail)]
@@ -277,7 +278,7 @@ def test_a_key_that_is_used_up_costs_its_users_nothing(make_app: MakeApp) -> Non
     problem = answers[-1].get_json()
     assert problem["violated-policies"] == ["2/minute"]
     assert "service key" in problem["detail"]
-    rates = app.extensions["broker"].rates
+    rates = parts_of(app).rates
     user = key_ops(app).all()[0].acting_for("u1")
     assert rates.left("10/minute", "token", user.key)[0].remaining == 8
 
@@ -303,7 +304,7 @@ def test_a_blocked_user_is_refused_and_a_blocked_key_too(app: Flask, client: Fla
     made = make_key(app, on_behalf_of="any")
     headers = {"X-API-Key": made.secret}
     session = post(client, headers, on_behalf_of="u1").get_json()["session"]["id"]
-    parts = app.extensions["broker"]
+    parts = parts_of(app)
     operators = Ops(parts.settings, parts.database, actor="tests")
     operators.block("u1", issuer=f"{KEY_ISSUER}:{made.key.id}")
     assert told(post(client, headers, on_behalf_of="u1")) == (403, "account-blocked")
@@ -322,7 +323,7 @@ def test_the_same_person_is_another_principal_by_each_way_in(
     post(client, shop, on_behalf_of="alice")
     post(client, shop)
     post(client, bearer(app, "alice"))
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         owners = set(connection.execute(select(sessions.c.principal_key)).scalars())
         issuers = set(connection.execute(select(principals.c.issuer)).scalars())
     assert len(owners) == 3

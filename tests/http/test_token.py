@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.store.database.tables import audit, sessions, tokens
 from tests.http.conftest import MakeApp, bearer
@@ -20,7 +21,7 @@ def count(app: Flask, table: Any, **where: Any) -> int:
     query = select(func.count()).select_from(table)
     for column, value in where.items():
         query = query.where(table.c[column] == value)
-    with app.extensions["broker"].database.read() as connection:
+    with parts_of(app).database.read() as connection:
         return int(connection.execute(query).scalar_one())
 
 
@@ -204,7 +205,7 @@ def test_a_session_keeps_its_model_though_google_lists_another(make_app: MakeApp
         client = app.test_client(use_cookies=False)
         first = client.post("/token", headers=bearer(app)).get_json()
         standin.control.scenario("models-without", models=[first["model"].removeprefix("models/")])
-        url = app.extensions["broker"].settings.database_url.get_secret_value()
+        url = parts_of(app).settings.database_url.get_secret_value()
         later = make_app(live_url=standin.url, env={"BROKER_DATABASE_URL": url})
         client, headers = later.test_client(use_cookies=False), bearer(later)
         following = client.post(f"/sessions/{first['session']['id']}/token", headers=headers).get_json()
@@ -242,10 +243,10 @@ def test_a_worker_that_got_ready_needs_no_look_up_for_its_first_request(make_app
     """What gunicorn's hook does in each new worker, before anybody waits for it."""
     with StandIn(port=0) as standin:
         app = make_app(live_url=standin.url)
-        app.extensions["broker"].issuer.get_ready()
+        parts_of(app).issuer.get_ready()
         standin.control.scenario("models-status", status=503)
         assert app.test_client(use_cookies=False).post("/token", headers=bearer(app)).status_code == 200
 
 
 def test_getting_ready_while_google_is_away_fails_nobody(make_app: MakeApp) -> None:
-    make_app(live_url="http://127.0.0.1:9").extensions["broker"].issuer.get_ready()
+    parts_of(make_app(live_url="http://127.0.0.1:9")).issuer.get_ready()

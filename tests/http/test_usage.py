@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
+from broker.parts import parts_of
 from broker.principal import principal_key
 from broker.store.reporting.usage import RANGES
 from tests.http.conftest import MakeApp, bearer
@@ -58,7 +59,7 @@ def test_what_was_asked_a_moment_ago_is_in_it(make_app: MakeApp) -> None:
 
 def test_who_talked_most_is_named(app: Flask, client: FlaskClient) -> None:
     olga = as_olga(app)
-    make_traffic(app.extensions["broker"].database, sessions=60, users=20)
+    make_traffic(parts_of(app).database, sessions=60, users=20)
     talkers = usage(client, olga, "week")["minutes_by_user"]
     minutes = [talker["minutes"] for talker in talkers]
     assert len(talkers) == 10

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask
 
 from broker.operators.keys import CreatedKey, KeyOps
+from broker.parts import parts_of
 from tests.support.servers import BrokerServer
 
 
@@ -17,7 +18,7 @@ def make_key(broker: Flask | BrokerServer, name: str = "shop", **terms: Any) -> 
 def key_ops(broker: Flask | BrokerServer) -> KeyOps:
     if isinstance(broker, BrokerServer):
         return KeyOps(broker.settings, broker.database, actor="tests")
-    parts = broker.extensions["broker"]
+    parts = parts_of(broker)
     return KeyOps(parts.settings, parts.database, actor="tests")
 
 

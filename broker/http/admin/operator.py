@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flask import Response, current_app
+from flask import Response
 
 from broker.errors import Refusal
 from broker.http import problems
@@ -15,6 +15,7 @@ from broker.operators.keys import KeyOps
 from broker.operators.limits import AlreadyEnded, LimitOps
 from broker.operators.people import PeopleOps
 from broker.operators.users import EditConflict, Ops, OpsError, Unknown
+from broker.parts import parts
 from broker.store.reporting.people import Person
 
 _CODES = ((EditConflict, "edit-conflict"), (AlreadyEnded, "session-ended"), (Unknown, "not-found"))
@@ -26,23 +27,19 @@ def actor(caller: Caller) -> str:
 
 
 def ops(caller: Caller) -> Ops:
-    parts = current_app.extensions["broker"]
-    return Ops(parts.settings, parts.database, actor=actor(caller), previews=parts.previews)
+    return Ops(parts().settings, parts().database, actor=actor(caller), previews=parts().previews)
 
 
 def limit_ops(caller: Caller) -> LimitOps:
-    parts = current_app.extensions["broker"]
-    return LimitOps(parts.settings, parts.database, actor=actor(caller))
+    return LimitOps(parts().settings, parts().database, actor=actor(caller))
 
 
 def key_ops(caller: Caller) -> KeyOps:
-    parts = current_app.extensions["broker"]
-    return KeyOps(parts.settings, parts.database, actor=actor(caller))
+    return KeyOps(parts().settings, parts().database, actor=actor(caller))
 
 
 def people() -> PeopleOps:
-    parts = current_app.extensions["broker"]
-    return PeopleOps(parts.database)
+    return PeopleOps(parts().database)
 
 
 def person(key: str) -> Person:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, jsonify
 
 from broker.http import guards
 from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
+from broker.parts import parts
 from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER
 from broker.settings import Settings
 
@@ -19,7 +20,7 @@ bp = Blueprint("overview", __name__)
 @bp.get("/overview")
 @guards.require_operator
 def overview(_caller: Caller) -> Response:
-    settings: Settings = current_app.extensions["broker"].settings
+    settings = parts().settings
     config, today = settings.config, desk.people().today()
     return jsonify(
         now=desk.time(today.now),

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 
 from broker.errors import Refusal
 from broker.http import guards
 from broker.http.credentials import Caller
 from broker.http.tokens import timestamp
-from broker.store.reporting.usage import RANGES, Percentiles, Point, SqlUsage, Talker
+from broker.parts import parts
+from broker.store.reporting.usage import RANGES, Percentiles, Point, Talker
 
 bp = Blueprint("usage", __name__)
 
@@ -25,7 +26,7 @@ def show_usage(_caller: Caller) -> Response:
         problem = f"must be one of {', '.join(RANGES)}"
         fields = [{"field": "range", "problem": problem}]
         raise Refusal("invalid-field", f"range {problem}.", extensions={"fields": fields})
-    usage: SqlUsage = current_app.extensions["broker"].usage
+    usage = parts().usage
     found = usage.of(name)
     refusals = sum((Counter(point.refusals) for point in found.points), Counter[str]())
     return jsonify(

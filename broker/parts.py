@@ -1,0 +1,79 @@
+"""Parts: everything that `create_app` builds and the views use, with one typed accessor.
+
+Leaves the wiring to `app` and knows nothing of HTTP requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+
+from broker.identity.bearer import Bearers
+from broker.identity.blocks import Admission
+from broker.identity.guests import Guests
+from broker.identity.login import Login
+from broker.identity.oidc.client import OidcClient
+from broker.identity.oidc.flow import Flows
+from broker.identity.service_keys import ServiceKeys
+from broker.identity.sign_ins import CookieSignIns
+from broker.identity.signing import KeyRing
+from broker.issuing.dry_run import DryRuns
+from broker.issuing.issue import TokenIssuer
+from broker.limits.limiter import Rates
+from broker.limits.sign_in_throttle import SignInThrottle
+from broker.profiles.catalog import Catalog
+from broker.sessions.session import Ledger
+from broker.settings import Settings
+from broker.store.database.engine import Database
+from broker.store.ledger.client_reports import SqlReports
+from broker.store.reporting.usage import SqlUsage
+from broker.telemetry.open_sessions import OpenSessions
+
+_EXTENSION = "broker"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything the views work with. `create_app` builds it once per process."""
+
+    settings: Settings
+    database: Database
+    bearers: Bearers
+    service_keys: ServiceKeys
+    sign_ins: CookieSignIns
+    admission: Admission
+    login: Login
+    guests: Guests | None
+    sign_in_throttle: SignInThrottle
+    keys: KeyRing
+    oidc_clients: Mapping[str, OidcClient]
+    flows: Flows
+    rates: Rates
+    catalog: Catalog
+    ledger: Ledger
+    reports: SqlReports
+    usage: SqlUsage
+    open_sessions: OpenSessions
+    issuer: TokenIssuer
+    previews: DryRuns
+    trusted_issuers: frozenset[str]
+    """Issuers whose browser sign-ins are accepted."""
+    operator_issuers: frozenset[str]
+    """Issuers that may name operators."""
+
+
+def install(app: Flask, parts: Parts) -> None:
+    app.extensions[_EXTENSION] = parts
+
+
+def parts() -> Parts:
+    """The parts of the app that handles the current request."""
+    return parts_of(current_app)
+
+
+def parts_of(app: Flask) -> Parts:
+    found = app.extensions[_EXTENSION]
+    assert isinstance(found, Parts)
+    return found

@@ -1,4 +1,4 @@
-"""create_app: build the parts, wire them, mount the routes. No decisions are taken here."""
+"""create_app: build the parts, wire them and mount the routes. It makes no decisions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from broker.http import (
     body,
     guards,
     health,
+    jwks,
     login,
     me,
     metrics,
@@ -21,11 +22,10 @@ from broker.http import (
     openapi,
     pages,
     problems,
+    request_log,
     sessions,
     tokens,
 )
-from broker.http import jwks as keys
-from broker.http import request_log as observe
 from broker.idempotency.encryption import TokenCipher
 from broker.idempotency.replay import Replays
 from broker.identity import issuers
@@ -66,34 +66,34 @@ from broker.store.trail import SqlTrail
 from broker.telemetry import log
 from broker.telemetry.open_sessions import OpenSessions
 
-# A stand-in means development: no name that somebody points at this machine is ours.
+# With a stand-in, this is development: a host name that someone points at this machine is not ours.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 def load_settings() -> Settings:
-    """The settings that a server needs: with the profiles checked against the SDK. Raises SettingsError."""
+    """The settings of a server, with the profiles checked against the SDK. Raises SettingsError."""
     return settings_module.load(checks=[profile_faults])
 
 
 def create_app(
     settings: Settings | None = None, *, clock: Clock | None = None, minter: Minter | None = None
 ) -> Flask:
-    """The WSGI app. Make it after the fork: it opens connections. `clock` and `minter` are for tests."""
+    """The WSGI app. Create it after the fork: it opens connections. `clock` and `minter` are for tests."""
     settings = settings or load_settings()
     log.configure(settings.log_level, secrets=_secrets(settings))
     app = Flask("broker", static_folder=None, template_folder=str(pages.WEB))
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # people read these: the token comes first
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # for people who read it: the token comes first
     app.config.update(MAX_CONTENT_LENGTH=body.MAX_BYTES + 1)
     app.url_map.strict_slashes = False  # an API never answers with a redirect
     app.url_map.merge_slashes = False
     parts.install(app, _build(app, settings, clock, minter))
     allowed_origins = frozenset(settings.allowed_origins)
-    observe.install(app, allowed_origins, settings.live_url)
+    request_log.install(app, allowed_origins, settings.live_url)
     guards.install(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
     problems.register(app)
-    for module in (tokens, sessions, me, login, oidc, keys, health, metrics, admin, openapi, pages):
+    for module in (tokens, sessions, me, login, oidc, jwks, health, metrics, admin, openapi, pages):
         app.register_blueprint(module.bp)
     return app
 
@@ -174,7 +174,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             ledger=ledger,
             records=SqlIdempotencyRecords(database),
             cipher=TokenCipher([derive(secret, "repeats") for secret in secrets]),
-            # The other threads go on serving while repeats wait for the first of their requests.
+            # The other threads still answer while repeats wait for their first request.
             max_waiting=max(1, settings.threads // 2),
         ),
         previews=DryRuns(policy=policy, rates=rates, catalog=catalog, ledger=ledger),
@@ -185,7 +185,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
 
 
 def _secrets(settings: Settings) -> list[str]:
-    """Each exact text that no log line may hold; of a PEM its lines, since a log line never has two."""
+    """Exact texts that no log line may hold. A PEM is split into lines, since a log line is one line."""
     pem_lines = [line for pem in settings.signing_keys if pem for line in pem.splitlines() if "-" not in line]
     client_secrets = [secret.get_secret_value() for secret in settings.client_secrets.values()]
     return [settings.gemini_api_key.get_secret_value(), *settings.secret_keys, *pem_lines, *client_secrets]

@@ -26,9 +26,7 @@ from sqlalchemy import (
 )
 
 from broker.identity.blocks import BlockKind
-from broker.limits import quota as quotas
 from broker.principal import KEY_ISSUER, OWN_ISSUER, Overrides
-from broker.sessions.session import TokenState
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
 from broker.store.database.engine import Database
 from broker.store.database.tables import (
@@ -41,7 +39,7 @@ from broker.store.database.tables import (
     tokens,
     users,
 )
-from broker.store.ledger.quota_usage import GRACE
+from broker.store.ledger.quota_usage import CHARGED_TODAY, HOLDS_PLACE, times
 from broker.store.matching import holds
 
 # What the person was called at its latest sign-in in a browser; nothing else is kept of a name.
@@ -138,29 +136,25 @@ class SqlPeople:
 def _open(connection: Connection, keys: Collection[str], now: datetime) -> dict[str, int]:
     """Sessions that have a place, by whom they count for: their owner and the key that opened them."""
     owned = select(sessions.c.principal_key.label("key")).where(
-        sessions.c.principal_key.in_(keys), sessions.c.held_until > now
+        sessions.c.principal_key.in_(keys), HOLDS_PLACE
     )
-    acting = select(sessions.c.acting_key).where(sessions.c.acting_key.in_(keys), sessions.c.held_until > now)
-    return _sums(connection, union_all(owned, acting).subquery(), literal(1))
+    acting = select(sessions.c.acting_key).where(sessions.c.acting_key.in_(keys), HOLDS_PLACE)
+    return _sums(connection, union_all(owned, acting).subquery(), literal(1), now)
 
 
 def _used(connection: Connection, keys: Collection[str], now: datetime) -> dict[str, int]:
-    """Seconds that are charged today, counted as `holdings` does."""
-    charged = and_(
-        tokens.c.reserved_at >= quotas.day_of(now),
-        or_(tokens.c.state != TokenState.RESERVED, tokens.c.connect_by > now - GRACE),
-    )
+    """Seconds that are charged today."""
     owned = select(tokens.c.principal_key.label("key"), tokens.c.seconds).where(
-        tokens.c.principal_key.in_(keys), charged
+        tokens.c.principal_key.in_(keys), CHARGED_TODAY
     )
-    acting = select(tokens.c.acting_key, tokens.c.seconds).where(tokens.c.acting_key.in_(keys), charged)
+    acting = select(tokens.c.acting_key, tokens.c.seconds).where(tokens.c.acting_key.in_(keys), CHARGED_TODAY)
     both = union_all(owned, acting).subquery()
-    return _sums(connection, both, both.c.seconds)
+    return _sums(connection, both, both.c.seconds, now)
 
 
-def _sums(connection: Connection, of: Any, what: ColumnElement[int]) -> dict[str, int]:
+def _sums(connection: Connection, of: Any, what: ColumnElement[int], now: datetime) -> dict[str, int]:
     asked = select(of.c.key, func.sum(what)).group_by(of.c.key)
-    return {key: int(total) for key, total in connection.execute(asked)}
+    return {key: int(total) for key, total in connection.execute(asked, times(now))}
 
 
 def _person(row: Row[Any], open_sessions: int, used_seconds: int) -> Person:

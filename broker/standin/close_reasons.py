@@ -7,7 +7,7 @@ text is not known and no client should depend on it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 REASON_BYTES = 123  # a WebSocket close reason cannot be longer
 
@@ -20,6 +20,10 @@ class Close:
     def payload(self) -> bytes:
         """The reason as it fits into a close frame, cut where the protocol cuts it."""
         return self.reason.encode()[:REASON_BYTES].decode(errors="ignore").encode()
+
+
+Ending = Close | Literal["drop", "gone"]
+"""How a connection ends: by a close, by a dropped socket, or because the client left."""
 
 
 class Refused(Exception):  # noqa: N818  (an outcome of the protocol, not a programming error)

@@ -23,7 +23,7 @@ class Frames:
     def __init__(self, ws: web.WebSocketResponse, record: ConnectionRecord, state: State) -> None:
         self.ws = ws
         self.record = record
-        self._world = state
+        self._state = state
         self.silent = False
         """Nothing more is sent."""
 
@@ -37,7 +37,7 @@ class Frames:
     async def send_raw(self, raw: str) -> None:
         """A line that broke under a frame is the reader's to notice: it ends the connection."""
         try:
-            if self._world.scenarios.peek("text-frames") is not None:
+            if self._state.scenarios.peek("text-frames") is not None:
                 await self.ws.send_str(raw)
             else:
                 await self.ws.send_bytes(raw.encode())

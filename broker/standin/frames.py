@@ -14,16 +14,16 @@ from aiohttp import WSMsgType, web
 from broker.standin import protojson
 from broker.standin.close_reasons import Close, Refused
 from broker.standin.records import ConnectionRecord
-from broker.standin.state import State
+from broker.standin.scenarios import Scenarios
 
 log = logging.getLogger("broker.standin")
 
 
 class Frames:
-    def __init__(self, ws: web.WebSocketResponse, record: ConnectionRecord, state: State) -> None:
+    def __init__(self, ws: web.WebSocketResponse, record: ConnectionRecord, scenarios: Scenarios) -> None:
         self.ws = ws
         self.record = record
-        self._state = state
+        self._scenarios = scenarios
         self.silent = False
         """Nothing more is sent."""
 
@@ -37,7 +37,7 @@ class Frames:
     async def send_raw(self, raw: str) -> None:
         """A line that broke under a frame is the reader's to notice: it ends the connection."""
         try:
-            if self._state.scenarios.peek("text-frames") is not None:
+            if self._scenarios.peek("text-frames") is not None:
                 await self.ws.send_str(raw)
             else:
                 await self.ws.send_bytes(raw.encode())

@@ -94,7 +94,7 @@ class Door:
             token_sha256=fingerprint(self._token_name) if self._token_name else None,
             headers={name: request.headers[name] for name in SHOWN_HEADERS if name in request.headers},
         )
-        self.frames = Frames(ws, record, state)
+        self.frames = Frames(ws, record, state.scenarios)
 
     async def talk(self) -> Ending:
         state, record = self._state, self.frames.record

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from broker.standin import commands, usage, voice
 from broker.standin.close_reasons import CLOSES, Refused
+from broker.standin.frames import Frames
 from broker.standin.locking import locks
 from broker.standin.records import epoch_ms
 from broker.standin.speech_input import Event, SpeechInput
@@ -21,6 +22,7 @@ from broker.standin.vad import SpeechStarted
 class MessageConnection(commands.CommandConnection, Protocol):
     """What the reading of messages needs of its connection."""
 
+    frames: Frames
     turns: Turns
     token: Token | None
 

@@ -11,8 +11,10 @@ from broker import settings as settings_module
 from broker.http import (
     admin,
     body,
+    draining,
     guards,
     health,
+    jwks,
     login,
     me,
     metrics,
@@ -20,11 +22,10 @@ from broker.http import (
     openapi,
     pages,
     problems,
+    request_log,
     sessions,
     tokens,
 )
-from broker.http import jwks as keys
-from broker.http import request_log as observe
 from broker.idempotency.encryption import TokenCipher
 from broker.identity import issuers
 from broker.identity.bearer import Bearers
@@ -57,11 +58,12 @@ from broker.store.database.engine import Clock, Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlClaims
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.suspension import SqlSuspensions
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
 from broker.store.trail import SqlTrail
 from broker.telemetry import log
-from broker.telemetry.open_sessions import OpenSessions
+from broker.telemetry.store_gauge import StoreGauge
 
 # A stand-in means development: no name that somebody points at this machine is ours.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -85,12 +87,13 @@ def create_app(
     app.url_map.merge_slashes = False
     parts.install(app, _build(app, settings, clock, minter))
     allowed_origins = frozenset(settings.allowed_origins)
-    observe.install(app, allowed_origins, settings.live_url)
+    request_log.install(app, allowed_origins, settings.live_url)
+    draining.install(app)
     guards.install(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
     problems.register(app)
-    for module in (tokens, sessions, me, login, oidc, keys, health, metrics, admin, openapi, pages):
+    for module in (tokens, sessions, me, login, oidc, jwks, health, metrics, admin, openapi, pages):
         app.register_blueprint(module.bp)
     return app
 
@@ -121,6 +124,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         guests = Guests(settings.config.guests, guest_keys)
     rates = Rates(create_limiter(app, database, redis_url))
     ledger = SqlLedger(database)
+    suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
     external = issuers.build(
         settings.config.issuers, settings.config.plans, SqlTrail(database), admission.admit
@@ -153,7 +157,17 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         ledger=ledger,
         reports=SqlReports(database),
         usage=SqlUsage(database),
-        open_sessions=OpenSessions(SqlTotals(database).open_sessions),
+        store_gauges=(
+            StoreGauge(
+                "broker_open_sessions", "Sessions that hold a place now.", SqlTotals(database).open_sessions
+            ),
+            StoreGauge(
+                "broker_minting_suspended",
+                "1 while an operator has suspended new tokens, of all profiles or of some.",
+                lambda: float(suspensions.current() is not None),
+            ),
+        ),
+        suspensions=suspensions,
         issuer=TokenIssuer(
             policy=policy,
             rates=rates,

@@ -166,7 +166,10 @@ def _stand_in(
     for module in modules.keys() - service.keys():
         for imported in sorted(graph[module]):
             if _within(imported, "broker") and not _within(imported, "broker.standin"):
-                yield f"{module} imports {imported}: the stand-in is an independent witness; write it again there."
+                yield (
+                    f"{module} imports {imported}: the stand-in is an independent witness. "
+                    "Write it again in broker/standin."
+                )
     for module in service:
         if any(_within(name, "broker.standin") for name in graph[module]) and module != "broker.cli.main":
             yield f"{module} imports the stand-in: only the command in broker.cli.main starts it."

@@ -1,7 +1,7 @@
-"""What a typed line brings about: commands that start with a slash, and everything else, which is answered.
+"""Typed lines: commands that start with a slash, and all other text, which gets an answer.
 
-Owns the table of commands (which `/help` reads out) and the scripts of function calls. Each command gets
-the connection and the rest of the line, and either acts or leaves a script for a turn.
+Holds the table of commands, which `/help` reads out, and the scripts of function calls. A command gets the
+connection and the rest of the line. It either acts at once or returns a script for a turn.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COUNTING = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nin
 
 
 def answer(connection: CommandConnection, text: str) -> Script | None:
-    """The script that answers a typed line; None when it acted at once."""
+    """Returns the script that answers a typed line, or None if the command acted at once."""
     word, _, rest = text.strip().partition(" ")
     if not word.startswith("/"):
         return saying(voice.chimes(f"You wrote: {text.strip()}"))
@@ -134,7 +134,7 @@ def _tools(connection: CommandConnection, _: str) -> Script:
 
 
 def calling(connection: CommandConnection, names: list[str], arguments: dict[str, Any] | None) -> Script:
-    """Calls these functions (none named: the first one) in one frame, and tells what they answer."""
+    """Calls these functions in one frame and says what they return. Without names it calls the first one."""
     known = {f["name"]: f for f in tools.declared(connection.setup)}
     if not known:
         return saying(voice.chimes("No function is declared in this session."))

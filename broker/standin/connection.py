@@ -1,7 +1,7 @@
-"""One open connection after setupComplete: how it lives and what ends it.
+"""One open connection, from setupComplete to its end.
 
-Owns the tasks of a session: reading, resumption updates, and the watches that end it (the client's silence,
-the token's end, the connection's length, scenarios). What a message brings about is in `inbox.py`.
+Runs the tasks of a session: reading, resumption updates, and the watches that end it. They watch for the
+client's silence, the token's end, the connection's length, and scenarios. `messages.py` handles the messages.
 """
 
 from __future__ import annotations
@@ -51,10 +51,8 @@ class Connection:
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    # -- life ---------------------------------------------------------------------------------------------
-
     async def run(self) -> Ending:
-        """Until something ends it; tells what."""
+        """Runs until something ends the connection. Returns what did."""
         for work in (self._read(), self._first_update(), self._watch_silence(), self._watch_length()):
             self.spawn(work)
         if self.token:
@@ -86,7 +84,7 @@ class Connection:
         task = asyncio.ensure_future(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # Cancelled before its first step, the task has not touched the work inside.
+        # A task that is cancelled before its first step never starts the coroutine, so close it here.
         task.add_done_callback(lambda _: work.close())
         return task
 
@@ -95,7 +93,7 @@ class Connection:
             await work
         except Refused as refused:
             self.end(refused.close)
-        except Exception:  # a fault of the stand-in: seen in its log, and as Google's would be
+        except Exception:  # a bug of the stand-in: log it, and close as Google does
             log.exception("the stand-in failed in a connection")
             self.end(CLOSES["internal"])
 
@@ -130,13 +128,11 @@ class Connection:
         self.frames.silent = True
 
     async def go_away(self, seconds: float, close: Close | None) -> None:
-        """The client's clock is not ours: it is told how long it has by its own."""
+        """Sends goAway with the time left in real seconds, because the client's clock is not scaled."""
         await self.send({"goAway": {"timeLeft": f"{seconds / self.clock.scale:g}s"}})
         await self.clock.sleep(seconds)
         if close:
             self.end(close)
-
-    # -- resumption updates: about one a second, and only in reaction to the client ------------------------
 
     async def _first_update(self) -> None:
         await self.clock.sleep(FIRST_UPDATE_SECONDS)
@@ -154,8 +150,6 @@ class Connection:
         elif not mode:
             update = {"newHandle": self.state.conversations.handle(self.conversation), "resumable": True}
         await self.send({"sessionResumptionUpdate": update})
-
-    # -- messages -----------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
         while (message := await self.frames.receive(self._version)) is not None:

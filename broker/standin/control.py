@@ -1,7 +1,7 @@
-"""What tests do to the stand-in: reset, scenarios, what it received and sent, a push now.
+"""The controls for tests: reset, scenarios, records of what was received and sent, and pushes.
 
-Owns the verbs, once; `Routes` serves them under /_standin/, `Handle` calls them from other threads. The
-stand-in is on loopback only and holds nothing worth guarding, so they ask for no credential.
+Each control is defined once. `Routes` serves them under /_standin/, and `Handle` calls them from other
+threads. They need no credential: the stand-in listens on loopback only and holds nothing worth protecting.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Control:
-    """The verbs; on the event loop only."""
+    """The controls. Call them on the event loop only."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -31,7 +31,7 @@ class Control:
         return {"ok": True, "open_connections": len(self._state.open), "time_scale": self._state.clock.scale}
 
     def reset(self) -> dict[str, Any]:
-        """As just started: connections closed, nothing remembered."""
+        """Returns to the state of a fresh start: closes all connections and forgets everything."""
         for connection in list(self._state.open.values()):
             connection.end(CLOSES["going-down"])
         self._state.scenarios.clear()
@@ -49,7 +49,7 @@ class Control:
         return {"on": self._state.scenarios.listing()}
 
     def reset_scenarios(self) -> dict[str, Any]:
-        """Proper behaviour again; connections and records stay."""
+        """Switches all scenarios off. Connections and records stay."""
         self._state.scenarios.clear()
         return {"on": {}}
 
@@ -67,11 +67,11 @@ class Control:
         return {"connection": record.number, "frames": list(record.sent), "turns": turns}
 
     def received_audio(self, connection: int | None = None) -> bytes:
-        """16 kHz s16le, as it was heard."""
+        """The received audio: 16 kHz, s16le."""
         return bytes(self._state.records.connection(connection).audio_in)
 
     def sent_audio(self, connection: int | None = None, turn: int | None = None) -> bytes:
-        """24 kHz s16le; of one turn (counted from 1) or of all."""
+        """The sent audio: 24 kHz, s16le. Of one turn, counted from 1, or of all."""
         record = self._state.records.connection(connection)
         if turn is None:
             return bytes(record.audio_out)
@@ -91,8 +91,11 @@ class Control:
         close: Any = None,
         drop: bool = False,
     ) -> dict[str, Any]:
-        """Makes an open connection (the last one) send a frame or odd text, act on a typed line, interrupt
-        its answer, announce its end, close ({"code","reason"} or a name of texts.CLOSES) or cut the line."""
+        """Makes an open connection act now. Without a number it is the last one.
+
+        It can send a frame or raw text, act on a typed line, interrupt its answer, send goAway, close (with
+        {"code", "reason"} or a name of close_reasons.CLOSES), or drop the socket.
+        """
         target = self._connection(connection)
         if frame is not None:
             await target.send(frame)
@@ -121,7 +124,7 @@ class Control:
 
 
 class Handle:
-    """The same verbs for a caller in another thread."""
+    """The same controls for a caller in another thread."""
 
     def __init__(self, control: Control, loop: asyncio.AbstractEventLoop) -> None:
         self._control = control
@@ -162,7 +165,7 @@ class Handle:
 
 
 class Routes:
-    """The verbs over HTTP; the rest of the address after /_standin/ names one."""
+    """The controls over HTTP. The path after /_standin/ names one."""
 
     def __init__(self, control: Control) -> None:
         self._control = control

@@ -1,8 +1,7 @@
-"""The socket's door: who may open one, under which setup, and how it is closed.
+"""Opening a socket: addresses, credentials, the setup, and the close handshake.
 
-Owns the addresses, the three ways to show a credential, the order of checks up to setupComplete and the
-close handshake. Refusals come as Google gives them: the upgrade succeeds, then the socket closes with code
-and text.
+Checks the three ways to send a credential in Google's order, up to setupComplete. It refuses as Google does:
+the upgrade succeeds, then the socket closes with a code and a text.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ async def _finish(request: web.Request, ws: web.WebSocketResponse, door: Door, e
 
 
 class Door:
-    """One socket from its upgrade to its end."""
+    """One socket, from its upgrade to its end."""
 
     def __init__(
         self, request: web.Request, state: State, ws: web.WebSocketResponse, version: str, constrained: bool
@@ -130,7 +129,7 @@ class Door:
             raise Refused(CLOSES[str(wanted["close"])])
 
     def _authenticate(self) -> Token | None:
-        """The token, or None for an API key on the plain method."""
+        """Returns the token, or None for an API key on the plain method."""
         if self._constrained:
             if not self._token_name:
                 raise Refused(CLOSES["unregistered"])
@@ -143,7 +142,7 @@ class Door:
         return None
 
     async def _setup_frame(self, token: Token | None) -> dict[str, Any]:
-        # A spent token can still resume, which only the setup tells; a client that waits is not kept waiting.
+        # A spent token can still resume, and only the setup frame says so. Refuse at once where it cannot.
         patience = 1.0 if token and token.spent else self._state.scenarios.number("idle", "seconds")
         try:
             async with asyncio.timeout(patience / self._state.clock.scale):
@@ -152,7 +151,7 @@ class Door:
             raise Refused(CLOSES["token-used" if token and token.spent else "aborted"]) from None
         if message is None:
             raise Gone
-        if list(message) != ["setup"]:  # must come first
+        if list(message) != ["setup"]:  # the setup comes first
             raise Refused(CLOSES["invalid-argument"])
         setup: dict[str, Any] = message["setup"]
         return setup
@@ -181,7 +180,8 @@ class Door:
 
 
 def _credentials(request: web.Request) -> tuple[str, str, str]:
-    """(token, key, where it was). The Python SDK shows its token as a key as well, hence the order."""
+    """Returns (token, key, where it was found). The Python SDK sends its token as a key too, hence the
+    order."""
     if token := request.query.get("access_token"):
         return token, "", "query"
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")

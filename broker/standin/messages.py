@@ -1,7 +1,7 @@
-"""The client's messages, and what each brings about: answers, interruptions, function results, new context.
+"""Handles the client's messages: speech, text, function results, new context.
 
-Owns the order of things within a session, from the ear to the turn. Needs its connection, which lives and
-ends in `connection.py`.
+Decides what each message causes within a session: an answer, an interruption, a new setting. `connection.py`
+owns the connection's life.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from broker.standin.vad import SpeechStarted
 
 
 class MessageConnection(commands.CommandConnection, Protocol):
-    """What the reading of messages needs of its connection."""
+    """The part of a connection that message handling uses."""
 
     frames: Frames
     turns: Turns
@@ -37,7 +37,7 @@ class Messages:
         self._window_text: list[str] = []
 
     async def take(self, message: dict[str, Any]) -> None:
-        if len(message) != 1 or "setup" in message:  # exactly one thing a message; setup came already
+        if len(message) != 1 or "setup" in message:  # one member per message; the setup came already
             raise Refused(CLOSES["invalid-argument"])
         for kind, content in message.items():
             await _HANDLERS[kind](self, content)
@@ -148,11 +148,11 @@ class Messages:
                 if "inlineData" in part:
                     self._picture(part["inlineData"])
             if complete and not self._seeding and turn is turns[-1] and turn.get("role", "user") == "user":
-                last = text  # the one to answer, which notes itself
+                last = text  # this turn gets the answer and is recorded there
                 continue
             self._connection.conversation.history.append((turn.get("role", "user"), text))
             self._connection.conversation.context["TEXT"] += usage.text_tokens(text)
-        if complete and self._seeding:  # history is in, no answer to it
+        if complete and self._seeding:  # the history is complete and gets no answer
             self._seeding = False
         elif complete:
             await self._interrupt(forced=True)
@@ -185,7 +185,7 @@ class Messages:
                 self._begin(commands.saying(voice.chimes(commands.result_text([answer]))))
 
     async def on_context_update(self, content: dict[str, Any]) -> None:
-        """Whether Google lets a token's lock bind this is not known; here it does only when told so."""
+        """It is unknown whether a token's lock binds this at Google. Here it does only with a scenario."""
         binds = self._connection.scenarios.peek("context-update-locked") is not None
         changes = {"systemInstruction": content.get("systemInstruction")}
         changes["tools"] = content["tools"].get("tools", []) if "tools" in content else None

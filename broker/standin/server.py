@@ -1,7 +1,6 @@
-"""The stand-in as a whole: one port, one event loop in a thread of its own, started and stopped like a file.
+"""The server: one port and one event loop in its own thread, used as a context manager.
 
-Owns the addresses and the life of the server. Refuses any address that is not loopback: it accepts every
-key and records what it hears, which nobody but the person at this machine should reach.
+It listens on loopback only, because it accepts every key and records what it hears.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ START_SECONDS = 15
 
 
 class StandIn:
-    """`with StandIn() as standin: standin.url`. `time_scale` makes its clocks run faster than the world's."""
+    """`with StandIn() as standin: standin.url`. `time_scale` makes its clock run faster than real time."""
 
     def __init__(
         self,
@@ -68,8 +67,6 @@ class StandIn:
         self._fault: BaseException | None = None
         self.ca_file: Path | None = None
         self.url = ""
-
-    # -- life ---------------------------------------------------------------------------------------------
 
     def start(self) -> StandIn:
         ready = threading.Event()
@@ -141,8 +138,6 @@ class StandIn:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.ca_file, key_file)
         return context
-
-    # -- addresses ----------------------------------------------------------------------------------------
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path

@@ -1,6 +1,6 @@
-"""Everything that one stand-in holds, handed to each handler: clock, tokens, memory, scenarios, records.
+"""The state of one stand-in, which every handler gets: clock, tokens, conversations, scenarios, records.
 
-All of it is touched on the event loop only, which is why there are no locks.
+Only the event loop touches it, so it needs no locks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class State:
     records: Records = field(default_factory=Records)
     open: dict[int, MessageConnection] = field(default_factory=dict)
     draws: dict[str, Random] = field(default_factory=dict)
-    """What scenarios draw from, over all connections."""
+    """Random generators of scenarios, shared by all connections."""
     tokens: TokenStore = field(init=False)
     conversations: Conversations = field(init=False)
 

@@ -1,8 +1,7 @@
-"""Answers on the wire: one turn at a time, faster than it plays, ended or interrupted as Google does.
+"""Turns: sends one answer at a time, faster than it plays, and ends or interrupts it as Google does.
 
-Owns the order of frames (audio with transcription, generationComplete, turnComplete held back until the
-audio would have been heard; or interrupted and turnComplete) and the queue of turns. What is said comes in
-as a script.
+Keeps the order of frames: audio with transcription, generationComplete, and turnComplete once the audio would
+have been heard; or interrupted, then turnComplete. Queues turns. A script supplies the answer.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ WORDS_PER_FRAGMENT = 3
 
 
 class TurnConnection(Protocol):
-    """What a turn needs of its connection."""
+    """The part of a connection that a turn uses."""
 
     clock: Clock
     scenarios: Scenarios
@@ -47,7 +46,7 @@ class Turn:
         self.generating = True
         self.over = False
         self.calls: list[str] = []  # ids that this turn waits for
-        self._seconds = 0.0  # of audio, sent so far
+        self._seconds = 0.0  # of audio sent so far
         self.text = ""
         self.audible_until = connection.clock.now()
         size = len(connection.record.audio_out)
@@ -55,7 +54,7 @@ class Turn:
         connection.record.turns.append(self.record)
 
     async def say(self, answer: Answer, speed: float = 0.0) -> None:
-        """Sends an answer. `speed` 0: as the scenarios have it."""
+        """Sends an answer. With `speed` 0 the scenarios decide the pace."""
         connection = self._connection
         if answer.thought:
             await connection.send(_content(modelTurn=_model_turn({"text": answer.thought, "thought": True})))
@@ -102,7 +101,7 @@ class Turn:
         self.record.text = self.text
 
     async def complete(self) -> None:
-        """The proper end."""
+        """Ends the turn normally."""
         connection = self._connection
         if connection.scenarios.use("no-turn-complete") is not None:
             await asyncio.Event().wait()
@@ -114,7 +113,7 @@ class Turn:
         await self.finish()
 
     async def finish(self) -> None:
-        """turnComplete, which an interrupted turn gets too."""
+        """Sends turnComplete. An interrupted turn gets it too."""
         connection = self._connection
         content: dict[str, Any] = {"turnComplete": True}
         if connection.model.tells_status:
@@ -144,7 +143,7 @@ class Turns:
         return self._turn is not None and self._turn.generating
 
     def begin(self, script: Script) -> None:
-        """Starts it, or lets it wait for the turn that is on."""
+        """Starts the turn, or queues it behind the current one."""
         if self._turn is not None:
             self._waiting.append(script)
             return
@@ -159,7 +158,7 @@ class Turns:
             self.begin(self._waiting.popleft())
 
     async def interrupt(self) -> None:
-        """Ends the turn that is on, heard out or not, and forgets those that wait."""
+        """Ends the current turn, whether or not it was heard, and drops the queue."""
         turn, task = self._turn, self._task
         self._waiting.clear()
         if turn is None or task is None or turn.over:

@@ -45,7 +45,7 @@ def call(
     method: str | None = None,
     timeout: float = PATIENCE,
 ) -> tuple[int, Any, dict[str, str]]:
-    """Returns (status, JSON or text, headers) of one request. `body` is sent as JSON, or as it is if it is bytes."""
+    """Returns (status, JSON or text, headers) of one request. A `body` in bytes is sent as it is."""
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"} | ({"x-goog-api-key": key} if key else {})
     request = urllib.request.Request(url, data=data, headers=headers, method=method)

@@ -41,8 +41,14 @@ class Suspensions(Protocol):
         """End the suspension. Returns whether there was one; leaves an audit row if so."""
 
 
+def check(suspensions: Suspensions, profile: str, *, renewal: bool) -> None:
+    """Refuses `minting-suspended` if the suspension in force covers this request."""
+    if refused := refusal(suspensions.current(), profile, renewal=renewal):
+        raise refused
+
+
 def refusal(suspension: Suspension | None, profile: str, *, renewal: bool) -> Refusal | None:
-    """`minting-suspended` with the operator's reason, where the suspension covers this request."""
+    """`minting-suspended` with the operator's reason, or None if the request is not covered."""
     if suspension is None or not suspension.covers(profile, renewal=renewal):
         return None
     return Refusal("minting-suspended", suspension.reason, retry_after_seconds=RETRY_SECONDS)

@@ -73,6 +73,28 @@ def test_each_model_gets_its_setup_in_the_profiles_order() -> None:
     assert locked.setups["models/a-live"]["model"] == "models/a-live"
 
 
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"input_audio_transcription": {"diarization": True}}, "inputAudioTranscription"),
+        ({"input_audio_transcription": {"language_auto": {}}}, "inputAudioTranscription"),
+        ({"output_audio_transcription": {"word_timestamp": True}}, "outputAudioTranscription"),
+        ({"tools": [{"computer_use": {"environment": "ENVIRONMENT_BROWSER"}}]}, "tools"),
+        ({"tools": [{"file_search": {"file_search_store_names": ["papers"]}}]}, "tools"),
+        ({"tools": [{"mcp_servers": [{"name": "desk"}]}]}, "tools"),
+        ({"translation_config": {"target_language_code": "de"}}, "generationConfig"),
+    ],
+)
+def test_every_new_option_of_the_sdk_lies_in_a_masked_field(config: dict[str, Any], expected: str) -> None:
+    locked = compile_profile(profile(config={**AUDIO, **config}))
+    assert expected in locked.setups["models/gemini-3.8-live"]
+    assert expected in locked.mask
+
+
+def test_profile_with_unlockable_option_of_the_sdk_is_rejected() -> None:
+    assert "explicit_vad_signal" in faults(config={**AUDIO, "explicit_vad_signal": True})[0]
+
+
 def test_a_compiled_setup_cannot_be_changed() -> None:
     setup = compile_profile(profile()).setups["models/gemini-3.8-live"]
     with pytest.raises(TypeError):

@@ -17,20 +17,12 @@ import pytest
 from broker.minting.gemini import GeminiMinter, socket_url
 from broker.profiles.profile import Profile
 from broker.settings import document
+from tests.contract.python_sdk_calls import BASE, RICH
 from tests.unit.minting.upstream import Seen, Upstream
 
 WIRE = Path(__file__).parents[2] / "wire"
 GOLDEN = Path(__file__).parent / "golden"
 SHIPPED = document.read(None).profiles
-
-RECORDED_CONFIG: dict[str, Any] = {
-    "response_modalities": ["AUDIO"],
-    "speech_config": {"voice_config": {"prebuilt_voice_config": {"voice_name": "Kore"}}},
-    "system_instruction": "Be brief.",
-    "input_audio_transcription": {},
-    "output_audio_transcription": {},
-    "context_window_compression": {"sliding_window": {}},
-}
 
 
 @pytest.fixture
@@ -65,12 +57,12 @@ def assert_same_request(seen: Seen, recording: dict[str, Any]) -> None:
 
 
 def test_the_mask_lock_is_the_recorded_request(google: Upstream) -> None:
-    profile = Profile(name="p", models=("gemini-3.8-live",), config=RECORDED_CONFIG)
+    profile = Profile(name="p", models=("gemini-3.8-live",), config=BASE)
     assert_same_request(mint(google, profile), recorded("mint-explicit-mask.request.python-sdk.json"))
 
 
 def test_the_total_lock_is_the_recorded_request(google: Upstream) -> None:
-    config = {**RECORDED_CONFIG, "temperature": 0.7}
+    config = {**BASE, "temperature": 0.7}
     profile = Profile(name="p", models=("gemini-3.8-live",), lock="total", config=config)
     assert_same_request(mint(google, profile, minute=4), recorded("mint-lock-all.request.python-sdk.json"))
 
@@ -82,37 +74,7 @@ def test_every_kind_of_field_is_the_recorded_setup(google: Upstream, lock: Any) 
     handle = setup["sessionResumption"]["handle"]
     if lock == "mask":
         del setup["sessionResumption"]
-    config = {
-        "response_modalities": ["AUDIO"], "temperature": 0.7, "top_p": 0.9, "top_k": 40, "seed": 7,
-        "max_output_tokens": 1024, "media_resolution": "MEDIA_RESOLUTION_LOW",
-        "speech_config": {
-            "voice_config": {"prebuilt_voice_config": {"voice_name": "Kore"}}, "language_code": "en-US",
-        },
-        "thinking_config": {"include_thoughts": True, "thinking_level": "LOW"},
-        "enable_affective_dialog": True,
-        "system_instruction": "Be brief.",
-        "tools": [{"google_search": {}}, {"function_declarations": [{
-            "name": "get_weather", "description": "w", "behavior": "NON_BLOCKING",
-            "parameters": {
-                "type": "OBJECT", "properties": {"city": {"type": "STRING"}}, "required": ["city"],
-            },
-        }]}],
-        "input_audio_transcription": {"language_codes": ["en-US"]},
-        "output_audio_transcription": {},
-        "realtime_input_config": {
-            "automatic_activity_detection": {
-                "disabled": False, "start_of_speech_sensitivity": "START_SENSITIVITY_LOW",
-                "end_of_speech_sensitivity": "END_SENSITIVITY_LOW", "prefix_padding_ms": 20,
-                "silence_duration_ms": 500,
-            },
-            "activity_handling": "START_OF_ACTIVITY_INTERRUPTS",
-            "turn_coverage": "TURN_INCLUDES_ONLY_ACTIVITY",
-        },
-        "context_window_compression": {"trigger_tokens": 25600, "sliding_window": {"target_tokens": 12800}},
-        "proactivity": {"proactive_audio": True},
-        "history_config": {"initial_history_in_client_content": True},
-        "safety_settings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_ONLY_HIGH"}],
-    }  # fmt: skip
+    config = {name: value for name, value in RICH.items() if name != "session_resumption"}
     # No single model takes all of it, so an id without rules of its own stands in.
     setup["model"] = "models/any-live"
     profile = Profile(name="p", models=("any-live",), lock=lock, config=config)

@@ -1,7 +1,7 @@
-"""What is sent for a token, byte by byte of meaning: the SDK's recorded requests and the shipped profiles'.
+"""The requests for tokens equal the SDK's recorded requests and the golden files of the shipped profiles.
 
-A golden file changes only together with a decision that says why. To write one anew, delete it and run the
-test, which then fails once and leaves what it saw.
+A golden file changes only together with a decision that says why. To write it again, delete it and run the
+test. The test fails once and writes the new file.
 """
 
 from __future__ import annotations
@@ -56,26 +56,26 @@ def assert_same_request(seen: Seen, recording: dict[str, Any]) -> None:
     assert "cookie" not in seen.headers
 
 
-def test_the_mask_lock_is_the_recorded_request(google: Upstream) -> None:
+def test_mask_lock_sends_the_recorded_request(google: Upstream) -> None:
     profile = Profile(name="p", models=("gemini-3.8-live",), config=BASE)
     assert_same_request(mint(google, profile), recorded("mint-explicit-mask.request.python-sdk.json"))
 
 
-def test_the_total_lock_is_the_recorded_request(google: Upstream) -> None:
+def test_total_lock_sends_the_recorded_request(google: Upstream) -> None:
     config = {**BASE, "temperature": 0.7}
     profile = Profile(name="p", models=("gemini-3.8-live",), lock="total", config=config)
     assert_same_request(mint(google, profile, minute=4), recorded("mint-lock-all.request.python-sdk.json"))
 
 
 @pytest.mark.parametrize("lock", ["mask", "total"])
-def test_every_kind_of_field_is_the_recorded_setup(google: Upstream, lock: Any) -> None:
-    """All fields at once, against the first frame that the SDK's live client sends for the same config."""
+def test_all_fields_together_send_the_recorded_setup(google: Upstream, lock: Any) -> None:
+    """Compares with the first frame that the SDK's live client sends for the same config."""
     setup = recorded("setup-rich.python-sdk.json")["setup"]
     handle = setup["sessionResumption"]["handle"]
     if lock == "mask":
         del setup["sessionResumption"]
     config = {name: value for name, value in RICH.items() if name != "session_resumption"}
-    # No single model takes all of it, so an id without rules of its own stands in.
+    # No real model accepts every field, so the test uses an id without rules.
     setup["model"] = "models/any-live"
     profile = Profile(name="p", models=("any-live",), lock=lock, config=config)
     body = mint(google, profile, handle=handle).body
@@ -87,20 +87,20 @@ def test_every_kind_of_field_is_the_recorded_setup(google: Upstream, lock: Any) 
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_shipped_profiles_send_what_is_on_file(google: Upstream, name: str) -> None:
+def test_shipped_profiles_send_their_golden_requests(google: Upstream, name: str) -> None:
     path = GOLDEN / f"{name}.json"
     body = mint(google, SHIPPED[name]).body
     if not path.exists():
         path.write_text(json.dumps(body, indent=2) + "\n")
-        pytest.fail(f"{path.name} was missing and is written; read it before you keep it")
+        pytest.fail(f"{path.name} was missing and is now written; read it before you keep it")
     assert body == json.loads(path.read_text())
 
 
-def test_no_golden_file_is_left_over() -> None:
+def test_every_golden_file_belongs_to_a_shipped_profile() -> None:
     assert {path.stem for path in GOLDEN.glob("*.json")} == set(SHIPPED)
 
 
-def test_the_shipped_profile_says_what_was_asked_for() -> None:
+def test_default_profile_has_its_documented_setup() -> None:
     setup = json.loads((GOLDEN / "default.json").read_text())["bidiGenerateContentSetup"]
     assert setup["systemInstruction"]["parts"] == [
         {"text": "You are a helpful assistant and answer in a friendly tone."}
@@ -118,6 +118,6 @@ def test_the_shipped_profile_says_what_was_asked_for() -> None:
         ("http://127.0.0.1:9090", "ws://127.0.0.1:9090"),
     ],
 )
-def test_the_socket_is_the_constrained_one_of_the_same_version(base: str, expected: str) -> None:
+def test_socket_url_is_the_constrained_one_of_the_pinned_version(base: str, expected: str) -> None:
     path = "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained"
     assert socket_url(base) == expected + path

@@ -12,6 +12,7 @@ from broker import settings as settings_module
 from broker.http import (
     admin,
     body,
+    draining,
     guards,
     health,
     jwks,
@@ -42,7 +43,7 @@ from broker.identity.signing import KeyRing, derive
 from broker.issuing.again import answer_again
 from broker.issuing.dry_run import DryRuns
 from broker.issuing.issue import TokenIssuer
-from broker.limits.limiter import Rates, create_limiter
+from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
 from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.compile import profile_faults
@@ -60,11 +61,13 @@ from broker.store.database.engine import Clock, Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.rates import rate_storage
+from broker.store.ledger.suspension import SqlSuspensions
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
 from broker.store.trail import SqlTrail
 from broker.telemetry import log
-from broker.telemetry.open_sessions import OpenSessions
+from broker.telemetry.store_gauge import StoreGauge
 
 # With a stand-in, this is development: a host name that someone points at this machine is not ours.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -89,6 +92,7 @@ def create_app(
     parts.install(app, _build(app, settings, clock, minter))
     allowed_origins = frozenset(settings.allowed_origins)
     request_log.install(app, allowed_origins, settings.live_url)
+    draining.install(app)
     guards.install(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
@@ -122,8 +126,9 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     guests = None
     if settings.config.guests.enabled:
         guests = Guests(settings.config.guests, guest_keys)
-    rates = Rates(create_limiter(app, database, redis_url))
+    rates = create_rates(rate_storage(database, redis_url), app)
     ledger = SqlLedger(database)
+    suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
     external = issuers.build(
         settings.config.issuers, settings.config.plans, SqlTrail(database), admission.admit
@@ -135,6 +140,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         attestations=external.attestations,
         minter=minter,
         ledger=ledger,
+        suspensions=suspensions,
         admit=admission.admit_unpresented,
     )
     return Parts(
@@ -165,7 +171,17 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         ledger=ledger,
         reports=SqlReports(database),
         usage=SqlUsage(database),
-        open_sessions=OpenSessions(SqlTotals(database).open_sessions),
+        store_gauges=(
+            StoreGauge(
+                "broker_open_sessions", "Sessions that hold a place now.", SqlTotals(database).open_sessions
+            ),
+            StoreGauge(
+                "broker_minting_suspended",
+                "1 while an operator has suspended new tokens, of all profiles or of some.",
+                lambda: float(suspensions.current() is not None),
+            ),
+        ),
+        suspensions=suspensions,
         minter=minter,
         issuer=issuer,
         replays=Replays(
@@ -177,7 +193,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             # The other threads still answer while repeats wait for their first request.
             max_waiting=max(1, settings.threads // 2),
         ),
-        previews=DryRuns(policy=policy, rates=rates, catalog=catalog, ledger=ledger),
+        previews=DryRuns(policy=policy, rates=rates, catalog=catalog, ledger=ledger, suspensions=suspensions),
         operator_issuers=frozenset(
             [OWN_ISSUER, *(spec.issuer for spec in settings.config.issuers if spec.operator_claim)]
         ),

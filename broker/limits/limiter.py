@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 from flask import Flask
 from flask_limiter import Limiter
@@ -20,18 +21,25 @@ from limits.errors import StorageError
 
 from broker.errors import Code, LimitState, Refusal
 from broker.limits.policy import Allowance
-from broker.store.database.engine import Database
-from broker.store.ledger.rates import SCHEME, SqlRateStorage
 from broker.telemetry.metrics import LIMITER_SECONDS, timed
 
 _REDIS_OPTIONS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "wrap_exceptions": True}
 
 
+@dataclass(frozen=True)
+class RateStorage:
+    """Where the counters are: a URI that `limits` knows, with the options of that storage."""
+
+    uri: str
+    options: Mapping[str, Any]
+    in_database: bool = False
+    """Whether counting can be part of a transaction of the store."""
+
+
 class Rates:
-    def __init__(self, limiter: Limiter) -> None:
+    def __init__(self, limiter: Limiter, *, in_database: bool) -> None:
         self._limiter = limiter
-        self.in_database = isinstance(limiter.storage, SqlRateStorage)
-        """Whether counting can be part of a transaction of the store."""
+        self.in_database = in_database
 
     def spend(self, rate: str, scope: str, key: str, *, whose: str | None = None) -> list[LimitState]:
         """Count one request of `key` in `scope`; refuses `rate-limited` if any part of `rate` is used up."""
@@ -91,25 +99,27 @@ class Rates:
         return left
 
 
-def create_limiter(app: Flask, database: Database, redis_url: str | None) -> Limiter:
-    """Flask-Limiter on Redis if there is one, otherwise on the database. Both are exact."""
-    options = _REDIS_OPTIONS if redis_url else {"database": database}
+def redis_storage(url: str) -> RateStorage:
+    # `limits` has another scheme for a Unix socket than redis-py.
+    uri = f"redis+{url}" if url.startswith("unix://") else url
+    return RateStorage(uri, _REDIS_OPTIONS)
+
+
+def create_rates(storage: RateStorage, app: Flask | None = None) -> Rates:
+    """Flask-Limiter's moving windows in `storage`. A command that serves no requests has no `app`."""
     limiter = Limiter(
         key_func=_no_default_key,
-        storage_uri=_storage_uri(redis_url) if redis_url else f"{SCHEME}://",
-        storage_options=cast("dict[str, str | int]", options),  # its type allows no other storage
+        storage_uri=storage.uri,
+        storage_options=cast(
+            "dict[str, str | int]", dict(storage.options)
+        ),  # its type allows no other storage
         strategy="moving-window",
         key_prefix="live-broker",
         headers_enabled=False,
         swallow_errors=False,
     )
-    limiter.init_app(app)
-    return limiter
-
-
-def rates_without_app(database: Database, redis_url: str | None) -> Rates:
-    """The same counters for a command that serves no requests."""
-    return Rates(create_limiter(Flask("broker"), database, redis_url))
+    limiter.init_app(app or Flask("broker"))
+    return Rates(limiter, in_database=storage.in_database)
 
 
 def rate_refusal(
@@ -137,11 +147,6 @@ def _items(rate: str, key: str) -> list[RateLimitItem]:
 def _name(item: RateLimitItem) -> str:
     multiple = f"{item.multiples} " if item.multiples > 1 else ""
     return f"{item.amount}/{multiple}{item.GRANULARITY.name}"
-
-
-def _storage_uri(redis_url: str) -> str:
-    """`limits` has another scheme for a Unix socket than redis-py."""
-    return f"redis+{redis_url}" if redis_url.startswith("unix://") else redis_url
 
 
 def _no_default_key() -> str:

@@ -15,7 +15,7 @@ from broker.identity.service_keys import ServiceKey, check_subject
 from broker.identity.signing import KeyRing, issue_access_token
 from broker.identity.users import USERNAME_RULE, User, canonical_username
 from broker.issuing.dry_run import DryRun, DryRuns
-from broker.limits.limiter import rates_without_app
+from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
 from broker.principal import GUEST_ISSUER, KEY_ISSUER, OPERATOR, OWN_ISSUER, Principal
 from broker.profiles.catalog import Catalog
@@ -26,6 +26,8 @@ from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.users import SqlUsers, UserExists, UserUnknown
 from broker.store.database.engine import Database
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.rates import rate_storage
+from broker.store.ledger.suspension import SqlSuspensions
 
 
 class OpsError(Exception):
@@ -185,9 +187,12 @@ class Ops:
         config, redis_url = self._settings.config, self._settings.redis_url
         return DryRuns(
             policy=Policy(config.plans, config.project.sessions),
-            rates=rates_without_app(self._database, redis_url.get_secret_value() if redis_url else None),
+            rates=create_rates(
+                rate_storage(self._database, redis_url.get_secret_value() if redis_url else None)
+            ),
             catalog=Catalog(config.profiles.values()),
             ledger=SqlLedger(self._database),
+            suspensions=SqlSuspensions(self._database),
         )
 
     def principal(self, subject: str, issuer: str = OWN_ISSUER) -> Principal:

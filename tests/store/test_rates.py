@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from flask import Flask
 
 from broker.errors import Refusal
-from broker.limits.limiter import Rates, create_limiter
+from broker.limits.limiter import Rates, create_rates
 from broker.settings import parsers as values
 from broker.store.database.engine import Database
+from broker.store.ledger.rates import rate_storage
 from tests.store.conftest import MakeDatabase
 from tests.support.redis import RedisServer
 
@@ -61,7 +61,7 @@ def test_an_empty_rate_or_key_is_an_error_and_not_freedom(rates: Rates, rate: st
 
 def test_the_window_moves(make_database: MakeDatabase) -> None:
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
-    rates = Rates(create_limiter(Flask("rates"), make_database(clock=lambda: now[0]), None))
+    rates = create_rates(rate_storage(make_database(clock=lambda: now[0]), None))
     assert outcome(rates, "2/minute", "k") == "ok"
     now[0] += timedelta(seconds=40)
     assert [outcome(rates, "2/minute", "k") for _ in range(2)] == ["ok", "rate-limited"]
@@ -78,7 +78,7 @@ def test_a_refusal_by_the_short_window_costs_nothing_of_the_long_one(rates: Rate
 
 def test_a_clock_that_is_set_back_shuts_nobody_out(make_database: MakeDatabase) -> None:
     now = [datetime(2026, 1, 2, tzinfo=UTC)]
-    rates = Rates(create_limiter(Flask("rates"), make_database(clock=lambda: now[0]), None))
+    rates = create_rates(rate_storage(make_database(clock=lambda: now[0]), None))
     assert outcome(rates, "1/minute", "k") == "ok"
     now[0] -= timedelta(days=1)
     assert outcome(rates, "1/minute", "k") == "ok"
@@ -86,14 +86,14 @@ def test_a_clock_that_is_set_back_shuts_nobody_out(make_database: MakeDatabase) 
 
 def test_no_token_without_the_store(empty_database: Database) -> None:
     """A database without tables stands for one that is gone: fail closed, with a Retry-After."""
-    rates = Rates(create_limiter(Flask("rates"), empty_database, None))
+    rates = create_rates(rate_storage(empty_database, None))
     with pytest.raises(Refusal) as refused:
         rates.spend("1/minute", "token", "k")
     assert (refused.value.code, refused.value.retry_after_seconds) == ("store-unavailable", 1)
 
 
 def test_no_token_without_redis(database: Database) -> None:
-    rates = Rates(create_limiter(Flask("rates"), database, "redis://user:hush@127.0.0.1:9/0"))
+    rates = create_rates(rate_storage(database, "redis://user:hush@127.0.0.1:9/0"))
     with pytest.raises(Refusal) as refused:
         rates.spend("1/minute", "token", "k")
     assert refused.value.code == "store-unavailable"
@@ -110,7 +110,7 @@ def own_redis() -> Iterator[RedisServer]:
 def test_redis_that_is_gone_or_silent_grants_nothing_and_is_used_again(
     database: Database, own_redis: RedisServer
 ) -> None:
-    rates = Rates(create_limiter(Flask("rates"), database, own_redis.database()))
+    rates = create_rates(rate_storage(database, own_redis.database()))
     for harm, mend in ((own_redis.freeze, own_redis.thaw), (own_redis.stop, own_redis.start)):
         assert outcome(rates, "10/minute", "k") == "ok"
         rates.check()
@@ -125,6 +125,6 @@ def test_redis_that_is_gone_or_silent_grants_nothing_and_is_used_again(
 
 
 def test_redis_can_be_reached_through_a_unix_socket(database: Database, redis_server: RedisServer) -> None:
-    rates = Rates(create_limiter(Flask("rates"), database, values.redis_url(f"unix://{redis_server.socket}")))
+    rates = create_rates(rate_storage(database, values.redis_url(f"unix://{redis_server.socket}")))
     key = secrets.token_hex(20)
     assert [outcome(rates, "1/minute", key) for _ in range(2)] == ["ok", "rate-limited"]

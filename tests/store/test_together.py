@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from flask import Flask
 from sqlalchemy import event, func, select
 
 from broker.errors import Refusal
-from broker.limits.limiter import Rates, create_limiter
+from broker.limits.limiter import Rates, create_rates
 from broker.limits.quota import Quota, Quotas
 from broker.sessions.session import SessionTerms
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit, sessions
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.rates import rate_storage
 from tests.support.servers import own_principal
 
 ALICE = own_principal("alice")
@@ -25,7 +25,7 @@ RATE = ("5/minute", "token", ALICE.key)
 
 @pytest.fixture
 def rates(database: Database) -> Rates:
-    return Rates(create_limiter(Flask("rates"), database, None))
+    return create_rates(rate_storage(database, None))
 
 
 def rows(database: Database, table: object) -> int:

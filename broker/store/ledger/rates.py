@@ -16,6 +16,7 @@ from limits.storage import MovingWindowSupport, Storage
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from broker.errors import Refusal
+from broker.limits.limiter import RateStorage, redis_storage
 from broker.store.database.engine import Database
 from broker.store.database.tables import rate_windows
 
@@ -35,6 +36,13 @@ _KEEP = (
     .where(rate_windows.c.key == bindparam("window"))
     .values(hits=bindparam("packed"), expires_at=bindparam("until"))
 )
+
+
+def rate_storage(database: Database, redis_url: str | None) -> RateStorage:
+    """Redis if there is one, otherwise the database. Both are exact."""
+    if redis_url is not None:
+        return redis_storage(redis_url)
+    return RateStorage(f"{SCHEME}://", {"database": database}, in_database=True)
 
 
 def _pack(hits: list[float]) -> bytes:

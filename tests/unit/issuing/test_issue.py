@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import NoReturn
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from broker.errors import Refusal
@@ -15,7 +14,7 @@ from broker.identity.bearer import Verified
 from broker.identity.issuers.attestation import Attestations
 from broker.issuing.issue import TokenIssuer
 from broker.issuing.request import TokenRequest
-from broker.limits.limiter import Rates, create_limiter
+from broker.limits.limiter import create_rates
 from broker.limits.policy import Allowance, Policy
 from broker.minting.minter import MintedToken, Minter, TokenPlan
 from broker.principal import Principal, end_user
@@ -26,6 +25,8 @@ from broker.settings import Plan
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit, tokens
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.rates import rate_storage
+from broker.store.ledger.suspension import SqlSuspensions
 from tests.support.servers import own_principal
 from tests.support.stores import Stores
 
@@ -80,11 +81,12 @@ class Story:
         self.admitted: list[Principal] = []
         self.issuer = TokenIssuer(
             policy=Policy({"default": PLAN}, project_sessions=50),
-            rates=Rates(create_limiter(Flask("story"), database, None)),
+            rates=create_rates(rate_storage(database, None)),
             catalog=Catalog(PROFILES),
             attestations=Attestations([], admit_no_app),
             minter=self.minter,
             ledger=SqlLedger(database),
+            suspensions=SqlSuspensions(database),
             admit=self._admit,
         )
 

@@ -1,4 +1,4 @@
-"""Rates are exact on every storage that they may be kept in."""
+"""Rates are exact on every storage."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_lets_exactly_the_limit_in_under_threads(rates: Rates) -> None:
         assert outcomes.count("rate-limited") == 35
 
 
-def test_tells_what_is_left(rates: Rates) -> None:
+def test_spend_returns_what_is_left(rates: Rates) -> None:
     key = secrets.token_hex(20)
     minute, day = rates.spend("3/minute; 10/day", "token", key)
     assert (minute.policy, minute.limit, minute.window_seconds, minute.remaining) == ("3/minute", 3, 60, 2)
@@ -53,8 +53,8 @@ def test_keys_and_scopes_do_not_share(rates: Rates) -> None:
     rates.spend("1/minute", "next-token", key)
 
 
-@pytest.mark.parametrize(("rate", "key"), [("", "somebody"), ("10/minute", "")])
-def test_an_empty_rate_or_key_is_an_error_and_not_freedom(rates: Rates, rate: str, key: str) -> None:
+@pytest.mark.parametrize(("rate", "key"), [("", "someone"), ("10/minute", "")])
+def test_empty_rate_or_key_is_an_error_instead_of_no_limit(rates: Rates, rate: str, key: str) -> None:
     with pytest.raises(ValueError, match="rate"):
         rates.spend(rate, "token", key)
 
@@ -69,14 +69,14 @@ def test_the_window_moves(make_database: MakeDatabase) -> None:
     assert [outcome(rates, "2/minute", "k") for _ in range(2)] == ["ok", "rate-limited"]
 
 
-def test_a_refusal_by_the_short_window_costs_nothing_of_the_long_one(rates: Rates) -> None:
+def test_refusal_by_the_short_window_does_not_use_up_the_long_one(rates: Rates) -> None:
     key = secrets.token_hex(20)
     assert [outcome(rates, "5/day; 1/minute", key) for _ in range(4)] == ["ok"] + ["rate-limited"] * 3
     minute, day = rates.left("5/day; 1/minute", "token", key)
     assert (minute.remaining, day.remaining) == (0, 4)
 
 
-def test_a_clock_that_is_set_back_shuts_nobody_out(make_database: MakeDatabase) -> None:
+def test_clock_that_is_set_back_locks_no_one_out(make_database: MakeDatabase) -> None:
     now = [datetime(2026, 1, 2, tzinfo=UTC)]
     rates = create_rates(rate_storage(make_database(clock=lambda: now[0]), None))
     assert outcome(rates, "1/minute", "k") == "ok"
@@ -85,7 +85,7 @@ def test_a_clock_that_is_set_back_shuts_nobody_out(make_database: MakeDatabase) 
 
 
 def test_no_token_without_the_store(empty_database: Database) -> None:
-    """A database without tables stands for one that is gone: fail closed, with a Retry-After."""
+    """A database without tables stands for a lost one: fail closed, with a Retry-After."""
     rates = create_rates(rate_storage(empty_database, None))
     with pytest.raises(Refusal) as refused:
         rates.spend("1/minute", "token", "k")
@@ -107,7 +107,7 @@ def own_redis() -> Iterator[RedisServer]:
         yield running
 
 
-def test_redis_that_is_gone_or_silent_grants_nothing_and_is_used_again(
+def test_unreachable_redis_grants_nothing_until_it_answers_again(
     database: Database, own_redis: RedisServer
 ) -> None:
     rates = create_rates(rate_storage(database, own_redis.database()))

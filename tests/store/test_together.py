@@ -1,4 +1,4 @@
-"""One transaction for what is counted and reserved: all of it, or what a refusal has cost, or nothing."""
+"""One transaction counts and reserves: both, only the count of a refusal, or nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def remaining(rates: Rates) -> int:
     return rates.left(*RATE)[0].remaining
 
 
-def test_what_is_written_inside_is_read_inside_and_kept(database: Database, rates: Rates) -> None:
+def test_writes_are_visible_inside_and_kept(database: Database, rates: Rates) -> None:
     ledger = SqlLedger(database)
     with ledger.together():
         assert rates.spend(*RATE)[0].remaining == 4
@@ -46,7 +46,7 @@ def test_what_is_written_inside_is_read_inside_and_kept(database: Database, rate
     assert (remaining(rates), rows(database, sessions)) == (4, 1)
 
 
-def test_what_was_counted_inside_is_not_looked_up_again(database: Database, rates: Rates) -> None:
+def test_counts_of_the_transaction_are_not_read_again(database: Database, rates: Rates) -> None:
     rates.spend(*RATE)
     asked: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
@@ -56,7 +56,7 @@ def test_what_was_counted_inside_is_not_looked_up_again(database: Database, rate
     assert remaining(rates) == 3
 
 
-def test_a_refusal_costs_its_request_and_is_on_record(database: Database, rates: Rates) -> None:
+def test_refused_request_is_counted_and_audited(database: Database, rates: Rates) -> None:
     ledger = SqlLedger(database)
     ledger.reserve(ALICE, TERMS, ONE)
     before = rows(database, audit)

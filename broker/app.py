@@ -49,17 +49,17 @@ from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
 from broker.settings import Settings
-from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
+from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers
+from broker.store.audit import AuditLog
 from broker.store.database.engine import Clock, Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlClaims
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
-from broker.store.trail import SqlTrail
 from broker.telemetry import log
 from broker.telemetry.open_sessions import OpenSessions
 
@@ -111,8 +111,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     secrets = settings.secret_keys
     ring = KeyRing.of(secrets, *settings.signing_keys)
     sign_ins = CookieSignIns(SqlSignIns(database), [derive(secret, "csrf") for secret in secrets])
-    blocks = SqlBlocks(database)
-    admission = Admission(blocks)
+    admission = Admission(SqlStanding(database))
     peppers = [derive(secret, PEPPER_LABEL) for secret in secrets]
     service_keys = ServiceKeys(SqlServiceKeys(database), peppers)
     guest_keys = [derive(secret, "guests") for secret in secrets]
@@ -123,7 +122,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     ledger = SqlLedger(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
     external = issuers.build(
-        settings.config.issuers, settings.config.plans, SqlTrail(database), admission.admit
+        settings.config.issuers, settings.config.plans, AuditLog(database), admission.admit
     )
     return Parts(
         settings=settings,

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from broker.operators.users import Ops
+from broker.operators.users import UserAdmin
 from broker.parts import parts_of
 
 
@@ -21,14 +21,14 @@ class Desk:
     @classmethod
     def of(cls, app: Flask) -> Desk:
         parts = parts_of(app)
-        token = Ops(parts.settings, parts.database, actor="tests").access_token("olga")
+        token = UserAdmin(parts.settings, parts.database, actor="tests").access_token("olga")
         return cls(app, app.test_client(use_cookies=False), {"Authorization": f"Bearer {token}"})
 
     @property
-    def ops(self) -> Ops:
-        """What the command line does."""
+    def user_admin(self) -> UserAdmin:
+        """Acts as the command line does."""
         parts = parts_of(self.app)
-        return Ops(parts.settings, parts.database, actor="cli:olga")
+        return UserAdmin(parts.settings, parts.database, actor="cli:olga")
 
     def get(self, path: str, **parameters: Any) -> Any:
         answer = self.client.get(f"/admin/{path}", headers=self.headers, query_string=parameters)

@@ -81,7 +81,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(desk: Desk) -> None:
 
 def test_the_trail_is_filtered_and_paged(desk: Desk) -> None:
     desk.client.post("/token", headers=bearer(desk.app, "alice"))
-    desk.ops.sign_out("bob")
+    desk.user_admin.sign_out("bob")
     entries = desk.all("audit")
     assert [entry["id"] for entry in entries] == sorted((entry["id"] for entry in entries), reverse=True)
     assert {entry["action"] for entry in desk.all("audit", actor="live-broker:ALICE")} == {"token"}

@@ -47,12 +47,12 @@ def test_search_finds_parts_in_any_case_and_takes_wildcards_as_they_are(desk: De
 
 def test_pages_are_stable_when_somebody_comes_in_between(desk: Desk) -> None:
     for number in range(5):
-        desk.ops.add_user(f"user-{number}0", PASSWORD)
+        desk.user_admin.add(f"user-{number}0", PASSWORD)
     seen: list[str] = []
     page: dict[str, Any] = desk.get("users", query="user-", limit=2)
     seen += [person["subject"] for person in page["users"]]
-    desk.ops.add_user("user-05", PASSWORD)  # before the place that was reached
-    desk.ops.add_user("user-25", PASSWORD)  # behind it
+    desk.user_admin.add("user-05", PASSWORD)  # before the place that was reached
+    desk.user_admin.add("user-25", PASSWORD)  # behind it
     while page["next"]:
         page = desk.get("users", query="user-", limit=2, cursor=page["next"])
         seen += [person["subject"] for person in page["users"]]

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker.errors import Refusal
-from broker.operators.keys import KeyOps
+from broker.operators.keys import KeyAdmin
 from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.telemetry.metrics import DECLARED
@@ -125,7 +125,7 @@ def test_for_operators_and_keys_with_the_scope_only(app: Flask, client: FlaskCli
 
     def key(name: str, scope: str) -> dict[str, str]:
         parts = parts_of(app)
-        made = KeyOps(parts.settings, parts.database, actor="cli:olga").create(name, scopes=[scope])
+        made = KeyAdmin(parts.settings, parts.database, actor="cli:olga").create(name, scopes=[scope])
         return {"X-API-Key": made.secret}
 
     assert told({}) == (401, "missing-credentials")

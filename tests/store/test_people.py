@@ -17,6 +17,7 @@ from broker.principal import Principal
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.service_keys import KeyExists, SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
+from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers, UserExists, UserUnknown
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit
@@ -56,7 +57,7 @@ def key(name: str) -> ServiceKey:
 
 def standing(database: Database, verified: Verified) -> str:
     try:
-        Admission(SqlBlocks(database)).admit(verified)
+        Admission(SqlStanding(database)).admit(verified)
     except Refusal as refusal:
         return refusal.code
     return "ok"
@@ -119,14 +120,14 @@ def test_somebody_elses_user_is_blocked_and_let_in_again(database: Database) -> 
     assert standing(database, verified) == "account-blocked"
     assert blocks.lift(BlockKind.PRINCIPAL, ISSUER, SUBJECT, actor="tests")
     assert standing(database, verified) == "ok"
-    blocks.withdraw_token(VISITOR, "token \N{SNOWMAN}", datetime.now(UTC) + HOUR)
+    SqlStanding(database).withdraw_token(VISITOR, "token \N{SNOWMAN}", datetime.now(UTC) + HOUR)
     assert standing(database, verified) == "invalid-token"
     assert [(row.issuer, row.subject) for row in blocks.page()] == [(ISSUER, "token \N{SNOWMAN}")]
 
 
 def test_tokens_of_before_a_moment_are_withdrawn_and_later_ones_are_not(make_database: MakeDatabase) -> None:
     database = make_database(clock=Clock())
-    SqlBlocks(database).withdraw_before_now(ISSUER, SUBJECT, actor="tests")
+    SqlBlocks(database).revoke_before_now(ISSUER, SUBJECT, actor="tests")
     assert standing(database, Verified(VISITOR, START - timedelta(seconds=1))) == "invalid-token"
     assert standing(database, Verified(VISITOR, START + timedelta(seconds=1))) == "ok"
 
@@ -137,7 +138,7 @@ def test_many_who_block_the_same_at_once_all_see_it_done(database: Database) -> 
 
     def block(_: int) -> str:
         blocks.block_principal(ISSUER, SUBJECT, actor="tests")
-        blocks.withdraw_before_now(ISSUER, SUBJECT, actor="tests")
+        blocks.revoke_before_now(ISSUER, SUBJECT, actor="tests")
         return standing(database, verified)
 
     with ThreadPoolExecutor(8) as threads:

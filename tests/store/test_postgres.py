@@ -10,16 +10,16 @@ import pytest
 
 from broker.errors import Refusal
 from broker.settings import parsers as values
+from broker.store.audit import AuditLog
 from broker.store.database.engine import Database
-from broker.store.database.postgres import PatientNoLonger
-from broker.store.trail import SqlTrail
+from broker.store.database.postgres import ImpatientConnection
 from tests.support.postgres import PostgresServer
 from tests.support.stores import Stores
 
 
 def record(database: Database) -> str:
     try:
-        SqlTrail(database).record(actor="tests", action="try", outcome="ok", detail={})
+        AuditLog(database).record(actor="tests", action="try", outcome="ok", detail={})
     except Refusal as refusal:
         return refusal.code
     return "ok"
@@ -28,7 +28,7 @@ def record(database: Database) -> str:
 def impatient(database: Database, statement: str) -> None:
     with database.write() as connection:
         driver = connection.connection.driver_connection
-        assert isinstance(driver, PatientNoLonger)
+        assert isinstance(driver, ImpatientConnection)
         driver.silence_seconds = 0.1
         connection.exec_driver_sql(statement)
 

@@ -18,7 +18,8 @@ from broker.errors import CODES
 from broker.sessions.session import SessionState
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit, session_reports, sessions, tokens
-from broker.store.reporting.usage import MOST_USERS, RANGES, SqlUsage, percentiles
+from broker.store.reporting.percentiles import percentiles
+from broker.store.reporting.usage import MOST_USERS, RANGES, SqlUsage
 from tests.store.conftest import MakeDatabase
 from tests.support.stores import Stores
 from tests.support.traffic import Traffic, make_traffic
@@ -82,7 +83,7 @@ def test_each_step_is_what_its_rows_say(used: tuple[SqlUsage, Witness]) -> None:
 def check_steps(usage: SqlUsage, witness: Witness, name: str) -> None:
     found = usage.of(name)
     seconds, count = RANGES[name]
-    bounds = [*(point.at for point in found.points), found.steps.until]
+    bounds = [*(point.at for point in found.points), found.buckets.until]
     assert len(found.points) == count
     assert {end - start for start, end in pairwise(bounds)} == {timedelta(seconds=seconds)}
     assert bounds[-2] <= NOW < bounds[-1]
@@ -103,7 +104,7 @@ def test_the_totals_are_those_of_all_steps(used: tuple[SqlUsage, Witness]) -> No
 
 def check_totals(usage: SqlUsage, witness: Witness, name: str) -> None:
     found = usage.of(name)
-    start, end = found.steps.since, found.steps.until
+    start, end = found.buckets.since, found.buckets.until
     given_out, reports = witness.given_out(start, end), witness.reports(start, end)
     assert found.mint_ms == numpy_says(row["mint_ms"] for row in given_out)
     assert found.first_audio_ms == numpy_says(data["first_audio_ms"] for data in reports)

@@ -11,9 +11,9 @@ from flask import Blueprint
 
 from broker.http.admin import audit, blocks, keys, limits, overview, sessions, usage, users
 from broker.http.admin import operator as desk
-from broker.operators.users import OpsError
+from broker.operators.errors import OperatorError
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 for _module in (overview, users, limits, sessions, keys, blocks, audit, usage):
     bp.register_blueprint(_module.bp)
-bp.register_error_handler(OpsError, desk.answer)
+bp.register_error_handler(OperatorError, desk.answer)

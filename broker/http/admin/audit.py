@@ -10,7 +10,8 @@ from broker.http import guards
 from broker.http.admin import lists
 from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
-from broker.store.trail import Asked, Entry
+from broker.parts import parts
+from broker.store.audit import AuditEntry, AuditFilter, AuditLog
 
 bp = Blueprint("audit", __name__)
 
@@ -34,15 +35,15 @@ def list_audit(_caller: Caller) -> Response:
     place = asked.place(lists.number)
     names = ("actor", "action", "outcome", "request_id", "since", "until")
     wanted = {name: getattr(asked, name) for name in names}
-    entries = desk.people().trail(
-        Asked(session_id=asked.session, **wanted),
+    entries = AuditLog(parts().database).page(
+        AuditFilter(session_id=asked.session, **wanted),
         before_id=None if place is None else place[0],
-        most=asked.limit + 1,
+        limit=asked.limit + 1,
     )
     return lists.page("entries", entries, asked.limit, _to_json, lambda entry: (entry.id,))
 
 
-def _to_json(entry: Entry) -> dict[str, Any]:
+def _to_json(entry: AuditEntry) -> dict[str, Any]:
     return {
         "id": entry.id,
         "at": desk.time(entry.at),

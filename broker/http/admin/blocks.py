@@ -10,17 +10,19 @@ from broker.http import guards
 from broker.http.admin import lists
 from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
-from broker.store.accounts.blocks import BlockRow
+from broker.parts import parts
+from broker.store.accounts.blocks import BlockRow, SqlBlocks
 
 bp = Blueprint("blocks", __name__)
 
 
 @bp.get("/blocks")
 @guards.require_operator
-def list_blocks(caller: Caller) -> Response:
+def list_blocks(_caller: Caller) -> Response:
     asked = lists.query(lists.ListQuery)
     place = asked.place(lists.text, lists.text)
-    rows = desk.ops(caller).block_page(None if place is None else (place[0], place[1]), asked.limit + 1)
+    after = None if place is None else (place[0], place[1])
+    rows = SqlBlocks(parts().database).page(after=after, limit=asked.limit + 1)
     return lists.page("blocks", rows, asked.limit, _to_json, lambda row: (row.kind, row.value))
 
 

@@ -12,6 +12,8 @@ from broker.http.admin import lists
 from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
 from broker.identity.service_keys import ServiceKey
+from broker.parts import parts
+from broker.store.accounts.service_keys import SqlServiceKeys
 
 bp = Blueprint("admin_keys", __name__)
 
@@ -31,10 +33,11 @@ class NewKey(body.Body):
 
 @bp.get("/keys")
 @guards.require_operator
-def list_keys(caller: Caller) -> Response:
+def list_keys(_caller: Caller) -> Response:
     asked = lists.query(lists.ListQuery)
     place = asked.place(lists.text)
-    rows = desk.key_ops(caller).page(None if place is None else place[0], asked.limit + 1)
+    after = None if place is None else place[0]
+    rows = SqlServiceKeys(parts().database).page(after=after, limit=asked.limit + 1)
     return lists.page("keys", rows, asked.limit, to_json, lambda key: (key.name,))
 
 
@@ -42,7 +45,7 @@ def list_keys(caller: Caller) -> Response:
 @guards.require_operator
 def create_key(caller: Caller) -> tuple[Response, int]:
     asked = body.read(NewKey)
-    made = desk.key_ops(caller).create(**asked.model_dump())
+    made = desk.key_admin(caller).create(**asked.model_dump())
     return jsonify({**to_json(made.key), "key": made.secret}), 201
 
 
@@ -50,7 +53,7 @@ def create_key(caller: Caller) -> tuple[Response, int]:
 @guards.require_operator
 def revoke_key(caller: Caller, key_id: str) -> Response:
     body.read(body.Empty)
-    desk.key_ops(caller).revoke(key_id)
+    desk.key_admin(caller).revoke(key_id)
     return jsonify({})
 
 

@@ -33,6 +33,5 @@ class LimitsPatch(body.Body):
 def set_limits(caller: Caller, user_key: str) -> Response:
     asked, person = body.read(LimitsPatch), desk.person(user_key)
     changes = {name: getattr(asked, name) for name in asked.model_fields_set - {"version"}}
-    ops = desk.limit_ops(caller)
-    ops.set(person.subject, changes, person.issuer, version=asked.version)
+    desk.limit_admin(caller).set(person.subject, changes, person.issuer, version=asked.version)
     return jsonify(to_json(caller, desk.person(user_key)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -11,14 +12,17 @@ from broker.errors import Refusal
 from broker.http import problems
 from broker.http.credentials import Caller
 from broker.http.tokens import timestamp
-from broker.operators.keys import KeyOps
-from broker.operators.limits import AlreadyEnded, LimitOps
-from broker.operators.people import PeopleOps
-from broker.operators.users import EditConflict, Ops, OpsError, Unknown
+from broker.operators.blocks import BlockAdmin
+from broker.operators.errors import EditConflict, NotFound, OperatorError, SessionEnded
+from broker.operators.keys import KeyAdmin
+from broker.operators.limits import LimitAdmin
+from broker.operators.sessions import SessionAdmin
+from broker.operators.users import UserAdmin
 from broker.parts import parts
-from broker.store.reporting.people import Person
+from broker.store.reporting.people import Person, SqlPeople
 
-_CODES = ((EditConflict, "edit-conflict"), (AlreadyEnded, "session-ended"), (Unknown, "not-found"))
+_CODES = ((EditConflict, "edit-conflict"), (SessionEnded, "session-ended"), (NotFound, "not-found"))
+_PERSON_KEY = re.compile("[0-9a-f]{40}")
 
 
 def actor(caller: Caller) -> str:
@@ -26,24 +30,28 @@ def actor(caller: Caller) -> str:
     return f"{caller.principal.issuer}:{caller.principal.subject}"
 
 
-def ops(caller: Caller) -> Ops:
-    return Ops(parts().settings, parts().database, actor=actor(caller), previews=parts().previews)
+def user_admin(caller: Caller) -> UserAdmin:
+    return UserAdmin(parts().settings, parts().database, actor=actor(caller), previews=parts().previews)
 
 
-def limit_ops(caller: Caller) -> LimitOps:
-    return LimitOps(parts().settings, parts().database, actor=actor(caller))
+def block_admin(caller: Caller) -> BlockAdmin:
+    return BlockAdmin(parts().settings, parts().database, actor=actor(caller))
 
 
-def key_ops(caller: Caller) -> KeyOps:
-    return KeyOps(parts().settings, parts().database, actor=actor(caller))
+def limit_admin(caller: Caller) -> LimitAdmin:
+    return LimitAdmin(parts().settings, parts().database, actor=actor(caller))
 
 
-def people() -> PeopleOps:
-    return PeopleOps(parts().database)
+def session_admin(caller: Caller) -> SessionAdmin:
+    return SessionAdmin(parts().database, actor=actor(caller))
+
+
+def key_admin(caller: Caller) -> KeyAdmin:
+    return KeyAdmin(parts().settings, parts().database, actor=actor(caller))
 
 
 def person(key: str) -> Person:
-    found = people().find(key)
+    found = SqlPeople(parts().database).find(key) if _PERSON_KEY.fullmatch(key) else None
     if found is None:
         raise Refusal("not-found", "There is nobody with this key.")
     return found
@@ -58,7 +66,7 @@ def honoured_until(moment: datetime | None) -> dict[str, Any]:
     return {"honoured_until": time(moment)}
 
 
-def answer(error: OpsError) -> Response:
+def answer(error: OperatorError) -> Response:
     """What cannot be carried out is 422 and names the field, unless it is about what is there, or is not."""
     said = f"{str(error)[:1].upper()}{str(error)[1:]}."
     for kind, code in _CODES:

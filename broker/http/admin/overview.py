@@ -13,6 +13,7 @@ from broker.http.credentials import Caller
 from broker.parts import parts
 from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER
 from broker.settings import Settings
+from broker.store.reporting.totals import SqlTotals
 
 bp = Blueprint("overview", __name__)
 
@@ -21,7 +22,7 @@ bp = Blueprint("overview", __name__)
 @guards.require_operator
 def overview(_caller: Caller) -> Response:
     settings = parts().settings
-    config, today = settings.config, desk.people().today()
+    config, today = settings.config, SqlTotals(parts().database).today()
     return jsonify(
         now=desk.time(today.now),
         version=version("live-broker"),

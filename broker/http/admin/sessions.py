@@ -13,8 +13,9 @@ from broker.http import body, guards
 from broker.http.admin import lists
 from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
+from broker.parts import parts
 from broker.sessions.session import SessionState
-from broker.store.reporting.sessions import SessionRow
+from broker.store.reporting.sessions import SessionRow, SqlSessions
 
 bp = Blueprint("admin_sessions", __name__)
 
@@ -28,14 +29,14 @@ class SessionsQuery(lists.ListQuery):
 
 @bp.get("/sessions")
 @guards.require_operator
-def list_sessions(caller: Caller) -> Response:
+def list_sessions(_caller: Caller) -> Response:
     asked = lists.query(SessionsQuery)
     place = asked.place(lists.moment, lists.text)
-    rows = desk.limit_ops(caller).session_page(
-        key=asked.user,
+    rows = SqlSessions(parts().database).page(
+        principal_key=asked.user,
         open_only=asked.state == "open",
         before=None if place is None else (place[0], place[1]),
-        most=asked.limit + 1,
+        limit=asked.limit + 1,
     )
     return lists.page("sessions", rows, asked.limit, _to_json, lambda row: (row.opened_at, row.id))
 
@@ -46,7 +47,7 @@ def end_session(caller: Caller, session_id: str) -> Response:
     body.read(body.Empty)
     if not _ID.fullmatch(session_id):
         raise Refusal("session-unknown")
-    until = desk.limit_ops(caller).end_session(session_id)
+    until = desk.session_admin(caller).end(session_id)
     return jsonify(id=session_id, state=SessionState.ENDED.value, **desk.honoured_until(until))
 
 

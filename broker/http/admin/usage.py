@@ -13,7 +13,8 @@ from broker.http import guards
 from broker.http.credentials import Caller
 from broker.http.tokens import timestamp
 from broker.parts import parts
-from broker.store.reporting.usage import RANGES, Percentiles, Point, Talker
+from broker.store.reporting.percentiles import Percentiles
+from broker.store.reporting.usage import RANGES, Point, Talker
 
 bp = Blueprint("usage", __name__)
 
@@ -32,9 +33,9 @@ def show_usage(_caller: Caller) -> Response:
     return jsonify(
         {
             "range": name,
-            "from": timestamp(found.steps.since),
-            "to": timestamp(found.steps.until),
-            "step_seconds": found.steps.seconds,
+            "from": timestamp(found.buckets.since),
+            "to": timestamp(found.buckets.until),
+            "step_seconds": found.buckets.seconds,
             "points": [_point(point) for point in found.points],
             "totals": {
                 "tokens": sum(point.tokens for point in found.points),

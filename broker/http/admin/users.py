@@ -13,7 +13,8 @@ from broker.http.admin import lists
 from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
 from broker.identity import passwords
-from broker.store.reporting.people import Person
+from broker.parts import parts
+from broker.store.reporting.people import Person, SqlPeople
 
 bp = Blueprint("users", __name__)
 
@@ -45,11 +46,11 @@ class NewPassword(body.Body):
 def list_users(caller: Caller) -> Response:
     asked = lists.query(UsersQuery)
     place = asked.place(lists.text, lists.text)
-    found = desk.people().page(
-        asked.query,
+    found = SqlPeople(parts().database).page(
+        query=asked.query,
         blocked_only=asked.state == "blocked",
         after=None if place is None else (place[0], place[1]),
-        most=asked.limit + 1,
+        limit=asked.limit + 1,
     )
     return lists.page(
         "users", found, asked.limit, lambda one: to_json(caller, one), lambda one: (one.issuer, one.subject)
@@ -60,7 +61,7 @@ def list_users(caller: Caller) -> Response:
 @guards.require_operator
 def add_user(caller: Caller) -> tuple[Response, int]:
     asked = body.read(NewUser)
-    made = desk.ops(caller).add_user(asked.username, asked.password, plan=asked.plan, roles=asked.roles)
+    made = desk.user_admin(caller).add(asked.username, asked.password, plan=asked.plan, roles=asked.roles)
     key = made.principal().key
     return jsonify(to_json(caller, desk.person(key))), 201
 
@@ -69,7 +70,7 @@ def add_user(caller: Caller) -> tuple[Response, int]:
 @guards.require_operator
 def show_user(caller: Caller, user_key: str) -> Response:
     person = desk.person(user_key)
-    preview = desk.ops(caller).explain(person.subject, issuer=person.issuer)
+    preview = desk.user_admin(caller).explain(person.subject, issuer=person.issuer)
     return jsonify({**to_json(caller, person), "next_token": preview.to_json()})
 
 
@@ -77,7 +78,7 @@ def show_user(caller: Caller, user_key: str) -> Response:
 @guards.require_operator
 def block(caller: Caller, user_key: str) -> Response:
     asked, person = body.read(Reason), desk.person(user_key)
-    until = desk.ops(caller).block(person.subject, person.issuer, reason=asked.reason)
+    until = desk.block_admin(caller).block(person.subject, person.issuer, reason=asked.reason)
     return jsonify(desk.honoured_until(until))
 
 
@@ -86,7 +87,7 @@ def block(caller: Caller, user_key: str) -> Response:
 def unblock(caller: Caller, user_key: str) -> Response:
     body.read(body.Empty)
     person = desk.person(user_key)
-    desk.ops(caller).unblock(person.subject, person.issuer)
+    desk.block_admin(caller).unblock(person.subject, person.issuer)
     return jsonify({})
 
 
@@ -95,7 +96,7 @@ def unblock(caller: Caller, user_key: str) -> Response:
 def sign_out(caller: Caller, user_key: str) -> Response:
     body.read(body.Empty)
     person = desk.person(user_key)
-    desk.ops(caller).sign_out(person.subject, person.issuer)
+    desk.user_admin(caller).sign_out(person.subject, person.issuer)
     return jsonify({})
 
 
@@ -103,13 +104,13 @@ def sign_out(caller: Caller, user_key: str) -> Response:
 @guards.require_operator
 def set_password(caller: Caller, user_key: str) -> Response:
     asked, person = body.read(NewPassword), desk.person(user_key)
-    desk.ops(caller).set_password(person.subject, asked.password, person.issuer)
+    desk.user_admin(caller).set_password(person.subject, asked.password, person.issuer)
     return jsonify({})
 
 
 def to_json(caller: Caller, person: Person) -> dict[str, Any]:
     """A user as every route here answers one. `limits` is what holds, `overrides` what of it was set."""
-    limits = desk.limit_ops(caller).limits_of(person)
+    limits = desk.limit_admin(caller).of_person(person)
     return {
         "key": person.key,
         "issuer": person.issuer,

@@ -1,4 +1,4 @@
-"""SqlTotals: what is open at this moment and what was granted and refused today, over everybody."""
+"""SqlTotals: open sessions now, and tokens, refusals and minutes of today, over all principals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from broker.store.ledger.quota_usage import GRACE
 
 @dataclass(frozen=True)
 class Today:
-    """Since midnight UTC by the store's clock. A minute that has begun counts."""
+    """Counts since midnight UTC, by the store's clock. A minute that has begun counts as a whole one."""
 
     now: datetime
     open_sessions: int
@@ -33,27 +33,25 @@ class SqlTotals:
 
     def open_sessions(self) -> int:
         with self._database.read() as connection:
-            places = _places(self._database.now(connection))
-            return int(connection.execute(places).scalar_one())
+            held = _held(self._database.now(connection))
+            return int(connection.execute(held).scalar_one())
 
     def today(self) -> Today:
         with self._database.read() as connection:
             now = self._database.now(connection)
             day = quotas.day_of(now)
-            places = _places(now)
-            # Everything of today is in the trail, which is in order of time; tokens are not.
-            of_today = (audit.c.at >= day,)
-            granted = select(func.count()).where(
-                *of_today, audit.c.action == "token", audit.c.outcome == "ok"
-            )
-            refused = select(func.count()).where(*of_today, audit.c.outcome.in_(list(CODES)))
+            # The audit log has both outcomes in order of time, so one index serves both counts.
+            today = audit.c.at >= day
+            granted = select(func.count()).where(today, audit.c.action == "token", audit.c.outcome == "ok")
+            refused = select(func.count()).where(today, audit.c.outcome.in_(list(CODES)))
             charged = select(func.coalesce(func.sum(tokens.c.seconds), 0)).where(
                 tokens.c.reserved_at >= day,
                 or_(tokens.c.state != TokenState.RESERVED, tokens.c.connect_by > now - GRACE),
             )
-            counts = [connection.execute(query).scalar_one() for query in (places, granted, refused, charged)]
+            queries = (_held(now), granted, refused, charged)
+            counts = [connection.execute(query).scalar_one() for query in queries]
         return Today(now, counts[0], counts[1], counts[2], math.ceil(int(counts[3]) / 60))
 
 
-def _places(now: datetime) -> Select[int]:
+def _held(now: datetime) -> Select[int]:
     return select(func.count()).where(sessions.c.held_until > now)

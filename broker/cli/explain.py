@@ -23,7 +23,10 @@ from broker.operators.users import UserAdmin
 @issuer_option
 @json_option
 def explain(username: str, profile: str | None, issuer: str, as_json: bool) -> None:
-    """Show the answer to USERNAME's next POST /token and the rule that decides it. Counts nothing."""
+    """Explain the answer to USERNAME's next POST /token.
+
+    Shows the answer, the limits, what is left of them and the rule that decides. Counts nothing.
+    """
     with open_database() as (settings, database):
         preview = UserAdmin(settings, database, actor=actor()).explain(username, profile, issuer)
     if as_json:

@@ -17,7 +17,7 @@ from broker.store.accounts.service_keys import SqlServiceKeys
 
 @click.group()
 def keys() -> None:
-    """Manage service keys, with which backends request tokens."""
+    """Manage service keys: credentials of backends."""
 
 
 @keys.command("create")

@@ -40,7 +40,10 @@ def cli() -> None:
     help="The port to listen on. Also read from PORT.",
 )
 def dev(port: int) -> None:
-    """Run the broker on this machine, with a demo user. Uses the stand-in unless GEMINI_API_KEY is set."""
+    """Run the broker on this machine, with a demo user.
+
+    Talks to Google if GEMINI_API_KEY is set, and to the stand-in otherwise.
+    """
     from broker.cli.dev import run
 
     sys.exit(run(port))
@@ -67,7 +70,10 @@ def standin(port: int, tls: bool) -> None:
 
 @cli.command()
 def check() -> None:
-    """Check the settings, the store, each issuer's keys and a real mint of each profile."""
+    """Check that this installation can mint tokens.
+
+    Checks the settings, the store, the keys of each issuer and a real mint of each profile.
+    """
     from broker.cli.check import run
 
     sys.exit(0 if run(click.echo) else 1)
@@ -80,7 +86,7 @@ def db() -> None:
 
 @db.command("upgrade")
 def db_upgrade() -> None:
-    """Upgrade the database to this version's schema. Running it again changes nothing."""
+    """Upgrade the database to this version's schema. A second run changes nothing."""
     with open_database() as (_, database):
         before, after = migrate.upgrade(database)
     click.echo(f"The database is current: {after}." if before == after else f"Upgraded {before} -> {after}.")

@@ -45,7 +45,7 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
 @sessions.command("end")
 @click.argument("session_id", shell_complete=completion.sessions)
 def sessions_end(session_id: str) -> None:
-    """End SESSION_ID. It gets no further token, and its page ends at its next heartbeat."""
+    """End SESSION_ID. It gets no further token. Its page learns of this at its next heartbeat."""
     with open_database() as (_, database):
         honoured_until = SessionAdmin(database, actor=actor()).end(session_id)
     click.echo(f"Ended {session_id}.")

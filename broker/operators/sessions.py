@@ -16,7 +16,7 @@ class SessionAdmin:
         self._actor = actor
 
     def end(self, session_id: str) -> datetime | None:
-        """End a session: it gets no further token. Its page learns of it with the next heartbeat.
+        """End a session: it gets no further token. Its page learns of this at its next heartbeat.
 
         Returns when its last token expires at Google; None if it has no token that is still valid.
         """

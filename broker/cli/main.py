@@ -16,6 +16,7 @@ from broker.cli.keys import keys
 from broker.cli.limits import limits
 from broker.cli.output import open_database
 from broker.cli.sessions import sessions
+from broker.cli.suspension import resume, suspend
 from broker.cli.token import token
 from broker.cli.users import users
 from broker.errors import Refusal
@@ -92,7 +93,7 @@ def db_upgrade() -> None:
     click.echo(f"The database is current: {after}." if before == after else f"Upgraded {before} -> {after}.")
 
 
-for _command in (users, blocks, token, explain, keys, limits, sessions):
+for _command in (users, blocks, token, explain, keys, limits, sessions, suspend, resume):
     cli.add_command(_command)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from broker import settings as settings_module
+from broker.net.timestamps import rfc3339
 from broker.settings import Settings
 from broker.store.database.engine import Database
 
@@ -50,7 +51,7 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 def print_honoured_until(moment: datetime | None) -> None:
     """Tokens that Google issued cannot be revoked: print when the last one expires, if any is still valid."""
     if moment is not None:
-        click.echo(f"Google may accept tokens that it already issued until {moment:%Y-%m-%dT%H:%M:%SZ}.")
+        click.echo(f"Google may accept tokens that it already issued until {rfc3339(moment)}.")
 
 
 def time(moment: datetime | None) -> str | None:

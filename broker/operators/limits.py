@@ -82,9 +82,8 @@ class LimitAdmin:
 
     def _effective(self, principal: Principal, overrides: Overrides) -> EffectiveLimits:
         overridden = principal.with_overrides(overrides)
-        return EffectiveLimits(
-            self._policy.rule(overridden), overridden.plan, self._policy.resolve(overridden), overrides
-        )
+        applied = self._policy.for_principal(overridden)
+        return EffectiveLimits(applied.rule, overridden.plan, applied.plan, overrides)
 
     def _check(self, changes: Mapping[str, Any]) -> None:
         """Apply the rules for broker.toml: a value that passes here must never fail a request."""

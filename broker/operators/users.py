@@ -26,6 +26,7 @@ from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers, UserExists, UserUnknown
 from broker.store.database.engine import Database
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.suspension import SqlSuspensions
 
 
 class UserAdmin:
@@ -124,6 +125,7 @@ class UserAdmin:
             rates=rates_without_app(self._database, redis_url.get_secret_value() if redis_url else None),
             catalog=Catalog(config.profiles.values()),
             ledger=SqlLedger(self._database),
+            suspensions=SqlSuspensions(self._database),
         )
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from flask import Response
 
-from broker.errors import Refusal
+from broker.errors import Code, Refusal
 from broker.http import problems
 from broker.http.credentials import Caller
-from broker.http.tokens import timestamp
+from broker.net.timestamps import rfc3339
 from broker.operators.blocks import BlockAdmin
 from broker.operators.errors import EditConflict, NotFound, OperatorError, SessionEnded
 from broker.operators.keys import KeyAdmin
@@ -21,7 +21,11 @@ from broker.operators.users import UserAdmin
 from broker.parts import parts
 from broker.store.reporting.people import Person, SqlPeople
 
-_CODES = ((EditConflict, "edit-conflict"), (SessionEnded, "session-ended"), (NotFound, "not-found"))
+_CODES: tuple[tuple[type[OperatorError], Code], ...] = (
+    (EditConflict, "edit-conflict"),
+    (SessionEnded, "session-ended"),
+    (NotFound, "not-found"),
+)
 _PERSON_KEY = re.compile("[0-9a-f]{40}")
 
 
@@ -58,7 +62,7 @@ def person(key: str) -> Person:
 
 
 def time(moment: datetime | None) -> str | None:
-    return None if moment is None else timestamp(moment)
+    return None if moment is None else rfc3339(moment)
 
 
 def honoured_until(moment: datetime | None) -> dict[str, Any]:

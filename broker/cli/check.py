@@ -9,7 +9,7 @@ from functools import partial
 from broker.app import load_settings
 from broker.errors import Refusal
 from broker.identity.issuers import fetch
-from broker.limits.limiter import rates_without_app
+from broker.limits.limiter import create_rates, redis_storage
 from broker.minting.gemini import GeminiMinter
 from broker.settings import IssuerSpec, Settings
 from broker.store.database import migrate
@@ -34,7 +34,7 @@ def _store(settings: Settings) -> str:
             raise Refusal("store-unavailable", "The schema is not current: run `broker db upgrade`.")
         if settings.redis_url is None:
             return "schema current"
-        rates_without_app(database, settings.redis_url.get_secret_value()).check()
+        create_rates(redis_storage(settings.redis_url.get_secret_value())).check()
         return "schema current, Redis answers"
     finally:
         database.dispose()

@@ -13,7 +13,7 @@ from broker.identity.blocks import Admission
 from broker.identity.signing import KeyRing, issue_access_token
 from broker.identity.users import USERNAME_RULE, User, canonical_username
 from broker.issuing.dry_run import DryRun, DryRuns
-from broker.limits.limiter import rates_without_app
+from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
 from broker.operators.errors import OperatorError
 from broker.operators.principals import Principals, is_service_key_issuer, no_user
@@ -26,6 +26,7 @@ from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers, UserExists, UserUnknown
 from broker.store.database.engine import Database
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.rates import rate_storage
 from broker.store.ledger.suspension import SqlSuspensions
 
 
@@ -122,7 +123,9 @@ class UserAdmin:
         config, redis_url = self._settings.config, self._settings.redis_url
         return DryRuns(
             policy=Policy(config.plans, config.project.sessions),
-            rates=rates_without_app(self._database, redis_url.get_secret_value() if redis_url else None),
+            rates=create_rates(
+                rate_storage(self._database, redis_url.get_secret_value() if redis_url else None)
+            ),
             catalog=Catalog(config.profiles.values()),
             ledger=SqlLedger(self._database),
             suspensions=SqlSuspensions(self._database),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from flask import Flask
 
-from broker.limits.limiter import Rates, create_limiter
+from broker.limits.limiter import Rates, create_rates
 from broker.store.database.engine import Clock, Database
+from broker.store.ledger.rates import rate_storage
 from tests.support.stores import DATABASES, STORES, Stores
 
 MakeDatabase = Callable[..., Database]
@@ -53,5 +53,5 @@ def empty_database(kind: str, stores: Stores) -> Iterator[Database]:
 def rates(request: pytest.FixtureRequest, stores: Stores) -> Iterator[Rates]:
     store = stores.migrated(request.param)
     database = Database(store.database_url, pool_size=20)
-    yield Rates(create_limiter(Flask("rates"), database, store.redis_url))
+    yield create_rates(rate_storage(database, store.redis_url))
     database.dispose()

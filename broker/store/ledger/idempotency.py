@@ -45,7 +45,7 @@ _TAKE = (
 _BIND = update(idempotency).where(*_MINE).values(token_id=bindparam("token"))
 _KEEP = update(idempotency).where(*_MINE).values(sealed=bindparam("box"))
 _FREE = delete(idempotency).where(*_MINE)
-# Whoever adds a row takes a few along that nobody can repeat any more.
+# Each request that adds a row deletes a few expired ones.
 _FORGET = delete(idempotency).where(
     idempotency.c.key.in_(
         select(idempotency.c.key).where(idempotency.c.expires_at < bindparam("now")).limit(10)

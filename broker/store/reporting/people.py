@@ -27,9 +27,7 @@ from sqlalchemy import (
 )
 
 from broker.identity.blocks import BlockKind
-from broker.limits import quota as quotas
 from broker.principal import KEY_ISSUER, OWN_ISSUER, Overrides
-from broker.sessions.session import TokenState
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
 from broker.store.database.engine import Database
 from broker.store.database.tables import (
@@ -42,7 +40,7 @@ from broker.store.database.tables import (
     tokens,
     users,
 )
-from broker.store.ledger.quota_usage import GRACE
+from broker.store.ledger.quota_usage import CHARGED_TODAY, HOLDS_PLACE, times
 
 # The name at the latest browser sign-in. The store keeps no other name.
 _SIGNED_IN_AS = (
@@ -138,29 +136,25 @@ class SqlPeople:
 def _open(connection: Connection, keys: Collection[str], now: datetime) -> dict[str, int]:
     """Sessions that hold a place, per principal: each counts for its owner and for the key that opened it."""
     owned = select(sessions.c.principal_key.label("key")).where(
-        sessions.c.principal_key.in_(keys), sessions.c.held_until > now
+        sessions.c.principal_key.in_(keys), HOLDS_PLACE
     )
-    acting = select(sessions.c.acting_key).where(sessions.c.acting_key.in_(keys), sessions.c.held_until > now)
-    return _sums(connection, union_all(owned, acting).subquery(), literal(1))
+    acting = select(sessions.c.acting_key).where(sessions.c.acting_key.in_(keys), HOLDS_PLACE)
+    return _sums(connection, union_all(owned, acting).subquery(), literal(1), now)
 
 
 def _used(connection: Connection, keys: Collection[str], now: datetime) -> dict[str, int]:
-    """Seconds charged today, by the same rule as `ledger.quota_usage`."""
-    charged = and_(
-        tokens.c.reserved_at >= quotas.day_of(now),
-        or_(tokens.c.state != TokenState.RESERVED, tokens.c.connect_by > now - GRACE),
-    )
+    """Seconds that are charged today."""
     owned = select(tokens.c.principal_key.label("key"), tokens.c.seconds).where(
-        tokens.c.principal_key.in_(keys), charged
+        tokens.c.principal_key.in_(keys), CHARGED_TODAY
     )
-    acting = select(tokens.c.acting_key, tokens.c.seconds).where(tokens.c.acting_key.in_(keys), charged)
+    acting = select(tokens.c.acting_key, tokens.c.seconds).where(tokens.c.acting_key.in_(keys), CHARGED_TODAY)
     both = union_all(owned, acting).subquery()
-    return _sums(connection, both, both.c.seconds)
+    return _sums(connection, both, both.c.seconds, now)
 
 
-def _sums(connection: Connection, rows: Any, value: ColumnElement[int]) -> dict[str, int]:
+def _sums(connection: Connection, rows: Any, value: ColumnElement[int], now: datetime) -> dict[str, int]:
     statement = select(rows.c.key, func.sum(value)).group_by(rows.c.key)
-    return {key: int(total) for key, total in connection.execute(statement)}
+    return {key: int(total) for key, total in connection.execute(statement, times(now))}
 
 
 def _person(row: Row[Any], open_sessions: int, used_seconds: int) -> Person:

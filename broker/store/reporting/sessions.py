@@ -13,6 +13,7 @@ from broker.sessions.session import SessionState, TokenState
 from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import principals, service_keys, session_reports, sessions, tokens
+from broker.store.ledger.quota_usage import HOLDS_PLACE, times
 from broker.store.reporting.people import IS_KEY, NAME
 
 _SECONDS = (
@@ -89,10 +90,10 @@ class SqlSessions:
         with self._database.read() as connection:
             now = self._database.now(connection)
             if open_only:
-                query = query.where(sessions.c.held_until > now, sessions.c.state == SessionState.OPEN)
+                query = query.where(HOLDS_PLACE, sessions.c.state == SessionState.OPEN)
             else:
                 query = query.where(sessions.c.state.in_([SessionState.OPEN, SessionState.ENDED]))
-            return [_session_row(row, now) for row in connection.execute(query)]
+            return [_session_row(row, now) for row in connection.execute(query, times(now))]
 
     def state(self, session_id: str) -> SessionState | None:
         """The stored state; None if there never was such a session."""

@@ -6,14 +6,16 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import func, select
 
 from broker.errors import CODES
 from broker.limits import quota as quotas
-from broker.sessions.session import TokenState
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit, sessions, tokens
-from broker.store.ledger.quota_usage import GRACE
+from broker.store.ledger.quota_usage import CHARGED_TODAY, HOLDS_PLACE, times
+
+_PLACES = select(func.count()).select_from(sessions).where(HOLDS_PLACE)
+_CHARGED = select(func.coalesce(func.sum(tokens.c.seconds), 0)).where(CHARGED_TODAY)
 
 
 @dataclass(frozen=True)
@@ -33,25 +35,18 @@ class SqlTotals:
 
     def open_sessions(self) -> int:
         with self._database.read() as connection:
-            held = _held(self._database.now(connection))
-            return int(connection.execute(held).scalar_one())
+            values = times(self._database.now(connection))
+            return int(connection.execute(_PLACES, values).scalar_one())
 
     def today(self) -> Today:
         with self._database.read() as connection:
             now = self._database.now(connection)
-            day = quotas.day_of(now)
             # The audit log has both outcomes in order of time, so one index serves both counts.
-            today = audit.c.at >= day
+            today = audit.c.at >= quotas.day_of(now)
             granted = select(func.count()).where(today, audit.c.action == "token", audit.c.outcome == "ok")
             refused = select(func.count()).where(today, audit.c.outcome.in_(list(CODES)))
-            charged = select(func.coalesce(func.sum(tokens.c.seconds), 0)).where(
-                tokens.c.reserved_at >= day,
-                or_(tokens.c.state != TokenState.RESERVED, tokens.c.connect_by > now - GRACE),
-            )
-            queries = (_held(now), granted, refused, charged)
-            counts = [connection.execute(query).scalar_one() for query in queries]
+            counts = [
+                connection.execute(query, times(now)).scalar_one()
+                for query in (_PLACES, granted, refused, _CHARGED)
+            ]
         return Today(now, counts[0], counts[1], counts[2], math.ceil(int(counts[3]) / 60))
-
-
-def _held(now: datetime) -> Select[int]:
-    return select(func.count()).where(sessions.c.held_until > now)

@@ -26,6 +26,7 @@ from broker.errors import CODES
 from broker.sessions.session import SessionState, TokenState
 from broker.store.database.engine import Database
 from broker.store.database.tables import REFUSED, audit, principals, session_reports, sessions, tokens
+from broker.store.ledger.quota_usage import HOLDS_PLACE
 from broker.store.reporting.percentiles import Percentiles, percentiles
 from broker.store.reporting.time_buckets import TimeBuckets, bucket_after, bucket_of, within
 
@@ -65,7 +66,7 @@ _UNSETTLED = (
         _ISSUED,
         tokens.c.expires_at > bindparam("now"),
         sessions.c.state == SessionState.OPEN,
-        sessions.c.held_until > bindparam("now"),
+        HOLDS_PLACE,
     )
 )
 _REFUSALS = (

@@ -14,10 +14,11 @@ import pytest
 from sqlalchemy import select
 
 from broker.cli.main import main
-from broker.limits.limiter import rates_without_app
+from broker.limits.limiter import create_rates
 from broker.settings import load
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit
+from broker.store.ledger.rates import rate_storage
 from tests.support.environment import environment, write_config
 from tests.support.servers import own_principal
 
@@ -203,7 +204,7 @@ def test_explain_shows_the_rule_and_the_next_answer(run: Run, environ: dict[str,
     assert explained(run, "alice", "--profile", "nothing") == ("default", 404, "profile-unknown")
     settings = load(environ)
     database = Database(environ["BROKER_DATABASE_URL"])
-    rates = rates_without_app(database, None)
+    rates = create_rates(rate_storage(database, None))
     for _ in range(2):
         rates.spend(settings.config.plans["default"].rate, "token", own_principal("alice").key)
     database.dispose()

@@ -13,6 +13,7 @@ from broker.http import (
     body,
     guards,
     health,
+    jwks,
     login,
     me,
     metrics,
@@ -20,11 +21,10 @@ from broker.http import (
     openapi,
     pages,
     problems,
+    request_log,
     sessions,
     tokens,
 )
-from broker.http import jwks as keys
-from broker.http import request_log as observe
 from broker.idempotency.encryption import TokenCipher
 from broker.identity import issuers
 from broker.identity.bearer import Bearers
@@ -85,14 +85,19 @@ def create_app(
     app.url_map.merge_slashes = False
     parts.install(app, _build(app, settings, clock, minter))
     allowed_origins = frozenset(settings.allowed_origins)
-    observe.install(app, allowed_origins, settings.live_url)
+    request_log.install(app, allowed_origins, settings.live_url)
     guards.install(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
     problems.register(app)
-    for module in (tokens, sessions, me, login, oidc, keys, health, metrics, admin, openapi, pages):
-        app.register_blueprint(module.bp)
+    mount(app)
     return app
+
+
+def mount(app: Flask) -> None:
+    """Add every route, in the order in which /openapi.json lists them."""
+    for module in (tokens, sessions, me, login, oidc, admin, health, metrics, jwks, openapi, pages):
+        app.register_blueprint(module.bp)
 
 
 def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter | None) -> Parts:

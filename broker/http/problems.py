@@ -1,9 +1,16 @@
-"""Any exception -> one JSON error body (RFC 9457), and nothing of what happened inside."""
+"""Any exception -> one JSON error body (RFC 9457) that reveals nothing internal.
+
+The only maker of error bodies.
+"""
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 import structlog
 from flask import Flask, Response, g, json
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from broker.errors import Refusal
@@ -21,6 +28,27 @@ _CODE_OF_STATUS = {
 _CHALLENGE = 'Bearer realm="live-broker"'
 
 
+@with_config(ConfigDict(extra="forbid"))
+class Field(TypedDict):
+    field: str
+    problem: str
+
+
+@with_config(ConfigDict(extra="allow"))
+class Problem(TypedDict):
+    """RFC 9457. Branch on `code`. Some codes have members of their own."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    hint: NotRequired[str]
+    retry_after_seconds: NotRequired[int]
+    fields: NotRequired[list[Field]]
+
+
 def register(app: Flask) -> None:
     app.register_error_handler(Refusal, answer)
     app.register_error_handler(HTTPException, _http_exception)
@@ -29,23 +57,25 @@ def register(app: Flask) -> None:
 
 def answer(refusal: Refusal) -> Response:
     g.refusal = refusal
-    body = {
+    problem: Problem = {
         "type": f"urn:live-broker:problem:{refusal.code}",
         "title": refusal.title,
         "status": refusal.status,
         "detail": refusal.detail or refusal.title,
         "code": refusal.code,
         "request_id": current_request_id(),
-        **({"hint": refusal.hint} if refusal.hint else {}),
-        **({"retry_after_seconds": refusal.retry_after_seconds} if refusal.retry_after_seconds else {}),
-        **refusal.extensions,
     }
-    response = Response(json.dumps(body), refusal.status, mimetype="application/problem+json")
+    if refusal.hint:
+        problem["hint"] = refusal.hint
+    if refusal.retry_after_seconds:
+        problem["retry_after_seconds"] = refusal.retry_after_seconds
+    text = json.dumps({**problem, **refusal.extensions})
+    response = Response(text, refusal.status, mimetype="application/problem+json")
     response.headers.update(refusal.headers)
     if refusal.retry_after_seconds:
         response.headers["Retry-After"] = str(refusal.retry_after_seconds)
     if refusal.status == 401:
-        # RFC 6750, section 3.1: no error code for a request that brought no credential at all.
+        # RFC 6750, section 3.1: no error code for a request without credentials.
         error = "" if refusal.code == "missing-credentials" else ', error="invalid_token"'
         response.headers["WWW-Authenticate"] = _CHALLENGE + error
     return response

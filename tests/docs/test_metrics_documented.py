@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from broker.http.metrics import OPEN_SESSIONS
+from broker.telemetry.open_sessions import OPEN_SESSIONS
 from broker.standin import StandIn
 from broker.telemetry.metrics import DECLARED
 from tests.conftest import MakeBroker

@@ -1,16 +1,12 @@
-"""The operators' actions in the name of the operator who asks, and what they say no with, as HTTP says it."""
+"""The operators' actions in the name of the calling operator, and their errors as HTTP answers."""
 
 from __future__ import annotations
-
-from datetime import datetime
-from typing import Any
 
 from flask import Response
 
 from broker.errors import Refusal
 from broker.http import problems
 from broker.http.credentials import Caller
-from broker.http.tokens import timestamp
 from broker.operators.keys import KeyOps
 from broker.operators.limits import AlreadyEnded, LimitOps
 from broker.operators.people import PeopleOps
@@ -22,7 +18,7 @@ _CODES = ((EditConflict, "edit-conflict"), (AlreadyEnded, "session-ended"), (Unk
 
 
 def actor(caller: Caller) -> str:
-    """As everywhere in the trail: whose word it is, and whom it names."""
+    """The operator as the audit trail names it: issuer and subject."""
     return f"{caller.principal.issuer}:{caller.principal.subject}"
 
 
@@ -45,24 +41,15 @@ def people() -> PeopleOps:
 def person(key: str) -> Person:
     found = people().find(key)
     if found is None:
-        raise Refusal("not-found", "There is nobody with this key.")
+        raise Refusal("not-found", "No user has this key.")
     return found
 
 
-def time(moment: datetime | None) -> str | None:
-    return None if moment is None else timestamp(moment)
-
-
-def honoured_until(moment: datetime | None) -> dict[str, Any]:
-    """Google takes no token back: until when it may honour what was given out before."""
-    return {"honoured_until": time(moment)}
-
-
 def answer(error: OpsError) -> Response:
-    """What cannot be carried out is 422 and names the field, unless it is about what is there, or is not."""
-    said = f"{str(error)[:1].upper()}{str(error)[1:]}."
+    """A failed action is 422 and names the field, unless its subject is missing, changed or already ended."""
+    detail = f"{str(error)[:1].upper()}{str(error)[1:]}."
     for kind, code in _CODES:
         if isinstance(error, kind):
-            return problems.answer(Refusal(code, said))
+            return problems.answer(Refusal(code, detail))
     fields = [{"field": error.field, "problem": str(error)}] if error.field else []
-    return problems.answer(Refusal("invalid-field", said, extensions={"fields": fields} if fields else {}))
+    return problems.answer(Refusal("invalid-field", detail, extensions={"fields": fields} if fields else {}))

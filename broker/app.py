@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from functools import partial
 
 from flask import Flask
 
@@ -26,6 +27,7 @@ from broker.http import (
     tokens,
 )
 from broker.idempotency.encryption import TokenCipher
+from broker.idempotency.replay import Replays
 from broker.identity import issuers
 from broker.identity.bearer import Bearers
 from broker.identity.blocks import Admission
@@ -37,6 +39,7 @@ from broker.identity.own_tokens import OwnTokens
 from broker.identity.service_keys import PEPPER_LABEL, ServiceKeys
 from broker.identity.sign_ins import CookieSignIns
 from broker.identity.signing import KeyRing, derive
+from broker.issuing.again import answer_again
 from broker.issuing.dry_run import DryRuns
 from broker.issuing.issue import TokenIssuer
 from broker.limits.limiter import Rates, create_limiter
@@ -55,7 +58,7 @@ from broker.store.accounts.sign_ins import SqlSignIns
 from broker.store.accounts.users import SqlUsers
 from broker.store.database.engine import Clock, Database
 from broker.store.ledger.client_reports import SqlReports
-from broker.store.ledger.idempotency import SqlClaims
+from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
@@ -130,6 +133,15 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     external = issuers.build(
         settings.config.issuers, settings.config.plans, SqlTrail(database), admission.admit
     )
+    issuer = TokenIssuer(
+        policy=policy,
+        rates=rates,
+        catalog=catalog,
+        attestations=external.attestations,
+        minter=minter,
+        ledger=ledger,
+        admit=admission.admit_unpresented,
+    )
     return Parts(
         settings=settings,
         database=database,
@@ -159,16 +171,14 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         reports=SqlReports(database),
         usage=SqlUsage(database),
         open_sessions=OpenSessions(SqlTotals(database).open_sessions),
-        issuer=TokenIssuer(
-            policy=policy,
-            rates=rates,
-            catalog=catalog,
-            minter=minter,
+        minter=minter,
+        issuer=issuer,
+        replays=Replays(
+            open_session=issuer.open_session,
+            answer_again=partial(answer_again, issuer),
             ledger=ledger,
-            admit=admission.admit_unpresented,
-            attestations=external.attestations,
-            claims=SqlClaims(database),
-            seal=TokenCipher([derive(secret, "repeats") for secret in secrets]),
+            records=SqlIdempotencyRecords(database),
+            cipher=TokenCipher([derive(secret, "repeats") for secret in secrets]),
             # The other threads go on serving while repeats wait for the first of their requests.
             max_waiting=max(1, settings.threads // 2),
         ),

@@ -26,6 +26,7 @@ if _made:
 from prometheus_client.multiprocess import mark_process_dead  # noqa: E402
 
 from broker.app import load_settings  # noqa: E402
+from broker.minting.minter import preload_models  # noqa: E402
 from broker.parts import parts_of  # noqa: E402
 from broker.settings import SettingsError  # noqa: E402
 from broker.telemetry.log import QUIET  # noqa: E402
@@ -102,8 +103,9 @@ def post_fork(_server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Which models there are is asked before the first caller has to wait for it."""
-    threading.Thread(target=parts_of(worker.wsgi).issuer.get_ready, daemon=True).start()
+    """Ask which models there are before the first caller has to wait for the answer."""
+    parts = parts_of(worker.wsgi)
+    threading.Thread(target=preload_models, args=(parts.minter, parts.catalog.all()), daemon=True).start()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

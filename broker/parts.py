@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from broker.idempotency.replay import Replays
 from broker.identity.bearer import Bearers
 from broker.identity.blocks import Admission
 from broker.identity.guests import Guests
@@ -21,8 +22,10 @@ from broker.identity.sign_ins import CookieSignIns
 from broker.identity.signing import KeyRing
 from broker.issuing.dry_run import DryRuns
 from broker.issuing.issue import TokenIssuer
+from broker.issuing.request import Issued, TokenRequest
 from broker.limits.limiter import Rates
 from broker.limits.sign_in_throttle import SignInThrottle
+from broker.minting.minter import Minter
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
 from broker.settings import Settings
@@ -56,7 +59,9 @@ class Parts:
     reports: SqlReports
     usage: SqlUsage
     open_sessions: OpenSessions
+    minter: Minter
     issuer: TokenIssuer
+    replays: Replays[TokenRequest, Issued]
     previews: DryRuns
     trusted_issuers: frozenset[str]
     """Issuers whose browser sign-ins are accepted."""

@@ -8,10 +8,10 @@ from flask import Blueprint
 from typing_extensions import TypedDict
 
 from broker.errors import Refusal
-from broker.http import cookies, guards
+from broker.http import cookies, guards, ratelimit
 from broker.http.credentials import Caller
 from broker.http.responses import operation
-from broker.http.shapes import LimitsLeft, limits_left, timestamp_or_none
+from broker.http.shapes import timestamp_or_none
 from broker.identity.guests import LIFETIME
 from broker.identity.service_keys import ServiceKey
 from broker.net.timestamps import rfc3339
@@ -58,7 +58,7 @@ class Me(TypedDict):
     name: str
     plan: str
     roles: list[str]
-    limits: LimitsLeft
+    limits: ratelimit.LimitsLeft
     sessions: list[MySession]
     next_token: NextToken
     service_key: NotRequired[MyKey | None]
@@ -90,7 +90,7 @@ def me(caller: Caller) -> Me:
         "name": principal.name,
         "plan": principal.plan,
         "roles": sorted(principal.roles),
-        "limits": limits_left(preview.rates, preview.usage),
+        "limits": ratelimit.limits_left(preview.rates, preview.usage),
         "sessions": [_session(one) for one in parts().ledger.open_sessions(principal, _MAX_SESSIONS)],
         "next_token": _next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
     }

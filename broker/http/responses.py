@@ -15,6 +15,8 @@ from typing import ParamSpec, TypeVar
 from flask import Response, after_this_request, jsonify
 from pydantic import BaseModel
 
+from broker.errors import Code
+
 JSON = "application/json"
 _OPERATION = "__broker_operation__"
 
@@ -40,7 +42,7 @@ class Operation:
     """The widest model that the view reads the request body with."""
     query: type[BaseModel] | None = None
     headers: tuple[RequestHeader, ...] = ()
-    codes: tuple[str, ...] = ()
+    codes: tuple[Code, ...] = ()
     """Error codes that only this route has; the generator adds those that all routes share."""
     media: str = JSON
 
@@ -52,7 +54,7 @@ def operation(
     body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
     headers: tuple[RequestHeader, ...] = (),
-    codes: tuple[str, ...] = (),
+    codes: tuple[Code, ...] = (),
     media: str = JSON,
 ) -> Callable[[Callable[P, R]], Callable[P, Response]]:
     """Place it below the guard, directly above the view."""

@@ -8,8 +8,8 @@ from flask import Blueprint
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from broker.errors import Refusal
-from broker.http import body, guards
+from broker.errors import Code, LimitState, Refusal
+from broker.http import body, guards, ratelimit
 from broker.http.credentials import Caller
 from broker.http.responses import add_headers, operation
 from broker.http.shapes import Ended, ended
@@ -26,9 +26,9 @@ Hertz = Annotated[int, Field(ge=0, le=768_000)] | None
 Seconds = Annotated[int, Field(ge=0, le=86_400)] | None
 Tokens = Annotated[int, Field(ge=0, le=1_000_000_000)] | None
 
-_OWN = ("session-unknown",)
+_OWN: tuple[Code, ...] = ("session-unknown",)
 # A session has one row for its report. This limit bounds how often the row is written.
-_REPORT_LIMIT = {"RateLimit-Policy": '"reports";q=1;w=1', "RateLimit": '"reports";r=0;t=1'}
+_REPORT_LIMIT = LimitState("reports", limit=1, remaining=0, reset=1, window_seconds=1)
 
 
 class ReportBody(body.Body):
@@ -85,11 +85,11 @@ def report(caller: Caller, session_id: str) -> None:
             "rate-limited",
             "At most one report per second is stored.",
             retry_after_seconds=1,
+            limits=[_REPORT_LIMIT],
             extensions={"violated-policies": ["reports"]},
-            headers=_REPORT_LIMIT,
         )
     count_report(previous, diagnostics)
-    add_headers(_REPORT_LIMIT)
+    add_headers(ratelimit.fields([_REPORT_LIMIT]))
 
 
 @bp.post("/sessions/<session_id>/end")

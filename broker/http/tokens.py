@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal, NotRequired
 
@@ -13,16 +10,14 @@ from flask import Blueprint, g, request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from broker.errors import Refusal
-from broker.http import body, guards
+from broker.errors import Code, Refusal
+from broker.http import body, guards, ratelimit
 from broker.http.credentials import Caller
 from broker.http.responses import RequestHeader, add_headers, operation
-from broker.http.shapes import LimitsLeft, limits_left
-from broker.idempotency.record import IdempotencyKey
+from broker.idempotency.key import HEADER as IDEMPOTENCY_HEADER
+from broker.idempotency.key import idempotency_key
 from broker.identity.issuers import attestation
-from broker.issuing.issue import Issued, TokenRequest
-from broker.limits.limiter import RateLeft, rate_headers
-from broker.limits.quota import QuotaUsage, quota_headers
+from broker.issuing.request import Issued, TokenRequest
 from broker.minting.gemini import socket_url
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
@@ -30,11 +25,9 @@ from broker.principal import Principal
 
 bp = Blueprint("tokens", __name__)
 
-IDEMPOTENCY_HEADER = "Idempotency-Key"
-_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 HEARTBEAT_SECONDS = 30
 _RENEW_AT = 0.8  # of a token's life: early enough for a retry, late enough not to mint twice as often
-_LIMITS = (
+_LIMITS: tuple[Code, ...] = (
     "profile-forbidden", "profile-unknown", "ttl-too-long", "rate-limited", "too-many-sessions",
     "minutes-exhausted", "project-capacity", "busy", "upstream-rejected", "upstream-error",
     "upstream-timeout", "upstream-quota", "audit-unavailable", "draining",
@@ -93,7 +86,7 @@ class Token(TypedDict):
     locked: list[str]
     audio: Mapping[str, str]
     session: TokenSession
-    limits: LimitsLeft
+    limits: ratelimit.LimitsLeft
     on_behalf_of: NotRequired[str]
 
 
@@ -109,12 +102,15 @@ def create_token(caller: Caller) -> Token:
     asked = body.read(KeyTokenBody if caller.service_key else TokenBody)
     principal = _owner(caller, asked)
     client = asked.client.model_dump(exclude_none=True)
-    ask = TokenRequest(
+    token_request = TokenRequest(
         profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation()
     )
-    issuer = parts().issuer
-    once = _once(caller.principal, asked)
-    return _answer(issuer.open_session(principal, ask, caller.also_charged, once))
+    header = request.headers.get(IDEMPOTENCY_HEADER)
+    if header is None:
+        return _answer(parts().issuer.open_session(principal, token_request, caller.also_charged))
+    # The requester is part of the key. So is the body, without the fields that it leaves out.
+    key = idempotency_key(caller.principal, header, asked.model_dump(exclude_unset=True))
+    return _answer(parts().replays.open_session(principal, token_request, key, caller.also_charged))
 
 
 @bp.post("/sessions/<session_id>/token")
@@ -128,21 +124,6 @@ def create_token(caller: Caller) -> Token:
 def create_next_token(caller: Caller, session_id: str) -> Token:
     asked = body.read(NextTokenBody)
     return _answer(parts().issuer.next_token(caller.principal, session_id, asked.handle, _attestation()))
-
-
-def _once(requester: Principal, asked: TokenBody) -> IdempotencyKey | None:
-    """What makes a repeat of this request known. The asker is part of it: nobody meets another's key."""
-    given = request.headers.get(IDEMPOTENCY_HEADER)
-    if given is None:
-        return None
-    if not _IDEMPOTENCY_KEY.fullmatch(given):
-        raise Refusal("bad-request", f"{IDEMPOTENCY_HEADER} must be 1 to 255 visible ASCII characters.")
-    same = json.dumps(asked.model_dump(exclude_unset=True), sort_keys=True)
-    return IdempotencyKey(_sha256(requester.key + given), _sha256(same), given)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _attestation() -> str | None:
@@ -191,14 +172,9 @@ def _answer(issued: Issued) -> Token:
             "renew_after": rfc3339(reservation.reserved_at + life * _RENEW_AT),
             "heartbeat_seconds": HEARTBEAT_SECONDS,
         },
-        "limits": limits_left(issued.rates, reservation.usage),
+        "limits": ratelimit.limits_left(issued.rates, reservation.usage),
     }
     if issued.principal.actor:
         answer["on_behalf_of"] = issued.principal.subject
-    add_headers(_headers(issued.rates, reservation.usage))
+    add_headers(ratelimit.fields_of(issued.rates, reservation.usage))
     return answer
-
-
-def _headers(rates: Sequence[RateLeft], usage: QuotaUsage) -> dict[str, str]:
-    of_rates, of_share = rate_headers(rates), quota_headers(usage)
-    return {name: f"{of_rates[name]}, {of_share[name]}" for name in of_rates}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from broker.errors import Refusal
+from broker.errors import Code, Refusal
 from broker.http import problems
 from broker.http.credentials import Caller
 from broker.operators.keys import KeyOps
@@ -14,7 +14,11 @@ from broker.operators.users import EditConflict, Ops, OpsError, Unknown
 from broker.parts import parts
 from broker.store.reporting.people import Person
 
-_CODES = ((EditConflict, "edit-conflict"), (AlreadyEnded, "session-ended"), (Unknown, "not-found"))
+_CODES: tuple[tuple[type[OpsError], Code], ...] = (
+    (EditConflict, "edit-conflict"),
+    (AlreadyEnded, "session-ended"),
+    (Unknown, "not-found"),
+)
 
 
 def actor(caller: Caller) -> str:

@@ -11,8 +11,8 @@ from broker.http import guards
 from broker.http.admin import operator
 from broker.http.admin.people import PlanShown, plan_shown
 from broker.http.credentials import Caller
+from broker.http.ratelimit import SessionsLeft
 from broker.http.responses import operation
-from broker.http.shapes import SessionsLeft
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
 from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER

@@ -12,8 +12,9 @@ from broker.http import body, guards
 from broker.http.admin import lists, operator
 from broker.http.admin.people import PlanShown, UserShown, plan_shown, user_shown
 from broker.http.credentials import Caller
+from broker.http.ratelimit import RateLeft, rate_left
 from broker.http.responses import operation
-from broker.http.shapes import Nothing, RateLeft, rate_left, timestamp_or_none
+from broker.http.shapes import Nothing, timestamp_or_none
 from broker.identity import passwords
 from broker.issuing.dry_run import DryRun
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
-from broker.errors import CODES
+from broker.errors import CODES, Code
 from broker.http.openapi.routes import Route
 from broker.http.problems import Problem
 
@@ -16,13 +16,20 @@ Json = dict[str, object]
 
 _REF = "#/components/schemas/{model}"
 _MEANINGS = {200: "Success.", 201: "Created.", 204: "Success, without a body.", 303: "Redirect."}
-_ALWAYS = ("bad-request", "origin-forbidden", "internal", "store-unavailable")
-_IDENTIFIED = (
+_ALWAYS: tuple[Code, ...] = ("bad-request", "origin-forbidden", "internal", "store-unavailable")
+_IDENTIFIED: tuple[Code, ...] = (
     "missing-credentials", "invalid-token", "token-expired", "account-blocked", "keys-unavailable",
     "forbidden",
 )  # fmt: skip
-_WITH_BODY = ("bad-json", "too-large", "media-type", "field-not-allowed", "invalid-field", "request-timeout")
-_WITH_QUERY = ("field-not-allowed", "invalid-field")
+_WITH_BODY: tuple[Code, ...] = (
+    "bad-json",
+    "too-large",
+    "media-type",
+    "field-not-allowed",
+    "invalid-field",
+    "request-timeout",
+)
+_WITH_QUERY: tuple[Code, ...] = ("field-not-allowed", "invalid-field")
 
 
 def success(route: Route) -> Json:
@@ -36,7 +43,7 @@ def success(route: Route) -> Json:
 def problems(route: Route) -> Json:
     """One answer for each error status, with the codes that it may have."""
     stated = route.operation
-    codes = {*_ALWAYS, *stated.codes}
+    codes: set[Code] = {*_ALWAYS, *stated.codes}
     if route.guard.level != "public":
         codes.update(_IDENTIFIED)
         if route.method != "GET":
@@ -45,14 +52,14 @@ def problems(route: Route) -> Json:
         codes.update(_WITH_BODY)
     if stated.query is not None:
         codes.update(_WITH_QUERY)
-    by_status: dict[int, list[str]] = {}
+    by_status: dict[int, list[Code]] = {}
     for code, (status, _title) in CODES.items():
         if code in codes:
             by_status.setdefault(status, []).append(code)
     return {str(status): _problem(status, by_status[status]) for status in sorted(by_status)}
 
 
-def _problem(status: int, codes: list[str]) -> Json:
+def _problem(status: int, codes: list[Code]) -> Json:
     schema = {**ref(Problem), "properties": {"code": {"enum": codes}}}
     answer: Json = {
         "description": " ".join(f"`{code}`: {CODES[code][1]}" for code in codes),

@@ -1,0 +1,72 @@
+"""The remaining limits over HTTP: the RateLimit fields, and the member `limits` of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from typing_extensions import TypedDict
+
+from broker.errors import LimitState
+from broker.limits.quota import QuotaUsage, quota_states
+
+
+class RateLeft(TypedDict):
+    policy: str
+    remaining: int
+    reset: int
+
+
+class SessionsLeft(TypedDict):
+    limit: int
+    open: int
+
+
+class MinutesLeft(TypedDict):
+    limit: int
+    used: int
+
+
+class LimitsLeft(TypedDict):
+    rate: list[RateLeft]
+    sessions: SessionsLeft
+    minutes_per_day: MinutesLeft
+
+
+def fields(states: Sequence[LimitState]) -> dict[str, str]:
+    """`RateLimit-Policy` and `RateLimit` in the list form of draft-ietf-httpapi-ratelimit-headers."""
+    if not states:
+        return {}
+    return {
+        "RateLimit-Policy": ", ".join(_policy(state) for state in states),
+        "RateLimit": ", ".join(_left(state) for state in states),
+    }
+
+
+def fields_of(rates: Sequence[LimitState], usage: QuotaUsage) -> dict[str, str]:
+    return fields((*rates, *quota_states(usage)))
+
+
+def limits_left(rates: Sequence[LimitState], usage: QuotaUsage) -> LimitsLeft:
+    """The member `limits` in the answers of the token routes and of GET /me."""
+    quota = usage.quota
+    return {
+        "rate": [rate_left(rate) for rate in rates],
+        "sessions": {"limit": quota.sessions, "open": usage.open},
+        "minutes_per_day": {"limit": quota.minutes_per_day, "used": usage.used_minutes},
+    }
+
+
+def rate_left(rate: LimitState) -> RateLeft:
+    assert rate.reset is not None, "only sessions have no window"
+    return {"policy": rate.policy, "remaining": rate.remaining, "reset": rate.reset}
+
+
+def _policy(state: LimitState) -> str:
+    unit = f';qu="{state.unit}"' if state.unit else ""
+    window = f";w={state.window_seconds}" if state.window_seconds else ""
+    return f'"{state.policy}";q={state.limit}{unit}{window}'
+
+
+def _left(state: LimitState) -> str:
+    reset = "" if state.reset is None else f";t={state.reset}"
+    return f'"{state.policy}";r={state.remaining}{reset}'

@@ -14,9 +14,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from broker.telemetry.open_sessions import OPEN_SESSIONS
 from broker.standin import StandIn
 from broker.telemetry.metrics import DECLARED
+from broker.telemetry.open_sessions import OPEN_SESSIONS
 from tests.conftest import MakeBroker
 from tests.docs.markdown import bare, rows, section
 from tests.support.ports import free_port

@@ -1,4 +1,4 @@
-"""Desk: olga, an operator, at the admin API of an app in this process."""
+"""OperatorClient: calls the admin API of an app in this process as olga, an operator."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from broker.parts import parts_of
 
 
 @dataclass(frozen=True)
-class Desk:
+class OperatorClient:
     app: Flask
     client: FlaskClient
     headers: dict[str, str]
 
     @classmethod
-    def of(cls, app: Flask) -> Desk:
+    def of(cls, app: Flask) -> OperatorClient:
         parts = parts_of(app)
         token = Ops(parts.settings, parts.database, actor="tests").access_token("olga")
         return cls(app, app.test_client(use_cookies=False), {"Authorization": f"Bearer {token}"})

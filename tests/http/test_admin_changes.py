@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.http.admin import Desk
+from tests.http.admin import OperatorClient
 from tests.http.conftest import bearer
 from tests.support.keys import key_headers
 
 
-def test_limits_hold_for_the_next_request_and_carry_a_version(desk: Desk) -> None:
+def test_changed_limit_applies_to_next_request_and_has_a_version(desk: OperatorClient) -> None:
     alice, path = desk.user("alice"), f"users/{desk.user('alice')['key']}/limits"
     changed = desk.patch(path, {"version": alice["version"], "sessions": 1, "rate": "7/minute"})
     assert (changed["version"], changed["limits"]["rule"]) == (1, "own rate, sessions; default")
@@ -24,7 +24,7 @@ def test_limits_hold_for_the_next_request_and_carry_a_version(desk: Desk) -> Non
     assert detail["after"] == {"rate": "7/minute"}
 
 
-def test_a_stale_edit_changes_nothing_even_after_everything_was_cleared(desk: Desk) -> None:
+def test_stale_edit_changes_nothing_even_after_all_limits_were_cleared(desk: OperatorClient) -> None:
     path = f"users/{desk.user('alice')['key']}/limits"
     desk.patch(path, {"version": 0, "sessions": 3})
     for stale in (0, 2):
@@ -36,7 +36,7 @@ def test_a_stale_edit_changes_nothing_even_after_everything_was_cleared(desk: De
     assert len(desk.all("audit", action="limits.set")) == 2
 
 
-def test_sessions_are_listed_by_the_newest_and_ended(desk: Desk) -> None:
+def test_sessions_are_listed_newest_first_and_can_be_ended(desk: OperatorClient) -> None:
     shop = key_headers(desk.app, on_behalf_of="any")
     alice = bearer(desk.app, "alice")
     ids = [desk.client.post("/token", headers=alice).get_json()["session"]["id"] for _ in range(3)]
@@ -64,7 +64,7 @@ def test_sessions_are_listed_by_the_newest_and_ended(desk: Desk) -> None:
         assert desk.refused("POST", f"sessions/{unknown}/end")["status"] == 404
 
 
-def test_a_key_is_shown_once_works_and_is_revoked(desk: Desk) -> None:
+def test_key_is_shown_once_and_works_until_it_is_revoked(desk: OperatorClient) -> None:
     made = desk.post("keys", {"name": "shop", "scopes": ["token", "read"], "expires_days": 3}, status=201)
     headers = {"X-API-Key": made["key"]}
     assert desk.client.get("/me", headers=headers).status_code == 200
@@ -79,7 +79,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(desk: Desk) -> None:
     assert desk.trail("key.revoke")["detail"]["before"] == {"revoked_at": None}
 
 
-def test_the_trail_is_filtered_and_paged(desk: Desk) -> None:
+def test_audit_trail_is_filtered_and_paged(desk: OperatorClient) -> None:
     desk.client.post("/token", headers=bearer(desk.app, "alice"))
     desk.ops.sign_out("bob")
     entries = desk.all("audit")
@@ -99,7 +99,7 @@ def test_the_trail_is_filtered_and_paged(desk: Desk) -> None:
     assert len(desk.all("audit", since="2026-01-01T00:00:00+01:00")) >= len(entries)
 
 
-def test_the_overview_counts_today(desk: Desk) -> None:
+def test_overview_counts_today(desk: OperatorClient) -> None:
     before = desk.get("overview")
     desk.client.post("/token", headers=bearer(desk.app, "alice"))
     desk.client.get("/admin/users", headers=bearer(desk.app, "alice"))

@@ -32,7 +32,7 @@ def told(server: BrokerServer, path: str, headers: dict[str, str], times: int) -
         return list(pool.map(ask, range(times)))
 
 
-def test_limits_and_blocks_hold_at_once(several: BrokerServer) -> None:
+def test_limits_and_blocks_apply_at_once_on_every_worker(several: BrokerServer) -> None:
     alice = {"Authorization": f"Bearer {several.bearer('alice')}"}
     assert {answer["limits"]["sessions"]["limit"] for answer in told(several, "/me", alice, 24)} == {1000}
     with several.client("olga") as olga:
@@ -46,7 +46,7 @@ def test_limits_and_blocks_hold_at_once(several: BrokerServer) -> None:
     assert {answer["code"] for answer in told(several, "/me", alice, 16)} == {"account-blocked"}
 
 
-def test_of_edits_at_once_one_is_made(several: BrokerServer) -> None:
+def test_only_one_of_several_simultaneous_edits_succeeds(several: BrokerServer) -> None:
     with several.client("olga") as olga:
         (user,) = olga.get("/admin/users", params={"query": "olga"}).json()["users"]
     bearer = {"Authorization": f"Bearer {several.bearer('olga')}"}

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.http.admin import Desk
+from tests.http.admin import OperatorClient
 from tests.http.conftest import bearer
 from tests.support.keys import key_headers
 from tests.support.servers import PASSWORD
 
 
-def test_everybody_who_is_known_is_listed_with_what_holds(desk: Desk) -> None:
+def test_every_known_principal_is_listed_with_its_limits(desk: OperatorClient) -> None:
     shop = key_headers(desk.app, on_behalf_of="any")
     desk.client.post("/token", headers=shop, json={"on_behalf_of": "Zoë"}).get_json()
     desk.client.post("/token", headers=bearer(desk.app, "alice"))
@@ -28,7 +28,7 @@ def test_everybody_who_is_known_is_listed_with_what_holds(desk: Desk) -> None:
     assert (backend["name"], backend["open_sessions"]) == ("shop", 1)
 
 
-def test_search_finds_parts_in_any_case_and_takes_wildcards_as_they_are(desk: Desk) -> None:
+def test_search_ignores_case_and_treats_wildcards_literally(desk: OperatorClient) -> None:
     shop = key_headers(desk.app, on_behalf_of="any")
     for user in ("50%_off", "500 off", "ÉMILE", "back\\slash"):
         assert desk.client.post("/token", headers=shop, json={"on_behalf_of": user}).status_code == 200
@@ -45,7 +45,7 @@ def test_search_finds_parts_in_any_case_and_takes_wildcards_as_they_are(desk: De
     assert len(found("shop")) == 1, "a service key is found by its name"
 
 
-def test_pages_are_stable_when_somebody_comes_in_between(desk: Desk) -> None:
+def test_pages_are_stable_when_a_user_is_added_between_them(desk: OperatorClient) -> None:
     for number in range(5):
         desk.ops.add_user(f"user-{number}0", PASSWORD)
     seen: list[str] = []
@@ -59,7 +59,7 @@ def test_pages_are_stable_when_somebody_comes_in_between(desk: Desk) -> None:
     assert seen == ["user-00", "user-10", "user-20", "user-25", "user-30", "user-40"]
 
 
-def test_a_user_is_added_and_signs_in(desk: Desk) -> None:
+def test_added_user_can_sign_in(desk: OperatorClient) -> None:
     made = desk.post("users", {"username": "carol", "password": PASSWORD}, status=201)
     assert (made["subject"], made["plan"], made["roles"]) == ("carol", "default", [])
     answer = desk.client.post("/auth/login", json={"username": "carol", "password": PASSWORD})
@@ -71,7 +71,7 @@ def test_a_user_is_added_and_signs_in(desk: Desk) -> None:
     assert (again["status"], again["code"], again["fields"][0]["field"]) == (422, "invalid-field", "username")
 
 
-def test_one_user_is_shown_with_what_the_next_token_would_be_told(desk: Desk) -> None:
+def test_user_is_shown_with_the_answer_to_its_next_token_request(desk: OperatorClient) -> None:
     alice = desk.user("alice")
     shown = desk.get(f"users/{alice['key']}")
     assert shown["next_token"]["answer"] == "granted"
@@ -83,7 +83,7 @@ def test_one_user_is_shown_with_what_the_next_token_would_be_told(desk: Desk) ->
         assert desk.refused("GET", f"users/{unknown}")["code"] == "not-found"
 
 
-def test_a_block_holds_at_once_and_unblocking_lets_in_again(desk: Desk) -> None:
+def test_block_applies_at_once_and_unblocking_ends_it(desk: OperatorClient) -> None:
     alice, key = bearer(desk.app, "alice"), desk.user("alice")["key"]
     token = desk.client.post("/token", headers=alice).get_json()
     blocked = desk.post(f"users/{key}/block", {"reason": "left"})
@@ -98,7 +98,7 @@ def test_a_block_holds_at_once_and_unblocking_lets_in_again(desk: Desk) -> None:
     assert desk.trail("user.unblock")["detail"]["after"] is None
 
 
-def test_people_of_others_are_blocked_and_unblocked_too(desk: Desk) -> None:
+def test_users_of_other_issuers_can_be_blocked_and_unblocked(desk: OperatorClient) -> None:
     shop = key_headers(desk.app, on_behalf_of="any")
     asks = {"headers": shop, "json": {"on_behalf_of": "Zoë"}}
     assert desk.client.post("/token", **asks).status_code == 200
@@ -115,7 +115,7 @@ def test_people_of_others_are_blocked_and_unblocked_too(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("action", ["password", "sign-out"])
-def test_what_ends_every_bearer(desk: Desk, action: str) -> None:
+def test_action_ends_every_bearer_token(desk: OperatorClient, action: str) -> None:
     alice, key = bearer(desk.app, "alice"), desk.user("alice")["key"]
     desk.post(f"users/{key}/{action}", {"password": "a new password"} if action == "password" else {})
     assert desk.client.get("/me", headers=alice).get_json()["code"] == "invalid-token"

@@ -76,7 +76,7 @@ def samples(text: str) -> dict[str, float]:
     return found
 
 
-def test_the_workers_are_added_up_exactly(busy: BrokerServer) -> None:
+def test_metrics_are_the_exact_sum_over_workers(busy: BrokerServer) -> None:
     found = scrape(busy)
     assert found["broker_tokens_total{profile=default}"] == ASKED + 5
     assert found["broker_refusals_total{code=rate-limited}"] == ASKED - 5
@@ -88,7 +88,7 @@ def test_the_workers_are_added_up_exactly(busy: BrokerServer) -> None:
     assert found["broker_store_seconds_count{kind=write}"] > 2 * ASKED
 
 
-def test_what_a_killed_worker_counted_still_counts(busy: BrokerServer) -> None:
+def test_counts_of_a_killed_worker_remain(busy: BrokerServer) -> None:
     before = scrape(busy)
     victim = busy.workers()[0]
     os.kill(victim, signal.SIGKILL)
@@ -100,7 +100,7 @@ def test_what_a_killed_worker_counted_still_counts(busy: BrokerServer) -> None:
     assert all(after[name] >= before[name] for name in kept)
 
 
-def test_the_folder_of_the_metrics_goes_with_the_broker(standin: StandIn, make_broker: MakeBroker) -> None:
+def test_metrics_folder_is_removed_with_the_broker(standin: StandIn, make_broker: MakeBroker) -> None:
     server = make_broker(standin.url)
     mapped = Path(f"/proc/{server.workers()[0]}/maps").read_text()
     folders = {Path(match).parent for match in re.findall(r"/dev/shm/live-broker-metrics-\S+", mapped)}
@@ -112,13 +112,15 @@ def test_the_folder_of_the_metrics_goes_with_the_broker(standin: StandIn, make_b
 @pytest.mark.parametrize(
     "accept", ["", "application/openmetrics-text; version=1.0.0", "text/plain; version=1.0.0"]
 )
-def test_it_is_told_as_the_scraper_asks(app: Flask, client: FlaskClient, accept: str) -> None:
+def test_metrics_have_the_format_that_the_scraper_accepts(
+    app: Flask, client: FlaskClient, accept: str
+) -> None:
     answer = client.get("/metrics", headers={**bearer(app, "olga"), "Accept": accept})
     assert answer.status_code == 200
     assert accept.split(";")[0] in answer.headers["Content-Type"]
 
 
-def test_for_operators_and_keys_with_the_scope_only(app: Flask, client: FlaskClient) -> None:
+def test_only_operators_and_keys_with_the_scope_see_metrics(app: Flask, client: FlaskClient) -> None:
     def told(headers: dict[str, str]) -> tuple[int, Any]:
         answer = client.get("/metrics", headers=headers)
         return answer.status_code, (answer.get_json(silent=True) or {}).get("code")
@@ -135,7 +137,7 @@ def test_for_operators_and_keys_with_the_scope_only(app: Flask, client: FlaskCli
     assert told(bearer(app, "olga")) == (200, None)
 
 
-def test_no_open_sessions_are_told_while_the_store_is_silent() -> None:
+def test_open_sessions_are_absent_while_the_store_does_not_answer() -> None:
     """Rather than none."""
 
     def silent() -> int:
@@ -145,7 +147,7 @@ def test_no_open_sessions_are_told_while_the_store_is_silent() -> None:
     assert [metric.samples[0].value for metric in OpenSessions(lambda: 3).collect()] == [3]
 
 
-def test_labels_are_of_closed_sets(app: Flask, client: FlaskClient) -> None:
+def test_labels_come_from_closed_sets(app: Flask, client: FlaskClient) -> None:
     """An address or a method that a stranger makes up becomes no new series."""
     for path, method in (
         ("/made/up/by/mallory", "GET"),

@@ -84,7 +84,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture(params=DATABASES)
-def desk(
+def olga(
     request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores, peopled_database: Path
 ) -> OperatorClient:
     """olga at the admin API, on each database."""

@@ -106,16 +106,16 @@ def test_role_counts_only_from_issuers_that_may_grant_it(make_app: MakeApp, more
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_settings_cannot_open_admin_routes_to_other_origins(make_app: MakeApp, method: str) -> None:
     app = make_app(env={"BROKER_ALLOWED_ORIGINS": ELSEWHERE})
-    desk = OperatorClient.of(app)
+    olga = OperatorClient.of(app)
     headers = {"Origin": ELSEWHERE, "Access-Control-Request-Method": "GET"}
     if method != "OPTIONS":
-        headers |= desk.headers
+        headers |= olga.headers
     for path in ("/admin/users", "/admin/audit", "/admin"):
-        answer = desk.client.open(path, method=method, headers=headers)
+        answer = olga.client.open(path, method=method, headers=headers)
         assert not [name for name, _ in answer.headers if name.startswith("Access-Control")], path
         if method != "OPTIONS":
             assert answer.get_json()["code"] == "origin-forbidden"
-    allowed = desk.client.get("/me", headers={"Origin": ELSEWHERE, **bearer(app, "alice")})
+    allowed = olga.client.get("/me", headers={"Origin": ELSEWHERE, **bearer(app, "alice")})
     assert allowed.headers["Access-Control-Allow-Origin"] == ELSEWHERE
 
 

@@ -12,6 +12,7 @@ from broker import settings as settings_module
 from broker.http import (
     admin,
     body,
+    draining,
     guards,
     health,
     jwks,
@@ -60,11 +61,12 @@ from broker.store.database.engine import Clock, Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.suspension import SqlSuspensions
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
 from broker.store.trail import SqlTrail
 from broker.telemetry import log
-from broker.telemetry.open_sessions import OpenSessions
+from broker.telemetry.store_gauge import StoreGauge
 
 # A stand-in means development: no name that somebody points at this machine is ours.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -89,6 +91,7 @@ def create_app(
     parts.install(app, _build(app, settings, clock, minter))
     allowed_origins = frozenset(settings.allowed_origins)
     request_log.install(app, allowed_origins, settings.live_url)
+    draining.install(app)
     guards.install(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
@@ -129,6 +132,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         guests = Guests(settings.config.guests, guest_keys)
     rates = Rates(create_limiter(app, database, redis_url))
     ledger = SqlLedger(database)
+    suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
     external = issuers.build(
         settings.config.issuers, settings.config.plans, SqlTrail(database), admission.admit
@@ -140,6 +144,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         attestations=external.attestations,
         minter=minter,
         ledger=ledger,
+        suspensions=suspensions,
         admit=admission.admit_unpresented,
     )
     return Parts(
@@ -170,7 +175,17 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         ledger=ledger,
         reports=SqlReports(database),
         usage=SqlUsage(database),
-        open_sessions=OpenSessions(SqlTotals(database).open_sessions),
+        store_gauges=(
+            StoreGauge(
+                "broker_open_sessions", "Sessions that hold a place now.", SqlTotals(database).open_sessions
+            ),
+            StoreGauge(
+                "broker_minting_suspended",
+                "1 while an operator has suspended new tokens, of all profiles or of some.",
+                lambda: float(suspensions.current() is not None),
+            ),
+        ),
+        suspensions=suspensions,
         minter=minter,
         issuer=issuer,
         replays=Replays(
@@ -182,7 +197,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             # The other threads go on serving while repeats wait for the first of their requests.
             max_waiting=max(1, settings.threads // 2),
         ),
-        previews=DryRuns(policy=policy, rates=rates, catalog=catalog, ledger=ledger),
+        previews=DryRuns(policy=policy, rates=rates, catalog=catalog, ledger=ledger, suspensions=suspensions),
         operator_issuers=frozenset(
             [OWN_ISSUER, *(spec.issuer for spec in settings.config.issuers if spec.operator_claim)]
         ),

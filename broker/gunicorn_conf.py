@@ -42,7 +42,7 @@ except SettingsError as error:
 # A stand-in in Google's place means development, and that stays on this machine.
 bind = f"{'127.0.0.1' if _settings.standin else '0.0.0.0'}:{_settings.port}"  # noqa: S104 - a server's job
 workers = _settings.web_concurrency
-worker_class = "gthread"
+worker_class = "broker.http.gunicorn_worker.DrainingWorker"
 threads = _settings.threads
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats on a disk can stall a worker
@@ -61,7 +61,8 @@ logconfig_dict = {
     },
 }
 timeout = 30
-graceful_timeout = 20
+# After the drain: a request's ten seconds, what a client needs to send it, and some room.
+graceful_timeout = 20 + _settings.drain_seconds
 keepalive = 5
 limit_request_line = 4094
 limit_request_fields = 50

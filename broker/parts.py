@@ -28,11 +28,12 @@ from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.minter import Minter
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
+from broker.sessions.suspension import Suspensions
 from broker.settings import Settings
 from broker.store.database.engine import Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.reporting.usage import SqlUsage
-from broker.telemetry.open_sessions import OpenSessions
+from broker.telemetry.store_gauge import StoreGauge
 
 _EXTENSION = "broker"
 
@@ -58,7 +59,8 @@ class Parts:
     ledger: Ledger
     reports: SqlReports
     usage: SqlUsage
-    open_sessions: OpenSessions
+    store_gauges: tuple[StoreGauge, ...]
+    suspensions: Suspensions
     minter: Minter
     issuer: TokenIssuer
     replays: Replays[TokenRequest, Issued]

@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from broker.errors import Refusal
 from broker.http import guards
+from broker.http.draining import DRAIN
 from broker.http.responses import operation
 from broker.parts import parts
 from broker.store.database import migrate
@@ -29,10 +30,12 @@ def healthz() -> Status:
 @guards.public
 @operation(
     "Report that the broker could mint: its stores answer and the schema is current",
-    codes=("store-unavailable",),
+    codes=("store-unavailable", "draining"),
 )
 def readyz() -> Status:
     """Google is not asked: its outage must not take every broker out of service at once."""
+    if DRAIN.has_begun:
+        raise Refusal("draining")
     if not migrate.is_current(parts().database):
         raise Refusal("store-unavailable", reason="the schema is not current")
     if parts().settings.redis_url is not None:

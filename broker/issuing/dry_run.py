@@ -17,7 +17,9 @@ from broker.limits.policy import Allowance, Policy
 from broker.limits.quota import QuotaUsage
 from broker.principal import Principal
 from broker.profiles.catalog import Catalog
+from broker.sessions import suspension
 from broker.sessions.session import Ledger
+from broker.sessions.suspension import Suspensions
 from broker.settings import Plan
 
 
@@ -53,11 +55,20 @@ class DryRun:
 
 
 class DryRuns:
-    def __init__(self, *, policy: Policy, rates: Rates, catalog: Catalog, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        rates: Rates,
+        catalog: Catalog,
+        ledger: Ledger,
+        suspensions: Suspensions,
+    ) -> None:
         self._policy = policy
         self._rates = rates
         self._catalog = catalog
         self._ledger = ledger
+        self._suspensions = suspensions
 
     def preview(
         self, principal: Principal, profile: str | None = None, also: Sequence[Allowance] = ()
@@ -68,7 +79,8 @@ class DryRuns:
         name = self._catalog.default_name if profile is None else profile
         usages, project_is_full = self._ledger.usages(limits.quotas)
         refusal = (
-            self._used_up(also)
+            suspension.refusal(self._suspensions.current(), name, renewal=False)
+            or self._used_up(also)
             or self._refusal(principal, name, rates)
             or _no_room(usages)
             or (quotas.project_capacity() if project_is_full else None)

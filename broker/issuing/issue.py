@@ -20,8 +20,10 @@ from broker.minting.minter import Minter
 from broker.principal import Principal, end_user
 from broker.profiles.catalog import Catalog
 from broker.profiles.profile import Profile
+from broker.sessions import suspension
 from broker.sessions.refusals import recorded_refusals
 from broker.sessions.session import Ledger, Reservations
+from broker.sessions.suspension import Suspensions
 from broker.telemetry.metrics import TOKENS
 
 
@@ -33,6 +35,7 @@ class TokenIssuer:
     attestations: Attestations
     minter: Minter
     ledger: Ledger
+    suspensions: Suspensions
     admit: Callable[[Principal], Principal]
     """Looks up users of service keys, who bring no credential: refuses blocked ones, adds overrides."""
 
@@ -46,6 +49,7 @@ class TokenIssuer:
         """A new session and its first token. `also` is counted besides what the principal is charged."""
         ledger = reservations or self.ledger
         with self._one_transaction(request), recorded_refusals(ledger, principal, "token"):
+            suspension.check(self.suspensions, request.profile or self.catalog.default_name, renewal=False)
             already_counted = ledger.begin()
             if principal.actor is not None:
                 principal = self.admit(principal)
@@ -72,6 +76,7 @@ class TokenIssuer:
             user = session.on_behalf_of
             principal = requester if user is None else self.admit(end_user(requester, user))
         with recorded_refusals(self.ledger, principal, "next-token"):
+            suspension.check(self.suspensions, session.profile, renewal=True)
             limits = self.policy.for_principal(principal)
             rates = self.rates.spend_all(limits.allowances("next-token"))
             profile = self.profile(session.profile, principal, attestation)
@@ -100,13 +105,8 @@ class TokenIssuer:
         """Mint and confirm. A reservation ends as a delivered token, or with nothing charged."""
         reservation, started = reserved.reservation, time.monotonic()
         try:
-            token = self.minter.mint(
-                reserved.profile,
-                reserved.token_plan,
-                expires_at=reservation.expires_at,
-                connect_by=reservation.connect_by,
-                handle=handle,
-            )
+            times = {"expires_at": reservation.expires_at, "connect_by": reservation.connect_by}
+            token = self.minter.mint(reserved.profile, reserved.token_plan, **times, handle=handle)
             mint_ms = round((time.monotonic() - started) * 1000)
             ledger.confirm(reserved.principal, reservation, token, mint_ms)
         except BaseException as fault:

@@ -16,7 +16,6 @@ import pytest
 
 from broker.standin import StandIn
 from broker.telemetry.metrics import DECLARED
-from broker.telemetry.open_sessions import OPEN_SESSIONS
 from tests.conftest import MakeBroker
 from tests.docs.markdown import bare, rows, section
 from tests.support.ports import free_port
@@ -33,7 +32,7 @@ EXPRESSIONS = {
 
 def exported() -> dict[str, tuple[str, str]]:
     """Name as it is scraped -> its kind and labels."""
-    found = {OPEN_SESSIONS: ("gauge", "")}
+    found = {"broker_open_sessions": ("gauge", "")}
     for metric in DECLARED.collect():
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         found[name] = (metric.type, "")

@@ -26,7 +26,7 @@ class OperatorClient:
 
     @property
     def ops(self) -> Ops:
-        """What the command line does."""
+        """The same actions as on the command line."""
         parts = parts_of(self.app)
         return Ops(parts.settings, parts.database, actor="cli:olga")
 
@@ -54,7 +54,7 @@ class OperatorClient:
         return answer.get_json()
 
     def all(self, path: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Every row, page by page."""
+        """Every row of a list, fetched page by page."""
         rows: list[dict[str, Any]] = []
         cursor: dict[str, str] = {}
         while True:
@@ -70,6 +70,6 @@ class OperatorClient:
         return next(person for person in self.all("users") if person["subject"] == subject)
 
     def trail(self, action: str) -> dict[str, Any]:
-        """The newest entry about this action."""
+        """The newest audit entry with this action."""
         entry: dict[str, Any] = self.get("audit", action=action, limit=1)["entries"][0]
         return entry

@@ -1,4 +1,4 @@
-"""Limits, sessions, keys and the trail at the admin API, on each database."""
+"""Limits, sessions, keys and the audit trail in the admin API, on each database."""
 
 from __future__ import annotations
 

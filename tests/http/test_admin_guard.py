@@ -1,4 +1,4 @@
-"""Who is let in to /admin: operators and nobody else, from our own pages or with a bearer."""
+"""Only operators may call /admin, from our own pages or with a bearer token."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_admin_route_is_for_operators(app: Flask) -> None:
 
 
 def test_every_admin_route_rejects_all_other_callers(make_app: MakeApp) -> None:
-    """Nobody, a user without the role, a key that may do everything, a guest; and the trail says so."""
+    """No credential, a user without the role, a key with all scopes, a guest. The audit trail records each."""
     app = make_app(toml=GUESTS)
     client, guest = app.test_client(use_cookies=False), app.test_client()
     came = guest.get("/me", headers={"Sec-Fetch-Site": "same-origin"})
@@ -93,7 +93,7 @@ GIVES_ROLES = 'operator_claim = "groups"\noperator_values = ["voice-operators"]\
 
 @pytest.mark.parametrize(("more", "status"), [(GIVES_ROLES, 200), ("", 403)])
 def test_role_counts_only_from_issuers_that_may_grant_it(make_app: MakeApp, more: str, status: int) -> None:
-    """Somebody signed in as an operator while the issuer could make operators; perhaps it no longer can."""
+    """A person signed in as an operator. Since then the issuer may have lost the right to grant the role."""
     app = make_app(toml=ISSUER + more)
     person = Principal("https://idp.example/", "u-1", "Ute", "default", frozenset({"operator"}))
     signed_in = parts_of(app).sign_ins.open(person)

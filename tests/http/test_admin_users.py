@@ -1,4 +1,4 @@
-"""/admin/users over each kind of store: who is known, what holds for them, and what is done to them."""
+"""/admin/users on each database: the known principals, their limits, and the actions on them."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_pages_are_stable_when_a_user_is_added_between_them(olga: OperatorClient
     seen: list[str] = []
     page: dict[str, Any] = olga.get("users", query="user-", limit=2)
     seen += [person["subject"] for person in page["users"]]
-    olga.ops.add_user("user-05", PASSWORD)  # before the place that was reached
-    olga.ops.add_user("user-25", PASSWORD)  # behind it
+    olga.ops.add_user("user-05", PASSWORD)  # before the current position
+    olga.ops.add_user("user-25", PASSWORD)  # after the current position
     while page["next"]:
         page = olga.get("users", query="user-", limit=2, cursor=page["next"])
         seen += [person["subject"] for person in page["users"]]

@@ -1,4 +1,4 @@
-"""How the files under web/ are delivered: short, compressed, and kept no longer than they are right."""
+"""The files under web/ are served minified and compressed, and never cached for too long."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_changed_file_is_read_again(tmp_path: Path) -> None:
 
 
 def test_minified_scripts_are_the_same_programs(tmp_path: Path) -> None:
-    """esbuild reads both and writes what it has understood: private names, expressions, templates and all."""
+    """esbuild parses both versions and prints the same program: private names, expressions and templates."""
     for path in scripts():
         served = ASSETS.find(path)
         assert served is not None
@@ -121,7 +121,7 @@ def test_minified_scripts_are_the_same_programs(tmp_path: Path) -> None:
 
 
 def test_page_preloads_everything_that_its_modules_import(client: FlaskClient) -> None:
-    """The list is made from the imports; this reads them another way, from the sources."""
+    """The broker makes the list from the imports. This test reads the imports in another way."""
     html = client.get("/").get_data(as_text=True)
     named = set(re.findall(r'rel="modulepreload" href="/assets/\w+/([^"]+)"', html))
     assert named

@@ -1,4 +1,4 @@
-"""Each code of the closed family, through the real handlers: one shape, nothing from inside."""
+"""Every error code through the real handlers: one shape, and nothing internal in it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_page_allows_only_its_own_scripts_and_the_live_host(app: Flask, client: 
 
 
 def test_scripts_and_styles_carry_only_the_headers_that_they_need(client: FlaskClient) -> None:
-    """Some fifty of them make a page, and the document's policy holds for them."""
+    """A page loads about fifty of them, and the policy of the document applies to them."""
     for part in ("live/mic.js", "demo/room.css"):
         with client.get(f"/assets/{ASSETS.version}/{part}") as answer:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -1,4 +1,4 @@
-"""GET /metrics: what all workers did together, for whoever may know it."""
+"""GET /metrics: the totals of all workers, for callers that may see them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ session_minutes = 30
 
 @pytest.fixture(scope="module")
 def busy(standin: StandIn, make_broker: MakeBroker) -> Iterator[BrokerServer]:
-    """A broker of 4 workers: alice has asked for 40 tokens, and bob, who may have 5, as often."""
+    """A broker with 4 workers. alice has requested 40 tokens. So has bob, whose limit is 5."""
     with closing(make_broker(standin.url, workers=4, toml=NARROW)) as server:
         server.add_user("alice")
         server.add_user("bob", plan="narrow")
@@ -59,7 +59,7 @@ def busy(standin: StandIn, make_broker: MakeBroker) -> Iterator[BrokerServer]:
 
 
 def scrape(server: BrokerServer) -> dict[str, float]:
-    """Each sample by its name and labels, as a Prometheus would read it."""
+    """Each sample by its name and labels, as Prometheus reads it."""
     with server.client("olga") as client:
         answer = client.get("/metrics")
     assert answer.status_code == 200
@@ -121,7 +121,7 @@ def test_metrics_have_the_format_that_the_scraper_accepts(
 
 
 def test_only_operators_and_keys_with_the_scope_see_metrics(app: Flask, client: FlaskClient) -> None:
-    def told(headers: dict[str, str]) -> tuple[int, Any]:
+    def answer_to(headers: dict[str, str]) -> tuple[int, Any]:
         answer = client.get("/metrics", headers=headers)
         return answer.status_code, (answer.get_json(silent=True) or {}).get("code")
 
@@ -130,11 +130,11 @@ def test_only_operators_and_keys_with_the_scope_see_metrics(app: Flask, client: 
         made = KeyOps(parts.settings, parts.database, actor="cli:olga").create(name, scopes=[scope])
         return {"X-API-Key": made.secret}
 
-    assert told({}) == (401, "missing-credentials")
-    assert told(bearer(app)) == (403, "forbidden")
-    assert told(key("shop", "token")) == (403, "forbidden")
-    assert told(key("prometheus", "metrics")) == (200, None)
-    assert told(bearer(app, "olga")) == (200, None)
+    assert answer_to({}) == (401, "missing-credentials")
+    assert answer_to(bearer(app)) == (403, "forbidden")
+    assert answer_to(key("shop", "token")) == (403, "forbidden")
+    assert answer_to(key("prometheus", "metrics")) == (200, None)
+    assert answer_to(bearer(app, "olga")) == (200, None)
 
 
 def test_gauge_is_absent_while_store_does_not_answer() -> None:
@@ -149,7 +149,7 @@ def test_gauge_is_absent_while_store_does_not_answer() -> None:
 
 
 def test_labels_come_from_closed_sets(app: Flask, client: FlaskClient) -> None:
-    """An address or a method that a stranger makes up becomes no new series."""
+    """An invented address or method does not create a new series."""
     for path, method in (
         ("/made/up/by/mallory", "GET"),
         ("/token", "MALLORY"),

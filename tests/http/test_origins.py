@@ -1,4 +1,4 @@
-"""CORS: exact origins only, on refusals too, and never with cookies."""
+"""CORS: exact origins only, on errors too, and never with cookies."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_other_origins_are_rejected(open_client: FlaskClient, origin: str) -> No
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil"])
 def test_development_broker_rejects_foreign_host_names(make_app: MakeApp, host: str) -> None:
-    """DNS rebinding: the page's Origin and Host agree, and still it is a stranger's page."""
+    """DNS rebinding: Origin and Host match, although the page is foreign."""
     client = make_app(env={"BROKER_TRUSTED_HOSTS": ""}).test_client()
     body = {"username": "alice", "password": "x"}
     answer = client.post("/auth/login", json=body, headers={"Host": host, "Origin": f"http://{host}"})

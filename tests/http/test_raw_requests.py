@@ -1,4 +1,4 @@
-"""Requests that no HTTP library would send, over a socket to gunicorn."""
+"""Malformed requests that no HTTP library sends, over a socket to gunicorn."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def chunked(*chunks: bytes) -> bytes:
 
 
 def test_incomplete_body_gets_request_timeout(broker: BrokerServer) -> None:
-    told = answer(broker, HEAD + b'Content-Length: 100\r\n\r\n{"user')
-    assert told.startswith("HTTP/1.1 408 ")
-    assert '"code": "request-timeout"' in told
+    response = answer(broker, HEAD + b'Content-Length: 100\r\n\r\n{"user')
+    assert response.startswith("HTTP/1.1 408 ")
+    assert '"code": "request-timeout"' in response
 
 
 def test_incomplete_headers_leave_no_log_line(broker: BrokerServer) -> None:
@@ -36,15 +36,15 @@ def test_incomplete_headers_leave_no_log_line(broker: BrokerServer) -> None:
 
 
 def test_chunked_body_is_read_completely_or_rejected(broker: BrokerServer) -> None:
-    """Cut at the limit, the first part could be a valid body and what follows would go unseen."""
-    told = answer(broker, chunked(b"{}" + b" " * 8190, b'{"username": "mallory"}'))
-    assert told.startswith("HTTP/1.1 413 ")
-    told = answer(broker, chunked(b'{"username": "alice",', b' "password": "wrong"}'))
-    assert told.startswith("HTTP/1.1 401 ")
+    """If the body were cut at the limit, the first part could be valid and the rest would go unseen."""
+    response = answer(broker, chunked(b"{}" + b" " * 8190, b'{"username": "mallory"}'))
+    assert response.startswith("HTTP/1.1 413 ")
+    response = answer(broker, chunked(b'{"username": "alice",', b' "password": "wrong"}'))
+    assert response.startswith("HTTP/1.1 401 ")
 
 
 @pytest.mark.parametrize("size", [b"zz", b"-2"])
 def test_malformed_chunks_get_bad_request(broker: BrokerServer, size: bytes) -> None:
-    told = answer(broker, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\n{}\r\n0\r\n\r\n")
-    assert told.startswith("HTTP/1.1 400 ")
-    assert "Traceback" not in told
+    response = answer(broker, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\n{}\r\n0\r\n\r\n")
+    assert response.startswith("HTTP/1.1 400 ")
+    assert "Traceback" not in response

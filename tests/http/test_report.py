@@ -1,4 +1,4 @@
-"""POST /sessions/{id}/report: what a client tells is kept, once a session, and changes nothing else."""
+"""POST /sessions/{id}/report: the broker stores one report per session, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPORT = {"first_audio_ms": 640, "underruns": 2, "reconnects": 1, "played_second
 
 
 class Shift:
-    """A clock that the test moves on."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.by = timedelta()

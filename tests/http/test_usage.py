@@ -1,4 +1,4 @@
-"""GET /admin/usage: the series that the operators' page draws, and for operators only."""
+"""GET /admin/usage: the series that the operators' page draws. Only operators may read it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def test_steps_cover_the_range(app: Flask, client: FlaskClient) -> None:
         step = timedelta(seconds=seconds)
         assert (found["range"], found["step_seconds"]) == (name, seconds)
         assert starts == [starts[0] + step * number for number in range(count)]
-        assert (found["from"], found["to"]) == (found["points"][0]["at"], told(starts[-1] + step))
+        assert (found["from"], found["to"]) == (found["points"][0]["at"], timestamp(starts[-1] + step))
 
 
-def told(moment: datetime) -> str:
+def timestamp(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 

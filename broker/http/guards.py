@@ -1,4 +1,4 @@
-"""Every route states who may call it. A route without a guard answers no caller; a test walks the route table.
+"""Every route states who may call it. A route without a guard answers no caller; a test walks all routes.
 
 The guard comes first, and the view gets the verified Caller as its first argument. So no view can start its
 work before the caller is known.

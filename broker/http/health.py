@@ -28,10 +28,7 @@ def healthz() -> Status:
 
 @bp.get("/readyz")
 @guards.public
-@operation(
-    "Report that the broker could mint: its stores answer and the schema is current",
-    codes=("store-unavailable", "draining"),
-)
+@operation("Report that the broker could mint: its stores answer and the schema is current")
 def readyz() -> Status:
     """Google is not asked: its outage must not take every broker out of service at once."""
     if DRAIN.has_begun:

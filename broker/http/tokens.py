@@ -30,7 +30,7 @@ _RENEW_AT = 0.8  # of a token's life: early enough for a retry, late enough not 
 _LIMITS: tuple[Code, ...] = (
     "profile-forbidden", "profile-unknown", "ttl-too-long", "rate-limited", "too-many-sessions",
     "minutes-exhausted", "project-capacity", "busy", "upstream-rejected", "upstream-error",
-    "upstream-timeout", "upstream-quota", "audit-unavailable", "minting-suspended", "draining",
+    "upstream-timeout", "upstream-quota", "audit-unavailable", "minting-suspended",
 )  # fmt: skip
 _ONCE = RequestHeader(
     IDEMPOTENCY_HEADER, "The same key and body return the same token within a minute, charged once."

@@ -51,7 +51,7 @@ def test_every_admin_route_is_for_operators(app: Flask) -> None:
 
 
 def test_every_admin_route_rejects_all_other_callers(make_app: MakeApp) -> None:
-    """No credential, a user without the role, a key with all scopes, a guest. The audit trail records each."""
+    """No credential, a user without the role, a key with all scopes, a guest. The trail records each."""
     app = make_app(toml=GUESTS)
     client, guest = app.test_client(use_cookies=False), app.test_client()
     came = guest.get("/me", headers={"Sec-Fetch-Site": "same-origin"})

@@ -16,7 +16,8 @@ Json = dict[str, object]
 
 _REF = "#/components/schemas/{model}"
 _MEANINGS = {200: "Success.", 201: "Created.", 204: "Success, without a body.", 303: "Redirect."}
-_ALWAYS: tuple[Code, ...] = ("bad-request", "origin-forbidden", "internal", "store-unavailable")
+# A worker that shuts down may answer any request with `draining`.
+_ALWAYS: tuple[Code, ...] = ("bad-request", "origin-forbidden", "internal", "store-unavailable", "draining")
 _IDENTIFIED: tuple[Code, ...] = (
     "missing-credentials", "invalid-token", "token-expired", "account-blocked", "keys-unavailable",
     "forbidden",

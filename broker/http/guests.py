@@ -46,7 +46,7 @@ class GuestAccess:
             raise
 
     def charged(self, request: Request) -> tuple[Allowance, ...]:
-        """All guests at one address share it. A limit per cookie would end when the cookie is deleted."""
+        """New sessions of all guests at one address share it: a guest could delete its cookie each time."""
         rate = self._guests.spec.address_rate
         return (Allowance(rate, "guests", self._address(request), "guests of this address"),)
 

@@ -97,9 +97,14 @@ def create_app(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
     problems.register(app)
-    for module in (tokens, sessions, me, login, oidc, jwks, health, metrics, admin, openapi, pages):
-        app.register_blueprint(module.bp)
+    mount(app)
     return app
+
+
+def mount(app: Flask) -> None:
+    """Add every route, in the order in which /openapi.json lists them."""
+    for module in (tokens, sessions, me, login, oidc, admin, health, metrics, jwks, openapi, pages):
+        app.register_blueprint(module.bp)
 
 
 def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter | None) -> Parts:

@@ -20,7 +20,7 @@ from broker.standin import StandIn
 from broker.store.accounts.users import SqlUsers
 from broker.store.database import migrate
 from broker.store.database.engine import Clock, Database
-from tests.http.admin import Desk
+from tests.http.admin import OperatorClient
 from tests.support.environment import environment, write_config
 from tests.support.servers import PASSWORD
 from tests.support.stores import DATABASES, Stores
@@ -85,16 +85,18 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture(params=DATABASES)
-def desk(request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores, peopled_database: Path) -> Desk:
+def olga(
+    request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores, peopled_database: Path
+) -> OperatorClient:
     """olga at the admin API, on each database."""
     if request.param == "sqlite":
-        return Desk.of(make_app())
+        return OperatorClient.of(make_app())
     app = make_app(env=stores.migrated(request.param).environ)
     template = Database(f"sqlite:///{peopled_database}", pool_size=1)
     for user in SqlUsers(template).all():
         SqlUsers(parts_of(app).database).add(user, actor="tests")
     template.dispose()
-    return Desk.of(app)
+    return OperatorClient.of(app)
 
 
 def bearer(app: Flask, username: str = "alice") -> dict[str, str]:

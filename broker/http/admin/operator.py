@@ -1,17 +1,14 @@
-"""The operators' actions in the name of the operator who asks, and what they say no with, as HTTP says it."""
+"""The operators' actions in the name of the calling operator, and their errors as HTTP answers."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Any
 
 from flask import Response
 
 from broker.errors import Code, Refusal
 from broker.http import problems
 from broker.http.credentials import Caller
-from broker.net.timestamps import rfc3339
 from broker.operators.blocks import BlockAdmin
 from broker.operators.errors import EditConflict, NotFound, OperatorError, SessionEnded
 from broker.operators.keys import KeyAdmin
@@ -30,7 +27,7 @@ _PERSON_KEY = re.compile("[0-9a-f]{40}")
 
 
 def actor(caller: Caller) -> str:
-    """As everywhere in the trail: whose word it is, and whom it names."""
+    """The operator as the audit trail names it: issuer and subject."""
     return f"{caller.principal.issuer}:{caller.principal.subject}"
 
 
@@ -57,24 +54,15 @@ def key_admin(caller: Caller) -> KeyAdmin:
 def person(key: str) -> Person:
     found = SqlPeople(parts().database).find(key) if _PERSON_KEY.fullmatch(key) else None
     if found is None:
-        raise Refusal("not-found", "There is nobody with this key.")
+        raise Refusal("not-found", "No user has this key.")
     return found
 
 
-def time(moment: datetime | None) -> str | None:
-    return None if moment is None else rfc3339(moment)
-
-
-def honoured_until(moment: datetime | None) -> dict[str, Any]:
-    """Google takes no token back: until when it may honour what was given out before."""
-    return {"honoured_until": time(moment)}
-
-
 def answer(error: OperatorError) -> Response:
-    """What cannot be carried out is 422 and names the field, unless it is about what is there, or is not."""
-    said = f"{str(error)[:1].upper()}{str(error)[1:]}."
+    """A failed action is 422 and names the field, unless its subject is missing, changed or already ended."""
+    detail = f"{str(error)[:1].upper()}{str(error)[1:]}."
     for kind, code in _CODES:
         if isinstance(error, kind):
-            return problems.answer(Refusal(code, said))
+            return problems.answer(Refusal(code, detail))
     fields = [{"field": error.field, "problem": str(error)}] if error.field else []
-    return problems.answer(Refusal("invalid-field", said, extensions={"fields": fields} if fields else {}))
+    return problems.answer(Refusal("invalid-field", detail, extensions={"fields": fields} if fields else {}))

@@ -53,10 +53,11 @@ from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
 from broker.settings import Settings
-from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
+from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers
+from broker.store.audit import AuditLog
 from broker.store.database.engine import Clock, Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
@@ -65,7 +66,6 @@ from broker.store.ledger.rates import rate_storage
 from broker.store.ledger.suspension import SqlSuspensions
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
-from broker.store.trail import SqlTrail
 from broker.telemetry import log
 from broker.telemetry.store_gauge import StoreGauge
 
@@ -97,9 +97,14 @@ def create_app(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
     problems.register(app)
-    for module in (tokens, sessions, me, login, oidc, jwks, health, metrics, admin, openapi, pages):
-        app.register_blueprint(module.bp)
+    mount(app)
     return app
+
+
+def mount(app: Flask) -> None:
+    """Add every route, in the order in which /openapi.json lists them."""
+    for module in (tokens, sessions, me, login, oidc, admin, health, metrics, jwks, openapi, pages):
+        app.register_blueprint(module.bp)
 
 
 def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter | None) -> Parts:
@@ -118,8 +123,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     secrets = settings.secret_keys
     ring = KeyRing.of(secrets, *settings.signing_keys)
     sign_ins = CookieSignIns(SqlSignIns(database), [derive(secret, "csrf") for secret in secrets])
-    blocks = SqlBlocks(database)
-    admission = Admission(blocks)
+    admission = Admission(SqlStanding(database))
     peppers = [derive(secret, PEPPER_LABEL) for secret in secrets]
     service_keys = ServiceKeys(SqlServiceKeys(database), peppers)
     guest_keys = [derive(secret, "guests") for secret in secrets]
@@ -131,7 +135,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
     external = issuers.build(
-        settings.config.issuers, settings.config.plans, SqlTrail(database), admission.admit
+        settings.config.issuers, settings.config.plans, AuditLog(database), admission.admit
     )
     issuer = TokenIssuer(
         policy=policy,

@@ -1,4 +1,4 @@
-"""`broker check`: would this set-up mint? Each step is tried for real and says what it found."""
+"""`broker check`: can this installation mint tokens? Every step is real and reports its result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 
 
 def run(say: Say) -> bool:
-    """Whether all is well. Faulty settings raise SettingsError before anything is tried."""
+    """Returns whether every step succeeded. Invalid settings raise SettingsError before the first step."""
     settings = load_settings()
     say("ok    settings")
     return all(
@@ -41,7 +41,7 @@ def _store(settings: Settings) -> str:
 
 
 def _issuers(say: Say, settings: Settings) -> list[bool]:
-    """The keys of each issuer, fetched as a worker would."""
+    """Fetch the keys of each issuer, as a worker does."""
 
     def keys(spec: IssuerSpec) -> str:
         try:
@@ -53,7 +53,7 @@ def _issuers(say: Say, settings: Settings) -> list[bool]:
 
 
 def _mints(say: Say, settings: Settings) -> list[bool]:
-    """One real token per profile, good for a minute."""
+    """Mint one real token per profile. It expires after a minute."""
     profiles = settings.config.profiles
     minter = GeminiMinter(
         api_key=settings.gemini_api_key.get_secret_value(),

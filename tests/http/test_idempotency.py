@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from broker.operators.limits import LimitOps
+from broker.operators.limits import LimitAdmin
 from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.store.database.tables import audit
-from tests.http.conftest import MakeApp, bearer, operator
+from tests.http.conftest import MakeApp, bearer, block_admin, user_admin
 from tests.support.keys import key_headers
 from tests.support.stores import STORES, Stores
 
@@ -50,7 +50,7 @@ def code(answer: TestResponse) -> tuple[int, str]:
 @pytest.mark.parametrize("kind", STORES)
 def test_repeat_gets_the_lost_answer_and_is_not_charged(make_app: MakeApp, stores: Stores, kind: str) -> None:
     app = make_app(env=stores.migrated(kind).environ)
-    operator(app).add_user("alice", "correct horse battery")
+    user_admin(app).add("alice", "correct horse battery")
     client, alice = app.test_client(use_cookies=False), bearer(app)
     first = ask(client, alice, profile="default").get_json()
     again = [ask(client, alice, profile="default").get_json() for _ in range(3)]
@@ -71,7 +71,7 @@ def test_repeat_succeeds_although_every_limit_is_used_up(make_app: MakeApp) -> N
     app = make_app(rate="1/hour")
     client, alice = app.test_client(use_cookies=False), bearer(app)
     parts = parts_of(app)
-    LimitOps(parts.settings, parts.database, actor="tests").set("alice", {"sessions": 1})
+    LimitAdmin(parts.settings, parts.database, actor="tests").set("alice", {"sessions": 1})
     first = ask(client, alice).get_json()
     assert ask(client, alice).get_json()["token"] == first["token"]
     assert code(ask(client, alice, "k-2")) == (429, "rate-limited")
@@ -105,7 +105,7 @@ def test_service_key_repeats_a_request_for_its_user(app: Flask, client: FlaskCli
     assert (again["token"], again["on_behalf_of"]) == (first["token"], "u1")
     assert code(ask(client, shop, on_behalf_of="u2")) == (409, "idempotency-conflict")
     assert client.get("/me", headers=shop).get_json()["limits"]["sessions"]["open"] == 1
-    operator(app).block("u1", issuer=f"live-broker:key:{shop['X-API-Key'].split('_')[1]}")
+    block_admin(app).block("u1", issuer=f"live-broker:key:{shop['X-API-Key'].split('_')[1]}")
     assert code(ask(client, shop, on_behalf_of="u1")) == (403, "account-blocked")
 
 

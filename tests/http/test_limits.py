@@ -8,9 +8,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from broker.operators.limits import LimitOps
-from broker.operators.users import OpsError
+from broker.operators.errors import OperatorError
+from broker.operators.limits import LimitAdmin
 from broker.parts import parts_of
+from broker.store.accounts.overrides import SqlOverrides
 from tests.http.conftest import MakeApp, bearer
 from tests.support.keys import key_headers
 
@@ -25,9 +26,9 @@ class Shift:
         return datetime.now(UTC) + self.by
 
 
-def limits_of(app: Flask) -> LimitOps:
+def limits_of(app: Flask) -> LimitAdmin:
     parts = parts_of(app)
-    return LimitOps(parts.settings, parts.database, actor="cli:olga")
+    return LimitAdmin(parts.settings, parts.database, actor="cli:olga")
 
 
 def test_too_many_sessions_lists_the_open_ones(app: Flask, client: FlaskClient) -> None:
@@ -97,20 +98,20 @@ def test_an_upstream_failure_costs_no_session_and_no_minute(make_app: MakeApp) -
 
 
 def test_changed_limit_applies_to_next_request(app: Flask, client: FlaskClient) -> None:
-    alice, ops = bearer(app), limits_of(app)
+    alice, admin = bearer(app), limits_of(app)
     assert client.post("/token", headers=alice).get_json()["limits"]["rate"][0]["policy"] == "1000/minute"
-    ops.set("alice", {"rate": "7/minute", "session_minutes": 10})
+    admin.set("alice", {"rate": "7/minute", "session_minutes": 10})
     body = client.post("/token", headers=alice).get_json()
     assert body["limits"]["rate"] == [{"policy": "7/minute", "remaining": 6, "reset": 60}]
     assert body["expires_in"] == 600
     assert client.post("/token", headers=bearer(app, "bob")).get_json()["expires_in"] == 900
-    ops.clear("alice", ["rate"])
+    admin.clear("alice", ["rate"])
     body = client.post("/token", headers=alice).get_json()
     assert body["limits"]["rate"][0]["policy"] == "1000/minute"
     assert body["expires_in"] == 600
-    ops.clear("alice")
+    admin.clear("alice")
     assert client.post("/token", headers=alice).get_json()["expires_in"] == 900
-    assert ops.all() == []
+    assert SqlOverrides(parts_of(app).database).all() == []
 
 
 GOLD = """
@@ -137,9 +138,9 @@ def test_overridden_plan_replaces_the_users_own(make_app: MakeApp) -> None:
 def test_operators_can_override_limits_of_keys_and_their_users(app: Flask, client: FlaskClient) -> None:
     headers = key_headers(app, on_behalf_of="any")
     key_id = client.get("/me", headers=headers).get_json()["principal"]["subject"]
-    ops = limits_of(app)
-    ops.set("u1", {"sessions": 1}, f"live-broker:key:{key_id}")
-    ops.set(key_id, {"sessions": 3}, "live-broker:key")
+    admin = limits_of(app)
+    admin.set("u1", {"sessions": 1}, f"live-broker:key:{key_id}")
+    admin.set(key_id, {"sessions": 3}, "live-broker:key")
 
     def ask(user: str) -> str:
         answer = client.post("/token", json={"on_behalf_of": user}, headers=headers)
@@ -182,9 +183,9 @@ def test_full_project_is_a_503(make_app: MakeApp) -> None:
 def test_invalid_override_is_rejected_when_it_is_saved(
     app: Flask, client: FlaskClient, changes: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(OpsError, match=said):
+    with pytest.raises(OperatorError, match=said):
         limits_of(app).set("alice", changes)
-    assert limits_of(app).all() == []
+    assert SqlOverrides(parts_of(app).database).all() == []
     assert client.post("/token", headers=bearer(app)).status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""The store on each database that it supports, and the rates on each storage."""
+"""Fixtures: the store on each supported database, and the rates on each storage."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MakeDatabase = Callable[..., Database]
 
 @pytest.fixture(params=DATABASES)
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which database: whatever asks for it, or for what is made from it, runs on each."""
+    """The kind of database. Every test that uses it, directly or not, runs on each."""
     return str(request.param)
 
 
 @pytest.fixture
 def make_database(kind: str, stores: Stores) -> Iterator[MakeDatabase]:
-    """make_database(clock=…, url=…): with the schema; a new one for each call, unless it is given a URL."""
+    """make_database(clock=…, url=…): a database with the schema; a new one for each call without a URL."""
     made: list[Database] = []
 
     def make(*, url: str | None = None, clock: Clock | None = None, pool_size: int = 20) -> Database:

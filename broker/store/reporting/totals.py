@@ -1,4 +1,4 @@
-"""SqlTotals: what is open at this moment and what was granted and refused today, over everybody."""
+"""SqlTotals: open sessions now, and tokens, refusals and minutes of today, over all principals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHARGED = select(func.coalesce(func.sum(tokens.c.seconds), 0)).where(CHARGED_TO
 
 @dataclass(frozen=True)
 class Today:
-    """Since midnight UTC by the store's clock. A minute that has begun counts."""
+    """Counts since midnight UTC, by the store's clock. A minute that has begun counts as a whole one."""
 
     now: datetime
     open_sessions: int
@@ -41,12 +41,10 @@ class SqlTotals:
     def today(self) -> Today:
         with self._database.read() as connection:
             now = self._database.now(connection)
-            # Everything of today is in the trail, which is in order of time; tokens are not.
-            of_today = (audit.c.at >= quotas.day_of(now),)
-            granted = select(func.count()).where(
-                *of_today, audit.c.action == "token", audit.c.outcome == "ok"
-            )
-            refused = select(func.count()).where(*of_today, audit.c.outcome.in_(list(CODES)))
+            # The audit log has both outcomes in order of time, so one index serves both counts.
+            today = audit.c.at >= quotas.day_of(now)
+            granted = select(func.count()).where(today, audit.c.action == "token", audit.c.outcome == "ok")
+            refused = select(func.count()).where(today, audit.c.outcome.in_(list(CODES)))
             counts = [
                 connection.execute(query, times(now)).scalar_one()
                 for query in (_PLACES, granted, refused, _CHARGED)

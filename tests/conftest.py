@@ -1,4 +1,4 @@
-"""Fixtures for everybody. People: alice and bob (users), olga (an operator), mallory (forges)."""
+"""Fixtures of all tests. People: alice and bob (users), olga (an operator), mallory (a forger)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
+from broker.identity import passwords
 from broker.settings.table import GOOGLE_URL
 from broker.standin import StandIn
 from tests.support.environment import environment, write_config
@@ -20,6 +22,10 @@ from tests.support.stores import Stores
 
 MakeBroker = Callable[..., BrokerServer]
 EndBroker = Callable[[BrokerServer], None]
+
+
+# Full cost is tested in tests/unit/identity/test_passwords.py; a broker on gunicorn always has it.
+passwords.use_hasher(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

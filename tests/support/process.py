@@ -46,11 +46,15 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def wait(self, seconds: float = _END_SECONDS) -> int:
+        """Waits until it has ended, and returns its exit code."""
+        return self._process.wait(seconds)
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Asks it to end; kills it if it has not ended after 30 seconds."""
-        self._process.send_signal(number)
+        self.send(number)
         try:
-            self._process.wait(_END_SECONDS)
+            self.wait()
         except subprocess.TimeoutExpired:
             self.kill()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Collection, Mapping
 from functools import cache
@@ -65,6 +66,16 @@ class BrokerServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def terminate(self) -> None:
+        """Sends SIGTERM and does not wait."""
+        assert self._process is not None
+        self._process.send(signal.SIGTERM)
+
+    def exit_code(self) -> int:
+        """Waits until it has ended."""
+        assert self._process is not None
+        return self._process.wait(60)
 
     def close(self) -> None:
         if self._process is not None:

@@ -25,7 +25,7 @@ test: setup ## set up, then run every check and the fast form of every test (8 m
 	@$(MAKE) test-py
 
 test-long: setup ## run the tests that take minutes, repeat a promise many times or measure times
-	$(PYTEST) -m "long or measured"
+	$(PYTEST) -m long
 
 lint: ## Ruff: rules, complexity and format; Vulture: code that nothing uses
 	$(VENV)/ruff check .
@@ -47,7 +47,12 @@ PYTEST = CHROMIUM="$$(scripts/find-chromium)" $(VENV)/pytest
 FAST = -m "not long and not measured" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-py: ## run the Python and browser tests (PYTEST_ARGS="tests/http -k token": only those, in one process)
-	$(PYTEST) $(or $(PYTEST_ARGS),$(FAST))
+ifdef PYTEST_ARGS
+	$(PYTEST) $(PYTEST_ARGS)
+else
+	$(PYTEST) $(FAST)
+	$(PYTEST) -m "measured and not long"
+endif
 
 coverage: ## run the fast Python and browser tests and print the coverage of broker/
 	$(PYTEST) $(FAST) --cov --cov-report=term

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,20 +24,6 @@ def served(standin: StandIn, make_broker: MakeBroker) -> BrokerServer:
     for name in ("alice", "bob", "carol"):
         broker.add_user(name)
     return broker
-
-
-def command(broker: BrokerServer, *arguments: str, stdin: str = "") -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "broker.cli", *arguments],
-        env=broker.environ,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def bearer_and_cookie(broker: BrokerServer, username: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -64,19 +48,19 @@ def on_every_worker(broker: BrokerServer, headers: dict[str, str]) -> Counter[tu
 ACTS: dict[str, tuple[str, Callable[[BrokerServer], str], tuple[int, str], tuple[int, str]]] = {
     "block": (
         "alice",
-        lambda broker: command(broker, "users", "block", "alice"),
+        lambda broker: broker.command("users", "block", "alice"),
         (403, "account-blocked"),
         (403, "account-blocked"),
     ),
     "password": (
         "bob",
-        lambda broker: command(broker, "users", "password", "bob", stdin="another password\n"),
+        lambda broker: broker.command("users", "password", "bob", stdin="another password\n"),
         (401, "invalid-token"),
         (401, "invalid-token"),
     ),
     "sign-out": (
         "carol",
-        lambda broker: command(broker, "users", "sign-out", "carol"),
+        lambda broker: broker.command("users", "sign-out", "carol"),
         (401, "invalid-token"),
         (401, "invalid-token"),
     ),
@@ -102,7 +86,7 @@ def test_command_applies_to_next_request_on_every_worker(
 
 def test_unblocking_applies_on_every_worker(served: BrokerServer) -> None:
     served.add_user("dave")
-    command(served, "users", "block", "dave")
-    command(served, "users", "unblock", "dave")
+    served.command("users", "block", "dave")
+    served.command("users", "unblock", "dave")
     bearer, _ = bearer_and_cookie(served, "dave")
     assert on_every_worker(served, bearer) == {(200, "ok"): REQUESTS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Collection, Mapping
 from functools import cache
@@ -106,6 +107,20 @@ class BrokerServer:
             answer = client.post("/auth/login", json={"username": username, "password": password})
         answer.raise_for_status()
         return str(answer.json()["access_token"])
+
+    def command(self, *words: str, stdin: str = "") -> str:
+        """Runs `broker WORDS` on this broker's settings, in a new process, and returns its output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "broker.cli", *words],
+            env=self.environ,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def client(self, username: str | None = None) -> httpx2.Client:
         """Returns an HTTP client of this broker, with a bearer token if a user name is given."""

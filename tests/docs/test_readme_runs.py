@@ -11,17 +11,18 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.browser.support import speak
 from tests.contract.apart import run
 from tests.contract.served_page import served_page
 from tests.docs.markdown import ROOT, code_blocks, shape
-from tests.support.ports import free_port
-from tests.support.process import Process, responds
+from tests.support.servers import free_port
 
 PAGE = """<!doctype html>
 <html lang="en"><title>README</title>
@@ -39,15 +40,25 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     command = [str(Path(sys.executable).with_name("broker")), "dev", "--port", str(port)]
-    process = Process(
-        command,
-        log_path=folder / "log",
-        answers=lambda: responds(f"{url}/readyz"),
-        cwd=folder,
-        env=environ,
-    )
-    yield url
-    process.end()
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not answers(url):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz", trust_env=False, timeout=5).status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 def test_the_curl_sample_answers_as_the_readme_shows(dev: str) -> None:

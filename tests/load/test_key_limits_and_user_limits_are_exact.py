@@ -10,6 +10,7 @@ from broker.standin import StandIn
 from tests.conftest import MakeBroker
 from tests.support.keys import key_headers
 from tests.support.servers import BrokerServer
+from tests.support.warm import WARM_PLAN, warm_up
 
 PLANS = """
 [plans.generous]
@@ -28,7 +29,9 @@ session_minutes = 30
 @pytest.fixture(scope="module")
 def broker(standin: StandIn, make_broker: MakeBroker) -> BrokerServer:
     """A user gets five tokens an hour."""
-    return make_broker(standin.url, rate="5/hour", toml=PLANS, workers=4)
+    server = make_broker(standin.url, rate="5/hour", toml=PLANS + WARM_PLAN, workers=4)
+    warm_up(server)
+    return server
 
 
 def granted(broker: BrokerServer, headers: dict[str, str], users: list[str]) -> int:

@@ -19,6 +19,7 @@ from broker.telemetry.metrics import DECLARED
 from tests.conftest import MakeBroker
 from tests.docs.markdown import bare, rows, section
 from tests.support.ports import free_port
+from tests.support.process import Process, responds
 
 DOCS = Path(__file__).parents[2] / "docs"
 RULES = DOCS / "prometheus" / "rules.yml"
@@ -109,12 +110,10 @@ def prometheus(
             f"--storage.tsdb.path={folder}/data",
         ]
         command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
-        process = subprocess.Popen(command)
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(20)
+        url = f"http://127.0.0.1:{port}"
+        process = Process(command, log_path=folder / "log", answers=lambda: responds(f"{url}/-/ready"))
+        yield url
+        process.end()
 
 
 def ask(prometheus: str, expression: str) -> list[dict[str, Any]]:

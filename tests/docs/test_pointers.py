@@ -1,4 +1,4 @@
-"""Links lead somewhere, the index of decisions is whole, and `make help` lists every target."""
+"""Links and named files exist, lines are short, and both indexes are complete: decisions and `make help`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGES = [
 ]
 
 
-def test_relative_links_lead_to_files() -> None:
+def test_relative_links_point_to_existing_files() -> None:
     assert len(PAGES) > 10
     dead = [
         f"{page.relative_to(ROOT)}: {target}"
@@ -21,6 +21,40 @@ def test_relative_links_lead_to_files() -> None:
         if "://" not in target and not (page.parent / target).exists()
     ]
     assert dead == []
+
+
+def long_lines(text: str) -> list[int]:
+    """Numbers of the lines over 120 characters. Table rows and the length of URLs do not count."""
+    lines = enumerate(text.splitlines(), 1)
+    return [
+        number
+        for number, line in lines
+        if not line.lstrip().startswith("|") and len(re.sub(r"\w+://[^\s)\"`>]+", "", line)) > 120
+    ]
+
+
+def test_lines_have_at_most_120_characters() -> None:
+    found = {str(page.relative_to(ROOT)): long_lines(page.read_text()) for page in PAGES}
+    assert {page: numbers for page, numbers in found.items() if numbers} == {}
+
+
+def test_a_long_line_is_found_outside_of_tables_and_urls() -> None:
+    text = f"{'x' * 121}\n| {'x' * 121} |\n<https://example.com/{'x' * 121}>\n"
+    assert long_lines(text) == [1]
+
+
+def test_files_named_in_the_documents_exist() -> None:
+    """Outside of the changelog, which may name files of earlier versions."""
+    named = {
+        f"{page.relative_to(ROOT)}: {path}"
+        for page in PAGES
+        if page.name != "CHANGELOG.md"
+        for path in re.findall(
+            r"`((?:broker|web|tests|docs|scripts|requirements)/[\w./-]*\w)/?`", page.read_text()
+        )
+        if not (ROOT / path).exists()
+    }
+    assert named == set()
 
 
 def test_every_decision_is_in_the_index() -> None:
@@ -38,7 +72,7 @@ def test_make_help_lists_every_target() -> None:
 
 
 def test_tests_named_in_the_security_page_exist() -> None:
-    """Each promise names the test that shows it; a promise whose test is gone is only a claim."""
+    """Each promise names the test that proves it."""
     named = [
         bare(reference)
         for row in rows((ROOT / "docs/security.md").read_text())

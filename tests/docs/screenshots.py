@@ -1,6 +1,7 @@
 """`make screenshots`: takes the picture of the README from the demo page in a conversation.
 
-The stand-in plays Google's part. Writes `docs/images/conversation.webp`; Chromium encodes the picture, so no image library is needed.
+The stand-in plays Google's part. The result is `docs/images/conversation.webp`, encoded by Chromium, so that no
+image library is needed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`make screenshots`: takes the picture of the README from the demo page in a conversation.
 
-The stand-in plays Google's part. The result is `docs/images/conversation.webp`, encoded by Chromium, so that no
+The stand-in plays Google's part. The result is `docs/images/conversation.webp`. Chromium encodes it, so no
 image library is needed.
 """
 

@@ -23,6 +23,22 @@ def test_relative_links_point_to_existing_files() -> None:
     assert dead == []
 
 
+def anchors(text: str) -> set[str]:
+    """The anchors that a page's headings make, as GitHub spells them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_anchors_of_links_are_headings() -> None:
+    dead = [
+        f"{page.relative_to(ROOT)}: {target}#{anchor}"
+        for page in PAGES
+        for target, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", page.read_text())
+        if anchor not in anchors((page.parent / target if target else page).read_text())
+    ]
+    assert dead == []
+
+
 def long_lines(text: str) -> list[int]:
     """Numbers of the lines over 120 characters. Table rows and the length of URLs do not count."""
     lines = enumerate(text.splitlines(), 1)

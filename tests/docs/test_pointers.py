@@ -10,6 +10,8 @@ from tests.docs.markdown import ROOT, bare, rows
 PAGES = [
     path for path in ROOT.rglob("*.md") if not {".venv", "node_modules", ".pytest_cache"} & set(path.parts)
 ]
+DECISIONS = ROOT / "docs" / "decisions"
+FOLDERS = "broker|web|tests|docs|scripts|requirements"
 
 
 def test_relative_links_point_to_existing_files() -> None:
@@ -65,18 +67,29 @@ def test_files_named_in_the_documents_exist() -> None:
         f"{page.relative_to(ROOT)}: {path}"
         for page in PAGES
         if page.name != "CHANGELOG.md"
-        for path in re.findall(
-            r"`((?:broker|web|tests|docs|scripts|requirements)/[\w./-]*\w)/?`", page.read_text()
-        )
+        for path in re.findall(rf"`((?:{FOLDERS})/[\w./-]*\w)/?`", page.read_text())
         if not (ROOT / path).exists()
     }
     assert named == set()
 
 
-def test_every_decision_is_in_the_index() -> None:
-    folder = ROOT / "docs" / "decisions"
-    listed = re.findall(r"\]\((\d{4}-[a-z0-9-]+\.md)\)", (folder / "README.md").read_text())
-    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
+def test_every_decision_is_in_the_index_with_its_title() -> None:
+    listed = re.findall(
+        r"^\| \[(\d{4})\]\((\d{4}-[a-z0-9-]+\.md)\) \| (.*) \|$",
+        (DECISIONS / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    titles = [(path.name, path.read_text().splitlines()[0]) for path in sorted(DECISIONS.glob("[0-9]*.md"))]
+    assert [(name, f"# {number} {title}") for number, name, title in listed] == titles
+
+
+def test_every_decision_has_the_same_sections() -> None:
+    sections = {
+        path.name: re.findall(r"^## (.*)$", path.read_text(), re.MULTILINE)
+        for path in DECISIONS.glob("[0-9]*.md")
+    }
+    template = ["Context", "Decision", "Consequences"]
+    assert {name: found for name, found in sections.items() if found != template} == {}
 
 
 def test_make_help_lists_every_target() -> None:

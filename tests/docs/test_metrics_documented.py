@@ -148,4 +148,4 @@ def test_prometheus_scrapes_a_broker_and_answers_every_panel(prometheus: str) ->
     results = {panel: ask(prometheus, expression) for panel, expression in EXPRESSIONS.items()}
     # These need a failure of Google or a sign-in with a password, and the test has neither.
     silent = {title for (title, _), found in results.items() if not found}
-    assert silent <= {"Errors of Google per minute", "Google: what failed", "Sign-ins by outcome"}
+    assert silent <= {"Errors of Google per minute", "Google: errors by code", "Sign-ins by outcome"}

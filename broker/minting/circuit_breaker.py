@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from broker.errors import Refusal
+from broker.errors import Code, Refusal
 
 T = TypeVar("T")
 
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 5.0
 # The refusals that say something about Google's health. A rejected key or an empty quota is a healthy answer.
-UNHEALTHY = frozenset({"upstream-error", "upstream-timeout"})
+UNHEALTHY: frozenset[Code] = frozenset({"upstream-error", "upstream-timeout"})
 
 
 class Gate:
@@ -56,7 +56,7 @@ class Breaker:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0
-        self._code = "upstream-error"
+        self._code: Code = "upstream-error"
         self._probe_at = 0.0
         """While open: no call before this; who passes then pushes it on, so that one probe goes at a time."""
 
@@ -74,7 +74,7 @@ class Breaker:
                 )
             self._probe_at = now + OPEN_SECONDS
 
-    def leave(self, failure: str | None) -> None:
+    def leave(self, failure: Code | None) -> None:
         """`failure` is the code of an unhealthy answer, None for a healthy one."""
         with self._lock:
             if failure is None:

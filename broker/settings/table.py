@@ -108,6 +108,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Threads of each worker, so how many requests it answers at once.", default="32",
     ),
     Setting(
+        "BROKER_DRAIN_SECONDS", "drain_seconds", "number", values.drain_seconds,
+        "Seconds between SIGTERM, when /readyz starts to fail, and the end of the listener. "
+        "Set it to what your load balancer needs to notice.",
+        default="0",
+    ),
+    Setting(
         "BROKER_LOG_LEVEL", "log_level", "DEBUG, INFO, WARNING or ERROR", values.log_level,
         "The least level that is logged.", default="INFO",
     ),

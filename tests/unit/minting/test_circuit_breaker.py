@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from broker.errors import Refusal
+from broker.errors import Code, Refusal
 from broker.minting.circuit_breaker import FAILURES_TO_OPEN, OPEN_SECONDS, Gate
 
 
@@ -17,11 +17,11 @@ class Clock:
         return self.now
 
 
-def fail(code: str = "upstream-timeout") -> str:
+def fail(code: Code = "upstream-timeout") -> str:
     raise Refusal(code)
 
 
-def refusal(gate: Gate, code: str = "upstream-timeout") -> Refusal:
+def refusal(gate: Gate, code: Code = "upstream-timeout") -> Refusal:
     with pytest.raises(Refusal) as raised:
         gate.run(lambda: fail(code))
     return raised.value
@@ -97,7 +97,7 @@ def test_a_failed_probe_keeps_it_open() -> None:
 
 
 @pytest.mark.parametrize("code", ["upstream-rejected", "upstream-quota"])
-def test_a_clear_answer_is_a_healthy_one(code: str) -> None:
+def test_a_clear_answer_is_a_healthy_one(code: Code) -> None:
     gate = Gate(4, Clock())
     for _ in range(FAILURES_TO_OPEN * 2):
         assert refusal(gate, code).code == code

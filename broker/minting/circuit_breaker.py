@@ -1,7 +1,8 @@
-"""Gate: how many calls to Google run at once, and when it is better not to try.
+"""Limits the calls to Google: how many run at once, and when the broker stops trying.
 
-Owns the places (a full house answers at once, so that threads stay free for everything else) and the breaker
-(after several failures in a row nobody waits for another; one probe at a time finds out whether it is over).
+`Bulkhead` refuses a call at once when all its slots are taken, so that threads stay free for other requests.
+`CircuitBreaker` opens after several failures in a row: callers then get the last error at once, and one probe
+at a time finds out whether Google has recovered.
 """
 
 from __future__ import annotations
@@ -18,73 +19,78 @@ T = TypeVar("T")
 
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 5.0
-# The refusals that say something about Google's health. A rejected key or an empty quota is a healthy answer.
+# Only these refusals show that Google is unhealthy. A rejected key or a used-up quota is a healthy answer.
 UNHEALTHY: frozenset[Code] = frozenset({"upstream-error", "upstream-timeout"})
 
 
-class Gate:
-    def __init__(self, places: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._places = threading.BoundedSemaphore(places)
-        self._breaker = Breaker(clock)
+class Bulkhead:
+    """At most `max_concurrent` calls at once, behind one circuit breaker."""
+
+    def __init__(self, max_concurrent: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._slots = threading.BoundedSemaphore(max_concurrent)
+        self._breaker = CircuitBreaker(clock)
 
     def run(self, call: Callable[[], T]) -> T:
-        """`call` raises `Refusal` for every failure of Google's."""
-        if not self._places.acquire(blocking=False):
+        """The result of `call`, which raises `Refusal` for every failure of Google."""
+        if not self._slots.acquire(blocking=False):
             raise Refusal(
-                "busy", reason="every place for a call to Google is taken", retry_after_seconds=_jitter(1, 3)
+                "busy", reason="too many calls to Google at once", retry_after_seconds=_jitter(1, 3)
             )
         try:
-            self._breaker.enter()
+            self._breaker.before_call()
             try:
                 answer = call()
             except Refusal as refusal:
-                self._breaker.leave(refusal.code if refusal.code in UNHEALTHY else None)
+                self._breaker.after_call(refusal.code if refusal.code in UNHEALTHY else None)
                 raise
             except BaseException:
-                self._breaker.leave("upstream-error")
+                self._breaker.after_call("upstream-error")
                 raise
-            self._breaker.leave(None)
+            self._breaker.after_call(None)
             return answer
         finally:
-            self._places.release()
+            self._slots.release()
 
 
-class Breaker:
+class CircuitBreaker:
     """Closed: every call passes. Open: every call is refused with the code of the last failure."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0
-        self._code: Code = "upstream-error"
-        self._probe_at = 0.0
-        """While open: no call before this; who passes then pushes it on, so that one probe goes at a time."""
+        self._last_failure: Code = "upstream-error"
+        self._next_probe_at = 0.0
+        """While open, no call passes before this time.
 
-    def enter(self) -> None:
+        A call that passes moves it, so one probe runs at a time.
+        """
+
+    def before_call(self) -> None:
         with self._lock:
             if self._failures < FAILURES_TO_OPEN:
                 return
             now = self._clock()
-            if now < self._probe_at:
-                left = int(self._probe_at - now) + 1
+            if now < self._next_probe_at:
+                remaining = int(self._next_probe_at - now) + 1
                 raise Refusal(
-                    self._code,
+                    self._last_failure,
                     reason="not tried: the last calls to Google failed",
-                    retry_after_seconds=_jitter(left, left + 2),
+                    retry_after_seconds=_jitter(remaining, remaining + 2),
                 )
-            self._probe_at = now + OPEN_SECONDS
+            self._next_probe_at = now + OPEN_SECONDS
 
-    def leave(self, failure: Code | None) -> None:
+    def after_call(self, failure: Code | None) -> None:
         """`failure` is the code of an unhealthy answer, None for a healthy one."""
         with self._lock:
             if failure is None:
                 self._failures = 0
                 return
             self._failures += 1
-            self._code = failure
-            self._probe_at = self._clock() + OPEN_SECONDS
+            self._last_failure = failure
+            self._next_probe_at = self._clock() + OPEN_SECONDS
 
 
 def _jitter(least: int, most: int) -> int:
-    """Spreads the retries of callers who were refused together."""
+    """Spreads the retries of callers that were refused at the same time."""
     return random.randint(least, most)  # noqa: S311 - nothing secret

@@ -1,8 +1,8 @@
-"""Locking: a profile becomes, once and at start, the exact setup and mask that its tokens carry.
+"""Compiles each profile, once at start, to the exact setup and mask that its tokens carry.
 
-The Google SDK does the conversion itself: its public `auth_tokens.create` runs against a transport that
-records the body instead of sending it. So the bytes are the SDK's own, no private function of it is touched,
-and a mint costs half of what it does when the setup is converted every time.
+The Google SDK does the conversion: its public `auth_tokens.create` runs against a transport that records the
+body instead of sending it. So the bytes are the SDK's own and no private function is used. A mint also costs
+half as much as it would if every mint converted the setup.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from broker.minting.model_rules import broken_rules, camel
 from broker.profiles.profile import Profile
 
 API_VERSION = "v1alpha"
-"""The one version that both SDKs test tokens on; their own default does not serve tokens for sure."""
+"""Both SDKs test tokens on this version. Their default version may not serve tokens."""
 
-# Every field that a setup may have (BidiGenerateContentSetup, wire names).
+# Every field of a setup (BidiGenerateContentSetup, wire names).
 SETUP_FIELDS = (
     "model", "generationConfig", "systemInstruction", "tools", "inputAudioTranscription",
     "outputAudioTranscription", "contextWindowCompression", "realtimeInputConfig", "sessionResumption",
     "proactivity", "historyConfig", "safetySettings", "avatarConfig", "labels",
 )  # fmt: skip
-# Locked even where the profile leaves them unset: a masked field that the token lacks is forced to be unset.
+# Locked even if the profile does not set them: a field that is in the mask but not in the setup stays unset.
 ALWAYS_MASKED = SETUP_FIELDS[:8]
 RESUMPTION = "sessionResumption"
 MODEL_NAME = re.compile(r"(models/)?[a-z0-9][a-z0-9._-]{0,127}")
 
 
 class ProfileError(Exception):
-    """Profiles that cannot be locked, with every fault of every profile."""
+    """Profiles that cannot be locked, with all their faults."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = list(faults)
@@ -48,26 +48,24 @@ class ProfileError(Exception):
 
 
 @dataclass(frozen=True)
-class Locked:
-    """A compiled profile."""
-
+class CompiledProfile:
     setups: Mapping[str, Mapping[str, Any]]
-    """By model (`models/…`), in the profile's order: what `bidiGenerateContentSetup` will hold."""
+    """Model (`models/…`), in the order of the profile -> its `bidiGenerateContentSetup`."""
     mask: tuple[str, ...]
-    """The `fieldMask`; empty means no mask, which is the total lock."""
+    """The `fieldMask`. If empty, the token has no mask and locks everything."""
 
     @property
-    def locked(self) -> tuple[str, ...]:
+    def locked_fields(self) -> tuple[str, ...]:
         return self.mask or SETUP_FIELDS
 
     @property
     def open_fields(self) -> tuple[str, ...]:
-        """What the client decides."""
-        return tuple(name for name in SETUP_FIELDS if name not in self.locked)
+        """The fields that the client may set."""
+        return tuple(name for name in SETUP_FIELDS if name not in self.locked_fields)
 
 
 def profile_faults(profiles: Mapping[str, Profile]) -> list[str]:
-    """Every reason why one of these cannot be locked; for `settings.load(checks=…)`."""
+    """Every reason why a profile cannot be locked. For `settings.load(checks=…)`."""
     faults = []
     for profile in profiles.values():
         try:
@@ -77,7 +75,7 @@ def profile_faults(profiles: Mapping[str, Profile]) -> list[str]:
     return faults
 
 
-def compile_profile(profile: Profile) -> Locked:
+def compile_profile(profile: Profile) -> CompiledProfile:
     faults = [*_name_faults(profile), *_mask_faults(profile)]
     setup: dict[str, Any] = {}
     try:
@@ -93,13 +91,13 @@ def compile_profile(profile: Profile) -> Locked:
     mask: tuple[str, ...] = ()
     if profile.lock == "mask":
         mask = tuple(dict.fromkeys((*ALWAYS_MASKED, *setup, *profile.lock_also)))
-    return Locked(MappingProxyType(setups), mask)
+    return CompiledProfile(MappingProxyType(setups), mask)
 
 
 def convert(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The wire form of a `LiveConnectConfig`, or `ValueError` whose args are the faults."""
-    with warnings.catch_warnings(record=True) as unknown_words:
-        # The SDK only warns about an enum value that it does not know; Google would end the session.
+    """The wire form of a `LiveConnectConfig`. Raises `ValueError`, whose args are the faults."""
+    with warnings.catch_warnings(record=True) as unknown_values:
+        # The SDK only warns about an unknown enum value, but Google would end the session.
         warnings.simplefilter("always")
         try:
             parsed = types.LiveConnectConfig.model_validate_json(
@@ -110,49 +108,49 @@ def convert(config: Mapping[str, Any]) -> dict[str, Any]:
                 *dict.fromkeys(_fault(item["loc"], item["msg"]) for item in error.errors())
             ) from None
         except (TypeError, ValueError):
-            raise ValueError(": holds a date, or a number that is none") from None
+            raise ValueError(": contains a date, or a number that is not finite") from None
         if parsed.http_options is not None:
             raise ValueError(".http_options: is not part of a setup")
         if parsed.generation_config is not None:
-            raise ValueError(".generation_config: write what it holds directly into config")
+            raise ValueError(".generation_config: write its fields directly into config")
         body = _captured_body(parsed)
-    if words := [str(warning.message) for warning in unknown_words if warning.category is UserWarning]:
-        raise ValueError(*(f": {word}" for word in words))
+    if texts := [str(warning.message) for warning in unknown_values if warning.category is UserWarning]:
+        raise ValueError(*(f": {text}" for text in texts))
     setup: dict[str, Any] = body.get("bidiGenerateContentSetup") or {}
     setup.pop("model", None)
     return setup
 
 
 def _fault(place: tuple[int | str, ...], message: str) -> str:
-    known = "is not a known field" if message.startswith("Extra inputs") else message
-    return f".{'.'.join(map(str, place))}: {known}"
+    plain = "is not a known field" if message.startswith("Extra inputs") else message
+    return f".{'.'.join(map(str, place))}: {plain}"
 
 
 def _captured_body(config: types.LiveConnectConfig) -> dict[str, Any]:
-    recorder = _Recorder()
-    # A context without certificates: nothing is ever connected, and the SDK would load the CA bundle thrice.
-    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    transport = _RecordingTransport()
+    # Nothing is ever connected, and without this context the SDK would load the CA bundle three times.
+    no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     options = types.HttpOptions(
         base_url="http://nowhere.invalid",
         api_version=API_VERSION,
-        client_args={"transport": recorder, "verify": bare, "trust_env": False},
-        async_client_args={"verify": bare, "ssl": bare, "trust_env": False},
+        client_args={"transport": transport, "verify": no_certificates, "trust_env": False},
+        async_client_args={"verify": no_certificates, "ssl": no_certificates, "trust_env": False},
     )
     client = genai.Client(vertexai=False, api_key="unused", http_options=options)
     constraints = types.LiveConnectConstraints(model="models/any", config=config)
     try:
         client.auth_tokens.create(config=types.CreateAuthTokenConfig(live_connect_constraints=constraints))
-    except ValueError as error:  # a field that exists on Vertex AI only; the SDK's own words, of ours nothing
+    except ValueError as error:  # a field that exists only on Vertex AI; the SDK's text holds no secret
         raise ValueError(f": {error}") from None
-    except Exception as error:  # noqa: BLE001 - the converters trip over some combinations in their own ways
-        raise ValueError(f": cannot be converted by the SDK ({type(error).__name__})") from None
+    except Exception as error:  # noqa: BLE001 - the converters raise various errors for some combinations
+        raise ValueError(f": the SDK cannot convert it ({type(error).__name__})") from None
     finally:
         client.close()
-    return recorder.body
+    return transport.body
 
 
-class _Recorder(httpx2.BaseTransport):
-    """Keeps the body and answers as Google would."""
+class _RecordingTransport(httpx2.BaseTransport):
+    """Keeps the body and answers like Google."""
 
     def __init__(self) -> None:
         self.body: dict[str, Any] = {}
@@ -164,36 +162,36 @@ class _Recorder(httpx2.BaseTransport):
 
 def _name_faults(profile: Profile) -> Iterator[str]:
     if not profile.models:
-        yield "models: at least one is needed"
+        yield "models: at least one is required"
     for model in profile.models:
         if not MODEL_NAME.fullmatch(model):
-            yield f"models: {model!r} is not the id of a Gemini API model"
+            yield f"models: {model!r} is not a model id of the Gemini API"
 
 
 def _mask_faults(profile: Profile) -> Iterator[str]:
     if profile.lock == "total" and profile.lock_also:
-        yield "lock_also: the total lock leaves nothing to add"
+        yield "lock_also: the total lock already locks every field"
     for path in profile.lock_also:
         if path == RESUMPTION:
-            yield f"lock_also: {RESUMPTION} would overwrite the client's handle; use the total lock for that"
+            yield f"lock_also: {RESUMPTION} would overwrite the client's handle; use the total lock instead"
         elif path not in SETUP_FIELDS:
-            hint = f"; {camel(path)} is" if camel(path) in SETUP_FIELDS else ""
+            hint = f"; did you mean {camel(path)}?" if camel(path) in SETUP_FIELDS else ""
             yield f"lock_also: {path!r} is not a top-level field of the setup{hint}"
 
 
 def _setup_faults(profile: Profile, setup: Mapping[str, Any]) -> Iterator[str]:
     if not setup:
-        yield "config: is empty; a token without constraints opens anything at your cost"
+        yield "config: is empty; a token without constraints allows any session at your cost"
         return
     resumption = setup.get(RESUMPTION)
     if resumption is not None and (resumption or profile.lock == "mask"):
-        yield "config.session_resumption: belongs to each connection and must not be set"
+        yield "config.session_resumption: must not be set; each connection sets its own"
     if setup.get("generationConfig", {}).get("responseModalities") != ["AUDIO"]:
-        # Left out, Google assumes TEXT under the total lock and refuses it.
-        yield 'config.response_modalities: must be ["AUDIO"], which is all that Live models speak'
+        # If it is missing, Google assumes TEXT under the total lock and rejects the session.
+        yield 'config.response_modalities: must be ["AUDIO"]; Live models produce only audio'
     for name in setup:
         if name not in SETUP_FIELDS:
-            yield f"config: {name} is not a field of the setup that could be locked"
+            yield f"config: {name} is not a setup field that can be locked"
     for model in profile.models:
         for rule in broken_rules(model, setup):
             yield f"config: {rule.path} does not work with {model}: {rule.why}"

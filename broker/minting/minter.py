@@ -1,4 +1,4 @@
-"""Minter: the protocol between the story of a token and whoever mints it."""
+"""Minter: the protocol between issuing a token and the service that mints it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from broker.profiles.profile import Profile
 
 @dataclass(frozen=True)
 class MintedToken:
-    """The credential itself. It leaves the broker once, in its own answer."""
+    """The credential itself. It leaves the broker once, in the response to its own request."""
 
     name: str = field(repr=False)
 
@@ -27,25 +27,25 @@ class MintedToken:
 
 @dataclass(frozen=True)
 class TokenPlan:
-    """What one token will allow, known before it is minted."""
+    """The terms of one token, known before it is minted."""
 
     model: str
-    """`models/…`: the first of the profile's models that Google offers."""
+    """`models/…`: the first model of the profile that Google offers."""
     setup: Mapping[str, Any]
-    """The first frame for the client to send; what is locked in the token is not in it."""
+    """The first frame for the client to send, without the fields that the token locks."""
     locked: tuple[str, ...]
-    """The setup fields that the client cannot change, by their wire names."""
+    """The wire names of the setup fields that the client cannot change."""
 
 
 class Minter(Protocol):
     def token_plan(self, profile: Profile, handle: str | None = None, model: str | None = None) -> TokenPlan:
         """Resolves the model; may raise `Refusal`. `handle` resumes an earlier connection.
 
-        A session keeps its `model`: Google resumes with no other, whatever it lists by now.
+        A session keeps its `model`, because Google resumes a session only with the same model.
         """
 
     def is_ready(self, profile: Profile) -> bool:
-        """Whether `grant` would answer without asking anybody."""
+        """Whether `token_plan` can answer without a call to Google."""
 
     def mint(
         self,
@@ -56,11 +56,11 @@ class Minter(Protocol):
         connect_by: datetime,
         handle: str | None = None,
     ) -> MintedToken:
-        """One token for one connection; `Refusal` on any failure."""
+        """Mints one token for one connection. Raises `Refusal` on any failure."""
 
 
 def preload_models(minter: Minter, profiles: Iterable[Profile]) -> None:
-    """Look up now what the first request would wait for. A failure is ignored: that request tries again."""
+    """Look up the models now, so that the first request does not wait for them. Failures are ignored."""
     for profile in profiles:
         with suppress(Refusal):
             minter.token_plan(profile)

@@ -1,8 +1,8 @@
-"""What each model refuses in a setup, as one table.
+"""The settings that each model rejects in a setup, as one table.
 
-Each row is a setup that Google was seen, or is documented, to end as soon as it connects; a profile that
-holds one is refused at start, where somebody reads it, rather than in a caller's ear. What no source tells is
-not here.
+Google ends a session with one of these settings as soon as it connects: each row was observed or is
+documented. The broker rejects such a profile at start, where the operator sees it. Rules without a source are
+not listed.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ BEHAVIOR = "tools.functionDeclarations.behavior"
 @dataclass(frozen=True)
 class Rule:
     models: str
-    """A pattern that the whole id matches, without `models/`."""
+    """A pattern for the whole model id, without `models/`."""
     path: str
-    """Wire names from the setup downwards; lists are walked through."""
+    """Wire names from the setup downwards. Every item of a list is checked."""
     values: tuple[Any, ...]
-    """The refused values; none named means that the field must be absent."""
+    """The rejected values. If empty, the field must be absent."""
     why: str
 
 
 RULES: tuple[Rule, ...] = (
     Rule(EVERY, "tools.codeExecution", ANYTHING, "Live models cannot execute code"),
-    Rule(EVERY, "tools.urlContext", ANYTHING, "Live models have no URL context"),
-    Rule(EVERY, "tools.googleMaps", ANYTHING, "Live models have no Google Maps"),
-    Rule(LIVE_38, "generationConfig.thinkingConfig", ANYTHING, "it thinks by itself; leave that out"),
+    Rule(EVERY, "tools.urlContext", ANYTHING, "Live models do not support URL context"),
+    Rule(EVERY, "tools.googleMaps", ANYTHING, "Live models do not support Google Maps"),
+    Rule(LIVE_38, "generationConfig.thinkingConfig", ANYTHING, "it decides this itself; leave it out"),
     Rule(
         THINKING_38, "generationConfig.thinkingConfig.thinkingLevel", ("MINIMAL",), "use low, medium or high"
     ),
     Rule(ANY_38, "proactivity.proactiveAudio", (False,), "proactive audio is always on; leave it out"),
     Rule(ANY_38, "generationConfig.enableAffectiveDialog", ANYTHING, "affective dialog was removed"),
-    Rule(THINKING_38, BEHAVIOR, ("BLOCKING",), "its functions are NON_BLOCKING only"),
-    Rule(LIVE_31, "proactivity", ANYTHING, "it knows no proactivity"),
-    Rule(LIVE_31, "generationConfig.enableAffectiveDialog", ANYTHING, "it has no affective dialog"),
-    Rule(LIVE_31, BEHAVIOR, ("NON_BLOCKING",), "its functions are BLOCKING only"),
+    Rule(THINKING_38, BEHAVIOR, ("BLOCKING",), "its functions must be NON_BLOCKING"),
+    Rule(LIVE_31, "proactivity", ANYTHING, "it does not support proactivity"),
+    Rule(LIVE_31, "generationConfig.enableAffectiveDialog", ANYTHING, "it does not support affective dialog"),
+    Rule(LIVE_31, BEHAVIOR, ("NON_BLOCKING",), "its functions must be BLOCKING"),
 )
 
 
@@ -61,7 +61,7 @@ def broken_rules(model: str, setup: Mapping[str, Any]) -> Iterator[Rule]:
 
 
 def values_at(node: Any, path: list[str]) -> Iterator[Any]:
-    """Every value at the path; names meet as camelCase, since the SDK mixes both spellings."""
+    """Every value at the path. Names are compared in camelCase, because the SDK mixes both spellings."""
     if isinstance(node, list):
         for item in node:
             yield from values_at(item, path)

@@ -1,7 +1,8 @@
-"""Which models Google offers now, asked at most every few minutes.
+"""ModelDirectory: which models Google offers now, looked up once in ten minutes at most.
 
-A model that was retired, or is not open to this key, would end every session as it connects; so the first of
-a profile's models that the API lists is used. The list changes over weeks, the answer is kept for minutes.
+A model that was retired, or is not available to this key, would end every session as it connects. So the
+first model of a profile that the API lists is used. The list changes over weeks; an answer is cached for
+minutes.
 """
 
 from __future__ import annotations
@@ -13,81 +14,83 @@ from dataclasses import dataclass
 
 from broker.errors import Refusal
 
-KEEP_SECONDS = 600.0
-# Those who wait have been counted already, so they wait rather than lose it; but each takes a thread.
+CACHE_SECONDS = 600.0
+# Waiting callers have already been counted, so they wait rather than lose their request. Each holds a thread.
 WAIT_SECONDS = 3.0
-# A failed look-up is not repeated by everybody who waits for it.
-COOL_SECONDS = 2.0
+# After a failed look-up, callers that waited for it do not repeat it.
+COOLDOWN_SECONDS = 2.0
 REQUEST_SECONDS = 10.0
 
 
 @dataclass
-class _Known:
+class _Answer:
     offered: bool
-    until: float
+    expires_at: float
 
 
 class ModelDirectory:
-    """`ask` tells whether Google offers a model, or raises `Refusal`."""
+    """`look_up` returns whether Google offers a model, or raises `Refusal`."""
 
-    def __init__(self, ask: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
-        self._ask = ask
+    def __init__(self, look_up: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
+        self._look_up = look_up
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: dict[str, _Known] = {}
-        self._failed: tuple[Refusal, float] | None = None
+        self._cache: dict[str, _Answer] = {}
+        self._last_failure: tuple[Refusal, float] | None = None
+        """The refusal, and until when it answers every look-up."""
 
     def first_offered(self, models: Iterable[str]) -> str:
         for model in models:
-            if self._offered(model):
+            if self._is_offered(model):
                 return model
         raise Refusal("upstream-rejected", reason="Google offers none of the profile's models")
 
-    def knows(self, models: Iterable[str]) -> bool:
-        """Whether `first_offered` needs to ask nobody, for as long as a request may take."""
+    def is_cached(self, models: Iterable[str]) -> bool:
+        """Whether `first_offered` can answer from the cache, for as long as a request may take."""
         soon = self._clock() + REQUEST_SECONDS
         for model in models:
-            known = self._known.get(model)
-            if known is None or known.until <= soon:
+            cached = self._cache.get(model)
+            if cached is None or cached.expires_at <= soon:
                 return False
-            if known.offered:
+            if cached.offered:
                 break
         return True
 
-    def _offered(self, model: str) -> bool:
-        known = self._known.get(model)
-        if known and self._clock() < known.until:
-            return known.offered
-        # One asks, the others wait for the answer; but who has an old answer goes on with it.
-        if not self._lock.acquire(timeout=0 if known else WAIT_SECONDS):
-            if known is None:
-                raise Refusal("busy", reason="the first answer about a model is awaited")
-            return known.offered
+    def _is_offered(self, model: str) -> bool:
+        cached = self._cache.get(model)
+        if cached and self._clock() < cached.expires_at:
+            return cached.offered
+        # One thread asks and the others wait for its answer. A thread with an expired answer uses that
+        # instead.
+        if not self._lock.acquire(timeout=0 if cached else WAIT_SECONDS):
+            if cached is None:
+                raise Refusal("busy", reason="waiting for the first answer about a model")
+            return cached.offered
         try:
             return self._refresh(model)
         finally:
             self._lock.release()
 
     def _refresh(self, model: str) -> bool:
-        known = self._known.get(model)
-        if known and self._clock() < known.until:
-            return known.offered
+        cached = self._cache.get(model)
+        if cached and self._clock() < cached.expires_at:
+            return cached.offered
         try:
-            if self._failed and self._clock() < self._failed[1]:
-                raise _again(self._failed[0])
-            offered = self._ask(model)
+            if self._last_failure and self._clock() < self._last_failure[1]:
+                raise _copy(self._last_failure[0])
+            offered = self._look_up(model)
         except Refusal as refusal:
-            if not self._failed or self._clock() >= self._failed[1]:
-                self._failed = (refusal, self._clock() + COOL_SECONDS)
-            if known is None:
+            if not self._last_failure or self._clock() >= self._last_failure[1]:
+                self._last_failure = (refusal, self._clock() + COOLDOWN_SECONDS)
+            if cached is None:
                 raise
-            # The mint itself will tell if Google is away; the old answer is still the best one.
-            known.until = self._clock() + COOL_SECONDS
-            return known.offered
-        self._known[model] = _Known(offered, self._clock() + KEEP_SECONDS)
+            # If Google is down, the mint itself reports it. The expired answer is still the best one.
+            cached.expires_at = self._clock() + COOLDOWN_SECONDS
+            return cached.offered
+        self._cache[model] = _Answer(offered, self._clock() + CACHE_SECONDS)
         return offered
 
 
-def _again(refusal: Refusal) -> Refusal:
-    """A fresh exception: one instance raised in several threads would mix their tracebacks."""
+def _copy(refusal: Refusal) -> Refusal:
+    """A new exception: one instance raised in several threads would mix their tracebacks."""
     return Refusal(refusal.code, reason=refusal.reason, retry_after_seconds=refusal.retry_after_seconds)

@@ -1,8 +1,8 @@
-"""The wire under the Google SDK, with bounds that the SDK does not have.
+"""The HTTP transport of the Google SDK, with limits that the SDK does not have.
 
-A total deadline over name lookup, connecting, TLS, sending and every byte of the answer; a cap on the body;
-TLS verified; no proxy, and of the environment only the CA file that SSL_CERT_FILE may name; no retries. The
-SDK's own timeout starts anew with every byte, so a dripping server could hold a request as long as it likes.
+One deadline covers name lookup, connecting, TLS, sending and every byte of the answer. The SDK's own timeout
+restarts with every byte, so a slow server could hold a request forever. The body has a maximum size. TLS is
+verified. There are no retries and no proxies; the environment can only set the CA file (SSL_CERT_FILE).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import httpx2
 from broker.net.outbound import Deadline, DeadlineBackend, bounded_body
 
 BODY_BYTES = 64 * 1024
-# Google keeps idle connections for minutes; half a minute spares most mints the handshake. The HTTP library
-# walks its idle connections on every request, hence few.
+# Google keeps idle connections for minutes. Half a minute saves most mints the handshake. The HTTP library
+# checks all its idle connections on every request, so there are few.
 IDLE_CONNECTIONS = 32
 IDLE_SECONDS = 30.0
 
 
 class BoundedTransport(httpx2.BaseTransport):
-    """One per process. The deadline of a request is the timeout that the SDK asks for, taken as a total."""
+    """One per process. The timeout that the SDK requests is the total deadline of the request."""
 
     def __init__(self, *, max_connections: int, default_seconds: float = 5.0) -> None:
         self._default_seconds = default_seconds
@@ -39,7 +39,7 @@ class BoundedTransport(httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         seconds = request.extensions.get("timeout", {}).get("read") or self._default_seconds
-        # Unpacked, 64 KB can be a thousand times as much.
+        # A compressed body of 64 KB can expand a thousand times.
         request.headers["accept-encoding"] = "identity"
         plain = httpcore2.Request(
             method=request.method,
@@ -63,7 +63,7 @@ class BoundedTransport(httpx2.BaseTransport):
 
 
 def _error_body(body: bytes) -> bytes:
-    """An error's status must survive a body that the SDK would choke on."""
+    """The body, or an empty object where the SDK could not parse it and would lose the HTTP status."""
     with suppress(ValueError, RecursionError):
         if isinstance(json.loads(body), dict):
             return body

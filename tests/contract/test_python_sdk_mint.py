@@ -18,35 +18,14 @@ from google import genai
 from google.genai import errors, types
 
 from tests.contract.conftest import Upstream
+from tests.contract.python_sdk_calls import BASE, FULL, MASK, constraints
 
 WIRE = Path(__file__).parents[1] / "wire"
-MODEL = "gemini-3.8-live"
-VOICE = {"voice_config": {"prebuilt_voice_config": {"voice_name": "Kore"}}}
-INSTRUCTION = "Be brief."
-BASE: dict[str, Any] = {
-    "response_modalities": ["AUDIO"],
-    "speech_config": VOICE,
-    "system_instruction": INSTRUCTION,
-    "input_audio_transcription": {},
-    "output_audio_transcription": {},
-    "context_window_compression": {"sliding_window": {}},
-}
-RICH = {**BASE, "temperature": 0.7, "session_resumption": {}}
-MASK = (
-    "model,generationConfig,systemInstruction,tools,inputAudioTranscription,outputAudioTranscription,"
-    "contextWindowCompression,realtimeInputConfig"
-)
-
-
-def constraints(config: dict[str, Any]) -> dict[str, Any]:
-    return {"live_connect_constraints": {"model": MODEL, "config": config}}
-
-
 # Sample -> what the SDK was asked for; times are added where the sample has them.
 SAMPLES: dict[str, dict[str, Any]] = {
     "mint-no-constraints": {},
-    "mint-lock-all": constraints(RICH),
-    "mint-lock-set-fields": {**constraints(RICH), "lock_additional_fields": []},
+    "mint-lock-all": constraints(FULL),
+    "mint-lock-set-fields": {**constraints(FULL), "lock_additional_fields": []},
     "mint-lock-model-only": {"lock_additional_fields": [], **constraints({})},
     "mint-explicit-mask": {
         **constraints(BASE),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections import Counter
 
 from tests.docs.markdown import ROOT, bare, rows, section
 
@@ -19,7 +20,9 @@ def names(requirements: list[object]) -> set[str]:
 def documented(heading: str) -> set[str]:
     table = rows(section("docs/dependencies.md", heading))
     assert [name for name, reason in table if len(reason) < 15] == [], "a name without a reason"
-    return {bare(name) for name, _reason in table}
+    listed = [bare(name) for name, _reason in table]
+    assert [name for name, count in Counter(listed).items() if count > 1] == [], "listed more than once"
+    return set(listed)
 
 
 def test_runtime() -> None:

@@ -1,4 +1,4 @@
-"""Locking: a profile that cannot be locked, or whose sessions would die, never gets as far as a caller."""
+"""A profile that cannot be locked, or whose sessions Google would end, is rejected at start."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def faults(**more: Any) -> list[str]:
     return raised.value.faults
 
 
-def test_the_mask_locks_what_is_set_and_what_is_sensitive() -> None:
-    locked = compile_profile(
+def test_mask_locks_set_fields_and_sensitive_fields() -> None:
+    compiled = compile_profile(
         profile(
             config={
                 **AUDIO,
@@ -42,11 +42,11 @@ def test_the_mask_locks_what_is_set_and_what_is_sensitive() -> None:
             lock_also=["proactivity", "tools"],
         )
     )
-    assert locked.mask == (*ALWAYS_MASKED, "safetySettings", "proactivity")
-    assert locked.open_fields == ("sessionResumption", "historyConfig", "avatarConfig", "labels")
+    assert compiled.mask == (*ALWAYS_MASKED, "safetySettings", "proactivity")
+    assert compiled.open_fields == ("sessionResumption", "historyConfig", "avatarConfig", "labels")
 
 
-def test_the_masked_fields_are_the_ones_of_the_contract() -> None:
+def test_masked_fields_match_the_contract() -> None:
     expected = (
         "model,generationConfig,systemInstruction,tools,inputAudioTranscription,outputAudioTranscription,"
         "contextWindowCompression,realtimeInputConfig"
@@ -54,26 +54,48 @@ def test_the_masked_fields_are_the_ones_of_the_contract() -> None:
     assert ",".join(compile_profile(profile()).mask) == expected
 
 
-def test_the_mask_never_takes_the_clients_handle() -> None:
+def test_mask_never_locks_the_resumption_handle() -> None:
     every_other = [name for name in SETUP_FIELDS if name != "sessionResumption"]
-    locked = compile_profile(profile(lock_also=every_other))
-    assert locked.open_fields == ("sessionResumption",)
+    compiled = compile_profile(profile(lock_also=every_other))
+    assert compiled.open_fields == ("sessionResumption",)
 
 
-def test_the_total_lock_has_no_mask_and_leaves_nothing_open() -> None:
-    locked = compile_profile(profile(lock="total"))
-    assert locked.mask == ()
-    assert locked.locked == SETUP_FIELDS
-    assert locked.open_fields == ()
+def test_total_lock_has_no_mask_and_no_open_fields() -> None:
+    compiled = compile_profile(profile(lock="total"))
+    assert compiled.mask == ()
+    assert compiled.locked_fields == SETUP_FIELDS
+    assert compiled.open_fields == ()
 
 
-def test_each_model_gets_its_setup_in_the_profiles_order() -> None:
-    locked = compile_profile(profile(models=["b-live", "models/a-live", "a-live"]))
-    assert list(locked.setups) == ["models/b-live", "models/a-live"]
-    assert locked.setups["models/a-live"]["model"] == "models/a-live"
+def test_setups_keep_the_order_of_the_models() -> None:
+    compiled = compile_profile(profile(models=["b-live", "models/a-live", "a-live"]))
+    assert list(compiled.setups) == ["models/b-live", "models/a-live"]
+    assert compiled.setups["models/a-live"]["model"] == "models/a-live"
 
 
-def test_a_compiled_setup_cannot_be_changed() -> None:
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"input_audio_transcription": {"diarization": True}}, "inputAudioTranscription"),
+        ({"input_audio_transcription": {"language_auto": {}}}, "inputAudioTranscription"),
+        ({"output_audio_transcription": {"word_timestamp": True}}, "outputAudioTranscription"),
+        ({"tools": [{"computer_use": {"environment": "ENVIRONMENT_BROWSER"}}]}, "tools"),
+        ({"tools": [{"file_search": {"file_search_store_names": ["papers"]}}]}, "tools"),
+        ({"tools": [{"mcp_servers": [{"name": "desk"}]}]}, "tools"),
+        ({"translation_config": {"target_language_code": "de"}}, "generationConfig"),
+    ],
+)
+def test_new_sdk_options_are_inside_masked_fields(config: dict[str, Any], expected: str) -> None:
+    compiled = compile_profile(profile(config={**AUDIO, **config}))
+    assert expected in compiled.setups["models/gemini-3.8-live"]
+    assert expected in compiled.mask
+
+
+def test_option_outside_the_setup_is_rejected() -> None:
+    assert "explicit_vad_signal" in faults(config={**AUDIO, "explicit_vad_signal": True})[0]
+
+
+def test_compiled_setup_cannot_be_changed() -> None:
     setup = compile_profile(profile()).setups["models/gemini-3.8-live"]
     with pytest.raises(TypeError):
         setup["model"] = "models/other"  # type: ignore[index]
@@ -83,9 +105,9 @@ def test_a_compiled_setup_cannot_be_changed() -> None:
     ("more", "expected"),
     [
         ({"models": []}, "models: at least one"),
-        ({"models": ["projects/p/locations/l/models/m"]}, "is not the id of a Gemini API model"),
-        ({"models": ["../files"]}, "is not the id of a Gemini API model"),
-        ({"models": ["gemini-3.8-live?alt=sse"]}, "is not the id of a Gemini API model"),
+        ({"models": ["projects/p/locations/l/models/m"]}, "is not a model id of the Gemini API"),
+        ({"models": ["../files"]}, "is not a model id of the Gemini API"),
+        ({"models": ["gemini-3.8-live?alt=sse"]}, "is not a model id of the Gemini API"),
         ({"config": {}}, "config: is empty"),
         ({"config": {"seed": 1}}, 'config.response_modalities: must be ["AUDIO"]'),
         ({"config": {"response_modalities": ["TEXT"]}}, 'must be ["AUDIO"]'),
@@ -95,25 +117,25 @@ def test_a_compiled_setup_cannot_be_changed() -> None:
         ({"config": {**AUDIO, "tools": [{"function": []}]}}, "is not a known field"),
         ({"config": {**AUDIO, "temperature": "0.7"}}, "config.temperature"),
         ({"config": {**AUDIO, "seed": True}}, "config.seed"),
-        ({"config": {**AUDIO, "temperature": float("nan")}}, "config: holds a date, or a number"),
+        ({"config": {**AUDIO, "temperature": float("nan")}}, "config: contains a date, or a number"),
         ({"config": {**AUDIO, "http_options": {"api_version": "v1"}}}, "config.http_options"),
         ({"config": {**AUDIO, "generation_config": {"temperature": 1}}}, "config.generation_config"),
         ({"config": {**AUDIO, "explicit_vad_signal": True}}, "explicit_vad_signal"),
         ({"config": {**AUDIO, "session_resumption": {}}}, "config.session_resumption"),
         ({"config": {**AUDIO, "session_resumption": {"handle": "h"}}, "lock": "total"}, "session_resumption"),
-        ({"lock_also": ["safety_settings"]}, "safetySettings is"),
+        ({"lock_also": ["safety_settings"]}, "did you mean safetySettings?"),
         ({"lock_also": ["tools.0"]}, "is not a top-level field"),
         ({"lock_also": ["generationConfig.temperature"]}, "is not a top-level field"),
         ({"lock_also": ["sessionResumption"]}, "would overwrite the client's handle"),
-        ({"lock_also": ["tools"], "lock": "total"}, "leaves nothing to add"),
+        ({"lock_also": ["tools"], "lock": "total"}, "already locks every field"),
     ],
 )
-def test_what_cannot_be_locked_is_refused(more: Mapping[str, Any], expected: str) -> None:
+def test_profile_that_cannot_be_locked_is_rejected(more: Mapping[str, Any], expected: str) -> None:
     found = faults(**more)
     assert any(expected in fault for fault in found), found
 
 
-DEADLY: list[tuple[str, dict[str, Any]]] = [
+REJECTED_BY_GOOGLE: list[tuple[str, dict[str, Any]]] = [
     ("gemini-3.8-live", {"thinking_config": {"thinking_budget": 0}}),
     ("gemini-3.8-live", {"proactivity": {"proactive_audio": False}}),
     ("gemini-3.8-live", {"enable_affective_dialog": False}),
@@ -131,16 +153,18 @@ DEADLY: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("model", "config"), DEADLY)
-def test_what_would_end_a_session_is_refused(model: str, config: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("model", "config"), REJECTED_BY_GOOGLE)
+def test_profile_that_google_would_end_is_rejected(model: str, config: dict[str, Any]) -> None:
     (fault,) = faults(models=[model], config={**AUDIO, **config})
     assert f"does not work with {model}" in fault
 
 
-def test_every_rule_has_its_example() -> None:
-    """A row of the table that no example breaks may well be unreachable."""
+def test_every_rule_has_an_example() -> None:
+    """A rule that no example breaks may be unreachable."""
     reasons = {
-        fault.rpartition(": ")[2] for m, c in DEADLY for fault in faults(models=[m], config={**AUDIO, **c})
+        fault.rpartition(": ")[2]
+        for m, c in REJECTED_BY_GOOGLE
+        for fault in faults(models=[m], config={**AUDIO, **c})
     }
     assert reasons == {rule.why for rule in RULES}
 
@@ -156,25 +180,25 @@ def test_every_rule_has_its_example() -> None:
         ("gemini-9.9-unheard-of", {"thinking_config": {"thinking_budget": 0}}),
     ],
 )
-def test_what_a_model_can_do_is_not_refused(model: str, config: dict[str, Any]) -> None:
+def test_supported_options_are_accepted(model: str, config: dict[str, Any]) -> None:
     compile_profile(profile(models=[model], config={**AUDIO, **config}))
 
 
-def test_a_rule_counts_for_every_model_that_may_be_used() -> None:
+def test_rules_apply_to_every_model_of_the_profile() -> None:
     models = ["gemini-2.5-flash-native-audio-latest", "gemini-3.8-live"]
     (fault,) = faults(models=models, config={**AUDIO, "thinking_config": {"thinking_budget": 0}})
     assert "gemini-3.8-live" in fault
 
 
-def test_all_bad_profiles_are_named_together() -> None:
+def test_faults_of_all_profiles_are_reported_together() -> None:
     bad = {name: Profile(name=name, models=("m-live",)) for name in ("a", "b")}
     good = {"c": profile()}
     found = profile_faults({**bad, **good})
     assert [fault.split(":")[1].strip() for fault in found] == ["profiles.a.config", "profiles.b.config"]
 
 
-def test_the_sdks_spelling_is_kept() -> None:
-    """Google reads both; what is sent must stay what the SDK sends, or the captures prove nothing."""
+def test_spelling_of_the_sdk_is_kept() -> None:
+    """Google accepts both spellings. The body must equal the SDK's, or the recorded samples prove nothing."""
     detection = {"automatic_activity_detection": {"silence_duration_ms": 500}}
     config = {**AUDIO, "realtime_input_config": detection}
     setup = compile_profile(profile(config=config)).setups["models/gemini-3.8-live"]

@@ -1,4 +1,4 @@
-"""GeminiMinter on real sockets: a token when all is well, one refusal and nothing else when it is not."""
+"""GeminiMinter on real sockets: it returns a token, or raises one refusal for every kind of failure."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ TOTAL = PROFILE.model_copy(update={"name": "t", "lock": "total"})
 MANUAL = {"realtime_input_config": {"automatic_activity_detection": {"disabled": True}}}
 PRESS_TO_TALK = PROFILE.model_copy(update={"name": "ptt", "config": {**PROFILE.config, **MANUAL}})
 FUNCTIONS = [{"name": "wait", "description": "canary", "behavior": "BLOCKING"}, {"name": "tell"}]
-HELP = {
+HINTS = {
     "tools": [{"function_declarations": FUNCTIONS}],
     "history_config": {"initial_history_in_client_content": True},
 }
-HELPFUL = PROFILE.model_copy(update={"name": "helpful", "config": {**PROFILE.config, **HELP}})
+WITH_HINTS = PROFILE.model_copy(update={"name": "hints", "config": {**PROFILE.config, **HINTS}})
 MakeMinter = Callable[..., GeminiMinter]
 
 
@@ -53,7 +53,7 @@ def make() -> Iterator[MakeMinter]:
     made: list[GeminiMinter] = []
 
     def build(url: str, **more: Any) -> GeminiMinter:
-        options: dict[str, Any] = {"profiles": [PROFILE, TOTAL, PRESS_TO_TALK, HELPFUL]}
+        options: dict[str, Any] = {"profiles": [PROFILE, TOTAL, PRESS_TO_TALK, WITH_HINTS]}
         options |= {"max_concurrent": 8, "deadline_seconds": 5.0}
         made.append(GeminiMinter(api_key=KEY, base_url=url, **{**options, **more}))
         return made[-1]
@@ -79,14 +79,14 @@ def refused(minter: GeminiMinter) -> Refusal:
     with pytest.raises(Refusal) as raised:
         mint(minter)
     refusal = raised.value
-    told = "".join(traceback.format_exception(refusal)) + str(vars(refusal))
-    assert KEY not in told
-    assert "canary" not in told
-    assert refusal.detail is None, "nothing of the upstream's is told to the caller"
+    output = "".join(traceback.format_exception(refusal)) + str(vars(refusal))
+    assert KEY not in output
+    assert "canary" not in output
+    assert refusal.detail is None, "the caller sees no text from Google"
     return refusal
 
 
-def test_a_token_is_minted_by_the_real_stand_in(make: MakeMinter) -> None:
+def test_mints_a_token_at_the_stand_in(make: MakeMinter) -> None:
     with StandIn(port=0) as standin:
         token = mint(make(standin.url))
         again = mint(make(standin.url), TOTAL, "handle-1")
@@ -95,7 +95,7 @@ def test_a_token_is_minted_by_the_real_stand_in(make: MakeMinter) -> None:
     assert token.name not in repr(token)
 
 
-def test_the_grant_says_what_to_send_first(make: MakeMinter, google: Upstream) -> None:
+def test_token_plan_contains_the_first_frame(make: MakeMinter, google: Upstream) -> None:
     minter = make(google.url)
     first = {"model": "models/gemini-3.8-live", "generationConfig": {"responseModalities": ["AUDIO"]}}
     assert minter.token_plan(PROFILE).setup == {**first, "sessionResumption": {}}
@@ -104,15 +104,15 @@ def test_the_grant_says_what_to_send_first(make: MakeMinter, google: Upstream) -
     manual = {"realtimeInputConfig": {"automaticActivityDetection": {"disabled": True}}}
     assert minter.token_plan(PRESS_TO_TALK).setup == {**first, **manual, "sessionResumption": {}}
     assert "realtimeInputConfig" in minter.token_plan(PRESS_TO_TALK).locked
-    told = minter.token_plan(HELPFUL).setup
-    assert told["tools"] == [{"functionDeclarations": [{"name": "wait", "behavior": "BLOCKING"}]}]
-    assert told["historyConfig"] == {"initialHistoryInClientContent": True}
-    assert {"tools", "historyConfig"} <= set(minter.token_plan(HELPFUL).locked)
+    hints = minter.token_plan(WITH_HINTS).setup
+    assert hints["tools"] == [{"functionDeclarations": [{"name": "wait", "behavior": "BLOCKING"}]}]
+    assert hints["historyConfig"] == {"initialHistoryInClientContent": True}
+    assert {"tools", "historyConfig"} <= set(minter.token_plan(WITH_HINTS).locked)
     assert "sessionResumption" not in minter.token_plan(PROFILE).locked
     assert "sessionResumption" in minter.token_plan(TOTAL).locked
 
 
-def test_a_handle_goes_into_the_token_under_the_total_lock_only(make: MakeMinter, google: Upstream) -> None:
+def test_only_the_total_lock_puts_the_handle_into_the_token(make: MakeMinter, google: Upstream) -> None:
     minter = make(google.url)
     mint(minter, PROFILE, "h1")
     assert "sessionResumption" not in google.mints[-1].body["bidiGenerateContentSetup"]
@@ -122,7 +122,7 @@ def test_a_handle_goes_into_the_token_under_the_total_lock_only(make: MakeMinter
     assert google.mints[-1].body["bidiGenerateContentSetup"]["sessionResumption"] == {}
 
 
-def test_a_retired_model_is_survived(make: MakeMinter, google: Upstream) -> None:
+def test_retired_model_is_skipped(make: MakeMinter, google: Upstream) -> None:
     google.models["gone-live"] = text('{"error":{"code":404,"status":"NOT_FOUND"}}', 404)
     google.models["text-only"] = text('{"name":"models/x","supportedGenerationMethods":["generateContent"]}')
     profile = PROFILE.model_copy(update={"models": ("gone-live", "text-only", "gemini-3.8-live")})
@@ -130,10 +130,10 @@ def test_a_retired_model_is_survived(make: MakeMinter, google: Upstream) -> None
     mint(minter, profile)
     mint(minter, profile)
     assert google.mints[-1].body["bidiGenerateContentSetup"]["model"] == "models/gemini-3.8-live"
-    assert len(google.seen) == 3 + 2, "each model is asked for once, not once per token"
+    assert len(google.seen) == 3 + 2, "one look-up for each model, not for each token"
 
 
-def test_times_without_a_zone_are_a_mistake_of_ours(make: MakeMinter, google: Upstream) -> None:
+def test_times_without_time_zone_raise_value_error(make: MakeMinter, google: Upstream) -> None:
     minter = make(google.url)
     naive = datetime.now(UTC).replace(tzinfo=None)
     with pytest.raises(ValueError, match="time zone"):
@@ -188,18 +188,18 @@ def envelope(status: int, word: str) -> Behaviour:
         (behaviours.no_http, "upstream-error"),
     ],
 )
-def test_whatever_comes_back_becomes_one_refusal(
+def test_every_bad_answer_becomes_one_refusal(
     make: MakeMinter, google: Upstream, behaviour: Behaviour, code: str
 ) -> None:
     google.behaviour = behaviour
     refusal = refused(make(google.url))
     assert refusal.code == code
-    assert len(google.mints) == 1, "nothing is tried twice"
+    assert len(google.mints) == 1, "no retries"
     if refusal.status == 503:
         assert (refusal.retry_after_seconds or 0) >= 1
 
 
-def test_the_log_learns_googles_status_words_and_no_more(make: MakeMinter, google: Upstream) -> None:
+def test_reason_contains_only_googles_status_words(make: MakeMinter, google: Upstream) -> None:
     details = [{"reason": "API_KEY_INVALID"}, {"reason": KEY}, 3]
     error = {"code": 400, "message": f"Bad key {KEY}", "status": "INVALID_ARGUMENT", "details": details}
     google.behaviour = text(json.dumps({"error": error}), 400)
@@ -207,8 +207,8 @@ def test_the_log_learns_googles_status_words_and_no_more(make: MakeMinter, googl
 
 
 @pytest.mark.parametrize("behaviour", [behaviours.hang, behaviours.drip_headers, behaviours.drip_body])
-def test_the_deadline_is_a_total(make: MakeMinter, google: Upstream, behaviour: Behaviour) -> None:
-    """Each of these would go on for a minute; a timeout per read never fires while bytes keep dripping."""
+def test_deadline_covers_the_whole_request(make: MakeMinter, google: Upstream, behaviour: Behaviour) -> None:
+    """Each of these takes a minute. A timeout for each read never fires while bytes keep arriving."""
     google.behaviour = behaviour
     minter = make(google.url, deadline_seconds=0.4)
     started = time.monotonic()
@@ -216,28 +216,28 @@ def test_the_deadline_is_a_total(make: MakeMinter, google: Upstream, behaviour: 
     assert time.monotonic() - started < 10
 
 
-def test_the_deadline_counts_the_models_list_too(make: MakeMinter, google: Upstream) -> None:
+def test_deadline_covers_the_model_look_up(make: MakeMinter, google: Upstream) -> None:
     google.models["gemini-3.8-live"] = behaviours.drip_body
     assert refused(make(google.url, deadline_seconds=0.4)).code == "upstream-timeout"
     assert not google.mints
 
 
-def test_the_deadline_covers_a_handshake_that_never_comes(make: MakeMinter) -> None:
+def test_deadline_covers_the_tls_handshake(make: MakeMinter) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         assert refused(make(url, deadline_seconds=0.4)).code == "upstream-timeout"
 
 
-def test_nobody_there_is_an_error_of_the_upstreams(make: MakeMinter) -> None:
+def test_refused_connection_is_an_upstream_error(make: MakeMinter) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     assert refused(make(f"http://127.0.0.1:{port}")).code == "upstream-error"
 
 
-def test_a_certificate_must_be_known_and_for_the_name(
+def test_certificate_must_be_trusted_and_match_the_name(
     make: MakeMinter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The CA file is the one thing that the environment may say about the connection."""
+    """The CA file is the only connection setting that the environment can change."""
     certificate, key = make_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -246,10 +246,10 @@ def test_a_certificate_must_be_known_and_for_the_name(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert mint(make(google.url)).name == NAME
         assert refused(make(other.url)).code == "upstream-error"
-        assert other.seen == [], "the key went to the right one only"
+        assert other.seen == [], "the key went only to the right server"
 
 
-def test_a_redirect_is_not_followed_with_the_key(make: MakeMinter, google: Upstream) -> None:
+def test_redirects_are_not_followed(make: MakeMinter, google: Upstream) -> None:
     with Upstream() as thief:
         for status in (301, 302, 303, 307, 308):
             google.behaviour = text("", status, f"Location: {thief.url}/v1alpha/auth_tokens")
@@ -257,10 +257,10 @@ def test_a_redirect_is_not_followed_with_the_key(make: MakeMinter, google: Upstr
         assert thief.seen == []
 
 
-def test_the_environment_diverts_nothing(
+def test_environment_cannot_redirect_requests(
     make: MakeMinter, google: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The settings refuse these at start; the client is built so that they would do nothing either."""
+    """The settings reject these variables at start. The client also ignores them."""
     with Upstream() as thief:
         to_thief = ("GOOGLE_GEMINI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY")
         switches = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
@@ -290,7 +290,7 @@ def test_mints_share_one_connection(make: MakeMinter, google: Upstream) -> None:
     assert google.connections == 1
 
 
-def test_more_at_once_than_there_are_places_are_told_so(make: MakeMinter, google: Upstream) -> None:
+def test_calls_beyond_the_concurrency_limit_are_refused_as_busy(make: MakeMinter, google: Upstream) -> None:
     minter = make(google.url, max_concurrent=2, deadline_seconds=2.0)
     minter.token_plan(PROFILE)
     arrived = threading.Semaphore(0)
@@ -317,7 +317,7 @@ def test_more_at_once_than_there_are_places_are_told_so(make: MakeMinter, google
     assert [token.name for token in results] == [NAME, NAME]
 
 
-def test_an_outage_stops_being_tried(make: MakeMinter, google: Upstream) -> None:
+def test_outage_stops_further_attempts(make: MakeMinter, google: Upstream) -> None:
     minter = make(google.url)
     google.behaviour = behaviours.leave
     codes = [refused(minter).code for _ in range(12)]
@@ -339,19 +339,19 @@ def test_many_threads_share_the_client(make: MakeMinter, google: Upstream) -> No
     assert google.connections <= 16
 
 
-def test_after_close_it_can_be_used_again(make: MakeMinter, google: Upstream) -> None:
+def test_minter_can_be_used_again_after_close(make: MakeMinter, google: Upstream) -> None:
     minter = make(google.url)
     mint(minter)
     minter.close()
     assert mint(minter).name == NAME
 
 
-def test_a_name_leads_to_whichever_address_answers(make: MakeMinter, google: Upstream) -> None:
-    """`localhost` is ::1 as well, where nobody listens."""
+def test_second_address_of_a_name_is_tried(make: MakeMinter, google: Upstream) -> None:
+    """`localhost` is also ::1, where no server listens."""
     assert mint(make(google.url.replace("127.0.0.1", "localhost"))).name == NAME
 
 
-def test_a_resolver_that_hangs_is_not_waited_for(make: MakeMinter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deadline_covers_a_hanging_name_look_up(make: MakeMinter, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: [][: released.wait(60)])
     started = time.monotonic()
@@ -362,7 +362,7 @@ def test_a_resolver_that_hangs_is_not_waited_for(make: MakeMinter, monkeypatch: 
     assert time.monotonic() - started < 10
 
 
-def test_a_name_that_nobody_has_is_an_error(make: MakeMinter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_host_name_is_an_upstream_error(make: MakeMinter, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_args: Any, **_more: Any) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
@@ -370,8 +370,8 @@ def test_a_name_that_nobody_has_is_an_error(make: MakeMinter, monkeypatch: pytes
     assert refused(make("http://google.example")).code == "upstream-error"
 
 
-class Says(httpx2.BaseTransport):
-    """Answers every mint with one status and body; every model is offered."""
+class FixedAnswer(httpx2.BaseTransport):
+    """Answers every mint with the same status and body, and offers every model."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.answer = status, body
@@ -395,13 +395,13 @@ json_values = st.recursive(
     status=st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 429, 500, 503]) | st.integers(200, 599),
     body=st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()),
 )
-def test_no_answer_at_all_escapes_as_anything_but_a_refusal(status: int, body: bytes) -> None:
+def test_any_answer_without_a_token_becomes_a_refusal(status: int, body: bytes) -> None:
     minter = GeminiMinter(
         api_key=KEY,
         base_url="http://127.0.0.1:1",
         profiles=[PROFILE],
         max_concurrent=1,
-        transport=Says(status, body),
+        transport=FixedAnswer(status, body),
     )
     try:
         with pytest.raises(Refusal) as raised:

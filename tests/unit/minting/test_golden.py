@@ -1,7 +1,7 @@
-"""What is sent for a token, byte by byte of meaning: the SDK's recorded requests and the shipped profiles'.
+"""The requests for tokens equal the SDK's recorded requests and the golden files of the shipped profiles.
 
-A golden file changes only together with a decision that says why. To write one anew, delete it and run the
-test, which then fails once and leaves what it saw.
+A golden file changes only together with a decision that says why. To write it again, delete it and run the
+test. The test fails once and writes the new file.
 """
 
 from __future__ import annotations
@@ -17,20 +17,12 @@ import pytest
 from broker.minting.gemini import GeminiMinter, socket_url
 from broker.profiles.profile import Profile
 from broker.settings import document
+from tests.contract.python_sdk_calls import BASE, RICH
 from tests.unit.minting.upstream import Seen, Upstream
 
 WIRE = Path(__file__).parents[2] / "wire"
 GOLDEN = Path(__file__).parent / "golden"
 SHIPPED = document.read(None).profiles
-
-RECORDED_CONFIG: dict[str, Any] = {
-    "response_modalities": ["AUDIO"],
-    "speech_config": {"voice_config": {"prebuilt_voice_config": {"voice_name": "Kore"}}},
-    "system_instruction": "Be brief.",
-    "input_audio_transcription": {},
-    "output_audio_transcription": {},
-    "context_window_compression": {"sliding_window": {}},
-}
 
 
 @pytest.fixture
@@ -64,56 +56,26 @@ def assert_same_request(seen: Seen, recording: dict[str, Any]) -> None:
     assert "cookie" not in seen.headers
 
 
-def test_the_mask_lock_is_the_recorded_request(google: Upstream) -> None:
-    profile = Profile(name="p", models=("gemini-3.8-live",), config=RECORDED_CONFIG)
+def test_mask_lock_sends_the_recorded_request(google: Upstream) -> None:
+    profile = Profile(name="p", models=("gemini-3.8-live",), config=BASE)
     assert_same_request(mint(google, profile), recorded("mint-explicit-mask.request.python-sdk.json"))
 
 
-def test_the_total_lock_is_the_recorded_request(google: Upstream) -> None:
-    config = {**RECORDED_CONFIG, "temperature": 0.7}
+def test_total_lock_sends_the_recorded_request(google: Upstream) -> None:
+    config = {**BASE, "temperature": 0.7}
     profile = Profile(name="p", models=("gemini-3.8-live",), lock="total", config=config)
     assert_same_request(mint(google, profile, minute=4), recorded("mint-lock-all.request.python-sdk.json"))
 
 
 @pytest.mark.parametrize("lock", ["mask", "total"])
-def test_every_kind_of_field_is_the_recorded_setup(google: Upstream, lock: Any) -> None:
-    """All fields at once, against the first frame that the SDK's live client sends for the same config."""
+def test_all_fields_together_send_the_recorded_setup(google: Upstream, lock: Any) -> None:
+    """Compares with the first frame that the SDK's live client sends for the same config."""
     setup = recorded("setup-rich.python-sdk.json")["setup"]
     handle = setup["sessionResumption"]["handle"]
     if lock == "mask":
         del setup["sessionResumption"]
-    config = {
-        "response_modalities": ["AUDIO"], "temperature": 0.7, "top_p": 0.9, "top_k": 40, "seed": 7,
-        "max_output_tokens": 1024, "media_resolution": "MEDIA_RESOLUTION_LOW",
-        "speech_config": {
-            "voice_config": {"prebuilt_voice_config": {"voice_name": "Kore"}}, "language_code": "en-US",
-        },
-        "thinking_config": {"include_thoughts": True, "thinking_level": "LOW"},
-        "enable_affective_dialog": True,
-        "system_instruction": "Be brief.",
-        "tools": [{"google_search": {}}, {"function_declarations": [{
-            "name": "get_weather", "description": "w", "behavior": "NON_BLOCKING",
-            "parameters": {
-                "type": "OBJECT", "properties": {"city": {"type": "STRING"}}, "required": ["city"],
-            },
-        }]}],
-        "input_audio_transcription": {"language_codes": ["en-US"]},
-        "output_audio_transcription": {},
-        "realtime_input_config": {
-            "automatic_activity_detection": {
-                "disabled": False, "start_of_speech_sensitivity": "START_SENSITIVITY_LOW",
-                "end_of_speech_sensitivity": "END_SENSITIVITY_LOW", "prefix_padding_ms": 20,
-                "silence_duration_ms": 500,
-            },
-            "activity_handling": "START_OF_ACTIVITY_INTERRUPTS",
-            "turn_coverage": "TURN_INCLUDES_ONLY_ACTIVITY",
-        },
-        "context_window_compression": {"trigger_tokens": 25600, "sliding_window": {"target_tokens": 12800}},
-        "proactivity": {"proactive_audio": True},
-        "history_config": {"initial_history_in_client_content": True},
-        "safety_settings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_ONLY_HIGH"}],
-    }  # fmt: skip
-    # No single model takes all of it, so an id without rules of its own stands in.
+    config = {name: value for name, value in RICH.items() if name != "session_resumption"}
+    # No real model accepts every field, so the test uses an id without rules.
     setup["model"] = "models/any-live"
     profile = Profile(name="p", models=("any-live",), lock=lock, config=config)
     body = mint(google, profile, handle=handle).body
@@ -125,20 +87,20 @@ def test_every_kind_of_field_is_the_recorded_setup(google: Upstream, lock: Any) 
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_shipped_profiles_send_what_is_on_file(google: Upstream, name: str) -> None:
+def test_shipped_profiles_send_their_golden_requests(google: Upstream, name: str) -> None:
     path = GOLDEN / f"{name}.json"
     body = mint(google, SHIPPED[name]).body
     if not path.exists():
         path.write_text(json.dumps(body, indent=2) + "\n")
-        pytest.fail(f"{path.name} was missing and is written; read it before you keep it")
+        pytest.fail(f"{path.name} was missing and is now written; read it before you keep it")
     assert body == json.loads(path.read_text())
 
 
-def test_no_golden_file_is_left_over() -> None:
+def test_every_golden_file_belongs_to_a_shipped_profile() -> None:
     assert {path.stem for path in GOLDEN.glob("*.json")} == set(SHIPPED)
 
 
-def test_the_shipped_profile_says_what_was_asked_for() -> None:
+def test_default_profile_has_its_documented_setup() -> None:
     setup = json.loads((GOLDEN / "default.json").read_text())["bidiGenerateContentSetup"]
     assert setup["systemInstruction"]["parts"] == [
         {"text": "You are a helpful assistant and answer in a friendly tone."}
@@ -156,6 +118,6 @@ def test_the_shipped_profile_says_what_was_asked_for() -> None:
         ("http://127.0.0.1:9090", "ws://127.0.0.1:9090"),
     ],
 )
-def test_the_socket_is_the_constrained_one_of_the_same_version(base: str, expected: str) -> None:
+def test_socket_url_is_the_constrained_one_of_the_pinned_version(base: str, expected: str) -> None:
     path = "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained"
     assert socket_url(base) == expected + path

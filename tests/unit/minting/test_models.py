@@ -1,4 +1,4 @@
-"""The model directory: the first model that Google offers, asked rarely, and a retired one survived."""
+"""The model directory uses the first model that Google offers, asks rarely, and survives a retired model."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from broker.errors import Refusal
-from broker.minting.models import COOL_SECONDS, KEEP_SECONDS, ModelDirectory
+from broker.minting.models import CACHE_SECONDS, COOLDOWN_SECONDS, ModelDirectory
 
 
 class Google:
-    """Answers from `offered`, or raises what `fault` holds."""
+    """Answers from `offered`, or raises the refusal that `fault` returns."""
 
     def __init__(self, *offered: str) -> None:
         self.offered = set(offered)
@@ -34,41 +34,41 @@ def down() -> Refusal:
     return Refusal("upstream-timeout", reason="ReadTimeout")
 
 
-def test_the_first_that_is_offered_is_used() -> None:
+def test_first_offered_model_is_used() -> None:
     google = Google("b", "c")
     assert google.directory().first_offered(["a", "b", "c"]) == "b"
     assert google.asked == ["a", "b"]
 
 
-def test_answers_are_kept_for_a_while_only() -> None:
+def test_answers_are_cached_for_a_limited_time() -> None:
     google = Google("a", "b")
     directory = google.directory()
     for _ in range(10):
         assert directory.first_offered(["a", "b"]) == "a"
     assert google.asked == ["a"]
     google.offered = {"b"}
-    google.now += KEEP_SECONDS
+    google.now += CACHE_SECONDS
     assert directory.first_offered(["a", "b"]) == "b"
 
 
-def test_none_offered_is_our_mistake_not_the_callers() -> None:
+def test_no_offered_model_is_an_upstream_refusal() -> None:
     with pytest.raises(Refusal) as raised:
         Google().directory().first_offered(["a", "b"])
     assert raised.value.code == "upstream-rejected"
 
 
-def test_an_old_answer_outlives_an_outage() -> None:
+def test_expired_answer_is_used_during_an_outage() -> None:
     google = Google("a")
     directory = google.directory()
     directory.first_offered(["a"])
-    google.now += KEEP_SECONDS
+    google.now += CACHE_SECONDS
     google.fault = down
     for _ in range(5):
         assert directory.first_offered(["a"]) == "a"
     assert len(google.asked) == 2, "asked once more, then not again for a while"
 
 
-def test_a_failed_question_is_not_repeated_by_everybody() -> None:
+def test_failed_look_up_is_not_repeated_by_every_caller() -> None:
     google = Google("a")
     google.fault = down
     directory = google.directory()
@@ -77,19 +77,19 @@ def test_a_failed_question_is_not_repeated_by_everybody() -> None:
             directory.first_offered(["a"])
         assert raised.value.code == "upstream-timeout"
     assert len(google.asked) == 1
-    google.now += COOL_SECONDS
+    google.now += COOLDOWN_SECONDS
     google.fault = None
     assert directory.first_offered(["a"]) == "a"
 
 
-def test_many_at_once_ask_once() -> None:
+def test_concurrent_callers_share_one_look_up() -> None:
     google = Google("a")
-    gate = threading.Barrier(16)
+    barrier = threading.Barrier(16)
     directory = google.directory()
     found: list[str] = []
 
     def ask() -> None:
-        gate.wait(10)
+        barrier.wait(10)
         found.append(directory.first_offered(["a"]))
 
     threads = [threading.Thread(target=ask) for _ in range(16)]
@@ -101,12 +101,12 @@ def test_many_at_once_ask_once() -> None:
     assert google.asked == ["a"]
 
 
-def test_knows_only_what_stays_known_for_as_long_as_a_request_takes() -> None:
+def test_is_cached_only_if_answers_outlast_a_request() -> None:
     google = Google("b")
     directory = google.directory()
-    assert not directory.knows(["a", "b"])
+    assert not directory.is_cached(["a", "b"])
     directory.first_offered(["a", "b"])
-    assert directory.knows(["a", "b"])
-    assert not directory.knows(["c", "b"])
-    google.now += KEEP_SECONDS - 9
-    assert not directory.knows(["a", "b"])
+    assert directory.is_cached(["a", "b"])
+    assert not directory.is_cached(["c", "b"])
+    google.now += CACHE_SECONDS - 9
+    assert not directory.is_cached(["a", "b"])

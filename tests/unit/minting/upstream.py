@@ -1,7 +1,7 @@
-"""Upstream: a tiny HTTP server that misbehaves exactly as told, on real sockets.
+"""Upstream: a tiny HTTP server on real sockets that misbehaves on request.
 
-The stand-in plays a Google that works; this one plays the network and the days on which Google does not. What
-happens to a mint is a function from the connection to nothing; the models list always answers.
+The stand-in plays a healthy Google. This server plays network faults and outages. A `Behaviour` answers one
+mint on its connection; the models list always answers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Seen:
 
 @dataclass
 class Exchange:
-    """One request and the connection to answer it on."""
+    """One request and the connection that answers it."""
 
     connection: socket.socket
     closing: threading.Event
@@ -47,7 +47,7 @@ class Exchange:
         self.send("\r\n".join([*lines, "", ""]).encode() + body)
 
     def wait(self, seconds: float) -> bool:
-        """True once the test is over."""
+        """Returns true when the test is over."""
         return self.closing.wait(seconds)
 
 
@@ -75,7 +75,7 @@ def drip_body(exchange: Exchange) -> None:
 
 
 def _drip(exchange: Exchange) -> None:
-    """A byte every 50 ms: no single read ever waits long, and the whole would take minutes."""
+    """One byte every 50 ms: no single read waits long, but the whole body takes minutes."""
     while not exchange.wait(0.05):
         exchange.send(b" ")
 
@@ -99,14 +99,14 @@ def no_http(exchange: Exchange) -> None:
 
 
 def leave(exchange: Exchange) -> None:
-    """Closes without a word."""
+    """Closes the connection without an answer."""
 
 
 @dataclass
 class Upstream:
     behaviour: Behaviour = token
     models: dict[str, Behaviour] = field(default_factory=dict)
-    """What happens when a model is asked for, by its path's last part; others are offered."""
+    """Last part of the path of a model -> its behaviour. Other models are offered."""
     tls: ssl.SSLContext | None = None
     host: str = "127.0.0.1"
 
@@ -133,7 +133,7 @@ class Upstream:
     ) -> None:
         self.closing.set()
         self._listener.close()
-        # A blocked accept() outlives the close of its socket; one more connection wakes it.
+        # A blocked accept() survives the close of its socket. One more connection ends it.
         with suppress(OSError):
             socket.create_connection((self.host, self.port), 0.2).close()
         for connection in self._open:
@@ -172,7 +172,7 @@ class Upstream:
                     if behaviour in (reset, leave, cut_short, no_http, flood):
                         return
             except OSError:
-                return  # the client gave up, which is what most tests want of it
+                return  # the client gave up, as most tests expect
 
     def _behaviour(self, seen: Seen) -> Behaviour:
         if seen.method == "POST":

@@ -54,7 +54,7 @@ def limits_list(as_json: bool) -> None:
 @click.option("--rate", help='Token requests, such as "10/minute; 200/day".')
 @click.option("--sessions", type=int, help="Sessions open at the same time.")
 @click.option("--minutes-per-day", type=int, help="Minutes of talk per day, over all sessions.")
-@click.option("--session-minutes", type=int, help="The longest single session, in minutes. Applies to new sessions.")
+@click.option("--session-minutes", type=int, help="The longest session, in minutes. Applies to new sessions.")
 @issuer_option
 @json_option
 def limits_set(user: str, issuer: str, as_json: bool, **changes: Any) -> None:

@@ -229,9 +229,9 @@ def test_only_keys_may_name_somebody(app: Flask, client: FlaskClient, value: Any
     ],
 )
 def test_a_key_names_whom_its_grant_covers(
-    app: Flask, client: FlaskClient, token_plan: str | None, value: Any, outcome: tuple[int, str]
+    app: Flask, client: FlaskClient, grant: str | None, value: Any, outcome: tuple[int, str]
 ) -> None:
-    assert told(post(client, key_headers(app, on_behalf_of=token_plan), on_behalf_of=value)) == outcome
+    assert told(post(client, key_headers(app, on_behalf_of=grant), on_behalf_of=value)) == outcome
     if outcome[1] == "forbidden":
         assert [row[1] for row in audit_rows(app, "token")] == ["forbidden"]
 

@@ -1,4 +1,4 @@
-"""The gauge of open sessions, counted by the store when Prometheus asks."""
+"""The gauge of open sessions, which the store counts at each scrape."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from prometheus_client.registry import Collector
 from broker.errors import Refusal
 
 OPEN_SESSIONS = "broker_open_sessions"
-_KEPT_SECONDS = 5.0
+_CACHE_SECONDS = 5.0
 
 
 class OpenSessions(Collector):
-    """A gauge that asks the store; not there while the store does not answer, rather than wrong.
+    """A gauge that queries the store. While the store does not answer, it is missing rather than wrong.
 
-    An answer is kept for some seconds, so that whoever scrapes often asks the store no more for it.
+    A result is kept for five seconds, so frequent scrapes do not query the store more often.
     """
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._count = count
         self._lock = threading.Lock()
-        self._asked_at = float("-inf")
-        self._found: int | None = None
+        self._counted_at = float("-inf")
+        self._last_count: int | None = None
 
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            mine = time.monotonic() - self._asked_at >= _KEPT_SECONDS
-            if mine:
-                self._asked_at = time.monotonic()
-        if mine:  # whoever comes meanwhile gets the last answer, and does not wait for a store that hangs
+            refresh = time.monotonic() - self._counted_at >= _CACHE_SECONDS
+            if refresh:
+                self._counted_at = time.monotonic()
+        if refresh:  # other scrapes get the last result and do not wait for a store that hangs
             try:
-                self._found = self._count()
+                self._last_count = self._count()
             except Refusal:
-                self._found = None
-        if (found := self._found) is not None:
-            yield GaugeMetricFamily(OPEN_SESSIONS, "Sessions that hold a place now.", value=found)
+                self._last_count = None
+        if (count := self._last_count) is not None:
+            yield GaugeMetricFamily(OPEN_SESSIONS, "Sessions that hold a place now.", value=count)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from broker.errors import Refusal
-from broker.settings import parsers as values
+from broker.settings import parsers
 from broker.store.database.engine import Database
 from broker.store.database.postgres import PatientNoLonger
 from broker.store.trail import SqlTrail
@@ -93,7 +93,7 @@ def test_what_the_url_says_of_a_connection_comes_before_what_we_say(stores: Stor
 
 def test_it_can_be_reached_through_a_unix_socket(stores: Stores, postgres: PostgresServer) -> None:
     url = postgres.through_socket(stores.migrated("postgresql").database_url)
-    database = Database(values.database_url(url))
+    database = Database(parsers.database_url(url))
     assert record(database) == "ok"
     database.dispose()
 

@@ -13,7 +13,7 @@ from flask import Flask
 
 from broker.errors import Refusal
 from broker.limits.limiter import Rates, create_limiter
-from broker.settings import parsers as values
+from broker.settings import parsers
 from broker.store.database.engine import Database
 from tests.store.conftest import MakeDatabase
 from tests.support.redis import RedisServer
@@ -125,6 +125,8 @@ def test_redis_that_is_gone_or_silent_grants_nothing_and_is_used_again(
 
 
 def test_redis_can_be_reached_through_a_unix_socket(database: Database, redis_server: RedisServer) -> None:
-    rates = Rates(create_limiter(Flask("rates"), database, values.redis_url(f"unix://{redis_server.socket}")))
+    rates = Rates(
+        create_limiter(Flask("rates"), database, parsers.redis_url(f"unix://{redis_server.socket}"))
+    )
     key = secrets.token_hex(20)
     assert [outcome(rates, "1/minute", key) for _ in range(2)] == ["ok", "rate-limited"]

@@ -57,8 +57,7 @@ LAYERS = (
         "broker.principal",
         "broker.telemetry",
         "broker.errors",
-        "broker.net.outbound",
-        "broker.net.strict_json",
+        "broker.net",
     ),
 )
 # `ops` speaks to the store directly: it is the operators' story. The rate storage is wired in the limiter.

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from authlib.oidc.discovery import get_well_known_url
 
-from broker.settings.parsers import is_loopback
+from broker.net.addresses import is_loopback
 
 FRESH_SECONDS = 3600
 KEPT_SECONDS = 24 * 3600

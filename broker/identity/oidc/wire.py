@@ -17,8 +17,8 @@ import httpcore2
 import httpx2
 from authlib.oauth2.auth import ClientAuth
 
-from broker.identity.issuers.fetch import reachable
 from broker.identity.oidc.provider import ProviderDown
+from broker.net.addresses import address_filter
 from broker.net.outbound import BodyRefused, Deadline, DeadlineBackend, bounded_body
 from broker.settings import IssuerSpec
 
@@ -55,7 +55,7 @@ class Wire:
 
     def __init__(self, spec: IssuerSpec) -> None:
         host = urlsplit(spec.token_endpoint or spec.issuer).hostname
-        self._may_connect = reachable(host, spec.private_network)
+        self._may_connect = address_filter(host, private_network=spec.private_network)
 
     def get_json(self, url: str) -> Mapping[str, Any]:
         status, body = self._call("GET", url, _HEADERS, None, DISCOVERY_SECONDS)

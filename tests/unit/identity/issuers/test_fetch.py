@@ -89,7 +89,7 @@ def test_refuses_a_body_that_is_no_key_set(server: KeyServer, body: bytes) -> No
 
 def test_refuses_a_packed_body(server: KeyServer) -> None:
     server.headers = {"Content-Encoding": "gzip"}
-    with pytest.raises(KeySetRefused, match="packed"):
+    with pytest.raises(KeySetRefused, match="compressed"):
         load(spec(server))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from functools import partial
 
 from flask import Flask
 
@@ -11,8 +12,10 @@ from broker import settings as settings_module
 from broker.http import (
     admin,
     body,
+    draining,
     guards,
     health,
+    jwks,
     login,
     me,
     metrics,
@@ -20,12 +23,12 @@ from broker.http import (
     openapi,
     pages,
     problems,
+    request_log,
     sessions,
     tokens,
 )
-from broker.http import jwks as keys
-from broker.http import request_log as observe
 from broker.idempotency.encryption import TokenCipher
+from broker.idempotency.replay import Replays
 from broker.identity import issuers
 from broker.identity.bearer import Bearers
 from broker.identity.blocks import Admission
@@ -37,6 +40,7 @@ from broker.identity.own_tokens import OwnTokens
 from broker.identity.service_keys import PEPPER_LABEL, ServiceKeys
 from broker.identity.sign_ins import CookieSignIns
 from broker.identity.signing import KeyRing, derive
+from broker.issuing.again import answer_again
 from broker.issuing.dry_run import DryRuns
 from broker.issuing.issue import TokenIssuer
 from broker.limits.limiter import Rates, create_limiter
@@ -55,13 +59,14 @@ from broker.store.accounts.sign_ins import SqlSignIns
 from broker.store.accounts.users import SqlUsers
 from broker.store.database.engine import Clock, Database
 from broker.store.ledger.client_reports import SqlReports
-from broker.store.ledger.idempotency import SqlClaims
+from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.suspension import SqlSuspensions
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
 from broker.store.trail import SqlTrail
 from broker.telemetry import log
-from broker.telemetry.open_sessions import OpenSessions
+from broker.telemetry.store_gauge import StoreGauge
 
 # A stand-in means development: no name that somebody points at this machine is ours.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -85,12 +90,13 @@ def create_app(
     app.url_map.merge_slashes = False
     parts.install(app, _build(app, settings, clock, minter))
     allowed_origins = frozenset(settings.allowed_origins)
-    observe.install(app, allowed_origins, settings.live_url)
+    request_log.install(app, allowed_origins, settings.live_url)
+    draining.install(app)
     guards.install(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
     problems.register(app)
-    for module in (tokens, sessions, me, login, oidc, keys, health, metrics, admin, openapi, pages):
+    for module in (tokens, sessions, me, login, oidc, jwks, health, metrics, admin, openapi, pages):
         app.register_blueprint(module.bp)
     return app
 
@@ -121,9 +127,20 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         guests = Guests(settings.config.guests, guest_keys)
     rates = Rates(create_limiter(app, database, redis_url))
     ledger = SqlLedger(database)
+    suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
     external = issuers.build(
         settings.config.issuers, settings.config.plans, SqlTrail(database), admission.admit
+    )
+    issuer = TokenIssuer(
+        policy=policy,
+        rates=rates,
+        catalog=catalog,
+        attestations=external.attestations,
+        minter=minter,
+        ledger=ledger,
+        suspensions=suspensions,
+        admit=admission.admit_unpresented,
     )
     return Parts(
         settings=settings,
@@ -153,21 +170,29 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         ledger=ledger,
         reports=SqlReports(database),
         usage=SqlUsage(database),
-        open_sessions=OpenSessions(SqlTotals(database).open_sessions),
-        issuer=TokenIssuer(
-            policy=policy,
-            rates=rates,
-            catalog=catalog,
-            minter=minter,
+        store_gauges=(
+            StoreGauge(
+                "broker_open_sessions", "Sessions that hold a place now.", SqlTotals(database).open_sessions
+            ),
+            StoreGauge(
+                "broker_minting_suspended",
+                "1 while an operator has suspended new tokens, of all profiles or of some.",
+                lambda: float(suspensions.current() is not None),
+            ),
+        ),
+        suspensions=suspensions,
+        minter=minter,
+        issuer=issuer,
+        replays=Replays(
+            open_session=issuer.open_session,
+            answer_again=partial(answer_again, issuer),
             ledger=ledger,
-            admit=admission.admit_unpresented,
-            attestations=external.attestations,
-            claims=SqlClaims(database),
-            seal=TokenCipher([derive(secret, "repeats") for secret in secrets]),
+            records=SqlIdempotencyRecords(database),
+            cipher=TokenCipher([derive(secret, "repeats") for secret in secrets]),
             # The other threads go on serving while repeats wait for the first of their requests.
             max_waiting=max(1, settings.threads // 2),
         ),
-        previews=DryRuns(policy=policy, rates=rates, catalog=catalog, ledger=ledger),
+        previews=DryRuns(policy=policy, rates=rates, catalog=catalog, ledger=ledger, suspensions=suspensions),
         operator_issuers=frozenset(
             [OWN_ISSUER, *(spec.issuer for spec in settings.config.issuers if spec.operator_claim)]
         ),

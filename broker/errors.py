@@ -1,18 +1,63 @@
 """Refusal: every way in which the broker says no, as one closed family.
 
-Owns the stable `code` of each refusal, its HTTP status and the sentence that is safe to show to anyone.
-Needs nothing. Leaves the JSON form to `http/problems.py`; internals (what an upstream said, which check
-failed) go to the log through `reason`, never to the caller.
+Owns the stable `code` of each refusal, its HTTP status and a sentence that anyone may read. Also owns
+`LimitState`, the form in which refusals and answers carry what is left of a limit. Needs nothing.
+`http/problems.py` writes the JSON, and `http/ratelimit.py` the RateLimit fields. Internals (the words of an
+upstream, the check that failed) go to the log through `reason`, never to the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
+
+Code = Literal[
+    "bad-json",
+    "bad-request",
+    "missing-credentials",
+    "invalid-token",
+    "token-expired",
+    "bad-login",
+    "profile-forbidden",
+    "account-blocked",
+    "origin-forbidden",
+    "csrf-failed",
+    "forbidden",
+    "not-found",
+    "profile-unknown",
+    "session-unknown",
+    "method",
+    "request-timeout",
+    "idempotency-conflict",
+    "edit-conflict",
+    "session-ended",
+    "too-large",
+    "media-type",
+    "field-not-allowed",
+    "invalid-field",
+    "ttl-too-long",
+    "rate-limited",
+    "too-many-sessions",
+    "minutes-exhausted",
+    "login-throttled",
+    "internal",
+    "upstream-rejected",
+    "upstream-error",
+    "project-capacity",
+    "upstream-quota",
+    "busy",
+    "store-unavailable",
+    "keys-unavailable",
+    "audit-unavailable",
+    "minting-suspended",
+    "draining",
+    "upstream-timeout",
+]
 
 # code -> (HTTP status, title). A code has one title, whatever the occurrence (RFC 9457, section 3.1.3).
-CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
+CODES: Mapping[Code, tuple[int, str]] = MappingProxyType(
     {
         "bad-json": (400, "The body is not valid JSON."),
         "bad-request": (400, "The request is malformed."),
@@ -57,29 +102,51 @@ CODES: Mapping[str, tuple[int, str]] = MappingProxyType(
     }
 )
 
+# No row can be written after one of these: the first fault is the one to report.
+STORE_FAULTS: frozenset[Code] = frozenset({"store-unavailable", "audit-unavailable"})
+
+
+@dataclass(frozen=True)
+class LimitState:
+    """How much is left of one limit.
+
+    `reset` is in seconds: until the limit grows again, by the oldest counted request or by a new day. A limit
+    on what is open at once has no window, hence no `reset`. `unit` is None for requests.
+    """
+
+    policy: str
+    limit: int
+    remaining: int
+    reset: int | None = None
+    window_seconds: int | None = None
+    unit: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"policy": self.policy, "remaining": self.remaining, "reset": self.reset}
+
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an accident
     """A denied request.
 
     `detail` and `hint` are shown to the caller and must hold nothing that the caller may not know.
-    `reason` is for the log only. `extensions` are further members of the problem body (`fields`,
-    `violated-policies`); `headers` go on the HTTP answer.
+    `reason` is for the log only. `limits` are the limits that the request met. `extensions` are further
+    members of the problem body, such as `fields` and `violated-policies`; they may hold datetimes.
     """
 
     def __init__(
         self,
-        code: str,
+        code: Code,
         detail: str | None = None,
         *,
         hint: str | None = None,
         reason: str | None = None,
         retry_after_seconds: int | None = None,
+        limits: Sequence[LimitState] = (),
         extensions: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> None:
         status, title = CODES[code]
         super().__init__(code)
-        self.code = code
+        self.code: Code = code
         self.status = status
         self.title = title
         self.detail = detail
@@ -87,5 +154,5 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an acciden
         self.reason = reason
         # A 503 without Retry-After invites a tight loop, so each one has at least a second.
         self.retry_after_seconds = 1 if status == 503 and retry_after_seconds is None else retry_after_seconds
+        self.limits = tuple(limits)
         self.extensions = dict(extensions or {})
-        self.headers = dict(headers or {})

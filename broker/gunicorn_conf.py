@@ -26,6 +26,7 @@ if _made:
 from prometheus_client.multiprocess import mark_process_dead  # noqa: E402
 
 from broker.app import load_settings  # noqa: E402
+from broker.minting.minter import preload_models  # noqa: E402
 from broker.parts import parts_of  # noqa: E402
 from broker.settings import SettingsError  # noqa: E402
 from broker.telemetry.log import QUIET  # noqa: E402
@@ -41,7 +42,7 @@ except SettingsError as error:
 # A stand-in in Google's place means development, and that stays on this machine.
 bind = f"{'127.0.0.1' if _settings.standin else '0.0.0.0'}:{_settings.port}"  # noqa: S104 - a server's job
 workers = _settings.web_concurrency
-worker_class = "gthread"
+worker_class = "broker.http.gunicorn_worker.DrainingWorker"
 threads = _settings.threads
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats on a disk can stall a worker
@@ -60,7 +61,8 @@ logconfig_dict = {
     },
 }
 timeout = 30
-graceful_timeout = 20
+# After the drain: a request's ten seconds, what a client needs to send it, and some room.
+graceful_timeout = 20 + _settings.drain_seconds
 keepalive = 5
 limit_request_line = 4094
 limit_request_fields = 50
@@ -102,8 +104,9 @@ def post_fork(_server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Which models there are is asked before the first caller has to wait for it."""
-    threading.Thread(target=parts_of(worker.wsgi).issuer.get_ready, daemon=True).start()
+    """Ask which models there are before the first caller has to wait for the answer."""
+    parts = parts_of(worker.wsgi)
+    threading.Thread(target=preload_models, args=(parts.minter, parts.catalog.all()), daemon=True).start()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

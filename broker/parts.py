@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
+from broker.idempotency.replay import Replays
 from broker.identity.bearer import Bearers
 from broker.identity.blocks import Admission
 from broker.identity.guests import Guests
@@ -21,15 +22,18 @@ from broker.identity.sign_ins import CookieSignIns
 from broker.identity.signing import KeyRing
 from broker.issuing.dry_run import DryRuns
 from broker.issuing.issue import TokenIssuer
+from broker.issuing.request import Issued, TokenRequest
 from broker.limits.limiter import Rates
 from broker.limits.sign_in_throttle import SignInThrottle
+from broker.minting.minter import Minter
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
+from broker.sessions.suspension import Suspensions
 from broker.settings import Settings
 from broker.store.database.engine import Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.reporting.usage import SqlUsage
-from broker.telemetry.open_sessions import OpenSessions
+from broker.telemetry.store_gauge import StoreGauge
 
 _EXTENSION = "broker"
 
@@ -55,8 +59,11 @@ class Parts:
     ledger: Ledger
     reports: SqlReports
     usage: SqlUsage
-    open_sessions: OpenSessions
+    store_gauges: tuple[StoreGauge, ...]
+    suspensions: Suspensions
+    minter: Minter
     issuer: TokenIssuer
+    replays: Replays[TokenRequest, Issued]
     previews: DryRuns
     trusted_issuers: frozenset[str]
     """Issuers whose browser sign-ins are accepted."""

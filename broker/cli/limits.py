@@ -11,6 +11,7 @@ import click
 
 from broker.cli import completion as cli_complete
 from broker.cli.output import actor, open_database, print_rows, time
+from broker.net.timestamps import rfc3339
 from broker.operators.limits import FIELDS, LimitOps, Limits
 from broker.principal import OWN_ISSUER
 
@@ -114,7 +115,7 @@ def sessions_end(session_id: str) -> None:
         honoured_until = ops.end_session(session_id)
     click.echo(f"Ended {session_id}.")
     if honoured_until is not None:
-        click.echo(f"Google may honour its last token until {honoured_until:%Y-%m-%dT%H:%M:%SZ}.")
+        click.echo(f"Google may honour its last token until {rfc3339(honoured_until)}.")
 
 
 def _print(user: str, limits: Limits, as_json: bool) -> None:

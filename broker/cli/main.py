@@ -13,6 +13,7 @@ import click
 from broker.cli.keys import keys
 from broker.cli.limits import limits, sessions
 from broker.cli.output import open_database
+from broker.cli.suspension import resume, suspend
 from broker.cli.users import blocks, explain, token, users
 from broker.errors import Refusal
 from broker.operators.users import OpsError
@@ -69,7 +70,7 @@ def db_upgrade() -> None:
     click.echo(f"The database is at {after}." if before == after else f"Upgraded {before} -> {after}.")
 
 
-for _command in (users, blocks, token, explain, keys, limits, sessions):
+for _command in (users, blocks, token, explain, keys, limits, sessions, suspend, resume):
     cli.add_command(_command)
 
 

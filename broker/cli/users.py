@@ -12,6 +12,7 @@ import click
 
 from broker.cli import completion as cli_complete
 from broker.cli.output import actor, open_database, print_rows, time
+from broker.net.timestamps import rfc3339
 from broker.operators.users import Ops
 from broker.principal import OPERATOR, OWN_ISSUER
 
@@ -87,7 +88,7 @@ def users_block(subject: str, issuer: str, reason: str) -> None:
         honoured_until = ops.block(subject, issuer, reason=reason)
     click.echo(f"Blocked {subject}; every sign-in and bearer of before has ended.")
     if honoured_until is not None:
-        click.echo(f"Google may honour tokens already given until {honoured_until:%Y-%m-%dT%H:%M:%SZ}.")
+        click.echo(f"Google may honour tokens already given until {rfc3339(honoured_until)}.")
 
 
 @users.command("unblock")

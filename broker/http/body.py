@@ -11,10 +11,12 @@ from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
-from broker.errors import Refusal
+from broker.errors import Code, Refusal
+from broker.http.problems import MessageRefusal
 from broker.net import strict_json
 
 MAX_BYTES = 8192
+_CLOSE = {"Connection": "close"}
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
 
 
@@ -35,9 +37,9 @@ def read(model: type[B]) -> B:
         raw = request.get_data(cache=False)
     except ClientDisconnected as error:
         # Werkzeug's word for what the receive time-out in gunicorn_conf does to a slow body.
-        raise Refusal("request-timeout", headers={"Connection": "close"}) from error
+        raise MessageRefusal("request-timeout", _CLOSE) from error
     except (ParseException, OSError) as error:  # what gunicorn makes of chunks that are none
-        raise Refusal("bad-request", reason=type(error).__name__, headers={"Connection": "close"}) from error
+        raise MessageRefusal("bad-request", _CLOSE, reason=type(error).__name__) from error
     # A chunked body has no length to refuse beforehand, and is cut without a word at the configured limit.
     if len(raw) > MAX_BYTES:
         raise too_large()
@@ -55,7 +57,7 @@ def read(model: type[B]) -> B:
 
 def check_media_type() -> None:
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding"):
-        raise Refusal("media-type", headers={"Accept-Post": "application/json"})
+        raise MessageRefusal("media-type", {"Accept-Post": "application/json"})
 
 
 def too_large() -> Refusal:
@@ -80,7 +82,7 @@ def validated(model: type[B], value: Mapping[str, Any]) -> B:
         unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
         fields = [{"field": _name(fault["loc"]), "problem": fault["msg"]} for fault in unknown or faults]
         names = ", ".join(str(field["field"]) for field in fields)
-        code = "field-not-allowed" if unknown else "invalid-field"
+        code: Code = "field-not-allowed" if unknown else "invalid-field"
         problem = "not allowed here" if unknown else "not valid"
         raise Refusal(code, f"{problem.capitalize()}: {names}.", extensions={"fields": fields}) from None
 

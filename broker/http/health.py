@@ -6,6 +6,7 @@ from flask import Blueprint, Response, jsonify
 
 from broker.errors import Refusal
 from broker.http import guards
+from broker.http.draining import DRAIN
 from broker.parts import parts
 from broker.store.database import migrate
 
@@ -22,6 +23,8 @@ def healthz() -> Response:
 @guards.public
 def readyz() -> Response:
     """Google is left out: its outage is no reason to take every broker out of service at once."""
+    if DRAIN.has_begun:
+        raise Refusal("draining")
     if not migrate.is_current(parts().database):
         raise Refusal("store-unavailable", reason="the schema is not current")
     if parts().settings.redis_url is not None:

@@ -7,12 +7,12 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from broker.errors import Refusal
-from broker.http import guards
+from broker.http import guards, ratelimit
 from broker.http.credentials import Caller
 from broker.http.login import keep_cookie
-from broker.http.tokens import limits_left, timestamp
 from broker.identity.guests import LIFETIME
 from broker.identity.service_keys import ServiceKey
+from broker.net.timestamps import rfc3339
 from broker.parts import parts
 from broker.sessions.session import Session
 
@@ -31,7 +31,7 @@ def me(caller: Caller) -> Response:
         name=principal.name,
         plan=principal.plan,
         roles=sorted(principal.roles),
-        limits=limits_left(preview.rates, preview.usage),
+        limits=ratelimit.limits_member(preview.rates, preview.usage),
         sessions=[_session(one) for one in parts().ledger.open_sessions(principal, _MOST_SESSIONS)],
         next_token=_next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
         **({"service_key": _service_key(caller.service_key)} if caller.service_key else {}),
@@ -66,8 +66,8 @@ def _session(session: Session) -> dict[str, Any]:
         "id": session.id,
         "profile": session.profile,
         "state": session.state.value,
-        "opened_at": timestamp(session.opened_at),
-        "ends_at": timestamp(session.ends_at),
+        "opened_at": rfc3339(session.opened_at),
+        "ends_at": rfc3339(session.ends_at),
         **({"on_behalf_of": session.on_behalf_of} if session.on_behalf_of is not None else {}),
     }
 
@@ -96,5 +96,5 @@ def _service_key(key: ServiceKey) -> dict[str, Any]:
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
-        "expires_at": timestamp(key.expires_at) if key.expires_at else None,
+        "expires_at": rfc3339(key.expires_at) if key.expires_at else None,
     }

@@ -28,7 +28,8 @@ _KEPT_SECONDS = 5.0
 def show_metrics(_caller: Caller) -> Response:
     registry = CollectorRegistry()
     registry.register(_workers())
-    registry.register(parts().open_sessions)
+    for gauge in parts().store_gauges:
+        registry.register(gauge)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(registry), content_type=content_type)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 import structlog
 from flask import Flask, Response, g, json
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from broker.errors import Refusal
+from broker.errors import Code, Refusal
+from broker.http import ratelimit
+from broker.net.timestamps import rfc3339
 from broker.telemetry.log import current_request_id
 
 _log = structlog.get_logger("broker.http")
-_CODE_OF_STATUS = {
+_CODE_OF_STATUS: Mapping[int, Code] = {
     400: "bad-request",
     404: "not-found",
     405: "method",
@@ -19,6 +24,14 @@ _CODE_OF_STATUS = {
     415: "media-type",
 }
 _CHALLENGE = 'Bearer realm="live-broker"'
+
+
+class MessageRefusal(Refusal):
+    """A refusal of the HTTP message itself; `headers` go on the answer."""
+
+    def __init__(self, code: Code, headers: Mapping[str, str], *, reason: str | None = None) -> None:
+        super().__init__(code, reason=reason)
+        self.headers = headers
 
 
 def register(app: Flask) -> None:
@@ -40,8 +53,11 @@ def answer(refusal: Refusal) -> Response:
         **({"retry_after_seconds": refusal.retry_after_seconds} if refusal.retry_after_seconds else {}),
         **refusal.extensions,
     }
-    response = Response(json.dumps(body), refusal.status, mimetype="application/problem+json")
-    response.headers.update(refusal.headers)
+    text = json.dumps(body, default=_time)
+    response = Response(text, refusal.status, mimetype="application/problem+json")
+    response.headers.update(ratelimit.fields(refusal.limits))
+    if isinstance(refusal, MessageRefusal):
+        response.headers.update(refusal.headers)
     if refusal.retry_after_seconds:
         response.headers["Retry-After"] = str(refusal.retry_after_seconds)
     if refusal.status == 401:
@@ -57,9 +73,15 @@ def _http_exception(error: HTTPException) -> Response:
         return _exception(error)
     allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None
     headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
-    return answer(Refusal(code, headers=headers))
+    return answer(MessageRefusal(code, headers))
 
 
 def _exception(error: Exception) -> Response:
     _log.error("request_failed", exc_info=error)
     return answer(Refusal("internal", reason=type(error).__name__))
+
+
+def _time(value: object) -> str:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    raise TypeError(f"a problem body holds a {type(value).__name__}")

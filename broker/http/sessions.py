@@ -7,10 +7,10 @@ from typing import Annotated
 from flask import Blueprint, Response, jsonify
 from pydantic import Field
 
-from broker.errors import Refusal
-from broker.http import body, guards
+from broker.errors import LimitState, Refusal
+from broker.http import body, guards, ratelimit
 from broker.http.credentials import Caller
-from broker.http.tokens import timestamp
+from broker.net.timestamps import rfc3339
 from broker.parts import parts
 from broker.sessions.session import Ledger, Session, SessionState
 from broker.telemetry.metrics import count_report
@@ -24,7 +24,7 @@ Seconds = Annotated[int, Field(ge=0, le=86_400)] | None
 Tokens = Annotated[int, Field(ge=0, le=1_000_000_000)] | None
 
 # A report is one row a session, whatever is sent; this bounds how often it is written.
-_REPORT_LIMIT = {"RateLimit-Policy": '"reports";q=1;w=1', "RateLimit": '"reports";r=0;t=1'}
+_REPORT_LIMIT = LimitState("reports", limit=1, remaining=0, reset=1, window_seconds=1)
 
 
 class ReportBody(body.Body):
@@ -54,7 +54,7 @@ def heartbeat(caller: Caller, session_id: str) -> Response:
     session = _ledger().heartbeat(caller.principal, session_id)
     over = session.state is not SessionState.OPEN
     message = {"message": "This session has ended."} if over else {}
-    return jsonify(state=session.state.value, ends_at=timestamp(session.ends_at), **message)
+    return jsonify(state=session.state.value, ends_at=rfc3339(session.ends_at), **message)
 
 
 @bp.post("/sessions/<session_id>/report")
@@ -68,11 +68,11 @@ def report(caller: Caller, session_id: str) -> Response:
             "rate-limited",
             "One report a second is kept.",
             retry_after_seconds=1,
+            limits=[_REPORT_LIMIT],
             extensions={"violated-policies": ["reports"]},
-            headers=_REPORT_LIMIT,
         )
     count_report(before, told)
-    return Response(status=204, headers=_REPORT_LIMIT)
+    return Response(status=204, headers=ratelimit.fields([_REPORT_LIMIT]))
 
 
 @bp.post("/sessions/<session_id>/end")
@@ -91,7 +91,7 @@ def delete(caller: Caller, session_id: str) -> Response:
 def _ended(session: Session) -> Response:
     """Google has no way to take a token back: `honoured_until` says how long it may still let it in."""
     until = session.token_expires_at or session.ends_at
-    return jsonify(id=session.id, state=session.state.value, honoured_until=timestamp(until))
+    return jsonify(id=session.id, state=session.state.value, honoured_until=rfc3339(until))
 
 
 def _ledger() -> Ledger:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Blueprint, Response, g, jsonify, request
 from pydantic import Field
 
 from broker.errors import Refusal
-from broker.http import body, guards
+from broker.http import body, guards, ratelimit
 from broker.http.credentials import Caller
-from broker.idempotency.record import IdempotencyKey
+from broker.idempotency.key import HEADER as IDEMPOTENCY_HEADER
+from broker.idempotency.key import idempotency_key
 from broker.identity.issuers import attestation
-from broker.issuing.issue import Issued, TokenRequest
-from broker.limits.limiter import RateLeft, rate_headers
-from broker.limits.quota import QuotaUsage, quota_headers
+from broker.issuing.request import Issued, TokenRequest
 from broker.minting.gemini import socket_url
+from broker.net.timestamps import rfc3339
 from broker.parts import parts
 from broker.principal import Principal
 
 bp = Blueprint("tokens", __name__)
 
-IDEMPOTENCY_HEADER = "Idempotency-Key"
-_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 HEARTBEAT_SECONDS = 30
 _RENEW_AT = 0.8  # of a token's life: early enough for a retry, late enough not to mint twice as often
 
@@ -61,12 +54,15 @@ def create_token(caller: Caller) -> Response:
     asked = body.read(KeyTokenBody if caller.service_key else TokenBody)
     principal = _owner(caller, asked)
     client = asked.client.model_dump(exclude_none=True)
-    ask = TokenRequest(
+    token_request = TokenRequest(
         profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation()
     )
-    issuer = parts().issuer
-    once = _once(caller.principal, asked)
-    return _answer(issuer.open_session(principal, ask, caller.also_charged, once))
+    header = request.headers.get(IDEMPOTENCY_HEADER)
+    if header is None:
+        return _answer(parts().issuer.open_session(principal, token_request, caller.also_charged))
+    # The requester is part of the key, and so is the body with what it leaves out.
+    key = idempotency_key(caller.principal, header, asked.model_dump(exclude_unset=True))
+    return _answer(parts().replays.open_session(principal, token_request, key, caller.also_charged))
 
 
 @bp.post("/sessions/<session_id>/token")
@@ -74,21 +70,6 @@ def create_token(caller: Caller) -> Response:
 def create_next_token(caller: Caller, session_id: str) -> Response:
     asked = body.read(NextTokenBody)
     return _answer(parts().issuer.next_token(caller.principal, session_id, asked.handle, _attestation()))
-
-
-def _once(requester: Principal, asked: TokenBody) -> IdempotencyKey | None:
-    """What makes a repeat of this request known. The asker is part of it: nobody meets another's key."""
-    given = request.headers.get(IDEMPOTENCY_HEADER)
-    if given is None:
-        return None
-    if not _IDEMPOTENCY_KEY.fullmatch(given):
-        raise Refusal("bad-request", f"{IDEMPOTENCY_HEADER} must be 1 to 255 visible ASCII characters.")
-    same = json.dumps(asked.model_dump(exclude_unset=True), sort_keys=True)
-    return IdempotencyKey(_sha256(requester.key + given), _sha256(same), given)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _attestation() -> str | None:
@@ -118,9 +99,9 @@ def _answer(issued: Issued) -> Response:
     response = jsonify(
         token=issued.token.name,
         token_type="live-ephemeral",  # noqa: S106 - the type, not a token
-        expires_at=timestamp(reservation.expires_at),
+        expires_at=rfc3339(reservation.expires_at),
         expires_in=int(life.total_seconds()),
-        connect_by=timestamp(reservation.connect_by),
+        connect_by=rfc3339(reservation.connect_by),
         connect_within=int((reservation.connect_by - reservation.reserved_at).total_seconds()),
         url=socket_url(live_url),
         auth={"in": "query", "name": "access_token"},
@@ -133,36 +114,12 @@ def _answer(issued: Issued) -> Response:
         session={
             "id": reservation.session_id,
             "state": "open",
-            "ends_at": timestamp(reservation.ends_at),
-            "renew_after": timestamp(reservation.reserved_at + life * _RENEW_AT),
+            "ends_at": rfc3339(reservation.ends_at),
+            "renew_after": rfc3339(reservation.reserved_at + life * _RENEW_AT),
             "heartbeat_seconds": HEARTBEAT_SECONDS,
         },
-        limits=limits_left(issued.rates, reservation.usage),
+        limits=ratelimit.limits_member(issued.rates, reservation.usage),
         **({"on_behalf_of": issued.principal.subject} if issued.principal.actor else {}),
     )
-    response.headers.update(_headers(issued.rates, reservation.usage))
+    response.headers.update(ratelimit.fields_of(issued.rates, reservation.usage))
     return response
-
-
-def limits_left(rates: Sequence[RateLeft], usage: QuotaUsage) -> dict[str, Any]:
-    """The member `limits` of what the token routes and GET /me answer."""
-    quota = usage.quota
-    return {
-        "rate": [rate_left(left) for left in rates],
-        "sessions": {"limit": quota.sessions, "open": usage.open},
-        "minutes_per_day": {"limit": quota.minutes_per_day, "used": usage.used_minutes},
-    }
-
-
-def _headers(rates: Sequence[RateLeft], usage: QuotaUsage) -> dict[str, str]:
-    of_rates, of_share = rate_headers(rates), quota_headers(usage)
-    return {name: f"{of_rates[name]}, {of_share[name]}" for name in of_rates}
-
-
-def rate_left(left: RateLeft) -> dict[str, Any]:
-    return {"policy": left.policy, "remaining": left.remaining, "reset": left.reset}
-
-
-def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC with whole seconds."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

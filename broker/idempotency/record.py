@@ -1,18 +1,18 @@
-"""Repeats: requests that carry an Idempotency-Key, so that an answer that was lost can be had again.
+"""IdempotencyRecord: the first request with a key, and the response that its repeats get.
 
-The first request with a key claims it for a minute. A repeat gets the first one's session and token: not
-another token, which Google would let in beside the first. For that the token is kept sealed, under a key that
-is made of the Idempotency-Key and of the broker's secret; what is stored holds neither.
+The first request holds the key for a minute. A repeat gets the session and the token of the first one, not
+another token, which Google would let in beside the first. For that the token is stored encrypted, under a key
+that is made of the Idempotency-Key and of the broker's secret; the store holds neither.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:  # a lease says which claim it settles
-    from broker.sessions.session import Reservation
+from broker.idempotency.key import IdempotencyKey
+from broker.sessions.session import Reservation
 
 REMEMBERED = timedelta(seconds=60)
 # No request takes as long: its worker was killed, and a repeat takes its place.
@@ -20,49 +20,49 @@ GIVEN_UP = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
-class IdempotencyKey:
-    """What makes two requests the same: the asker with its key, and the body."""
-
-    key: str
-    """A hash of the asker and the Idempotency-Key."""
-    body_sha256: str
-    idempotency_key: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """That this request is the first one. `paid`: one before it died after its request was counted."""
+class IdempotencyRecord:
+    """Held by the first request with `key`. `id` tells it from a later request that took its place."""
 
     key: str
     id: str
-    paid: bool = False
+    already_counted: bool = False
+    """An earlier request with this key died after it was counted."""
 
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """What the first one got. Times are counted from `reservation.reserved_at`, the time of the repeat."""
+    """The response of the first request. `reservation.reserved_at` is the time of the repeat.
+
+    `reservation.usage` is empty: only the answer to the repeat needs it, and reads it anew.
+    """
 
     reservation: Reservation
     profile: str
     model: str
-    sealed: bytes = field(repr=False)
+    encrypted_token: bytes = field(repr=False)
 
 
-class InProgress(Exception):  # noqa: N818 - not a fault: the first one is not done yet
-    """Another request with the same key and body has claimed it."""
+class InProgress(Exception):  # noqa: N818 - not a fault: the first request is not done yet
+    """Another request with the same key and body is the first one, and has no response yet."""
 
 
-class Claims(Protocol):
-    """The book of claims. `store.claims` implements it; `Ledger.confirm` and `void` settle a claim."""
+class IdempotencyRecords(Protocol):
+    """The records. `store.ledger.idempotency` implements it; each method is one transaction."""
 
-    def recall(self, once: IdempotencyKey) -> StoredResponse | None:
-        """What the first one got; None if there is no first one, or nobody waits for it any more.
+    def find(self, key: IdempotencyKey) -> StoredResponse | None:
+        """The response of the first request; None if there is none, or if it was given up.
 
         Raises `InProgress`; refuses `idempotency-conflict` for another body, and `session-ended`.
         """
 
-    def claim(self, once: IdempotencyKey) -> Claim:
-        """Be the first one. Raises and refuses as `recall`; what a dead one had reserved is taken back."""
+    def begin(self, key: IdempotencyKey) -> IdempotencyRecord:
+        """Become the first request. Raises and refuses as `find`; voids what a dead one had reserved."""
 
-    def free(self, claim: Claim) -> None:
-        """Nothing came of it: the next request with this key is the first one again."""
+    def bind(self, record: IdempotencyRecord, reservation: Reservation) -> None:
+        """The first request has reserved its token. Refuses if another request took its place."""
+
+    def keep(self, record: IdempotencyRecord, encrypted_token: bytes) -> None:
+        """The first request has its token. Refuses if another request took its place."""
+
+    def free(self, record: IdempotencyRecord) -> None:
+        """The first request came to nothing: the next one with this key is the first one again."""

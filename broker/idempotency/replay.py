@@ -1,65 +1,179 @@
-"""Repeats of `POST /token`: who is the first one, who waits for it, who gets its answer again.
+"""Replay: `POST /token` with an Idempotency-Key, so that a lost response can be had again.
 
-Leaves to `issue` what a first request does and how its answer is told again.
+Wraps the opening of a session. The first request with a key opens one, and its steps also keep the record of
+the key. Every repeat waits for the first request and gets its response. What a session is and how it is
+answered is left to the two callables.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
-from broker.errors import Refusal
-from broker.idempotency.record import InProgress, StoredResponse
-
-A = TypeVar("A")
+from broker.errors import Code, Refusal
+from broker.idempotency.encryption import TokenCipher
+from broker.idempotency.key import IdempotencyKey
+from broker.idempotency.record import IdempotencyRecord, IdempotencyRecords, InProgress, StoredResponse
+from broker.limits.policy import Allowance
+from broker.limits.quota import Quotas
+from broker.minting.minter import MintedToken
+from broker.principal import Principal
+from broker.sessions.refusals import recorded_refusals
+from broker.sessions.session import Ledger, Reservation, Reservations, SessionTerms
 
 # Within a mint's time, so that one is still possible in what is left of a request's ten seconds.
 WAIT_SECONDS = 4.5
 _LOOK_SECONDS = 0.05
 
+Request = TypeVar("Request", contravariant=True)
+Answer = TypeVar("Answer", covariant=True)
 
-class Repeats:
-    def __init__(self, max_waiting: int) -> None:
-        """Each that waits takes a thread: beyond `max_waiting` of this process they shall come again."""
-        self._places = threading.BoundedSemaphore(max_waiting)
 
-    def answer(
+class OpenSession(Protocol[Request, Answer]):
+    """Opens a session, and writes its steps to `reservations`."""
+
+    def __call__(
         self,
-        recall: Callable[[], StoredResponse | None],
-        first: Callable[[], A],
-        again: Callable[[StoredResponse], A],
+        principal: Principal,
+        request: Request,
+        also: Sequence[Allowance] = (),
+        reservations: Reservations | None = None,
+    ) -> Answer: ...
+
+
+class AnswerAgain(Protocol[Request, Answer]):
+    """Answers for a session that a first request has opened."""
+
+    def __call__(
+        self,
+        principal: Principal,
+        request: Request,
+        reservation: Reservation,
+        *,
+        profile: str,
+        model: str,
+        read_token: Callable[[], MintedToken],
+    ) -> Answer: ...
+
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Replays(Generic[Q, A]):
+    def __init__(
+        self,
+        *,
+        open_session: OpenSession[Q, A],
+        answer_again: AnswerAgain[Q, A],
+        ledger: Ledger,
+        records: IdempotencyRecords,
+        cipher: TokenCipher,
+        max_waiting: int,
+    ) -> None:
+        """Each request that waits takes a thread: at most `max_waiting` of this process do."""
+        self._open_session = open_session
+        self._answer_again = answer_again
+        self._ledger = ledger
+        self._records = records
+        self._cipher = cipher
+        self._waiting_places = threading.BoundedSemaphore(max_waiting)
+
+    def open_session(
+        self, principal: Principal, request: Q, key: IdempotencyKey, also: Sequence[Allowance] = ()
     ) -> A:
-        """What `first` answers, or `again` where somebody else was the first one.
+        """The first request with `key` opens a session. A repeat gets its response and is not counted."""
 
-        `recall` tells what that one got; it and `first` raise `InProgress` while it is not done yet.
-        """
-
-        def once() -> A:
-            delivered = recall()
-            return first() if delivered is None else again(delivered)
+        def attempt() -> A:
+            with recorded_refusals(self._ledger, principal, "token"):
+                stored = self._records.find(key)
+            if stored is None:
+                reservations = KeyedReservations(key, self._ledger, self._records, self._cipher)
+                return self._open_session(principal, request, also, reservations)
+            return self._again(principal, request, key, stored)
 
         try:
-            return once()
+            return attempt()
         except InProgress:
-            return self._after_a_wait(once)
+            return self._attempt_after_a_wait(attempt)
 
-    def _after_a_wait(self, once: Callable[[], A]) -> A:
-        if not self._places.acquire(blocking=False):
-            raise _not_done_yet()
+    def _again(self, principal: Principal, request: Q, key: IdempotencyKey, stored: StoredResponse) -> A:
+        return self._answer_again(
+            principal,
+            request,
+            stored.reservation,
+            profile=stored.profile,
+            model=stored.model,
+            read_token=lambda: self._cipher.decrypt(key, stored.encrypted_token),
+        )
+
+    def _attempt_after_a_wait(self, attempt: Callable[[], A]) -> A:
+        if not self._waiting_places.acquire(blocking=False):
+            raise _not_answered_yet()
         try:
             until = time.monotonic() + WAIT_SECONDS
             while time.monotonic() < until:
                 time.sleep(_LOOK_SECONDS)
                 try:
-                    return once()
+                    return attempt()
                 except InProgress:
                     continue
         finally:
-            self._places.release()
-        raise _not_done_yet()
+            self._waiting_places.release()
+        raise _not_answered_yet()
 
 
-def _not_done_yet() -> Refusal:
+class KeyedReservations(Reservations):
+    """The ledger's steps, each with its part of the record in the same transaction."""
+
+    def __init__(
+        self, key: IdempotencyKey, ledger: Ledger, records: IdempotencyRecords, cipher: TokenCipher
+    ) -> None:
+        self._key = key
+        self._ledger = ledger
+        self._records = records
+        self._cipher = cipher
+        self._record: IdempotencyRecord | None = None
+
+    def begin(self) -> bool:
+        """Raises `InProgress`, and refuses `idempotency-conflict` and `session-ended`."""
+        self._record = self._records.begin(self._key)
+        return self._record.already_counted
+
+    def reserve(self, principal: Principal, terms: SessionTerms, quotas: Quotas) -> Reservation:
+        with self._ledger.all_or_nothing():
+            reservation = self._ledger.reserve(principal, terms, quotas)
+            self._records.bind(self._held, reservation)
+        return reservation
+
+    def confirm(
+        self, principal: Principal, reservation: Reservation, token: MintedToken, mint_ms: int | None = None
+    ) -> None:
+        with self._ledger.all_or_nothing():
+            self._ledger.confirm(principal, reservation, token, mint_ms)
+            self._records.keep(self._held, self._cipher.encrypt(self._key, token))
+
+    def void(self, reservation: Reservation, refusal_code: Code) -> None:
+        with self._ledger.all_or_nothing():
+            self._ledger.void(reservation, refusal_code)
+            self._free()
+
+    def refused(self, principal: Principal, action: str, code: Code, session_id: str | None = None) -> None:
+        self._free()
+        self._ledger.refused(principal, action, code, session_id)
+
+    @property
+    def _held(self) -> IdempotencyRecord:
+        assert self._record is not None, "begin comes first"
+        return self._record
+
+    def _free(self) -> None:
+        if self._record is not None:
+            self._records.free(self._record)
+            self._record = None
+
+
+def _not_answered_yet() -> Refusal:
     return Refusal("busy", "The first request with this Idempotency-Key is not answered yet.")

@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.errors import Refusal
+from broker.errors import LimitState, Refusal
 from broker.limits import quota as quotas
-from broker.limits.limiter import RateLeft, Rates, rate_refusal
+from broker.limits.limiter import Rates, rate_refusal
 from broker.limits.policy import Allowance, Policy
 from broker.limits.quota import QuotaUsage
 from broker.principal import Principal
 from broker.profiles.catalog import Catalog
+from broker.sessions import suspension
 from broker.sessions.session import Ledger
+from broker.sessions.suspension import Suspensions
 from broker.settings import Plan
 
 
@@ -27,7 +29,7 @@ class DryRun:
     """Where the limits come from: `plan NAME`, or `default` for a principal without a plan of its own."""
     limits: Plan
     profile: str
-    rates: Sequence[RateLeft]
+    rates: Sequence[LimitState]
     usage: QuotaUsage
     refusal: Refusal | None
     """What the next `POST /token` would be refused with; None if it would be granted."""
@@ -43,10 +45,7 @@ class DryRun:
             "profile": self.profile,
             "rule": self.rule,
             "limits": self.limits.of_one(),
-            "left": [
-                {"policy": part.policy, "remaining": part.remaining, "reset": part.reset}
-                for part in self.rates
-            ],
+            "left": [rate.to_json() for rate in self.rates],
             "open_sessions": self.usage.open,
             "used_minutes": self.usage.used_minutes,
             "answer": self.answer,
@@ -56,27 +55,37 @@ class DryRun:
 
 
 class DryRuns:
-    def __init__(self, *, policy: Policy, rates: Rates, catalog: Catalog, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        rates: Rates,
+        catalog: Catalog,
+        ledger: Ledger,
+        suspensions: Suspensions,
+    ) -> None:
         self._policy = policy
         self._rates = rates
         self._catalog = catalog
         self._ledger = ledger
+        self._suspensions = suspensions
 
     def preview(
         self, principal: Principal, profile: str | None = None, also: Sequence[Allowance] = ()
     ) -> DryRun:
         """`also` is what a session would use up besides the principal's own allowance."""
-        limits = self._policy.resolve(principal)
-        rates = self._rates.left(limits.rate, "token", principal.key)
+        limits = self._policy.for_principal(principal)
+        rates = self._rates.left_of(limits.allowances("token"))
         name = self._catalog.default_name if profile is None else profile
-        usages, project_is_full = self._ledger.usages(self._policy.quotas(principal))
+        usages, project_is_full = self._ledger.usages(limits.quotas)
         refusal = (
-            self._used_up(also)
+            suspension.refusal(self._suspensions.current(), name, renewal=False)
+            or self._used_up(also)
             or self._refusal(principal, name, rates)
             or _no_room(usages)
             or (quotas.project_capacity() if project_is_full else None)
         )
-        return DryRun(self._policy.rule(principal), limits, name, rates, usages[-1], refusal)
+        return DryRun(limits.rule, limits.plan, name, rates, usages[-1], refusal)
 
     def _used_up(self, allowances: Sequence[Allowance]) -> Refusal | None:
         for allowance in allowances:
@@ -85,7 +94,7 @@ class DryRuns:
                 return rate_refusal("rate-limited", left, spent.policy, whose=allowance.whose)
         return None
 
-    def _refusal(self, principal: Principal, profile: str, rates: Sequence[RateLeft]) -> Refusal | None:
+    def _refusal(self, principal: Principal, profile: str, rates: Sequence[LimitState]) -> Refusal | None:
         if spent := next((part for part in rates if part.remaining <= 0), None):
             return rate_refusal("rate-limited", rates, spent.policy)
         try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from flask import Flask
@@ -18,7 +17,7 @@ from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
 
-from broker.errors import Refusal
+from broker.errors import Code, LimitState, Refusal
 from broker.limits.policy import Allowance
 from broker.store.database.engine import Database
 from broker.store.ledger.rates import SCHEME, SqlRateStorage
@@ -27,24 +26,13 @@ from broker.telemetry.metrics import LIMITER_SECONDS, timed
 _REDIS_OPTIONS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "wrap_exceptions": True}
 
 
-@dataclass(frozen=True)
-class RateLeft:
-    """What is left of one rate: `reset` is in seconds, until the oldest counted request falls out."""
-
-    policy: str
-    limit: int
-    window_seconds: int
-    remaining: int
-    reset: int
-
-
 class Rates:
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
         self.in_database = isinstance(limiter.storage, SqlRateStorage)
         """Whether counting can be part of a transaction of the store."""
 
-    def spend(self, rate: str, scope: str, key: str, *, whose: str | None = None) -> list[RateLeft]:
+    def spend(self, rate: str, scope: str, key: str, *, whose: str | None = None) -> list[LimitState]:
         """Count one request of `key` in `scope`; refuses `rate-limited` if any part of `rate` is used up."""
         items = _items(rate, key)
         try:
@@ -56,7 +44,7 @@ class Rates:
         except StorageError as fault:
             raise _unavailable(fault) from fault
 
-    def spend_all(self, allowances: Sequence[Allowance]) -> list[RateLeft]:
+    def spend_all(self, allowances: Sequence[Allowance]) -> list[LimitState]:
         """Count one request on each; returns what is left of the last.
 
         All are looked at before any is counted, so that a refusal by one costs nothing of the others. Only
@@ -74,17 +62,17 @@ class Rates:
                 left = self.spend(allowance.rate, allowance.scope, allowance.key, whose=allowance.whose)
         return left
 
-    def left_of(self, allowances: Sequence[Allowance]) -> list[RateLeft]:
+    def left_of(self, allowances: Sequence[Allowance]) -> list[LimitState]:
         """What is left of the last, without counting anything."""
         last = allowances[-1]
         return self.left(last.rate, last.scope, last.key)
 
-    def exhausted(self, rate: str, scope: str, key: str) -> list[RateLeft] | None:
+    def exhausted(self, rate: str, scope: str, key: str) -> list[LimitState] | None:
         """The state of `rate` if nothing is left of it, without counting anything; None otherwise."""
         left = self.left(rate, scope, key)
         return left if any(part.remaining <= 0 for part in left) else None
 
-    def left(self, rate: str, scope: str, key: str) -> list[RateLeft]:
+    def left(self, rate: str, scope: str, key: str) -> list[LimitState]:
         """The state of `rate`, without counting anything."""
         try:
             return self._left(_items(rate, key), scope, key)
@@ -96,13 +84,13 @@ class Rates:
         if not self._limiter.storage.check():
             raise Refusal("store-unavailable", reason="rates: no answer")
 
-    def _left(self, items: Sequence[RateLimitItem], scope: str, key: str) -> list[RateLeft]:
+    def _left(self, items: Sequence[RateLimitItem], scope: str, key: str) -> list[LimitState]:
         left = []
         for item in items:
             window = self._limiter.limiter.get_window_stats(item, scope, key)
             reset = max(1, math.ceil(window.reset_time - time.time()))
             remaining = max(0, window.remaining)
-            left.append(RateLeft(_name(item), item.amount, item.get_expiry(), remaining, reset))
+            left.append(LimitState(_name(item), item.amount, remaining, reset, item.get_expiry()))
         return left
 
 
@@ -127,23 +115,17 @@ def rates_without_app(database: Database, redis_url: str | None) -> Rates:
     return Rates(create_limiter(Flask("broker"), database, redis_url))
 
 
-def rate_headers(left: Sequence[RateLeft]) -> dict[str, str]:
-    """The RateLimit fields (IETF draft-ietf-httpapi-ratelimit-headers, list form)."""
-    return {
-        "RateLimit-Policy": ", ".join(f'"{p.policy}";q={p.limit};w={p.window_seconds}' for p in left),
-        "RateLimit": ", ".join(f'"{p.policy}";r={p.remaining};t={p.reset}' for p in left),
-    }
-
-
-def rate_refusal(code: str, left: Sequence[RateLeft], violated: str, *, whose: str | None = None) -> Refusal:
+def rate_refusal(
+    code: Code, left: Sequence[LimitState], violated: str, *, whose: str | None = None
+) -> Refusal:
     """A 429 that says which policy was used up and when the next request may come."""
     reset = next(part.reset for part in left if part.policy == violated)
     return Refusal(
         code,
         f"The limit {violated}{f' of {whose}' if whose else ''} is used up. Try again in {reset} s.",
         retry_after_seconds=reset,
+        limits=left,
         extensions={"violated-policies": [violated]},
-        headers=rate_headers(left),
     )
 
 

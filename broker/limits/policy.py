@@ -1,6 +1,7 @@
-"""Which limits hold for a principal and who is charged. Pure.
+"""Policy: which limits apply to a principal, and whose limits its requests are charged to. Pure.
 
-Each limit is what an operator has set for this principal, else its plan's, else that of the plan `default`.
+Each limit comes from the first of these that has it: an operator's override for this principal, its plan, and
+the plan `default`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,42 @@ from broker.settings import Plan
 
 @dataclass(frozen=True)
 class Allowance:
-    """A rate and what it is counted on. `whose` is for the people who read the refusal."""
+    """A rate and the counter it uses. `whose` names its owner in the refusal; None for the caller's own."""
 
     rate: str
     scope: str
     key: str
     whose: str | None = None
+
+
+@dataclass(frozen=True)
+class Charged:
+    """Someone whose limits a request uses up, with the plan that applies to them."""
+
+    key: str
+    plan: Plan
+    whose: str | None = None
+
+
+@dataclass(frozen=True)
+class PrincipalLimits:
+    """Everything that applies to one principal."""
+
+    charged: tuple[Charged, ...]
+    """The service key that acts, if there is one; the principal itself is last."""
+    quotas: Quotas
+    session_seconds: int
+    """The longest session; for a user of a service key, the shorter one of both plans."""
+    rule: str
+    """Where the limits come from, for people."""
+
+    @property
+    def plan(self) -> Plan:
+        return self.charged[-1].plan
+
+    def allowances(self, scope: str) -> list[Allowance]:
+        """One request uses up each of these; the principal's own is last."""
+        return [Allowance(one.plan.rate, scope, one.key, one.whose) for one in self.charged]
 
 
 class Policy:
@@ -32,49 +63,39 @@ class Policy:
             name: plan.reserved_sessions for name, plan in plans.items() if plan.reserved_sessions
         }
 
-    def resolve(self, principal: Principal) -> Plan:
-        """A plan that the settings no longer name falls back to `default` rather than to no limit."""
-        plan = self._plans.get(principal.plan) or self._plans["default"]
-        own = _own_limits(principal)
-        # What is set was checked when it was set.
-        return plan.model_copy(update=own) if own else plan
-
-    def allowances(self, principal: Principal, scope: str) -> list[Allowance]:
-        """Whose requests are counted, its own last. A user of a service key uses up both allowances."""
-        own = Allowance(self.resolve(principal).rate, scope, principal.key)
-        if principal.actor is None:
-            return [own]
-        acting = self.resolve(principal.actor).rate
-        return [Allowance(acting, scope, principal.actor.key, "the service key"), own]
-
-    def quotas(self, principal: Principal) -> Quotas:
-        """What its sessions must fit into. Those of a service key's user count for the key as well."""
-        of = [_quota(principal, self.resolve(principal))]
+    def for_principal(self, principal: Principal) -> PrincipalLimits:
+        """A user of a service key is charged twice: to the key, and to its own limits."""
+        charged = [Charged(principal.key, self._plan(principal))]
         if principal.actor is not None:
-            of.insert(0, _quota(principal.actor, self.resolve(principal.actor), "the service key"))
-        # For users of a service key, its plan: that one is for the backend as a whole.
-        plan = principal.requester.plan
-        return Quotas(
-            tuple(of), self._project_sessions, plan if plan in self._plans else "default", self._reserved
+            charged.insert(0, Charged(principal.actor.key, self._plan(principal.actor), "the service key"))
+        return PrincipalLimits(
+            tuple(charged),
+            self._quotas(principal, charged),
+            min(one.plan.session_minutes for one in charged) * 60,
+            self._rule(principal),
         )
 
-    def session_seconds(self, principal: Principal) -> int:
-        """The longest session; for a user of a service key, the shorter one of both plans."""
-        plans = (self.resolve(principal), self.resolve(principal.requester))
-        return min(plan.session_minutes for plan in plans) * 60
+    def _plan(self, principal: Principal) -> Plan:
+        """A plan that the settings no longer name falls back to `default` rather than to no limit."""
+        plan = self._plans.get(principal.plan) or self._plans["default"]
+        own = _overridden(principal)
+        # Overrides were validated when they were saved.
+        return plan.model_copy(update=own) if own else plan
 
-    def rule(self, principal: Principal) -> str:
-        """Which of them decides, for people."""
+    def _quotas(self, principal: Principal, charged: list[Charged]) -> Quotas:
+        each = [Quota(one.key, one.plan.sessions, one.plan.minutes_per_day, one.whose) for one in charged]
+        # The places of a service key's users come out of the key's plan: it is for the backend as a whole.
+        plan = principal.requester.plan
+        name = plan if plan in self._plans else "default"
+        return Quotas(tuple(each), self._project_sessions, name, self._reserved)
+
+    def _rule(self, principal: Principal) -> str:
         known = principal.plan in self._plans and principal.plan != "default"
         rule = f"plan {principal.plan}" if known else "default"
-        own = _own_limits(principal)
+        own = _overridden(principal)
         return f"own {', '.join(own)}; {rule}" if own else rule
 
 
-def _own_limits(principal: Principal) -> dict[str, Any]:
+def _overridden(principal: Principal) -> dict[str, Any]:
     values = vars(principal.overrides)
     return {name: value for name, value in values.items() if name != "plan" and value is not None}
-
-
-def _quota(principal: Principal, plan: Plan, whose: str | None = None) -> Quota:
-    return Quota(principal.key, plan.sessions, plan.minutes_per_day, whose)

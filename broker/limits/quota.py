@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from broker.errors import Refusal
+from broker.errors import LimitState, Refusal
 
 DAY_SECONDS = 86400
 # A token that could not carry a conversation is not worth a call to Google.
@@ -90,7 +90,7 @@ def no_minutes_left(usage: QuotaUsage) -> bool:
 
 
 def too_many_sessions(usage: QuotaUsage, sessions: Sequence[Mapping[str, Any]]) -> Refusal:
-    """`sessions` are the open ones, so that an app can offer to end one."""
+    """`sessions` are the open ones, with their times as datetimes, so that an app can offer to end one."""
     quota = usage.quota
     wait = 1.0 if usage.frees_at is None else (usage.frees_at - usage.now).total_seconds()
     return Refusal(
@@ -98,8 +98,8 @@ def too_many_sessions(usage: QuotaUsage, sessions: Sequence[Mapping[str, Any]]) 
         f"{usage.open} of {quota.sessions} sessions{_of(quota)} are open.",
         hint="End one of them, or wait until one has ended.",
         retry_after_seconds=max(1, math.ceil(wait)),
+        limits=quota_states(usage),
         extensions={"violated-policies": ["sessions"], "sessions": list(sessions)},
-        headers=quota_headers(usage),
     )
 
 
@@ -109,8 +109,8 @@ def minutes_exhausted(usage: QuotaUsage) -> Refusal:
         "minutes-exhausted",
         f"The {quota.minutes_per_day} minutes of today{_of(quota)} are used up. A day begins at 00:00 UTC.",
         retry_after_seconds=usage.resets_in,
+        limits=quota_states(usage),
         extensions={"violated-policies": ["minutes_per_day"]},
-        headers=quota_headers(usage),
     )
 
 
@@ -119,16 +119,17 @@ def project_capacity() -> Refusal:
     return Refusal("project-capacity", retry_after_seconds=_PROJECT_RETRY_SECONDS)
 
 
-def quota_headers(usage: QuotaUsage) -> dict[str, str]:
-    """The RateLimit fields, beside those of the rate; sessions have no window, so no `w` and no `t`."""
+def quota_states(usage: QuotaUsage) -> tuple[LimitState, ...]:
+    """How much is left of it. Sessions have no window: a place is free again when one of them ends."""
     quota = usage.quota
-    left = max(0, quota.sessions - usage.open)
+    sessions = max(0, quota.sessions - usage.open)
     minutes = usage.left_seconds // 60
-    return {
-        "RateLimit-Policy": f'"sessions";q={quota.sessions};qu="concurrent-requests", '
-        f'"minutes_per_day";q={quota.minutes_per_day};qu="minutes";w={DAY_SECONDS}',
-        "RateLimit": f'"sessions";r={left}, "minutes_per_day";r={minutes};t={usage.resets_in}',
-    }
+    return (
+        LimitState("sessions", quota.sessions, sessions, unit="concurrent-requests"),
+        LimitState(
+            "minutes_per_day", quota.minutes_per_day, minutes, usage.resets_in, DAY_SECONDS, "minutes"
+        ),
+    )
 
 
 def _of(quota: Quota) -> str:

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from broker.errors import Refusal
+from broker.errors import Code, Refusal
 
 T = TypeVar("T")
 
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 5.0
 # Only these refusals show that Google is unhealthy. A rejected key or a used-up quota is a healthy answer.
-UNHEALTHY = frozenset({"upstream-error", "upstream-timeout"})
+UNHEALTHY: frozenset[Code] = frozenset({"upstream-error", "upstream-timeout"})
 
 
 class Bulkhead:
@@ -59,7 +59,7 @@ class CircuitBreaker:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0
-        self._last_failure = "upstream-error"
+        self._last_failure: Code = "upstream-error"
         self._next_probe_at = 0.0
         """While open, no call passes before this time.
 
@@ -80,7 +80,7 @@ class CircuitBreaker:
                 )
             self._next_probe_at = now + OPEN_SECONDS
 
-    def after_call(self, failure: str | None) -> None:
+    def after_call(self, failure: Code | None) -> None:
         """`failure` is the code of an unhealthy answer, None for a healthy one."""
         with self._lock:
             if failure is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from broker.errors import Refusal
 from broker.profiles.profile import Profile
 
 
@@ -15,6 +18,11 @@ class MintedToken:
     """The credential itself. It leaves the broker once, in the response to its own request."""
 
     name: str = field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """The only part of the token that may be stored."""
+        return hashlib.sha256(self.name.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -49,3 +57,10 @@ class Minter(Protocol):
         handle: str | None = None,
     ) -> MintedToken:
         """Mints one token for one connection. Raises `Refusal` on any failure."""
+
+
+def preload_models(minter: Minter, profiles: Iterable[Profile]) -> None:
+    """Looks up the models now, so that the first request need not wait. It tries again after a failure."""
+    for profile in profiles:
+        with suppress(Refusal):
+            minter.token_plan(profile)

@@ -116,7 +116,8 @@ class LimitOps:
 
     def _limits_of(self, principal: Principal, overrides: Overrides) -> Limits:
         there = principal.with_overrides(overrides)
-        return Limits(self._policy.rule(there), there.plan, self._policy.resolve(there), overrides)
+        applied = self._policy.for_principal(there)
+        return Limits(applied.rule, there.plan, applied.plan, overrides)
 
     def _check(self, changes: Mapping[str, Any]) -> None:
         """By the rules that broker.toml is read by: what gets past here must never fail a request."""

@@ -26,6 +26,7 @@ from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.users import SqlUsers, UserExists, UserUnknown
 from broker.store.database.engine import Database
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.suspension import SqlSuspensions
 
 
 class OpsError(Exception):
@@ -188,6 +189,7 @@ class Ops:
             rates=rates_without_app(self._database, redis_url.get_secret_value() if redis_url else None),
             catalog=Catalog(config.profiles.values()),
             ledger=SqlLedger(self._database),
+            suspensions=SqlSuspensions(self._database),
         )
 
     def principal(self, subject: str, issuer: str = OWN_ISSUER) -> Principal:

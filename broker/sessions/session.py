@@ -33,8 +33,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from broker.idempotency.record import Claim
+from broker.errors import Code
 from broker.limits.quota import Quotas, QuotaUsage
+from broker.minting.minter import MintedToken
 from broker.principal import Principal
 
 
@@ -94,26 +95,49 @@ class Reservation:
     ends_at: datetime
     usage: QuotaUsage
     """The principal's own, this session included."""
-    claim: Claim | None = None
-    """Of a request with an Idempotency-Key: settled with the lease."""
 
 
-class Ledger(Protocol):
-    """The book of sessions and tokens. `store.ledger` implements it; each method is one transaction."""
+class Reservations(Protocol):
+    """The steps that lead to a session's first token. Each method is one transaction.
 
-    def together(self) -> AbstractContextManager[None]:
-        """One transaction for all that this thread asks of the store inside.
+    The ledger itself is the usual form. A request that may be repeated brings one that also keeps its answer.
+    """
 
-        A refusal from inside is an answer and leaves what was written before it; a fault leaves nothing.
-        """
+    def begin(self) -> bool:
+        """The first step. Returns whether an earlier attempt at the same request was counted already."""
 
-    def reserve(
-        self, principal: Principal, terms: SessionTerms, quotas: Quotas, claim: Claim | None = None
-    ) -> Reservation:
+    def reserve(self, principal: Principal, terms: SessionTerms, quotas: Quotas) -> Reservation:
         """Write down a new session with its first token before anybody asks Google for it.
 
         Refuses `too-many-sessions`, `minutes-exhausted` and `project-capacity`; exact under any interleaving.
         """
+
+    def confirm(
+        self, principal: Principal, reservation: Reservation, token: MintedToken, mint_ms: int | None = None
+    ) -> None:
+        """The token exists; Google took `mint_ms` to make it. Only its SHA-256 is stored.
+
+        Refuses if the session ended in the meantime: then the token must not be delivered.
+        """
+
+    def void(self, reservation: Reservation, refusal_code: Code) -> None:
+        """No token was delivered: the reservation counts as nothing."""
+
+    def refused(self, principal: Principal, action: str, code: Code, session_id: str | None = None) -> None:
+        """Record a refusal. `session_id` names the reserved session that it ended, if there was one."""
+
+
+class Ledger(Reservations, Protocol):
+    """The book of sessions and tokens. `store.ledger` implements it; each method is one transaction."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """One transaction for everything that this thread asks of the store inside.
+
+        A refusal from inside is an answer and leaves what was written before it; a fault leaves nothing.
+        """
+
+    def all_or_nothing(self) -> AbstractContextManager[None]:
+        """The same, but a refusal from inside leaves nothing either."""
 
     def reserve_next(
         self,
@@ -127,22 +151,6 @@ class Ledger(Protocol):
 
         A session that has kept its place needs no new one, so it is not refused for want of one.
         """
-
-    def confirm(
-        self,
-        principal: Principal,
-        reservation: Reservation,
-        token_sha256: str,
-        mint_ms: int | None = None,
-        sealed: bytes | None = None,
-    ) -> None:
-        """The token exists; Google took `mint_ms` to make it. `sealed` is kept for repeats of the request.
-
-        Refuses if the session ended in the meantime: then it must not be delivered.
-        """
-
-    def void(self, principal: Principal, reservation: Reservation, refusal_code: str) -> None:
-        """No token was delivered: it counts as nothing."""
 
     def find(self, principal: Principal, session_id: str) -> Session:
         """The principal's own session, or one that it opened for a user; any other is `session-unknown`."""
@@ -159,8 +167,5 @@ class Ledger(Protocol):
     def end(self, principal: Principal, session_id: str) -> Session:
         """End it; ending it again changes nothing."""
 
-    def repeated(self, principal: Principal, session_id: str, token_sha256: str) -> None:
+    def repeated(self, principal: Principal, session_id: str, token: MintedToken) -> None:
         """Record that the answer to a first request was given again."""
-
-    def refused(self, principal: Principal, action: str, code: str) -> None:
-        """Record a refusal that came before any reservation."""

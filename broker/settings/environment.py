@@ -45,6 +45,7 @@ class Settings:
     port: int
     web_concurrency: int
     threads: int
+    drain_seconds: int
     log_level: str
     """Upper case, as `logging` spells it."""
     config_path: Path | None

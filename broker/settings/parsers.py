@@ -115,6 +115,10 @@ def threads(text: str) -> int:
     return _whole(text, 2, 512)
 
 
+def drain_seconds(text: str) -> int:
+    return _whole(text, 0, 300)
+
+
 def log_level(text: str) -> str:
     if text.upper() not in LOG_LEVELS:
         raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")

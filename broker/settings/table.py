@@ -110,6 +110,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Threads of each worker: the number of requests that it answers at once.", default="32",
     ),
     Setting(
+        "BROKER_DRAIN_SECONDS", "drain_seconds", "number", parsers.drain_seconds,
+        "Seconds between SIGTERM, when /readyz starts to fail, and the end of the listener. "
+        "Set it to the time that your load balancer needs to notice.",
+        default="0",
+    ),
+    Setting(
         "BROKER_LOG_LEVEL", "log_level", "DEBUG, INFO, WARNING or ERROR", parsers.log_level,
         "The lowest level that is logged.", default="INFO",
     ),

@@ -1,6 +1,6 @@
 """`python -m broker.standin`: the stand-in alone, until it is interrupted.
 
-Its first line is `stand-in ready: URL`, for whoever started it; then what it does not imitate.
+The first line it prints is `stand-in ready: URL`. The list of things that it does not imitate follows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A throw-away certificate for loopback, for clients that insist on TLS.
+"""Makes a temporary certificate for loopback, for clients that insist on TLS.
 
-Owns the two PEM files in a private temporary folder; the caller removes it.
+Writes two PEM files into a private temporary folder, which the caller removes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """(certificate, key). It signs itself, so the certificate is also the file to trust."""
+    """Returns (certificate, key). The certificate is self-signed, so it is also the file to trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Live Broker stand-in (not for use)")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,6 +1,6 @@
-"""The stand-in's time: one clock for every lifetime, pause and deadline, which tests may run faster.
+"""One clock for every lifetime, pause and deadline. Tests can make it run faster.
 
-Owns the scale. Needs nothing. Audio is counted in samples, not here.
+Audio is counted in samples and does not use this clock.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Clock:
         await self.sleep(moment - self.now())
 
     def seconds_until(self, moment: datetime) -> float:
-        """How far off a time that a caller named is, seen from here. A token minted for 15 minutes then
-        lives 15 stand-in minutes, whatever the scale and however long the stand-in has been running."""
+        """Seconds from now to a moment that a caller named.
+
+        A token minted for 15 minutes lives 15 stand-in minutes at every scale.
+        """
         return (moment - datetime.now(UTC)).total_seconds()

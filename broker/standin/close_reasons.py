@@ -1,13 +1,13 @@
-"""What Google says when it refuses: close codes with reasons, and HTTP error bodies.
+"""Google's refusals: close codes with reasons, and HTTP error bodies. Data only.
 
-Data only. The texts are those seen in public reports; the entries marked "chosen" have no source, the real
-text is not known and no client should depend on it.
+The texts are the ones seen in public reports. The real text of an entry marked "chosen" is not known, so no
+client should depend on it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 REASON_BYTES = 123  # a WebSocket close reason cannot be longer
 
@@ -18,12 +18,16 @@ class Close:
     reason: str = ""
 
     def payload(self) -> bytes:
-        """The reason as it fits into a close frame, cut where the protocol cuts it."""
+        """The reason, cut to the length that a close frame allows."""
         return self.reason.encode()[:REASON_BYTES].decode(errors="ignore").encode()
 
 
+Ending = Close | Literal["drop", "gone"]
+"""How a connection ends: by a close, by a dropped socket, or because the client left."""
+
+
 class Refused(Exception):  # noqa: N818  (an outcome of the protocol, not a programming error)
-    """Ends a connection with a close code, from however deep."""
+    """Raised anywhere below a connection to end it with a close code."""
 
     def __init__(self, close: Close) -> None:
         super().__init__(f"{close.code} {close.reason}")
@@ -70,7 +74,7 @@ CLOSES: dict[str, Close] = {
     "token-used": Close(1011, "Token has been used too many times"),
     "token-late": Close(1011, "new_session_expire_time deadline exceeded"),
     "token-ran-out": Close(1011, "auth token has expired"),  # while the session is open
-    "token-expired": Close(1011, "Token has expired"),  # already when connecting
+    "token-expired": Close(1011, "Token has expired"),  # at the time of connecting
     "quota": Close(1011, QUOTA),
     "exhausted": Close(1011, "Resource has been exhausted (e.g. check quota)."),
     "internal": Close(1011, "Internal error occurred."),
@@ -109,7 +113,7 @@ KEY_INVALID_DETAILS: list[dict[str, Any]] = [
 
 
 def error_body(status: int, message: str = "", details: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """Google's JSON error envelope; with no message, the usual one of that status."""
+    """Google's JSON error envelope. Without a message, it has the usual one of that status."""
     word, usual = HTTP_ERRORS.get(status, ("UNKNOWN", "Unknown error."))
     error: dict[str, Any] = {"code": status, "message": message or usual, "status": word}
     if status == 400 and not message and details is None:

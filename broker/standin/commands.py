@@ -1,7 +1,7 @@
-"""What a typed line brings about: commands that start with a slash, and everything else, which is answered.
+"""Typed lines: commands that start with a slash, and all other text, which gets an answer.
 
-Owns the table of commands (which `/help` reads out) and the scripts of function calls. Each command gets
-the connection and the rest of the line, and either acts or leaves a script for a turn.
+Holds the table of commands, which `/help` reads out, and the scripts of function calls. A command gets the
+connection and the rest of the line. It either acts at once or returns a script for a turn.
 """
 
 from __future__ import annotations
@@ -10,21 +10,26 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from broker.standin import tools, voice
-from broker.standin.close_reasons import CLOSES, Close
-from broker.standin.turns import Script, Turn
+from broker.standin.close_reasons import CLOSES, Close, Ending
+from broker.standin.turns import Script, Turn, TurnConnection
 
-if TYPE_CHECKING:
-    from broker.standin.connection import Connection
 
-Command = Callable[["Connection", str], Script | None]
+class CommandConnection(TurnConnection, Protocol):
+    """What a command needs of its connection."""
+
+    def end(self, ending: Ending) -> None: ...
+    async def go_away(self, seconds: float, close: Close | None) -> None: ...
+
+
+Command = Callable[[CommandConnection, str], Script | None]
 COUNTING = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
-def answer(connection: Connection, text: str) -> Script | None:
-    """The script that answers a typed line; None when it acted at once."""
+def answer(connection: CommandConnection, text: str) -> Script | None:
+    """Returns the script that answers a typed line, or None if the command acted at once."""
     word, _, rest = text.strip().partition(" ")
     if not word.startswith("/"):
         return saying(voice.chimes(f"You wrote: {text.strip()}"))
@@ -48,17 +53,17 @@ def _number(text: str, default: float) -> float:
     return float(text) if text else default
 
 
-def _help(_: Connection, __: str) -> Script:
+def _help(_: CommandConnection, __: str) -> Script:
     lines = "; ".join(f"{name} {about}" for name, (about, _run) in COMMANDS.items())
     return saying(voice.briefly(f"I know these commands. {lines}."))
 
 
-def _tone(_: Connection, rest: str) -> Script:
+def _tone(_: CommandConnection, rest: str) -> Script:
     hz, _sep, seconds = rest.partition(" ")
     return saying(voice.tone(_number(hz, 440), _number(seconds, 2)))
 
 
-def _long(_: Connection, rest: str) -> Script:
+def _long(_: CommandConnection, rest: str) -> Script:
     seconds = _number(rest, 20)
     words: list[str] = []
     while voice.chimes(" ".join(words) + ".").seconds < min(seconds, 100):
@@ -66,19 +71,19 @@ def _long(_: Connection, rest: str) -> Script:
     return saying(voice.chimes(" ".join(words) + "."))
 
 
-def _burst(_: Connection, rest: str) -> Script:
+def _burst(_: CommandConnection, rest: str) -> Script:
     return saying(voice.tone(330, _number(rest, 10), "All of it at once."), float("inf"))
 
 
-def _silence(_: Connection, rest: str) -> Script:
+def _silence(_: CommandConnection, rest: str) -> Script:
     return saying(voice.silence(_number(rest, 3)))
 
 
-def _thought(_: Connection, rest: str) -> Script:
+def _thought(_: CommandConnection, rest: str) -> Script:
     return saying(voice.chimes(rest or "I thought about it.", thought="Let me think about that."))
 
 
-def _search(_: Connection, rest: str) -> Script:
+def _search(_: CommandConnection, rest: str) -> Script:
     words = rest or "the weather"
     sources = [("The first page", "https://example.org/1"), ("A page in clear", "http://example.org/2")]
     found = {
@@ -88,34 +93,34 @@ def _search(_: Connection, rest: str) -> Script:
     return saying(replace(voice.chimes(f"I looked for {words}."), grounding=found))
 
 
-def _unsure(connection: Connection, _: str) -> None:
+def _unsure(connection: CommandConnection, _: str) -> None:
     connection.spawn(connection.send({"serverContent": {"waitingForInput": True}}))
 
 
-def _history(connection: Connection, _: str) -> Script:
+def _history(connection: CommandConnection, _: str) -> Script:
     turns = connection.conversation.history[:-1]  # without this question
     told = "; ".join(f"{role}: {text}" for role, text in turns)
     return saying(voice.briefly(f"I remember {len(turns)} turns. {told}".strip()))
 
 
-def _pictures(connection: Connection, _: str) -> Script:
+def _pictures(connection: CommandConnection, _: str) -> Script:
     return saying(voice.chimes(f"I have been shown {connection.conversation.pictures} pictures."))
 
 
-def _go_away(connection: Connection, rest: str) -> None:
+def _go_away(connection: CommandConnection, rest: str) -> None:
     connection.spawn(connection.go_away(_number(rest, 50), CLOSES["stayed-past-go-away"]))
 
 
-def _close(connection: Connection, rest: str) -> None:
+def _close(connection: CommandConnection, rest: str) -> None:
     code, _, reason = rest.partition(" ")
     connection.end(Close(int(code or 1011), reason or ("" if code else CLOSES["internal"].reason)))
 
 
-def _drop(connection: Connection, _: str) -> None:
+def _drop(connection: CommandConnection, _: str) -> None:
     connection.end("drop")
 
 
-def _tool(connection: Connection, rest: str) -> Script:
+def _tool(connection: CommandConnection, rest: str) -> Script:
     name, _, arguments = rest.partition(" ")
     given = json.loads(arguments) if arguments else None
     if given is not None and not isinstance(given, dict):
@@ -123,13 +128,13 @@ def _tool(connection: Connection, rest: str) -> Script:
     return calling(connection, [name] if name else [], given)
 
 
-def _tools(connection: Connection, _: str) -> Script:
+def _tools(connection: CommandConnection, _: str) -> Script:
     names = [f["name"] for f in tools.declared(connection.setup)]
     return calling(connection, names if len(names) > 1 else names * 2, None)
 
 
-def calling(connection: Connection, names: list[str], arguments: dict[str, Any] | None) -> Script:
-    """Calls these functions (none named: the first one) in one frame, and tells what they answer."""
+def calling(connection: CommandConnection, names: list[str], arguments: dict[str, Any] | None) -> Script:
+    """Calls these functions in one frame and says what they return. Without names it calls the first one."""
     known = {f["name"]: f for f in tools.declared(connection.setup)}
     if not known:
         return saying(voice.chimes("No function is declared in this session."))

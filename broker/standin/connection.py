@@ -1,7 +1,7 @@
-"""One open connection after setupComplete: how it lives and what ends it.
+"""One open connection, from setupComplete to its end.
 
-Owns the tasks of a session: reading, resumption updates, and the watches that end it (the client's silence,
-the token's end, the connection's length, scenarios). What a message brings about is in `inbox.py`.
+Runs the tasks of a session: reading, resumption updates, and the watches that end it. They watch for the
+client's silence, the token's end, the connection's length, and scenarios. `messages.py` handles the messages.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Coroutine
-from typing import Any, Literal
+from typing import Any
 
-from broker.standin.close_reasons import CLOSES, Close, Refused
+from broker.standin.close_reasons import CLOSES, Close, Ending, Refused
 from broker.standin.conversations import Conversation
 from broker.standin.frames import Frames
 from broker.standin.messages import Messages
@@ -24,7 +24,6 @@ from broker.standin.turns import Turns
 
 log = logging.getLogger("broker.standin")
 
-Ending = Close | Literal["drop", "gone"]
 UPDATE_SECONDS = 1.0
 FIRST_UPDATE_SECONDS = 0.1
 
@@ -33,7 +32,7 @@ class Connection:
     def __init__(
         self,
         state: State,
-        channel: Frames,
+        frames: Frames,
         version: str,
         model: Model,
         setup: dict[str, Any],
@@ -41,21 +40,19 @@ class Connection:
         token: Token | None,
     ) -> None:
         self.state, self.clock, self.scenarios = state, state.clock, state.scenarios
-        self.record, self.send = channel.record, channel.send
-        self.channel, self.token = channel, token
+        self.record, self.send = frames.record, frames.send
+        self.frames, self.token = frames, token
         self._version = version
         self.model, self.setup, self.conversation = model, setup, conversation
         self.tools = Tools()
         self.turns = Turns(self)
-        self._inbox = Messages(self)
+        self._messages = Messages(self)
         self._heard_at = self._updated_at = self.clock.now()
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    # -- life ---------------------------------------------------------------------------------------------
-
     async def run(self) -> Ending:
-        """Until something ends it; tells what."""
+        """Runs until something ends the connection. Returns what did."""
         for work in (self._read(), self._first_update(), self._watch_silence(), self._watch_length()):
             self.spawn(work)
         if self.token:
@@ -87,7 +84,7 @@ class Connection:
         task = asyncio.ensure_future(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # Cancelled before its first step, the task has not touched the work inside.
+        # A task that is cancelled before its first step never starts the coroutine, so close it here.
         task.add_done_callback(lambda _: work.close())
         return task
 
@@ -96,7 +93,7 @@ class Connection:
             await work
         except Refused as refused:
             self.end(refused.close)
-        except Exception:  # a fault of the stand-in: seen in its log, and as Google's would be
+        except Exception:  # a bug of the stand-in: log it, and close as Google does
             log.exception("the stand-in failed in a connection")
             self.end(CLOSES["internal"])
 
@@ -128,16 +125,14 @@ class Connection:
 
     async def _fall_silent(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
-        self.channel.silent = True
+        self.frames.silent = True
 
     async def go_away(self, seconds: float, close: Close | None) -> None:
-        """The client's clock is not ours: it is told how long it has by its own."""
+        """Sends goAway with the time left in real seconds, because the client's clock is not scaled."""
         await self.send({"goAway": {"timeLeft": f"{seconds / self.clock.scale:g}s"}})
         await self.clock.sleep(seconds)
         if close:
             self.end(close)
-
-    # -- resumption updates: about one a second, and only in reaction to the client ------------------------
 
     async def _first_update(self) -> None:
         await self.clock.sleep(FIRST_UPDATE_SECONDS)
@@ -153,17 +148,15 @@ class Connection:
         if mode == "not-resumable" or (not mode and (self.turns.generating or self.tools.waiting)):
             update = {"resumable": False}
         elif not mode:
-            update = {"newHandle": self.state.memory.handle(self.conversation), "resumable": True}
+            update = {"newHandle": self.state.conversations.handle(self.conversation), "resumable": True}
         await self.send({"sessionResumptionUpdate": update})
 
-    # -- messages -----------------------------------------------------------------------------------------
-
     async def _read(self) -> None:
-        while (message := await self.channel.receive(self._version)) is not None:
-            if self.channel.silent:
+        while (message := await self.frames.receive(self._version)) is not None:
+            if self.frames.silent:
                 continue
             self._heard_at = self.clock.now()
-            await self._inbox.take(message)
+            await self._messages.take(message)
             if self.clock.now() - self._updated_at >= UPDATE_SECONDS:
                 await self._update()
         self.end("gone")

@@ -1,7 +1,7 @@
-"""What tests do to the stand-in: reset, scenarios, what it received and sent, a push now.
+"""The controls for tests: reset, scenarios, records of what was received and sent, and pushes.
 
-Owns the verbs, once; `Routes` serves them under /_standin/, `Handle` calls them from other threads. The
-stand-in is on loopback only and holds nothing worth guarding, so they ask for no credential.
+Each control is defined once. `Routes` serves them under /_standin/, and `Handle` calls them from other
+threads. They need no credential: the stand-in listens on loopback only and holds nothing worth protecting.
 """
 
 from __future__ import annotations
@@ -15,46 +15,46 @@ from aiohttp import web
 
 from broker.standin import commands
 from broker.standin.close_reasons import CLOSES, Close
-from broker.standin.connection import Connection
+from broker.standin.messages import MessageConnection
 from broker.standin.state import State
 
 T = TypeVar("T")
 
 
 class Control:
-    """The verbs; on the event loop only."""
+    """The controls. Call them on the event loop only."""
 
     def __init__(self, state: State) -> None:
-        self._world = state
+        self._state = state
 
     def health(self) -> dict[str, Any]:
-        return {"ok": True, "open_connections": len(self._world.open), "time_scale": self._world.clock.scale}
+        return {"ok": True, "open_connections": len(self._state.open), "time_scale": self._state.clock.scale}
 
     def reset(self) -> dict[str, Any]:
-        """As just started: connections closed, nothing remembered."""
-        for connection in list(self._world.open.values()):
+        """Returns to the state of a fresh start: closes all connections and forgets everything."""
+        for connection in list(self._state.open.values()):
             connection.end(CLOSES["going-down"])
-        self._world.scenarios.clear()
-        self._world.draws.clear()
-        self._world.records.clear()
-        self._world.tokens.clear()
-        self._world.memory.clear()
+        self._state.scenarios.clear()
+        self._state.draws.clear()
+        self._state.records.clear()
+        self._state.tokens.clear()
+        self._state.conversations.clear()
         return {"ok": True}
 
     def scenario(self, name: str, off: bool = False, **params: Any) -> dict[str, Any]:
         if off:
-            self._world.scenarios.switch_off(name)
+            self._state.scenarios.switch_off(name)
         else:
-            self._world.scenarios.switch_on(name, params)
-        return {"on": self._world.scenarios.listing()}
+            self._state.scenarios.switch_on(name, params)
+        return {"on": self._state.scenarios.listing()}
 
     def reset_scenarios(self) -> dict[str, Any]:
-        """Proper behaviour again; connections and records stay."""
-        self._world.scenarios.clear()
+        """Switches all scenarios off. Connections and records stay."""
+        self._state.scenarios.clear()
         return {"on": {}}
 
     def received(self) -> dict[str, Any]:
-        records = self._world.records
+        records = self._state.records
         return {
             "mints": [dict(entry) for entry in records.mints],
             "other": [dict(entry) for entry in records.other],
@@ -62,17 +62,17 @@ class Control:
         }
 
     def sent(self, connection: int | None = None) -> dict[str, Any]:
-        record = self._world.records.connection(connection)
+        record = self._state.records.connection(connection)
         turns = [dataclasses.asdict(turn) for turn in record.turns]
         return {"connection": record.number, "frames": list(record.sent), "turns": turns}
 
     def received_audio(self, connection: int | None = None) -> bytes:
-        """16 kHz s16le, as it was heard."""
-        return bytes(self._world.records.connection(connection).audio_in)
+        """The received audio: 16 kHz, s16le."""
+        return bytes(self._state.records.connection(connection).audio_in)
 
     def sent_audio(self, connection: int | None = None, turn: int | None = None) -> bytes:
-        """24 kHz s16le; of one turn (counted from 1) or of all."""
-        record = self._world.records.connection(connection)
+        """The sent audio: 24 kHz, s16le. Of one turn, counted from 1, or of all."""
+        record = self._state.records.connection(connection)
         if turn is None:
             return bytes(record.audio_out)
         if not 1 <= turn <= len(record.turns):
@@ -91,13 +91,16 @@ class Control:
         close: Any = None,
         drop: bool = False,
     ) -> dict[str, Any]:
-        """Makes an open connection (the last one) send a frame or odd text, act on a typed line, interrupt
-        its answer, announce its end, close ({"code","reason"} or a name of texts.CLOSES) or cut the line."""
+        """Makes an open connection act now. Without a number it is the last one.
+
+        It can send a frame or raw text, act on a typed line, interrupt its answer, send goAway, close (with
+        {"code", "reason"} or a name of close_reasons.CLOSES), or drop the socket.
+        """
         target = self._connection(connection)
         if frame is not None:
             await target.send(frame)
         if raw is not None:
-            await target.channel.send_raw(raw)
+            await target.frames.send_raw(raw)
         if interrupt:
             await target.turns.interrupt()
         if command is not None and (script := commands.answer(target, command)):
@@ -111,17 +114,17 @@ class Control:
             target.end("drop")
         return {"connection": target.record.number}
 
-    def _connection(self, number: int | None) -> Connection:
-        if not self._world.open:
+    def _connection(self, number: int | None) -> MessageConnection:
+        if not self._state.open:
             raise ValueError("no connection is open")
-        wanted = max(self._world.open) if number is None else number
-        if wanted not in self._world.open:
+        wanted = max(self._state.open) if number is None else number
+        if wanted not in self._state.open:
             raise ValueError(f"connection {wanted} is not open")
-        return self._world.open[wanted]
+        return self._state.open[wanted]
 
 
 class Handle:
-    """The same verbs for a caller in another thread."""
+    """The same controls for a caller in another thread."""
 
     def __init__(self, control: Control, loop: asyncio.AbstractEventLoop) -> None:
         self._control = control
@@ -162,7 +165,7 @@ class Handle:
 
 
 class Routes:
-    """The verbs over HTTP; the rest of the address after /_standin/ names one."""
+    """The controls over HTTP. The path after /_standin/ names one."""
 
     def __init__(self, control: Control) -> None:
         self._control = control

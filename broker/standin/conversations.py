@@ -1,7 +1,7 @@
-"""What a conversation holds, and the handles that bring it back on another connection.
+"""Conversations, and the handles that resume them on another connection.
 
-Owns resumption: a handle names a conversation as it was at one moment, for two hours after its connection
-ended, and only while no other connection holds it.
+A handle names a conversation at one moment. It works for two hours after the connection ended, and only while
+no other connection holds the conversation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Conversations:
         self._moments: dict[str, _Moment] = {}
 
     def handle(self, conversation: Conversation) -> str:
-        """A new handle for the conversation as it is now."""
+        """Returns a new handle for the conversation as it is now."""
         name = "standin-handle-" + secrets.token_hex(12)
         self._moments[name] = _Moment(conversation, len(conversation.history), Counter(conversation.context))
         while len(self._moments) > KEPT_HANDLES:
@@ -56,7 +56,7 @@ class Conversations:
             raise Refused(CLOSES["still-open"])
         if self._clock.now() > conversation.released_at + HANDLE_SECONDS:
             raise Refused(CLOSES["entity-not-found"])
-        if conversation.model != model:  # everything else may change on a resumption
+        if conversation.model != model:  # a resumption may change everything else
             raise Refused(CLOSES["invalid-argument"])
         del conversation.history[moment.turns :]
         conversation.context = Counter(moment.context)

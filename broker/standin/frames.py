@@ -1,6 +1,7 @@
-"""JSON frames over one socket: sent binary as Google does, read strictly, recorded both ways.
+"""JSON frames over one socket. Sends binary frames, as Google does, reads strictly, and records both
+directions.
 
-Owns the framing. Leaves the meaning of a message to `inbox.py`.
+`messages.py` handles the meaning of a message.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from aiohttp import WSMsgType, web
 from broker.standin import protojson
 from broker.standin.close_reasons import Close, Refused
 from broker.standin.records import ConnectionRecord
-from broker.standin.state import State
+from broker.standin.scenarios import Scenarios
 
 log = logging.getLogger("broker.standin")
 
 
 class Frames:
-    def __init__(self, ws: web.WebSocketResponse, record: ConnectionRecord, state: State) -> None:
+    def __init__(self, ws: web.WebSocketResponse, record: ConnectionRecord, scenarios: Scenarios) -> None:
         self.ws = ws
         self.record = record
-        self._world = state
+        self._scenarios = scenarios
         self.silent = False
-        """Nothing more is sent."""
+        """Set to stop sending."""
 
     async def send(self, frame: dict[str, Any]) -> None:
         if self.silent:
@@ -35,9 +36,9 @@ class Frames:
         self.record.note_sent(frame, len(raw))
 
     async def send_raw(self, raw: str) -> None:
-        """A line that broke under a frame is the reader's to notice: it ends the connection."""
+        """A socket that breaks here is left to the reader, which ends the connection."""
         try:
-            if self._world.scenarios.peek("text-frames") is not None:
+            if self._scenarios.peek("text-frames") is not None:
                 await self.ws.send_str(raw)
             else:
                 await self.ws.send_bytes(raw.encode())
@@ -45,7 +46,7 @@ class Frames:
             log.debug("the line broke while sending")
 
     async def receive(self, version: str) -> dict[str, Any] | None:
-        """The next message, checked; None when the client is gone."""
+        """Returns the next message, validated, or None if the client has left."""
         message = await self.ws.receive()
         if message.type is WSMsgType.CLOSE:
             self.record.closed = {"by": "client", "code": message.data, "reason": message.extra or ""}

@@ -1,8 +1,7 @@
-"""The socket's door: who may open one, under which setup, and how it is closed.
+"""Opening a socket: addresses, credentials, the setup, and the close handshake.
 
-Owns the addresses, the three ways to show a credential, the order of checks up to setupComplete and the
-close handshake. Refusals come as Google gives them: the upgrade succeeds, then the socket closes with code
-and text.
+Checks the three ways to send a credential in Google's order, up to setupComplete. It refuses as Google does:
+the upgrade succeeds, then the socket closes with a code and a text.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Any
 from aiohttp import web
 
 from broker.standin import models
-from broker.standin.close_reasons import CLOSES, Close, Refused, error_body
-from broker.standin.connection import Connection, Ending
+from broker.standin.close_reasons import CLOSES, Close, Ending, Refused, error_body
+from broker.standin.connection import Connection
 from broker.standin.conversations import Conversation
 from broker.standin.frames import Frames
 from broker.standin.locking import effective_setup
@@ -69,22 +68,22 @@ async def _finish(request: web.Request, ws: web.WebSocketResponse, door: Door, e
         if request.transport:
             request.transport.abort()
     elif ending == "gone":
-        closed = door.channel.record.closed or {"by": "client", "code": 1006, "reason": ""}
+        closed = door.frames.record.closed or {"by": "client", "code": 1006, "reason": ""}
         await ws.close()
     else:
         assert isinstance(ending, Close)
         closed = {"by": "server", "code": ending.code, "reason": ending.payload().decode()}
         await ws.close(code=ending.code, message=ending.payload())
-    door.channel.record.closed = {**closed, "ms": epoch_ms()}
+    door.frames.record.closed = {**closed, "ms": epoch_ms()}
 
 
 class Door:
-    """One socket from its upgrade to its end."""
+    """One socket, from its upgrade to its end."""
 
     def __init__(
         self, request: web.Request, state: State, ws: web.WebSocketResponse, version: str, constrained: bool
     ) -> None:
-        self._world, self._version, self._constrained = state, version, constrained
+        self._state, self._version, self._constrained = state, version, constrained
         self._token_name, self._key, shown = _credentials(request)
         record = state.records.open(
             path=request.path,
@@ -94,10 +93,10 @@ class Door:
             token_sha256=fingerprint(self._token_name) if self._token_name else None,
             headers={name: request.headers[name] for name in SHOWN_HEADERS if name in request.headers},
         )
-        self.channel = Frames(ws, record, state)
+        self.frames = Frames(ws, record, state.scenarios)
 
     async def talk(self) -> Ending:
-        state, record = self._world, self.channel.record
+        state, record = self._state, self.frames.record
         self._refusal("connect")
         token = self._authenticate()
         frame = await self._setup_frame(token)
@@ -112,7 +111,7 @@ class Door:
         conversation = self._conversation(setup, token)
         conversation.held = True
         try:
-            connection = Connection(state, self.channel, self._version, model, setup, conversation, token)
+            connection = Connection(state, self.frames, self._version, model, setup, conversation, token)
             await self._ready()
             state.open[record.number] = connection
             return await connection.run()
@@ -122,43 +121,43 @@ class Door:
             state.open.pop(record.number, None)
 
     def _refusal(self, at: str) -> None:
-        wanted = self._world.scenarios.peek("refuse")
+        wanted = self._state.scenarios.peek("refuse")
         if wanted and wanted["at"] == at:
-            self._world.scenarios.use("refuse")
+            self._state.scenarios.use("refuse")
             if wanted["code"]:
                 raise Refused(Close(int(wanted["code"]), str(wanted["reason"])))
             raise Refused(CLOSES[str(wanted["close"])])
 
     def _authenticate(self) -> Token | None:
-        """The token, or None for an API key on the plain method."""
+        """Returns the token, or None for an API key on the plain method."""
         if self._constrained:
             if not self._token_name:
                 raise Refused(CLOSES["unregistered"])
-            gated = self._world.scenarios.peek("resume-ungated") is None
-            return self._world.tokens.check_at_connect(self._token_name, gated)
+            gated = self._state.scenarios.peek("resume-ungated") is None
+            return self._state.tokens.check_at_connect(self._token_name, gated)
         if not self._key:
             raise Refused(CLOSES["unregistered"])
-        if not self._world.key_accepted(self._key):
+        if not self._state.key_accepted(self._key):
             raise Refused(CLOSES["key-invalid"])
         return None
 
     async def _setup_frame(self, token: Token | None) -> dict[str, Any]:
-        # A spent token can still resume, which only the setup tells; a client that waits is not kept waiting.
-        patience = 1.0 if token and token.spent else self._world.scenarios.number("idle", "seconds")
+        # A spent token can still resume, and only the setup frame says so. Refuse at once where it cannot.
+        patience = 1.0 if token and token.spent else self._state.scenarios.number("idle", "seconds")
         try:
-            async with asyncio.timeout(patience / self._world.clock.scale):
-                message = await self.channel.receive(self._version)
+            async with asyncio.timeout(patience / self._state.clock.scale):
+                message = await self.frames.receive(self._version)
         except TimeoutError:
             raise Refused(CLOSES["token-used" if token and token.spent else "aborted"]) from None
         if message is None:
             raise Gone
-        if list(message) != ["setup"]:  # must come first
+        if list(message) != ["setup"]:  # the setup comes first
             raise Refused(CLOSES["invalid-argument"])
         setup: dict[str, Any] = message["setup"]
         return setup
 
     def _conversation(self, setup: dict[str, Any], token: Token | None) -> Conversation:
-        state = self._world
+        state = self._state
         handle = setup.get("sessionResumption", {}).get("handle", "")
         if token and (not handle or state.scenarios.peek("resume-counted") is not None):
             state.tokens.spend(token)
@@ -166,22 +165,23 @@ class Door:
             return Conversation(setup["model"])
         if refused := state.scenarios.use("resume-refused"):
             raise Refused(CLOSES[str(refused["close"])])
-        self.channel.record.resumed = True
-        return state.memory.resume(handle, setup["model"])
+        self.frames.record.resumed = True
+        return state.conversations.resume(handle, setup["model"])
 
     async def _ready(self) -> None:
-        if slow := self._world.scenarios.use("setup-slow"):
-            await self._world.clock.sleep(float(slow["seconds"]))
-        if self._world.scenarios.use("setup-hang") is not None:
-            while await self.channel.receive(self._version) is not None:
+        if slow := self._state.scenarios.use("setup-slow"):
+            await self._state.clock.sleep(float(slow["seconds"]))
+        if self._state.scenarios.use("setup-hang") is not None:
+            while await self.frames.receive(self._version) is not None:
                 pass
             raise Gone
-        await self.channel.send({"setupComplete": {}})
-        self.channel.record.ready_ms = epoch_ms()
+        await self.frames.send({"setupComplete": {}})
+        self.frames.record.ready_ms = epoch_ms()
 
 
 def _credentials(request: web.Request) -> tuple[str, str, str]:
-    """(token, key, where it was). The Python SDK shows its token as a key as well, hence the order."""
+    """Returns (token, key, where it was found). The Python SDK sends its token as a key too, hence the
+    order."""
     if token := request.query.get("access_token"):
         return token, "", "query"
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")

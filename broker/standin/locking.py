@@ -1,8 +1,8 @@
-"""How a token's setup and the client's setup frame make the setup that counts.
+"""The effective setup, computed from the token's setup and the client's setup frame. Pure.
 
-Three modes, by what the token holds: nothing -> the frame; a setup alone -> the token's, the frame's
-ignored whole; a setup and a mask -> the frame, with each masked field overwritten by the token's, or unset
-where the token has none. Pure.
+The token decides the mode. Without a setup, the frame counts. With a setup alone, the token's counts and the
+frame is ignored. With a setup and a mask, the frame counts, but the token's value replaces each masked field,
+and a masked field that the token lacks is unset.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def effective_setup(token_setup: Setup | None, mask: list[str], frame: Setup) ->
 
 
 def locks(token_setup: Setup | None, mask: list[str], field: str) -> bool:
-    """Whether the token decides over this top-level field."""
+    """Whether the token locks this top-level field."""
     if not mask:
         return token_setup is not None
     return any(path.split(".")[0] == field for path in mask)

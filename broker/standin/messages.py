@@ -1,36 +1,43 @@
-"""The client's messages, and what each brings about: answers, interruptions, function results, new context.
+"""Handles the client's messages: speech, text, function results, new context.
 
-Owns the order of things within a session, from the ear to the turn. Needs its connection, which lives and
-ends in `connection.py`.
+Decides what each message causes within a session: an answer, an interruption, a new setting. `connection.py`
+owns the connection's life.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from broker.standin import commands, usage, voice
 from broker.standin.close_reasons import CLOSES, Refused
+from broker.standin.frames import Frames
 from broker.standin.locking import locks
 from broker.standin.records import epoch_ms
 from broker.standin.speech_input import Event, SpeechInput
-from broker.standin.turns import Script
+from broker.standin.tokens import Token
+from broker.standin.turns import Script, Turns
 from broker.standin.vad import SpeechStarted
 
-if TYPE_CHECKING:
-    from broker.standin.connection import Connection
+
+class MessageConnection(commands.CommandConnection, Protocol):
+    """The part of a connection that message handling uses."""
+
+    frames: Frames
+    turns: Turns
+    token: Token | None
 
 
 class Messages:
-    def __init__(self, line: Connection) -> None:
-        self._line = line
-        self._hearing = SpeechInput(line.setup)
-        self._seeding = line.setup.get("historyConfig", {}).get("initialHistoryInClientContent", False)
-        realtime = line.setup.get("realtimeInputConfig", {})
+    def __init__(self, connection: MessageConnection) -> None:
+        self._connection = connection
+        self._speech_input = SpeechInput(connection.setup)
+        self._seeding = connection.setup.get("historyConfig", {}).get("initialHistoryInClientContent", False)
+        realtime = connection.setup.get("realtimeInputConfig", {})
         self._interrupts = realtime.get("activityHandling") != "NO_INTERRUPTION"
         self._window_text: list[str] = []
 
     async def take(self, message: dict[str, Any]) -> None:
-        if len(message) != 1 or "setup" in message:  # exactly one thing a message; setup came already
+        if len(message) != 1 or "setup" in message:  # one member per message; the setup came already
             raise Refused(CLOSES["invalid-argument"])
         for kind, content in message.items():
             await _HANDLERS[kind](self, content)
@@ -39,43 +46,43 @@ class Messages:
         if "mediaChunks" in content:
             raise Refused(CLOSES["media-chunks"])
         if "activityStart" in content:
-            await self._events(self._hearing.activity_start())
+            await self._events(self._speech_input.activity_start())
         if "audio" in content:
-            samples, events = self._hearing.audio(
+            samples, events = self._speech_input.audio(
                 content["audio"].get("mimeType", ""), content["audio"].get("data", b"")
             )
-            self._line.record.note_audio_in(samples.tobytes())
+            self._connection.record.note_audio_in(samples.tobytes())
             await self._events(events)
         if "video" in content:
             self._picture(content["video"])
         if "text" in content:
             await self._typed(content["text"])
         if "activityEnd" in content:
-            await self._events(self._hearing.activity_end())
+            await self._events(self._speech_input.activity_end())
         if content.get("audioStreamEnd"):
-            await self._events(self._hearing.stream_end())
+            await self._events(self._speech_input.stream_end())
 
     def _picture(self, blob: dict[str, Any]) -> None:
         if not blob.get("mimeType", "").startswith("image/"):
             raise Refused(CLOSES["invalid-argument"])
-        self._line.record.pictures += 1
-        self._line.conversation.pictures += 1
-        self._line.conversation.context["IMAGE"] += usage.image_tokens(self._line.setup)
+        self._connection.record.pictures += 1
+        self._connection.conversation.pictures += 1
+        self._connection.conversation.context["IMAGE"] += usage.image_tokens(self._connection.setup)
 
     async def _events(self, events: list[Event]) -> None:
         for event in events:
             started = isinstance(event, SpeechStarted)
-            self._line.record.speech.append(
+            self._connection.record.speech.append(
                 {
                     "ms": epoch_ms(),
                     "kind": "start" if started else "end",
                     "offset_seconds": event.offset_seconds,
                 }
             )
-            if self._line.model.tells_activity:
+            if self._connection.model.tells_activity:
                 kind = "ACTIVITY_START" if started else "ACTIVITY_END"
                 activity = {"type": kind, "audioOffset": f"{event.offset_seconds:.3f}s"}
-                await self._line.send({"serverContent": {}, "voiceActivity": activity})
+                await self._connection.send({"serverContent": {}, "voiceActivity": activity})
             if isinstance(event, SpeechStarted):
                 await self._interrupt()
             else:
@@ -83,53 +90,53 @@ class Messages:
 
     async def _spoken(self, samples: Any, seconds: float) -> None:
         typed, self._window_text = " ".join(self._window_text), []
-        self._line.conversation.context["AUDIO"] += usage.audio_tokens(seconds)
+        self._connection.conversation.context["AUDIO"] += usage.audio_tokens(seconds)
         heard = f"(you spoke for {seconds:.1f} seconds)"
-        self._line.conversation.history.append(("user", heard))
-        if "inputAudioTranscription" in self._line.setup:
-            await self._line.send({"serverContent": {"inputTranscription": {"text": heard}}})
+        self._connection.conversation.history.append(("user", heard))
+        if "inputAudioTranscription" in self._connection.setup:
+            await self._connection.send({"serverContent": {"inputTranscription": {"text": heard}}})
         if typed:
             self._answer_text(typed)
-        elif call := self._line.scenarios.use("tool-on-speech"):
+        elif call := self._connection.scenarios.use("tool-on-speech"):
             named = [str(call["function"])] if call["function"] else []
-            self._begin(commands.calling(self._line, named, None))
-        elif tone := self._line.scenarios.use("answer-tone"):
+            self._begin(commands.calling(self._connection, named, None))
+        elif tone := self._connection.scenarios.use("answer-tone"):
             self._begin(commands.saying(voice.tone(float(tone["hz"]), float(tone["seconds"]))))
         else:
             text = f"You said something that took {seconds:.1f} seconds; here it is."
             self._begin(commands.saying(voice.repeat(samples, text)))
 
     async def _typed(self, text: str) -> None:
-        if self._hearing.manual and self._hearing.speaking:  # belongs to the open activity
+        if self._speech_input.manual and self._speech_input.speaking:  # belongs to the open activity
             self._window_text.append(text)
             return
         await self._interrupt()
         self._answer_text(text)
 
     def _answer_text(self, text: str) -> None:
-        self._line.conversation.history.append(("user", text))
-        self._line.conversation.context["TEXT"] += usage.text_tokens(text)
-        script = commands.answer(self._line, text)
+        self._connection.conversation.history.append(("user", text))
+        self._connection.conversation.context["TEXT"] += usage.text_tokens(text)
+        script = commands.answer(self._connection, text)
         if script:
             self._begin(script)
 
     def _begin(self, script: Script) -> None:
-        if self._line.scenarios.peek("mute") is not None:
+        if self._connection.scenarios.peek("mute") is not None:
             return
-        slow = self._line.scenarios.use("answer-slow")
+        slow = self._connection.scenarios.use("answer-slow")
         if slow is None:
-            self._line.turns.begin(script)
+            self._connection.turns.begin(script)
             return
 
         async def later(turn: Any) -> None:
-            await self._line.clock.sleep(float(slow["seconds"]))
+            await self._connection.clock.sleep(float(slow["seconds"]))
             await script(turn)
 
-        self._line.turns.begin(later)
+        self._connection.turns.begin(later)
 
     async def _interrupt(self, forced: bool = False) -> None:
         if self._interrupts or forced:
-            await self._line.turns.interrupt()
+            await self._connection.turns.interrupt()
 
     async def on_content(self, content: dict[str, Any]) -> None:
         turns = content.get("turns", [])
@@ -141,11 +148,11 @@ class Messages:
                 if "inlineData" in part:
                     self._picture(part["inlineData"])
             if complete and not self._seeding and turn is turns[-1] and turn.get("role", "user") == "user":
-                last = text  # the one to answer, which notes itself
+                last = text  # this turn gets the answer and is recorded there
                 continue
-            self._line.conversation.history.append((turn.get("role", "user"), text))
-            self._line.conversation.context["TEXT"] += usage.text_tokens(text)
-        if complete and self._seeding:  # history is in, no answer to it
+            self._connection.conversation.history.append((turn.get("role", "user"), text))
+            self._connection.conversation.context["TEXT"] += usage.text_tokens(text)
+        if complete and self._seeding:  # the history is complete and gets no answer
             self._seeding = False
         elif complete:
             await self._interrupt(forced=True)
@@ -154,7 +161,9 @@ class Messages:
     async def on_tool_response(self, content: dict[str, Any]) -> None:
         for answer in content.get("functionResponses", []):
             try:
-                call = self._line.tools.take(answer.get("id", ""), keep=answer.get("willContinue", False))
+                call = self._connection.tools.take(
+                    answer.get("id", ""), keep=answer.get("willContinue", False)
+                )
             except KeyError:
                 raise Refused(CLOSES["invalid-argument"]) from None
             if call is None:
@@ -164,25 +173,29 @@ class Messages:
                 if not call.answer.done():
                     call.answer.set_result(answer)
                 continue
-            scheduling = answer.get("scheduling", "WHEN_IDLE") if self._line.model.scheduling else "WHEN_IDLE"
+            scheduling = (
+                answer.get("scheduling", "WHEN_IDLE") if self._connection.model.scheduling else "WHEN_IDLE"
+            )
             if scheduling == "INTERRUPT":
                 await self._interrupt(forced=True)
             if scheduling == "SILENT":
-                if self._line.model.tells_status and not self._line.tools.waiting:
-                    await self._line.send({"serverContent": {"interactionStatus": "IDLE"}})
+                if self._connection.model.tells_status and not self._connection.tools.waiting:
+                    await self._connection.send({"serverContent": {"interactionStatus": "IDLE"}})
             else:
                 self._begin(commands.saying(voice.chimes(commands.result_text([answer]))))
 
     async def on_context_update(self, content: dict[str, Any]) -> None:
-        """Whether Google lets a token's lock bind this is not known; here it does only when told so."""
-        binds = self._line.scenarios.peek("context-update-locked") is not None
+        """It is unknown whether a token's lock binds this at Google. Here it does only with a scenario."""
+        binds = self._connection.scenarios.peek("context-update-locked") is not None
         changes = {"systemInstruction": content.get("systemInstruction")}
         changes["tools"] = content["tools"].get("tools", []) if "tools" in content else None
         for field, value in changes.items():
-            locked = self._line.token and locks(self._line.token.setup, self._line.token.mask, field)
+            locked = self._connection.token and locks(
+                self._connection.token.setup, self._connection.token.mask, field
+            )
             if value is not None and not (binds and locked):
-                self._line.setup[field] = value
-        self._line.record.effective_setup = self._line.setup
+                self._connection.setup[field] = value
+        self._connection.record.effective_setup = self._connection.setup
 
 
 _HANDLERS: dict[str, Any] = {

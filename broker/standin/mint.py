@@ -1,6 +1,6 @@
-"""POST /{version}/auth_tokens: strict reading, then the key, then the terms, as Google orders them.
+"""POST /{version}/auth_tokens. Checks the body, then the key, then the terms, in Google's order.
 
-Owns the HTTP side of minting and its misbehaviours. The terms are in `tokens.py`.
+Handles the HTTP side of minting and its scenarios. `tokens.py` has the terms.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def key_of(request: web.Request) -> str:
 
 
 def key_refusal(state: State, key: str) -> web.Response | None:
-    """Google's answer to a missing or a wrong key."""
+    """Google's answer to a missing or wrong key."""
     if not key:
         return refusal(403)
     if not state.key_accepted(key):
@@ -53,7 +53,7 @@ async def mint(request: web.Request, state: State, version: str) -> web.StreamRe
         else "",
     }
     state.records.note_mint(entry)
-    entry["status"] = None  # stays so when it is never answered
+    entry["status"] = None  # stays None if the request is never answered
     odd = await _misbehave(request, state)
     response = odd or _grant(state, version, raw, key_of(request), entry)
     if (
@@ -92,7 +92,7 @@ def _grant(state: State, version: str, raw: bytes, key: str, entry: dict[str, An
 
 
 async def _misbehave(request: web.Request, state: State) -> web.Response | None:
-    """The answer of a scenario that stands in for the real one."""
+    """The answer that a scenario gives in place of the real one."""
     use = state.scenarios.use
     if slow := use("mint-slow"):
         await asyncio.sleep(float(slow["seconds"]))

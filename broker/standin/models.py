@@ -1,7 +1,6 @@
-"""The Live models: what each accepts in a setup, as one table, and the models list.
+"""The Live models: one table of what each accepts in a setup, and the models list.
 
-Owns the per-model rules and the answers of GET /{version}/models. A rule that no source tells is not here:
-the stand-in then accepts.
+Answers GET /{version}/models. A rule without a source is not in the table, so the stand-in accepts the setup.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Model:
     output_tokens: int = 65536
     thinking: str = "level"  # budget | level | no-minimal | built-in (any thinkingConfig is refused)
     proactivity: str = "refused"  # opt-in | refused | always (switching it off is refused)
-    affective: Close | None = None  # how enableAffectiveDialog fails, None: accepted
+    affective: Close | None = None  # how enableAffectiveDialog fails; None: accepted
     behaviors: tuple[str, ...] = ("BLOCKING", "NON_BLOCKING")  # the first is the default
     scheduling: bool = True
     catalogue_voices: bool = False
@@ -95,7 +94,7 @@ MODELS: tuple[Model, ...] = (
 
 
 def find(name: str, version: str, removed: list[str]) -> Model:
-    """The model of a setup, or the close that an unknown one brings."""
+    """Returns the model of a setup. Raises the close for an unknown one."""
     if not name.startswith("models/"):
         raise Refused(CLOSES["invalid-argument"])
     for model in available(removed):
@@ -110,9 +109,9 @@ def available(removed: list[str]) -> list[Model]:
 
 
 def check(model: Model, setup: dict[str, Any]) -> None:
-    """Refuses a setup that this model does not take."""
+    """Refuses a setup that this model does not accept."""
     config = setup.get("generationConfig", {})
-    # Left out, the modality is TEXT, which no current Live model speaks.
+    # The default modality is TEXT, which no current Live model supports.
     if config.get("responseModalities", ["TEXT"]) != ["AUDIO"]:
         raise Refused(CLOSES["text-modality"])
     if config.get("enableAffectiveDialog") and model.affective:

@@ -1,4 +1,4 @@
-"""How fast audio leaves: ahead of its playing, or as late and lumpy as a scenario asks for."""
+"""The pace of sent audio: faster than it plays, or as late and uneven as a scenario asks for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BYTES_PER_SECOND = 2 * RATE
 
 
 class Pacing:
-    """When the next piece of audio may go out."""
+    """Waits until the next piece of audio may be sent."""
 
     def __init__(self, clock: Clock, scenarios: Scenarios, speed: float) -> None:
         self._clock = clock
@@ -35,11 +35,11 @@ class Pacing:
         if self._stall and sent_seconds >= float(self._stall["after_seconds"]):
             due += float(self._stall["seconds"])
         self._last = max(self._last, due)
-        await self._clock.sleep_until(self._last)  # yields even when it is due
+        await self._clock.sleep_until(self._last)  # yields even if no wait is left
 
 
 def sized(chunks: Iterator[bytes], scenarios: Scenarios) -> Iterator[bytes]:
-    """Chunks as they come, or gathered into larger frames."""
+    """Yields chunks as they come, or joined into larger frames."""
     big = scenarios.peek("big-chunks")
     wanted = int(float(big["ms"]) * RATE / 1000) * 2 if big else CHUNK_SAMPLES * 2
     held = b""

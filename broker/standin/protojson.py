@@ -1,7 +1,7 @@
-"""Strict proto3-JSON: a JSON value and a message name in, camelCase data out, or Google's own complaint.
+"""Strict proto3-JSON: reads a JSON value as a message and returns camelCase data, or Google's error text.
 
-Both spellings of a name are taken (`realtimeInput`, `realtime_input`), 64-bit integers as text or number,
-bytes in either base64 alphabet. Owns the reading and the error texts; `schema.py` holds the messages.
+It accepts both spellings of a name (`realtimeInput`, `realtime_input`), 64-bit integers as text or number,
+and bytes in either base64 alphabet. `schema.py` holds the messages.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PATH = re.compile(r"[a-z][A-Za-z0-9]*")
 
 
 class BadMessage(Exception):  # noqa: N818  (the peer's fault, told to the peer)
-    """What Google would answer; `where` is the proto path for the HTTP error's details."""
+    """Google's error text. `where` is the proto path for the details of the HTTP error."""
 
     def __init__(self, text: str, where: str = "") -> None:
         super().__init__(text)
@@ -41,7 +41,7 @@ def _names(message: str, version: str) -> dict[str, str]:
 
 
 def load(raw: str | bytes) -> Any:
-    """JSON as Google's parser takes it: no NaN, no lone text."""
+    """Parses JSON as Google's parser does: no NaN, no text outside an object."""
 
     def refuse(constant: str) -> None:
         raise ValueError(constant)
@@ -53,7 +53,7 @@ def load(raw: str | bytes) -> Any:
 
 
 def read(message: str, value: Any, version: str, path: str = "") -> dict[str, Any]:
-    """`value` as a `message`; names normalised, nothing unknown let through."""
+    """Returns `value` as a `message` with normalised names. Refuses unknown members."""
     try:
         return _read(message, value, version, path)
     except RecursionError:  # a schema within a schema within …
@@ -103,7 +103,7 @@ def _field(kind: str, value: Any, version: str, path: str) -> Any:
         if isinstance(value, str) and value in kind[5:].split("|"):
             return value
         raise _invalid(path, "enum", value)
-    if kind == "schematype" and isinstance(value, str):  # often sent in lower case, and taken
+    if kind == "schematype" and isinstance(value, str):  # often sent in lower case, which Google accepts
         return _field(f"enum:{SCHEMA_TYPES}", value.upper(), version, path)
     if kind in MESSAGES:
         return _read(kind, value, version, path)
@@ -142,7 +142,7 @@ def _bytes(value: Any) -> bytes:
 
 def _timestamp(value: Any) -> datetime:
     moment = datetime.fromisoformat(_only(str)(value))
-    if moment.tzinfo is None:  # RFC 3339 asks for an offset
+    if moment.tzinfo is None:  # RFC 3339 requires an offset
         raise ValueError(value)
     return moment
 
@@ -152,7 +152,7 @@ def _float(value: Any) -> float:
 
 
 def _fieldmask(value: Any) -> list[str]:
-    """Paths into the setup, in lowerCamel as FieldMask's JSON form asks; each must name a real field."""
+    """Paths into the setup, in lowerCamel as FieldMask's JSON form requires. Each must name a real field."""
     paths = [path for path in _only(str)(value).split(",") if path]
     for path in paths:
         kind = "Setup"

@@ -1,7 +1,7 @@
-"""What the stand-in received and sent, for tests to read: requests, frames with times, audio of both ways.
+"""Records of what the stand-in received and sent: requests, frames with times, audio in both directions.
 
-Owns the shapes that `control.py` answers with. Holds no key and no token, only a token's SHA-256; audio and
-frames are bounded, the oldest connections go first.
+`control.py` returns these shapes. They hold no key and no token, only a token's SHA-256. Audio and frames are
+bounded: the oldest connections lose theirs first.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ KEPT_FRAMES = 30_000
 KEPT_AUDIO_BYTES = 48_000 * 600
 KEPT_IN_ALL = 200_000_000  # bytes, roughly, over all connections
 FRAME_BYTES = 1500  # what one recorded frame takes
-VERBATIM_CHARACTERS = 64  # longer base64 is told by its size
+VERBATIM_CHARACTERS = 64  # longer base64 is recorded as its size
 
 
 def epoch_ms() -> float:
-    """Wall time, comparable with a page's Date.now()."""
+    """Wall-clock time, comparable with a page's Date.now()."""
     return round(time.time() * 1000, 1)
 
 
@@ -43,7 +43,7 @@ def summary(value: Any) -> Any:
 
 @dataclass
 class TurnRecord:
-    """One answer: which bytes of the connection's sent audio it is, and when things happened."""
+    """One answer: its range in the connection's sent audio, and the times of its events."""
 
     number: int
     start: int
@@ -106,7 +106,7 @@ class ConnectionRecord:
         self.received, self.sent, self.turns = [], [], []
 
     def overview(self) -> dict[str, Any]:
-        """For another thread, so the lists are copies."""
+        """Copies, because another thread reads them."""
         left_out = ("audio_in", "audio_out", "sent", "turns")
         plain = {
             name: list(value) if isinstance(value, list) else value
@@ -134,7 +134,7 @@ class Records:
             self.mints.append(entry)
 
     def note_other(self, entry: dict[str, Any]) -> None:
-        """Models requests, followed redirects, addresses that are not there."""
+        """Requests for models, followed redirects and unknown addresses."""
         if len(self.other) < KEPT_MINTS:
             self.other.append(entry)
 
@@ -148,7 +148,7 @@ class Records:
         return record
 
     def _thin(self) -> None:
-        """A stand-in that runs for days must not fill the memory: old conversations lose their details."""
+        """Old conversations lose their details, so that a stand-in can run for days."""
         total = 0
         for record in reversed(self.connections.values()):
             total += record.weight()
@@ -156,7 +156,7 @@ class Records:
                 record.forget_details()
 
     def connection(self, number: int | None) -> ConnectionRecord:
-        """That connection, or the last one."""
+        """The connection with this number, or the last one."""
         wanted = self._opened if number is None else number
         if wanted not in self.connections:
             raise ValueError(f"no connection {wanted}")

@@ -1,7 +1,6 @@
-"""Sample-rate conversion in plain Python: a streaming polyphase windowed sinc for 16-bit mono.
+"""Sample-rate conversion in plain Python: a streaming polyphase windowed sinc for 16-bit mono. Pure.
 
-Owns the filter and its state between calls. Pure. Fast enough for one or a few callers (about 3 µs a
-sample), which is all that a stand-in has; no compiled package is needed for it.
+It takes about 3 µs per sample. That is enough for a few callers and needs no compiled package.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from array import array
 from functools import lru_cache
 from operator import mul
 
-ZERO_CROSSINGS = 20  # each side, at the lower of both rates: a 7 kHz tone's image stays 70 dB down or more
+ZERO_CROSSINGS = 20  # per side, at the lower rate: keeps the image of a 7 kHz tone at least 70 dB down
 KAISER_BETA = 7.0
 
 
@@ -25,8 +24,11 @@ def _bessel(x: float) -> float:
 
 @lru_cache(maxsize=16)
 def _filters(rate_in: int, rate_out: int) -> tuple[int, int, int, tuple[tuple[float, ...] | None, ...]]:
-    """(up, down, taps each side, one tap row per phase). A row is None where the output falls on an input
-    sample and the filter would only copy it, which holds for a third of 16 -> 24 kHz."""
+    """Returns (up, down, taps per side, one tap row per phase).
+
+    A row is None where the output falls on an input sample, so that it is only copied. From 16 to 24 kHz that
+    is a third of the samples.
+    """
     divisor = math.gcd(rate_in, rate_out)
     up, down = rate_out // divisor, rate_in // divisor
     cutoff = 1.0 if rate_out >= rate_in else 0.95 * rate_out / rate_in
@@ -76,5 +78,5 @@ class Resampler:
         return out
 
     def flush(self) -> array[int]:
-        """The last samples, which waited for what follows them."""
+        """Returns the last samples, which waited for samples after them."""
         return self.feed(array("h", bytes(2 * self._side)))

@@ -1,8 +1,8 @@
-"""Named misbehaviours and switches: which there are, what each takes, which are on.
+"""Scenarios: named misbehaviours and switches, their parameters, and which are on.
 
-Owns the table and the checking of names; README.md explains them. Each is carried out where it bites
-(`mint.py`, `live.py`, `connection.py`, `inbox.py`, `pace.py`, …). Every one also takes `times`: after so
-many uses it is off.
+Holds the table and validates names. `docs/stand-in.md` explains each scenario. The module that misbehaves
+carries it out (`mint.py`, `live.py`, `connection.py`, `messages.py`, `pacing.py`, …). Each scenario also
+takes `times`: it switches itself off after that many uses.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "handshake-status": ("refuses the upgrade itself", {"status": 503}),
     "handshake-hang": ("does not answer the upgrade", {"seconds": 600.0}),
     "refuse": (
-        "opens and closes: by a name of texts.CLOSES, or by code and reason; at 'connect' or 'setup'",
+        "opens and closes: by a name of close_reasons.CLOSES, or by code and reason; at 'connect' or 'setup'",
         {"close": "unavailable", "code": 0, "reason": "", "at": "setup"},
     ),
     "setup-slow": ("setupComplete comes after so many seconds", {"seconds": 2.0}),
@@ -55,7 +55,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "drop": ("the line is cut without a close frame", {"after_seconds": 1.0}),
     "random-close": (
-        "each connection ends within these seconds by one of these: names of texts.CLOSES, or 'drop'",
+        "each connection ends within these seconds by one of these: names of close_reasons.CLOSES, or 'drop'",
         {"from_seconds": 5.0, "to_seconds": 60.0, "closes": ["drop", "aborted", "internal"], "seed": 1},
     ),
     "fall-silent": (
@@ -63,7 +63,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
         {"after_seconds": 1.0},
     ),
     "close": (
-        "closes in mid-session: by a name of texts.CLOSES, or by code and reason",
+        "closes in mid-session: by a name of close_reasons.CLOSES, or by code and reason",
         {"after_seconds": 1.0, "close": "internal", "code": 0, "reason": ""},
     ),
     "text-frames": ("sends text frames in place of binary ones", {}),
@@ -83,7 +83,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class Scenarios:
-    """Those that are on. Read and written on the event loop only."""
+    """The scenarios that are on. Read and write them on the event loop only."""
 
     def __init__(self) -> None:
         self._on: dict[str, dict[str, Any]] = {}
@@ -112,11 +112,11 @@ class Scenarios:
         self._left.clear()
 
     def peek(self, name: str) -> dict[str, Any] | None:
-        """The parameters when it is on, without using it up."""
+        """Returns the parameters if it is on, without counting a use."""
         return self._on.get(name)
 
     def use(self, name: str) -> dict[str, Any] | None:
-        """The parameters when it is on; counts as one of its `times`."""
+        """Returns the parameters if it is on. Counts as one of its `times`."""
         params = self._on.get(name)
         if params is not None and name in self._left:
             self._left[name] -= 1
@@ -125,7 +125,7 @@ class Scenarios:
         return params
 
     def number(self, name: str, param: str) -> float:
-        """A setting with a usual value: the scenario's, or its default."""
+        """Returns the scenario's value, or its default if it is off."""
         return float((self._on.get(name) or SCENARIOS[name][1])[param])
 
     def listing(self) -> dict[str, dict[str, Any]]:

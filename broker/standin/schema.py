@@ -1,8 +1,8 @@
 """The messages of the Live API that the stand-in knows, as data for the strict reader in `protojson.py`.
 
-A field's type is a word: a scalar (lower case), a message of this table (upper case), `enum:A|B`, `T[]` for
-a list, `{}T` for a map. `struct` and `value` are free JSON. A name that is not here is refused, as Google
-does.
+A field's type is a word: a scalar (lower case), a message of this table (upper case), `enum:A|B`, `T[]` for a
+list, `{}T` for a map. `struct` and `value` are free JSON. The reader refuses a name that is not here, as
+Google does.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ MESSAGES: dict[str, dict[str, str]] = {
         "translationConfig": "struct",
         "presencePenalty": "float",
         "frequencyPenalty": "float",
-        # Known to the message and without effect in a Live session.
+        # Part of the message, but without effect in a Live session.
         "responseLogprobs": "bool",
         "logprobs": "int32",
         "responseMimeType": "string",

@@ -1,7 +1,6 @@
-"""The stand-in as a whole: one port, one event loop in a thread of its own, started and stopped like a file.
+"""The server: one port and one event loop in its own thread, used as a context manager.
 
-Owns the addresses and the life of the server. Refuses any address that is not loopback: it accepts every
-key and records what it hears, which nobody but the person at this machine should reach.
+It listens on loopback only, because it accepts every key and records what it hears.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ START_SECONDS = 15
 
 
 class StandIn:
-    """`with StandIn() as standin: standin.url`. `time_scale` makes its clocks run faster than the world's."""
+    """`with StandIn() as standin: standin.url`. `time_scale` makes its clock run faster than real time."""
 
     def __init__(
         self,
@@ -58,8 +57,8 @@ class StandIn:
         if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
             raise ValueError(f"the stand-in serves loopback addresses only, not {host}")
         self._host, self._port, self._tls = host, port, tls
-        self._world = State(Clock(time_scale), api_key)
-        self._control = Control(self._world)
+        self._state = State(Clock(time_scale), api_key)
+        self._control = Control(self._state)
         self._routes = Routes(self._control)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._thread: threading.Thread | None = None
@@ -68,8 +67,6 @@ class StandIn:
         self._fault: BaseException | None = None
         self.ca_file: Path | None = None
         self.url = ""
-
-    # -- life ---------------------------------------------------------------------------------------------
 
     def start(self) -> StandIn:
         ready = threading.Event()
@@ -128,7 +125,7 @@ class StandIn:
             self.url = f"{'https' if self._tls else 'http'}://{host}:{port}"
             ready.set()
             await self._stop.wait()
-            for connection in list(self._world.open.values()):
+            for connection in list(self._state.open.values()):
                 connection.end(CLOSES["going-down"])
         finally:
             await runner.cleanup()
@@ -142,27 +139,25 @@ class StandIn:
         context.load_cert_chain(self.ca_file, key_file)
         return context
 
-    # -- addresses ----------------------------------------------------------------------------------------
-
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path
         if path.lstrip("/").startswith("ws/"):
-            return await live(request, self._world)
+            return await live(request, self._state)
         if path.startswith(CONTROL) and path != CONTROL + "redirected":
             return await self._routes.serve(request, path.removeprefix(CONTROL))
         if (match := AUTH_TOKENS.fullmatch(path)) and request.method == "POST" and not match[2]:
-            return await mint(request, self._world, match[1])
-        self._world.records.note_other({"ms": epoch_ms(), "method": request.method, "path": path})
+            return await mint(request, self._state, match[1])
+        self._state.records.note_other({"ms": epoch_ms(), "method": request.method, "path": path})
         if (match := MODELS.fullmatch(path)) and request.method == "GET":
             return self._models(request, match[1], match[2])
         return web.Response(status=404)  # an empty body, as Google gives for listing or reading tokens
 
     def _models(self, request: web.Request, version: str, wanted: str | None) -> web.Response:
-        if trouble := self._world.scenarios.use("models-status"):
+        if trouble := self._state.scenarios.use("models-status"):
             return refusal(int(trouble["status"]))
-        if no := key_refusal(self._world, key_of(request)):
+        if no := key_refusal(self._state, key_of(request)):
             return no
-        removed = self._world.scenarios.peek("models-without")
+        removed = self._state.scenarios.peek("models-without")
         there = models.available(removed["models"] if removed else [])
         if wanted is None:
             return web.json_response({"models": [models.describe(model) for model in there]})

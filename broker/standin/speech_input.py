@@ -1,7 +1,6 @@
-"""The ear: realtime audio frames in, speech events out, under automatic or manual activity detection.
+"""Speech input: turns realtime audio frames into speech events, with automatic or manual activity detection.
 
-Owns MIME types, sample rates and the manual window. Needs the detector and the resampler. Leaves what to do
-about an event to the connection.
+Handles MIME types, sample rates and the manual window. `messages.py` acts on the events.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Event = SpeechStarted | SpeechEnded
 
 
 def samples_of(data: bytes) -> array[int]:
-    """Little-endian 16-bit; an odd last byte is no sample."""
+    """Little-endian 16-bit samples. An odd last byte is dropped."""
     samples: array[int] = array("h", data[: len(data) & ~1])
     if sys.byteorder == "big":  # pragma: no cover (no such machine here)
         samples.byteswap()
@@ -42,7 +41,7 @@ class SpeechInput:
         return self._window is not None if self.manual else self._detector.speaking
 
     def audio(self, mime_type: str, data: bytes) -> tuple[array[int], list[Event]]:
-        """The samples as 16 kHz, and what they brought about."""
+        """Returns the samples at 16 kHz and the events that they caused."""
         match = MIME.fullmatch(mime_type)
         rate = int(match[1] or RATE) if match else 0
         if rate not in RATES:
@@ -58,7 +57,7 @@ class SpeechInput:
         return samples, []
 
     def stream_end(self) -> list[Event]:
-        if self.manual:  # only automatic detection knows a paused stream
+        if self.manual:  # only automatic detection handles a paused stream
             raise Refused(CLOSES["invalid-argument"])
         ended = self._detector.finish()
         return [ended] if ended else []

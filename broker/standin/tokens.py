@@ -1,7 +1,7 @@
-"""Tokens: what one may do and until when, and the store that hands them out and spends them.
+"""Tokens: their terms (uses, join window, expiry) with Google's bounds, and the store that issues and spends
+them.
 
-Owns the terms (uses, joining window, end) with Google's bounds. Needs the clock. Locking is in
-`locking.py`.
+`locking.py` applies a token's setup.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from broker.standin.clock import Clock
 from broker.standin.close_reasons import CLOSES, Refused
 
-PREFIX = "auth_tokens/standin-"  # nobody shall take one for a real credential
+PREFIX = "auth_tokens/standin-"  # so that nobody takes one for a real credential
 MAX_LIFETIME_SECONDS = 20 * 3600
 DEFAULT_LIFETIME_SECONDS = 30 * 60
 DEFAULT_JOIN_SECONDS = 60
 
 
 class TermsError(ValueError):
-    """A request for a token that cannot be granted; the text is Google's where it is known."""
+    """A request for a token that is refused. The text is Google's where it is known."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Token:
     name: str
     expires_at: float
     join_by: float
-    uses: int  # 0: without limit
+    uses: int  # 0: unlimited
     setup: dict[str, Any] | None
     mask: list[str] = field(default_factory=list)
     used: int = 0
@@ -40,7 +40,7 @@ class Token:
 
 
 def fingerprint(name: str) -> str:
-    """What records show in place of a token."""
+    """The value that records show in place of a token."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
@@ -81,8 +81,10 @@ class TokenStore:
         return token
 
     def check_at_connect(self, name: str, join_gated: bool) -> Token:
-        """What the token alone tells. `join_gated`: the joining window binds resumptions too, so that it can
-        be checked before the setup frame says whether this is one."""
+        """Checks what the token alone decides.
+
+        With `join_gated`, the join window binds resumptions too, so it is checked before the setup frame.
+        """
         token = self._tokens.get(name)
         now = self._clock.now()
         if token is None:
@@ -94,7 +96,7 @@ class TokenStore:
         return token
 
     def spend(self, token: Token) -> None:
-        """One more new session. In one event-loop step, so that two sockets cannot share the last use."""
+        """Spends one use. It runs in one event-loop step, so two sockets cannot share the last use."""
         if token.spent:
             raise Refused(CLOSES["token-used"])
         if self._clock.now() >= token.join_by:

@@ -1,7 +1,7 @@
-"""Function calls: who was called, which answers are awaited, and arguments made up from a declaration.
+"""Function calls: their ids, the answers that are awaited, and arguments invented from a declaration.
 
-Owns the ids. Needs nothing but the setup's tools. A call that an interruption took back is remembered,
-because its answer may already be on the way and is no fault.
+A call that an interruption cancelled is remembered, because its answer may already be on the way and is not
+an error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 class Call:
     id: str
     name: str
-    answer: asyncio.Future[dict[str, Any]] | None  # None: NON_BLOCKING, nobody waits
+    answer: asyncio.Future[dict[str, Any]] | None  # None: NON_BLOCKING, no turn waits for it
 
 
 class Tools:
@@ -35,7 +35,8 @@ class Tools:
         return call
 
     def take(self, call_id: str, keep: bool) -> Call | None:
-        """The call that is being answered; None when it was taken back. KeyError: never made."""
+        """Returns the call that this answers, or None if it was cancelled. Raises KeyError for an unknown
+        id."""
         if call_id in self._cancelled:
             return None
         return self._pending[call_id] if keep else self._pending.pop(call_id)
@@ -51,7 +52,7 @@ def declared(setup: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def example_arguments(function: dict[str, Any]) -> dict[str, Any]:
-    """Values of the declared types; a JSON schema counts like a Schema."""
+    """Values of the declared types, from a Schema or a JSON schema."""
     schema = function.get("parameters") or function.get("parametersJsonSchema") or {}
     value = _example(schema) if isinstance(schema, dict) else {}
     return value if isinstance(value, dict) else {}

@@ -1,8 +1,7 @@
-"""Answers on the wire: one turn at a time, faster than it plays, ended or interrupted as Google does.
+"""Turns: sends one answer at a time, faster than it plays, and ends or interrupts it as Google does.
 
-Owns the order of frames (audio with transcription, generationComplete, turnComplete held back until the
-audio would have been heard; or interrupted and turnComplete) and the queue of turns. What is said comes in
-as a script.
+Keeps the order of frames: audio with transcription, generationComplete, and turnComplete once the audio would
+have been heard; or interrupted, then turnComplete. Queues turns. A script supplies the answer.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from broker.standin.voice import RATE, Answer
 WORDS_PER_FRAGMENT = 3
 
 
-class Line(Protocol):
-    """What a turn needs of its connection."""
+class TurnConnection(Protocol):
+    """The part of a connection that a turn uses."""
 
     clock: Clock
     scenarios: Scenarios
@@ -42,29 +41,29 @@ class Line(Protocol):
 
 
 class Turn:
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, connection: TurnConnection) -> None:
+        self._connection = connection
         self.generating = True
         self.over = False
         self.calls: list[str] = []  # ids that this turn waits for
-        self._seconds = 0.0  # of audio, sent so far
+        self._seconds = 0.0  # of audio sent so far
         self.text = ""
-        self.audible_until = line.clock.now()
-        size = len(line.record.audio_out)
-        self.record = TurnRecord(len(line.record.turns) + 1, size, size, started_ms=epoch_ms())
-        line.record.turns.append(self.record)
+        self.audible_until = connection.clock.now()
+        size = len(connection.record.audio_out)
+        self.record = TurnRecord(len(connection.record.turns) + 1, size, size, started_ms=epoch_ms())
+        connection.record.turns.append(self.record)
 
     async def say(self, answer: Answer, speed: float = 0.0) -> None:
-        """Sends an answer. `speed` 0: as the scenarios have it."""
-        line = self._line
+        """Sends an answer. With `speed` 0 the scenarios decide the pace."""
+        connection = self._connection
         if answer.thought:
-            await line.send(_content(modelTurn=_model_turn({"text": answer.thought, "thought": True})))
+            await connection.send(_content(modelTurn=_model_turn({"text": answer.thought, "thought": True})))
         fragments = _fragments(answer.text)
-        pace = Pacing(line.clock, line.scenarios, speed)
-        start = max(self.audible_until, line.clock.now())
+        pace = Pacing(connection.clock, connection.scenarios, speed)
+        start = max(self.audible_until, connection.clock.now())
         sent = 0.0
         total = len(fragments)
-        for data in sized(answer.chunks(), line.scenarios):
+        for data in sized(answer.chunks(), connection.scenarios):
             await pace.wait(sent)
             due = total - len(fragments) <= total * sent / max(answer.seconds, 0.001)
             await self._audio(data, fragments.popleft() if fragments and due else "")
@@ -73,68 +72,68 @@ class Turn:
         for fragment in fragments:
             await self._transcript(fragment)
         if answer.grounding:
-            await line.send(_content(groundingMetadata=answer.grounding))
+            await connection.send(_content(groundingMetadata=answer.grounding))
 
     async def _audio(self, data: bytes, fragment: str) -> None:
-        line = self._line
-        line.record.note_audio_out(data)
+        connection = self._connection
+        connection.record.note_audio_out(data)
         self._seconds += len(data) / BYTES_PER_SECOND
-        self.record.end = len(line.record.audio_out)
+        self.record.end = len(connection.record.audio_out)
         self.record.first_audio_ms = self.record.first_audio_ms or epoch_ms()
-        wire = data + b"\x01" if line.scenarios.peek("odd-bytes") is not None else data
+        wire = data + b"\x01" if connection.scenarios.peek("odd-bytes") is not None else data
         blob = {"mimeType": f"audio/pcm;rate={RATE}", "data": base64.b64encode(wire).decode()}
         frame = _content(modelTurn=_model_turn({"inlineData": blob}))
-        if fragment and line.model.combines and "outputAudioTranscription" in line.setup:
+        if fragment and connection.model.combines and "outputAudioTranscription" in connection.setup:
             frame["serverContent"]["outputTranscription"] = {"text": fragment}
             self._said(fragment)
             fragment = ""
-        await line.send(frame)
+        await connection.send(frame)
         if fragment:
             await self._transcript(fragment)
 
     async def _transcript(self, fragment: str) -> None:
         self._said(fragment)
-        if "outputAudioTranscription" in self._line.setup:
-            await self._line.send(_content(outputTranscription={"text": fragment}))
+        if "outputAudioTranscription" in self._connection.setup:
+            await self._connection.send(_content(outputTranscription={"text": fragment}))
 
     def _said(self, fragment: str) -> None:
         self.text += fragment
         self.record.text = self.text
 
     async def complete(self) -> None:
-        """The proper end."""
-        line = self._line
-        if line.scenarios.use("no-turn-complete") is not None:
+        """Ends the turn normally."""
+        connection = self._connection
+        if connection.scenarios.use("no-turn-complete") is not None:
             await asyncio.Event().wait()
         if self.text or self._seconds:
-            await line.send(_content(generationComplete=True))
+            await connection.send(_content(generationComplete=True))
             self.record.generation_complete_ms = epoch_ms()
         self.generating = False
-        await line.clock.sleep_until(self.audible_until)
+        await connection.clock.sleep_until(self.audible_until)
         await self.finish()
 
     async def finish(self) -> None:
-        """turnComplete, which an interrupted turn gets too."""
-        line = self._line
+        """Sends turnComplete. An interrupted turn gets it too."""
+        connection = self._connection
         content: dict[str, Any] = {"turnComplete": True}
-        if line.model.tells_status:
-            content["interactionStatus"] = "IN_PROGRESS" if line.tools.waiting else "IDLE"
+        if connection.model.tells_status:
+            content["interactionStatus"] = "IN_PROGRESS" if connection.tools.waiting else "IDLE"
         response = Counter(AUDIO=usage.audio_tokens(self._seconds))
-        counts = usage.metadata(line.conversation.context, response)
-        line.conversation.context.update(response)
+        counts = usage.metadata(connection.conversation.context, response)
+        connection.conversation.context.update(response)
         if self.text:
-            line.conversation.history.append(("model", self.text))
+            connection.conversation.history.append(("model", self.text))
         self.over = True
         self.record.turn_complete_ms = epoch_ms()
-        await line.send({"serverContent": content, "usageMetadata": counts})
+        await connection.send({"serverContent": content, "usageMetadata": counts})
 
 
 Script = Callable[[Turn], Awaitable[None]]
 
 
 class Turns:
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, connection: TurnConnection) -> None:
+        self._connection = connection
         self._waiting: deque[Script] = deque()
         self._turn: Turn | None = None
         self._task: asyncio.Task[None] | None = None
@@ -144,12 +143,12 @@ class Turns:
         return self._turn is not None and self._turn.generating
 
     def begin(self, script: Script) -> None:
-        """Starts it, or lets it wait for the turn that is on."""
+        """Starts the turn, or queues it behind the current one."""
         if self._turn is not None:
             self._waiting.append(script)
             return
-        self._turn = Turn(self._line)
-        self._task = self._line.spawn(self._run(self._turn, script))
+        self._turn = Turn(self._connection)
+        self._task = self._connection.spawn(self._run(self._turn, script))
 
     async def _run(self, turn: Turn, script: Script) -> None:
         await script(turn)
@@ -159,7 +158,7 @@ class Turns:
             self.begin(self._waiting.popleft())
 
     async def interrupt(self) -> None:
-        """Ends the turn that is on, heard out or not, and forgets those that wait."""
+        """Ends the current turn, whether or not it was heard, and drops the queue."""
         turn, task = self._turn, self._task
         self._waiting.clear()
         if turn is None or task is None or turn.over:
@@ -168,10 +167,10 @@ class Turns:
         await asyncio.gather(task, return_exceptions=True)
         self._turn = self._task = None
         turn.record.interrupted_ms = epoch_ms()
-        await self._line.send(_content(interrupted=True))
+        await self._connection.send(_content(interrupted=True))
         if turn.calls:
-            self._line.tools.cancel(turn.calls)
-            await self._line.send({"toolCallCancellation": {"ids": turn.calls}})
+            self._connection.tools.cancel(turn.calls)
+            await self._connection.send({"toolCallCancellation": {"ids": turn.calls}})
         await turn.finish()
 
 

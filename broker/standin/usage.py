@@ -1,7 +1,6 @@
-"""Token counts as the Live API tells them: the whole context is billed again on every turn.
+"""Token counts as the Live API reports them: every turn bills the whole context again. Pure.
 
-Owns the rates and the shape of usageMetadata. Pure counting; the numbers are approximations of the
-published rates.
+Defines the rates and the shape of usageMetadata. The numbers approximate the published rates.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def image_tokens(setup: dict[str, Any]) -> int:
 
 
 def metadata(context: Counter[str], response: Counter[str]) -> dict[str, Any]:
-    """`context`: tokens by modality up to this turn; `response`: what the turn said."""
+    """`context` is the tokens by modality up to this turn. `response` is what the turn said."""
     prompt, answer = context.total(), response.total()
     return {
         "promptTokenCount": prompt,

@@ -1,8 +1,7 @@
-"""Finds speech in 16 kHz PCM by its level against a slowly followed noise floor.
+"""Detects speech in 16 kHz PCM by its level above a slowly adapting noise floor.
 
-Owns the segmentation: when speech starts, when it ends, which samples belong to it. Time is counted in
-samples, so that a busy machine hears the same as an idle one. Not a recogniser: music or a tone counts as
-speech.
+Reports when speech starts and ends, and which samples belong to it. It counts time in samples, so a busy
+machine gets the same result as an idle one. Music or a tone counts as speech.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ FRAME = 320  # 20 ms
 FRAME_MS = 20
 DEFAULT_SILENCE_MS = 800
 DEFAULT_PREFIX_MS = 60
-PREROLL_FRAMES = 15  # kept from before the start, so that soft first sounds are not cut off
+PREROLL_FRAMES = 15  # kept from before the start, so that soft first sounds survive
 TAIL_FRAMES = 10
-FIRST_FLOOR = 100.0  # at most: the first sound may be speech already
+FIRST_FLOOR = 100.0  # upper bound, because the first sound may be speech
 LOUD = {"START_SENSITIVITY_HIGH": 250.0, "START_SENSITIVITY_LOW": 700.0}  # RMS of 32768
 ABOVE_FLOOR = {"START_SENSITIVITY_HIGH": 2.5, "START_SENSITIVITY_LOW": 4.0}
-STILL_SPEECH = {"END_SENSITIVITY_HIGH": 0.7, "END_SENSITIVITY_LOW": 0.4}  # of the start level
+STILL_SPEECH = {"END_SENSITIVITY_HIGH": 0.7, "END_SENSITIVITY_LOW": 0.4}  # relative to the start level
 
 
 @dataclass(frozen=True)
@@ -74,18 +73,18 @@ class SpeechDetector:
         return found
 
     def finish(self) -> SpeechEnded | None:
-        """The stream stopped: whatever was being said is over."""
+        """The stream stopped, which ends any speech."""
         return self._end() if self._speech is not None else None
 
     def _frame(self, frame: array[int]) -> SpeechStarted | SpeechEnded | None:
         self._frames += 1
         mean = sum(frame) / FRAME
         level = math.sqrt(max(0.0, sum(map(mul, frame, frame)) / FRAME - mean * mean))
-        if self._floor is None and level >= 1:  # digital silence, as a device gives at first, tells nothing
+        if self._floor is None and level >= 1:  # ignore the digital silence that devices send at first
             self._floor = min(level, FIRST_FLOOR)
         needed = max(self._loud, self._above * (self._floor or 0.0))
         if self._floor is not None and level >= 1:
-            # Falls at once, rises slowly, slower still within speech: a steady hum ends as background.
+            # Falls at once, rises slowly, and slower still within speech: a steady hum becomes background.
             self._floor = min(level, self._floor * (1.004 if self._speech is not None else 1.01))
         if self._speech is None:
             return self._wait(frame, level >= needed)

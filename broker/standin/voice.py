@@ -1,8 +1,8 @@
-"""The stand-in's voice: 24 kHz PCM for what it has to say, cut into frames, with the words for the captions.
+"""The stand-in's voice: answers as 24 kHz PCM in frames, with the words for the captions.
 
-It repeats a spoken utterance (resampled), hums a typed sentence as soft chimes, and plays tones and silence
-for tests. Owns the sound; pacing is in `turns.py`. Audio is made piece by piece, so that the first frame is
-ready within milliseconds and a long answer does not hold up the event loop.
+It repeats a spoken utterance, plays a typed sentence as soft chimes, and plays tones and silence for tests.
+Audio is made piece by piece: the first frame is ready within milliseconds, and a long answer does not block
+the event loop.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ RATE = 24000
 CHUNK_SAMPLES = 960  # 40 ms
 MAX_SECONDS = 120.0
 LEVEL = 0.3 * 32767
-SCALE_HZ = (196.0, 220.0, 261.6, 293.7, 329.6, 392.0, 440.0, 523.3)  # pentatonic: any order sounds well
+SCALE_HZ = (196.0, 220.0, 261.6, 293.7, 329.6, 392.0, 440.0, 523.3)  # pentatonic: any order sounds good
 NOTE_SECONDS = 0.17
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Audio pieces that add up to `seconds`, and the text that they say."""
+    """Pieces of audio, `seconds` in all, and the text that they say."""
 
     text: str
     seconds: float
     pieces: Iterator[array[int]]
     thought: str = ""
-    grounding: dict[str, Any] | None = None  # the wire's groundingMetadata, after the words
+    grounding: dict[str, Any] | None = None  # groundingMetadata, sent after the words
 
     def chunks(self) -> Iterator[bytes]:
-        """Little-endian bytes, `CHUNK_SAMPLES` at a time."""
+        """Yields little-endian bytes, `CHUNK_SAMPLES` at a time."""
         held: array[int] = array("h")
         for piece in self.pieces:
             held.extend(piece)
@@ -50,7 +50,7 @@ class Answer:
 
 
 def repeat(samples: array[int], text: str) -> Answer:
-    """What was said at 16 kHz, said again."""
+    """Repeats what was said at 16 kHz."""
 
     def pieces() -> Iterator[array[int]]:
         resampler = Resampler(16000, RATE)
@@ -82,7 +82,7 @@ def silence(seconds: float) -> Answer:
 
 
 def chimes(text: str, thought: str = "") -> Answer:
-    """A sentence as one soft note per syllable; the same word always sounds the same."""
+    """A sentence as one soft note per syllable. The same word always sounds the same."""
     notes: list[tuple[float, float]] = []  # (pitch or 0 for a rest, seconds)
     spoken = 0.0
     for word, stop in re.findall(r"(\w+)([.,;:!?]?)", text):
@@ -98,7 +98,7 @@ def chimes(text: str, thought: str = "") -> Answer:
 
 
 def briefly(text: str) -> Answer:
-    """A text to be read, with a few notes only."""
+    """A text to read, with a few notes only."""
     return replace(chimes("Here you are."), text=text)
 
 

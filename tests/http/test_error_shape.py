@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from broker.errors import CODES, Refusal
+from broker.errors import CODES, Code, Refusal
 from broker.http import guards
 from broker.http.pages import ASSETS
 from broker.parts import parts_of
@@ -14,7 +14,7 @@ from tests.http.conftest import MakeApp
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_code_has_the_same_shape(make_app: MakeApp, code: str) -> None:
+def test_every_code_has_the_same_shape(make_app: MakeApp, code: Code) -> None:
     app = make_app()
 
     @guards.public

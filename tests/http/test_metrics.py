@@ -23,7 +23,7 @@ from broker.operators.keys import KeyOps
 from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.telemetry.metrics import DECLARED
-from broker.telemetry.open_sessions import OpenSessions
+from broker.telemetry.store_gauge import StoreGauge
 from tests.conftest import MakeBroker
 from tests.http.conftest import bearer
 from tests.support.servers import BrokerServer
@@ -135,14 +135,15 @@ def test_for_operators_and_keys_with_the_scope_only(app: Flask, client: FlaskCli
     assert told(bearer(app, "olga")) == (200, None)
 
 
-def test_no_open_sessions_are_told_while_the_store_is_silent() -> None:
-    """Rather than none."""
+def test_gauge_is_absent_while_store_is_silent() -> None:
+    """A missing figure is noticed. A wrong one is believed."""
 
     def silent() -> int:
         raise Refusal("store-unavailable")
 
-    assert list(OpenSessions(silent).collect()) == []
-    assert [metric.samples[0].value for metric in OpenSessions(lambda: 3).collect()] == [3]
+    assert list(StoreGauge("name", "help", silent).collect()) == []
+    (metric,) = StoreGauge("name", "help", lambda: 3).collect()
+    assert metric.samples[0].value == 3
 
 
 def test_labels_are_of_closed_sets(app: Flask, client: FlaskClient) -> None:

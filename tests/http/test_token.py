@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from broker.minting.minter import preload_models
 from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.store.database.tables import audit, sessions, tokens
@@ -243,10 +244,11 @@ def test_a_worker_that_got_ready_needs_no_look_up_for_its_first_request(make_app
     """What gunicorn's hook does in each new worker, before anybody waits for it."""
     with StandIn(port=0) as standin:
         app = make_app(live_url=standin.url)
-        parts_of(app).issuer.get_ready()
+        preload_models(parts_of(app).minter, parts_of(app).catalog.all())
         standin.control.scenario("models-status", status=503)
         assert app.test_client(use_cookies=False).post("/token", headers=bearer(app)).status_code == 200
 
 
 def test_getting_ready_while_google_is_away_fails_nobody(make_app: MakeApp) -> None:
-    parts_of(make_app(live_url="http://127.0.0.1:9")).issuer.get_ready()
+    parts = parts_of(make_app(live_url="http://127.0.0.1:9"))
+    preload_models(parts.minter, parts.catalog.all())

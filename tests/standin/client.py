@@ -1,4 +1,4 @@
-"""A plain client of the Live API for tests: mints with urllib, speaks over a socket, keeps every frame."""
+"""A plain Live API client for tests: mints with urllib, talks over a socket, keeps every frame."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def call(
     method: str | None = None,
     timeout: float = PATIENCE,
 ) -> tuple[int, Any, dict[str, str]]:
-    """(status, JSON or text, headers) of one request; `body` as JSON, or bytes as they are."""
+    """Returns (status, JSON or text, headers) of one request. A `body` in bytes is sent as it is."""
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"} | ({"x-goog-api-key": key} if key else {})
     request = urllib.request.Request(url, data=data, headers=headers, method=method)
@@ -95,7 +95,7 @@ def quiet(seconds: float, rate: int = 16000) -> array[int]:
 
 
 class Talker:
-    """An open socket and the frames that came."""
+    """An open socket and the frames that it received."""
 
     def __init__(self, ws: ClientConnection) -> None:
         self.ws = ws
@@ -159,7 +159,7 @@ def opened(url: str, **options: Any) -> Iterator[Talker]:
 
 @contextmanager
 def session(standin: StandIn, setup: dict[str, Any] | None = None, **more: Any) -> Iterator[Talker]:
-    """An open session on an unlocked token of its own, long-lived also where the clocks run fast."""
+    """An open session with its own unlocked token, which outlives fast clocks."""
     name = token(standin, newSessionExpireTime=ahead(70_000), expireTime=ahead(70_000))
     with opened(address(standin, f"?access_token={name}")) as talker:
         talker.send({"setup": {**SETUP, **(setup or {}), **more}})
@@ -168,7 +168,7 @@ def session(standin: StandIn, setup: dict[str, Any] | None = None, **more: Any) 
 
 
 def refused(standin: StandIn, name: str, setup: dict[str, Any] | None = None) -> tuple[int, str]:
-    """How a connection with this token ends when it says its setup at once."""
+    """Returns how a connection with this token ends if it sends its setup at once."""
     with opened(address(standin, f"?access_token={name}")) as talker:
         with suppress(ConnectionClosed):  # it may be closed before it has said anything
             talker.send({"setup": SETUP if setup is None else setup})
@@ -176,7 +176,7 @@ def refused(standin: StandIn, name: str, setup: dict[str, Any] | None = None) ->
 
 
 def flags(frames: list[dict[str, Any]]) -> list[str]:
-    """The order of things in a turn: audio (runs of it once), words, flags."""
+    """The order of events in a turn: audio (each run once), words, flags."""
     order: list[str] = []
     for frame in frames:
         for key in list(frame.get("serverContent", {})) + [k for k in frame if k != "serverContent"]:

@@ -1,4 +1,4 @@
-"""Each test has a stand-in of its own, with clocks that run twenty times faster than the world's."""
+"""Each test has its own stand-in, with a clock that runs twenty times faster than real time."""
 
 from __future__ import annotations
 

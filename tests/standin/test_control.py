@@ -1,4 +1,4 @@
-"""The control routes and their twin in Python, the command, and what the stand-in must never be."""
+"""The control routes, the same controls in Python, the command, and the rules that keep it on loopback."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_push(standin: StandIn) -> None:
         assert talker.closing()[0] == 1011
 
 
-def test_several_connections_are_told_apart(standin: StandIn) -> None:
+def test_records_keep_connections_apart(standin: StandIn) -> None:
     with session(standin) as first, session(standin) as second:
         first.text("/tone 440 1")
         first.turn()
@@ -113,7 +113,7 @@ def test_serves_loopback_only(host: str) -> None:
         StandIn(host=host)
 
 
-def test_a_port_in_use_is_reported_and_it_can_be_started_again(standin: StandIn) -> None:
+def test_port_in_use_is_reported_and_it_can_be_started_again(standin: StandIn) -> None:
     port = int(standin.url.rsplit(":", 1)[1])
     other = StandIn(port=port)
     with pytest.raises(OSError, match="address"):
@@ -135,7 +135,7 @@ def test_ipv6_loopback() -> None:
         assert mint(six)[0] == 200
 
 
-def test_the_command_says_where_it_is_and_what_it_is_not() -> None:
+def test_command_prints_url_and_limits() -> None:
     command = [sys.executable, "-W", "error", "-m", "broker.standin", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -149,7 +149,7 @@ def test_the_command_says_where_it_is_and_what_it_is_not() -> None:
         assert process.wait(timeout=10) == 0
 
 
-def test_the_command_refuses_other_hosts() -> None:
+def test_command_refuses_other_hosts() -> None:
     command = [sys.executable, "-m", "broker.standin", "--host", "0.0.0.0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""How a connection ends: silence, its length, goAway, cut lines, codes on request."""
+"""Ends of connections: silence, maximum length, goAway, dropped sockets, requested codes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def wait_until(ready: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_silent_client_is_dropped_without_a_word() -> None:
+def test_silent_client_is_closed_without_go_away() -> None:
     """150 stand-in seconds, at a hundred a second."""
     with StandIn(time_scale=100) as fast, session(fast) as talker:
         assert talker.closing() == ABORTED
         assert not [f for f in talker.frames if "goAway" in f]
 
 
-def test_streamed_silence_keeps_it_alive(standin: StandIn) -> None:
+def test_streamed_silence_keeps_connection_open(standin: StandIn) -> None:
     standin.control.scenario("idle", seconds=20)  # one real second
     with session(standin) as talker:
         for _ in range(10):
@@ -43,7 +43,7 @@ def test_streamed_silence_keeps_it_alive(standin: StandIn) -> None:
         assert talker.closing() == ABORTED
 
 
-def test_ten_minutes_are_announced_then_enforced() -> None:
+def test_connection_gets_go_away_then_closes_after_ten_minutes() -> None:
     with StandIn(time_scale=600) as fast:
         fast.control.scenario("idle", seconds=1e9)
         with session(fast) as talker:
@@ -61,7 +61,7 @@ def test_go_away_on_request_with_a_chosen_end(standin: StandIn) -> None:
         assert {"goAway": {"timeLeft": "0.125s"}} in talker.frames
 
 
-def test_an_announced_end_that_never_comes_and_a_shorter_connection(standin: StandIn) -> None:
+def test_go_away_without_close_and_shorter_connection(standin: StandIn) -> None:
     standin.control.scenario("go-away", after_seconds=1, time_left_seconds=1, close="none", times=1)
     standin.control.scenario("connection-length", seconds=8)
     with session(standin) as talker:
@@ -70,14 +70,14 @@ def test_an_announced_end_that_never_comes_and_a_shorter_connection(standin: Sta
         assert left == ["0.05s", "0.2s"]
 
 
-def test_an_end_that_is_announced_early(standin: StandIn) -> None:
+def test_early_go_away_notice(standin: StandIn) -> None:
     standin.control.scenario("connection-length", seconds=20, notice_seconds=10)
     with session(standin) as talker:
         talker.until(lambda frame: "goAway" in frame)
         assert talker.frames[-1] == {"goAway": {"timeLeft": "0.5s"}}
 
 
-def test_sudden_ends_are_drawn_anew_and_the_same_each_time(standin: StandIn) -> None:
+def test_random_closes_vary_by_connection_and_repeat_by_seed(standin: StandIn) -> None:
     def ends() -> list[tuple[int, str]]:
         standin.control.reset()
         standin.control.scenario("random-close", from_seconds=1, to_seconds=4, seed=7)
@@ -93,7 +93,7 @@ def test_sudden_ends_are_drawn_anew_and_the_same_each_time(standin: StandIn) -> 
     assert ends() == drawn
 
 
-def test_a_line_that_falls_silent_stays_open_and_is_let_go_when_the_client_leaves(standin: StandIn) -> None:
+def test_fall_silent_keeps_socket_open_until_client_leaves(standin: StandIn) -> None:
     standin.control.scenario("fall-silent", after_seconds=4, times=1)
     with session(standin) as talker:
         until = time.monotonic() + 0.5  # ten of its seconds
@@ -110,13 +110,13 @@ def test_a_line_that_falls_silent_stays_open_and_is_let_go_when_the_client_leave
     wait_until(lambda: standin.control.health()["open_connections"] == 0)
 
 
-def test_a_typed_go_away(standin: StandIn) -> None:
+def test_typed_go_away(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.text("/goaway 5")
         assert talker.closing() == (1008, STAYED)
 
 
-def test_a_dropped_line_is_1006(standin: StandIn) -> None:
+def test_dropped_socket_is_1006(standin: StandIn) -> None:
     standin.control.scenario("drop", after_seconds=1, times=1)
     with session(standin) as talker:
         assert talker.closing() == (1006, "")
@@ -136,7 +136,7 @@ def test_closes_by_name_and_by_code(standin: StandIn) -> None:
         assert talker.closing() == (4000, "why not")
 
 
-def test_a_client_that_leaves_is_noted(standin: StandIn) -> None:
+def test_client_close_is_recorded(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.ws.close(1000, "bye")
     with session(standin):  # the next one comes after the first was cleaned up

@@ -1,4 +1,4 @@
-"""The three lock modes, as rules and over the wire."""
+"""The three lock modes, as pure rules and over a socket."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_without_a_setup_the_frame_counts(standin: StandIn) -> None:
     assert effective(standin, {}, SETUP) == SETUP
 
 
-def test_without_a_mask_the_frame_counts_for_nothing(standin: StandIn) -> None:
+def test_without_mask_the_frame_is_ignored(standin: StandIn) -> None:
     body = {"bidiGenerateContentSetup": SETUP}
     assert effective(standin, body, EVIL) == SETUP
     assert effective(standin, body, {}) == SETUP
 
 
-def test_a_total_lock_drops_the_handle_so_that_the_second_connect_is_a_use(standin: StandIn) -> None:
+def test_total_lock_drops_handle_so_second_connect_is_a_use(standin: StandIn) -> None:
     name = token(standin, bidiGenerateContentSetup=SETUP)
     with opened(address(standin, f"?access_token={name}")) as talker:
         talker.send({"setup": {}})
@@ -49,19 +49,19 @@ def test_a_total_lock_drops_the_handle_so_that_the_second_connect_is_a_use(stand
     assert close == (1011, "Token has been used too many times")
 
 
-def test_a_total_lock_must_hold_everything(standin: StandIn) -> None:
+def test_total_lock_must_hold_everything(standin: StandIn) -> None:
     name = token(standin, bidiGenerateContentSetup={"model": SETUP["model"]})
     code, reason = refused(standin, name, SETUP)
     assert (code, "modalities (TEXT)" in reason) == (1007, True)
 
 
-def test_a_mask_overwrites_and_unsets_and_leaves_the_rest(standin: StandIn) -> None:
+def test_mask_overwrites_and_unsets_and_leaves_the_rest(standin: StandIn) -> None:
     body = {"bidiGenerateContentSetup": SETUP, "fieldMask": MASK}
     got = effective(standin, body, EVIL)
     assert got == {**SETUP, "proactivity": {"proactiveAudio": True}}
 
 
-def test_the_recommended_mask_lets_the_client_resume(standin: StandIn) -> None:
+def test_recommended_mask_lets_the_client_resume(standin: StandIn) -> None:
     body = {"bidiGenerateContentSetup": SETUP, "fieldMask": MASK}
     with opened(address(standin, f"?access_token={token(standin, **body)}")) as talker:
         talker.send({"setup": {**SETUP, "sessionResumption": {}}})
@@ -84,11 +84,11 @@ def test_paths_reach_into_messages() -> None:
     assert frame["generationConfig"] == {"temperature": 2, "topP": 0.5, "seed": 4}  # the frame itself stays
 
 
-def test_a_mask_alone_unsets() -> None:
+def test_mask_alone_unsets() -> None:
     assert effective_setup(None, ["tools"], {"model": "m", "tools": []}) == {"model": "m"}
 
 
-def test_what_a_token_locks() -> None:
+def test_token_locks_its_masked_fields() -> None:
     assert locks({}, [], "tools")
     assert not locks(None, [], "tools")
     assert locks({}, ["tools", "model"], "tools")

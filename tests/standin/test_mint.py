@@ -1,4 +1,4 @@
-"""The token endpoint: what it takes, what it refuses and in which words."""
+"""The token endpoint: accepted bodies, and refusals with their texts."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def test_answers_with_a_name_and_nothing_else(standin: StandIn, version: str) ->
     assert re.fullmatch(r"auth_tokens/standin-[0-9a-f]{32}", answer["name"])
 
 
-def test_an_empty_body_gets_the_default_terms(standin: StandIn) -> None:
+def test_empty_body_gets_the_default_terms(standin: StandIn) -> None:
     assert mint(standin, b"")[0] == 200
 
 
-def test_takes_both_spellings_and_integers_as_text(standin: StandIn) -> None:
+def test_accepts_both_spellings_and_integers_as_text(standin: StandIn) -> None:
     body = RICH | {"expire_time": ahead(900)}
     assert mint(standin, body)[0] == 200
     assert standin.control.received()["mints"][-1]["body"] == body
 
 
-def test_v1_knows_no_tokens_unless_told(standin: StandIn) -> None:
+def test_v1_has_no_tokens_without_scenario(standin: StandIn) -> None:
     assert mint(standin, version="v1") == (404, "")
     standin.control.scenario("v1-tokens")
     assert mint(standin, version="v1")[0] == 200
@@ -56,7 +56,7 @@ def test_listing_and_reading_tokens_is_404_with_an_empty_body(standin: StandIn, 
     assert call(standin.url + path)[:2] == (404, "")
 
 
-def test_an_unknown_name_is_told_as_google_tells_it(standin: StandIn) -> None:
+def test_unknown_name_gets_googles_error_text(standin: StandIn) -> None:
     status, answer = mint(standin, {"uses": 1, "liveConnectConstraints": {}})
     message = (
         "Invalid JSON payload received. Unknown name \"liveConnectConstraints\" at 'auth_token': "
@@ -74,18 +74,18 @@ def test_an_unknown_name_is_told_as_google_tells_it(standin: StandIn) -> None:
     }
 
 
-def test_a_nested_unknown_name_tells_its_proto_path(standin: StandIn) -> None:
+def test_nested_unknown_name_reports_proto_path(standin: StandIn) -> None:
     body = {"bidiGenerateContentSetup": {"generationConfig": {"topp": 1}}}
     message = mint(standin, body)[1]["error"]["message"]
     assert "Unknown name \"topp\" at 'auth_token.bidi_generate_content_setup.generation_config'" in message
 
 
-def test_the_body_is_read_before_the_key_is_checked(standin: StandIn) -> None:
+def test_body_is_read_before_the_key_is_checked(standin: StandIn) -> None:
     assert "Unknown name" in str(mint(standin, {"x": 1}, key="invalid-key")[1])
     assert "API key not valid" in str(mint(standin, {}, key="invalid-key")[1])
 
 
-def test_a_bad_key_is_400_and_a_missing_one_403(standin: StandIn) -> None:
+def test_bad_key_is_400_and_a_missing_one_403(standin: StandIn) -> None:
     status, answer = mint(standin, {}, key="invalid-key")
     assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
     assert answer["error"]["message"] == "API key not valid. Please pass a valid API key."
@@ -100,7 +100,7 @@ def test_only_the_configured_key_is_valid() -> None:
 
 
 @pytest.mark.parametrize("field", ["expireTime", "newSessionExpireTime"])
-def test_twenty_hours_are_the_longest_life(standin: StandIn, field: str) -> None:
+def test_lifetime_is_at_most_twenty_hours(standin: StandIn, field: str) -> None:
     assert mint(standin, {field: ahead(20 * 3600 - 60)})[0] == 200
     status, answer = mint(standin, {field: ahead(20 * 3600 + 60)})
     proto = "expire_time" if field == "expireTime" else "new_session_expire_time"
@@ -130,7 +130,7 @@ def test_twenty_hours_are_the_longest_life(standin: StandIn, field: str) -> None
         [],
     ],
 )
-def test_a_malformed_value_is_400(standin: StandIn, body: object) -> None:
+def test_malformed_value_is_400(standin: StandIn, body: object) -> None:
     status, answer = mint(standin, body)
     assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
 
@@ -148,13 +148,13 @@ def test_broken_json_is_400(standin: StandIn, raw: bytes) -> None:
     assert answer["error"]["message"].startswith("Invalid JSON payload received.")
 
 
-def test_v1beta_knows_no_proactivity(standin: StandIn) -> None:
+def test_v1beta_rejects_proactivity(standin: StandIn) -> None:
     body = {"bidiGenerateContentSetup": {**SETUP, "proactivity": {}}}
     assert mint(standin, body)[0] == 200
     assert 'Unknown name "proactivity"' in str(mint(standin, body, "v1beta")[1])
 
 
-def test_the_record_holds_no_key_and_no_token(standin: StandIn) -> None:
+def test_record_holds_no_key_and_no_token(standin: StandIn) -> None:
     name = token(standin)
     record = json.dumps(standin.control.received())
     assert name not in record
@@ -193,7 +193,7 @@ def test_other_misbehaviours_of_minting(standin: StandIn) -> None:
     assert mint(standin)[0] == 200
 
 
-def test_a_skewed_clock_eats_the_joining_window(standin: StandIn) -> None:
+def test_skewed_clock_shortens_join_window(standin: StandIn) -> None:
     standin.control.scenario("clock-skew", seconds=120)
     assert mint(standin, {"newSessionExpireTime": ahead(60)})[0] == 400
     assert mint(standin, {"newSessionExpireTime": ahead(240)})[0] == 200

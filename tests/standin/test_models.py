@@ -1,4 +1,4 @@
-"""The models list, and what each model takes in a setup."""
+"""The models list, and the setups that each model accepts."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def test_lists_and_describes_models(standin: StandIn) -> None:
     assert "bidiGenerateContent" in one["supportedGenerationMethods"]
 
 
-def test_an_unknown_model_is_404_with_a_body(standin: StandIn) -> None:
+def test_unknown_model_is_404_with_a_body(standin: StandIn) -> None:
     status, answer, _ = call(f"{standin.url}/v1alpha/models/nothing")
     assert (status, answer["error"]["status"]) == (404, "NOT_FOUND")
 
 
-def test_the_list_asks_for_a_key(standin: StandIn) -> None:
+def test_models_list_requires_key(standin: StandIn) -> None:
     assert call(f"{standin.url}/v1alpha/models", key=None)[0] == 403
     assert call(f"{standin.url}/v1alpha/models", key="invalid")[0] == 400
     standin.control.scenario("models-status", status=429, times=1)
     assert call(f"{standin.url}/v1alpha/models")[0] == 429
 
 
-def test_a_retired_model_is_gone_everywhere(standin: StandIn) -> None:
+def test_retired_model_is_absent_from_list_and_socket(standin: StandIn) -> None:
     standin.control.scenario("models-without", models=[M25])
     assert call(f"{standin.url}/v1alpha/{M25}")[0] == 404
     code, reason = refused(standin, token(standin), with_config(M25))
@@ -102,21 +102,21 @@ def test_accepted_setups(standin: StandIn, setup: dict[str, Any]) -> None:
         assert talker.next() == {"setupComplete": {}}
 
 
-def test_a_voice_that_the_model_lacks(standin: StandIn) -> None:
+def test_voice_that_the_model_lacks_is_refused(standin: StandIn) -> None:
     for setup in (with_config(M31, **voice("en-us-tavi")), with_config(M38, **voice("Nobody"))):
         code, reason = refused(standin, token(standin), setup)
         assert code == 1007
         assert "voice" in reason
 
 
-def test_v1beta_sockets_know_no_proactivity(standin: StandIn) -> None:
+def test_v1beta_sockets_reject_proactivity(standin: StandIn) -> None:
     with opened(address_of(standin, f"?access_token={token(standin)}", version="v1beta")) as talker:
         talker.send({"setup": {**SETUP, "proactivity": {}}})
         text = "Invalid JSON payload received. Unknown name \"proactivity\" at 'setup': Cannot find field."
         assert talker.closing() == (1007, text)
 
 
-def test_only_newer_models_tell_status_and_activity(standin: StandIn) -> None:
+def test_only_newer_models_send_status_and_activity(standin: StandIn) -> None:
     with session(standin, model=M38) as talker:
         talker.text("hello")
         assert talker.turn()[-1]["serverContent"]["interactionStatus"] == "IDLE"

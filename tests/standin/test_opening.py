@@ -1,4 +1,4 @@
-"""Who may open a session: addresses, credentials, uses, windows, and the first message."""
+"""Opening a session: addresses, credentials, uses, time windows, and the first message."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def open_with(url: str, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("form", ["?access_token={raw}", "?access_token={quoted}"])
-def test_a_token_in_the_query_raw_or_quoted(standin: StandIn, form: str) -> None:
+def test_token_in_the_query_raw_or_quoted(standin: StandIn, form: str) -> None:
     name = token(standin)
     query = form.format(raw=name, quoted=name.replace("/", "%2F"))
     assert open_with(address(standin, query)) == {"setupComplete": {}}
 
 
-def test_a_token_in_the_header_and_a_single_slash(standin: StandIn) -> None:
+def test_token_in_the_header_and_a_single_slash(standin: StandIn) -> None:
     name = token(standin)
     url = address(standin).replace("//ws/", "/ws/")
     headers = {"Authorization": f"Token {name}", "x-goog-api-key": name}
@@ -42,7 +42,7 @@ def test_a_token_in_the_header_and_a_single_slash(standin: StandIn) -> None:
     assert standin.control.received()["connections"][-1]["auth"] == "header"
 
 
-def test_an_api_key_opens_the_plain_method(standin: StandIn) -> None:
+def test_api_key_opens_the_plain_method(standin: StandIn) -> None:
     assert open_with(address(standin, "?key=some-key", constrained=False)) == {"setupComplete": {}}
     keyed = {"x-goog-api-key": "some-key"}
     assert open_with(address(standin, constrained=False, version="v1"), additional_headers=keyed) == {
@@ -52,14 +52,14 @@ def test_an_api_key_opens_the_plain_method(standin: StandIn) -> None:
     assert bad == (1007, "API key not valid. Please pass a valid API key.")
 
 
-def test_a_token_does_not_open_the_plain_method(standin: StandIn) -> None:
+def test_token_does_not_open_the_plain_method(standin: StandIn) -> None:
     name = token(standin)
     assert open_with(address(standin, f"?access_token={name}", constrained=False)) == NOBODY
     assert open_with(address(standin, f"?key={name}", constrained=False))[0] == 1007
 
 
 @pytest.mark.parametrize("query", ["", "?key=some-key", "?access_token=auth_tokens/nobody-made-this"])
-def test_the_constrained_method_wants_a_known_token(standin: StandIn, query: str) -> None:
+def test_constrained_method_requires_known_token(standin: StandIn, query: str) -> None:
     assert open_with(address(standin, query)) == NOBODY
 
 
@@ -71,7 +71,7 @@ def test_other_addresses_are_404(standin: StandIn, path: str) -> None:
     assert refusal.value.response.status_code == 404
 
 
-def test_tokens_on_v1_are_404_unless_told(standin: StandIn) -> None:
+def test_tokens_on_v1_are_404_without_scenario(standin: StandIn) -> None:
     url = address(standin, f"?access_token={token(standin)}", version="v1")
     with pytest.raises(InvalidStatus), opened(url):
         pass
@@ -86,13 +86,13 @@ def test_each_use_is_counted_and_no_more(standin: StandIn) -> None:
     assert refused(standin, name) == USED
 
 
-def test_zero_uses_means_without_limit(standin: StandIn) -> None:
+def test_zero_uses_means_unlimited(standin: StandIn) -> None:
     name = token(standin, uses=0)
     for _ in range(3):
         assert open_with(address(standin, f"?access_token={name}")) == {"setupComplete": {}}
 
 
-def test_a_spent_token_closes_even_a_client_that_says_nothing(standin: StandIn) -> None:
+def test_spent_token_closes_client_that_sends_nothing(standin: StandIn) -> None:
     name = token(standin)
     open_with(address(standin, f"?access_token={name}"))
     with opened(address(standin, f"?access_token={name}")) as talker:
@@ -108,7 +108,7 @@ def test_two_sockets_cannot_share_the_last_use(standin: StandIn) -> None:
         assert second.closing() == USED
 
 
-def test_the_joining_window_and_the_end_are_told_apart(standin: StandIn) -> None:
+def test_join_window_and_expiry_have_different_texts(standin: StandIn) -> None:
     """Ten stand-in seconds are half a real one."""
     late = token(standin, newSessionExpireTime=ahead(10))
     expired = token(standin, newSessionExpireTime=ahead(10), expireTime=ahead(10))
@@ -120,7 +120,7 @@ def test_the_joining_window_and_the_end_are_told_apart(standin: StandIn) -> None
     assert refused(standin, expired) == (1011, "Token has expired")
 
 
-def test_a_token_that_runs_out_ends_the_session(standin: StandIn) -> None:
+def test_expired_token_ends_open_session(standin: StandIn) -> None:
     with opened(address(standin, f"?access_token={token(standin, expireTime=ahead(30))}")) as talker:
         talker.send({"setup": SETUP})
         assert talker.closing() == (1011, "auth token has expired")
@@ -134,13 +134,13 @@ def test_a_token_that_runs_out_ends_the_session(standin: StandIn) -> None:
         {},
     ],
 )
-def test_the_first_message_is_the_setup_alone(standin: StandIn, message: dict[str, Any]) -> None:
+def test_first_message_is_the_setup_alone(standin: StandIn, message: dict[str, Any]) -> None:
     with opened(address(standin, f"?access_token={token(standin)}")) as talker:
         talker.send(message)
         assert talker.closing() == INVALID
 
 
-def test_a_second_setup_is_refused(standin: StandIn) -> None:
+def test_second_setup_is_refused(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.send({"setup": SETUP})
         assert talker.closing() == INVALID
@@ -164,14 +164,14 @@ def test_unknown_names_close_with_1007(standin: StandIn, message: dict[str, Any]
         assert at in reason
 
 
-def test_a_frame_that_is_not_json_closes_with_1007(standin: StandIn) -> None:
+def test_frame_that_is_not_json_closes_with_1007(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.send("not json")
         code, reason = talker.closing()
         assert (code, reason) == (1007, "Invalid JSON payload received. Unexpected token.")
 
 
-def test_the_python_sdks_mixed_spelling_is_understood(standin: StandIn) -> None:
+def test_python_sdks_mixed_spelling_is_understood(standin: StandIn) -> None:
     setup = {
         **SETUP,
         "realtimeInputConfig": {"automatic_activity_detection": {"silence_duration_ms": 500}},

@@ -1,4 +1,4 @@
-"""The strict reader, alone: whatever comes, it answers with data or with a complaint, never with a fault."""
+"""The strict reader alone: for any input it returns data or an error text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING, st.sampled_from(["ClientMessage", "AuthToken", "Setup"]))
-def test_never_fails_otherwise(value: Any, message: str) -> None:
+def test_reads_or_reports_and_never_raises_anything_else(value: Any, message: str) -> None:
     found: dict[str, Any] = {}
     with suppress(BadMessage):
         found = read(message, value, "v1alpha")
@@ -32,7 +32,7 @@ def test_never_fails_otherwise(value: Any, message: str) -> None:
 
 
 @given(st.binary(max_size=40) | st.text(max_size=40))
-def test_any_bytes_are_json_or_refused(raw: bytes | str) -> None:
+def test_bytes_are_json_or_refused(raw: bytes | str) -> None:
     with suppress(BadMessage):
         json.dumps(load(raw))  # what is let through is JSON
 
@@ -55,7 +55,7 @@ def test_schema_types_in_either_case() -> None:
         read("Schema", {"type": "song"}, "v1beta")
 
 
-def test_null_is_not_set() -> None:
+def test_null_means_unset() -> None:
     assert read("Setup", {"model": None, "tools": []}, "v1beta") == {"tools": []}
 
 

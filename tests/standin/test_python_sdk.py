@@ -83,7 +83,7 @@ async def talk(standin: StandIn, name: str, config: types.LiveConnectConfig) -> 
     return heard, transcript, asked
 
 
-def test_the_python_sdk_mints_and_talks(secure: StandIn) -> None:
+def test_python_sdk_mints_and_talks(secure: StandIn) -> None:
     config = types.LiveConnectConfig(
         response_modalities=[types.Modality.AUDIO],
         input_audio_transcription=types.AudioTranscriptionConfig(),

@@ -1,4 +1,4 @@
-"""Handles: how often they come, what they bring back, and when they are refused."""
+"""Handles: how often they come, what they resume, and when they are refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.standin.test_turns import is_audio
 
 
 def update(talker: Talker) -> dict[str, Any]:
-    """The next update, which something else has to bring about."""
+    """The next update, which the test must cause."""
     frame = talker.until(lambda f: "sessionResumptionUpdate" in f)[-1]
     found: dict[str, Any] = frame["sessionResumptionUpdate"]
     return found
@@ -64,7 +64,7 @@ def first_call(standin: StandIn, name: str) -> str:
         return str(update_after(talker, lambda found: found.get("newHandle"))["newHandle"])
 
 
-def test_a_handle_brings_the_conversation_back_with_the_spent_token(standin: StandIn) -> None:
+def test_handle_resumes_conversation_with_spent_token(standin: StandIn) -> None:
     name = token(standin, newSessionExpireTime=ahead(600))
     handle = first_call(standin, name)
     with with_token(standin, name) as talker:
@@ -74,14 +74,14 @@ def test_a_handle_brings_the_conversation_back_with_the_spent_token(standin: Sta
     assert told == "I remember 2 turns. user: remember me; model: You wrote: remember me"
 
 
-def test_another_token_may_resume_it(standin: StandIn) -> None:
+def test_another_token_can_resume_conversation(standin: StandIn) -> None:
     handle = first_call(standin, token(standin))
     with session(standin, resuming(handle)) as talker:
         talker.text("/history")
         assert "remember me" in words(talker.turn())
 
 
-def test_updates_come_about_once_a_second_and_only_after_the_client(standin: StandIn) -> None:
+def test_updates_come_once_a_second_and_only_after_client_input(standin: StandIn) -> None:
     with session(standin) as talker:
         first = update(talker)
         assert first["resumable"] is True
@@ -114,7 +114,7 @@ def test_other_forms_of_updates(standin: StandIn, mode: str, expected: dict[str,
             assert not [f for f in talker.turn() if "sessionResumptionUpdate" in f]
 
 
-def test_not_while_the_old_socket_is_open(standin: StandIn) -> None:
+def test_no_resumption_while_old_socket_is_open(standin: StandIn) -> None:
     with session(standin) as talker:
         handle = update(talker)["newHandle"]
         assert refused(standin, token(standin), resuming(handle))[0] == 1011
@@ -122,7 +122,7 @@ def test_not_while_the_old_socket_is_open(standin: StandIn) -> None:
         pass
 
 
-def test_an_unknown_handle_and_another_model_are_refused(standin: StandIn) -> None:
+def test_unknown_handle_and_another_model_are_refused(standin: StandIn) -> None:
     missing = (1008, "Requested entity was not found.")
     assert refused(standin, token(standin), resuming("nothing")) == missing
     handle = first_call(standin, token(standin))
@@ -131,7 +131,7 @@ def test_an_unknown_handle_and_another_model_are_refused(standin: StandIn) -> No
     assert other["model"] != MODEL
 
 
-def test_the_joining_window_binds_resumptions_unless_told(standin: StandIn) -> None:
+def test_join_window_binds_resumptions_without_scenario(standin: StandIn) -> None:
     """Forty stand-in seconds are over after two real ones."""
     name = token(standin, newSessionExpireTime=ahead(40))
     handle = first_call(standin, name)
@@ -147,7 +147,7 @@ def test_the_joining_window_binds_resumptions_unless_told(standin: StandIn) -> N
     assert refused(standin, name) in (late, (1011, "Token has been used too many times"))
 
 
-def test_a_resumption_can_be_counted_as_a_use(standin: StandIn) -> None:
+def test_resumption_can_be_counted_as_a_use(standin: StandIn) -> None:
     name = token(standin, newSessionExpireTime=ahead(600))
     handle = first_call(standin, name)
     standin.control.scenario("resume-counted")

@@ -1,4 +1,4 @@
-"""It hears where speech starts and ends, and says it again at 24 kHz."""
+"""Speech: its start and end are detected, and the answer repeats it at 24 kHz."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_repeats_what_was_said(standin: StandIn) -> None:
     assert len(standin.control.received_audio()) == 2 * 16000 * 3.4
 
 
-def test_the_order_of_a_spoken_turn(standin: StandIn) -> None:
+def test_order_of_a_spoken_turn(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.audio(speech(1) + quiet(1.2))
         order = [name for name in flags(talker.turn()) if name != "sessionResumptionUpdate"]
@@ -71,7 +71,7 @@ def test_five_seconds_are_answered_at_once() -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 24000, 44100, 48000])
-def test_other_rates_are_taken_by_their_mime_type(standin: StandIn, rate: int) -> None:
+def test_mime_type_sets_sample_rate(standin: StandIn, rate: int) -> None:
     with session(standin) as talker:
         talker.audio(speech(1, rate=rate) + quiet(1.2, rate), f"audio/pcm;rate={rate}")
         frames = talker.turn()
@@ -126,7 +126,7 @@ def test_manual_activity(standin: StandIn) -> None:
         (MANUAL, {"audioStreamEnd": True}),
     ],
 )
-def test_marks_of_the_other_mode_are_refused(
+def test_activity_marks_of_other_mode_are_refused(
     standin: StandIn, setup: dict[str, Any], message: dict[str, Any]
 ) -> None:
     with session(standin, setup) as talker:
@@ -146,7 +146,7 @@ def test_transcripts_only_on_request(standin: StandIn) -> None:
     assert sound(frames)
 
 
-def test_38_tells_voice_activity_beside_an_empty_content(standin: StandIn) -> None:
+def test_38_sends_voice_activity_beside_empty_content(standin: StandIn) -> None:
     with session(standin, model="models/gemini-3.8-live") as talker:
         talker.audio(quiet(0.2) + speech(1) + quiet(1))
         told = [f for f in talker.turn() if "voiceActivity" in f]
@@ -174,7 +174,7 @@ def test_noise_is_not_speech() -> None:
     assert heard(quiet(0.3) + noise(10, 120)) == []
 
 
-def test_speech_above_noise_is_found() -> None:
+def test_speech_above_noise_is_detected() -> None:
     mixed = array(
         "h", [a + b for a, b in zip(quiet(1) + speech(1) + quiet(1.5), noise(3.5, 80), strict=True)]
     )
@@ -185,7 +185,7 @@ def test_speech_above_noise_is_found() -> None:
     assert end.seconds == pytest.approx(1.0, abs=0.1)
 
 
-def test_silence_duration_decides_whether_a_pause_ends_it() -> None:
+def test_silence_duration_decides_whether_pause_ends_speech() -> None:
     pausing = speech(0.5) + quiet(0.6) + speech(0.5) + quiet(1)
     assert len(heard(pausing)) == 2
     assert len(heard(pausing, silenceDurationMs=300)) == 4
@@ -197,7 +197,7 @@ def test_prefix_padding_is_the_shortest_speech() -> None:
     assert heard(click, prefixPaddingMs=300) == []
 
 
-def test_low_sensitivity_overhears_whispers() -> None:
+def test_low_sensitivity_ignores_whispers() -> None:
     whisper = quiet(0.2) + speech(1, level=500) + quiet(1)
     assert len(heard(whisper)) == 2
     assert heard(whisper, startOfSpeechSensitivity="START_SENSITIVITY_LOW") == []
@@ -226,13 +226,13 @@ def test_resampling_keeps_the_tone_and_adds_no_image(rate_in: int, rate_out: int
     assert np.sqrt(np.mean((steady - fit) ** 2)) < 7071 * 10 ** (-70 / 20)
 
 
-def test_what_lies_above_the_new_band_does_not_fold_back() -> None:
+def test_frequencies_above_new_band_do_not_alias() -> None:
     resampler = Resampler(48000, 16000)
     out = np.array(resampler.feed(speech(0.5, 9000, 20000, 48000))[500:], float)
     assert np.sqrt(np.mean(out**2)) < 14142 * 10 ** (-60 / 20)
 
 
-def test_chimes_do_not_clip_and_last_as_they_say() -> None:
+def test_chimes_do_not_clip_and_have_declared_length() -> None:
     answer = chimes("You wrote: hello, how are you?")
     pcm = b"".join(answer.chunks())
     assert len(pcm) / 48000 == pytest.approx(answer.seconds)

@@ -1,4 +1,4 @@
-"""Function calls: one, several, blocking and not, taken back, answered late."""
+"""Function calls: one, several, blocking or not, cancelled, answered late."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def answer(talker: Talker, calls: list[dict[str, Any]], **more: Any) -> None:
     talker.send({"toolResponse": {"functionResponses": responses}})
 
 
-def test_a_blocking_call_holds_the_turn_until_it_is_answered(standin: StandIn) -> None:
+def test_blocking_call_holds_the_turn_until_it_is_answered(standin: StandIn) -> None:
     with session(standin, tools=[GET_TIME]) as talker:
         talker.text("/tool")
         calls = called(talker)
@@ -37,7 +37,7 @@ def test_a_blocking_call_holds_the_turn_until_it_is_answered(standin: StandIn) -
     assert contents(talker.frames).count("turnComplete") == 1
 
 
-def test_arguments_of_ones_own(standin: StandIn) -> None:
+def test_typed_arguments_are_used(standin: StandIn) -> None:
     with session(standin, tools=[GET_TIME]) as talker:
         talker.text('/tool get_time {"zone": "Oslo"}')
         assert called(talker)[0]["args"] == {"zone": "Oslo"}
@@ -64,7 +64,7 @@ def test_one_function_is_called_twice_by_tools(standin: StandIn) -> None:
         talker.turn()
 
 
-def test_an_interruption_takes_the_call_back(standin: StandIn) -> None:
+def test_interruption_cancels_call(standin: StandIn) -> None:
     with session(standin, tools=[GET_TIME]) as talker:
         talker.text("/tool")
         calls = called(talker)
@@ -77,14 +77,14 @@ def test_an_interruption_takes_the_call_back(standin: StandIn) -> None:
         assert words(talker.turn()).startswith("You said")
 
 
-def test_an_answer_to_a_call_never_made_is_refused(standin: StandIn) -> None:
+def test_answer_to_a_call_never_made_is_refused(standin: StandIn) -> None:
     with session(standin, tools=[GET_TIME]) as talker:
         answer(talker, [{"id": "call_1", "name": "get_time"}])
         assert talker.closing() == (1007, "Request contains an invalid argument.")
 
 
 @pytest.mark.parametrize("scheduling", ["WHEN_IDLE", "INTERRUPT", "SILENT"])
-def test_a_non_blocking_call_is_answered_as_scheduled(standin: StandIn, scheduling: str) -> None:
+def test_non_blocking_call_is_answered_as_scheduled(standin: StandIn, scheduling: str) -> None:
     with session(standin, model=M38, tools=[GET_TIME]) as talker:
         talker.text("/tool")
         calls = called(talker)
@@ -119,7 +119,7 @@ def test_will_continue_keeps_the_call_open(standin: StandIn) -> None:
         assert talker.closing()[0] == 1007
 
 
-def test_a_blocking_function_of_a_non_blocking_model(standin: StandIn) -> None:
+def test_blocking_function_of_a_non_blocking_model(standin: StandIn) -> None:
     blocking = {"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}]}
     with session(standin, model=M38, tools=[blocking]) as talker:
         talker.text("/tool")
@@ -127,14 +127,14 @@ def test_a_blocking_function_of_a_non_blocking_model(standin: StandIn) -> None:
         assert words(talker.turn()).startswith("The function f answered")
 
 
-def test_speech_can_bring_a_call(standin: StandIn) -> None:
+def test_speech_can_cause_call(standin: StandIn) -> None:
     standin.control.scenario("tool-on-speech", function="second", times=1)
     with session(standin, tools=[TWO]) as talker:
         talker.audio(speech(1) + quiet(1))
         assert called(talker)[0]["name"] == "second"
 
 
-def test_without_functions_it_says_so(standin: StandIn) -> None:
+def test_answer_says_that_no_function_is_declared(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.text("/tool")
         assert words(talker.turn()) == "No function is declared in this session."

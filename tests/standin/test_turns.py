@@ -1,4 +1,4 @@
-"""Turns: interruption, the queue without it, typed messages and content, usage, and how audio is sent."""
+"""Turns: interruption, queueing, typed messages and content, usage, and the pace of audio."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def contents(frames: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["speech", "text", "content"])
-def test_the_user_interrupts(standin: StandIn, how: str) -> None:
+def test_user_interrupts(standin: StandIn, how: str) -> None:
     with session(standin) as talker:
         talker.text("/long 40")
         talker.until(is_audio)
@@ -64,7 +64,7 @@ def test_no_interruption_lets_the_answer_end_and_then_answers(standin: StandIn) 
         assert words(talker.turn()).startswith("You said something")
 
 
-def test_a_typed_sentence_is_answered(standin: StandIn) -> None:
+def test_typed_sentence_is_answered(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.text("hello there")
         frames = talker.turn()
@@ -72,7 +72,7 @@ def test_a_typed_sentence_is_answered(standin: StandIn) -> None:
     assert len(sound(frames)) > 24000
 
 
-def test_content_without_its_end_waits(standin: StandIn) -> None:
+def test_content_without_turn_complete_waits(standin: StandIn) -> None:
     def said(text: str, role: str = "user") -> dict[str, Any]:
         return {"role": role, "parts": [{"text": text}]}
 
@@ -84,7 +84,7 @@ def test_content_without_its_end_waits(standin: StandIn) -> None:
         assert words(talker.turn()) == "I am listening."
 
 
-def test_initial_history_is_taken_in_without_an_answer(standin: StandIn) -> None:
+def test_initial_history_gets_no_answer(standin: StandIn) -> None:
     turns = [{"role": "user", "parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}]
     with session(standin, historyConfig={"initialHistoryInClientContent": True}) as talker:
         talker.send({"clientContent": {"turns": turns, "turnComplete": True}})
@@ -110,7 +110,7 @@ def test_video_must_be_an_image_and_base64(standin: StandIn) -> None:
             assert talker.closing()[0] == 1007
 
 
-def test_media_chunks_are_dead(standin: StandIn) -> None:
+def test_media_chunks_are_refused(standin: StandIn) -> None:
     with session(standin) as talker:
         blob = {"data": "AAECAw==", "mimeType": "audio/pcm;rate=16000"}
         talker.send({"realtimeInput": {"mediaChunks": [blob]}})
@@ -137,7 +137,7 @@ def test_usage_bills_the_whole_context_each_turn(standin: StandIn) -> None:
     assert second["responseTokensDetails"] == [{"modality": "AUDIO", "tokenCount": 50}]
 
 
-def test_3x_models_put_words_and_audio_into_one_frame(standin: StandIn) -> None:
+def test_3x_models_combine_words_and_audio_in_one_frame(standin: StandIn) -> None:
     def both(frames: list[dict[str, Any]]) -> bool:
         return any({"modelTurn", "outputTranscription"} <= f.get("serverContent", {}).keys() for f in frames)
 
@@ -149,7 +149,7 @@ def test_3x_models_put_words_and_audio_into_one_frame(standin: StandIn) -> None:
         assert not both(talker.turn())
 
 
-def test_a_thought_comes_first_and_is_marked(standin: StandIn) -> None:
+def test_thought_comes_first_and_is_marked(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.text("/thought")
         first = talker.until(is_audio)[-1]
@@ -228,7 +228,7 @@ def test_speech_answered_with_a_tone(standin: StandIn) -> None:
         assert len(sound(talker.turn())) == 48000
 
 
-def test_unknown_commands_and_bad_arguments_are_told(standin: StandIn) -> None:
+def test_unknown_commands_and_bad_arguments_get_answer(standin: StandIn) -> None:
     with session(standin) as talker:
         for typed, answer in {
             "/nothing": "There is no command /nothing. Type /help to see what there is.",
@@ -265,7 +265,7 @@ def test_context_update_changes_the_session(standin: StandIn) -> None:
         assert setup["tools"] == expected
 
 
-def test_the_recorded_input_is_what_was_sent(standin: StandIn) -> None:
+def test_recorded_input_is_what_was_sent(standin: StandIn) -> None:
     samples = speech(0.2)
     with session(standin) as talker:
         talker.audio(samples)
@@ -282,7 +282,7 @@ def test_the_recorded_input_is_what_was_sent(standin: StandIn) -> None:
     assert first["kind"] == "text"
 
 
-def test_a_search_names_its_sources_and_what_was_searched_for(standin: StandIn) -> None:
+def test_search_names_its_sources_and_what_was_searched_for(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.text("/search warm socks")
         [found] = [
@@ -294,7 +294,7 @@ def test_a_search_names_its_sources_and_what_was_searched_for(standin: StandIn) 
     assert [chunk["web"]["uri"].split(":")[0] for chunk in found["groundingChunks"]] == ["https", "http"]
 
 
-def test_it_can_wait_for_more_without_an_answer(standin: StandIn) -> None:
+def test_unsure_waits_for_input_without_answer(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.text("/unsure")
         assert talker.until(lambda f: "serverContent" in f)[-1] == {

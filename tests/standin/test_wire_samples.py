@@ -1,4 +1,4 @@
-"""What the official SDKs were seen to send is understood, and the answers have the shapes on record."""
+"""The recorded messages of the official SDKs are understood, and the answers have the recorded shapes."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_every_mint_body_is_answered(standin: StandIn, path: Path) -> None:
         assert "auth_token.field_mask" in answer["error"]["message"]
 
 
-def test_the_close_texts_are_those_on_record() -> None:
+def test_close_texts_are_those_on_record() -> None:
     known = {(close.code, close.payload().decode()) for close in CLOSES.values()}
     seen = {(c["code"], c["reason"]) for c in load(WIRE / "errors-and-closes.derived.json")["closes"]}
     composed = {(code, text) for code, text in seen if '"X"' in text or "models/X" in text}
     assert seen - composed <= known
 
 
-def test_the_http_errors_are_those_on_record() -> None:
+def test_http_errors_are_those_on_record() -> None:
     for case in load(WIRE / "errors-and-closes.derived.json")["mint_http"]:
         if case["case"] in ("quota", "unavailable"):
             assert error_body(case["status"]) == case["body"]

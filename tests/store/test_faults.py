@@ -101,8 +101,9 @@ def test_nothing_is_reserved_that_the_trail_cannot_record(make_database: MakeDat
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE audit")
     assert reserve(database) == "audit-unavailable"
+    SqlLedger(database).void(reservation, "upstream-error")
     with pytest.raises(Refusal):
-        SqlLedger(database).void(own_principal("alice"), reservation, "upstream-error")
+        SqlLedger(database).refused(own_principal("alice"), "token", "upstream-error", reservation.session_id)
     with database.read() as connection:
         states = connection.exec_driver_sql("SELECT state FROM sessions").scalars().all()
     assert states == ["void"], "the reservation is given back all the same"

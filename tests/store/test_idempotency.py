@@ -9,11 +9,13 @@ import pytest
 
 from broker.errors import Refusal
 from broker.idempotency.encryption import TokenCipher
-from broker.idempotency.record import Claim, IdempotencyKey, InProgress
+from broker.idempotency.key import IdempotencyKey
+from broker.idempotency.record import InProgress
+from broker.idempotency.replay import KeyedReservations
 from broker.limits.quota import Quota, Quotas
 from broker.minting.minter import MintedToken
 from broker.sessions.session import Reservation, SessionTerms
-from broker.store.ledger.idempotency import SqlClaims
+from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
 from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
@@ -24,17 +26,33 @@ ROOMY = Quotas((Quota(ALICE.key, 1000, 10000),), 1000)
 ONCE, OTHER_BODY = IdempotencyKey("k", "b1", "secret-1"), IdempotencyKey("k", "b2", "secret-1")
 
 
+TOKEN = MintedToken("auth_tokens/canary")
+CIPHER = TokenCipher([b"secret" * 6])
+
+
 class Book:
-    """Claims and the ledger that settles them, on a clock that the test moves."""
+    """Records of idempotency keys beside the ledger, on a clock that the test moves."""
 
     def __init__(self, make_database: MakeDatabase) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.database = make_database(clock=lambda: self.now)
-        self.claims = SqlClaims(self.database)
+        self.records = SqlIdempotencyRecords(self.database)
         self.ledger = SqlLedger(self.database)
 
-    def reserve(self, claim: Claim) -> Reservation:
-        return self.ledger.reserve(ALICE, TERMS, ROOMY, claim)
+    def steps(self, key: IdempotencyKey = ONCE) -> KeyedReservations:
+        return KeyedReservations(key, self.ledger, self.records, CIPHER)
+
+    def reserved(self) -> tuple[KeyedReservations, Reservation]:
+        """A first request that has reserved its token."""
+        steps = self.steps()
+        steps.begin()
+        return steps, steps.reserve(ALICE, TERMS, ROOMY)
+
+    def answered(self) -> Reservation:
+        """A first request that has its token."""
+        steps, reservation = self.reserved()
+        steps.confirm(ALICE, reservation, TOKEN, 50)
+        return reservation
 
     def places(self) -> int:
         (usage,), _ = self.ledger.usages(ROOMY)
@@ -46,111 +64,129 @@ def book(make_database: MakeDatabase) -> Book:
     return Book(make_database)
 
 
-def test_a_repeat_gets_what_the_first_one_got(book: Book) -> None:
-    assert book.claims.recall(ONCE) is None
-    reservation = book.reserve(book.claims.claim(ONCE))
+def test_a_repeat_gets_the_response_of_the_first_request(book: Book) -> None:
+    assert book.records.find(ONCE) is None
+    steps, reservation = book.reserved()
     with pytest.raises(InProgress):
-        book.claims.recall(ONCE)
+        book.records.find(ONCE)
     with pytest.raises(InProgress):
-        book.claims.claim(ONCE)
-    book.ledger.confirm(ALICE, reservation, "a" * 64, 50, b"sealed")
+        book.records.begin(ONCE)
+    steps.confirm(ALICE, reservation, TOKEN, 50)
     book.now += timedelta(seconds=59)
-    delivered = book.claims.recall(ONCE)
-    assert delivered is not None
-    assert (delivered.sealed, delivered.profile, delivered.model) == (b"sealed", "default", "models/m")
-    assert (delivered.reservation.session_id, delivered.reservation.expires_at) == (
+    stored = book.records.find(ONCE)
+    assert stored is not None
+    assert CIPHER.decrypt(ONCE, stored.encrypted_token) == TOKEN
+    assert (stored.profile, stored.model) == ("default", "models/m")
+    assert (stored.reservation.session_id, stored.reservation.expires_at) == (
         reservation.session_id,
         reservation.expires_at,
     )
-    assert delivered.reservation.reserved_at == book.now
+    assert stored.reservation.reserved_at == book.now
     assert book.places() == 1
 
 
-def test_another_body_is_a_conflict_whatever_became_of_the_first(book: Book) -> None:
-    claim = book.claims.claim(ONCE)
-    for ask in (book.claims.recall, book.claims.claim):
+def test_another_body_is_a_conflict_while_the_first_request_runs_and_afterwards(book: Book) -> None:
+    steps = book.steps()
+    steps.begin()
+    for ask in (book.records.find, book.records.begin):
         with pytest.raises(Refusal) as refused:
             ask(OTHER_BODY)
         assert refused.value.code == "idempotency-conflict"
-    book.ledger.confirm(ALICE, book.reserve(claim), "a" * 64, 50, b"sealed")
+    steps.confirm(ALICE, steps.reserve(ALICE, TERMS, ROOMY), TOKEN, 50)
     with pytest.raises(Refusal):
-        book.claims.recall(OTHER_BODY)
+        book.records.find(OTHER_BODY)
 
 
 def test_after_a_minute_the_key_is_a_new_one(book: Book) -> None:
-    book.ledger.confirm(ALICE, book.reserve(book.claims.claim(ONCE)), "a" * 64, 50, b"sealed")
+    book.answered()
     book.now += timedelta(seconds=60)
-    assert book.claims.recall(ONCE) is None
-    assert not book.claims.claim(OTHER_BODY).paid
+    assert book.records.find(ONCE) is None
+    assert not book.records.begin(OTHER_BODY).already_counted
 
 
 def test_a_failed_mint_frees_the_key(book: Book) -> None:
-    claim = book.claims.claim(ONCE)
-    book.ledger.void(ALICE, book.reserve(claim), "upstream-error")
-    assert book.claims.recall(OTHER_BODY) is None
-    assert book.claims.claim(OTHER_BODY).id != claim.id
+    steps, reservation = book.reserved()
+    steps.void(reservation, "upstream-error")
+    assert book.records.find(OTHER_BODY) is None
+    assert not book.records.begin(OTHER_BODY).already_counted
 
 
-def test_a_session_that_was_ended_is_not_given_again(book: Book) -> None:
-    reservation = book.reserve(book.claims.claim(ONCE))
-    book.ledger.confirm(ALICE, reservation, "a" * 64, 50, b"sealed")
+def test_an_ended_session_is_not_given_again(book: Book) -> None:
+    reservation = book.answered()
     book.ledger.end(ALICE, reservation.session_id)
     with pytest.raises(Refusal) as refused:
-        book.claims.recall(ONCE)
+        book.records.find(ONCE)
     assert refused.value.code == "session-ended"
 
 
 def test_a_repeat_takes_the_place_of_a_request_that_died(book: Book) -> None:
-    """Its worker was killed after the reservation: that is taken back, and was counted already."""
-    dead = book.reserve(book.claims.claim(ONCE))
+    """Its worker was killed after the reservation: that is voided, and it was counted already."""
+    dead_steps, dead = book.reserved()
     book.now += timedelta(seconds=14)
     with pytest.raises(InProgress):
-        book.claims.claim(ONCE)
+        book.records.begin(ONCE)
     book.now += timedelta(seconds=1)
-    assert book.claims.recall(ONCE) is None
-    claim = book.claims.claim(ONCE)
-    assert claim.paid
+    assert book.records.find(ONCE) is None
+    steps = book.steps()
+    assert steps.begin(), "it was counted already"
     assert book.places() == 0
-    reservation = book.reserve(claim)
+    reservation = steps.reserve(ALICE, TERMS, ROOMY)
     with pytest.raises(Refusal):
-        book.ledger.confirm(ALICE, dead, "b" * 64, 50, b"too late")
-    book.ledger.void(ALICE, dead, "upstream-timeout")
-    book.ledger.confirm(ALICE, reservation, "a" * 64, 50, b"sealed")
-    delivered = book.claims.recall(ONCE)
-    assert delivered is not None
-    assert delivered.reservation.session_id == reservation.session_id
+        dead_steps.confirm(ALICE, dead, MintedToken("auth_tokens/too-late"), 50)
+    dead_steps.void(dead, "upstream-timeout")
+    steps.confirm(ALICE, reservation, TOKEN, 50)
+    stored = book.records.find(ONCE)
+    assert stored is not None
+    assert stored.reservation.session_id == reservation.session_id
     assert book.places() == 1
 
 
+def test_a_confirmation_whose_record_is_lost_leaves_nothing(book: Book) -> None:
+    """The session is not open and no token is issued: the confirmation and the record are one transaction."""
+    steps, reservation = book.reserved()
+    with book.database.write() as connection:
+        connection.exec_driver_sql("UPDATE idempotency SET claim = 'another'")
+    with pytest.raises(Refusal) as refused:
+        steps.confirm(ALICE, reservation, TOKEN, 50)
+    assert refused.value.code == "upstream-timeout"
+    with book.database.read() as connection:
+        states = [
+            connection.exec_driver_sql(f"SELECT state FROM {table}").scalar_one()
+            for table in ("sessions", "tokens")
+        ]
+    assert states == ["reserved", "reserved"]
+
+
 def test_one_of_many_at_once_is_the_first(book: Book) -> None:
-    def claim(_: int) -> bool:
+    def is_first(_: int) -> bool:
         try:
-            book.claims.claim(ONCE)
+            book.records.begin(ONCE)
         except InProgress:
             return False
         return True
 
     with ThreadPoolExecutor(16) as threads:
-        assert sum(threads.map(claim, range(16))) == 1
+        assert sum(threads.map(is_first, range(16))) == 1
 
 
-def test_what_is_forgotten_is_taken_out(book: Book) -> None:
+def test_expired_records_are_deleted(book: Book) -> None:
     for number in range(30):
-        book.claims.claim(IdempotencyKey(f"k{number}", "b", "s"))
+        book.records.begin(IdempotencyKey(f"k{number}", "b", "s"))
         book.now += timedelta(seconds=30)
     with book.database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM idempotency").scalar_one() <= 4
 
 
-def test_a_sealed_token_opens_with_its_key_and_this_brokers_secret_only() -> None:
-    token = MintedToken("auth_tokens/canary")
-    sealed = TokenCipher([b"new" * 11, b"old" * 11]).close(ONCE, token)
-    assert b"canary" not in sealed
-    assert TokenCipher([b"newer" * 7, b"new" * 11]).open(ONCE, sealed) == token, "the secret was rotated"
-    for seal, once in (
+def test_a_stored_token_decrypts_with_its_key_and_this_brokers_secret_only() -> None:
+    encrypted = TokenCipher([b"new" * 11, b"old" * 11]).encrypt(ONCE, TOKEN)
+    assert b"canary" not in encrypted
+    assert TokenCipher([b"newer" * 7, b"new" * 11]).decrypt(ONCE, encrypted) == TOKEN, (
+        "the secret was rotated"
+    )
+    for cipher, key in (
         (TokenCipher([b"other" * 7]), ONCE),
         (TokenCipher([b"new" * 11]), IdempotencyKey("k", "b1", "secret-2")),
         (TokenCipher([b"new" * 11]), IdempotencyKey("k2", "b1", "secret-1")),
     ):
         with pytest.raises(Refusal):
-            seal.open(once, sealed)
+            cipher.decrypt(key, encrypted)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from broker.errors import Refusal
 from broker.limits.quota import Quota, Quotas
+from broker.minting.minter import MintedToken
 from broker.sessions.session import Reservation, SessionState, SessionTerms
 from broker.store.database.tables import tokens
 from broker.store.ledger.ledger import SqlLedger
@@ -33,7 +34,7 @@ class Book:
 
     def opened(self) -> Reservation:
         reservation = self.ledger.reserve(ALICE, TERMS, ROOMY)
-        self.ledger.confirm(ALICE, reservation, "a" * 64)
+        self.ledger.confirm(ALICE, reservation, MintedToken("a"))
         return reservation
 
     def token_states(self) -> list[str]:
@@ -64,23 +65,23 @@ def test_reserve_and_confirm_open_a_session(book: Book) -> None:
 
 def test_a_void_reservation_never_was(book: Book) -> None:
     reservation = book.ledger.reserve(ALICE, TERMS, ROOMY)
-    book.ledger.void(ALICE, reservation, "upstream-error")
+    book.ledger.void(reservation, "upstream-error")
     assert refusal(lambda: book.ledger.find(ALICE, reservation.session_id)) == "session-unknown"
     assert book.token_states() == ["void"]
 
 
 def test_a_token_that_comes_after_the_void_is_not_delivered(book: Book) -> None:
     reservation = book.ledger.reserve(ALICE, TERMS, ROOMY)
-    book.ledger.void(ALICE, reservation, "upstream-timeout")
-    assert refusal(lambda: book.ledger.confirm(ALICE, reservation, "a" * 64)) == "session-unknown"
+    book.ledger.void(reservation, "upstream-timeout")
+    assert refusal(lambda: book.ledger.confirm(ALICE, reservation, MintedToken("a"))) == "session-unknown"
 
 
 def test_a_session_that_was_ended_while_google_minted_gets_no_token(book: Book) -> None:
     reservation = book.opened()
     following = book.ledger.reserve_next(ALICE, reservation.session_id, 900, 120, ROOMY)
     book.ledger.end(ALICE, reservation.session_id)
-    assert refusal(lambda: book.ledger.confirm(ALICE, following, "b" * 64)) == "session-ended"
-    book.ledger.void(ALICE, following, "session-ended")
+    assert refusal(lambda: book.ledger.confirm(ALICE, following, MintedToken("b"))) == "session-ended"
+    book.ledger.void(following, "session-ended")
     assert book.token_states() == ["issued", "void"]
 
 

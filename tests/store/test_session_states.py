@@ -30,12 +30,16 @@ from hypothesis.stateful import (
 )
 
 from broker.errors import Refusal
-from broker.idempotency.record import Claim, IdempotencyKey, InProgress, StoredResponse
+from broker.idempotency.encryption import TokenCipher
+from broker.idempotency.key import IdempotencyKey
+from broker.idempotency.record import InProgress, StoredResponse
+from broker.idempotency.replay import KeyedReservations
 from broker.limits.quota import Quota, Quotas
-from broker.sessions.session import Reservation, SessionState, SessionTerms
+from broker.minting.minter import MintedToken
+from broker.sessions.session import Reservation, Reservations, SessionState, SessionTerms
 from broker.store.database import migrate
 from broker.store.database.engine import Database
-from broker.store.ledger.idempotency import SqlClaims
+from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
 from tests.support.servers import own_principal
 
@@ -47,6 +51,7 @@ SLICE, JOIN, GRACE = timedelta(seconds=900), timedelta(seconds=120), timedelta(s
 TERMS = SessionTerms("default", "models/m", 7200, 900, 120, {})
 PEOPLE = [own_principal("alice"), own_principal("bob")]
 HOUR = timedelta(hours=1)
+TOKEN, CIPHER = MintedToken("auth_tokens/canary"), TokenCipher([b"secret" * 6])
 
 
 @dataclass
@@ -55,8 +60,10 @@ class Token:
     covers_from: datetime
     seconds: int
     state: str = "reserved"
-    claim: tuple[int, str] | None = None
+    once: tuple[int, str] | None = None
     """Who asked, and with which Idempotency-Key."""
+    steps: Reservations | None = None
+    """What that request writes to."""
 
 
 @dataclass
@@ -113,9 +120,9 @@ class Leases(RuleBasedStateMachine):
         shutil.copy(template(), path)
         self.database = Database(f"sqlite:///{path}", clock=lambda: self.now)
         self.ledger = SqlLedger(self.database)
-        self.book = SqlClaims(self.database)
+        self.records = SqlIdempotencyRecords(self.database)
         self.sessions: list[Modelled] = []
-        self.claims: dict[tuple[int, str], tuple[datetime, Modelled, Token]] = {}
+        self.first_ones: dict[tuple[int, str], tuple[datetime, Modelled, Token]] = {}
 
     def teardown(self) -> None:
         if hasattr(self, "database"):
@@ -165,14 +172,14 @@ class Leases(RuleBasedStateMachine):
 
     @rule(target=pending, who=st.sampled_from([0, 1]))
     def reserve(self, who: int) -> object:
-        return self.first(who, None, None)
+        return self.first(who, None, self.ledger)
 
     @rule(target=pending, who=st.sampled_from([0, 1]), key=st.sampled_from(["k1", "k2"]))
     def reserve_once(self, who: int, key: str) -> object:
         """As the story does: what became of the first one, and if there is none, be it."""
         expected = self.recalled(who, key)
         once = IdempotencyKey(PEOPLE[who].key[:20] + key, "body", key)
-        delivered, told = outcome(lambda: self.book.recall(once))
+        delivered, told = outcome(lambda: self.records.find(once))
         assert told == (expected if isinstance(expected, str) else "ok")
         if isinstance(expected, Modelled):
             assert isinstance(delivered, StoredResponse)
@@ -181,23 +188,24 @@ class Leases(RuleBasedStateMachine):
         if told != "ok":
             return multiple()
         assert delivered is None
-        claim = self.book.claim(once)
-        died = self.claims.pop((who, key), None)
-        assert claim.paid == (died is not None and self.now < died[0] + REMEMBERED)
-        if died is not None and claim.paid:
+        steps = KeyedReservations(once, self.ledger, self.records, CIPHER)
+        already_counted = steps.begin()
+        died = self.first_ones.pop((who, key), None)
+        assert already_counted == (died is not None and self.now < died[0] + REMEMBERED)
+        if died is not None and already_counted:
             died[1].state, died[1].held_until, died[2].state = "void", self.now, "void"
-        self.claims = {k: v for k, v in self.claims.items() if v[0] + REMEMBERED >= self.now}
-        return self.first(who, key, claim)
+        self.first_ones = {k: v for k, v in self.first_ones.items() if v[0] + REMEMBERED >= self.now}
+        return self.first(who, key, steps)
 
     def recalled(self, who: int, key: str) -> Modelled | str | None:
-        at, one, token = self.claims.get((who, key), (self.now - HOUR, None, None))
+        at, one, token = self.first_ones.get((who, key), (self.now - HOUR, None, None))
         if one is None or token is None or self.now >= at + REMEMBERED:
             return None
         if token.state == "issued":
             return one if one.state == "open" and one.ends_at > self.now else "session-ended"
         return "under way" if self.now < at + GIVEN_UP else None
 
-    def first(self, who: int, key: str | None, claim: Claim | None) -> object:
+    def first(self, who: int, key: str | None, steps: Reservations) -> object:
         left = MINUTES * 60 - self.seconds(who)
         expected = "ok"
         if self.places(who) >= SESSIONS:
@@ -206,19 +214,19 @@ class Leases(RuleBasedStateMachine):
             expected = "minutes-exhausted"
         elif self.is_full(who):
             expected = "project-capacity"
-        reservation, told = outcome(lambda: self.ledger.reserve(PEOPLE[who], TERMS, self.quotas(who), claim))
+        reservation, told = outcome(lambda: steps.reserve(PEOPLE[who], TERMS, self.quotas(who)))
         assert told == expected
         if reservation is None:
-            if claim is not None:
-                self.book.free(claim)
+            steps.refused(PEOPLE[who], "token", "too-many-sessions")
             return multiple()
         assert reservation.expires_at == self.now + min(SLICE, timedelta(seconds=left))
         token = Token(reservation, self.now, math.ceil((reservation.expires_at - self.now).total_seconds()))
         one = Modelled(who, [token], reservation.ends_at, reservation.connect_by + GRACE)
         self.sessions.append(one)
+        token.steps = steps
         if key is not None:
-            token.claim = (who, key)
-            self.claims[token.claim] = (self.now, one, token)
+            token.once = (who, key)
+            self.first_ones[token.once] = (self.now, one, token)
         return (one, token)
 
     @rule(target=pending, one=opened)
@@ -256,9 +264,9 @@ class Leases(RuleBasedStateMachine):
         one, token = ask
         first = token is one.tokens[0]
         good = one.state == ("reserved" if first else "open") and self.now < token.reservation.connect_by
-        good = good and (token.claim is None or self.has_claim(token))
+        good = good and (token.once is None or self.is_first_one(token))
         try:
-            self.ledger.confirm(PEOPLE[one.owner], token.reservation, "a" * 64, 50, b"sealed")
+            (token.steps or self.ledger).confirm(PEOPLE[one.owner], token.reservation, TOKEN, 50)
         except Refusal:
             assert not good
             self.fail(one, token)
@@ -278,10 +286,10 @@ class Leases(RuleBasedStateMachine):
         """Nobody ever confirms or voids it: time alone heals."""
 
     def fail(self, one: Modelled, token: Token) -> None:
-        self.ledger.void(PEOPLE[one.owner], token.reservation, "upstream-error")
+        (token.steps or self.ledger).void(token.reservation, "upstream-error")
         token.state = "void"
-        if token.claim is not None and self.has_claim(token):
-            del self.claims[token.claim]
+        if token.once is not None and self.is_first_one(token):
+            del self.first_ones[token.once]
         if token is one.tokens[0]:
             one.state, one.held_until = "void", self.now
             return
@@ -291,8 +299,8 @@ class Leases(RuleBasedStateMachine):
         )
         one.held_until = min(one.held_until, newest)
 
-    def has_claim(self, token: Token) -> bool:
-        held = self.claims.get(token.claim) if token.claim else None
+    def is_first_one(self, token: Token) -> bool:
+        held = self.first_ones.get(token.once) if token.once else None
         return held is not None and held[2] is token
 
     @rule(one=opened)

@@ -76,6 +76,15 @@ class BrokerServer:
     ) -> None:
         self.close()
 
+    def terminate(self) -> None:
+        """Send SIGTERM and do not wait."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
+    def exit_code(self) -> int:
+        assert self._process is not None
+        return self._process.wait(60)
+
     def close(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)

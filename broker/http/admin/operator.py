@@ -7,10 +7,10 @@ from typing import Any
 
 from flask import Response
 
-from broker.errors import Refusal
+from broker.errors import Code, Refusal
 from broker.http import problems
 from broker.http.credentials import Caller
-from broker.http.tokens import timestamp
+from broker.net.timestamps import rfc3339
 from broker.operators.keys import KeyOps
 from broker.operators.limits import AlreadyEnded, LimitOps
 from broker.operators.people import PeopleOps
@@ -18,7 +18,11 @@ from broker.operators.users import EditConflict, Ops, OpsError, Unknown
 from broker.parts import parts
 from broker.store.reporting.people import Person
 
-_CODES = ((EditConflict, "edit-conflict"), (AlreadyEnded, "session-ended"), (Unknown, "not-found"))
+_CODES: tuple[tuple[type[OpsError], Code], ...] = (
+    (EditConflict, "edit-conflict"),
+    (AlreadyEnded, "session-ended"),
+    (Unknown, "not-found"),
+)
 
 
 def actor(caller: Caller) -> str:
@@ -50,7 +54,7 @@ def person(key: str) -> Person:
 
 
 def time(moment: datetime | None) -> str | None:
-    return None if moment is None else timestamp(moment)
+    return None if moment is None else rfc3339(moment)
 
 
 def honoured_until(moment: datetime | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, jsonify, request
 from broker.errors import Refusal
 from broker.http import guards
 from broker.http.credentials import Caller
-from broker.http.tokens import timestamp
+from broker.net.timestamps import rfc3339
 from broker.parts import parts
 from broker.store.reporting.usage import RANGES, Percentiles, Point, Talker
 
@@ -32,8 +32,8 @@ def show_usage(_caller: Caller) -> Response:
     return jsonify(
         {
             "range": name,
-            "from": timestamp(found.steps.since),
-            "to": timestamp(found.steps.until),
+            "from": rfc3339(found.steps.since),
+            "to": rfc3339(found.steps.until),
             "step_seconds": found.steps.seconds,
             "points": [_point(point) for point in found.points],
             "totals": {
@@ -51,7 +51,7 @@ def show_usage(_caller: Caller) -> Response:
 
 def _point(point: Point) -> dict[str, Any]:
     return {
-        "at": timestamp(point.at),
+        "at": rfc3339(point.at),
         "tokens": point.tokens,
         "refusals": dict(point.refusals),
         "mint_ms": _to_json(point.mint_ms),

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from broker.errors import CODES
+from broker.errors import CODES, Code
 from broker.http.openapi.routes import GROUPS, OPERATOR_OR_SCOPED, PUBLIC, SCOPED, Route
 from broker.http.openapi.shapes import Problem
 
@@ -108,14 +108,14 @@ def _problems(method: str, route: Route) -> dict[str, Any]:
         codes |= {*_WITH_BODY}
     if route.query is not None:
         codes |= {"field-not-allowed", "invalid-field"}
-    by_status: dict[int, list[str]] = {}
+    by_status: dict[int, list[Code]] = {}
     for code in CODES:
         if code in codes:
             by_status.setdefault(CODES[code][0], []).append(code)
     return {str(status): _problem(status, names) for status, names in sorted(by_status.items())}
 
 
-def _problem(status: int, codes: list[str]) -> dict[str, Any]:
+def _problem(status: int, codes: list[Code]) -> dict[str, Any]:
     schema = {**_ref(Problem), "properties": {"code": {"enum": codes}}}
     answer: dict[str, Any] = {
         "description": " ".join(f"`{code}`: {CODES[code][1]}" for code in codes),

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from broker.errors import Code
 from broker.http.admin import audit, keys, limits, lists, sessions, users
 from broker.http.body import Empty
 from broker.http.login import LoginBody
 from broker.http.openapi import admin_shapes, shapes
 from broker.http.sessions import ReportBody
-from broker.http.tokens import IDEMPOTENCY_HEADER, KeyTokenBody, NextTokenBody
+from broker.http.tokens import KeyTokenBody, NextTokenBody
+from broker.idempotency.key import HEADER as IDEMPOTENCY_HEADER
 from broker.identity.issuers import attestation
 
 PUBLIC, PRINCIPAL = "anyone", "whoever is signed in"
@@ -35,17 +37,17 @@ class Route:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    codes: tuple[str, ...] = ()
+    codes: tuple[Code, ...] = ()
     media: str = "application/json"
 
 
-_LIMITS = (
+_LIMITS: tuple[Code, ...] = (
     "profile-forbidden", "profile-unknown", "ttl-too-long", "rate-limited", "too-many-sessions",
     "minutes-exhausted", "project-capacity", "busy", "upstream-rejected", "upstream-error",
     "upstream-timeout", "upstream-quota", "audit-unavailable", "draining",
 )  # fmt: skip
-_OWN = ("session-unknown",)
-_ONE = ("not-found",)
+_OWN: tuple[Code, ...] = ("session-unknown",)
+_ONE: tuple[Code, ...] = ("not-found",)
 
 _ONCE = (IDEMPOTENCY_HEADER, "The same key and body within a minute get the same token, charged once.")
 _APP = (attestation.HEADER, "App Check's token, where the profile asks for it.")

@@ -20,7 +20,7 @@ from broker.identity.users import User
 from broker.principal import NO_OVERRIDES, Overrides, Principal, principal_key
 from broker.store import audit
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
-from broker.store.accounts.principals import know
+from broker.store.accounts.principals import ensure_principal
 from broker.store.accounts.revocation import end_sign_ins, honoured_until
 from broker.store.accounts.users import user_of
 from broker.store.database.engine import Database
@@ -107,7 +107,7 @@ class SqlBlocks:
         """
         with self._database.write() as connection:
             now = self._database.now(connection)
-            know(self._database, connection, issuer, subject)
+            ensure_principal(self._database, connection, issuer, subject)
             self._set(connection, now, BlockKind.PRINCIPAL, issuer, subject, actor, reason=reason)
             return honoured_until(connection, issuer, subject, now)
 

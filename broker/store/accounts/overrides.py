@@ -15,7 +15,7 @@ from sqlalchemy import Row, Select, bindparam, delete, insert, or_, select
 
 from broker.principal import NO_OVERRIDES, Overrides, principal_key
 from broker.store import audit
-from broker.store.accounts.principals import know
+from broker.store.accounts.principals import ensure_principal
 from broker.store.database.engine import Database
 from broker.store.database.tables import limits
 
@@ -80,7 +80,7 @@ class SqlLimits:
             if version is not None and version != current:
                 raise EditedMeanwhile(key)
             after = Overrides(**{**vars(before), **changes})
-            know(self._database, connection, issuer, subject)
+            ensure_principal(self._database, connection, issuer, subject)
             connection.execute(delete(limits).where(limits.c.key == key))
             values = {"key": key, "issuer": issuer, "subject": subject, "updated_at": now}
             connection.execute(insert(limits).values(**values, **vars(after), version=current + 1))

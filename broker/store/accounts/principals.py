@@ -1,4 +1,4 @@
-"""Who is known: the rows in `principals`, which a reservation locks and operators look through."""
+"""Rows in `principals`: reservations lock them, and operators' lists start from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from broker.store.database.engine import Database
 from broker.store.database.tables import principals
 
 
-def know(database: Database, connection: Connection, issuer: str, subject: str) -> None:
-    """From now on there is such a principal, if there was none."""
+def ensure_principal(database: Database, connection: Connection, issuer: str, subject: str) -> None:
+    """Insert the principal's row unless it exists."""
     row = {"key": principal_key(issuer, subject), "issuer": issuer, "subject": subject}
     connection.execute(database.insert_or_ignore(principals), row)

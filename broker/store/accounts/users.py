@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from broker.identity.users import User
 from broker.principal import OWN_ISSUER
 from broker.store import audit
-from broker.store.accounts.principals import know
+from broker.store.accounts.principals import ensure_principal
 from broker.store.accounts.revocation import end_sign_ins, honoured_until
 from broker.store.database.engine import Database
 from broker.store.database.tables import users
@@ -68,7 +68,7 @@ class SqlUsers:
                 )
             except IntegrityError as clash:
                 raise UserExists(user.username) from clash
-            know(self._database, connection, OWN_ISSUER, user.username)
+            ensure_principal(self._database, connection, OWN_ISSUER, user.username)
             after = {"plan": user.plan, "roles": sorted(user.roles)}
             _record(connection, now, user.username, "user.add", actor, None, after)
 

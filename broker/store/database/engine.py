@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from broker.errors import Refusal
+from broker.errors import STORE_FAULTS, Refusal
 from broker.store.database import postgres, sqlite
 from broker.telemetry.metrics import STORE_SECONDS, timed
 
@@ -68,19 +68,30 @@ class Database:
         is left to the `write` which completes what was begun here.
         """
         answer: Refusal | None = None
-        with timed(STORE_SECONDS.labels("write")), self._transaction() as connection:
-            self._joined.connection = connection
+        with timed(STORE_SECONDS.labels("write")), self._transaction() as connection, self._join(connection):
             try:
                 yield
             except Refusal as refusal:
-                if refusal.code in {"store-unavailable", "audit-unavailable"}:
+                if refusal.code in STORE_FAULTS:
                     raise
                 answer = refusal
-            finally:
-                self._joined.connection = None
         if answer is not None:
             self._wait_for_disk()
             raise answer
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """All reads and writes of this thread inside are one `write`; within `together`, a part of that."""
+        with self.write() as connection, self._join(connection):
+            yield
+
+    @contextmanager
+    def _join(self, connection: Connection) -> Iterator[None]:
+        outer, self._joined.connection = self._joined_connection(), connection
+        try:
+            yield
+        finally:
+            self._joined.connection = outer
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -248,4 +249,16 @@ rate_windows = Table(
     Column("key", String(255), primary_key=True),
     Column("hits", LargeBinary, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+# The suspension in force: no row, or one with the id 1. `profiles` NULL stands for all profiles.
+suspension = Table(
+    "suspension",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("reason", String(255), nullable=False),
+    Column("profiles", JSON(none_as_null=True)),
+    Column("renewals", Boolean, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("actor", String(520), nullable=False),
 )

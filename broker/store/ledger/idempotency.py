@@ -1,4 +1,7 @@
-"""SqlClaims: which request with an Idempotency-Key was the first one, and what it got. One row a key."""
+"""SqlIdempotencyRecords: which request with an Idempotency-Key was the first one, and its response.
+
+One row for each key. The column `claim` holds the id of the record that holds the key.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,23 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, select, update
 
 from broker.errors import Refusal
-from broker.idempotency.record import GIVEN_UP, REMEMBERED, Claim, IdempotencyKey, InProgress, StoredResponse
+from broker.idempotency.key import IdempotencyKey
+from broker.idempotency.record import (
+    GIVEN_UP,
+    REMEMBERED,
+    IdempotencyRecord,
+    IdempotencyRecords,
+    InProgress,
+    StoredResponse,
+)
 from broker.limits.quota import Quota, QuotaUsage
 from broker.sessions.session import Reservation, SessionState
 from broker.store.database.engine import Database
 from broker.store.database.tables import idempotency, sessions, tokens
-from broker.store.ledger import reservation_rows as reservation_rows
+from broker.store.ledger.reservation_rows import void_session, void_token
 
 _FIND = select(idempotency).where(idempotency.c.key == bindparam("once"))
 _LOCKED = _FIND.with_for_update()
@@ -53,36 +64,51 @@ _TOKEN = (
 )
 
 
-class SqlClaims:
+class SqlIdempotencyRecords(IdempotencyRecords):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def recall(self, once: IdempotencyKey) -> StoredResponse | None:
+    def find(self, key: IdempotencyKey) -> StoredResponse | None:
         with self._database.read() as connection:
             now = self._database.now(connection)
-            row = connection.execute(_FIND, {"once": once.key}).one_or_none()
-            return None if row is None else _to_json(connection, row, once, now)
+            row = connection.execute(_FIND, {"once": key.key}).one_or_none()
+            return None if row is None else _response(connection, row, key, now)
 
-    def claim(self, once: IdempotencyKey) -> Claim:
+    def begin(self, key: IdempotencyKey) -> IdempotencyRecord:
         with self._database.write() as connection:
             now = self._database.now(connection)
             mine = secrets.token_hex(16)
-            values = {"body": once.body_sha256, "mine": mine, "at": now, "until": now + REMEMBERED}
+            values = {"body": key.body_sha256, "mine": mine, "at": now, "until": now + REMEMBERED}
             connection.execute(_FORGET, {"now": now})
-            self._add(connection, once.key, values)
-            row = connection.execute(_LOCKED, {"once": once.key}).one_or_none()
+            self._add(connection, key.key, values)
+            row = connection.execute(_LOCKED, {"once": key.key}).one_or_none()
             if row is not None and row.claim == mine:
-                return Claim(once.key, mine)
-            # Gone in between, or done: whoever asks again is told.
-            if row is None or _to_json(connection, row, once, now) is not None:
+                return IdempotencyRecord(key.key, mine)
+            # Freed in between, or answered: the caller looks again.
+            if row is None or _response(connection, row, key, now) is not None:
                 raise InProgress
-            paid = row.token_id is not None and row.expires_at > now and _taken_back(connection, row, now)
-            connection.execute(_TAKE, {"once": once.key, **values})
-            return Claim(once.key, mine, paid)
+            counted = row.token_id is not None and row.expires_at > now
+            if counted:
+                _void(connection, row.token_id, now)
+            connection.execute(_TAKE, {"once": key.key, **values})
+            return IdempotencyRecord(key.key, mine, counted)
 
-    def free(self, claim: Claim) -> None:
+    def bind(self, record: IdempotencyRecord, reservation: Reservation) -> None:
+        self._change(_BIND, record, {"token": reservation.token_id})
+
+    def keep(self, record: IdempotencyRecord, encrypted_token: bytes) -> None:
+        self._change(_KEEP, record, {"box": encrypted_token})
+
+    def free(self, record: IdempotencyRecord) -> None:
         with self._database.write() as connection:
-            free(connection, claim)
+            connection.execute(_FREE, {"once": record.key, "mine": record.id})
+
+    def _change(self, statement: Update, record: IdempotencyRecord, values: dict[str, Any]) -> None:
+        with self._database.write() as connection:
+            changed = connection.execute(statement, {"once": record.key, "mine": record.id, **values})
+            if not changed.rowcount:
+                # It took so long that a repeat took its place.
+                raise Refusal("upstream-timeout", reason="another request took over its Idempotency-Key")
 
     def _add(self, connection: Connection, key: str, values: dict[str, Any]) -> None:
         row = {
@@ -95,32 +121,13 @@ class SqlClaims:
         connection.execute(self._database.insert_or_ignore(idempotency), row)
 
 
-def bind(connection: Connection, claim: Claim, token_id: str) -> None:
-    """The first one has reserved its token."""
-    _change(connection, _BIND, claim, {"token": token_id})
-
-
-def keep(connection: Connection, claim: Claim, sealed: bytes) -> None:
-    """The first one has got its token."""
-    _change(connection, _KEEP, claim, {"box": sealed})
-
-
-def free(connection: Connection, claim: Claim) -> None:
-    connection.execute(_FREE, {"once": claim.key, "mine": claim.id})
-
-
-def _change(connection: Connection, statement: Any, claim: Claim, values: dict[str, Any]) -> None:
-    if not connection.execute(statement, {"once": claim.key, "mine": claim.id, **values}).rowcount:
-        # It took so long that a repeat was let in its place.
-        raise Refusal("upstream-timeout", reason="the claim of its Idempotency-Key was lost")
-
-
-def _to_json(
-    connection: Connection, row: Row[Any], once: IdempotencyKey, now: datetime
+def _response(
+    connection: Connection, row: Row[Any], key: IdempotencyKey, now: datetime
 ) -> StoredResponse | None:
+    """What the row holds for a request with `key`; None if it may take the row over."""
     if row.expires_at <= now:
         return None
-    if row.body_sha256 != once.body_sha256:
+    if row.body_sha256 != key.body_sha256:
         raise Refusal("idempotency-conflict")
     if row.sealed is None:
         if row.claimed_at + GIVEN_UP <= now:
@@ -142,9 +149,8 @@ def _to_json(
     return StoredResponse(reservation, token.profile, token.model, bytes(row.sealed))
 
 
-def _taken_back(connection: Connection, row: Row[Any], now: datetime) -> bool:
-    """What a request that died had reserved; its confirmation could only come too late."""
-    token = connection.execute(_TOKEN, {"token": row.token_id}).one()
-    if reservation_rows.void_session(connection, token.session_id, now):
-        reservation_rows.void_token(connection, token.id, "upstream-timeout")
-    return True
+def _void(connection: Connection, token_id: str, now: datetime) -> None:
+    """A request that died had reserved it; its confirmation could only come too late."""
+    token = connection.execute(_TOKEN, {"token": token_id}).one()
+    if void_session(connection, token.session_id, now):
+        void_token(connection, token.id, "upstream-timeout")

@@ -13,8 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from broker.errors import Refusal
-from broker.idempotency.record import Claim
+from broker.errors import Code, Refusal
 from broker.limits.quota import (
     SHORTEST_SLICE,
     Quotas,
@@ -23,13 +22,13 @@ from broker.limits.quota import (
     project_capacity,
     too_many_sessions,
 )
+from broker.minting.minter import MintedToken
 from broker.principal import Principal, end_user
 from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
 from broker.sessions.token_window import window_for
 from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import principals, sessions
-from broker.store.ledger import idempotency as claims
 from broker.store.ledger.own_sessions import open_sessions, own_session
 from broker.store.ledger.quota_usage import (
     GRACE,
@@ -68,9 +67,13 @@ class SqlLedger:
     def together(self) -> AbstractContextManager[None]:
         return self._database.together()
 
-    def reserve(
-        self, principal: Principal, terms: SessionTerms, quotas: Quotas, claim: Claim | None = None
-    ) -> Reservation:
+    def all_or_nothing(self) -> AbstractContextManager[None]:
+        return self._database.all_or_nothing()
+
+    def begin(self) -> bool:
+        return False
+
+    def reserve(self, principal: Principal, terms: SessionTerms, quotas: Quotas) -> Reservation:
         with self._database.write() as connection:
             self._lock(connection, principal)
             now = self._database.now(connection)
@@ -79,11 +82,7 @@ class SqlLedger:
             window = window_for(now, now, ends_at, terms.slice_seconds, terms.connect_within_seconds, usages)
             self._enter_project(connection, quotas, now, needs_place=True)
             session_id = add_session(connection, principal, terms, window, quotas.plan)
-            reservation = add_token(
-                connection, principal, session_id, window, usages[-1], opens_session=True, claim=claim
-            )
-            if claim is not None:
-                claims.bind(connection, claim, reservation.token_id)
+            reservation = add_token(connection, principal, session_id, window, usages[-1], opens_session=True)
             _intend(connection, now, principal, reservation)
             return reservation
 
@@ -123,12 +122,7 @@ class SqlLedger:
             return reservation
 
     def confirm(
-        self,
-        principal: Principal,
-        reservation: Reservation,
-        token_sha256: str,
-        mint_ms: int | None = None,
-        sealed: bytes | None = None,
+        self, principal: Principal, reservation: Reservation, token: MintedToken, mint_ms: int | None = None
     ) -> None:
         with self._database.write() as connection:
             if not self._database.is_sqlite:  # which has one writer at a time anyway
@@ -140,11 +134,9 @@ class SqlLedger:
             if now >= reservation.connect_by:
                 # Its place may be another's by now, and the token could not be used any more.
                 raise Refusal("upstream-timeout", reason="confirmed after the join window")
-            issue(connection, reservation.token_id, token_sha256, mint_ms)
+            issue(connection, reservation.token_id, token.sha256, mint_ms)
             if not reservation.opens_session:
                 self._lengthen_hold(connection, principal, reservation)
-            if reservation.claim is not None and sealed is not None:
-                claims.keep(connection, reservation.claim, sealed)
             audit.record(
                 connection,
                 now,
@@ -152,10 +144,10 @@ class SqlLedger:
                 action="token",
                 outcome="ok",
                 session_id=reservation.session_id,
-                token_sha256=token_sha256,
+                token_sha256=token.sha256,
             )
 
-    def void(self, principal: Principal, reservation: Reservation, refusal_code: str) -> None:
+    def void(self, reservation: Reservation, refusal_code: Code) -> None:
         with self._database.write() as connection:
             now = self._database.now(connection)
             void_token(connection, reservation.token_id, refusal_code)
@@ -163,18 +155,6 @@ class SqlLedger:
                 void_session(connection, reservation.session_id, now)
             else:
                 shorten_hold(connection, reservation.session_id)
-            if reservation.claim is not None:
-                claims.free(connection, reservation.claim)
-        # Apart: a trail that cannot be written must not keep the reservation.
-        with self._database.write() as connection:
-            audit.record(
-                connection,
-                now,
-                **_who(principal),
-                action="token",
-                outcome=refusal_code,
-                session_id=reservation.session_id,
-            )
 
     def find(self, principal: Principal, session_id: str) -> Session:
         with self._database.read() as connection:
@@ -226,7 +206,7 @@ class SqlLedger:
                 )
             return _as_of(own_session(connection, principal, session_id), now)
 
-    def repeated(self, principal: Principal, session_id: str, token_sha256: str) -> None:
+    def repeated(self, principal: Principal, session_id: str, token: MintedToken) -> None:
         with self._database.write() as connection:
             audit.record(
                 connection,
@@ -235,13 +215,14 @@ class SqlLedger:
                 action="token",
                 outcome="repeated",
                 session_id=session_id,
-                token_sha256=token_sha256,
+                token_sha256=token.sha256,
             )
 
-    def refused(self, principal: Principal, action: str, code: str) -> None:
+    def refused(self, principal: Principal, action: str, code: Code, session_id: str | None = None) -> None:
         with self._database.write() as connection:
             now = self._database.now(connection)
-            audit.record(connection, now, **_who(principal), action=action, outcome=code)
+            who = _who(principal)
+            audit.record(connection, now, **who, action=action, outcome=code, session_id=session_id)
 
     def _lock(self, connection: Connection, principal: Principal) -> None:
         """Let one request at a time count for this principal, and for the service key that acts for it.
@@ -289,17 +270,13 @@ def _usages(connection: Connection, quotas: Quotas, now: datetime, *, needs_plac
                     {
                         "id": one.id,
                         "profile": one.profile,
-                        "opened_at": _to_json(one.opened_at),
-                        "ends_at": _to_json(one.ends_at),
+                        "opened_at": one.opened_at,
+                        "ends_at": one.ends_at,
                     }
                     for one in open_sessions(connection, usage.quota.key, now, _MOST_TOLD)
                 ],
             )
     return usages
-
-
-def _to_json(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _intend(connection: Connection, now: datetime, principal: Principal, reservation: Reservation) -> None:

@@ -12,7 +12,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from broker.idempotency.record import Claim
 from broker.limits.quota import QuotaUsage
 from broker.principal import Principal
 from broker.sessions.session import Reservation, SessionState, SessionTerms, TokenState
@@ -92,7 +91,6 @@ def add_token(
     *,
     opens_session: bool,
     kept: bool = False,
-    claim: Claim | None = None,
 ) -> Reservation:
     """A reserved token. `own` is what the principal holds without it; `kept`: its session has its place."""
     token_id = "tok_" + secrets.token_hex(16)
@@ -120,7 +118,6 @@ def add_token(
         usage=replace(
             own, open=own.open + (0 if kept else 1), used_seconds=own.used_seconds + window.seconds
         ),
-        claim=claim,
     )
 
 

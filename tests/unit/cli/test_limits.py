@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from broker.limits.quota import Quota, Quotas
+from broker.minting.minter import MintedToken
 from broker.sessions.session import SessionTerms
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit
@@ -84,7 +85,7 @@ def test_lists_and_ends_sessions(run: Run, environ: dict[str, str]) -> None:
     ledger, who = SqlLedger(database), own_principal("alice")
     terms = SessionTerms("default", "models/m", 1800, 900, 120, {})
     reservation = ledger.reserve(who, terms, Quotas((Quota(who.key, 2, 60),), 50))
-    ledger.confirm(who, reservation, "a" * 64)
+    ledger.confirm(who, reservation, MintedToken("a"))
     database.dispose()
     run("users", "add", "bob", stdin=PASSWORD)
     (listed,) = run("sessions", "list", "--json").json

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from broker.errors import Refusal
+from broker.errors import Code, Refusal
 from broker.minting.circuit_breaker import FAILURES_TO_OPEN, OPEN_SECONDS, Bulkhead
 
 
@@ -17,11 +17,11 @@ class Clock:
         return self.now
 
 
-def fail(code: str = "upstream-timeout") -> str:
+def fail(code: Code = "upstream-timeout") -> str:
     raise Refusal(code)
 
 
-def refusal(bulkhead: Bulkhead, code: str = "upstream-timeout") -> Refusal:
+def refusal(bulkhead: Bulkhead, code: Code = "upstream-timeout") -> Refusal:
     with pytest.raises(Refusal) as raised:
         bulkhead.run(lambda: fail(code))
     return raised.value
@@ -97,7 +97,7 @@ def test_failed_probe_keeps_the_breaker_open() -> None:
 
 
 @pytest.mark.parametrize("code", ["upstream-rejected", "upstream-quota"])
-def test_rejection_by_google_counts_as_healthy(code: str) -> None:
+def test_rejection_by_google_counts_as_healthy(code: Code) -> None:
     bulkhead = Bulkhead(4, Clock())
     for _ in range(FAILURES_TO_OPEN * 2):
         assert refusal(bulkhead, code).code == code

@@ -1,0 +1,94 @@
+"""`broker suspend` applies to the next request of every worker and of a second host; `resume` lifts it."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+
+import httpx2
+import pytest
+
+from broker.standin import StandIn
+from tests.conftest import MakeBroker
+from tests.load.test_blocks_hold_on_every_worker import command
+from tests.support.servers import BrokerServer
+from tests.support.stores import Stores
+
+WORKERS = 4
+REQUESTS = 24
+Pair = tuple[BrokerServer, BrokerServer]
+
+
+@pytest.fixture(scope="module")
+def hosts(standin: StandIn, make_broker: MakeBroker, stores: Stores) -> Iterator[Pair]:
+    env = {**stores.migrated("postgresql").environ, "BROKER_SECRET_KEY": secrets.token_urlsafe(48)}
+    with ExitStack() as running:
+        first, second = (
+            running.enter_context(closing(make_broker(standin.url, workers=WORKERS, env=env)))
+            for _ in range(2)
+        )
+        first.add_user("alice")
+        first.add_user("olga", roles=["operator"])
+        yield first, second
+
+
+def ask_every_worker(broker: BrokerServer, headers: dict[str, str], path: str = "/token") -> Counter[str]:
+    """Enough new connections at once that every worker takes some."""
+
+    def ask(_: int) -> str:
+        answer = httpx2.post(f"{broker.url}{path}", headers=headers, trust_env=False, timeout=60)
+        return str(answer.json().get("code", "ok"))
+
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        return Counter(pool.map(ask, range(REQUESTS)))
+
+
+def test_suspend_and_resume_apply_to_next_request_of_every_worker_and_host(hosts: Pair) -> None:
+    headers = {"Authorization": f"Bearer {hosts[0].bearer('alice')}"}
+    for host in hosts:
+        assert ask_every_worker(host, headers) == {"ok": REQUESTS}
+    command(hosts[0], "suspend", "--reason", "The voice service is down.")
+    for host in hosts:
+        assert ask_every_worker(host, headers) == {"minting-suspended": REQUESTS}
+        answer = httpx2.post(f"{host.url}/token", headers=headers, trust_env=False)
+        assert (answer.status_code, answer.json()["detail"]) == (503, "The voice service is down.")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert httpx2.get(f"{host.url}/readyz", trust_env=False).status_code == 200
+    command(hosts[1], "resume")
+    for host in hosts:
+        assert ask_every_worker(host, headers) == {"ok": REQUESTS}
+
+
+def test_open_session_renews_unless_renewals_are_suspended(hosts: Pair) -> None:
+    headers = {"Authorization": f"Bearer {hosts[0].bearer('alice')}"}
+    opened = httpx2.post(f"{hosts[0].url}/token", headers=headers, trust_env=False).json()
+    path = f"/sessions/{opened['session']['id']}/token"
+
+    def renew(host: BrokerServer) -> str:
+        answer = httpx2.post(f"{host.url}{path}", headers=headers, json={}, trust_env=False)
+        return str(answer.json().get("code", "ok"))
+
+    command(hosts[0], "suspend", "--reason", "New conversations only.")
+    assert [renew(host) for host in hosts] == ["ok", "ok"]
+    command(hosts[0], "suspend", "--reason", "Everything stops.", "--renewals")
+    assert [renew(host) for host in hosts] == ["minting-suspended", "minting-suspended"]
+    command(hosts[0], "resume")
+    assert [renew(host) for host in hosts] == ["ok", "ok"]
+
+
+def test_only_named_profiles_are_suspended(hosts: Pair) -> None:
+    headers = {"Authorization": f"Bearer {hosts[0].bearer('alice')}"}
+
+    def ask(profile: str) -> str:
+        answer = httpx2.post(
+            f"{hosts[0].url}/token", headers=headers, json={"profile": profile}, trust_env=False
+        )
+        return str(answer.json().get("code", "ok"))
+
+    command(hosts[0], "suspend", "--profile", "storyteller", "--reason", "The storyteller rests.")
+    assert (ask("storyteller"), ask("default")) == ("minting-suspended", "ok")
+    command(hosts[0], "resume")
+    assert ask("storyteller") == "ok"

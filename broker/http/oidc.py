@@ -18,7 +18,8 @@ from broker.http import guards
 from broker.http.client_address import client_address
 from broker.http.credentials import cookie_name, is_loopback
 from broker.http.login import keep_cookie
-from broker.identity.oidc.client import OidcClient, Outcome, SignInFailed
+from broker.identity.oidc.client import OidcClient
+from broker.identity.oidc.errors import Outcome, SignInFailed
 from broker.identity.oidc.flow import LIFETIME_SECONDS, Flow, Flows, flow_id
 from broker.identity.sign_ins import LIFETIME
 from broker.limits.limiter import Rates

@@ -18,7 +18,7 @@ import pytest
 
 from broker.errors import Refusal
 from broker.identity.bearer import Bearers
-from broker.identity.issuers import key_cache as jwks
+from broker.identity.issuers import key_cache
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.fetch import load
 from broker.identity.issuers.key_cache import KeyCache
@@ -80,7 +80,7 @@ def test_good_callers_do_not_notice(server: KeyServer) -> None:
     asked = len(server.asked)
     unknown = [KEY.token(claims(server.url), kid=f"unknown-{number}") for number in range(TOKENS)]
     disturbed = beside(refused, unknown, serve)
-    assert 1 <= len(server.asked) - asked <= 60 / jwks.REST_SECONDS + 1
+    assert 1 <= len(server.asked) - asked <= 60 / key_cache.COOLDOWN_SECONDS + 1
     assert disturbed < 3 * usual + 20
 
 
@@ -108,6 +108,6 @@ def test_a_broker_asks_a_handful_of_times(
         disturbed = beside(refused, unknown, serve)
         assert client.post("/token", headers=good).status_code == 200
     # Each worker: once at the start, once for the first of them, and once for each rest that passed.
-    rests = (time.monotonic() - started) / jwks.REST_SECONDS
+    rests = (time.monotonic() - started) / key_cache.COOLDOWN_SECONDS
     assert len(server.asked) <= workers * (2 + rests)
     assert disturbed < 3 * usual + 50

@@ -93,7 +93,7 @@ class KeyCache:
         """The fetch that may find the kid `missing`. Starts one if it is due."""
         with self._lock:
             now = self._clock()
-            wanted = missing is not None and not self._is_known_unknown(missing, now)
+            wanted = missing is not None and not self._is_unknown(missing, now)
             if self._fetch is not None:
                 return self._fetch if wanted else None
             stale = not self._keys or now - self._loaded_at > FRESH_SECONDS
@@ -129,7 +129,7 @@ class KeyCache:
 
     def _refusal(self, kid: str, *, looked_up: bool) -> Refusal:
         now = self._clock()
-        if self._is_known_unknown(kid, now):
+        if self._is_unknown(kid, now):
             return jws.invalid("unknown kid")
         if self._healthy and self._fetch is None:
             # Remember only kids that a fetch did not find. During the cooldown, a kid may belong to a new
@@ -145,5 +145,5 @@ class KeyCache:
             self._unknown_kids.pop(next(iter(self._unknown_kids)))
         self._unknown_kids[kid] = now
 
-    def _is_known_unknown(self, kid: str, now: float) -> bool:
+    def _is_unknown(self, kid: str, now: float) -> bool:
         return now - self._unknown_kids.get(kid, -math.inf) < UNKNOWN_KID_SECONDS and bool(self._keys)

@@ -54,7 +54,7 @@ class Admission:
     def __init__(self, standing: Standing) -> None:
         self._standing = standing
 
-    def withdraw(self, verified: Verified, lifetime: timedelta) -> None:
+    def revoke(self, verified: Verified, lifetime: timedelta) -> None:
         """Revoke the broker token that its holder signs out with."""
         if verified.principal.issuer == OWN_ISSUER and verified.token_id is not None:
             self._standing.withdraw_token(

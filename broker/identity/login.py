@@ -66,5 +66,5 @@ class Login:
     def sign_out(self, cookie: str) -> None:
         self._sign_ins.close(cookie)
 
-    def withdraw(self, bearer: Verified) -> None:
-        self._admission.withdraw(bearer, timedelta(seconds=LIFETIME_SECONDS))
+    def revoke(self, bearer: Verified) -> None:
+        self._admission.revoke(bearer, timedelta(seconds=LIFETIME_SECONDS))

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from broker.operators.limits import LimitOps
+from broker.operators.limits import LimitAdmin
+from broker.operators.sessions import SessionAdmin
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
 from tests.support.servers import BrokerServer
@@ -36,8 +37,8 @@ def shared(
 PEOPLE = tuple(f"user{number}" for number in range(4))
 
 
-def limits_of(broker: BrokerServer) -> LimitOps:
-    return LimitOps(broker.settings, broker.database, actor="tests")
+def limits_of(broker: BrokerServer) -> LimitAdmin:
+    return LimitAdmin(broker.settings, broker.database, actor="tests")
 
 
 def at_once(broker: BrokerServer, people: tuple[str, ...]) -> tuple[Counter[str], list[str]]:
@@ -58,7 +59,7 @@ def at_once(broker: BrokerServer, people: tuple[str, ...]) -> tuple[Counter[str]
 
 def end(broker: BrokerServer, sessions: list[str]) -> None:
     for session in sessions:
-        limits_of(broker).end_session(session)
+        SessionAdmin(broker.database, actor="tests").end(session)
 
 
 def test_exactly_three_sessions(shared: BrokerServer) -> None:

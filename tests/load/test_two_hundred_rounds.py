@@ -13,8 +13,9 @@ from itertools import count
 
 import pytest
 
-from broker.operators.limits import LimitOps
+from broker.operators.sessions import SessionAdmin
 from broker.standin import StandIn
+from broker.store.reporting.sessions import SqlSessions
 from tests.conftest import MakeBroker
 from tests.support.crowd import Crowd
 from tests.support.servers import BrokerServer
@@ -43,7 +44,7 @@ def test_never_one_more_and_never_one_less(make_broker: MakeBroker, stores: Stor
     more = {"rate": "1000000/second", "toml": PLAN + WARM_PLAN, "project_sessions": CEILING, "env": env}
     with StandIn(port=0) as standin, closing(make_broker(standin.url, workers=4, **more)) as broker:
         warm_up(broker)
-        for session in LimitOps(broker.settings, broker.database, actor="tests").sessions():
+        for session in SqlSessions(broker.database).page(limit=1000):
             _end(broker, session.id)
         before = len(standin.control.received()["mints"])
         granted = asyncio.run(_rounds(broker))
@@ -84,4 +85,4 @@ async def _rounds(broker: BrokerServer) -> int:
 
 def _end(broker: BrokerServer, session: str) -> None:
     """As an operator does: the place is free at once."""
-    LimitOps(broker.settings, broker.database, actor="tests").end_session(session)
+    SessionAdmin(broker.database, actor="tests").end(session)

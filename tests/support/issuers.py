@@ -43,7 +43,7 @@ class Signer:
         """The public half, as an issuer publishes it; `...` leaves a member out."""
         algorithm = jwt.get_algorithm_by_name(self.algorithm)
         members = json.loads(algorithm.to_jwk(self.private.public_key()))
-        members.pop("key_ops", None)
+        members.pop("key_admin", None)
         members |= {"kid": self.kid, "alg": self.algorithm, "use": "sig", **changed}
         return {name: value for name, value in members.items() if value is not ...}
 

@@ -92,9 +92,9 @@ def test_an_own_user_who_is_gone_or_blocked() -> None:
 
 def test_only_tokens_of_ours_are_withdrawn_by_whoever_signs_out_and_for_longer_than_they_live() -> None:
     known, hour = Known(), timedelta(hours=1)
-    Admission(known).withdraw(Verified(EVE, THEN, "theirs"), hour)
-    Admission(known).withdraw(Verified(ALICE, THEN), hour)
-    Admission(known).withdraw(Verified(ALICE, THEN, "ours", "1"), hour)
+    Admission(known).revoke(Verified(EVE, THEN, "theirs"), hour)
+    Admission(known).revoke(Verified(ALICE, THEN), hour)
+    Admission(known).revoke(Verified(ALICE, THEN, "ours", "1"), hour)
     ((token_id, until),) = known.withdrawn
     assert token_id == "ours"
     assert until > THEN + hour

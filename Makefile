@@ -1,34 +1,38 @@
-# `make help` lists every target. What they do is in scripts/; this file only names it.
+# `make help` lists every target. The work is done by scripts/.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint format types test-js test-py bench lock clean
+.PHONY: help run setup test test-long lint format types test-js test-py coverage bench screenshots lock clean
 
 VENV := .venv/bin
 export CHROMIUM PYTHON
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
-run: ## set up what running needs and serve http://127.0.0.1:8080 (GEMINI_API_KEY: real Google)
+run: ## install what running needs and serve http://127.0.0.1:8080 (with GEMINI_API_KEY: real Google)
 	@scripts/setup run
 	@exec $(VENV)/broker dev
 
 setup: ## install everything that tests need (.venv, node_modules, system packages)
 	@scripts/setup test
 
-test: setup ## set up and run every check and every test
+test: setup ## set up, then run every check and the fast form of every test (8 minutes on 2 cores)
 	@$(MAKE) lint
 	@$(MAKE) --jobs=2 --output-sync=target types test-js
 	@$(MAKE) test-py
 
-lint: ## ruff: rules and format
+test-long: setup ## run the tests that take minutes, repeat a promise many times or measure times
+	$(PYTEST) -m long
+
+lint: ## Ruff: rules, complexity and format; Vulture: code that nothing uses
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
+	@scripts/unused
 
-format: ## let ruff rewrite what it can
+format: ## let Ruff repair what it can
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
 
@@ -36,25 +40,32 @@ types: ## mypy --strict over Python, tsc --checkJs --strict over web/
 	$(VENV)/mypy
 	npm run --silent types
 
-test-js: ## the library's unit tests, in Node
+test-js: ## run the unit tests of the JavaScript library in Node
 	npm run --silent test
 
 PYTEST = CHROMIUM="$$(scripts/find-chromium)" $(VENV)/pytest
+FAST = -m "not long and not measured" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-test-py: ## all the other tests (PYTEST_ARGS="tests/http -k token": those, one after the other)
+test-py: ## run the Python and browser tests (PYTEST_ARGS="tests/http -k token": only those, in one process)
 ifdef PYTEST_ARGS
 	$(PYTEST) $(PYTEST_ARGS)
 else
-	$(PYTEST) -m "not measured" --numprocesses 3 --dist loadfile --no-loadscope-reorder
-	$(PYTEST) -m measured
+	$(PYTEST) $(FAST)
+	$(PYTEST) -m "measured and not long"
 endif
 
-bench: ## measure mints per second and latency, by hand
+coverage: ## run the fast Python and browser tests and print the coverage of broker/
+	$(PYTEST) $(FAST) --cov --cov-report=term
+
+bench: ## measure tokens per second, latency and the cost of verification
 	$(VENV)/python -m tests.load.bench_mint
 	$(VENV)/python -m tests.load.bench_issuers
 
-lock: ## write the locks again from pyproject.toml and package.json (LOCK_ARGS=--upgrade)
+screenshots: setup ## take the README's picture of the demo page again
+	CHROMIUM="$$(scripts/find-chromium)" $(VENV)/python -m tests.docs.screenshots
+
+lock: ## rewrite the locks from pyproject.toml and package.json (LOCK_ARGS=--upgrade)
 	@scripts/lock $(LOCK_ARGS)
 
-clean: ## remove what the other targets made, the development database too
-	rm -rf .venv node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts
+clean: ## remove everything that the other targets made, also the development database
+	rm -rf .venv node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts .coverage

@@ -1,4 +1,4 @@
-"""Fixtures for everybody. People: alice and bob (users), olga (an operator), mallory (forges)."""
+"""Fixtures of all tests. People: alice and bob (users), olga (an operator), mallory (a forger)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
+from broker.identity import passwords
 from broker.settings.table import GOOGLE_URL
 from broker.standin import StandIn
 from tests.support.environment import environment, write_config
@@ -22,6 +24,10 @@ MakeBroker = Callable[..., BrokerServer]
 EndBroker = Callable[[BrokerServer], None]
 
 
+# Full cost is tested in tests/unit/identity/test_passwords.py; a broker on gunicorn always has it.
+passwords.use_hasher(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--real-api",
@@ -30,12 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# What takes minutes begins at once, so that no process is left with it when the others have finished.
+# The longest files start first, so that no process is busy with one when the others have finished.
 _FIRST = (
-    "test_two_hundred_rounds.py",
-    "test_killed_workers_lose_nothing.py",
-    "test_memory.py",
     "test_every_state.py",
+    "test_memory.py",
+    "test_limits_are_exact_on_four_workers.py",
+    "test_killed_workers_lose_nothing.py",
 )
 
 
@@ -45,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def real_api(pytestconfig: pytest.Config) -> bool:
-    """Whether Google itself is on the other side."""
+    """Whether the tests talk to Google."""
     wanted = bool(pytestconfig.getoption("--real-api"))
     if wanted and not os.environ.get("GEMINI_API_KEY"):
         pytest.exit("--real-api needs GEMINI_API_KEY", returncode=2)
@@ -54,28 +60,28 @@ def real_api(pytestconfig: pytest.Config) -> bool:
 
 @pytest.fixture(scope="session")
 def standin() -> Iterator[StandIn]:
-    """The local Live API on plain http, shared: tests look at their own connections only."""
+    """The local Live API on plain http. It is shared: a test looks at its own connections only."""
     with StandIn(port=0) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server, shared: each test makes databases of its own on it."""
+    """A PostgreSQL server. It is shared: each test creates its own databases."""
     with PostgresServer() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """A Redis server, shared: each test has a database of its own on it."""
+    """A Redis server. It is shared: each test has its own database."""
     with RedisServer() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stores:
-    """stores.migrated("postgresql+redis"): a store that nobody else uses, of any supported kind."""
+    """stores.migrated("postgresql+redis") creates an unused store of any supported kind."""
     return Stores(
         tmp_path_factory.mktemp("stores"),
         lambda: request.getfixturevalue("postgres"),
@@ -85,7 +91,7 @@ def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="session")
 def end_broker() -> Iterator[EndBroker]:
-    """Ends a broker in peace, which takes a second or two, while the next tests run."""
+    """Ends a broker in the background, because that takes a second or two."""
     with ThreadPoolExecutor(8) as executor:
         ending: list[Future[None]] = []
         yield lambda server: ending.append(executor.submit(server.close))
@@ -122,7 +128,7 @@ def _brokers(folders: pytest.TempPathFactory, end_broker: EndBroker) -> Iterator
 
 @pytest.fixture(scope="module")
 def make_broker(tmp_path_factory: pytest.TempPathFactory, end_broker: EndBroker) -> Iterator[MakeBroker]:
-    """Start a broker of one's own: make_broker(live_url, rate="10/minute", workers=4, env={…})."""
+    """make_broker(live_url, rate="10/minute", workers=4, env={…}) starts a broker for the module."""
     with _brokers(tmp_path_factory, end_broker) as make:
         yield make
 
@@ -131,7 +137,7 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory, end_broker: EndBroker)
 def make_shared_broker(
     tmp_path_factory: pytest.TempPathFactory, end_broker: EndBroker
 ) -> Iterator[MakeBroker]:
-    """The same for brokers that serve several modules."""
+    """The same for a broker that serves several modules."""
     with _brokers(tmp_path_factory, end_broker) as make:
         yield make
 

@@ -25,6 +25,13 @@ _WAIT_SECONDS = 1.5
 _waiting = threading.BoundedSemaphore(6)
 
 
+def use_hasher(hasher: PasswordHasher) -> None:
+    """Replaces the hasher of this process. Only tests call it, because hashing at full cost is slow."""
+    global _hasher
+    _hasher = hasher
+    _dummy_hash.cache_clear()
+
+
 def hash_password(password: str) -> str:
     with _turn():
         return _hasher.hash(_normalize(password))

@@ -30,7 +30,7 @@ from tests.browser.support import (
     wait_for,
 )
 
-pytestmark = pytest.mark.measured
+pytestmark = [pytest.mark.measured, pytest.mark.long]
 
 SECONDS = 30
 BLOCK_MS = 300

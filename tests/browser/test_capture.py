@@ -11,8 +11,6 @@ import pytest
 from tests.browser.conftest import LaunchBrowser, OpenStage, Service
 from tests.browser.support import UNPROCESSED, Bench, Demo, Samples, level_db, pcm, speak, wait_for, write_wav
 
-pytestmark = pytest.mark.measured
-
 INPUT_RATE = 16000
 CHUNK_BYTES = 640
 
@@ -37,6 +35,7 @@ def tones(folder: Path, *parts: tuple[float, float], seconds: float = 12) -> Pat
     return write_wav(folder / "tones.wav", mixed)
 
 
+@pytest.mark.measured
 def test_9_khz_does_not_come_back_as_7_khz(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
@@ -59,6 +58,7 @@ def test_9_khz_does_not_come_back_as_7_khz(
     assert folded <= passed - 80
 
 
+@pytest.mark.measured
 def test_words_arrive_as_20_ms_chunks_after_setup_complete(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
@@ -82,6 +82,8 @@ def test_words_arrive_as_20_ms_chunks_after_setup_complete(
     assert len(audio) * 0.02 - span_seconds > 0.8
 
 
+@pytest.mark.measured
+@pytest.mark.long
 def test_keeps_no_more_than_five_seconds_before_setup_complete(bench: Bench, service: Service) -> None:
     service.standin.control.scenario("setup-slow", seconds=7)
     assert bench.start() is None

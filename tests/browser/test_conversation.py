@@ -10,8 +10,6 @@ import pytest
 from tests.browser.conftest import LaunchBrowser, OpenStage, Service
 from tests.browser.support import Bench, Demo, assert_same_sound, pcm, speak, wait_for
 
-pytestmark = pytest.mark.measured
-
 SENTENCE = "Hello there. Can you hear me well today?"
 
 
@@ -27,6 +25,7 @@ def hear_out(bench: Bench, service: Service) -> None:
     bench.page.wait_for_timeout(300)  # the recorder posts ten times a second
 
 
+@pytest.mark.measured
 def test_a_spoken_sentence_is_answered_and_heard_sample_for_sample(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
@@ -48,6 +47,8 @@ def test_a_spoken_sentence_is_answered_and_heard_sample_for_sample(
     assert demo.captions("model"), "no caption of the answer"
 
 
+@pytest.mark.measured
+@pytest.mark.long
 @pytest.mark.parametrize("scenario", ["burst", "odd-bytes", "big-chunks", "text-frames"])
 def test_hears_the_same_however_the_service_packs_it(bench: Bench, service: Service, scenario: str) -> None:
     service.standin.control.scenario(scenario)
@@ -59,6 +60,8 @@ def test_hears_the_same_however_the_service_packs_it(bench: Bench, service: Serv
     assert bench.diagnostics()["playback"]["underruns"] == 0
 
 
+@pytest.mark.measured
+@pytest.mark.long
 def test_a_late_network_is_bridged_without_a_click(bench: Bench, service: Service) -> None:
     service.standin.control.scenario("stall", after_seconds=0.5, seconds=0.8)
     service.standin.control.scenario("pace", speed=1.0)

@@ -21,8 +21,6 @@ from tests.browser.support import (
     wait_for,
 )
 
-pytestmark = pytest.mark.measured
-
 # Both limits are the product's promise; a click is heard from about 0.03 of full scale.
 SILENT_WITHIN_MS = 15
 LARGEST_STEP = 0.03
@@ -42,6 +40,7 @@ def silence_after(recording: Recording, sent_ms: float) -> float:
     return recording.silent_from(sent_ms) - sent_ms
 
 
+@pytest.mark.measured
 def test_speaking_over_an_answer_stops_it_at_once(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
@@ -82,6 +81,8 @@ def _median_silent_after_ms(bench: Bench, service: Service) -> float:
     return statistics.median(silence_after(recording, ms) for ms in interruptions(service)[-5:])
 
 
+@pytest.mark.measured
+@pytest.mark.long
 def test_every_interruption_is_silent_within_the_promised_time(bench: Bench, service: Service) -> None:
     assert bench.start(microphone=False) is None
     assert_at_most(SILENT_WITHIN_MS, lambda: _median_silent_after_ms(bench, service))

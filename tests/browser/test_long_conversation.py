@@ -27,7 +27,7 @@ from tests.browser.stage_server import StageServer
 from tests.browser.support import UNPROCESSED, Bench, Samples, launch, pcm, wait_for, write_wav
 from tests.support.environment import write_config
 
-pytestmark = pytest.mark.measured
+pytestmark = [pytest.mark.measured, pytest.mark.long]
 
 MINUTES = 45
 SCALE = 45.0

@@ -18,7 +18,7 @@ from tests.browser.conftest import LaunchBrowser, Service
 from tests.browser.support import assert_at_most, wait_for, write_wav
 from tests.support.servers import PASSWORD
 
-pytestmark = pytest.mark.measured
+pytestmark = [pytest.mark.measured, pytest.mark.long]
 
 MOST = 0.03
 WINDOWS = 5

@@ -18,8 +18,6 @@ from tests.browser.support import Bench, assert_same_sound, pcm, wait_for
 from tests.browser.wire import Wire
 from tests.support.environment import write_config
 
-pytestmark = pytest.mark.measured
-
 
 def typed(service: Service) -> list[tuple[int, str]]:
     """(connection, text) of every line that arrived."""
@@ -53,6 +51,7 @@ def handle_known(service: Service) -> None:
     wait_for("a handle", lambda: handles(service))
 
 
+@pytest.mark.measured
 def test_a_planned_change_of_connection_is_not_heard_and_not_seen(bench: Bench, service: Service) -> None:
     """An answer of four seconds is playing while the line goes from one connection to the next."""
     service.standin.control.scenario("burst")
@@ -170,6 +169,8 @@ def test_the_network_goes_in_the_middle_of_a_planned_change(bench: Bench, servic
     bench.faults.clear()
 
 
+@pytest.mark.measured
+@pytest.mark.long
 def test_a_line_that_stayed_behind_in_another_network_is_left(bench: Bench, service: Service) -> None:
     """Open, and dead: no frame comes any more. That the network is another one makes it suspect."""
     assert bench.start() is None
@@ -197,6 +198,8 @@ def wired(tmp_path: Path) -> Iterator[tuple[Wire, StandIn, StageServer]]:
         yield wire, standin, broker
 
 
+@pytest.mark.measured
+@pytest.mark.long
 def test_a_slow_network_is_told_and_loses_only_what_is_too_old(
     open_stage: OpenStage, wired: tuple[Wire, StandIn, StageServer]
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.browser.conftest import OpenStage, Service
 from tests.browser.support import BLOCK, NO_WORKER, Bench, Samples, assert_at_most, pcm
 
-pytestmark = pytest.mark.measured
+pytestmark = [pytest.mark.measured, pytest.mark.long]
 
 RAMP_SAMPLES = 121  # 5 ms, and what is lost by rounding
 

@@ -29,7 +29,8 @@ from broker.parts import parts_of
 from broker.store.database.tables import audit, sign_ins
 from tests.docs.markdown import ROOT
 from tests.http.conftest import MakeApp, block_admin, user_admin
-from tests.support.hostile_provider import HostileProvider, json_answer
+from tests.support.hostile_provider import HostileProvider
+from tests.support.http_server import json_answer
 from tests.support.issuers import b64, signer
 from tests.support.provider import entry
 

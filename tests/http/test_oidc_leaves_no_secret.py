@@ -10,7 +10,8 @@ import httpx2
 
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
-from tests.support.hostile_provider import HostileProvider, json_answer
+from tests.support.hostile_provider import HostileProvider
+from tests.support.http_server import json_answer
 from tests.support.provider import entry
 from tests.support.servers import BrokerServer
 

@@ -210,7 +210,7 @@ def test_only_keys_may_name_somebody(app: Flask, client: FlaskClient, value: Any
 
 
 @pytest.mark.parametrize(
-    ("grant", "value", "outcome"),
+    ("permission", "value", "outcome"),
     [
         (None, "u1", (403, "forbidden")),
         ("acme:*", "acme:u1", (200, "")),
@@ -228,10 +228,10 @@ def test_only_keys_may_name_somebody(app: Flask, client: FlaskClient, value: Any
         ("any", "a\0", (422, "invalid-field")),
     ],
 )
-def test_a_key_names_whom_its_grant_covers(
-    app: Flask, client: FlaskClient, token_plan: str | None, value: Any, outcome: tuple[int, str]
+def test_key_acts_only_for_users_that_its_permission_covers(
+    app: Flask, client: FlaskClient, permission: str | None, value: Any, outcome: tuple[int, str]
 ) -> None:
-    assert told(post(client, key_headers(app, on_behalf_of=token_plan), on_behalf_of=value)) == outcome
+    assert told(post(client, key_headers(app, on_behalf_of=permission), on_behalf_of=value)) == outcome
     if outcome[1] == "forbidden":
         assert [row[1] for row in audit_rows(app, "token")] == ["forbidden"]
 

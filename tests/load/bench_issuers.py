@@ -1,6 +1,6 @@
-"""What it costs to verify a bearer of an external issuer: `python -m tests.load.bench_issuers`.
+"""Measures how long we verify the token of an external issuer: `python -m tests.load.bench_issuers`.
 
-In one process and one thread, with the keys at hand; our own HS256 bearer in the same run is the yardstick.
+It uses one process, one thread and cached keys. The baseline is our own HS256 token in the same run.
 """
 
 from __future__ import annotations

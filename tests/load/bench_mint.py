@@ -1,7 +1,7 @@
-"""How fast POST /token is: `python -m tests.load.bench_mint`, or `make bench`.
+"""Measures how fast POST /token is: `python -m tests.load.bench_mint`, or `make bench`.
 
-16 clients with kept connections against gunicorn (4 workers) with an upstream that takes 50 ms. In the same
-run the upstream alone is measured with the same clients, so the figures to compare are ratios.
+16 clients with kept connections call gunicorn (4 workers), whose upstream takes 50 ms. The same run measures
+the upstream alone with the same clients, so compare ratios.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Call = Callable[[http.client.HTTPConnection], int]
 
 
 def drive(url: str, call: Call, clients: int = CLIENTS) -> tuple[float, float, float, int]:
-    """(answers per second, p50 ms, p95 ms, answers that are not 200) of `clients` in SECONDS."""
+    """Returns responses per second, p50 ms, p95 ms, and how many responses were not 200."""
     times: list[float] = []
     bad = [0]
     until = time.perf_counter() + SECONDS

@@ -1,7 +1,6 @@
-"""How long the series of usage take after a week of heavy use; by hand: `python -m tests.load.bench_usage`.
+"""Measures the usage queries after a week of heavy use: `python -m tests.load.bench_usage [DATABASE_URL]`.
 
-200,000 tokens of 500 people are made up first, in a minute; in the empty database whose URL is given,
-if any.
+First it writes 200,000 tokens of 500 people, which takes a minute. A database that is given must be empty.
 """
 
 from __future__ import annotations

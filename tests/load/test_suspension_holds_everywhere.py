@@ -13,7 +13,6 @@ import pytest
 
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
-from tests.load.test_blocks_hold_on_every_worker import command
 from tests.support.servers import BrokerServer
 from tests.support.stores import Stores
 
@@ -50,14 +49,14 @@ def test_suspend_and_resume_apply_to_next_request_of_every_worker_and_host(hosts
     headers = {"Authorization": f"Bearer {hosts[0].bearer('alice')}"}
     for host in hosts:
         assert ask_every_worker(host, headers) == {"ok": REQUESTS}
-    command(hosts[0], "suspend", "--reason", "The voice service is down.")
+    hosts[0].command("suspend", "--reason", "The voice service is down.")
     for host in hosts:
         assert ask_every_worker(host, headers) == {"minting-suspended": REQUESTS}
         answer = httpx2.post(f"{host.url}/token", headers=headers, trust_env=False)
         assert (answer.status_code, answer.json()["detail"]) == (503, "The voice service is down.")
         assert int(answer.headers["Retry-After"]) >= 1
         assert httpx2.get(f"{host.url}/readyz", trust_env=False).status_code == 200
-    command(hosts[1], "resume")
+    hosts[1].command("resume")
     for host in hosts:
         assert ask_every_worker(host, headers) == {"ok": REQUESTS}
 
@@ -71,11 +70,11 @@ def test_open_session_renews_unless_renewals_are_suspended(hosts: Pair) -> None:
         answer = httpx2.post(f"{host.url}{path}", headers=headers, json={}, trust_env=False)
         return str(answer.json().get("code", "ok"))
 
-    command(hosts[0], "suspend", "--reason", "New conversations only.")
+    hosts[0].command("suspend", "--reason", "New conversations only.")
     assert [renew(host) for host in hosts] == ["ok", "ok"]
-    command(hosts[0], "suspend", "--reason", "Everything stops.", "--renewals")
+    hosts[0].command("suspend", "--reason", "Everything stops.", "--renewals")
     assert [renew(host) for host in hosts] == ["minting-suspended", "minting-suspended"]
-    command(hosts[0], "resume")
+    hosts[0].command("resume")
     assert [renew(host) for host in hosts] == ["ok", "ok"]
 
 
@@ -88,7 +87,7 @@ def test_only_named_profiles_are_suspended(hosts: Pair) -> None:
         )
         return str(answer.json().get("code", "ok"))
 
-    command(hosts[0], "suspend", "--profile", "storyteller", "--reason", "The storyteller rests.")
+    hosts[0].command("suspend", "--profile", "storyteller", "--reason", "The storyteller rests.")
     assert (ask("storyteller"), ask("default")) == ("minting-suspended", "ok")
-    command(hosts[0], "resume")
+    hosts[0].command("resume")
     assert ask("storyteller") == "ok"

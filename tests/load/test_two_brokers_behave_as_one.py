@@ -1,4 +1,4 @@
-"""Two brokers on two ports that share PostgreSQL and Redis, as on two hosts: one speaks for both."""
+"""Two brokers that share PostgreSQL and Redis, as on two hosts, answer like one broker."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def status_and_code(answer: httpx2.Response) -> tuple[int, str | None]:
     return answer.status_code, answer.json().get("code")
 
 
-def test_a_limit_is_one_limit(pair: Pair) -> None:
+def test_rate_limit_counts_requests_to_both_brokers(pair: Pair) -> None:
     pair[0].add_user("nora", plan="narrow")
     headers = {"Authorization": f"Bearer {pair[0].bearer('nora')}"}
 
@@ -63,7 +63,7 @@ def test_a_limit_is_one_limit(pair: Pair) -> None:
     assert answers == {(200, None): 10, (429, "rate-limited"): 54}
 
 
-def test_a_session_that_one_opened_is_renewed_and_ended_by_the_other(pair: Pair) -> None:
+def test_one_broker_renews_and_ends_a_session_of_the_other(pair: Pair) -> None:
     pair[0].add_user("sam")
     with pair[0].client("sam") as first, pair[1].client("sam") as second:
         session = first.post("/token").json()["session"]["id"]
@@ -74,7 +74,7 @@ def test_a_session_that_one_opened_is_renewed_and_ended_by_the_other(pair: Pair)
         assert status_and_code(first.post(f"/sessions/{session}/token")) == (409, "session-ended")
 
 
-def test_a_sign_in_at_one_is_a_sign_in_at_the_other_and_ends_at_both(pair: Pair) -> None:
+def test_sign_in_and_sign_out_apply_to_both_brokers(pair: Pair) -> None:
     pair[1].add_user("ines")
     with pair[0].client() as first, pair[1].client() as second:
         answer = first.post("/auth/login", json={"username": "ines", "password": PASSWORD})
@@ -86,7 +86,7 @@ def test_a_sign_in_at_one_is_a_sign_in_at_the_other_and_ends_at_both(pair: Pair)
         assert status_and_code(first.get("/me", headers=cookie)) == (401, "invalid-token")
 
 
-def test_whoever_is_blocked_through_one_is_refused_by_the_other(pair: Pair) -> None:
+def test_block_set_through_one_broker_applies_to_the_other(pair: Pair) -> None:
     pair[0].add_user("bella")
     with pair[1].client("bella") as second:
         assert second.post("/token").status_code == 200
@@ -94,7 +94,7 @@ def test_whoever_is_blocked_through_one_is_refused_by_the_other(pair: Pair) -> N
         assert status_and_code(second.post("/token")) == (403, "account-blocked")
 
 
-def test_guesses_at_one_count_at_the_other(pair: Pair) -> None:
+def test_wrong_passwords_at_one_broker_count_at_the_other(pair: Pair) -> None:
     pair[0].add_user("gina")
     wrong = {"username": "gina", "password": "a guess"}
     with pair[0].client() as first, pair[1].client() as second:

@@ -1,4 +1,4 @@
-"""A proxy that counts: what was asked for, in which order, and every byte that came back.
+"""CountingProxy: records the paths of requests, in order, and counts the bytes of the responses.
 
 Needs the port of an HTTP/1.1 server. Leaves connections to tcp_proxy.py.
 """
@@ -20,7 +20,7 @@ class CountingProxy(TcpProxy):
         self.forget()
 
     def forget(self) -> None:
-        """Begin to count again."""
+        """Begins to count again."""
         self.paths: list[str] = []
         self.bytes_down = 0
 

@@ -1,9 +1,9 @@
-"""Crowd: callers on kept connections who ask for tokens in one moment, as cheaply as one process can."""
+"""Crowd: callers on kept connections who ask for tokens in one moment, at little cost for this process."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,55 +12,57 @@ import aiohttp
 
 
 @dataclass(frozen=True)
-class Told:
-    """What one caller of POST /token was told; `code` is "ok" for a token, "gone" where nobody answered."""
+class Outcome:
+    """How one POST /token ended. `code` is "ok" for a token, "gone" if the connection broke."""
 
-    who: int
+    caller: int
     code: str
     session: str = ""
+    token: str = ""
     minutes_used: int = 0
 
 
 class Crowd:
-    """Use as an async context manager, within one event loop."""
+    """Use as an async context manager, within one event loop. All requests carry `headers`."""
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], headers: Mapping[str, str] | None = None) -> None:
         self._urls = urls
+        self._headers = headers or {}
         self._client: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
         self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(60)
+            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(60), headers=self._headers
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
-    async def ask(self, bearers: Sequence[str]) -> list[Told]:
-        """One request for each bearer, all at once; the brokers take turns."""
-        return await asyncio.gather(*(self._ask(who, bearer) for who, bearer in enumerate(bearers)))
+    async def ask(self, bearers: Sequence[str]) -> list[Outcome]:
+        """Sends one request for each bearer token, all in one moment. The brokers take turns."""
+        return await asyncio.gather(*(self._ask(caller, bearer) for caller, bearer in enumerate(bearers)))
 
     async def beat(self, session: str, bearer: str) -> None:
-        """A heartbeat that arrives, also where workers come and go."""
+        """Sends a heartbeat, again if a worker ends before it answers."""
         for _ in range(5):
             with suppress(aiohttp.ClientError):
                 async with self._post(f"/sessions/{session}/heartbeat", 0, bearer) as answer:
                     assert answer.status == 200, await answer.text()
                     return
-        raise AssertionError("no worker took the heartbeat")
+        raise AssertionError("no worker answered the heartbeat")
 
-    async def _ask(self, who: int, bearer: str) -> Told:
+    async def _ask(self, caller: int, bearer: str) -> Outcome:
         try:
-            async with self._post("/token", who, bearer) as answer:
-                said: dict[str, Any] = await answer.json(content_type=None)
+            async with self._post("/token", caller, bearer) as answer:
+                body: dict[str, Any] = await answer.json(content_type=None)
         except aiohttp.ClientError:
-            return Told(who, "gone")
+            return Outcome(caller, "gone")
         if answer.status != 200:
-            return Told(who, str(said["code"]))
-        used = said["limits"]["minutes_per_day"]["used"]
-        return Told(who, "ok", str(said["session"]["id"]), int(used))
+            return Outcome(caller, str(body["code"]))
+        used = body["limits"]["minutes_per_day"]["used"]
+        return Outcome(caller, "ok", str(body["session"]["id"]), str(body["token"]), int(used))
 
-    def _post(self, path: str, who: int, bearer: str) -> Any:
-        url = self._urls[who % len(self._urls)] + path
+    def _post(self, path: str, caller: int, bearer: str) -> Any:
+        url = self._urls[caller % len(self._urls)] + path
         return self._client.post(url, json={}, headers={"Authorization": f"Bearer {bearer}"})

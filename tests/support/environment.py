@@ -1,4 +1,4 @@
-"""The environment of a broker under test, and broker.toml files that differ from the shipped one."""
+"""The environment of a broker under test, and variants of the shipped broker.toml."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).parents[2] / "broker" / "settings" / "broker.toml"
 def write_config(
     folder: Path, *, rate: str = "1000/minute", more: str = "", project_sessions: int = 1000
 ) -> Path:
-    """The shipped profiles under a plan with `rate`, and whatever `more` adds."""
+    """Writes the shipped profiles, a default plan with `rate`, and the lines of `more`."""
     text = SHIPPED.read_text().replace("sessions = 50\n", f"sessions = {project_sessions}\n", 1)
     start = text.index("[plans.default]")
     end = text.index("\n[", start + 1)
@@ -28,7 +28,7 @@ def write_config(
 
 
 def environment(folder: Path, live_url: str, *, config: Path | None = None, **more: str) -> dict[str, str]:
-    """What `settings.load` needs: fresh secrets, a fresh SQLite file in `folder`, `live_url` as upstream."""
+    """Returns new secrets, a new SQLite file in `folder`, and `live_url` as upstream, for `settings.load`."""
     return {
         "GEMINI_API_KEY": "test-key-" + secrets.token_hex(16),
         "BROKER_SECRET_KEY": secrets.token_urlsafe(48),

@@ -1,20 +1,19 @@
-"""Issuers of our own making: keys, tokens of any shape, and a key server that can be told to misbehave."""
+"""Test issuers: keys, tokens of any shape, and a key server that misbehaves on request."""
 
 from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from tests.support.http_server import Answer, HttpServer, Request
 
 CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
 
@@ -25,7 +24,7 @@ def b64(value: bytes) -> str:
 
 @dataclass(frozen=True)
 class Signer:
-    """A key pair and its name. `token` signs exactly the bytes that it is given, whatever they say."""
+    """A key pair and its name. `token` signs the given bytes as they are and checks nothing."""
 
     kid: str
     algorithm: str
@@ -40,7 +39,7 @@ class Signer:
         return cls(kid, algorithm, rsa.generate_private_key(public_exponent=65537, key_size=bits))
 
     def jwk(self, **changed: Any) -> dict[str, Any]:
-        """The public half, as an issuer publishes it; `...` leaves a member out."""
+        """The public key as an issuer publishes it. `...` as a value leaves the member out."""
         algorithm = jwt.get_algorithm_by_name(self.algorithm)
         members = json.loads(algorithm.to_jwk(self.private.public_key()))
         members.pop("key_admin", None)
@@ -61,12 +60,12 @@ class Signer:
 
 @cache
 def signer(kid: str, algorithm: str = "RS256", bits: int = 2048) -> Signer:
-    """The same key for the same name: making RSA keys takes its time."""
+    """The same key for the same name, because generating an RSA key is slow."""
     return Signer.make(kid, algorithm, bits=bits)
 
 
 def claims(issuer: str, **changed: Any) -> dict[str, Any]:
-    """Good for ten minutes, for the audience `voice`; `...` leaves a claim out."""
+    """Claims for the audience `voice`, valid for ten minutes. `...` as a value leaves the claim out."""
     now = int(time.time())
     every = {"iss": issuer, "aud": "voice", "sub": "user-1", "iat": now, "exp": now + 600, **changed}
     return {name: value for name, value in every.items() if value is not ...}
@@ -80,69 +79,22 @@ def entry(name: str, issuer: str, jwks_url: str, *lines: str) -> str:
     return "\n".join(["", "[[issuers]]", *own, *lines, ""])
 
 
-class KeyServer:
-    """A real HTTP server on loopback. `answers` maps a path to a document, or to bytes."""
+class KeyServer(HttpServer):
+    """Publishes key sets. `answers` maps a path to a document or to bytes; `headers` are sent with each."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.answers: dict[str, Any] = {}
-        self.asked: list[str] = []
         self.status = 200
         self.headers: dict[str, str] = {}
-        self.delay_seconds = 0.0
-        self.drip_seconds = 0.0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     def publish(self, path: str, signers: Iterable[Signer]) -> str:
-        """A key set at `path`; returns its address."""
+        """Serves a key set at `path` and returns its address."""
         self.answers[path] = {"keys": [signer.jwk() for signer in signers]}
         return self.url + path
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _handler(server: KeyServer) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler's
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.asked.append(self.path)
-                time.sleep(server.delay_seconds)
-                answer = server.answers.get(self.path)
-                body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-                status = server.status if answer is not None else 404
-                try:
-                    self.send_response(status)
-                    self.send_header("Content-Type", "application/json")
-                    self.send_header("Content-Length", str(len(body)))
-                    for name, value in server.headers.items():
-                        self.send_header(name, value)
-                    self.end_headers()
-                    self._send(body)
-                except OSError:
-                    pass  # the other side had seen enough
-
-            def _send(self, body: bytes) -> None:
-                if not server.drip_seconds:
-                    self.wfile.write(body)
-                    return
-                for byte in body:
-                    self.wfile.write(bytes([byte]))
-                    self.wfile.flush()
-                    time.sleep(server.drip_seconds)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-                pass
-
-        return Handler
+    def answer_to(self, request: Request) -> Answer:
+        document = self.answers.get(request.path)
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        status = 404 if document is None else self.status
+        return status, {"Content-Type": "application/json", **self.headers}, body

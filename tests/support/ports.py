@@ -1,4 +1,4 @@
-"""A port on loopback that nobody listens on."""
+"""free_port: a port on loopback that no program listens on."""
 
 from __future__ import annotations
 

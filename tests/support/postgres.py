@@ -1,8 +1,8 @@
-"""PostgresServer: a PostgreSQL of the tests' own on a free port, in a folder of its own.
+"""PostgresServer: a PostgreSQL server for the tests, on a free port and in its own folder.
 
-Databases are made as copies of a template, which takes some hundredths of a second, so each test has its
-own. The server keeps its default of 100 connections; its time zone is an odd one, so that whoever relies on
-the session's shows it.
+A database is a copy of a template, which takes a few hundredths of a second, so each test has its own.
+The server keeps its default of 100 connections. Its time zone is unusual, so code that relies on the
+session's time zone fails.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import psycopg
@@ -26,14 +24,15 @@ import psycopg
 from broker.store.database import migrate
 from broker.store.database.engine import Database
 from tests.support.ports import free_port
+from tests.support.process import Process
 
-# What is lost with the machine is of no use to anybody here.
+# The data does not have to survive a crash of the machine.
 _FAST = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "autovacuum": "off",
-    # A log that is short, for databases that are many.
+    # Little write-ahead log, because the tests create many databases.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "128MB",
@@ -42,14 +41,14 @@ _TEMPLATE = "broker_template"
 
 
 class PostgresServer:
-    """Use as a context manager. `empty()` and `migrated()` make a database and return its URL."""
+    """Use as a context manager. `empty()` and `migrated()` create a database and return its URL."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self._account = _account()
         self._folder = Path(tempfile.mkdtemp(prefix="broker-pg-", dir="/tmp"))
-        self._process: subprocess.Popen[bytes] | None = None
-        self._making = threading.Lock()  # a database that is being copied must not be in use
+        self._process: Process | None = None
+        self._making = threading.Lock()  # PostgreSQL refuses to copy a database that is in use
         self._has_template = False
         self._frozen: list[int] = []
 
@@ -61,13 +60,8 @@ class PostgresServer:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.stop(signal.SIGQUIT)  # what it would write down now is removed anyway
+    def __exit__(self, *_: object) -> None:
+        self.stop(signal.SIGQUIT)  # without a last checkpoint, because the folder is removed
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
@@ -76,28 +70,18 @@ class PostgresServer:
         command = [_program("postgres"), "-D", str(self._folder / "data")]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, **self._as_account())
-        deadline = time.monotonic() + 30
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start:\n{self.log}")
-            time.sleep(0.05)
+        log_path = self._folder / "log"
+        self._process = Process(command, log_path=log_path, answers=self._answers, **self._as_account())
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """At once: connections are broken and transactions rolled back."""
+        """Ends at once: it closes every connection and rolls back every transaction."""
         if self._process is not None:
             self.thaw()
-            self._process.send_signal(how)
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            self._process.end(how)
             self._process = None
 
     def freeze(self) -> None:
-        """It accepts connections, as a host does whose server hangs, and answers none."""
+        """Makes it hang: it accepts connections and answers none."""
         assert self._process is not None
         rows = self.execute(self._url("postgres"), "SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL")
         self._frozen = [self._process.pid, *(pid for (pid,) in rows)]
@@ -109,7 +93,7 @@ class PostgresServer:
 
     def _signal_frozen(self, number: signal.Signals) -> None:
         for pid in self._frozen:
-            with suppress(ProcessLookupError):  # the one that was asked for the others is gone
+            with suppress(ProcessLookupError):  # the process that answered the query has ended
                 os.kill(pid, number)
 
     @property
@@ -117,7 +101,7 @@ class PostgresServer:
         return (self._folder / "log").read_text()
 
     def through_socket(self, url: str) -> str:
-        """The same database by the server's Unix socket, in the form in which people write such a URL."""
+        """Returns the URL of the same database through the server's Unix socket, in the usual form."""
         name = url.rpartition("/")[2]
         return f"postgres://broker@/{name}?host={self._folder}&port={self.port}"
 
@@ -125,7 +109,7 @@ class PostgresServer:
         return self._made("template0")
 
     def migrated(self) -> str:
-        """With the schema in it."""
+        """Creates a database with the schema."""
         with self._making:
             if not self._has_template:
                 self._run_sql(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0")
@@ -136,9 +120,8 @@ class PostgresServer:
         return self._made(_TEMPLATE)
 
     def execute(self, url: str, statement: str) -> list[tuple[Any, ...]]:
-        """On a connection of its own to the database that `url` names."""
+        """Runs a statement on a new connection to the database at `url`."""
         with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-            # Statements of the tests' own making.
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -170,7 +153,7 @@ class PostgresServer:
             raise RuntimeError(f"{program} failed:\n{(done.stdout + done.stderr).decode()}")
 
     def _as_account(self) -> dict[str, Any]:
-        """PostgreSQL refuses to run as root."""
+        """Options for a process that does not run as root, which PostgreSQL refuses."""
         more: dict[str, Any] = {"cwd": self._folder, "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}}
         if self._account:
             more |= {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
@@ -178,12 +161,12 @@ class PostgresServer:
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Whom to run as: ourselves, or the account that Debian's package made if we are root."""
+    """Returns the account to run as: None for our own, or the one of Debian's package if we are root."""
     return pwd.getpwnam("postgres") if os.getuid() == 0 else None
 
 
 def _program(name: str) -> str:
-    """Debian keeps the server's programs off the PATH, per version; the newest one is taken."""
+    """Finds a program of the newest version: Debian keeps them per version, outside the PATH."""
     folders = Path("/usr/lib/postgresql").glob("*/bin")
     for folder in sorted(folders, key=lambda path: float(path.parent.name), reverse=True):
         if (folder / name).exists():

@@ -1,24 +1,24 @@
-"""A real OpenID provider in a process of its own: the npm package oidc-provider behind oidc_provider.mjs."""
+"""ProviderProcess: a real OpenID provider, the npm package oidc-provider, started by oidc_provider.mjs."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import threading
+import shutil
+import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-from tests.support.servers import free_port
+from tests.support.ports import free_port
+from tests.support.process import Process
 
 SCRIPT = Path(__file__).parents[1] / "browser" / "oidc_provider.mjs"
 PASSWORD = "let-me-in"
-# RFC 8252: with a loopback address in it, any port fits.
+# RFC 8252: a loopback redirect address matches any port.
 CALLBACK = "http://127.0.0.1/auth/oidc/{name}/callback"
 
 
 class ProviderProcess:
-    """Use as a context manager. `clients` maps our issuer's name to what the provider knows of us."""
+    """Use as a context manager. `clients` maps the name of our issuer to the client's registration."""
 
     def __init__(self, clients: dict[str, dict[str, Any]]) -> None:
         self.port = free_port()
@@ -32,44 +32,29 @@ class ProviderProcess:
             }
             for name, more in clients.items()
         ]
-        self._process: subprocess.Popen[str] | None = None
-        self.said: list[str] = []
+        self._folder = Path(tempfile.mkdtemp(prefix="broker-oidc-"))
+        self._process: Process | None = None
 
     def __enter__(self) -> Self:
         command = ["node", str(SCRIPT), str(self.port), json.dumps(self._clients)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        ready = threading.Event()
-        threading.Thread(target=self._listen, args=[self._process, ready], daemon=True).start()
-        if not ready.wait(60):
-            self.close()
-            raise RuntimeError("the provider did not start:\n" + "".join(self.said))
+        log_path = self._folder / "log"
+        self._process = Process(
+            command, log_path=log_path, answers=lambda: "provider ready: " in log_path.read_text()
+        )
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
             self._process = None
-
-    def _listen(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
-        assert process.stdout is not None
-        with process.stdout as lines:
-            for line in lines:
-                self.said.append(line)
-                if line.startswith("provider ready: "):
-                    ready.set()
 
 
 def entry(name: str, issuer: str, **more: Any) -> str:
-    """An `[[issuers]]` entry of broker.toml for a provider on this machine."""
+    """Returns an `[[issuers]]` entry of broker.toml for a provider on this machine."""
     values = {
         "name": name,
         "issuer": issuer,
@@ -78,6 +63,6 @@ def entry(name: str, issuer: str, **more: Any) -> str:
         "client_id": f"client-of-{name}",
         **more,
     }
-    # JSON's texts, numbers, lists and truth values are TOML's too.
+    # JSON strings, numbers, lists and booleans are valid TOML.
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None]
     return "\n".join(["", "[[issuers]]", *lines, ""])

@@ -1,4 +1,4 @@
-"""Stores: fresh places for users, sessions and counters, of each kind that the broker supports."""
+"""Stores: new databases and counters for a test, of each kind that the broker supports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STORES = (*DATABASES, "postgresql+redis")
 
 @dataclass(frozen=True)
 class Store:
-    """Where one broker, or several that share it, keep things."""
+    """The database and the counters of one broker, or of several that share them."""
 
     database_url: str
     redis_url: str | None = None
@@ -31,7 +31,7 @@ class Store:
 
 
 class Stores:
-    """Makes them. The servers are started when the first store of their kind is asked for."""
+    """Creates stores. A server starts when a test asks for the first store of its kind."""
 
     def __init__(
         self, folder: Path, postgres: Callable[[], PostgresServer], redis: Callable[[], RedisServer]

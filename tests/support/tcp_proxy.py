@@ -1,6 +1,6 @@
-"""A TCP proxy on loopback: what comes to it goes to a server and back, past a hook for each piece.
+"""TcpProxy: a proxy on loopback between clients and a server, with a hook for each piece of data.
 
-Owns: its listening socket and threads. Needs the address of a server. Leaves what passes as it is.
+Owns its listening socket and threads. Needs the address of a server. Does not change the data.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Self
 
 
 class TcpProxy:
-    """Use as a context manager. `received_at_once`: bytes that it takes before it passes them on."""
+    """Use as a context manager. `received_at_once`: the most bytes that one piece has."""
 
     def __init__(self, server: tuple[str, int], *, received_at_once: int = 65536) -> None:
         self._server = server
@@ -22,7 +22,7 @@ class TcpProxy:
         self._open: list[socket.socket] = []
 
     def passing(self, data: bytes, *, is_answer: bool) -> None:
-        """Called before each piece is passed on, in a thread of its own for each direction."""
+        """Is called before each piece is sent on. Each direction has its own thread."""
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -30,7 +30,7 @@ class TcpProxy:
 
     def __exit__(self, *_: object) -> None:
         for one in (self._listener, *self._open):
-            # A thread that waits in accept or recv is woken by the shutdown, not by the close.
+            # The shutdown wakes a thread that waits in accept or recv; the close does not.
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
@@ -47,7 +47,7 @@ class TcpProxy:
                 threading.Thread(target=self._pass, args=(source, target, is_answer), daemon=True).start()
 
     def _pass(self, source: socket.socket, target: socket.socket, is_answer: bool) -> None:
-        with suppress(OSError):  # either side has hung up
+        with suppress(OSError):  # either side has closed the connection
             while data := source.recv(self._size):
                 self.passing(data, is_answer=is_answer)
                 target.sendall(data)

@@ -1,12 +1,12 @@
-"""Traffic: the rows that a day, or a week, of use leaves behind, made up in seconds and the same each time.
+"""Traffic: rows as a day or a week of use leaves them, generated in seconds and the same each time.
 
     make_traffic(database)                               a day of 60 people, some of them talking now
     make_traffic(database, days=7, sessions=100_000)     a week of heavy use
     python -m tests.support.traffic sqlite:///var/dev/broker.sqlite3
 
-Owns what plausible use looks like: quiet nights, busy afternoons, long and short sessions that renew their
-token, refusals of several codes, a slow hour of Google's. The rows are written as the ledger and the sign-ins
-write them, so whatever reads the store sees nothing unusual; the database needs the schema and nothing else.
+Owns plausible use: quiet nights, busy afternoons, long and short sessions that renew their token, refusals of
+several codes, an hour in which Google is slow. The rows look like those of the ledger and of sign-ins, so
+readers of the store see nothing unusual. The database needs the schema and nothing else.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _NAMES = (
     "Ada Bea Cem Dina Edgar Fatou Goran Hana Ivo Jun Kofi Lea Milo Nora Omar Pia Quang Rosa Sami Tara "
     "Uwe Vera Wim Xenia Yara Zoe"
 ).lower().split()  # fmt: skip
-# How often each is the answer, out of a thousand asks for a token.
+# Refusals by code, in a thousand requests for a token.
 REFUSALS = {
     "rate-limited": 22,
     "too-many-sessions": 14,
@@ -85,7 +85,7 @@ class Person:
 
     @property
     def actor(self) -> str:
-        """Who asks, as the audit has it: for a user of a service key, that key."""
+        """The actor as the audit names it: for a user of a service key, that key."""
         return self.issuer if self.acting_key else f"{self.issuer}:{self.subject}"
 
     @property
@@ -95,7 +95,7 @@ class Person:
 
 @dataclass
 class Traffic:
-    """What was made: every row by its table, and the people."""
+    """Every generated row by its table, and the people."""
 
     until: datetime
     people: Sequence[Person]
@@ -111,7 +111,7 @@ def make_traffic(
     users: int = 60,
     seed: int = 7,
 ) -> Traffic:
-    """Fill `database` with what was asked of a broker in the `days` before `until` (default: now)."""
+    """Writes the requests of the `days` before `until` (default: now) into `database`."""
     with database.read() as connection:
         until = until or database.now(connection)
     traffic = traffic_of(until, days=days, sessions=sessions, users=users, seed=seed)
@@ -124,7 +124,7 @@ def make_traffic(
 
 
 def traffic_of(until: datetime, *, days: float, sessions: int, users: int, seed: int) -> Traffic:
-    """The same without a database."""
+    """Generates the same rows without a database."""
     dice = random.Random(seed)
     until = until.replace(microsecond=0)
     traffic = Traffic(until, people_of(users))

@@ -1,7 +1,7 @@
-"""warm_up: every worker has loaded the SDK and heard from Google which models there are.
+"""warm_up: makes every worker load the SDK and ask Google which models exist.
 
-Until a worker has, of callers that come together one asks and the others are told `busy` after a while;
-a test that counts grants would count those.
+Until a worker has done so, one of several concurrent callers asks, and the others get `busy` after a while.
+A test that counts tokens would count those responses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import httpx2
 
 from tests.support.servers import BrokerServer
 
-# One session, so that warming up takes no more than one place.
+# One session, so that the warm-up takes one place at most.
 WARM_PLAN = """
 [plans.warm]
 rate = "1000/minute"
@@ -30,11 +30,11 @@ def warm_up(broker: BrokerServer) -> None:
     headers = {"Authorization": f"Bearer {broker.bearer(name)}"}
 
     def ask(_: int) -> int:
-        # On a connection of its own, so that some worker that is free takes it.
+        # On a new connection, so that an idle worker takes it.
         return httpx2.post(f"{broker.url}/token", headers=headers, trust_env=False, timeout=60).status_code
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         for _ in range(_ROUNDS):
             if set(threads.map(ask, range(_AT_ONCE))) <= {200, 429}:
                 return
-    raise RuntimeError(f"the broker is busy for ever:\n{broker.log}")
+    raise RuntimeError(f"the broker stayed busy:\n{broker.log}")

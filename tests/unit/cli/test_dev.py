@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.servers import free_port
+import pytest
+
+from tests.support.ports import free_port
 
 
 def test_configured_database_gets_no_demo_user(tmp_path: Path) -> None:
@@ -44,3 +46,14 @@ def test_port_in_use_is_reported_in_a_sentence(tmp_path: Path) -> None:
         f"Port {port} is not available: Address already in use. "
         "Choose another one: PORT=8081 make run, or broker dev --port 8081.\n"
     )
+
+
+@pytest.mark.parametrize("command", ["standin", "dev"])
+def test_commands_without_the_stand_ins_packages_name_the_extra(tmp_path: Path, command: str) -> None:
+    """A real installation without them is in tests/docs/test_readme_runs.py."""
+    script = "import sys; sys.modules['aiohttp'] = None; from broker.cli.main import main; main()"
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    words = [sys.executable, "-c", script, command]
+    refused = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("The stand-in is not part of this installation.")

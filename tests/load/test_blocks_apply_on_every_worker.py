@@ -1,10 +1,8 @@
-"""Several gunicorn workers and the real command line: what it does holds for the next request on each."""
+"""Blocks, new passwords and sign-outs by the command line apply to the next request on every worker."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,20 +26,6 @@ def served(standin: StandIn, make_broker: MakeBroker) -> BrokerServer:
     return broker
 
 
-def command(broker: BrokerServer, *arguments: str, stdin: str = "") -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "broker.cli", *arguments],
-        env=broker.environ,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def bearer_and_cookie(broker: BrokerServer, username: str) -> tuple[dict[str, str], dict[str, str]]:
     with broker.client() as client:
         answer = client.post("/auth/login", json={"username": username, "password": PASSWORD})
@@ -51,7 +35,7 @@ def bearer_and_cookie(broker: BrokerServer, username: str) -> tuple[dict[str, st
 
 
 def on_every_worker(broker: BrokerServer, headers: dict[str, str]) -> Counter[tuple[int, str]]:
-    """Enough new connections at once that every worker takes some."""
+    """Sends so many requests on new connections at once that every worker answers some."""
 
     def ask(_: int) -> tuple[int, str]:
         answer = httpx2.get(f"{broker.url}/me", headers=headers, trust_env=False, timeout=60)
@@ -64,19 +48,19 @@ def on_every_worker(broker: BrokerServer, headers: dict[str, str]) -> Counter[tu
 ACTS: dict[str, tuple[str, Callable[[BrokerServer], str], tuple[int, str], tuple[int, str]]] = {
     "block": (
         "alice",
-        lambda broker: command(broker, "users", "block", "alice"),
+        lambda broker: broker.command("users", "block", "alice"),
         (403, "account-blocked"),
         (403, "account-blocked"),
     ),
     "password": (
         "bob",
-        lambda broker: command(broker, "users", "password", "bob", stdin="another password\n"),
+        lambda broker: broker.command("users", "password", "bob", stdin="another password\n"),
         (401, "invalid-token"),
         (401, "invalid-token"),
     ),
     "sign-out": (
         "carol",
-        lambda broker: command(broker, "users", "sign-out", "carol"),
+        lambda broker: broker.command("users", "sign-out", "carol"),
         (401, "invalid-token"),
         (401, "invalid-token"),
     ),
@@ -84,7 +68,7 @@ ACTS: dict[str, tuple[str, Callable[[BrokerServer], str], tuple[int, str], tuple
 
 
 @pytest.mark.parametrize(("username", "act", "of_bearer", "of_cookie"), ACTS.values(), ids=ACTS)
-def test_what_the_command_line_does_holds_for_the_next_request(
+def test_command_applies_to_next_request_on_every_worker(
     served: BrokerServer,
     username: str,
     act: Callable[[BrokerServer], str],
@@ -92,7 +76,7 @@ def test_what_the_command_line_does_holds_for_the_next_request(
     of_cookie: tuple[int, str],
 ) -> None:
     bearer, cookie = bearer_and_cookie(served, username)
-    # Every worker has seen both, so that one that remembered them would let them in again.
+    # Every worker sees both first, so a worker that cached them would accept them again.
     assert on_every_worker(served, bearer) == {(200, "ok"): REQUESTS}
     assert on_every_worker(served, cookie) == {(200, "ok"): REQUESTS}
     act(served)
@@ -100,9 +84,9 @@ def test_what_the_command_line_does_holds_for_the_next_request(
     assert on_every_worker(served, cookie) == {of_cookie: REQUESTS}
 
 
-def test_unblocking_holds_on_every_worker_too(served: BrokerServer) -> None:
+def test_unblocking_applies_on_every_worker(served: BrokerServer) -> None:
     served.add_user("dave")
-    command(served, "users", "block", "dave")
-    command(served, "users", "unblock", "dave")
+    served.command("users", "block", "dave")
+    served.command("users", "unblock", "dave")
     bearer, _ = bearer_and_cookie(served, "dave")
     assert on_every_worker(served, bearer) == {(200, "ok"): REQUESTS}

@@ -87,13 +87,13 @@ def test_refuses_a_body_that_is_no_key_set(server: KeyServer, body: bytes) -> No
         load(spec(server))
 
 
-def test_refuses_a_packed_body(server: KeyServer) -> None:
+def test_refuses_a_compressed_body(server: KeyServer) -> None:
     server.headers = {"Content-Encoding": "gzip"}
     with pytest.raises(KeySetRefused, match="compressed"):
         load(spec(server))
 
 
-def test_a_dripping_server_does_not_outlast_the_deadline(server: KeyServer) -> None:
+def test_deadline_ends_a_slow_server(server: KeyServer) -> None:
     server.drip_seconds = 0.2
     started = time.monotonic()
     with pytest.raises(httpcore2.TimeoutException):

@@ -89,7 +89,7 @@ def test_an_empty_set_does_not_replace_good_keys() -> None:
     assert cache.key("a").kid == "a"
 
 
-def test_a_withdrawn_key_is_gone_after_the_next_fetch() -> None:
+def test_removed_key_is_gone_after_the_next_fetch() -> None:
     issuer = Issuer("a", "b")
     cache = issuer.cache()
     cache.key("a")
@@ -99,7 +99,7 @@ def test_a_withdrawn_key_is_gone_after_the_next_fetch() -> None:
     assert code(cache, "a") == "invalid-token"
 
 
-def test_a_thousand_unknown_kids_cause_a_handful_of_fetches() -> None:
+def test_many_unknown_kids_cause_few_fetches() -> None:
     issuer = Issuer("a")
     cache = issuer.cache()
     cache.key("a")
@@ -157,7 +157,7 @@ def test_a_kid_that_was_unknown_is_known_once_it_is_published() -> None:
     assert cache.key("new").kid == "new"
 
 
-def test_failures_rest_too() -> None:
+def test_cooldown_applies_after_failures() -> None:
     issuer = Issuer("a")
     issuer.down = True
     cache = issuer.cache()
@@ -188,7 +188,7 @@ def test_an_unknown_kid_while_the_server_fails_may_be_a_new_key() -> None:
     assert cache.key("a").kid == "a"
 
 
-def test_a_load_that_raises_anything_lands() -> None:
+def test_fetch_ends_after_any_error() -> None:
     def broken() -> Mapping[str, IssuerKey]:
         raise RecursionError
 
@@ -196,7 +196,7 @@ def test_a_load_that_raises_anything_lands() -> None:
     assert code(cache, "a") == "keys-unavailable"
 
 
-def test_no_thread_is_a_failure_and_not_a_hang() -> None:
+def test_missing_thread_is_a_failure() -> None:
     def no_thread(_work: Callable[[], None]) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -231,7 +231,7 @@ def test_known_keys_never_wait_for_a_fetch_that_hangs() -> None:
     assert issuer.fetches == 2
 
 
-def test_one_fetch_for_everybody_who_comes_at_the_same_time() -> None:
+def test_concurrent_callers_share_one_fetch() -> None:
     issuer = Issuer("a")
     issuer.gate = threading.Event()
     cache = issuer.threaded()

@@ -56,7 +56,7 @@ def test_a_document_is_asked_for_once_an_hour(state: State) -> None:
     assert len(state.asked) == 2
 
 
-def test_an_outage_of_less_than_a_day_is_not_noticed(state: State) -> None:
+def test_outage_of_less_than_a_day_is_survived(state: State) -> None:
     state.provider.endpoints()
     state.document = None
     asked = 0
@@ -73,7 +73,7 @@ def test_an_outage_of_less_than_a_day_is_not_noticed(state: State) -> None:
     state.provider.endpoints()
 
 
-def test_a_failure_is_not_asked_again_at_once(state: State) -> None:
+def test_failure_is_not_retried_at_once(state: State) -> None:
     state.document = None
     for _ in range(100):
         with pytest.raises(ProviderUnavailable, match="off"):
@@ -92,7 +92,7 @@ def test_a_document_that_turns_bad_does_not_replace_the_good_one(state: State) -
     assert state.provider.endpoints().token == GOOD["token_endpoint"]
 
 
-def test_few_wait_for_a_provider_that_hangs() -> None:
+def test_few_callers_wait_for_a_hanging_provider() -> None:
     hanging, entered = threading.Event(), threading.Event()
 
     def fetch(_url: str) -> Mapping[str, Any]:

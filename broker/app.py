@@ -1,4 +1,4 @@
-"""create_app: build the parts, wire them, mount the routes. No decisions are taken here."""
+"""create_app: build the parts, wire them and mount the routes. It makes no decisions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from broker.identity.signing import KeyRing, derive
 from broker.issuing.again import answer_again
 from broker.issuing.dry_run import DryRuns
 from broker.issuing.issue import TokenIssuer
-from broker.limits.limiter import Rates, create_limiter
+from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
 from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.compile import profile_faults
@@ -53,38 +53,39 @@ from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
 from broker.settings import Settings
-from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
+from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers
+from broker.store.audit import AuditLog
 from broker.store.database.engine import Clock, Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.rates import rate_storage
 from broker.store.ledger.suspension import SqlSuspensions
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
-from broker.store.trail import SqlTrail
 from broker.telemetry import log
 from broker.telemetry.store_gauge import StoreGauge
 
-# A stand-in means development: no name that somebody points at this machine is ours.
+# With a stand-in, this is development: a host name that someone points at this machine is not ours.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 def load_settings() -> Settings:
-    """The settings that a server needs: with the profiles checked against the SDK. Raises SettingsError."""
+    """The settings of a server, with the profiles checked against the SDK. Raises SettingsError."""
     return settings_module.load(checks=[profile_faults])
 
 
 def create_app(
     settings: Settings | None = None, *, clock: Clock | None = None, minter: Minter | None = None
 ) -> Flask:
-    """The WSGI app. Make it after the fork: it opens connections. `clock` and `minter` are for tests."""
+    """The WSGI app. Create it after the fork: it opens connections. `clock` and `minter` are for tests."""
     settings = settings or load_settings()
     log.configure(settings.log_level, secrets=_secrets(settings))
     app = Flask("broker", static_folder=None, template_folder=str(pages.WEB))
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # people read these: the token comes first
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # for people who read it: the token comes first
     app.config.update(MAX_CONTENT_LENGTH=body.MAX_BYTES + 1)
     app.url_map.strict_slashes = False  # an API never answers with a redirect
     app.url_map.merge_slashes = False
@@ -96,9 +97,14 @@ def create_app(
         app, allowed_origins, settings.trusted_hosts or (LOOPBACK_HOSTS if settings.standin else ())
     )
     problems.register(app)
-    for module in (tokens, sessions, me, login, oidc, jwks, health, metrics, admin, openapi, pages):
-        app.register_blueprint(module.bp)
+    mount(app)
     return app
+
+
+def mount(app: Flask) -> None:
+    """Add every route, in the order in which /openapi.json lists them."""
+    for module in (tokens, sessions, me, login, oidc, admin, health, metrics, jwks, openapi, pages):
+        app.register_blueprint(module.bp)
 
 
 def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter | None) -> Parts:
@@ -117,20 +123,19 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     secrets = settings.secret_keys
     ring = KeyRing.of(secrets, *settings.signing_keys)
     sign_ins = CookieSignIns(SqlSignIns(database), [derive(secret, "csrf") for secret in secrets])
-    blocks = SqlBlocks(database)
-    admission = Admission(blocks)
+    admission = Admission(SqlStanding(database))
     peppers = [derive(secret, PEPPER_LABEL) for secret in secrets]
     service_keys = ServiceKeys(SqlServiceKeys(database), peppers)
     guest_keys = [derive(secret, "guests") for secret in secrets]
     guests = None
     if settings.config.guests.enabled:
         guests = Guests(settings.config.guests, guest_keys)
-    rates = Rates(create_limiter(app, database, redis_url))
+    rates = create_rates(rate_storage(database, redis_url), app)
     ledger = SqlLedger(database)
     suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
     external = issuers.build(
-        settings.config.issuers, settings.config.plans, SqlTrail(database), admission.admit
+        settings.config.issuers, settings.config.plans, AuditLog(database), admission.admit
     )
     issuer = TokenIssuer(
         policy=policy,
@@ -189,7 +194,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             ledger=ledger,
             records=SqlIdempotencyRecords(database),
             cipher=TokenCipher([derive(secret, "repeats") for secret in secrets]),
-            # The other threads go on serving while repeats wait for the first of their requests.
+            # The other threads still answer while repeats wait for their first request.
             max_waiting=max(1, settings.threads // 2),
         ),
         previews=DryRuns(policy=policy, rates=rates, catalog=catalog, ledger=ledger, suspensions=suspensions),
@@ -200,7 +205,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
 
 
 def _secrets(settings: Settings) -> list[str]:
-    """Each exact text that no log line may hold; of a PEM its lines, since a log line never has two."""
+    """Exact texts that no log line may hold. A PEM is split into lines, since a log line is one line."""
     pem_lines = [line for pem in settings.signing_keys if pem for line in pem.splitlines() if "-" not in line]
     client_secrets = [secret.get_secret_value() for secret in settings.client_secrets.values()]
     return [settings.gemini_api_key.get_secret_value(), *settings.secret_keys, *pem_lines, *client_secrets]

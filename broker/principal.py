@@ -1,4 +1,4 @@
-"""Principal: who asks, once verified. A leaf that anyone may import."""
+"""Principal: the verified requester. A leaf that anyone may import."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ OWN_ISSUER = "live-broker"
 KEY_ISSUER = "live-broker:key"
 GUEST_ISSUER = "live-broker:guest"
 OPERATOR = "operator"
-"""The one role that there is."""
+"""The only role."""
 
 
 def principal_key(issuer: str, subject: str) -> str:
     """The fixed-length key under which limits and sessions of (issuer, subject) are kept.
 
-    The length goes in first, so that no other split of the same characters gives the same key.
+    The length comes first, so that no other split of the same characters gives the same key.
     """
     return hashlib.sha256(f"{len(issuer)}:{issuer}{subject}".encode()).hexdigest()[:40]
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """What an operator has set for one principal; None where its plan decides. `plan` replaces its own."""
+    """Limits that operators have set for one principal; None: its plan decides. `plan` replaces its own."""
 
     plan: str | None = None
     rate: str | None = None
@@ -37,7 +37,7 @@ NO_OVERRIDES = Overrides()
 
 @dataclass(frozen=True)
 class Principal:
-    """A verified asker. Identity is the exact pair (issuer, subject); the rest may change later."""
+    """A verified requester. Its identity is the exact pair (issuer, subject); the rest may change later."""
 
     issuer: str
     subject: str
@@ -45,9 +45,9 @@ class Principal:
     plan: str
     roles: frozenset[str] = frozenset()
     profiles: frozenset[str] | None = None
-    """Which of its plan's profiles it may ask for; None for all of them."""
+    """The profiles of its plan that it may use; None for all of them."""
     actor: Principal | None = None
-    """The service key that asks in its name."""
+    """The service key that acts for it."""
     overrides: Overrides = NO_OVERRIDES
 
     @cached_property
@@ -56,17 +56,17 @@ class Principal:
 
     @property
     def requester(self) -> Principal:
-        """Who decides what may be asked for: the key that acts, or the principal itself."""
+        """Who sends the request, and whose plan chooses the profiles: the key that acts, or else itself."""
         return self.actor or self
 
     def with_overrides(self, overrides: Overrides) -> Principal:
-        """The same with what the operator has set for it."""
+        """The same principal with the overrides that operators have set for it."""
         return replace(self, plan=overrides.plan or self.plan, overrides=overrides)
 
 
 def end_user(key: Principal, subject: str) -> Principal:
     """A user of the backend that holds the service key `key`. Two keys never share a user.
 
-    Its limits are the plan `default`'s: the plan of the key is for the backend as a whole.
+    Its limits are those of the plan `default`: the key's plan is for the backend as a whole.
     """
     return Principal(f"{KEY_ISSUER}:{key.subject}", subject, subject, "default", actor=key)

@@ -1,4 +1,4 @@
-"""`broker check`: would this set-up mint? Each step is tried for real and says what it found."""
+"""`broker check`: can this installation mint tokens? Every step is real and reports its result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from broker.app import load_settings
 from broker.errors import Refusal
 from broker.identity.issuers import fetch
-from broker.limits.limiter import rates_without_app
+from broker.limits.limiter import create_rates, redis_storage
 from broker.minting.gemini import GeminiMinter
 from broker.settings import IssuerSpec, Settings
 from broker.store.database import migrate
@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 
 
 def run(say: Say) -> bool:
-    """Whether all is well. Faulty settings raise SettingsError before anything is tried."""
+    """Returns whether every step succeeded. Invalid settings raise SettingsError before the first step."""
     settings = load_settings()
     say("ok    settings")
     return all(
@@ -34,14 +34,14 @@ def _store(settings: Settings) -> str:
             raise Refusal("store-unavailable", "The schema is not current: run `broker db upgrade`.")
         if settings.redis_url is None:
             return "schema current"
-        rates_without_app(database, settings.redis_url.get_secret_value()).check()
+        create_rates(redis_storage(settings.redis_url.get_secret_value())).check()
         return "schema current, Redis answers"
     finally:
         database.dispose()
 
 
 def _issuers(say: Say, settings: Settings) -> list[bool]:
-    """The keys of each issuer, fetched as a worker would."""
+    """Fetch the keys of each issuer, as a worker does."""
 
     def keys(spec: IssuerSpec) -> str:
         try:
@@ -53,7 +53,7 @@ def _issuers(say: Say, settings: Settings) -> list[bool]:
 
 
 def _mints(say: Say, settings: Settings) -> list[bool]:
-    """One real token per profile, good for a minute."""
+    """Mint one real token per profile. It expires after a minute."""
     profiles = settings.config.profiles
     minter = GeminiMinter(
         api_key=settings.gemini_api_key.get_secret_value(),

@@ -1,8 +1,8 @@
-"""`broker dev`: the whole thing on this machine in one command, for people who are looking at it.
+"""`broker dev`: the whole service on this machine in one command, for trying it out.
 
-Starts the same gunicorn and the same app as production. What differs is in the environment that it hands
-over: its own database and secret under `var/dev/`, a demo user, loopback, and without GEMINI_API_KEY the
-stand-in in Google's place.
+Starts the same gunicorn and the same app as production. Only the environment differs: a database and a secret
+of its own under `var/dev/`, a demo user, loopback, and the stand-in instead of Google if GEMINI_API_KEY is
+not set.
 """
 
 from __future__ import annotations
@@ -21,22 +21,25 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from broker import settings as settings_module
-from broker.operators.users import Ops, OpsError
+from broker.operators.errors import OperatorError
+from broker.operators.users import UserAdmin
 from broker.store.database import migrate
 from broker.store.database.engine import Database
 
 DEMO_USER = "demo"
-DEMO_PASSWORD = "demo-password"  # noqa: S105 - on loopback only, in a database of its own
+DEMO_PASSWORD = "demo-password"  # noqa: S105 - on loopback only, in a separate database
 _FOLDER = Path("var") / "dev"
-# Somebody's own database must never get a user whose password everybody knows.
-_OURS = re.compile(r"(BROKER_)?(DATABASE_URL|REDIS_URL|SECRET_KEY|SECRET_KEY_PREVIOUS|TRUSTED_HOSTS)(_FILE)?")
+# Removed from the environment: a real database must never get a user whose password is published.
+_OVERRIDDEN = re.compile(
+    r"(BROKER_)?(DATABASE_URL|REDIS_URL|SECRET_KEY|SECRET_KEY_PREVIOUS|TRUSTED_HOSTS)(_FILE)?"
+)
 
 
 def run(port: int) -> int:
     """Run until interrupted; returns the exit status."""
     _require_free(port)
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    environ = {name: value for name, value in os.environ.items() if not _OURS.fullmatch(name)}
+    environ = {name: value for name, value in os.environ.items() if not _OVERRIDDEN.fullmatch(name)}
     environ |= {
         "BROKER_DATABASE_URL": f"sqlite:///{(_FOLDER / 'broker.sqlite3').resolve()}",
         "BROKER_SECRET_KEY": _secret(),
@@ -68,17 +71,17 @@ def _require_free(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as fault:
             raise SystemExit(
-                f"Port {port} cannot be had: {fault.strerror}. Another one: PORT=8081 make run, "
+                f"Port {port} is not available: {fault.strerror}. Choose another one: PORT=8081 make run, "
                 "or broker dev --port 8081."
             ) from None
 
 
 def require_standin() -> None:
-    """Ends with a sentence where the stand-in's own packages are missing: a production install has none."""
+    """Exits with an explanation if the stand-in's packages are missing, as in a production installation."""
     if find_spec("aiohttp") is None:
         raise SystemExit(
-            "The stand-in is not part of this installation. What it needs is in the extra `standin` and in "
-            "requirements/run.txt. With GEMINI_API_KEY set, `broker dev` does without."
+            "The stand-in is not part of this installation. Install the extra `standin` or "
+            "requirements/run.txt, or set GEMINI_API_KEY, so that `broker dev` uses Google instead."
         )
 
 
@@ -98,7 +101,7 @@ def _start_standin(environ: dict[str, str]) -> subprocess.Popen[str]:
 
 def _echo(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line, end="", flush=True)  # noqa: T201 - what the stand-in says about itself
+        print(line, end="", flush=True)  # noqa: T201 - the output of the stand-in
 
 
 def _start_broker(environ: dict[str, str]) -> subprocess.Popen[str]:
@@ -112,9 +115,9 @@ def _prepare_store(environ: dict[str, str]) -> None:
     database = Database(settings.database_url.get_secret_value(), pool_size=2)
     migrate.upgrade(database)
     try:
-        Ops(settings, database, actor="broker dev").add_user(DEMO_USER, DEMO_PASSWORD)
-    except OpsError:
-        pass  # from an earlier run
+        UserAdmin(settings, database, actor="broker dev").add(DEMO_USER, DEMO_PASSWORD)
+    except OperatorError:
+        pass  # an earlier run added the user
     finally:
         database.dispose()
 
@@ -148,7 +151,7 @@ def _wait_until_it_listens(port: int, children: list[subprocess.Popen[str]]) -> 
 
 
 def _wait(children: list[subprocess.Popen[str]]) -> int:
-    """Until one of them ends: neither is of use without the other."""
+    """Wait until one of them ends: neither works without the other."""
     while True:
         for child in children:
             if (status := child.poll()) is not None:

@@ -1,49 +1,55 @@
-"""`broker keys`: the service keys of backends. A key is printed when it is made and never again."""
+"""`broker keys`: create, list and revoke service keys. A key is printed once, when it is created."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from broker.cli import completion as cli_complete
+from broker.cli import completion
+from broker.cli.options import json_option
 from broker.cli.output import actor, open_database, print_rows, time
-from broker.identity.service_keys import SCOPES, ServiceKey
-from broker.operators.keys import KeyOps
+from broker.identity.service_keys import SCOPES, USUAL_SCOPES, ServiceKey
+from broker.operators.keys import KeyAdmin
+from broker.store.accounts.service_keys import SqlServiceKeys
 
 
 @click.group()
 def keys() -> None:
-    """Service keys, for backends that ask for tokens."""
+    """Manage service keys: credentials of backends."""
 
 
 @keys.command("create")
 @click.argument("name")
-@click.option("--plan", default="default", show_default=True, shell_complete=cli_complete.plans)
+@click.option(
+    "--plan",
+    default="default",
+    show_default=True,
+    help="The plan whose limits apply to the key.",
+    shell_complete=completion.plans,
+)
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice(sorted(SCOPES)),
-    help="What it may do; may be given several times. Left out: token, sessions and read.",
+    help=f"A permission. Can be given several times. Default: {', '.join(USUAL_SCOPES)}.",
 )
 @click.option(
     "--profile",
     "profiles",
     multiple=True,
-    help="Only these profiles of its plan. Left out: all.",
-    shell_complete=cli_complete.profiles,
+    help="A profile that the key may use. Can be given several times. Default: every profile of its plan.",
+    shell_complete=completion.profiles,
 )
-@click.option("--expires-days", type=int, help="Left out: it does not expire.")
+@click.option("--expires-days", type=int, help="Days until the key expires. Default: it does not expire.")
 @click.option(
     "--on-behalf-of",
     metavar="any|PREFIX*",
-    help="Whose sessions it may open: anybody's, or of ids that begin with PREFIX. Left out: its own only.",
+    help="Users for whom the key may open sessions: any, or ids that begin with PREFIX. Default: none.",
 )
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 def keys_create(
     name: str,
     plan: str,
@@ -53,9 +59,9 @@ def keys_create(
     on_behalf_of: str | None,
     as_json: bool,
 ) -> None:
-    """Make the key NAME and print it on stdout, this once."""
-    with _ops() as ops:
-        made = ops.create(
+    """Create the key NAME and print it on standard output. It cannot be shown again."""
+    with open_database() as (settings, database):
+        created = KeyAdmin(settings, database, actor=actor()).create(
             name,
             plan=plan,
             scopes=scopes,
@@ -64,33 +70,27 @@ def keys_create(
             on_behalf_of=on_behalf_of,
         )
     if as_json:
-        click.echo(json.dumps({**_row(made.key), "key": made.secret}, indent=2))
+        click.echo(json.dumps({**_row(created.key), "key": created.secret}, indent=2))
         return
-    click.echo(f"Made {name} ({made.key.id}). Keep the key now: nobody can show it again.", err=True)
-    click.echo(made.secret)
+    click.echo(f"Created {name} ({created.key.id}). Store the key now: it cannot be shown again.", err=True)
+    click.echo(created.secret)
 
 
 @keys.command("list")
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 def keys_list(as_json: bool) -> None:
-    """List the keys, revoked ones too."""
-    with _ops() as ops:
-        print_rows([_row(key) for key in ops.all()], as_json)
+    """List service keys, including revoked ones."""
+    with open_database() as (_, database):
+        print_rows([_row(key) for key in SqlServiceKeys(database).page()], as_json)
 
 
 @keys.command("revoke")
-@click.argument("name", shell_complete=cli_complete.keys)
+@click.argument("name", shell_complete=completion.keys)
 def keys_revoke(name: str) -> None:
-    """Turn the key NAME (or its id) away from the next request on, for good."""
-    with _ops() as ops:
-        key = ops.revoke(name)
-    click.echo(f"Revoked {key.name} ({key.id}). Sessions that it opened run to their end.")
-
-
-@contextmanager
-def _ops() -> Iterator[KeyOps]:
+    """Revoke the key NAME for good. NAME may also be its id. Applies to the next request."""
     with open_database() as (settings, database):
-        yield KeyOps(settings, database, actor=actor())
+        key = KeyAdmin(settings, database, actor=actor()).revoke(name)
+    click.echo(f"Revoked {key.name} ({key.id}). Sessions that it opened continue to their end.")
 
 
 def _row(key: ServiceKey) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The command `broker`. Each command is a thin call into `ops`, `store.migrate` or `dev`.
+"""The command `broker`. Each command is a thin call into `operators`, `store.database.migrate` or `cli.dev`.
 
-Exit status: 0 done, 1 refused, 2 a wrong call or wrong settings. Secrets come from stdin, never from
-arguments, which other users of the machine can read.
+Exit status: 0 done, 1 rejected, 2 wrong usage or invalid settings. Secrets are read from standard input and
+never from arguments, which other users of the machine can read.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ import sys
 
 import click
 
+from broker.cli.blocks import blocks
+from broker.cli.explain import explain
 from broker.cli.keys import keys
-from broker.cli.limits import limits, sessions
+from broker.cli.limits import limits
 from broker.cli.output import open_database
+from broker.cli.sessions import sessions
 from broker.cli.suspension import resume, suspend
-from broker.cli.users import blocks, explain, token, users
+from broker.cli.token import token
+from broker.cli.users import users
 from broker.errors import Refusal
-from broker.operators.users import OpsError
+from broker.operators.errors import OperatorError
 from broker.settings import SettingsError
 from broker.store.database import migrate
 
@@ -28,19 +32,35 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--port", envvar="PORT", default=8080, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--port",
+    envvar="PORT",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="The port to listen on. Also read from PORT.",
+)
 def dev(port: int) -> None:
-    """Run the broker on loopback with a demo user, and with the stand-in unless GEMINI_API_KEY is set."""
+    """Run the broker on this machine, with a demo user.
+
+    Talks to Google if GEMINI_API_KEY is set, and to the stand-in otherwise.
+    """
     from broker.cli.dev import run
 
     sys.exit(run(port))
 
 
 @cli.command()
-@click.option("--port", default=9090, show_default=True, type=click.IntRange(0, 65535))
-@click.option("--tls", is_flag=True, help="Serve https and wss with a throw-away certificate.")
+@click.option(
+    "--port",
+    default=9090,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="The port to listen on; 0 for any free port.",
+)
+@click.option("--tls", is_flag=True, help="Serve https and wss with a temporary certificate.")
 def standin(port: int, tls: bool) -> None:
-    """Run the stand-in for the Live API alone, on loopback."""
+    """Run only the stand-in for the Live API, on this machine."""
     from broker.cli.dev import require_standin
 
     require_standin()
@@ -51,7 +71,10 @@ def standin(port: int, tls: bool) -> None:
 
 @cli.command()
 def check() -> None:
-    """Check the settings, the store and a real mint, and say what is wrong."""
+    """Check that this installation can mint tokens.
+
+    Checks the settings, the store, the keys of each issuer and a real mint of each profile.
+    """
     from broker.cli.check import run
 
     sys.exit(0 if run(click.echo) else 1)
@@ -59,15 +82,15 @@ def check() -> None:
 
 @cli.group()
 def db() -> None:
-    """The database."""
+    """Manage the database."""
 
 
 @db.command("upgrade")
 def db_upgrade() -> None:
-    """Bring the database to this version's schema. Running it again changes nothing."""
+    """Upgrade the database to this version's schema. A second run changes nothing."""
     with open_database() as (_, database):
         before, after = migrate.upgrade(database)
-    click.echo(f"The database is at {after}." if before == after else f"Upgraded {before} -> {after}.")
+    click.echo(f"The database is current: {after}." if before == after else f"Upgraded {before} -> {after}.")
 
 
 for _command in (users, blocks, token, explain, keys, limits, sessions, suspend, resume):
@@ -85,11 +108,12 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except SettingsError as error:
-        click.echo("The settings have faults:" + "".join(f"\n  - {f}" for f in error.faults), err=True)
+        problems = "".join(f"\n  - {fault}" for fault in error.faults)
+        click.echo(f"Error: the settings are invalid:{problems}", err=True)
         sys.exit(2)
-    except OpsError as error:
-        click.echo(f"Refused: {error}", err=True)
+    except OperatorError as error:
+        click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     except Refusal as refusal:
-        click.echo(f"Refused: {refusal.code}: {refusal.detail or refusal.title}", err=True)
+        click.echo(f"Error: {refusal.code}: {refusal.detail or refusal.title}", err=True)
         sys.exit(1)

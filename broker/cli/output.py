@@ -1,4 +1,4 @@
-"""What the commands share: the database that the settings name, who is at the keyboard, and tables."""
+"""Shared by the commands: the configured database, the actor for the audit log, and the output of tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from broker import settings as settings_module
+from broker.net.timestamps import rfc3339
 from broker.settings import Settings
 from broker.store.database.engine import Database
 
@@ -27,7 +28,7 @@ def open_database() -> Iterator[tuple[Settings, Database]]:
 
 
 def actor() -> str:
-    """As whom the audit trail knows whoever runs the command."""
+    """The person at the keyboard, as the audit log names them."""
     return f"cli:{getpass.getuser()}"
 
 
@@ -45,6 +46,12 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
         cells = zip(line, widths, numeric, strict=True)
         padded = [cell.rjust(width) if number else cell.ljust(width) for cell, width, number in cells]
         click.echo("  ".join(padded).rstrip())
+
+
+def print_honoured_until(moment: datetime | None) -> None:
+    """Tokens that Google issued cannot be revoked: print when the last one expires, if any is still valid."""
+    if moment is not None:
+        click.echo(f"Google may accept tokens that it already issued until {rfc3339(moment)}.")
 
 
 def time(moment: datetime | None) -> str | None:

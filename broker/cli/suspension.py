@@ -9,7 +9,7 @@ import click
 
 from broker.cli import completion
 from broker.cli.output import actor, open_database
-from broker.operators.suspension import SuspensionOps
+from broker.operators.suspension import SuspensionAdmin
 
 
 @click.command("suspend")
@@ -27,8 +27,8 @@ def suspend(reason: str, profiles: tuple[str, ...], renewals: bool) -> None:
 
     Running it again replaces the current suspension. `broker resume` ends it.
     """
-    with _operator() as ops:
-        ops.suspend(reason, list(profiles) or None, renewals=renewals)
+    with _suspension_admin() as admin:
+        admin.suspend(reason, list(profiles) or None, renewals=renewals)
     of = f"for {', '.join(profiles)}" if profiles else "for all profiles"
     click.echo(f"Suspended new tokens {of}{', renewals included' if renewals else ''}.")
 
@@ -36,12 +36,12 @@ def suspend(reason: str, profiles: tuple[str, ...], renewals: bool) -> None:
 @click.command("resume")
 def resume() -> None:
     """End the suspension. The next request gets a token again."""
-    with _operator() as ops:
-        was_suspended = ops.resume()
+    with _suspension_admin() as admin:
+        was_suspended = admin.resume()
     click.echo("Resumed." if was_suspended else "Minting was not suspended.")
 
 
 @contextmanager
-def _operator() -> Iterator[SuspensionOps]:
+def _suspension_admin() -> Iterator[SuspensionAdmin]:
     with open_database() as (settings, database):
-        yield SuspensionOps(settings, database, actor=actor())
+        yield SuspensionAdmin(settings, database, actor=actor())

@@ -1,7 +1,7 @@
-"""The files under web/ as browsers get them: without comments, compressed, at an address of their content.
+"""The files under web/ as browsers get them: minified, compressed, at an address made from their content.
 
-Owns: what is made of a file, once per content and process, and which modules a page will need. Needs the
-folder. Leaves routes and headers to pages.py. A file that changes is read again: there is nothing to build.
+Prepares each file once per content and process, and finds the modules that a page needs. Leaves routes and
+headers to pages.py. A changed file is read again, so there is no build step.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ MIMETYPES = {
     ".png": "image/png",
     ".webmanifest": "application/manifest+json",
 }
-# Comments and blank space go; names and syntax stay, so that a stack trace still reads like the source.
-# rjsmin loses blanks of a template inside a template's expression; such a script stays as it is.
+# Removes comments and blank space. Names and syntax stay, so that a stack trace still matches the source.
+# rjsmin damages blanks in a template literal that is nested in another one, so such a script stays as it is.
 _NESTED_TEMPLATE = re.compile(r"\$\{[^}`]*`")
 _SHORTEN: dict[str, Callable[[str], str]] = {
     ".js": lambda script: script if _NESTED_TEMPLATE.search(script) else rjsmin.jsmin(script),
     ".css": rcssmin.cssmin,
 }
 _COMPRESSED_ALREADY = {".png"}
-# Static imports only: what a page asks for with `import(…)` is meant to come later.
+# Static imports only: a page loads later what it imports with `import(…)`.
 _IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*["'](\.{1,2}/[^"']+)["']""")
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One body in the forms that may be asked for. `etag` is of the content, whatever its form."""
+    """One body in each encoding that a client may accept. `etag` depends on the content only."""
 
     identity: bytes
     compressible: bool = True
@@ -61,12 +61,12 @@ class Encoded:
 
 @lru_cache(maxsize=32)
 def encoded_page(html: str) -> Encoded:
-    """A rendered page; there are as many as there are combinations of what a template is told."""
+    """A rendered page. The number of different pages is small: one per combination of template values."""
     return Encoded(re.sub(r"\n\s*", "\n", html).encode())
 
 
 class Assets:
-    """All files of the folder that are meant for browsers, by their path below it: `live/index.js`."""
+    """All files of the folder that are for browsers, by their path below it, such as `live/index.js`."""
 
     def __init__(self, root: Path, rescan_seconds: float = 1.0) -> None:
         self._root = root
@@ -82,12 +82,12 @@ class Assets:
 
     @property
     def version(self) -> str:
-        """A name for the content of all files; the same in every process that has the same files."""
+        """A hash over all files. Every process that has the same files has the same version."""
         self._refresh()
         return self._version
 
     def modules(self, roots: Iterable[str]) -> list[str]:
-        """The paths of these modules and of all that they import, however deep, each once."""
+        """The paths of these modules and of everything that they import, at any depth, each once."""
         self._refresh()
         found = dict.fromkeys(roots)
         for path in (waiting := list(found)):
@@ -106,7 +106,7 @@ class Assets:
             if path.suffix in MIMETYPES and path.is_file():
                 stat = path.stat()
                 stamps[path.relative_to(self._root).as_posix()] = (stat.st_mtime_ns, stat.st_size)
-        # Threads may do this at once: each makes the same, and what is half made is never seen.
+        # Several threads may do this at once. Each makes the same, and no thread sees a partial result.
         if stamps != self._stamps:
             files = {path: self._read(path) for path in stamps}
             names = "".join(f"{path} {file.etag}\n" for path, file in files.items())

@@ -1,10 +1,10 @@
-"""Request bodies: JSON only, small, closed. Whatever is wrong with one is said by the field's name."""
+"""Request bodies: JSON only, small, no unknown fields. Errors name the field that is wrong."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flask import request
 from gunicorn.http.errors import ParseException
@@ -25,22 +25,22 @@ class Body(BaseModel):
 
 
 class Empty(Body):
-    """No field at all."""
+    """An object without fields."""
 
 
 B = TypeVar("B", bound=BaseModel)
 
 
 def read(model: type[B]) -> B:
-    """The request's body as `model`. No body at all is the empty object."""
+    """The body of the request as `model`. A missing body counts as the empty object."""
     try:
         raw = request.get_data(cache=False)
     except ClientDisconnected as error:
-        # Werkzeug's word for what the receive time-out in gunicorn_conf does to a slow body.
+        # Werkzeug raises this when the receive time-out of gunicorn_conf ends a slow body.
         raise MessageRefusal("request-timeout", _CLOSE) from error
-    except (ParseException, OSError) as error:  # what gunicorn makes of chunks that are none
+    except (ParseException, OSError) as error:  # gunicorn, on malformed chunks
         raise MessageRefusal("bad-request", _CLOSE, reason=type(error).__name__) from error
-    # A chunked body has no length to refuse beforehand, and is cut without a word at the configured limit.
+    # A chunked body states no length. Werkzeug cuts it silently at MAX_CONTENT_LENGTH, one byte above ours.
     if len(raw) > MAX_BYTES:
         raise too_large()
     if not raw:
@@ -61,32 +61,32 @@ def check_media_type() -> None:
 
 
 def too_large() -> Refusal:
-    return Refusal("too-large", f"A body may have {MAX_BYTES} bytes.")
+    return Refusal("too-large", f"The body may have at most {MAX_BYTES} bytes.")
 
 
 def invalid(field: str, problem: str) -> Refusal:
     return Refusal(
         "invalid-field",
-        f"Not valid: {_name((field,))}.",
+        f"Invalid value: {_name((field,))}.",
         extensions={"fields": [{"field": _name((field,)), "problem": problem}]},
     )
 
 
-def validated(model: type[B], value: Mapping[str, Any]) -> B:
-    """Refuses `field-not-allowed` and `invalid-field`, with the names of the fields."""
+def validated(model: type[B], value: Mapping[str, object]) -> B:
+    """Raises the refusal `field-not-allowed` or `invalid-field`, with the names of the fields."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        # Without the input: the value of a field may be a secret.
+        # Leave out the input: the value of a field may be a secret.
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
         fields = [{"field": _name(fault["loc"]), "problem": fault["msg"]} for fault in unknown or faults]
         names = ", ".join(str(field["field"]) for field in fields)
         code: Code = "field-not-allowed" if unknown else "invalid-field"
-        problem = "not allowed here" if unknown else "not valid"
-        raise Refusal(code, f"{problem.capitalize()}: {names}.", extensions={"fields": fields}) from None
+        problem = "Not allowed here" if unknown else "Invalid value"
+        raise Refusal(code, f"{problem}: {names}.", extensions={"fields": fields}) from None
 
 
 def _name(place: tuple[int | str, ...]) -> str:
-    """A field's path. A name that is no name is the caller's text and is not sent back."""
+    """The path of a field. A malformed name is the caller's own text, so it is not echoed."""
     return ".".join(str(part) if _NAME.fullmatch(str(part)) else "?" for part in place)

@@ -1,4 +1,4 @@
-"""The address to which failed sign-ins and guests are counted, and which addresses are this machine's."""
+"""The client address that failed sign-ins and guests are counted on, and whether it is this machine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "
 
 
 def client_address(request: Request, trusted: Sequence[Network]) -> str:
-    """The peer, or behind trusted proxies the rightmost hop that is none; IPv6 by its /64.
+    """The peer, or behind trusted proxies the rightmost hop that is not one of them. IPv6 as its /64.
 
-    Anybody can write X-Forwarded-For: only what a trusted proxy appended to it counts.
+    Anyone can write X-Forwarded-For, so only the entries that trusted proxies appended count.
     """
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
     chain = [*hops, request.remote_addr or ""]
@@ -44,9 +44,9 @@ def is_loopback_host(host: str) -> bool:
 
 
 def is_from_this_machine(request: Request) -> bool:
-    """Whether the caller sits at this machine: by its address, by the name that it used, and by no proxy.
+    """Whether the caller is on this machine: by its address and Host header, and without a proxy.
 
-    A proxy on this machine connects from loopback too; what gives it away is what proxies add.
+    A proxy on this machine connects from loopback too. The headers that proxies add reveal it.
     """
     if any(name in request.headers for name in _FORWARDED) or not is_loopback_host(request.host):
         return False

@@ -1,5 +1,6 @@
-"""From a request to the Principal behind it. A credential that was presented and is bad ends the request:
-there is no falling back to another one, and two at once are refused.
+"""From a request to the Principal behind it.
+
+A bad credential ends the request: the broker does not fall back to another one. It rejects two at once.
 """
 
 from __future__ import annotations
@@ -7,11 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from flask import Request, g
+from flask import Request
 
 from broker.errors import Refusal
 from broker.http import origins
-from broker.http.client_address import is_loopback_host
+from broker.http.cookies import cookie_name, forget_sign_in
 from broker.http.guests import guest_access
 from broker.identity.bearer import Verified
 from broker.identity.guests import is_guest_cookie
@@ -31,23 +32,23 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. `cookie`, `bearer` or `service_key` is what was presented."""
+    """A verified caller. The credential is one of `cookie`, `bearer` and `service_key`."""
 
     principal: Principal
     cookie: str | None = None
     bearer: Verified | None = None
     service_key: ServiceKey | None = None
     is_new: bool = False
-    """A guest who just came in: the answer must hand out the cookie."""
+    """A new guest: the response must set the cookie."""
     also_charged: tuple[Allowance, ...] = ()
-    """What a new session uses up besides the principal's own allowance."""
+    """Allowances that a new session uses besides the principal's own."""
 
 
 def caller_of(request: Request, *, welcomes_guests: bool = False) -> Caller:
-    """Whoever presents nothing is a new guest where `welcomes_guests` and the operator allow it."""
+    """A caller without credentials becomes a new guest if this route and the operator allow guests."""
     if _IN_QUERY & {name.lower() for name in request.args}:
-        raise Refusal("bad-request", "A credential must not be in the URL.")
-    # Read raw: Werkzeug's parsed form joins two headers and loses a token that holds "=".
+        raise Refusal("bad-request", "Do not put a credential in the URL.")
+    # The raw header: Werkzeug's parsed form joins two headers and loses a token that contains "=".
     authorization = request.headers.get("Authorization")
     api_key = request.headers.get("X-API-Key")
     cookie = request.cookies.get(cookie_name(request))
@@ -63,8 +64,8 @@ def caller_of(request: Request, *, welcomes_guests: bool = False) -> Caller:
     if len(presented) > 1:
         raise Refusal(
             "bad-request",
-            "Send one credential: a bearer, a service key or the session cookie.",
-            hint="In a browser, fetch with credentials: 'omit' when you send a bearer.",
+            "Send exactly one credential: a bearer token, a service key or the session cookie.",
+            hint="In a browser, fetch with credentials: 'omit' when you send a bearer token.",
         )
     if authorization is not None:
         verified = _by_bearer(authorization)
@@ -77,13 +78,13 @@ def caller_of(request: Request, *, welcomes_guests: bool = False) -> Caller:
 def _by_bearer(authorization: str) -> Verified:
     match = _BEARER.fullmatch(authorization.strip())
     if match is None:
-        raise Refusal("bad-request", "The Authorization header must be one Bearer token.")
+        raise Refusal("bad-request", "The Authorization header must contain exactly one Bearer token.")
     return parts().bearers.verify(match[1])
 
 
 def _by_service_key(api_key: str) -> Caller:
     if "," in api_key:
-        raise Refusal("bad-request", "The X-API-Key header must be one service key.")
+        raise Refusal("bad-request", "The X-API-Key header must contain exactly one service key.")
     key = parts().service_keys.verify(api_key.strip())
     return Caller(_admit(proof(key)), service_key=key)
 
@@ -91,17 +92,17 @@ def _by_service_key(api_key: str) -> Caller:
 def _by_cookie(request: Request, cookie: str) -> Caller:
     if request.method not in _SAFE_METHODS:
         if not origins.is_same_origin(request):
-            raise Refusal("csrf-failed", "The session cookie works from our own pages only.")
+            raise Refusal("csrf-failed", "The session cookie works only from the broker's own pages.")
         csrf = request.headers.get(CSRF_HEADER, "")
         if not parts().sign_ins.csrf_matches(cookie, csrf):
-            raise Refusal("csrf-failed", f"The {CSRF_HEADER} header is missing or not of this sign-in.")
+            raise Refusal("csrf-failed", f"{CSRF_HEADER} is missing or does not match this sign-in.")
     if (guests := guest_access()) is not None and is_guest_cookie(cookie):
         guest = guests.verify(request, cookie)
         return Caller(_admit(guest), cookie, also_charged=guests.charged(request))
     verified = parts().sign_ins.verify(cookie)
-    # An issuer that was removed, or is on trial now, vouches for nobody, its sign-ins of before included.
+    # An issuer that was removed, or is now on trial, is not trusted. Its existing sign-ins are not either.
     if verified is None or verified.principal.issuer not in parts().trusted_issuers:
-        g.forget_cookie = True  # or the browser would go on presenting it and never get past this
+        forget_sign_in()  # the browser would otherwise send it again and get this error each time
         raise Refusal("invalid-token", "The sign-in has ended.", reason="unknown sign-in")
     return Caller(_admit(verified), cookie)
 
@@ -113,12 +114,3 @@ def _admit(verified: Verified) -> Principal:
         if refusal.code == "account-blocked":
             parts().ledger.refused(verified.principal, "request", refusal.code)
         raise
-
-
-def cookie_name(request: Request) -> str:
-    """The `__Host-` prefix ties the cookie to this host over TLS; plain http is for loopback only."""
-    return "live-broker" if is_loopback(request) else "__Host-live-broker"
-
-
-def is_loopback(request: Request) -> bool:
-    return is_loopback_host(request.host)

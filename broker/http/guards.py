@@ -1,14 +1,15 @@
-"""Every route says who may call it. A route without a guard answers nobody; a test walks the route table.
+"""Every route states who may call it. A route without a guard answers no caller; a test walks all routes.
 
-The guard comes first and the view gets the verified Caller as its first argument, so that no view can
-start its work before it is known who asks.
+The guard comes first, and the view gets the verified Caller as its first argument. So no view can start its
+work before the caller is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import update_wrapper, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from flask import Flask, g, request
 from werkzeug.sansio.utils import host_is_trusted
@@ -25,57 +26,68 @@ View = Callable[Concatenate[Caller, P], R]
 _GUARD = "__broker_guard__"
 
 
+@dataclass(frozen=True)
+class Guard:
+    """Who may call a route: `level`, and service keys with `scope` where there is one."""
+
+    level: Literal["public", "principal", "operator"]
+    scope: str | None = None
+
+
 def public(view: Callable[P, R]) -> Callable[P, R]:
-    """Anybody may call this."""
-    setattr(view, _GUARD, "public")
+    """Anyone may call this."""
+    setattr(view, _GUARD, Guard("public"))
     return view
 
 
 def require_principal(view: View[P, R]) -> Callable[P, R]:
-    """A verified principal that is not blocked; no service key."""
-    return _guarded(view, None, welcomes_guests=False)
+    """A verified principal that is not blocked. Service keys may not call this."""
+    return _guarded(view, Guard("principal"), welcomes_guests=False)
 
 
 def require_scope(scope: str, *, welcomes_guests: bool = False) -> Callable[[View[P, R]], Callable[P, R]]:
-    """The same, and service keys with this scope. Where guests are welcome, somebody new becomes one."""
+    """A verified principal, or a service key with this scope.
+
+    `welcomes_guests`: a caller without credentials becomes a new guest if the operator allows guests.
+    """
 
     def guard(view: View[P, R]) -> Callable[P, R]:
-        return _guarded(view, scope, welcomes_guests=welcomes_guests)
+        return _guarded(view, Guard("principal", scope), welcomes_guests=welcomes_guests)
 
     return guard
 
 
 def require_operator(view: View[P, R]) -> Callable[P, R]:
-    """Whoever has the role `operator` at this moment, from an issuer that may give it; nobody else is heard.
+    """Callers that have the role `operator` now, from an issuer that may grant it.
 
-    Of a browser's sign-in an issuer's roles are those of the sign-in; whether it may still give any is asked
-    of the settings each time.
+    The roles of a browser sign-in are those that the issuer gave at sign-in. Whether the issuer may still
+    grant a role is read from the settings for each request.
     """
     return _for_operators(view, None)
 
 
 def require_operator_or(scope: str) -> Callable[[View[P, R]], Callable[P, R]]:
-    """The same, and service keys with this scope."""
+    """The same callers, and service keys with this scope."""
     return lambda view: _for_operators(view, scope)
 
 
 def _for_operators(view: View[P, R], scope: str | None) -> Callable[P, R]:
     def operators_only(caller: Caller, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if caller.service_key is not None:  # it has the scope: `_guarded` has seen to that
+        if caller.service_key is not None:  # `_guarded` has checked its scope
             return view(caller, *args, **kwargs)
         principal = caller.principal
         if OPERATOR not in principal.roles or principal.issuer not in parts().operator_issuers:
             parts().ledger.refused(principal, "admin", "forbidden")
-            raise Refusal("forbidden", "This is for operators.")
+            raise Refusal("forbidden", "Only operators may do this.")
         return view(caller, *args, **kwargs)
 
     update_wrapper(operators_only, view)
-    guarded = _guarded(operators_only, scope, welcomes_guests=False)
-    setattr(guarded, _GUARD, "operator")
-    return guarded
+    return _guarded(operators_only, Guard("operator", scope), welcomes_guests=False)
 
 
-def _guarded(view: View[P, R], scope: str | None, *, welcomes_guests: bool) -> Callable[P, R]:
+def _guarded(view: View[P, R], guard: Guard, *, welcomes_guests: bool) -> Callable[P, R]:
+    scope = guard.scope
+
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         caller = caller_of(request, welcomes_guests=welcomes_guests)
@@ -85,26 +97,29 @@ def _guarded(view: View[P, R], scope: str | None, *, welcomes_guests: bool) -> C
             raise lacks_scope(scope)
         return view(caller, *args, **kwargs)
 
-    setattr(guarded, _GUARD, "principal")
+    setattr(guarded, _GUARD, guard)
     return guarded
 
 
 def lacks_scope(scope: str | None) -> Refusal:
-    missing = f"lacks the scope {scope!r}" if scope else "is not for this"
-    return Refusal("forbidden", f"This service key {missing}.")
+    if scope is None:
+        return Refusal("forbidden", "Service keys may not do this.")
+    return Refusal("forbidden", f"This service key lacks the scope {scope!r}.")
 
 
-def guard_of(view: Callable[..., Any]) -> str | None:
-    return getattr(view, _GUARD, None)
+def guard_of(view: Callable[..., object]) -> Guard | None:
+    found = getattr(view, _GUARD, None)
+    assert found is None or isinstance(found, Guard)
+    return found
 
 
 def install(app: Flask, allowed_origins: frozenset[str], trusted_hosts: Sequence[str]) -> None:
-    """Before any view: host, size, origin, and that the view has a guard at all."""
+    """Before any view: check the host, the size, the origin, and that the view has a guard at all."""
 
     def before() -> None:
-        # A page whose name is made to lead to us would otherwise count as one of our own.
+        # An attacker's page could make its own host name resolve to us and then count as our own page.
         if trusted_hosts and not host_is_trusted(request.host, trusted_hosts):
-            raise Refusal("bad-request", "The broker is not reached by this name.")
+            raise Refusal("bad-request", "Unrecognized Host header.")
         if (request.content_length or 0) > body.MAX_BYTES:
             raise body.too_large()
         if request.content_length:

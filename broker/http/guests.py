@@ -1,14 +1,15 @@
-"""The door for guests: to whom it is open, and what a guest's session costs the address it comes from."""
+"""Guests over HTTP: who may become one, and the allowance that a guest's address is charged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flask import Request, g
+from flask import Request
 
 from broker.errors import Refusal
 from broker.http import origins
 from broker.http.client_address import UNKNOWN, Network, client_address, is_from_this_machine
+from broker.http.cookies import forget_sign_in
 from broker.identity.bearer import Verified
 from broker.identity.guests import Guests
 from broker.limits.policy import Allowance
@@ -28,29 +29,29 @@ class GuestAccess:
         self._trusted_proxies = trusted_proxies
 
     def is_open_to(self, request: Request) -> bool:
-        """To a browser on our own page, and beyond this machine only if the operator said so."""
+        """For a browser on our own page; from other machines only if the operator allows it."""
         return origins.is_same_origin(request) and self.reaches(request)
 
     def welcome(self, request: Request) -> tuple[str, Principal]:
         return self._guests.welcome(self._address(request))
 
     def verify(self, request: Request, unverified_cookie: str) -> Verified:
-        """A bad cookie is forgotten, so that the page can begin anew; it is not replaced at once."""
+        """Delete a bad cookie, so that the page can start again. It is not replaced in the same response."""
         try:
             if not self.reaches(request):
                 raise Refusal("invalid-token", reason="guests are for this machine only")
             return self._guests.verify(unverified_cookie, self._address(request))
         except Refusal:
-            g.forget_cookie = True
+            forget_sign_in()
             raise
 
     def charged(self, request: Request) -> tuple[Allowance, ...]:
-        """New sessions of all guests of one address: the cookie alone could be thrown away each time."""
+        """New sessions of all guests at one address share it: a guest could delete its cookie each time."""
         rate = self._guests.spec.address_rate
         return (Allowance(rate, "guests", self._address(request), "guests of this address"),)
 
     def reaches(self, request: Request) -> bool:
-        """Whether it comes from where guests may come from."""
+        """Whether guests may come from the address of this request."""
         if self._address(request) == UNKNOWN:
             return False
         return self._guests.spec.allow_network or is_from_this_machine(request)

@@ -1,23 +1,24 @@
-"""Sign in with a user name and a password: a bearer for apps, and a cookie for our own page."""
+"""Sign in with a user name and a password: a bearer token for apps, a cookie for our own pages."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, g, request
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from broker.errors import Refusal
-from broker.http import body, guards
+from broker.http import body, cookies, guards
 from broker.http.client_address import client_address
-from broker.http.credentials import Caller, cookie_name, is_loopback
+from broker.http.credentials import Caller
+from broker.http.responses import operation
 from broker.identity import passwords
-from broker.identity.login import Login, SignedIn
+from broker.identity.login import SignedIn as NewSignIn
 from broker.identity.sign_ins import LIFETIME
 from broker.identity.signing import LIFETIME_SECONDS
 from broker.identity.users import canonical_username
-from broker.limits.sign_in_throttle import Attempt, SignInThrottle
+from broker.limits.sign_in_throttle import Attempt
 from broker.parts import parts
 from broker.telemetry.metrics import SIGN_INS
 
@@ -31,72 +32,61 @@ class LoginBody(body.Body):
     password: Annotated[str, Field(min_length=1, max_length=passwords.MAX_LENGTH)]
 
 
+class SignedIn(TypedDict):
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    csrf_token: str
+
+
 @bp.post("/auth/login")
 @guards.public
-def login() -> Response:
-    asked = body.read(LoginBody)
-    signed_in = _sign_in(asked)
+@operation(
+    "Sign in with a user name and a password; returns a bearer token and sets the pages' cookie",
+    body=LoginBody,
+    codes=("bad-login", "account-blocked", "login-throttled", "busy"),
+)
+def login() -> SignedIn:
+    signed_in = _sign_in(body.read(LoginBody))
     g.principal = signed_in.principal
-    response = jsonify(
-        access_token=signed_in.access_token,
-        token_type="Bearer",  # noqa: S106 - the type, not a token
-        expires_in=LIFETIME_SECONDS,
-        csrf_token=signed_in.sign_in.csrf_token,
-    )
-    keep_cookie(response, signed_in.sign_in.cookie, LIFETIME)
-    return response
+    cookies.keep_sign_in(signed_in.sign_in.cookie, LIFETIME)
+    return {
+        "access_token": signed_in.access_token,
+        "token_type": "Bearer",
+        "expires_in": LIFETIME_SECONDS,
+        "csrf_token": signed_in.sign_in.csrf_token,
+    }
 
 
 @bp.post("/auth/logout")
 @guards.require_principal
-def logout(caller: Caller) -> Response:
-    """Ends what was presented: the cookie's sign-in, or this one bearer of ours."""
-    logins = parts().login
+@operation("End the sign-in or the bearer token that the request carries", status=204)
+def logout(caller: Caller) -> None:
+    sign_ins = parts().login
     if caller.cookie is not None:
-        logins.sign_out(caller.cookie)
+        sign_ins.sign_out(caller.cookie)
     if caller.bearer is not None:
-        logins.withdraw(caller.bearer)
-    response = Response(status=204)
-    forget_cookie(response)
-    return response
+        sign_ins.withdraw(caller.bearer)
+    cookies.forget_sign_in()
 
 
-def keep_cookie(response: Response, cookie: str, lifetime: timedelta) -> None:
-    """One name for sign-ins and guests: whoever signs in is no guest any more, and signing out ends both."""
-    response.set_cookie(
-        cookie_name(request),
-        cookie,
-        max_age=int(lifetime.total_seconds()),
-        secure=not is_loopback(request),
-        httponly=True,
-        samesite="Lax",
-        path="/",
-    )
-
-
-def forget_cookie(response: Response) -> None:
-    response.delete_cookie(
-        cookie_name(request), path="/", secure=not is_loopback(request), httponly=True, samesite="Lax"
-    )
-
-
-def _sign_in(asked: LoginBody) -> SignedIn:
-    """Every step is taken for an unknown name too, in the same order."""
-    logins: Login = parts().login
-    throttle: SignInThrottle = parts().sign_in_throttle
+def _sign_in(asked: LoginBody) -> NewSignIn:
+    """An unknown name takes the same steps in the same order, so that timing does not reveal it."""
+    sign_ins, throttle = parts().login, parts().sign_in_throttle
     account = canonical_username(asked.username) or asked.username
     attempt = Attempt(account, client_address(request, parts().settings.trusted_proxies))
-    found = logins.find(asked.username)
+    found = sign_ins.find(asked.username)
     try:
         throttle.check(attempt)
         try:
-            user = logins.check(found, asked.password)
+            user = sign_ins.check(found, asked.password)
         except Refusal as refusal:
             if refusal.code == "bad-login":
                 throttle.failed(attempt)
             raise
         throttle.check(attempt)
-        signed_in = logins.sign_in(user, asked.password, request.cookies.get(cookie_name(request)))
+        replaced = request.cookies.get(cookies.cookie_name(request))
+        signed_in = sign_ins.sign_in(user, asked.password, replaced)
     except Refusal as refusal:
         throttled = refusal.code == "login-throttled"
         if refusal.code in _RECORDED and (not throttled or throttle.is_worth_a_record(attempt)):

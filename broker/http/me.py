@@ -1,15 +1,17 @@
-"""GET /me and GET /profiles: what the caller is, what it has left and may ask for. Nothing is counted."""
+"""GET /me and GET /profiles: who the caller is, what is left, the allowed profiles. Nothing is counted."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
+from typing_extensions import TypedDict
 
 from broker.errors import Refusal
-from broker.http import guards, ratelimit
+from broker.http import cookies, guards, ratelimit
 from broker.http.credentials import Caller
-from broker.http.login import keep_cookie
+from broker.http.responses import operation
+from broker.http.shapes import timestamp_or_none
 from broker.identity.guests import LIFETIME
 from broker.identity.service_keys import ServiceKey
 from broker.net.timestamps import rfc3339
@@ -18,37 +20,97 @@ from broker.sessions.session import Session
 
 bp = Blueprint("me", __name__)
 
-_MOST_SESSIONS = 100
+_MAX_SESSIONS = 100
+
+
+class PrincipalName(TypedDict):
+    issuer: str
+    subject: str
+
+
+class MySession(TypedDict):
+    id: str
+    profile: str
+    state: str
+    opened_at: str
+    ends_at: str
+    on_behalf_of: NotRequired[str]
+
+
+class NextToken(TypedDict):
+    granted: bool
+    profile: str
+    status: NotRequired[int]
+    code: NotRequired[str]
+    detail: NotRequired[str]
+    retry_after_seconds: NotRequired[int]
+
+
+class MyKey(TypedDict):
+    scopes: list[str]
+    profiles: list[str] | None
+    on_behalf_of: str | None
+    expires_at: str | None
+
+
+class Me(TypedDict):
+    principal: PrincipalName
+    name: str
+    plan: str
+    roles: list[str]
+    limits: ratelimit.LimitsLeft
+    sessions: list[MySession]
+    next_token: NextToken
+    service_key: NotRequired[MyKey | None]
+    csrf_token: NotRequired[str]
+
+
+class ProfileShown(TypedDict):
+    name: str
+    description: str
+    models: list[str]
+    voice: str | None
+    default: bool
+
+
+class Profiles(TypedDict):
+    profiles: list[ProfileShown]
 
 
 @bp.get("/me")
 @guards.require_scope("read", welcomes_guests=True)
-def me(caller: Caller) -> Response:
+@operation(
+    "Show the caller, what is left of its limits, and the answer that its next token request would get"
+)
+def me(caller: Caller) -> Me:
     principal = caller.principal
     preview = parts().previews.preview(principal, also=caller.also_charged)
-    response = jsonify(
-        principal={"issuer": principal.issuer, "subject": principal.subject},
-        name=principal.name,
-        plan=principal.plan,
-        roles=sorted(principal.roles),
-        limits=ratelimit.limits_member(preview.rates, preview.usage),
-        sessions=[_session(one) for one in parts().ledger.open_sessions(principal, _MOST_SESSIONS)],
-        next_token=_next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
-        **({"service_key": _service_key(caller.service_key)} if caller.service_key else {}),
-        **({"csrf_token": parts().sign_ins.csrf_token(caller.cookie)} if caller.cookie else {}),
-    )
-    if caller.is_new and caller.cookie:
-        keep_cookie(response, caller.cookie, LIFETIME)
-    return response
+    answer: Me = {
+        "principal": {"issuer": principal.issuer, "subject": principal.subject},
+        "name": principal.name,
+        "plan": principal.plan,
+        "roles": sorted(principal.roles),
+        "limits": ratelimit.limits_left(preview.rates, preview.usage),
+        "sessions": [_session(one) for one in parts().ledger.open_sessions(principal, _MAX_SESSIONS)],
+        "next_token": _next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
+    }
+    if caller.service_key:
+        answer["service_key"] = _service_key(caller.service_key)
+    if caller.cookie:
+        answer["csrf_token"] = parts().sign_ins.csrf_token(caller.cookie)
+        if caller.is_new:
+            cookies.keep_sign_in(caller.cookie, LIFETIME)
+    return answer
 
 
 @bp.get("/profiles")
 @guards.require_scope("read")
-def profiles(caller: Caller) -> Response:
+@operation("List the profiles that this caller may use")
+def profiles(caller: Caller) -> Profiles:
     catalog = parts().catalog
     default = catalog.get(None).name
-    return jsonify(
-        profiles=[
+    return {
+        "profiles": [
             {
                 "name": profile.name,
                 "description": profile.description,
@@ -58,18 +120,20 @@ def profiles(caller: Caller) -> Response:
             }
             for profile in catalog.open_to(caller.principal)
         ]
-    )
+    }
 
 
-def _session(session: Session) -> dict[str, Any]:
-    return {
+def _session(session: Session) -> MySession:
+    answer: MySession = {
         "id": session.id,
         "profile": session.profile,
         "state": session.state.value,
         "opened_at": rfc3339(session.opened_at),
         "ends_at": rfc3339(session.ends_at),
-        **({"on_behalf_of": session.on_behalf_of} if session.on_behalf_of is not None else {}),
     }
+    if session.on_behalf_of is not None:
+        answer["on_behalf_of"] = session.on_behalf_of
+    return answer
 
 
 def _scope_refusal(caller: Caller) -> Refusal | None:
@@ -77,24 +141,26 @@ def _scope_refusal(caller: Caller) -> Refusal | None:
     return guards.lacks_scope("token") if key is not None and "token" not in key.scopes else None
 
 
-def _next_token(profile: str, refusal: Refusal | None) -> dict[str, Any]:
-    """What an empty `POST /token` would be told now, as far as it can be known without asking Google."""
+def _next_token(profile: str, refusal: Refusal | None) -> NextToken:
+    """The answer that an empty `POST /token` would get now, except what only Google can decide."""
     if refusal is None:
         return {"granted": True, "profile": profile}
-    return {
+    answer: NextToken = {
         "granted": False,
         "profile": profile,
         "status": refusal.status,
         "code": refusal.code,
         "detail": refusal.detail or refusal.title,
-        **({"retry_after_seconds": refusal.retry_after_seconds} if refusal.retry_after_seconds else {}),
     }
+    if refusal.retry_after_seconds:
+        answer["retry_after_seconds"] = refusal.retry_after_seconds
+    return answer
 
 
-def _service_key(key: ServiceKey) -> dict[str, Any]:
+def _service_key(key: ServiceKey) -> MyKey:
     return {
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
-        "expires_at": rfc3339(key.expires_at) if key.expires_at else None,
+        "expires_at": timestamp_or_none(key.expires_at),
     }

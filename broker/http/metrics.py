@@ -1,7 +1,7 @@
 """GET /metrics: all workers of this server, and the open sessions of the store that they share.
 
-For operators, and for a service key with the scope `metrics`: how busy the broker is is nobody else's
-business. Needs telemetry.metrics for what there is.
+Only operators and service keys with the scope `metrics` may see how busy the broker is. The metrics are
+declared in telemetry.metrics.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from prometheus_client.registry import Collector
 
 from broker.http import guards
 from broker.http.credentials import Caller
+from broker.http.responses import operation
 from broker.parts import parts
 from broker.telemetry.metrics import DECLARED
 
 bp = Blueprint("metrics", __name__)
 
-OPEN_SESSIONS = "broker_open_sessions"
-_KEPT_SECONDS = 5.0
-
 
 @bp.get("/metrics")
 @guards.require_operator_or("metrics")
+@operation("Prometheus metrics of all workers of this server", media="text/plain")
 def show_metrics(_caller: Caller) -> Response:
     registry = CollectorRegistry()
     registry.register(_workers())
@@ -35,9 +34,9 @@ def show_metrics(_caller: Caller) -> Response:
 
 
 def _workers() -> Collector:
-    """What one process counted; of gunicorn's workers what their files add up to, the dead ones' too."""
+    """The counts of this process, or the sum over gunicorn's workers, workers that have ended included."""
     try:
         collector: Collector = MultiProcessCollector(CollectorRegistry())  # type: ignore[no-untyped-call]
-    except ValueError:  # no folder for them: this process is the only one
+    except ValueError:  # no folder for the files: this process is the only one
         return DECLARED
     return collector

@@ -1,8 +1,7 @@
-"""Sign in in the browser with an external issuer: to its sign-in page, and back from it.
+"""Browser sign-in with an external issuer: to its sign-in page, and back.
 
-The only two routes that answer with a redirect. What went wrong is told by the page that the browser comes
-back to, as one of a few codes in its address; never in the provider's words. Where a redirect may lead is
-fixed: to the issuer's authorization endpoint, or to one of our own pages.
+Only these two routes answer with a redirect: to the issuer's authorization endpoint, or to one of our pages.
+If the sign-in fails, the page gets one of a few codes in its address, never the provider's own words.
 """
 
 from __future__ import annotations
@@ -14,85 +13,83 @@ from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import NotFound
 
 from broker.errors import Refusal
-from broker.http import guards
+from broker.http import cookies, guards
 from broker.http.client_address import client_address
-from broker.http.credentials import cookie_name, is_loopback
-from broker.http.login import keep_cookie
+from broker.http.responses import operation
 from broker.identity.oidc.client import OidcClient, Outcome, SignInFailed
-from broker.identity.oidc.flow import LIFETIME_SECONDS, Flow, Flows, flow_id
+from broker.identity.oidc.flow import LIFETIME_SECONDS, Flow, flow_id
 from broker.identity.sign_ins import LIFETIME
-from broker.limits.limiter import Rates
 from broker.parts import parts
 
 bp = Blueprint("oidc", __name__)
 _log = structlog.get_logger("broker.http")
 
 RETURN_PATHS = frozenset({"/", "/ops"})
-# A browser sends its cookies with every request, so those of sign-ins that were begun and left must stay few.
+# A browser sends its cookies with every request, so the cookies of abandoned sign-ins must stay few.
 MAX_FLOWS = 4
-# Longer than a flow lives: a flow that has been used is used for good.
+# Longer than a flow lives, so that a used flow never works again.
 ONCE = "1/15 minutes"
 FAILURES_PER_ADDRESS = "20/minute; 100/hour"
-# Refusals that a person can be told about on the page; all others are answered as what they are.
-_TOLD = {"account-blocked", "login-throttled"}
+# The page explains these refusals to the user. All others are answered as problem bodies.
+_SHOWN_ON_PAGE = {"account-blocked", "login-throttled"}
 
 
 @bp.get("/auth/oidc/<issuer>")
 @guards.public
+@operation(
+    "Redirect the browser to an issuer's sign-in page",
+    status=303,
+    codes=("not-found", "bad-request", "origin-forbidden", "keys-unavailable"),
+)
 def begin(issuer: str) -> Response:
     client = _client(issuer)
     if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
-        # A page elsewhere could otherwise put another sign-in in the place of the one that is there.
-        raise Refusal("origin-forbidden", "A sign-in begins at our own page.")
-    flow = _flows().begin(issuer, _return_path())
+        # Otherwise a foreign page could replace the user's sign-in with another one.
+        raise Refusal("origin-forbidden", "Start the sign-in from the broker's own page.")
+    flow = parts().flows.begin(issuer, _return_path())
     try:
         address = client.authorization_url(flow, _callback_address(issuer))
     except SignInFailed as failed:
-        return _back(flow.return_to, _to_json(issuer, failed))
-    response = _redirect(address)
+        return _back(flow.return_to, _logged_outcome(issuer, failed))
     for name in _flow_cookies()[MAX_FLOWS - 1 :]:
-        _forget(response, name)
-    response.set_cookie(
-        _cookie_of(flow.id),
-        flow.cookie,
-        max_age=LIFETIME_SECONDS,
-        secure=not is_loopback(request),
-        httponly=True,
-        samesite="Lax",
-        path="/",
-    )
-    return response
+        cookies.delete_cookie(name)
+    cookies.set_cookie(_flow_cookie(flow.id), flow.cookie, LIFETIME_SECONDS)
+    return _redirect(address)
 
 
 @bp.get("/auth/oidc/<issuer>/callback")
 @guards.public
+@operation(
+    "Redirect the browser back to the page, whether the sign-in succeeded or failed",
+    status=303,
+    codes=("not-found",),
+)
 def callback(issuer: str) -> Response:
     client = _client(issuer)
     flow = _own_flow(issuer)
     if flow is None:
-        return _back("/", _to_json(issuer, SignInFailed(Outcome.EXPIRED, "no flow of this browser")))
+        return _back("/", _logged_outcome(issuer, SignInFailed(Outcome.EXPIRED, "no flow of this browser")))
     try:
         _use_up(flow)
         response = _sign_in(client, flow)
     except SignInFailed as failed:
-        response = _back(flow.return_to, _to_json(issuer, failed))
+        response = _back(flow.return_to, _logged_outcome(issuer, failed))
     except Refusal as refusal:
-        if refusal.code not in _TOLD and refusal.status != 401:
+        if refusal.code not in _SHOWN_ON_PAGE and refusal.status != 401:
             raise
         g.refusal = refusal
-        told = refusal.code if refusal.code in _TOLD else Outcome.UNKNOWN.value
-        response = _back(flow.return_to, told)
-    _forget(response, _cookie_of(flow.id))
+        is_shown = refusal.code in _SHOWN_ON_PAGE
+        response = _back(flow.return_to, refusal.code if is_shown else Outcome.UNKNOWN.value)
+    cookies.delete_cookie(_flow_cookie(flow.id))
     return response
 
 
 def _sign_in(client: OidcClient, flow: Flow) -> Response:
-    rates: Rates = parts().rates
     address = client_address(request, parts().settings.trusted_proxies)
-    if rates.exhausted(FAILURES_PER_ADDRESS, "oidc-failures", address):
+    if parts().rates.exhausted(FAILURES_PER_ADDRESS, "oidc-failures", address):
         raise Refusal("login-throttled")
     if any(len(request.args.getlist(name)) > 1 for name in request.args):
-        raise SignInFailed(Outcome.UNKNOWN, "a parameter twice")
+        raise SignInFailed(Outcome.UNKNOWN, "a parameter appears twice")
     try:
         verified = client.finish(flow, request.args.to_dict(), _callback_address(client.name))
         principal = parts().admission.admit(verified)
@@ -100,19 +97,19 @@ def _sign_in(client: OidcClient, flow: Flow) -> Response:
         _record(failure, address)
         raise
     g.principal = principal
-    response = _redirect(flow.return_to)
-    keep_cookie(response, parts().sign_ins.open(principal).cookie, LIFETIME)
-    replaced = request.cookies.get(cookie_name(request))
+    sign_in = parts().sign_ins.open(principal)
+    replaced = request.cookies.get(cookies.cookie_name(request))
     if replaced is not None:
         parts().sign_ins.close(replaced)
-    return response
+    cookies.keep_sign_in(sign_in.cookie, LIFETIME)
+    return _redirect(flow.return_to)
 
 
 def _record(failure: SignInFailed | Refusal, address: str) -> None:
-    """Count a failure and write it down. That a provider is out of order is not the caller's."""
+    """Count a failure and record it. An outage of the provider does not count against the caller."""
     code = failure.code if isinstance(failure, Refusal) else failure.outcome.value
     if code in {Outcome.UNAVAILABLE, Outcome.CANCELLED} or (
-        isinstance(failure, Refusal) and code not in _TOLD
+        isinstance(failure, Refusal) and code not in _SHOWN_ON_PAGE
     ):
         return
     try:
@@ -130,33 +127,29 @@ def _client(issuer: str) -> OidcClient:
     return clients[issuer]
 
 
-def _flows() -> Flows:
-    return parts().flows
-
-
 def _return_path() -> str:
-    """Compared whole with the list: nothing is parsed, so nothing can be parsed in two ways."""
+    """Compare the whole value with the list. Nothing is parsed, so nothing can be parsed in two ways."""
     given = request.args.getlist("return_to") or ["/"]
     if len(given) != 1 or given[0] not in RETURN_PATHS:
-        raise Refusal("bad-request", "return_to must be one of our own pages.")
+        raise Refusal("bad-request", "return_to must be one of the broker's own pages.")
     return given[0]
 
 
 def _callback_address(issuer: str) -> str:
-    """Plain http on loopback only: elsewhere TLS ends at a proxy, and the cookies need it anyway."""
-    scheme = request.scheme if is_loopback(request) else "https"
+    """Plain http on loopback only. Elsewhere a proxy may end TLS, and the cookies need https anyway."""
+    scheme = request.scheme if cookies.is_loopback(request) else "https"
     return f"{scheme}://{request.host}/auth/oidc/{issuer}/callback"
 
 
 def _own_flow(issuer: str) -> Flow | None:
-    """The flow that this very browser began with this very issuer, by the state that came back."""
-    cookie = request.cookies.get(_cookie_of(flow_id(request.args.get("state", ""))))
-    flow = _flows().open(cookie) if cookie is not None else None
+    """The flow that this browser started with this issuer, found by the returned state."""
+    cookie = request.cookies.get(_flow_cookie(flow_id(request.args.get("state", ""))))
+    flow = parts().flows.open(cookie) if cookie is not None else None
     return flow if flow is not None and flow.issuer == issuer else None
 
 
 def _use_up(flow: Flow) -> None:
-    """Counted where all workers see it: of two callbacks with one flow, one gets on."""
+    """The shared counters decide: if two callbacks use one flow, only one of them succeeds."""
     rates = parts().rates
     try:
         rates.spend(ONCE, "oidc-flow", flow.id)
@@ -166,19 +159,19 @@ def _use_up(flow: Flow) -> None:
         raise SignInFailed(Outcome.EXPIRED, "the flow was used before") from refusal
 
 
-def _cookie_of(flow: str) -> str:
-    return f"{cookie_name(request)}-flow-{flow}"
+def _flow_cookie(flow: str) -> str:
+    return f"{cookies.cookie_name(request)}-flow-{flow}"
 
 
 def _flow_cookies() -> list[str]:
-    """This browser's open flows, the newest first; what is over or not ours comes last."""
-    prefix = _cookie_of("")
+    """The cookies of this browser's flows, newest first. Expired and foreign ones come last."""
+    prefix = _flow_cookie("")
     named = [(name, value) for name, value in request.cookies.items() if name.startswith(prefix)]
-    ages = {name: flow.expires_at if (flow := _flows().open(value)) else 0 for name, value in named}
+    ages = {name: flow.expires_at if (flow := parts().flows.open(value)) else 0 for name, value in named}
     return sorted(ages, key=lambda name: -ages[name])
 
 
-def _to_json(issuer: str, failed: SignInFailed) -> str:
+def _logged_outcome(issuer: str, failed: SignInFailed) -> str:
     _log.info("oidc_sign_in_failed", oidc_issuer=issuer, outcome=failed.outcome.value, reason=failed.reason)
     return failed.outcome.value
 
@@ -188,9 +181,5 @@ def _back(path: str, code: str) -> Response:
 
 
 def _redirect(address: str) -> Response:
-    """Without a body: the one of the framework repeats the address, and with it the state."""
+    """Without a body: the framework's own body repeats the address, which holds the state."""
     return Response(status=303, headers={"Location": address})
-
-
-def _forget(response: Response, name: str) -> None:
-    response.delete_cookie(name, path="/", secure=not is_loopback(request), httponly=True, samesite="Lax")

@@ -1,4 +1,4 @@
-"""Which web origins may call, and the CORS headers that tell browsers so."""
+"""Which web origins may call the broker, and the CORS headers for browsers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PREFLIGHT = {
 
 
 def allowed_at(path: str, allowed: Collection[str]) -> Collection[str]:
-    """Other origins never reach what operators do, whatever the settings allow."""
+    """The settings can never open /admin to another origin."""
     return () if path == "/admin" or path.startswith("/admin/") else allowed
 
 
 def is_same_origin(request: Request) -> bool:
-    """Whether a browser says that our own page sent this.
+    """Whether the browser reports that our own page sent this request.
 
-    Only the host is compared when the page came by https: behind a proxy that ends TLS we see http.
+    A page that came by https matches by its host alone: behind a proxy that ends TLS, we see http.
     """
     origin = request.headers.get("Origin")
     if origin is None:
@@ -40,11 +40,11 @@ def is_same_origin(request: Request) -> bool:
 
 
 def check(request: Request, allowed: Collection[str]) -> None:
-    """Refuse a page that may not call. A caller without an Origin is no browser page."""
+    """Reject a page that may not call. A caller without an Origin header is not a browser page."""
     origin = request.headers.get("Origin")
     allowed = allowed_at(request.path, allowed)
     if origin is not None and origin not in allowed and not is_same_origin(request):
-        raise Refusal("origin-forbidden", hint="The operator sets BROKER_ALLOWED_ORIGINS.")
+        raise Refusal("origin-forbidden", hint="The operator can add this origin to BROKER_ALLOWED_ORIGINS.")
 
 
 def is_preflight(request: Request) -> bool:
@@ -52,7 +52,7 @@ def is_preflight(request: Request) -> bool:
 
 
 def add_headers(request: Request, response: Response, allowed: Collection[str]) -> None:
-    """On every answer, refusals too, so that the page can read what it was told. Never with cookies."""
+    """On every response, errors included, so that the page can read the error. Never with cookies."""
     origin = request.headers.get("Origin")
     if allowed:
         response.vary.add("Origin")

@@ -1,45 +1,44 @@
-"""The demo page, the operators' page, the client library's files, and the headers that keep both harmless."""
+"""The demo page, the operators' page, the API reference, and the files that they load."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, render_template, request
 from werkzeug.exceptions import NotFound
 
 from broker.http import guards
 from broker.http.assets import MIMETYPES, Assets, Encoded, encoded_page
-from broker.http.credentials import cookie_name
+from broker.http.cookies import cookie_name
 from broker.http.guests import guest_access
+from broker.http.responses import operation
+from broker.http.security_headers import NETWORK_WORKER
 from broker.parts import parts
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-# In a checkout the pages lie beside the package; in an installed wheel inside it.
+# In a checkout the pages are beside the package, in an installed wheel inside it.
 WEB = next(path for path in (_PACKAGE / "_web", _PACKAGE.parent / "web") if path.is_dir())
 ASSETS = Assets(WEB)
-# What the library starts by itself: the browser cannot know from the page's own imports.
-_WORKER = "live/net-worker.js"
-_STARTED = (_WORKER, "live/worklets/capture-processor.js", "live/worklets/playback-processor.js")
+# The library starts these itself, so the browser cannot find them through the imports of the page.
+_STARTED = (NETWORK_WORKER, "live/worklets/capture-processor.js", "live/worklets/playback-processor.js")
 _FOLDERS = "any(live, demo, ops, docs, common)"
 _YEAR = "max-age=31536000, immutable"
-# The document's policy holds for these; that they are taken for what they say is all that counts.
-_PARTS_OF_DOCUMENTS = (".js", ".css")
-_CLOSED = "default-src 'none'; frame-ancestors 'none'"
-_OF_DOCUMENTS = {
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "microphone=(self), camera=(self), display-capture=(self), "
-    "screen-wake-lock=(self), speaker-selection=(self)",
-}
 
 bp = Blueprint("pages", __name__, template_folder=str(WEB))
 
 
+@bp.get("/docs")
+@guards.public
+@operation("A page that shows this document", media="text/html")
+def docs() -> Response:
+    return page_response("docs/index.html", modules=ASSETS.modules(("docs/main.js",)))
+
+
 @bp.get("/")
 @guards.public
+@operation("The demo page", media="text/html")
 def demo() -> Response:
-    """With what the page need not ask: whether a cookie is here at all, and where one can sign in."""
+    """The template gets facts that save the page a request: whether a cookie exists, and the issuers."""
     guests = guest_access()
     return page_response(
         "demo/index.html",
@@ -51,16 +50,11 @@ def demo() -> Response:
     )
 
 
-@bp.get("/docs")
-@guards.public
-def docs() -> Response:
-    return page_response("docs/index.html", modules=ASSETS.modules(("docs/main.js",)))
-
-
 @bp.get("/ops")
 @guards.public
+@operation("The operators' page", media="text/html")
 def ops() -> Response:
-    """The same empty page for everybody: what stands on it, the admin API says, to operators only."""
+    """The same empty page for every caller. Its data comes from the admin API, for operators only."""
     return page_response(
         "ops/index.html",
         modules=ASSETS.modules(("ops/main.js",)),
@@ -69,10 +63,10 @@ def ops() -> Response:
 
 
 def page_response(template: str, *, modules: list[str], **context: object) -> Response:
-    """A page whose files have addresses of their content; `modules` are those that it is to load at once."""
+    """A page whose files have addresses made from their content. It preloads `modules`."""
     html = render_template(template, assets=f"/assets/{ASSETS.version}", modules=modules, **context)
     response = _in_best_form(encoded_page(html), "text/html")
-    # Never from a cache, the one of the Back button included: it would be of before the sign-in.
+    # Never from a cache, the cache of the Back button included: that copy could predate the sign-in.
     response.headers["Cache-Control"] = "no-store"
     response.vary.add("Cookie")
     return response
@@ -87,7 +81,7 @@ def asset(part: str, name: str) -> Response:
 @bp.get(f"/assets/<version>/<{_FOLDERS}:part>/<path:name>")
 @guards.public
 def versioned_asset(version: str, part: str, name: str) -> Response:
-    # To a page of before an update, or of a host that has it already, we give what we have: not to be kept.
+    # During an update, pages and files of two versions meet. Serve our version, but do not let it be cached.
     return _file(f"{part}/{name}", _YEAR if version == ASSETS.version else "no-cache")
 
 
@@ -103,11 +97,11 @@ def _file(path: str, cache_control: str) -> Response:
         raise NotFound
     response = _in_best_form(found, MIMETYPES[Path(path).suffix])
     response.headers["Cache-Control"] = cache_control
-    # Whole files only: a range that does not fit would be an error of its own.
+    # Serve whole files only, because a range that does not fit would be one more kind of error.
     request.environ.pop("HTTP_RANGE", None)
     response.make_conditional(request)
     if cache_control == _YEAR:
-        # Fifty files a page: what nobody asks for again needs no tag, and modules are UTF-8 by definition.
+        # A page loads fifty files. An immutable file needs no tag, and modules are UTF-8 by definition.
         del response.headers["ETag"]
         if path.endswith(".js"):
             response.headers["Content-Type"] = MIMETYPES[".js"]
@@ -115,7 +109,7 @@ def _file(path: str, cache_control: str) -> Response:
 
 
 def _in_best_form(content: Encoded, mimetype: str) -> Response:
-    """As the client takes it; each form has an ETag of its own, for they are different bytes."""
+    """In the best encoding that the client accepts. Each has its own ETag, because the bytes differ."""
     if not content.compressible:
         response = Response(content.identity, mimetype=mimetype)
         response.set_etag(content.etag)
@@ -128,52 +122,3 @@ def _in_best_form(content: Encoded, mimetype: str) -> Response:
     if form != "identity":
         response.headers["Content-Encoding"] = form
     return response
-
-
-def security_headers(response: Response, live_url: str, *, secure: bool) -> None:
-    """On every answer. A worker takes the policy of its own response, so those files carry one.
-
-    Other scripts and the style sheets, of which a page has dozens, go without what only a document heeds: it
-    would outweigh them.
-    """
-    headers = response.headers
-    headers["X-Content-Type-Options"] = "nosniff"
-    if secure:
-        headers["Strict-Transport-Security"] = "max-age=31536000"
-    of_ours = request.blueprint == "pages" and response.status_code < 400
-    if of_ours and request.path.endswith(_PARTS_OF_DOCUMENTS) and not request.path.endswith("-worker.js"):
-        return
-    if of_ours and request.path.endswith(_WORKER):
-        headers["Content-Security-Policy"] = _worker_policy(live_url)
-    elif of_ours and response.mimetype == "text/html":
-        # The operators' page talks to nobody but us.
-        alone = request.endpoint == "pages.ops"
-        headers["Content-Security-Policy"] = _page_policy("'self'" if alone else _with_live(live_url))
-    headers.setdefault("Content-Security-Policy", _CLOSED)
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    if not (of_ours and response.mimetype != "text/html"):
-        headers.update(_OF_DOCUMENTS)
-    if "Cache-Control" not in headers:  # the files and the key set say themselves how long they may be kept
-        headers["Cache-Control"] = "no-store"
-        response.vary.update(("Origin", "Authorization", "Cookie"))
-
-
-def _with_live(live_url: str) -> str:
-    url = urlsplit(live_url)
-    return f"'self' {'ws' if url.scheme == 'http' else 'wss'}://{url.netloc}"
-
-
-def _worker_policy(live_url: str) -> str:
-    return (
-        f"default-src 'none'; script-src 'self'; connect-src {_with_live(live_url)}; "
-        "require-trusted-types-for 'script'"
-    )
-
-
-def _page_policy(connects_to: str) -> str:
-    return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        f"media-src 'self' blob:; font-src 'self'; connect-src {connects_to}; worker-src 'self'; "
-        "manifest-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types live-broker"
-    )

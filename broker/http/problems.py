@@ -1,12 +1,18 @@
-"""Any exception -> one JSON error body (RFC 9457), and nothing of what happened inside."""
+"""Any exception -> one JSON error body (RFC 9457) that reveals nothing internal.
+
+The only maker of error bodies.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NotRequired
 
 import structlog
 from flask import Flask, Response, g, json
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from broker.errors import Code, Refusal
@@ -26,8 +32,29 @@ _CODE_OF_STATUS: Mapping[int, Code] = {
 _CHALLENGE = 'Bearer realm="live-broker"'
 
 
+@with_config(ConfigDict(extra="forbid"))
+class Field(TypedDict):
+    field: str
+    problem: str
+
+
+@with_config(ConfigDict(extra="allow"))
+class Problem(TypedDict):
+    """RFC 9457. Branch on `code`. Some codes have members of their own."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    hint: NotRequired[str]
+    retry_after_seconds: NotRequired[int]
+    fields: NotRequired[list[Field]]
+
+
 class MessageRefusal(Refusal):
-    """A refusal of the HTTP message itself; `headers` go on the answer."""
+    """A refusal of the HTTP message itself. `headers` go on the answer."""
 
     def __init__(self, code: Code, headers: Mapping[str, str], *, reason: str | None = None) -> None:
         super().__init__(code, reason=reason)
@@ -42,18 +69,19 @@ def register(app: Flask) -> None:
 
 def answer(refusal: Refusal) -> Response:
     g.refusal = refusal
-    body = {
+    problem: Problem = {
         "type": f"urn:live-broker:problem:{refusal.code}",
         "title": refusal.title,
         "status": refusal.status,
         "detail": refusal.detail or refusal.title,
         "code": refusal.code,
         "request_id": current_request_id(),
-        **({"hint": refusal.hint} if refusal.hint else {}),
-        **({"retry_after_seconds": refusal.retry_after_seconds} if refusal.retry_after_seconds else {}),
-        **refusal.extensions,
     }
-    text = json.dumps(body, default=_time)
+    if refusal.hint:
+        problem["hint"] = refusal.hint
+    if refusal.retry_after_seconds:
+        problem["retry_after_seconds"] = refusal.retry_after_seconds
+    text = json.dumps({**problem, **refusal.extensions}, default=_time)
     response = Response(text, refusal.status, mimetype="application/problem+json")
     response.headers.update(ratelimit.fields(refusal.limits))
     if isinstance(refusal, MessageRefusal):
@@ -61,7 +89,7 @@ def answer(refusal: Refusal) -> Response:
     if refusal.retry_after_seconds:
         response.headers["Retry-After"] = str(refusal.retry_after_seconds)
     if refusal.status == 401:
-        # RFC 6750, section 3.1: no error code for a request that brought no credential at all.
+        # RFC 6750, section 3.1: no error code for a request without credentials.
         error = "" if refusal.code == "missing-credentials" else ', error="invalid_token"'
         response.headers["WWW-Authenticate"] = _CHALLENGE + error
     return response
@@ -84,4 +112,4 @@ def _exception(error: Exception) -> Response:
 def _time(value: object) -> str:
     if isinstance(value, datetime):
         return rfc3339(value)
-    raise TypeError(f"a problem body holds a {type(value).__name__}")
+    raise TypeError(f"a problem body contains a {type(value).__name__}")

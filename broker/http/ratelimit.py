@@ -1,12 +1,35 @@
-"""What is left of the limits, as HTTP says it: the RateLimit fields, and the member `limits` of a body."""
+"""The remaining limits over HTTP: the RateLimit fields, and the member `limits` of an answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from broker.errors import LimitState
 from broker.limits.quota import QuotaUsage, quota_states
+
+
+class RateLeft(TypedDict):
+    policy: str
+    remaining: int
+    reset: int
+
+
+class SessionsLeft(TypedDict):
+    limit: int
+    open: int
+
+
+class MinutesLeft(TypedDict):
+    limit: int
+    used: int
+
+
+class LimitsLeft(TypedDict):
+    rate: list[RateLeft]
+    sessions: SessionsLeft
+    minutes_per_day: MinutesLeft
 
 
 def fields(states: Sequence[LimitState]) -> dict[str, str]:
@@ -23,14 +46,19 @@ def fields_of(rates: Sequence[LimitState], usage: QuotaUsage) -> dict[str, str]:
     return fields((*rates, *quota_states(usage)))
 
 
-def limits_member(rates: Sequence[LimitState], usage: QuotaUsage) -> dict[str, Any]:
+def limits_left(rates: Sequence[LimitState], usage: QuotaUsage) -> LimitsLeft:
     """The member `limits` in the answers of the token routes and of GET /me."""
     quota = usage.quota
     return {
-        "rate": [rate.to_json() for rate in rates],
+        "rate": [rate_left(rate) for rate in rates],
         "sessions": {"limit": quota.sessions, "open": usage.open},
         "minutes_per_day": {"limit": quota.minutes_per_day, "used": usage.used_minutes},
     }
+
+
+def rate_left(rate: LimitState) -> RateLeft:
+    assert rate.reset is not None, "only sessions have no window"
+    return {"policy": rate.policy, "remaining": rate.remaining, "reset": rate.reset}
 
 
 def _policy(state: LimitState) -> str:

@@ -1,4 +1,4 @@
-"""What every request gets: an id, one closing log line, and the headers of every answer."""
+"""Each request gets an id, one closing log line, metrics, and the headers that every response has."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import time
 import structlog
 from flask import Flask, Response, g, request
 
-from broker.http import origins, pages
-from broker.http.login import forget_cookie
+from broker.errors import Refusal
+from broker.http import origins
+from broker.http.security_headers import add_security_headers
+from broker.principal import Principal
 from broker.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS
 
 _log = structlog.get_logger("broker.http")
@@ -19,7 +21,7 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
-    """Must be installed before the guards: a refused request has an id and a log line too."""
+    """Install it before the guards: a rejected request needs an id and a log line too."""
 
     def start() -> Response | None:
         g.started = time.perf_counter()
@@ -34,27 +36,25 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
     def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
         origins.add_headers(request, response, allowed_origins)
-        pages.security_headers(response, live_url, secure=request.is_secure)
-        if getattr(g, "forget_cookie", False):
-            forget_cookie(response)
+        add_security_headers(request, response, live_url)
         _closing_line(response)
         _count(response)
         return response
 
     app.before_request(start)
     app.after_request(finish)
-    # Or what gunicorn logs on this thread afterwards would carry this request's id.
+    # Otherwise later log lines of gunicorn on this thread would carry the id of this request.
     app.teardown_request(lambda _: structlog.contextvars.clear_contextvars())
 
 
 def _closing_line(response: Response) -> None:
-    refusal = getattr(g, "refusal", None)
-    principal = getattr(g, "principal", None)
-    level = "error" if response.status_code >= 500 else "info"
-    getattr(_log, level)(
+    refusal: Refusal | None = g.get("refusal")
+    principal: Principal | None = g.get("principal")
+    write = _log.error if response.status_code >= 500 else _log.info
+    write(
         "request",
         method=request.method,
-        # The rule, not the path: an address that nobody serves may hold anything.
+        # The rule, not the path: the path of an unknown address may contain anything.
         route=request.url_rule.rule if request.url_rule else None,
         status=response.status_code,
         milliseconds=round((time.perf_counter() - g.started) * 1000, 1),
@@ -66,8 +66,9 @@ def _closing_line(response: Response) -> None:
 
 def _count(response: Response) -> None:
     route = request.url_rule.rule if request.url_rule else "none"
-    method = request.method if request.method in _METHODS else "other"  # a client may call it anything
+    method = request.method if request.method in _METHODS else "other"  # a client may send any word
     HTTP_REQUESTS.labels(route, method, response.status_code).inc()
     HTTP_SECONDS.labels(route).observe(time.perf_counter() - g.started)
-    if refusal := getattr(g, "refusal", None):
+    refusal: Refusal | None = g.get("refusal")
+    if refusal:
         REFUSALS.labels(refusal.code).inc()

@@ -1,18 +1,21 @@
-"""What the owner of a session tells us about it: that it is alive, that it is over, and how it went."""
+"""What the owner of a session reports about it: a heartbeat, its end, and client diagnostics."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NotRequired
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from broker.errors import LimitState, Refusal
+from broker.errors import Code, LimitState, Refusal
 from broker.http import body, guards, ratelimit
 from broker.http.credentials import Caller
+from broker.http.responses import add_headers, operation
+from broker.http.shapes import Ended, ended
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
-from broker.sessions.session import Ledger, Session, SessionState
+from broker.sessions.session import Session, SessionState
 from broker.telemetry.metrics import count_report
 
 bp = Blueprint("sessions", __name__)
@@ -23,12 +26,13 @@ Hertz = Annotated[int, Field(ge=0, le=768_000)] | None
 Seconds = Annotated[int, Field(ge=0, le=86_400)] | None
 Tokens = Annotated[int, Field(ge=0, le=1_000_000_000)] | None
 
-# A report is one row a session, whatever is sent; this bounds how often it is written.
+_OWN: tuple[Code, ...] = ("session-unknown",)
+# A session has one row for its report. This limit bounds how often the row is written.
 _REPORT_LIMIT = LimitState("reports", limit=1, remaining=0, reset=1, window_seconds=1)
 
 
 class ReportBody(body.Body):
-    """How the session went, by its client: for people to read, never for a limit to look at."""
+    """Client diagnostics of a session: for people to read, never used for limits."""
 
     first_audio_ms: Milliseconds = None
     speech_end_to_audio_ms: Milliseconds = None
@@ -47,52 +51,61 @@ class ReportBody(body.Body):
     total_tokens: Tokens = None
 
 
+class Heartbeat(TypedDict):
+    state: str
+    ends_at: str
+    message: NotRequired[str]
+
+
 @bp.post("/sessions/<session_id>/heartbeat")
 @guards.require_scope("sessions")
-def heartbeat(caller: Caller, session_id: str) -> Response:
+@operation("Keep a session counted as live, and report whether it has ended", body=body.Empty, codes=_OWN)
+def heartbeat(caller: Caller, session_id: str) -> Heartbeat:
     body.read(body.Empty)
-    session = _ledger().heartbeat(caller.principal, session_id)
-    over = session.state is not SessionState.OPEN
-    message = {"message": "This session has ended."} if over else {}
-    return jsonify(state=session.state.value, ends_at=rfc3339(session.ends_at), **message)
+    session = parts().ledger.heartbeat(caller.principal, session_id)
+    answer: Heartbeat = {"state": session.state.value, "ends_at": rfc3339(session.ends_at)}
+    if session.state is not SessionState.OPEN:
+        answer["message"] = "This session has ended."
+    return answer
 
 
 @bp.post("/sessions/<session_id>/report")
 @guards.require_scope("sessions")
-def report(caller: Caller, session_id: str) -> Response:
-    told = body.read(ReportBody).model_dump(exclude_none=True)
-    reports = parts().reports
-    before = reports.put(caller.principal, session_id, told)
-    if before is None:
+@operation(
+    "Report client diagnostics of a session; a new report replaces the previous one",
+    status=204,
+    body=ReportBody,
+    codes=(*_OWN, "rate-limited"),
+)
+def report(caller: Caller, session_id: str) -> None:
+    diagnostics = body.read(ReportBody).model_dump(exclude_none=True)
+    previous = parts().reports.put(caller.principal, session_id, diagnostics)
+    if previous is None:
         raise Refusal(
             "rate-limited",
-            "One report a second is kept.",
+            "At most one report per second is stored.",
             retry_after_seconds=1,
             limits=[_REPORT_LIMIT],
             extensions={"violated-policies": ["reports"]},
         )
-    count_report(before, told)
-    return Response(status=204, headers=ratelimit.fields([_REPORT_LIMIT]))
+    count_report(previous, diagnostics)
+    add_headers(ratelimit.fields([_REPORT_LIMIT]))
 
 
 @bp.post("/sessions/<session_id>/end")
 @guards.require_scope("sessions")
-def end(caller: Caller, session_id: str) -> Response:
+@operation("End a session", body=body.Empty, codes=_OWN)
+def end(caller: Caller, session_id: str) -> Ended:
     body.read(body.Empty)
-    return _ended(_ledger().end(caller.principal, session_id))
+    return _ended(parts().ledger.end(caller.principal, session_id))
 
 
 @bp.delete("/sessions/<session_id>")
 @guards.require_scope("sessions")
-def delete(caller: Caller, session_id: str) -> Response:
-    return _ended(_ledger().end(caller.principal, session_id))
+@operation("End a session", codes=_OWN)
+def delete(caller: Caller, session_id: str) -> Ended:
+    return _ended(parts().ledger.end(caller.principal, session_id))
 
 
-def _ended(session: Session) -> Response:
-    """Google has no way to take a token back: `honoured_until` says how long it may still let it in."""
-    until = session.token_expires_at or session.ends_at
-    return jsonify(id=session.id, state=session.state.value, honoured_until=rfc3339(until))
-
-
-def _ledger() -> Ledger:
-    return parts().ledger
+def _ended(session: Session) -> Ended:
+    return ended(session.id, session.state, session.token_expires_at or session.ends_at)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal, NotRequired
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, g, request
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from broker.errors import Refusal
+from broker.errors import Code, Refusal
 from broker.http import body, guards, ratelimit
 from broker.http.credentials import Caller
+from broker.http.responses import RequestHeader, add_headers, operation
 from broker.idempotency.key import HEADER as IDEMPOTENCY_HEADER
 from broker.idempotency.key import idempotency_key
 from broker.identity.issuers import attestation
@@ -24,6 +27,15 @@ bp = Blueprint("tokens", __name__)
 
 HEARTBEAT_SECONDS = 30
 _RENEW_AT = 0.8  # of a token's life: early enough for a retry, late enough not to mint twice as often
+_LIMITS: tuple[Code, ...] = (
+    "profile-forbidden", "profile-unknown", "ttl-too-long", "rate-limited", "too-many-sessions",
+    "minutes-exhausted", "project-capacity", "busy", "upstream-rejected", "upstream-error",
+    "upstream-timeout", "upstream-quota", "audit-unavailable", "minting-suspended",
+)  # fmt: skip
+_ONCE = RequestHeader(
+    IDEMPOTENCY_HEADER, "The same key and body return the same token within a minute, charged once."
+)
+_APP = RequestHeader(attestation.HEADER, "The token of App Check, if the profile requires one.")
 
 
 class ClientInfo(body.Body):
@@ -39,7 +51,7 @@ class TokenBody(body.Body):
 
 
 class KeyTokenBody(TokenBody):
-    """All is optional; `on_behalf_of` is for service keys only."""
+    """All fields are optional. Only service keys may send `on_behalf_of`."""
 
     on_behalf_of: str = ""
 
@@ -48,9 +60,45 @@ class NextTokenBody(body.Body):
     handle: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
 
 
+class TokenSession(TypedDict):
+    id: str
+    state: Literal["open"]
+    ends_at: str
+    renew_after: str
+    heartbeat_seconds: int
+
+
+class Token(TypedDict):
+    """`url` never contains the token. `setup` is the first frame to send."""
+
+    token: str
+    token_type: Literal["live-ephemeral"]
+    expires_at: str
+    expires_in: int
+    connect_by: str
+    connect_within: int
+    url: str
+    auth: Mapping[str, str]
+    api_version: str
+    model: str
+    profile: str
+    setup: Mapping[str, object]
+    locked: list[str]
+    audio: Mapping[str, str]
+    session: TokenSession
+    limits: ratelimit.LimitsLeft
+    on_behalf_of: NotRequired[str]
+
+
 @bp.post("/token")
 @guards.require_scope("token")
-def create_token(caller: Caller) -> Response:
+@operation(
+    "Open a session and mint its first token",
+    body=KeyTokenBody,
+    headers=(_ONCE, _APP),
+    codes=(*_LIMITS, "idempotency-conflict", "session-ended"),
+)
+def create_token(caller: Caller) -> Token:
     asked = body.read(KeyTokenBody if caller.service_key else TokenBody)
     principal = _owner(caller, asked)
     client = asked.client.model_dump(exclude_none=True)
@@ -60,14 +108,20 @@ def create_token(caller: Caller) -> Response:
     header = request.headers.get(IDEMPOTENCY_HEADER)
     if header is None:
         return _answer(parts().issuer.open_session(principal, token_request, caller.also_charged))
-    # The requester is part of the key, and so is the body with what it leaves out.
+    # The requester is part of the key. So is the body, without the fields that it leaves out.
     key = idempotency_key(caller.principal, header, asked.model_dump(exclude_unset=True))
     return _answer(parts().replays.open_session(principal, token_request, key, caller.also_charged))
 
 
 @bp.post("/sessions/<session_id>/token")
 @guards.require_scope("sessions")
-def create_next_token(caller: Caller, session_id: str) -> Response:
+@operation(
+    "Mint the next token of a session, to renew it or to reconnect",
+    body=NextTokenBody,
+    headers=(_APP,),
+    codes=("session-unknown", "session-ended", *_LIMITS),
+)
+def create_next_token(caller: Caller, session_id: str) -> Token:
     asked = body.read(NextTokenBody)
     return _answer(parts().issuer.next_token(caller.principal, session_id, asked.handle, _attestation()))
 
@@ -77,7 +131,7 @@ def _attestation() -> str | None:
 
 
 def _owner(caller: Caller, asked: TokenBody) -> Principal:
-    """To whom the session will belong: the caller, or the user whom a service key names."""
+    """The owner of the session: the caller, or the user that a service key names."""
     key = caller.service_key
     if key is None or not isinstance(asked, KeyTokenBody) or "on_behalf_of" not in asked.model_fields_set:
         return caller.principal
@@ -87,39 +141,40 @@ def _owner(caller: Caller, asked: TokenBody) -> Principal:
         if refusal.code == "forbidden":
             parts().ledger.refused(caller.principal, "token", refusal.code)
         raise
-    # The key as it was admitted, with what operators have set for it.
+    # The key as it was admitted, with the overrides of operators.
     g.principal = owner = replace(owner, actor=caller.principal)
     return owner
 
 
-def _answer(issued: Issued) -> Response:
+def _answer(issued: Issued) -> Token:
     live_url = parts().settings.live_url
     reservation, token_plan = issued.reservation, issued.token_plan
     life = reservation.expires_at - reservation.reserved_at
-    response = jsonify(
-        token=issued.token.name,
-        token_type="live-ephemeral",  # noqa: S106 - the type, not a token
-        expires_at=rfc3339(reservation.expires_at),
-        expires_in=int(life.total_seconds()),
-        connect_by=rfc3339(reservation.connect_by),
-        connect_within=int((reservation.connect_by - reservation.reserved_at).total_seconds()),
-        url=socket_url(live_url),
-        auth={"in": "query", "name": "access_token"},
-        api_version="v1alpha",
-        model=token_plan.model,
-        profile=issued.profile.name,
-        setup=token_plan.setup,
-        locked=list(token_plan.locked),
-        audio={"input": "audio/pcm;rate=16000", "output": "audio/pcm;rate=24000"},
-        session={
+    answer: Token = {
+        "token": issued.token.name,
+        "token_type": "live-ephemeral",
+        "expires_at": rfc3339(reservation.expires_at),
+        "expires_in": int(life.total_seconds()),
+        "connect_by": rfc3339(reservation.connect_by),
+        "connect_within": int((reservation.connect_by - reservation.reserved_at).total_seconds()),
+        "url": socket_url(live_url),
+        "auth": {"in": "query", "name": "access_token"},
+        "api_version": "v1alpha",
+        "model": token_plan.model,
+        "profile": issued.profile.name,
+        "setup": token_plan.setup,
+        "locked": list(token_plan.locked),
+        "audio": {"input": "audio/pcm;rate=16000", "output": "audio/pcm;rate=24000"},
+        "session": {
             "id": reservation.session_id,
             "state": "open",
             "ends_at": rfc3339(reservation.ends_at),
             "renew_after": rfc3339(reservation.reserved_at + life * _RENEW_AT),
             "heartbeat_seconds": HEARTBEAT_SECONDS,
         },
-        limits=ratelimit.limits_member(issued.rates, reservation.usage),
-        **({"on_behalf_of": issued.principal.subject} if issued.principal.actor else {}),
-    )
-    response.headers.update(ratelimit.fields_of(issued.rates, reservation.usage))
-    return response
+        "limits": ratelimit.limits_left(issued.rates, reservation.usage),
+    }
+    if issued.principal.actor:
+        answer["on_behalf_of"] = issued.principal.subject
+    add_headers(ratelimit.fields_of(issued.rates, reservation.usage))
+    return answer

@@ -151,9 +151,10 @@ class KeyedReservations(Reservations):
     def confirm(
         self, principal: Principal, reservation: Reservation, token: MintedToken, mint_ms: int | None = None
     ) -> None:
+        encrypted_token = self._cipher.encrypt(self._key, token)
         with self._ledger.all_or_nothing():
             self._ledger.confirm(principal, reservation, token, mint_ms)
-            self._records.keep(self._held, self._cipher.encrypt(self._key, token))
+            self._records.keep(self._held, encrypted_token)
 
     def void(self, reservation: Reservation, refusal_code: Code) -> None:
         with self._ledger.all_or_nothing():

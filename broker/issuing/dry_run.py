@@ -1,7 +1,7 @@
-"""The dry run of `POST /token`: which rule decides, what is left, and what the next request would be told.
+"""The dry run of `POST /token`: which rule decides, what is left, and how the next request would be answered.
 
-The same checks in the same order as `issue.TokenIssuer.open_session`, up to the reservation, and nothing is
-counted or written. Google is not asked: what only the mint itself can find out is not foretold.
+It makes the checks of `issue.TokenIssuer.open_session` in the same order, up to the reservation, and counts
+and writes nothing. It leaves out what only Google or an attestation can decide.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class DryRun:
     rates: Sequence[LimitState]
     usage: QuotaUsage
     refusal: Refusal | None
-    """What the next `POST /token` would be refused with; None if it would be granted."""
+    """The refusal that the next `POST /token` would get; None if it would get a token."""
 
     @property
     def answer(self) -> str:
         return self.refusal.code if self.refusal else "granted"
 
     def to_json(self) -> dict[str, Any]:
-        """As operators read it, in `broker explain --json` and in the admin API."""
+        """For operators, in `broker explain --json` and in the admin API."""
         refusal = self.refusal
         return {
             "profile": self.profile,
@@ -73,7 +73,7 @@ class DryRuns:
     def preview(
         self, principal: Principal, profile: str | None = None, also: Sequence[Allowance] = ()
     ) -> DryRun:
-        """`also` is what a session would use up besides the principal's own allowance."""
+        """`also` would be counted besides what the principal is charged."""
         limits = self._policy.for_principal(principal)
         rates = self._rates.left_of(limits.allowances("token"))
         name = self._catalog.default_name if profile is None else profile
@@ -105,7 +105,7 @@ class DryRuns:
 
 
 def _no_room(usages: Sequence[QuotaUsage]) -> Refusal | None:
-    """Sessions of everybody concerned before minutes, as the ledger has it."""
+    """Every quota of sessions before any quota of minutes, in the order of the ledger."""
     for usage in usages:
         if quotas.no_session_left(usage):
             return quotas.too_many_sessions(usage, ())

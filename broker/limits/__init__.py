@@ -1,1 +1,1 @@
-"""How much a principal may ask for."""
+"""How much each principal may use: rates, quotas and sign-in attempts."""

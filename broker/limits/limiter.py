@@ -1,16 +1,18 @@
 """Rates: how many requests in how much time, on Flask-Limiter's moving windows.
 
-Hit explicitly inside the story and not through decorators: an empty key or an unreadable limit makes a
-decorated limit silently vanish, and its headers can turn a minted token into a 500 afterwards. Here both
-raise, and a store that does not answer means no token.
+The story counts explicitly, not through Flask-Limiter's decorators. There an empty key or an unreadable limit
+silently removes the limit, and its headers can turn a minted token into a 500 afterwards. Here both raise.
+If the store does not answer, there is no token.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
 
 from flask import Flask
 from flask_limiter import Limiter
@@ -19,37 +21,42 @@ from limits.errors import StorageError
 
 from broker.errors import Code, LimitState, Refusal
 from broker.limits.policy import Allowance
-from broker.store.database.engine import Database
-from broker.store.ledger.rates import SCHEME, SqlRateStorage
 from broker.telemetry.metrics import LIMITER_SECONDS, timed
 
 _REDIS_OPTIONS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "wrap_exceptions": True}
 
 
+@dataclass(frozen=True)
+class RateStorage:
+    """Where the counters are: a URI that `limits` knows, with the options of that storage."""
+
+    uri: str
+    options: Mapping[str, Any]
+    in_database: bool = False
+    """Whether counting can be part of a transaction of the store."""
+
+
 class Rates:
-    def __init__(self, limiter: Limiter) -> None:
+    def __init__(self, limiter: Limiter, *, in_database: bool) -> None:
         self._limiter = limiter
-        self.in_database = isinstance(limiter.storage, SqlRateStorage)
-        """Whether counting can be part of a transaction of the store."""
+        self.in_database = in_database
 
     def spend(self, rate: str, scope: str, key: str, *, whose: str | None = None) -> list[LimitState]:
         """Count one request of `key` in `scope`; refuses `rate-limited` if any part of `rate` is used up."""
         items = _items(rate, key)
-        try:
+        with _store_faults():
             for item in items:
                 if not self._limiter.limiter.hit(item, scope, key):
                     left = self._left(items, scope, key)
                     raise rate_refusal("rate-limited", left, _name(item), whose=whose)
             return self._left(items, scope, key)
-        except StorageError as fault:
-            raise _unavailable(fault) from fault
 
     def spend_all(self, allowances: Sequence[Allowance]) -> list[LimitState]:
         """Count one request on each; returns what is left of the last.
 
-        All are looked at before any is counted, so that a refusal by one costs nothing of the others. Only
-        callers that arrive at the same moment for the last place can lose one on those before it: too much
-        may be counted then, never too little.
+        All of them are read before any is counted, so that a refusal by one does not use up the others. If
+        callers race for the last request of one allowance, an earlier allowance may count too much, but
+        never too little.
         """
         if len(allowances) > 1:
             for allowance in allowances:
@@ -63,7 +70,7 @@ class Rates:
         return left
 
     def left_of(self, allowances: Sequence[Allowance]) -> list[LimitState]:
-        """What is left of the last, without counting anything."""
+        """The state of the last one, without counting anything."""
         last = allowances[-1]
         return self.left(last.rate, last.scope, last.key)
 
@@ -74,13 +81,11 @@ class Rates:
 
     def left(self, rate: str, scope: str, key: str) -> list[LimitState]:
         """The state of `rate`, without counting anything."""
-        try:
+        with _store_faults():
             return self._left(_items(rate, key), scope, key)
-        except StorageError as fault:
-            raise _unavailable(fault) from fault
 
     def check(self) -> None:
-        """Refuses while the counters cannot be reached."""
+        """Refuses `store-unavailable` if the counters cannot be reached."""
         if not self._limiter.storage.check():
             raise Refusal("store-unavailable", reason="rates: no answer")
 
@@ -94,31 +99,33 @@ class Rates:
         return left
 
 
-def create_limiter(app: Flask, database: Database, redis_url: str | None) -> Limiter:
-    """Flask-Limiter over Redis where there is one, else over the database. Both are exact."""
-    options = _REDIS_OPTIONS if redis_url else {"database": database}
+def redis_storage(url: str) -> RateStorage:
+    # `limits` has another scheme for a Unix socket than redis-py.
+    uri = f"redis+{url}" if url.startswith("unix://") else url
+    return RateStorage(uri, _REDIS_OPTIONS)
+
+
+def create_rates(storage: RateStorage, app: Flask | None = None) -> Rates:
+    """Flask-Limiter's moving windows in `storage`. A command that serves no requests has no `app`."""
     limiter = Limiter(
         key_func=_no_default_key,
-        storage_uri=_storage_uri(redis_url) if redis_url else f"{SCHEME}://",
-        storage_options=cast("dict[str, str | int]", options),  # its type knows nothing of other storages
+        storage_uri=storage.uri,
+        storage_options=cast(
+            "dict[str, str | int]", dict(storage.options)
+        ),  # its type allows no other storage
         strategy="moving-window",
         key_prefix="live-broker",
         headers_enabled=False,
         swallow_errors=False,
     )
-    limiter.init_app(app)
-    return limiter
-
-
-def rates_without_app(database: Database, redis_url: str | None) -> Rates:
-    """The same counters for a command that serves no requests."""
-    return Rates(create_limiter(Flask("broker"), database, redis_url))
+    limiter.init_app(app or Flask("broker"))
+    return Rates(limiter, in_database=storage.in_database)
 
 
 def rate_refusal(
     code: Code, left: Sequence[LimitState], violated: str, *, whose: str | None = None
 ) -> Refusal:
-    """A 429 that says which policy was used up and when the next request may come."""
+    """A 429 that names the policy that is used up and the time until the next request may come."""
     reset = next(part.reset for part in left if part.policy == violated)
     return Refusal(
         code,
@@ -133,7 +140,7 @@ def _items(rate: str, key: str) -> list[RateLimitItem]:
     items = parse_many(rate)
     if not items or not key:
         raise ValueError("a rate limit without a rate or without a key would be no limit")
-    # The shortest window first: a refusal by it must not cost anything of the longer ones.
+    # The shortest window first: its refusal must not use up the longer ones.
     return sorted(items, key=lambda item: item.get_expiry())
 
 
@@ -142,14 +149,15 @@ def _name(item: RateLimitItem) -> str:
     return f"{item.amount}/{multiple}{item.GRANULARITY.name}"
 
 
-def _storage_uri(redis_url: str) -> str:
-    """redis-py's own name for a Unix socket is not the one that `limits` knows."""
-    return f"redis+{redis_url}" if redis_url.startswith("unix://") else redis_url
-
-
 def _no_default_key() -> str:
     raise ValueError("every limit names its key")
 
 
-def _unavailable(fault: StorageError) -> Refusal:
-    return Refusal("store-unavailable", reason=f"rates: {type(fault.storage_error).__name__}")
+@contextmanager
+def _store_faults() -> Iterator[None]:
+    """Turns a fault of Redis into a refusal. The database does so itself."""
+    try:
+        yield
+    except StorageError as fault:
+        cause = type(fault.storage_error).__name__
+        raise Refusal("store-unavailable", reason=f"rates: {cause}") from fault

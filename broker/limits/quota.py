@@ -1,7 +1,7 @@
-"""Share: what one principal may hold, sessions at once and seconds of talk a day, and what it is told.
+"""Quota: how many sessions at once and how many seconds of talk a day one principal may have.
 
-Pure: the ledger counts under its locks and asks here what follows, and so does the preview without locks, so
-that both tell the same. A day is a day in UTC by the store's clock.
+Pure. The ledger counts under its locks and decides here; the dry run counts without locks and decides here
+too, so both give the same answer. A day is a day in UTC by the store's clock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PROJECT_RETRY_SECONDS = 10
 
 @dataclass(frozen=True)
 class Quota:
-    """`whose` is for the people who read the refusal; None for the caller's own."""
+    """`whose` names its owner in the refusal; None for the caller's own."""
 
     key: str
     sessions: int
@@ -32,9 +32,10 @@ class Quota:
 
 @dataclass(frozen=True)
 class Quotas:
-    """All that a reservation must fit into: of the service key that acts, of the principal (last), of all.
+    """Everything that a reservation must fit into.
 
-    `reserved` is how many of the project's sessions are kept for a plan; `plan` is the one that asks.
+    `of` holds the quota of the service key that acts, if there is one, and last the principal's. `reserved`
+    says how many of the project's places are kept for each plan; `plan` is the requester's.
     """
 
     of: tuple[Quota, ...]
@@ -45,14 +46,14 @@ class Quotas:
 
 @dataclass(frozen=True)
 class QuotaUsage:
-    """How much of a share is taken at `now`."""
+    """How much of a quota is used at `now`."""
 
     quota: Quota
     now: datetime
     open: int
     used_seconds: int
     frees_at: datetime | None = None
-    """When the first of the open sessions gives up its place, if nobody does anything."""
+    """When the first open session loses its place, if nothing happens until then."""
 
     @property
     def left_seconds(self) -> int:
@@ -60,7 +61,7 @@ class QuotaUsage:
 
     @property
     def used_minutes(self) -> int:
-        """A minute that has begun counts as used."""
+        """A started minute counts as used."""
         return math.ceil(self.used_seconds / 60)
 
     @property
@@ -78,7 +79,7 @@ def no_session_left(usage: QuotaUsage) -> bool:
 
 
 def project_is_full(quotas: Quotas, taken: Mapping[str, int]) -> bool:
-    """`taken` is how many places each plan has. Those that others' plans may still claim are not free."""
+    """`taken` says how many places each plan uses. A place that is kept for another plan is not free."""
     kept = sum(
         max(0, places - taken.get(plan, 0)) for plan, places in quotas.reserved.items() if plan != quotas.plan
     )
@@ -96,7 +97,7 @@ def too_many_sessions(usage: QuotaUsage, sessions: Sequence[Mapping[str, Any]]) 
     return Refusal(
         "too-many-sessions",
         f"{usage.open} of {quota.sessions} sessions{_of(quota)} are open.",
-        hint="End one of them, or wait until one has ended.",
+        hint="End one of them, or wait until one ends.",
         retry_after_seconds=max(1, math.ceil(wait)),
         limits=quota_states(usage),
         extensions={"violated-policies": ["sessions"], "sessions": list(sessions)},
@@ -107,7 +108,7 @@ def minutes_exhausted(usage: QuotaUsage) -> Refusal:
     quota = usage.quota
     return Refusal(
         "minutes-exhausted",
-        f"The {quota.minutes_per_day} minutes of today{_of(quota)} are used up. A day begins at 00:00 UTC.",
+        f"Today's {quota.minutes_per_day} minutes{_of(quota)} are used up. A new day begins at 00:00 UTC.",
         retry_after_seconds=usage.resets_in,
         limits=quota_states(usage),
         extensions={"violated-policies": ["minutes_per_day"]},
@@ -115,12 +116,12 @@ def minutes_exhausted(usage: QuotaUsage) -> Refusal:
 
 
 def project_capacity() -> Refusal:
-    """No hint of how many there are: that is nobody's business but the operator's."""
+    """Without numbers: how many places there are concerns only the operator."""
     return Refusal("project-capacity", retry_after_seconds=_PROJECT_RETRY_SECONDS)
 
 
 def quota_states(usage: QuotaUsage) -> tuple[LimitState, ...]:
-    """How much is left of it. Sessions have no window: a place is free again when one of them ends."""
+    """How much is left. Sessions have no window: a place becomes free when one of them ends."""
     quota = usage.quota
     sessions = max(0, quota.sessions - usage.open)
     minutes = usage.left_seconds // 60

@@ -1,7 +1,7 @@
-"""How often a password may be guessed: per address, per account and address, per account.
+"""How often a password may be guessed: per address, per account and address, and per account.
 
-Only failures count, and only ever against names as they were typed, so a name that nobody has is treated
-like any other. See docs/decisions/0012-throttling-sign-ins.md for why there are three and what each costs.
+Only failures count. They count against the name as it was typed: an unknown name is treated like any other.
+docs/decisions/0012-throttling-sign-ins.md says why there are three limits and what each of them costs.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from broker.errors import Refusal
 from broker.limits.limiter import Rates, rate_refusal
 
-# Against one who tries many names. An office behind one address shares it, so it is not small.
+# Against an attacker who tries many names. An office behind one address shares it, so it is not small.
 PER_ADDRESS = "20/minute; 100/hour"
-# Against one who tries one name. A stranger elsewhere cannot use it up for the account's owner.
+# Against an attacker who tries one name. A stranger elsewhere cannot use it up for the account's owner.
 PER_ACCOUNT_AND_ADDRESS = "5/minute; 30/hour"
-# Against many addresses that try one name. Short, and not for addresses from which the account has been
-# used: whoever fills it cannot lock the owner out there.
+# Against many addresses that try one name. It is short, and it does not apply to addresses from which the
+# account has been used: an attacker who uses it up cannot lock the owner out there.
 PER_ACCOUNT = "60/10 minute"
 _KNOWN = "1/30 day"
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try. `account` is the name as it was typed, in its one form; it need not exist."""
+    """One try. `account` is the typed name in its canonical form; it need not exist."""
 
     account: str
     address: str
@@ -43,10 +43,10 @@ class SignInThrottle:
         self._rates = rates
 
     def check(self, attempt: Attempt) -> None:
-        """Refuses `login-throttled` where the failures of before have used a limit up.
+        """Refuses `login-throttled` if earlier failures have used up a limit.
 
-        Asked twice, before the password is looked at and before a right one is acted on: of many guesses at
-        once, those that are still under way when the limit is reached learn nothing either.
+        Called twice: before the password is checked, and before a right one takes effect. So guesses that are
+        still in progress when the limit is reached learn nothing either.
         """
         for rate, scope, key in self._limits(attempt):
             if spent := self._rates.exhausted(rate, scope, key):
@@ -69,11 +69,11 @@ class SignInThrottle:
         self._once(_KNOWN, "login-known", attempt.pair_key)
 
     def is_worth_a_record(self, attempt: Attempt) -> bool:
-        """Whether a throttled try is the first of its address in this minute. A flood is one row."""
+        """Whether a throttled try is the first of its address in this minute. So a flood leaves one row."""
         return self._once("1/minute", "login-throttled", attempt.address)
 
     def _once(self, rate: str, scope: str, key: str) -> bool:
-        """Whether this was the first of its window. Reads before it writes: mostly it is not."""
+        """Whether this was the first of its window. Reads before it writes, since it usually is not."""
         if self._rates.exhausted(rate, scope, key):
             return False
         try:
@@ -98,6 +98,6 @@ class SignInThrottle:
 
 
 def _key(*parts: str) -> str:
-    """Of fixed length, and not the name: somebody may have typed their password into the wrong field."""
+    """A hash of fixed length instead of the name: users may type their password into the wrong field."""
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]

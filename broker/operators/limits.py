@@ -1,31 +1,28 @@
-"""What operators do to limits and sessions: the command line calls it, and so does the admin API."""
+"""LimitAdmin: shows and changes the limits of single principals."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from broker.limits.policy import Policy
-from broker.operators.users import EditConflict, Ops, OpsError, Unknown
-from broker.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal, principal_key
-from broker.sessions.session import SessionState
+from broker.operators.errors import EditConflict, OperatorError
+from broker.operators.principals import Principals
+from broker.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal
 from broker.settings import Plan, Settings
-from broker.store.accounts.overrides import EditedMeanwhile, LimitsRow, SqlLimits
+from broker.store.accounts.overrides import SqlOverrides, VersionConflict
 from broker.store.database.engine import Database
 from broker.store.reporting.people import Person
-from broker.store.reporting.sessions import SessionRow, SqlSessions
 
 FIELDS = tuple(vars(NO_OVERRIDES))
-_MOST_SESSIONS = 1000
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What holds for one principal, and what of it an operator has set."""
+class EffectiveLimits:
+    """The limits that apply to one principal, and the operator's overrides among them."""
 
     rule: str
     plan_name: str
@@ -33,28 +30,19 @@ class Limits:
     overrides: Overrides
 
 
-class AlreadyEnded(OpsError):  # noqa: N818 - reads as what it says
-    """The session that the request names."""
-
-
-class LimitOps:
+class LimitAdmin:
     def __init__(self, settings: Settings, database: Database, *, actor: str) -> None:
         config = settings.config
         self._plans = config.plans
         self._policy = Policy(config.plans, config.project.sessions)
-        self._people = Ops(settings, database, actor=actor)
-        self._limits = SqlLimits(database)
-        self._sessions = SqlSessions(database)
+        self._principals = Principals(settings, database)
+        self._overrides = SqlOverrides(database)
         self._actor = actor
 
-    def show(self, subject: str, issuer: str = OWN_ISSUER) -> Limits:
-        """Of another issuer's principal the plan that its credentials name is not known here."""
-        principal = self._people.principal(subject, issuer)
-        return self._limits_of(principal, self._limits.find(principal.key))
-
-    def all(self) -> list[LimitsRow]:
-        """Everybody for whom something is set."""
-        return self._limits.all()
+    def show(self, subject: str, issuer: str = OWN_ISSUER) -> EffectiveLimits:
+        """The plan of another issuer's principal is in its credentials, so `default` stands in for it."""
+        principal = self._principals.find(subject, issuer)
+        return self._effective(principal, self._overrides.find(principal.key))
 
     def set(
         self,
@@ -63,74 +51,52 @@ class LimitOps:
         issuer: str = OWN_ISSUER,
         *,
         version: int | None = None,
-    ) -> Limits:
-        """Over what was set before; holds for the next request on every worker. None: the plan decides again.
+    ) -> EffectiveLimits:
+        """Change overrides. They apply to the next request, on every worker. None restores the plan's limit.
 
-        With a `version` only if nobody else has changed anything since that one; raises EditConflict.
+        With a `version`, raises EditConflict if the overrides have changed since that version.
         """
-        principal = self._people.principal(subject, issuer)
+        principal = self._principals.find(subject, issuer)
         if not changes:
-            raise OpsError(f"nothing to set; there are: {', '.join(FIELDS)}")
+            raise OperatorError(f"nothing to set; name at least one of: {', '.join(FIELDS)}")
         self._check(changes)
         try:
-            overrides = self._limits.set(
+            overrides = self._overrides.set(
                 issuer, principal.subject, changes, actor=self._actor, version=version
             )
-        except EditedMeanwhile:
-            raise EditConflict("the limits were changed since they were read; read them again") from None
-        return self._limits_of(principal, overrides)
+        except VersionConflict:
+            raise EditConflict("the limits have changed since they were read; read them again") from None
+        return self._effective(principal, overrides)
 
-    def clear(self, subject: str, fields: Collection[str] = (), issuer: str = OWN_ISSUER) -> Limits:
-        """Let the plan decide again: on `fields`, or on everything."""
-        principal = self._people.principal(subject, issuer)
-        nothing = dict.fromkeys(fields or FIELDS)
-        overrides = self._limits.set(issuer, principal.subject, nothing, actor=self._actor)
-        return self._limits_of(principal, overrides)
+    def clear(self, subject: str, fields: Collection[str] = (), issuer: str = OWN_ISSUER) -> EffectiveLimits:
+        """Remove the overrides in `fields`, or all of them."""
+        principal = self._principals.find(subject, issuer)
+        cleared = dict.fromkeys(fields or FIELDS)
+        overrides = self._overrides.set(issuer, principal.subject, cleared, actor=self._actor)
+        return self._effective(principal, overrides)
 
-    def sessions(self, subject: str | None = None, issuer: str = OWN_ISSUER) -> list[SessionRow]:
-        """The sessions that count as open, the newest first."""
-        key = None if subject is None else principal_key(issuer, subject)
-        return self._sessions.page(principal_key=key, most=_MOST_SESSIONS)
-
-    def session_page(
-        self, *, key: str | None, open_only: bool, before: tuple[datetime, str] | None, most: int
-    ) -> list[SessionRow]:
-        return self._sessions.page(principal_key=key, open_only=open_only, before=before, most=most)
-
-    def end_session(self, session_id: str) -> datetime | None:
-        """No further token, from now on; its page learns it with the next heartbeat.
-
-        Returns until when Google may still honour the token that was given out last.
-        """
-        try:
-            return self._sessions.end(session_id, actor=self._actor)
-        except LookupError:
-            if self._sessions.state(session_id) is SessionState.ENDED:
-                raise AlreadyEnded(f"there is no open session {session_id!r}: it has ended") from None
-            raise Unknown(f"there is no open session {session_id!r}") from None
-
-    def limits_of(self, person: Person) -> Limits:
-        """Of somebody who was looked up with what is set."""
+    def of_person(self, person: Person) -> EffectiveLimits:
+        """The limits of a person whose overrides were read with it."""
         principal = Principal(person.issuer, person.subject, person.name, person.plan or "default")
-        return self._limits_of(principal, person.overrides)
+        return self._effective(principal, person.overrides)
 
-    def _limits_of(self, principal: Principal, overrides: Overrides) -> Limits:
-        there = principal.with_overrides(overrides)
-        applied = self._policy.for_principal(there)
-        return Limits(applied.rule, there.plan, applied.plan, overrides)
+    def _effective(self, principal: Principal, overrides: Overrides) -> EffectiveLimits:
+        overridden = principal.with_overrides(overrides)
+        applied = self._policy.for_principal(overridden)
+        return EffectiveLimits(applied.rule, overridden.plan, applied.plan, overrides)
 
     def _check(self, changes: Mapping[str, Any]) -> None:
-        """By the rules that broker.toml is read by: what gets past here must never fail a request."""
+        """Apply the rules for broker.toml: a value that passes here must never fail a request."""
         plan = changes.get("plan")
         if plan is not None and plan not in self._plans:
-            known = ", ".join(sorted(self._plans))
-            raise OpsError(f"there is no plan {plan!r}; there are: {known}", field="plan")
+            choices = ", ".join(sorted(self._plans))
+            raise OperatorError(f"there is no plan {plan!r}; choose one of: {choices}", field="plan")
         limits = {name: value for name, value in changes.items() if name != "plan" and value is not None}
         try:
             Plan.model_validate({**self._plans["default"].model_dump(), **limits})
         except ValidationError as error:
             (first, *_) = error.errors()
-            said = first["msg"].removeprefix("Value error, ")
-            raise OpsError(f"{first['loc'][0]}: {said}", field=str(first["loc"][0])) from None
+            field, problem = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
+            raise OperatorError(f"{field}: {problem}", field=field) from None
         if len(str(changes.get("rate", ""))) > 255:
-            raise OpsError("rate: is longer than 255 characters", field="rate")
+            raise OperatorError("rate: must have at most 255 characters", field="rate")

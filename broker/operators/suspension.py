@@ -1,10 +1,10 @@
-"""Suspend and resume the minting of tokens."""
+"""SuspensionAdmin: suspends and resumes the minting of tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from broker.operators.users import OpsError
+from broker.operators.errors import OperatorError
 from broker.sessions.suspension import Suspension
 from broker.settings import Settings
 from broker.store.database.engine import Database
@@ -13,7 +13,7 @@ from broker.store.ledger.suspension import SqlSuspensions
 MOST_CHARACTERS = 255
 
 
-class SuspensionOps:
+class SuspensionAdmin:
     def __init__(self, settings: Settings, database: Database, *, actor: str) -> None:
         self._profiles = settings.config.profiles
         self._suspensions = SqlSuspensions(database)
@@ -31,14 +31,20 @@ class SuspensionOps:
         A suspension that is already in force is replaced.
         """
         if not 1 <= len(reason) <= MOST_CHARACTERS or not reason.isprintable():
-            raise OpsError(f"a reason has 1 to {MOST_CHARACTERS} printable characters", field="reason")
+            raise OperatorError(
+                f"a reason must have 1 to {MOST_CHARACTERS} printable characters", field="reason"
+            )
         if profiles is not None:
             if not profiles:
-                raise OpsError("name at least one profile, or leave the list out for all", field="profiles")
+                raise OperatorError(
+                    "name at least one profile, or leave the list out for all", field="profiles"
+                )
             for name in profiles:
                 if name not in self._profiles:
                     known = ", ".join(sorted(self._profiles))
-                    raise OpsError(f"there is no profile {name!r}; there are: {known}", field="profiles")
+                    raise OperatorError(
+                        f"there is no profile {name!r}; choose one of: {known}", field="profiles"
+                    )
             profiles = sorted(set(profiles))
         return self._suspensions.set(reason, profiles, renewals=renewals, actor=self._actor)
 

@@ -1,1 +1,1 @@
-"""The grants that we track, and their states."""
+"""Sessions, their states and the times of their tokens."""

@@ -1,27 +1,32 @@
-"""Session: the grant that we track, from its first token to its end, and the states that it moves through.
+"""Session: one conversation that the broker tracks, from its first token to its end.
+
+States of a session:
 
     reserved --confirm--> open --end----------> ended
-        |                   |--given up-------> ended   (no sign of life until its place was free again)
-        +----void-------> void                          (nothing was delivered: it never counted)
+        |                   |--given up-------> ended   (no heartbeat came until its place was free again)
+        +----void-------> void                          (no token was delivered: it never counted)
 
-`ends_at` passes without anybody writing it down: a session past it is over, whatever its row says.
-A token moves the same way: reserved -> issued, or reserved -> void.
+A token is reserved, and then issued or void. No row changes when `ends_at` passes: from then on a session is
+over, whatever its row says.
 
-A session has a place among those open at once until `held_until`, and is counted by nothing else:
+Places. A session has a place among the sessions open at once until `held_until`. Nothing else decides whether
+it counts.
 
-    reserved, or open and not heard of   its newest token's `connect_by` + 30 s
-    open, after the first heartbeat      its newest token's `expires_at`; it may be talking until then
-    ended by its owner                   at once, for 20 early releases an hour; later ones keep their place
-    ended by an operator; void           at once
+    reserved, or open without a heartbeat   until its newest token's `connect_by` + 30 s
+    open, after its first heartbeat         until its newest token's `expires_at`: it may talk until then
+    ended by its owner                      free at once, for 20 early releases an hour; later ones keep it
+    ended by an operator, or void           free at once
 
-So each place frees itself, whatever crashed. An open session whose place has lapsed gets a new one with its
-next token, if there is room. A heartbeat that comes when the place is lost and the token is still good ends
-the session: it may be talking, and somebody else has its place.
+So every place becomes free by itself, whatever crashes. An open session without a place gets a new one with
+its next token, if there is room. A heartbeat may arrive when the place is gone and the token is still valid.
+Then the session ends: it may be talking, and another session may have its place.
 
-Seconds of talk are charged with the reservation, until the token's end; a token that replaces a live one only
-for what goes beyond it. Its owner's end gives back what was not used, once; a void gives back everything; a
-reservation that was never confirmed stops counting with its place. Any other end is charged in full.
-An end and a replacement are what the client says and not what Google saw: hence the bound on early releases.
+Charges. The seconds of a token are charged when it is reserved, up to its end. A token that replaces a valid
+one is charged only for the time beyond it. When the owner ends the session, the unused seconds are given
+back, once. A void gives back everything. A reservation that is never confirmed stops counting with its place.
+Any other end is charged in full.
+
+The broker hears of an end or a replacement from the client, not from Google. So early releases are limited.
 """
 
 from __future__ import annotations
@@ -67,12 +72,15 @@ class Session:
     ended_at: datetime | None = None
     token_expires_at: datetime | None = None
     on_behalf_of: str | None = None
-    """The user of the asking service key to whom it belongs; None if it is the asker's own."""
+    """The user to whom it belongs, if a service key opened it and asks; otherwise None."""
+
+    def holds_place(self, now: datetime) -> bool:
+        return self.held_until > now
 
 
 @dataclass(frozen=True)
 class SessionTerms:
-    """What a new session is to be. Lengths in seconds; `slice_seconds` is the lifetime of one token."""
+    """The terms of a new session. Lengths are in seconds; `slice_seconds` is the lifetime of one token."""
 
     profile: str
     model: str
@@ -94,20 +102,20 @@ class Reservation:
     expires_at: datetime
     ends_at: datetime
     usage: QuotaUsage
-    """The principal's own, this session included."""
+    """The principal's own usage, with this session."""
 
 
 class Reservations(Protocol):
     """The steps that lead to a session's first token. Each method is one transaction.
 
-    The ledger itself is the usual form. A request that may be repeated brings one that also keeps its answer.
+    Usually this is the ledger itself. For a request that may be repeated, the steps also keep its response.
     """
 
     def begin(self) -> bool:
         """The first step. Returns whether an earlier attempt at the same request was counted already."""
 
     def reserve(self, principal: Principal, terms: SessionTerms, quotas: Quotas) -> Reservation:
-        """Write down a new session with its first token before anybody asks Google for it.
+        """Write down a new session with its first token, before Google is asked for it.
 
         Refuses `too-many-sessions`, `minutes-exhausted` and `project-capacity`; exact under any interleaving.
         """
@@ -149,23 +157,23 @@ class Ledger(Reservations, Protocol):
     ) -> Reservation:
         """The next token of an open session; refuses `session-unknown`, `session-ended` and as `reserve`.
 
-        A session that has kept its place needs no new one, so it is not refused for want of one.
+        A session that still has its place needs no new one: a full project does not stop it.
         """
 
     def find(self, principal: Principal, session_id: str) -> Session:
         """The principal's own session, or one that it opened for a user; any other is `session-unknown`."""
 
     def open_sessions(self, principal: Principal, most: int) -> list[Session]:
-        """Those that `find` would find, that are open and have a place, the newest first."""
+        """The principal's open sessions that have a place, and those it opened for users; newest first."""
 
     def usages(self, quotas: Quotas) -> tuple[list[QuotaUsage], bool]:
-        """What is taken of each, and whether the project has no place for them. Nothing is locked."""
+        """How much of each quota is used, and whether the project is full for them. Nothing is locked."""
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
-        """A sign of life: the session keeps its place until its newest token expires."""
+        """The session is alive: it keeps its place until its newest token expires."""
 
     def end(self, principal: Principal, session_id: str) -> Session:
         """End it; ending it again changes nothing."""
 
     def repeated(self, principal: Principal, session_id: str, token: MintedToken) -> None:
-        """Record that the answer to a first request was given again."""
+        """Record that a repeated request got the response of the first one again."""

@@ -1,4 +1,4 @@
-"""Slot: the times of a token that is about to be reserved, and what they cost. Pure."""
+"""TokenWindow: the times of a token that is about to be reserved, and the seconds it costs. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from broker.limits.quota import SHORTEST_SLICE, QuotaUsage, minutes_exhausted
 
 @dataclass(frozen=True)
 class TokenWindow:
+    """A token that may be used from `now` to `expires_at`. It is charged from `covers_from` on."""
+
     now: datetime
     connect_by: datetime
     expires_at: datetime
@@ -31,7 +33,11 @@ def window_for(
     connect_within_seconds: int,
     usages: Sequence[QuotaUsage],
 ) -> TokenWindow:
-    """Cut to the session's end and to the minutes that are left, so that Google itself ends the call."""
+    """Ends with the session and with the minutes that are left, so that Google itself ends the call.
+
+    `paid_until` is the end of the time that is charged already: it costs nothing again. Refuses
+    `minutes-exhausted` if less than the shortest slice is left.
+    """
     scarcest = min(usages, key=lambda usage: usage.left_seconds)
     paid = paid_until + timedelta(seconds=scarcest.left_seconds)
     expires_at = min(now + timedelta(seconds=slice_seconds), ends_at, paid)

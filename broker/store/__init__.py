@@ -1,1 +1,1 @@
-"""What is kept: the SQL side of users, sign-ins, sessions, rates and the audit trail."""
+"""The SQL store: accounts, the ledger of sessions and tokens, reports for operators, and the audit log."""

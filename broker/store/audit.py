@@ -1,19 +1,69 @@
-"""The audit trail: rows that are only ever appended, in the transaction of what they record."""
+"""The audit log. A row is appended in the transaction of the change that it records, and never changed.
+
+Operators read it page by page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Select, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from broker.errors import Refusal
+from broker.store.database.engine import Database
 from broker.store.database.tables import audit
 from broker.telemetry.log import current_request_id
 
 _APPEND = insert(audit)
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    outcome: str
+    request_id: str
+    session_id: str | None
+    detail: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """None matches every entry. `actor` matches any part, in any case; the others match exactly."""
+
+    actor: str | None = None
+    action: str | None = None
+    outcome: str | None = None
+    session_id: str | None = None
+    request_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    """Exclusive."""
+
+
+class AuditLog:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, *, actor: str, action: str, outcome: str, detail: Mapping[str, Any]) -> None:
+        """Append one row in a transaction of its own."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            record(connection, now, actor=actor, action=action, outcome=outcome, detail=detail)
+
+    def page(self, wanted: AuditFilter, *, before_id: int | None, limit: int) -> list[AuditEntry]:
+        """Matching entries, newest first, starting after the entry `before_id`."""
+        query = _matching(wanted).order_by(audit.c.id.desc()).limit(limit)
+        if before_id is not None:
+            query = query.where(audit.c.id < before_id)
+        with self._database.read() as connection:
+            return [AuditEntry(**row._mapping) for row in connection.execute(query)]
 
 
 def record_change(
@@ -25,10 +75,10 @@ def record_change(
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
     session_id: str | None = None,
-    **of: str,
+    **target: str,
 ) -> None:
-    """What an operator changed: `of` names what it was done to; None is where there was, or is, nothing."""
-    detail = {**of, "before": before, "after": after}
+    """Append an operator's change to `target`. None as `before` or `after` means that there is nothing."""
+    detail = {**target, "before": before, "after": after}
     record(connection, at, actor=actor, action=action, outcome="ok", session_id=session_id, detail=detail)
 
 
@@ -43,7 +93,7 @@ def record(
     token_sha256: str | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append one row. If it cannot be written the thing it records must not happen, so this raises."""
+    """Append one row. Raises `audit-unavailable` if it cannot, so that nothing happens unrecorded."""
     try:
         connection.execute(
             _APPEND,
@@ -60,3 +110,17 @@ def record(
         )
     except DBAPIError as fault:
         raise Refusal("audit-unavailable", reason=type(fault.orig).__name__) from fault
+
+
+def _matching(wanted: AuditFilter) -> Select[Any]:
+    query = select(*(audit.c[field.name] for field in fields(AuditEntry)))
+    for name in ("action", "outcome", "session_id", "request_id"):
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(audit.c[name] == value)
+    if wanted.actor is not None:
+        query = query.where(audit.c.actor.icontains(wanted.actor, autoescape=True))
+    if wanted.since is not None:
+        query = query.where(audit.c.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(audit.c.at < wanted.until)
+    return query

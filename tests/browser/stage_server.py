@@ -18,7 +18,8 @@ from werkzeug.serving import make_server
 from werkzeug.test import Client
 
 from broker.app import create_app
-from broker.operators.users import Ops
+from broker.operators.blocks import BlockAdmin
+from broker.operators.users import UserAdmin
 from broker.parts import parts_of
 from broker.settings import load
 from broker.store.database import migrate
@@ -47,9 +48,10 @@ class StageServer:
         self._app = create_app(settings)
         self.database = parts_of(self._app).database
         migrate.upgrade(self.database)
-        self.ops = Ops(settings, self.database, actor="tests")
+        self.user_admin = UserAdmin(settings, self.database, actor="tests")
+        self.block_admin = BlockAdmin(settings, self.database, actor="tests")
         for name in ("alice", "demo"):
-            self.ops.add_user(name, PASSWORD)
+            self.user_admin.add(name, PASSWORD)
         self._policy = Client(self._app).get("/").headers["Content-Security-Policy"]
         self._listen()
 
@@ -79,7 +81,7 @@ class StageServer:
         self._thread.start()
 
     def bearer(self, username: str = "alice") -> str:
-        return self.ops.access_token(username)
+        return self.user_admin.access_token(username)
 
     def asked(self, pattern: str) -> bool:
         """Whether there was such a request, say "POST /token", since the test began."""

@@ -130,7 +130,7 @@ def test_leaving_the_provider_is_said_in_our_words_and_once(demo: DemoPage, brok
 def test_a_blocked_person_is_told_so_at_the_door(
     demo: DemoPage, broker: BrokerServer, provider: ProviderProcess
 ) -> None:
-    broker.ops.block("mallory", provider.issuer)
+    broker.block_admin.block("mallory", provider.issuer)
     demo.visit()
     press(demo)
     at_the_provider(demo, "mallory")

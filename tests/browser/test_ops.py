@@ -90,7 +90,7 @@ def test_an_edit_outlives_the_sign_in(ops: OpsPage, broker: BrokerServer) -> Non
     ops.enter()
     ops.open_user("dave")
     ops.give("Minutes a day", "44")
-    broker.ops.sign_out("olga")
+    broker.user_admin.sign_out("olga")
     ops.save()
     expect(ops.page.locator("#sign-in-error")).to_contain_text("what you typed is still there")
     ops.sign_in()
@@ -277,8 +277,8 @@ def test_a_user_is_added_and_faults_stand_beside_their_field(ops: OpsPage, broke
 
 def test_nothing_that_others_wrote_is_more_than_words(ops: OpsPage, broker: BrokerServer) -> None:
     """Reasons, fields that clients fill, and what of it is in the audit trail."""
-    broker.ops.block("dave", reason=HOSTILE)
-    broker.ops.block_issuer("live-broker:guest", reason=HOSTILE)
+    broker.block_admin.block("dave", reason=HOSTILE)
+    broker.block_admin.block_issuer("live-broker:guest", reason=HOSTILE)
     assert ask_for_tokens(broker, "erin", 1, client={"app": HOSTILE, "platform": HOSTILE}) == [200]
     ops.enter("blocks")
     expect(ops.view.get_by_text(HOSTILE).first).to_be_visible()
@@ -291,7 +291,7 @@ def test_nothing_that_others_wrote_is_more_than_words(ops: OpsPage, broker: Brok
     expect(ops.heading).to_have_text("Overview")
     assert ops.page.evaluate("globalThis.hacked") is None
     assert ops.page.locator("#view :is(img, b:has-text('&'))").count() == 0
-    broker.ops.unblock("dave")
+    broker.block_admin.unblock("dave")
 
 
 # ---- lists ----------------------------------------------------------------------------------------------
@@ -342,8 +342,8 @@ def test_the_list_of_sessions_refreshes_without_taking_the_focus(ops: OpsPage, b
 def test_the_trail_is_filtered_and_paged(ops: OpsPage, broker: BrokerServer) -> None:
     for number in range(30):
         for _ in (1, 2):
-            broker.ops.block("dave", reason=f"round {number}")
-            broker.ops.unblock("dave")
+            broker.block_admin.block("dave", reason=f"round {number}")
+            broker.block_admin.unblock("dave")
     ops.enter("audit")
     rows = ops.page.locator("#view tbody tr")
     ops.page.get_by_label("Action").fill("user.block")

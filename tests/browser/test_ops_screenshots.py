@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from broker.operators.limits import LimitOps
+from broker.operators.limits import LimitAdmin
 from broker.standin import StandIn
 from tests.browser import axe
 from tests.browser.demo_page import DESKTOP, PHONE
@@ -106,7 +106,7 @@ def test_every_view_has_its_picture_and_is_for_everybody(
     ops.open_user("ada")
     ops.give("Sessions at once", "6")
     album.take("user")
-    limits = LimitOps(busy.settings, busy.database, actor="live-broker:oscar")
+    limits = LimitAdmin(busy.settings, busy.database, actor="live-broker:oscar")
     limits.set("ada", {"rate": "3/minute"})
     ops.save()
     expect(page.get_by_role("button", name="Save mine over it")).to_be_focused()

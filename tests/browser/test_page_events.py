@@ -228,7 +228,7 @@ def test_a_blocked_account_is_told_at_the_start_and_at_the_door(visit: Visits, s
     demo.visit()
     demo.sign_in("bert")
     demo.expect_state("idle")
-    service.broker.ops.block("bert")
+    service.broker.block_admin.block("bert")
     demo.talk.click()
     demo.expect_state("error")
     demo.expect_notice("account-blocked")

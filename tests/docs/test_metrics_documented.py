@@ -14,7 +14,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from broker.http.metrics import OPEN_SESSIONS
 from broker.standin import StandIn
 from broker.telemetry.metrics import DECLARED
 from tests.conftest import MakeBroker
@@ -34,7 +33,7 @@ EXPRESSIONS = {
 
 def exported() -> dict[str, tuple[str, str]]:
     """Name as it is scraped -> its kind and labels."""
-    found = {OPEN_SESSIONS: ("gauge", "")}
+    found = {"broker_open_sessions": ("gauge", "")}
     for metric in DECLARED.collect():
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         found[name] = (metric.type, "")

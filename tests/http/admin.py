@@ -1,4 +1,4 @@
-"""Desk: olga, an operator, at the admin API of an app in this process."""
+"""OperatorClient: calls the admin API of an app in this process as olga, an operator."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from broker.operators.users import Ops
+from broker.operators.users import UserAdmin
 from broker.parts import parts_of
 
 
 @dataclass(frozen=True)
-class Desk:
+class OperatorClient:
     app: Flask
     client: FlaskClient
     headers: dict[str, str]
 
     @classmethod
-    def of(cls, app: Flask) -> Desk:
+    def of(cls, app: Flask) -> OperatorClient:
         parts = parts_of(app)
-        token = Ops(parts.settings, parts.database, actor="tests").access_token("olga")
+        token = UserAdmin(parts.settings, parts.database, actor="tests").access_token("olga")
         return cls(app, app.test_client(use_cookies=False), {"Authorization": f"Bearer {token}"})
 
     @property
-    def ops(self) -> Ops:
-        """What the command line does."""
+    def user_admin(self) -> UserAdmin:
+        """The same actions as on the command line."""
         parts = parts_of(self.app)
-        return Ops(parts.settings, parts.database, actor="cli:olga")
+        return UserAdmin(parts.settings, parts.database, actor="cli:olga")
 
     def get(self, path: str, **parameters: Any) -> Any:
         answer = self.client.get(f"/admin/{path}", headers=self.headers, query_string=parameters)
@@ -54,7 +54,7 @@ class Desk:
         return answer.get_json()
 
     def all(self, path: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Every row, page by page."""
+        """Every row of a list, fetched page by page."""
         rows: list[dict[str, Any]] = []
         cursor: dict[str, str] = {}
         while True:
@@ -70,6 +70,6 @@ class Desk:
         return next(person for person in self.all("users") if person["subject"] == subject)
 
     def trail(self, action: str) -> dict[str, Any]:
-        """The newest entry about this action."""
+        """The newest audit entry with this action."""
         entry: dict[str, Any] = self.get("audit", action=action, limit=1)["entries"][0]
         return entry

@@ -12,14 +12,15 @@ from flask.testing import FlaskClient
 
 from broker.app import create_app
 from broker.http.credentials import CSRF_HEADER
-from broker.operators.users import Ops
+from broker.operators.blocks import BlockAdmin
+from broker.operators.users import UserAdmin
 from broker.parts import parts_of
 from broker.settings import load
 from broker.standin import StandIn
 from broker.store.accounts.users import SqlUsers
 from broker.store.database import migrate
 from broker.store.database.engine import Clock, Database
-from tests.http.admin import Desk
+from tests.http.admin import OperatorClient
 from tests.support.environment import environment, write_config
 from tests.support.servers import PASSWORD
 from tests.support.stores import DATABASES, Stores
@@ -36,10 +37,10 @@ def peopled_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = load(environ)
     database = Database(settings.database_url.get_secret_value())
     migrate.upgrade(database)
-    ops = Ops(settings, database, actor="tests")
-    ops.add_user("alice", PASSWORD)
-    ops.add_user("bob", PASSWORD)
-    ops.add_user("olga", PASSWORD, roles=["operator"])
+    users = UserAdmin(settings, database, actor="tests")
+    users.add("alice", PASSWORD)
+    users.add("bob", PASSWORD)
+    users.add("olga", PASSWORD, roles=["operator"])
     with database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.dispose()
@@ -84,29 +85,36 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture(params=DATABASES)
-def desk(request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores, peopled_database: Path) -> Desk:
+def olga(
+    request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores, peopled_database: Path
+) -> OperatorClient:
     """olga at the admin API, on each database."""
     if request.param == "sqlite":
-        return Desk.of(make_app())
+        return OperatorClient.of(make_app())
     app = make_app(env=stores.migrated(request.param).environ)
     template = Database(f"sqlite:///{peopled_database}", pool_size=1)
     for user in SqlUsers(template).all():
         SqlUsers(parts_of(app).database).add(user, actor="tests")
     template.dispose()
-    return Desk.of(app)
+    return OperatorClient.of(app)
 
 
 def bearer(app: Flask, username: str = "alice") -> dict[str, str]:
     """The headers of a caller with a bearer of ours."""
     parts = parts_of(app)
-    token = Ops(parts.settings, parts.database, actor="tests").access_token(username)
+    token = UserAdmin(parts.settings, parts.database, actor="tests").access_token(username)
     return {"Authorization": f"Bearer {token}"}
 
 
-def operator(app: Flask) -> Ops:
-    """What the command line does, on the app's own store."""
+def user_admin(app: Flask) -> UserAdmin:
+    """Acts as the command line does, on the app's own store."""
     parts = parts_of(app)
-    return Ops(parts.settings, parts.database, actor="cli:olga")
+    return UserAdmin(parts.settings, parts.database, actor="cli:olga")
+
+
+def block_admin(app: Flask) -> BlockAdmin:
+    parts = parts_of(app)
+    return BlockAdmin(parts.settings, parts.database, actor="cli:olga")
 
 
 @pytest.fixture

@@ -1,109 +1,109 @@
-"""Limits, sessions, keys and the trail at the admin API, on each database."""
+"""Limits, sessions, keys and the audit trail in the admin API, on each database."""
 
 from __future__ import annotations
 
-from tests.http.admin import Desk
+from tests.http.admin import OperatorClient
 from tests.http.conftest import bearer
 from tests.support.keys import key_headers
 
 
-def test_limits_hold_for_the_next_request_and_carry_a_version(desk: Desk) -> None:
-    alice, path = desk.user("alice"), f"users/{desk.user('alice')['key']}/limits"
-    changed = desk.patch(path, {"version": alice["version"], "sessions": 1, "rate": "7/minute"})
+def test_changed_limit_applies_to_next_request_and_has_a_version(olga: OperatorClient) -> None:
+    alice, path = olga.user("alice"), f"users/{olga.user('alice')['key']}/limits"
+    changed = olga.patch(path, {"version": alice["version"], "sessions": 1, "rate": "7/minute"})
     assert (changed["version"], changed["limits"]["rule"]) == (1, "own rate, sessions; default")
     assert (changed["limits"]["sessions"], changed["overrides"]["rate"]) == (1, "7/minute")
-    headers = bearer(desk.app, "alice")
-    assert desk.client.post("/token", headers=headers).get_json()["limits"]["sessions"]["limit"] == 1
-    assert desk.client.post("/token", headers=headers).get_json()["code"] == "too-many-sessions"
-    changed = desk.patch(path, {"version": 1, "sessions": None})
+    headers = bearer(olga.app, "alice")
+    assert olga.client.post("/token", headers=headers).get_json()["limits"]["sessions"]["limit"] == 1
+    assert olga.client.post("/token", headers=headers).get_json()["code"] == "too-many-sessions"
+    changed = olga.patch(path, {"version": 1, "sessions": None})
     assert (changed["version"], changed["overrides"]["sessions"]) == (2, None)
     assert changed["overrides"]["rate"] == "7/minute"
-    assert desk.client.post("/token", headers=headers).status_code == 200
-    detail = desk.trail("limits.set")["detail"]
+    assert olga.client.post("/token", headers=headers).status_code == 200
+    detail = olga.trail("limits.set")["detail"]
     assert (detail["subject"], detail["before"]) == ("alice", {"rate": "7/minute", "sessions": 1})
     assert detail["after"] == {"rate": "7/minute"}
 
 
-def test_a_stale_edit_changes_nothing_even_after_everything_was_cleared(desk: Desk) -> None:
-    path = f"users/{desk.user('alice')['key']}/limits"
-    desk.patch(path, {"version": 0, "sessions": 3})
+def test_stale_edit_changes_nothing_even_after_all_limits_were_cleared(olga: OperatorClient) -> None:
+    path = f"users/{olga.user('alice')['key']}/limits"
+    olga.patch(path, {"version": 0, "sessions": 3})
     for stale in (0, 2):
-        refused = desk.refused("PATCH", path, {"version": stale, "sessions": 9})
+        refused = olga.refused("PATCH", path, {"version": stale, "sessions": 9})
         assert (refused["status"], refused["code"]) == (409, "edit-conflict")
-    desk.patch(path, {"version": 1, "sessions": None})
-    assert desk.refused("PATCH", path, {"version": 0, "sessions": 9})["code"] == "edit-conflict"
-    assert desk.user("alice")["overrides"]["sessions"] is None
-    assert len(desk.all("audit", action="limits.set")) == 2
+    olga.patch(path, {"version": 1, "sessions": None})
+    assert olga.refused("PATCH", path, {"version": 0, "sessions": 9})["code"] == "edit-conflict"
+    assert olga.user("alice")["overrides"]["sessions"] is None
+    assert len(olga.all("audit", action="limits.set")) == 2
 
 
-def test_sessions_are_listed_by_the_newest_and_ended(desk: Desk) -> None:
-    shop = key_headers(desk.app, on_behalf_of="any")
-    alice = bearer(desk.app, "alice")
-    ids = [desk.client.post("/token", headers=alice).get_json()["session"]["id"] for _ in range(3)]
+def test_sessions_are_listed_newest_first_and_can_be_ended(olga: OperatorClient) -> None:
+    shop = key_headers(olga.app, on_behalf_of="any")
+    alice = bearer(olga.app, "alice")
+    ids = [olga.client.post("/token", headers=alice).get_json()["session"]["id"] for _ in range(3)]
     asked = {"on_behalf_of": "Zoë", "client": {"app": "shop"}}
-    ids.append(desk.client.post("/token", headers=shop, json=asked).get_json()["session"]["id"])
-    desk.client.post(f"/sessions/{ids[0]}/report", headers=alice, json={"underruns": 2})
-    rows = desk.all("sessions")
+    ids.append(olga.client.post("/token", headers=shop, json=asked).get_json()["session"]["id"])
+    olga.client.post(f"/sessions/{ids[0]}/report", headers=alice, json={"underruns": 2})
+    rows = olga.all("sessions")
     assert [row["id"] for row in rows] == ids[::-1]
     assert (rows[0]["subject"], rows[0]["client"], rows[0]["state"]) == ("Zoë", {"app": "shop"}, "open")
     assert (rows[-1]["report"], rows[-2]["report"], rows[-1]["seconds"]) == ({"underruns": 2}, None, 900)
-    backend = next(user for user in desk.all("users") if user["issuer"] == "live-broker:key")
-    assert [row["id"] for row in desk.all("sessions", user=backend["key"])] == ids[3:]
-    assert len(desk.all("sessions", user=desk.user("alice")["key"])) == 3
-    ended = desk.post(f"sessions/{ids[0]}/end")
+    backend = next(user for user in olga.all("users") if user["issuer"] == "live-broker:key")
+    assert [row["id"] for row in olga.all("sessions", user=backend["key"])] == ids[3:]
+    assert len(olga.all("sessions", user=olga.user("alice")["key"])) == 3
+    ended = olga.post(f"sessions/{ids[0]}/end")
     assert (ended["id"], ended["state"], ended["honoured_until"] is not None) == (ids[0], "ended", True)
-    assert desk.client.post(f"/sessions/{ids[0]}/heartbeat", headers=alice).get_json()["state"] == "ended"
-    assert [row["id"] for row in desk.all("sessions")] == ids[:0:-1]
-    (gone,) = [row for row in desk.all("sessions", state="all") if row["state"] == "ended"]
+    assert olga.client.post(f"/sessions/{ids[0]}/heartbeat", headers=alice).get_json()["state"] == "ended"
+    assert [row["id"] for row in olga.all("sessions")] == ids[:0:-1]
+    (gone,) = [row for row in olga.all("sessions", state="all") if row["state"] == "ended"]
     assert (gone["id"], gone["ended_at"] is not None) == (ids[0], True)
-    assert desk.refused("POST", f"sessions/{ids[0]}/end")["code"] == "session-ended"
-    entry = desk.trail("session.end")
+    assert olga.refused("POST", f"sessions/{ids[0]}/end")["code"] == "session-ended"
+    entry = olga.trail("session.end")
     assert (entry["session_id"], entry["detail"]["subject"]) == (ids[0], "alice")
     assert (entry["detail"]["before"], entry["detail"]["after"]) == ({"state": "open"}, {"state": "ended"})
     for unknown in (f"ses_{'0' * 32}", "x", "%00"):
-        assert desk.refused("POST", f"sessions/{unknown}/end")["status"] == 404
+        assert olga.refused("POST", f"sessions/{unknown}/end")["status"] == 404
 
 
-def test_a_key_is_shown_once_works_and_is_revoked(desk: Desk) -> None:
-    made = desk.post("keys", {"name": "shop", "scopes": ["token", "read"], "expires_days": 3}, status=201)
+def test_key_is_shown_once_and_works_until_it_is_revoked(olga: OperatorClient) -> None:
+    made = olga.post("keys", {"name": "shop", "scopes": ["token", "read"], "expires_days": 3}, status=201)
     headers = {"X-API-Key": made["key"]}
-    assert desk.client.get("/me", headers=headers).status_code == 200
-    (listed,) = desk.all("keys")
+    assert olga.client.get("/me", headers=headers).status_code == 200
+    (listed,) = olga.all("keys")
     assert listed["scopes"] == ["read", "token"]
-    assert made["key"] not in str(desk.all("keys")) + str(desk.all("audit"))
-    assert desk.post(f"keys/{made['id']}/revoke") == {}
-    assert desk.client.get("/me", headers=headers).get_json()["code"] == "invalid-token"
-    assert desk.refused("POST", "keys/nobody/revoke")["code"] == "not-found"
-    assert desk.refused("POST", "keys", {"name": "shop"})["fields"][0]["field"] == "name"
-    assert desk.trail("key.create")["detail"]["after"]["scopes"] == "read token"
-    assert desk.trail("key.revoke")["detail"]["before"] == {"revoked_at": None}
+    assert made["key"] not in str(olga.all("keys")) + str(olga.all("audit"))
+    assert olga.post(f"keys/{made['id']}/revoke") == {}
+    assert olga.client.get("/me", headers=headers).get_json()["code"] == "invalid-token"
+    assert olga.refused("POST", "keys/nobody/revoke")["code"] == "not-found"
+    assert olga.refused("POST", "keys", {"name": "shop"})["fields"][0]["field"] == "name"
+    assert olga.trail("key.create")["detail"]["after"]["scopes"] == "read token"
+    assert olga.trail("key.revoke")["detail"]["before"] == {"revoked_at": None}
 
 
-def test_the_trail_is_filtered_and_paged(desk: Desk) -> None:
-    desk.client.post("/token", headers=bearer(desk.app, "alice"))
-    desk.ops.sign_out("bob")
-    entries = desk.all("audit")
+def test_audit_trail_is_filtered_and_paged(olga: OperatorClient) -> None:
+    olga.client.post("/token", headers=bearer(olga.app, "alice"))
+    olga.user_admin.sign_out("bob")
+    entries = olga.all("audit")
     assert [entry["id"] for entry in entries] == sorted((entry["id"] for entry in entries), reverse=True)
-    assert {entry["action"] for entry in desk.all("audit", actor="live-broker:ALICE")} == {"token"}
-    assert [entry["action"] for entry in desk.all("audit", actor="cli:")] == ["user.sign-out"]
-    assert desk.all("audit", actor="%") == []
-    granted = desk.all("audit", action="token", outcome="ok")
+    assert {entry["action"] for entry in olga.all("audit", actor="live-broker:ALICE")} == {"token"}
+    assert [entry["action"] for entry in olga.all("audit", actor="cli:")] == ["user.sign-out"]
+    assert olga.all("audit", actor="%") == []
+    granted = olga.all("audit", action="token", outcome="ok")
     assert len(granted) == 1
-    assert granted == desk.all("audit", session=granted[0]["session_id"], outcome="ok")
-    assert granted[0] in desk.all("audit", request_id=granted[0]["request_id"])
+    assert granted == olga.all("audit", session=granted[0]["session_id"], outcome="ok")
+    assert granted[0] in olga.all("audit", request_id=granted[0]["request_id"])
     assert (
-        desk.all("audit", until="2026-01-01T00:00:00Z")
-        == desk.all("audit", since="2999-01-01T00:00:00Z")
+        olga.all("audit", until="2026-01-01T00:00:00Z")
+        == olga.all("audit", since="2999-01-01T00:00:00Z")
         == []
     )
-    assert len(desk.all("audit", since="2026-01-01T00:00:00+01:00")) >= len(entries)
+    assert len(olga.all("audit", since="2026-01-01T00:00:00+01:00")) >= len(entries)
 
 
-def test_the_overview_counts_today(desk: Desk) -> None:
-    before = desk.get("overview")
-    desk.client.post("/token", headers=bearer(desk.app, "alice"))
-    desk.client.get("/admin/users", headers=bearer(desk.app, "alice"))
-    after = desk.get("overview")
+def test_overview_counts_today(olga: OperatorClient) -> None:
+    before = olga.get("overview")
+    olga.client.post("/token", headers=bearer(olga.app, "alice"))
+    olga.client.get("/admin/users", headers=bearer(olga.app, "alice"))
+    after = olga.get("overview")
     assert after["project"]["sessions"]["open"] == before["project"]["sessions"]["open"] + 1
     changes = {name: after["today"][name] - before["today"][name] for name in after["today"]}
     assert changes == {"tokens": 1, "refusals": 1, "minutes": 15}

@@ -1,4 +1,4 @@
-"""Who is let in to /admin: operators and nobody else, from our own pages or with a bearer."""
+"""Only operators may call /admin, from our own pages or with a bearer token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from broker.http.credentials import CSRF_HEADER
 from broker.http.guards import guard_of
 from broker.parts import parts_of
 from broker.principal import Principal
-from tests.http.admin import Desk
+from tests.http.admin import OperatorClient
 from tests.http.conftest import ORIGIN, MakeApp, bearer
 from tests.support.keys import key_headers
 from tests.support.servers import PASSWORD
@@ -38,18 +38,20 @@ def admin_routes(app: Flask) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def olga(app: Flask) -> Desk:
-    return Desk.of(app)
+def olga(app: Flask) -> OperatorClient:
+    return OperatorClient.of(app)
 
 
-def test_every_route_here_is_for_operators(app: Flask) -> None:
+def test_every_admin_route_is_for_operators(app: Flask) -> None:
     for rule in app.url_map.iter_rules():
         is_theirs = rule.rule.startswith("/admin") or rule.rule == "/metrics"
-        assert (guard_of(app.view_functions[rule.endpoint]) == "operator") == is_theirs, rule.rule
+        guard = guard_of(app.view_functions[rule.endpoint])
+        assert guard is not None
+        assert (guard.level == "operator") == is_theirs, rule.rule
 
 
-def test_every_route_refuses_everybody_else(make_app: MakeApp) -> None:
-    """Nobody, a user without the role, a key that may do everything, a guest; and the trail says so."""
+def test_every_admin_route_rejects_all_other_callers(make_app: MakeApp) -> None:
+    """No credential, a user without the role, a key with all scopes, a guest. The trail records each."""
     app = make_app(toml=GUESTS)
     client, guest = app.test_client(use_cookies=False), app.test_client()
     came = guest.get("/me", headers={"Sec-Fetch-Site": "same-origin"})
@@ -64,14 +66,14 @@ def test_every_route_refuses_everybody_else(make_app: MakeApp) -> None:
         for browser, headers, status, code in callers:
             answer = browser.open(path, method=method, headers=headers)
             assert (answer.status_code, answer.get_json()["code"]) == (status, code), (method, path)
-    entries = Desk.of(app).all("audit", outcome="forbidden")
+    entries = OperatorClient.of(app).all("audit", outcome="forbidden")
     assert len(entries) == 3 * len(admin_routes(app))
     assert {entry["actor"].rsplit(":", 1)[0] for entry in entries} == {
         "live-broker", "live-broker:key", "live-broker:guest",
     }  # fmt: skip
 
 
-def test_the_role_is_asked_for_with_each_request(olga: Desk) -> None:
+def test_role_is_checked_on_each_request(olga: OperatorClient) -> None:
     assert olga.get("overview")["profiles"]
     database = parts_of(olga.app).database
     with database.write() as connection:
@@ -90,10 +92,8 @@ GIVES_ROLES = 'operator_claim = "groups"\noperator_values = ["voice-operators"]\
 
 
 @pytest.mark.parametrize(("more", "status"), [(GIVES_ROLES, 200), ("", 403)])
-def test_the_role_counts_from_issuers_that_may_give_it_only(
-    make_app: MakeApp, more: str, status: int
-) -> None:
-    """Somebody signed in as an operator while the issuer could make operators; perhaps it no longer can."""
+def test_role_counts_only_from_issuers_that_may_grant_it(make_app: MakeApp, more: str, status: int) -> None:
+    """A person signed in as an operator. Since then the issuer may have lost the right to grant the role."""
     app = make_app(toml=ISSUER + more)
     person = Principal("https://idp.example/", "u-1", "Ute", "default", frozenset({"operator"}))
     signed_in = parts_of(app).sign_ins.open(person)
@@ -104,22 +104,22 @@ def test_the_role_counts_from_issuers_that_may_give_it_only(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_no_other_origin_reaches_it_whatever_the_settings_allow(make_app: MakeApp, method: str) -> None:
+def test_settings_cannot_open_admin_routes_to_other_origins(make_app: MakeApp, method: str) -> None:
     app = make_app(env={"BROKER_ALLOWED_ORIGINS": ELSEWHERE})
-    desk = Desk.of(app)
+    olga = OperatorClient.of(app)
     headers = {"Origin": ELSEWHERE, "Access-Control-Request-Method": "GET"}
     if method != "OPTIONS":
-        headers |= desk.headers
+        headers |= olga.headers
     for path in ("/admin/users", "/admin/audit", "/admin"):
-        answer = desk.client.open(path, method=method, headers=headers)
+        answer = olga.client.open(path, method=method, headers=headers)
         assert not [name for name, _ in answer.headers if name.startswith("Access-Control")], path
         if method != "OPTIONS":
             assert answer.get_json()["code"] == "origin-forbidden"
-    allowed = desk.client.get("/me", headers={"Origin": ELSEWHERE, **bearer(app, "alice")})
+    allowed = olga.client.get("/me", headers={"Origin": ELSEWHERE, **bearer(app, "alice")})
     assert allowed.headers["Access-Control-Allow-Origin"] == ELSEWHERE
 
 
-def test_the_page_needs_its_csrf_header(app: Flask) -> None:
+def test_page_needs_its_csrf_header(app: Flask) -> None:
     browser = app.test_client()
     signed_in = browser.post("/auth/login", json={"username": "olga", "password": PASSWORD}).get_json()
     csrf = {CSRF_HEADER: signed_in["csrf_token"], "Origin": ORIGIN}
@@ -159,8 +159,8 @@ def test_the_page_needs_its_csrf_header(app: Flask) -> None:
         ("POST", "block", {"until": "x"}, "field-not-allowed", "until"),
     ],
 )  # fmt: skip
-def test_what_should_not_be_set_is_refused_by_name(
-    olga: Desk, method: str, path: str, body: dict[str, object], code: str, field: str
+def test_invalid_changes_are_rejected_by_field_name(
+    olga: OperatorClient, method: str, path: str, body: dict[str, object], code: str, field: str
 ) -> None:
     if path in {"limits", "block"}:
         path = f"users/{olga.user('alice')['key']}/{path}"
@@ -193,7 +193,9 @@ def test_what_should_not_be_set_is_refused_by_name(
         ("keys", {"state": "all"}, "field-not-allowed"),
     ],
 )
-def test_parameters_of_lists_are_judged(olga: Desk, path: str, parameters: dict[str, Any], code: str) -> None:
+def test_invalid_list_parameters_are_rejected(
+    olga: OperatorClient, path: str, parameters: dict[str, Any], code: str
+) -> None:
     refused = olga.refused("GET", path, **parameters)
     assert (refused["status"], refused["code"]) == (422, code)
     assert refused["fields"]
@@ -204,7 +206,7 @@ def cursor(*values: object) -> str:
 
 
 @pytest.mark.parametrize("path", ["users", "sessions", "keys", "blocks", "audit"])
-def test_a_cursor_of_ones_own_making_is_refused_or_leads_nowhere_else(olga: Desk, path: str) -> None:
+def test_forged_cursors_are_rejected(olga: OperatorClient, path: str) -> None:
     bad = [
         "x", "=", "é", "AAAA", "bnVsbA", cursor(), cursor(None, None), cursor({}), cursor([["a"]], 1),
         cursor("a\0b", "c"), cursor("\ud800", "c"), cursor(2**70), cursor(-1), cursor(1.5), cursor(True),
@@ -216,7 +218,7 @@ def test_a_cursor_of_ones_own_making_is_refused_or_leads_nowhere_else(olga: Desk
         assert refused["fields"][0]["field"] == "cursor"
 
 
-def test_making_an_operator_is_an_operators_right_and_leaves_an_entry(olga: Desk) -> None:
+def test_only_operators_add_operators_and_the_audit_trail_records_it(olga: OperatorClient) -> None:
     body = {"username": "mallory", "password": PASSWORD, "roles": ["operator"]}
     as_alice = olga.client.post("/admin/users", json=body, headers=bearer(olga.app, "alice"))
     assert as_alice.status_code == 403
@@ -227,7 +229,7 @@ def test_making_an_operator_is_an_operators_right_and_leaves_an_entry(olga: Desk
     assert PASSWORD not in json.dumps(olga.all("audit"))
 
 
-def test_its_answers_are_kept_by_nobody(olga: Desk, client: FlaskClient) -> None:
+def test_admin_answers_are_never_cached(olga: OperatorClient, client: FlaskClient) -> None:
     answer = client.get("/admin/users", headers=olga.headers)
     assert answer.headers["Cache-Control"] == "no-store"
     assert {"Authorization", "Cookie"} <= set(answer.vary)

@@ -1,4 +1,4 @@
-"""What an operator sets through one worker holds for the next request, whichever worker answers it."""
+"""A change that an operator makes through one worker applies to the next request on every worker."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def several(make_broker: Any, standin: Any) -> BrokerServer:
     return server
 
 
-def told(server: BrokerServer, path: str, headers: dict[str, str], times: int) -> list[dict[str, Any]]:
-    """Answers of requests on connections of their own, so that all workers take part."""
+def answers(server: BrokerServer, path: str, headers: dict[str, str], times: int) -> list[dict[str, Any]]:
+    """The answers to requests on separate connections, so that all workers take part."""
 
     def ask(_: int) -> dict[str, Any]:
         with server.client() as client:
@@ -32,21 +32,21 @@ def told(server: BrokerServer, path: str, headers: dict[str, str], times: int) -
         return list(pool.map(ask, range(times)))
 
 
-def test_limits_and_blocks_hold_at_once(several: BrokerServer) -> None:
+def test_limits_and_blocks_apply_at_once_on_every_worker(several: BrokerServer) -> None:
     alice = {"Authorization": f"Bearer {several.bearer('alice')}"}
-    assert {answer["limits"]["sessions"]["limit"] for answer in told(several, "/me", alice, 24)} == {1000}
+    assert {answer["limits"]["sessions"]["limit"] for answer in answers(several, "/me", alice, 24)} == {1000}
     with several.client("olga") as olga:
         (user,) = olga.get("/admin/users", params={"query": "alice"}).json()["users"]
         for version, sessions in enumerate((3, 7, 5)):
             body = {"version": version, "sessions": sessions}
             assert olga.patch(f"/admin/users/{user['key']}/limits", json=body).status_code == 200
-            limits = {answer["limits"]["sessions"]["limit"] for answer in told(several, "/me", alice, 16)}
+            limits = {answer["limits"]["sessions"]["limit"] for answer in answers(several, "/me", alice, 16)}
             assert limits == {sessions}
         assert olga.post(f"/admin/users/{user['key']}/block", json={}).status_code == 200
-    assert {answer["code"] for answer in told(several, "/me", alice, 16)} == {"account-blocked"}
+    assert {answer["code"] for answer in answers(several, "/me", alice, 16)} == {"account-blocked"}
 
 
-def test_of_edits_at_once_one_is_made(several: BrokerServer) -> None:
+def test_only_one_of_several_simultaneous_edits_succeeds(several: BrokerServer) -> None:
     with several.client("olga") as olga:
         (user,) = olga.get("/admin/users", params={"query": "olga"}).json()["users"]
     bearer = {"Authorization": f"Bearer {several.bearer('olga')}"}

@@ -1,4 +1,4 @@
-"""/admin/users over each kind of store: who is known, what holds for them, and what is done to them."""
+"""/admin/users on each database: the known principals, their limits, and the actions on them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.http.admin import Desk
+from tests.http.admin import OperatorClient
 from tests.http.conftest import bearer
 from tests.support.keys import key_headers
 from tests.support.servers import PASSWORD
 
 
-def test_everybody_who_is_known_is_listed_with_what_holds(desk: Desk) -> None:
-    shop = key_headers(desk.app, on_behalf_of="any")
-    desk.client.post("/token", headers=shop, json={"on_behalf_of": "Zoë"}).get_json()
-    desk.client.post("/token", headers=bearer(desk.app, "alice"))
-    people = {person["subject"]: person for person in desk.all("users")}
+def test_every_known_principal_is_listed_with_its_limits(olga: OperatorClient) -> None:
+    shop = key_headers(olga.app, on_behalf_of="any")
+    olga.client.post("/token", headers=shop, json={"on_behalf_of": "Zoë"}).get_json()
+    olga.client.post("/token", headers=bearer(olga.app, "alice"))
+    people = {person["subject"]: person for person in olga.all("users")}
     assert set(people) >= {"alice", "bob", "olga", "Zoë"}
     alice, zoe = people["alice"], people["Zoë"]
     assert (alice["own"], alice["open_sessions"], alice["minutes_today"]) == (True, 1, 15)
@@ -28,13 +28,13 @@ def test_everybody_who_is_known_is_listed_with_what_holds(desk: Desk) -> None:
     assert (backend["name"], backend["open_sessions"]) == ("shop", 1)
 
 
-def test_search_finds_parts_in_any_case_and_takes_wildcards_as_they_are(desk: Desk) -> None:
-    shop = key_headers(desk.app, on_behalf_of="any")
+def test_search_ignores_case_and_treats_wildcards_literally(olga: OperatorClient) -> None:
+    shop = key_headers(olga.app, on_behalf_of="any")
     for user in ("50%_off", "500 off", "ÉMILE", "back\\slash"):
-        assert desk.client.post("/token", headers=shop, json={"on_behalf_of": user}).status_code == 200
+        assert olga.client.post("/token", headers=shop, json={"on_behalf_of": user}).status_code == 200
 
     def found(query: str) -> set[str]:
-        return {person["subject"] for person in desk.get("users", query=query)["users"]}
+        return {person["subject"] for person in olga.get("users", query=query)["users"]}
 
     assert found("LIC") == {"alice"}
     assert found("%") == {"50%_off"}
@@ -45,80 +45,80 @@ def test_search_finds_parts_in_any_case_and_takes_wildcards_as_they_are(desk: De
     assert len(found("shop")) == 1, "a service key is found by its name"
 
 
-def test_pages_are_stable_when_somebody_comes_in_between(desk: Desk) -> None:
+def test_pages_are_stable_when_a_user_is_added_between_them(olga: OperatorClient) -> None:
     for number in range(5):
-        desk.ops.add_user(f"user-{number}0", PASSWORD)
+        olga.user_admin.add(f"user-{number}0", PASSWORD)
     seen: list[str] = []
-    page: dict[str, Any] = desk.get("users", query="user-", limit=2)
+    page: dict[str, Any] = olga.get("users", query="user-", limit=2)
     seen += [person["subject"] for person in page["users"]]
-    desk.ops.add_user("user-05", PASSWORD)  # before the place that was reached
-    desk.ops.add_user("user-25", PASSWORD)  # behind it
+    olga.user_admin.add("user-05", PASSWORD)  # before the current position
+    olga.user_admin.add("user-25", PASSWORD)  # after the current position
     while page["next"]:
-        page = desk.get("users", query="user-", limit=2, cursor=page["next"])
+        page = olga.get("users", query="user-", limit=2, cursor=page["next"])
         seen += [person["subject"] for person in page["users"]]
     assert seen == ["user-00", "user-10", "user-20", "user-25", "user-30", "user-40"]
 
 
-def test_a_user_is_added_and_signs_in(desk: Desk) -> None:
-    made = desk.post("users", {"username": "carol", "password": PASSWORD}, status=201)
+def test_added_user_can_sign_in(olga: OperatorClient) -> None:
+    made = olga.post("users", {"username": "carol", "password": PASSWORD}, status=201)
     assert (made["subject"], made["plan"], made["roles"]) == ("carol", "default", [])
-    answer = desk.client.post("/auth/login", json={"username": "carol", "password": PASSWORD})
+    answer = olga.client.post("/auth/login", json={"username": "carol", "password": PASSWORD})
     assert answer.status_code == 200
-    entry = desk.trail("user.add")
+    entry = olga.trail("user.add")
     assert (entry["actor"], entry["detail"]["user"]) == ("live-broker:olga", "carol")
     assert (entry["detail"]["before"], entry["detail"]["after"]) == (None, {"plan": "default", "roles": []})
-    again = desk.refused("POST", "users", {"username": "carol", "password": PASSWORD})
+    again = olga.refused("POST", "users", {"username": "carol", "password": PASSWORD})
     assert (again["status"], again["code"], again["fields"][0]["field"]) == (422, "invalid-field", "username")
 
 
-def test_one_user_is_shown_with_what_the_next_token_would_be_told(desk: Desk) -> None:
-    alice = desk.user("alice")
-    shown = desk.get(f"users/{alice['key']}")
+def test_user_is_shown_with_the_answer_to_its_next_token_request(olga: OperatorClient) -> None:
+    alice = olga.user("alice")
+    shown = olga.get(f"users/{alice['key']}")
     assert shown["next_token"]["answer"] == "granted"
-    desk.post(f"users/{alice['key']}/block", {"reason": "left"})
-    shown = desk.get(f"users/{alice['key']}")
+    olga.post(f"users/{alice['key']}/block", {"reason": "left"})
+    shown = olga.get(f"users/{alice['key']}")
     assert (shown["next_token"]["answer"], shown["next_token"]["status"]) == ("account-blocked", 403)
     assert shown["blocked"]["reason"] == "left"
     for unknown in ("0" * 40, "alice", "%", "0" * 400):
-        assert desk.refused("GET", f"users/{unknown}")["code"] == "not-found"
+        assert olga.refused("GET", f"users/{unknown}")["code"] == "not-found"
 
 
-def test_a_block_holds_at_once_and_unblocking_lets_in_again(desk: Desk) -> None:
-    alice, key = bearer(desk.app, "alice"), desk.user("alice")["key"]
-    token = desk.client.post("/token", headers=alice).get_json()
-    blocked = desk.post(f"users/{key}/block", {"reason": "left"})
+def test_block_applies_at_once_and_unblocking_ends_it(olga: OperatorClient) -> None:
+    alice, key = bearer(olga.app, "alice"), olga.user("alice")["key"]
+    token = olga.client.post("/token", headers=alice).get_json()
+    blocked = olga.post(f"users/{key}/block", {"reason": "left"})
     assert blocked["honoured_until"] == token["expires_at"]
-    assert desk.client.get("/me", headers=alice).get_json()["code"] == "account-blocked"
-    assert [person["subject"] for person in desk.all("users", state="blocked")] == ["alice"]
-    assert desk.post(f"users/{key}/unblock") == {}
-    assert desk.client.get("/me", headers=bearer(desk.app, "alice")).status_code == 200
-    assert desk.refused("POST", f"users/{key}/unblock")["code"] == "edit-conflict"
-    detail = desk.trail("user.block")["detail"]
+    assert olga.client.get("/me", headers=alice).get_json()["code"] == "account-blocked"
+    assert [person["subject"] for person in olga.all("users", state="blocked")] == ["alice"]
+    assert olga.post(f"users/{key}/unblock") == {}
+    assert olga.client.get("/me", headers=bearer(olga.app, "alice")).status_code == 200
+    assert olga.refused("POST", f"users/{key}/unblock")["code"] == "edit-conflict"
+    detail = olga.trail("user.block")["detail"]
     assert (detail["user"], detail["before"], detail["after"]["reason"]) == ("alice", None, "left")
-    assert desk.trail("user.unblock")["detail"]["after"] is None
+    assert olga.trail("user.unblock")["detail"]["after"] is None
 
 
-def test_people_of_others_are_blocked_and_unblocked_too(desk: Desk) -> None:
-    shop = key_headers(desk.app, on_behalf_of="any")
+def test_users_of_other_issuers_can_be_blocked_and_unblocked(olga: OperatorClient) -> None:
+    shop = key_headers(olga.app, on_behalf_of="any")
     asks = {"headers": shop, "json": {"on_behalf_of": "Zoë"}}
-    assert desk.client.post("/token", **asks).status_code == 200
-    key = desk.user("Zoë")["key"]
-    desk.post(f"users/{key}/block", {})
-    assert desk.client.post("/token", **asks).get_json()["code"] == "account-blocked"
-    (block,) = desk.all("blocks")
+    assert olga.client.post("/token", **asks).status_code == 200
+    key = olga.user("Zoë")["key"]
+    olga.post(f"users/{key}/block", {})
+    assert olga.client.post("/token", **asks).get_json()["code"] == "account-blocked"
+    (block,) = olga.all("blocks")
     assert (block["kind"], block["subject"], block["issued_before"]) == ("principal", "Zoë", None)
-    desk.post(f"users/{key}/unblock")
-    assert desk.client.post("/token", **asks).status_code == 200
+    olga.post(f"users/{key}/unblock")
+    assert olga.client.post("/token", **asks).status_code == 200
     for action, body in (("password", {"password": PASSWORD}), ("sign-out", {})):
-        refused = desk.refused("POST", f"users/{key}/{action}", body)
+        refused = olga.refused("POST", f"users/{key}/{action}", body)
         assert (refused["status"], refused["code"]) == (422, "invalid-field")
 
 
 @pytest.mark.parametrize("action", ["password", "sign-out"])
-def test_what_ends_every_bearer(desk: Desk, action: str) -> None:
-    alice, key = bearer(desk.app, "alice"), desk.user("alice")["key"]
-    desk.post(f"users/{key}/{action}", {"password": "a new password"} if action == "password" else {})
-    assert desk.client.get("/me", headers=alice).get_json()["code"] == "invalid-token"
-    entry = desk.trail(f"user.{action}")
+def test_action_ends_every_bearer_token(olga: OperatorClient, action: str) -> None:
+    alice, key = bearer(olga.app, "alice"), olga.user("alice")["key"]
+    olga.post(f"users/{key}/{action}", {"password": "a new password"} if action == "password" else {})
+    assert olga.client.get("/me", headers=alice).get_json()["code"] == "invalid-token"
+    entry = olga.trail(f"user.{action}")
     assert entry["detail"]["before"].keys() == entry["detail"]["after"].keys()
     assert "a new password" not in str(entry)

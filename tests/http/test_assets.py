@@ -1,4 +1,4 @@
-"""How the files under web/ are delivered: short, compressed, and kept no longer than they are right."""
+"""The files under web/ are served minified and compressed, and never cached for too long."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def scripts() -> list[str]:
         ("", None),
     ],
 )
-def test_a_file_comes_in_the_best_form_that_the_client_takes(
+def test_file_has_the_best_encoding_that_the_client_accepts(
     client: FlaskClient, accepted: str, form: str | None
 ) -> None:
     plain = client.get(FILE, headers={"Accept-Encoding": "identity"})
@@ -44,7 +44,7 @@ def test_a_file_comes_in_the_best_form_that_the_client_takes(
     assert int(answer.headers["Content-Length"]) == len(answer.data)
 
 
-def test_each_form_is_asked_for_again_by_its_own_name(client: FlaskClient) -> None:
+def test_each_encoding_has_its_own_etag(client: FlaskClient) -> None:
     tags = {}
     for form in ("br", "gzip", "identity"):
         wish = {"Accept-Encoding": form}
@@ -57,7 +57,7 @@ def test_each_form_is_asked_for_again_by_its_own_name(client: FlaskClient) -> No
     assert len(set(tags.values())) == 3
 
 
-def test_a_file_is_kept_only_under_the_address_of_its_content(client: FlaskClient) -> None:
+def test_file_is_cached_only_at_the_address_of_its_content(client: FlaskClient) -> None:
     assert client.get(FILE).headers["Cache-Control"] == "no-cache"
     now = client.get(f"/assets/{ASSETS.version}{FILE}")
     assert now.headers["Cache-Control"] == "max-age=31536000, immutable"
@@ -66,7 +66,7 @@ def test_a_file_is_kept_only_under_the_address_of_its_content(client: FlaskClien
     assert before.data == now.data
 
 
-def test_a_page_is_compressed_and_never_kept(client: FlaskClient) -> None:
+def test_page_is_compressed_and_never_cached(client: FlaskClient) -> None:
     page = client.get("/", headers={"Accept-Encoding": "br"})
     assert page.headers["Cache-Control"] == "no-store"
     assert {name.lower() for name in page.vary} >= {"cookie", "accept-encoding"}
@@ -76,12 +76,12 @@ def test_a_page_is_compressed_and_never_kept(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "path", ["live/README.md", "live/package.json", "../pyproject.toml", "demo/index.html", "live", "live/"]
 )
-def test_nothing_else_is_served(client: FlaskClient, path: str) -> None:
+def test_no_other_path_is_served(client: FlaskClient, path: str) -> None:
     for prefix in ("/", f"/assets/{ASSETS.version}/"):
         assert client.get(prefix + path).status_code == 404
 
 
-def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+def test_changed_file_is_read_again(tmp_path: Path) -> None:
     script = tmp_path / "live" / "a.js"
     script.parent.mkdir()
     script.write_text("// why\nexport const a = 1;\n")
@@ -97,8 +97,8 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert assets.version != version
 
 
-def test_shortened_scripts_are_the_same_programs(tmp_path: Path) -> None:
-    """esbuild reads both and writes what it has understood: private names, expressions, templates and all."""
+def test_minified_scripts_are_the_same_programs(tmp_path: Path) -> None:
+    """esbuild parses both versions and prints the same program: private names, expressions and templates."""
     for path in scripts():
         served = ASSETS.find(path)
         assert served is not None
@@ -120,8 +120,8 @@ def test_shortened_scripts_are_the_same_programs(tmp_path: Path) -> None:
     assert understood(tmp_path / "served") == understood(WEB)
 
 
-def test_a_page_names_all_that_its_modules_import(client: FlaskClient) -> None:
-    """The list is made from the imports; this reads them another way, from the sources."""
+def test_page_preloads_everything_that_its_modules_import(client: FlaskClient) -> None:
+    """The broker makes the list from the imports. This test reads the imports in another way."""
     html = client.get("/").get_data(as_text=True)
     named = set(re.findall(r'rel="modulepreload" href="/assets/\w+/([^"]+)"', html))
     assert named

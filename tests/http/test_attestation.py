@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.store.database.tables import audit, sessions
-from tests.http.conftest import MakeApp, bearer, operator
+from tests.http.conftest import MakeApp, bearer, block_admin
 from tests.support.issuers import KeyServer, claims, entry, signer
 
 HEADER = "X-Firebase-AppCheck"
@@ -148,14 +148,14 @@ def test_pages_of_other_origins_may_send_it(make_app: MakeApp, apps: Apps) -> No
 @pytest.mark.parametrize(
     "block",
     [
-        lambda ops, issuer: ops.block_issuer(issuer),
-        lambda ops, issuer: ops.block("1:123456789012:web:abc", issuer),
-        lambda ops, issuer: ops.block_token(issuer, "leaked"),
+        lambda admin, issuer: admin.block_issuer(issuer),
+        lambda admin, issuer: admin.block("1:123456789012:web:abc", issuer),
+        lambda admin, issuer: admin.block_token(issuer, "leaked"),
     ],
     ids=["issuer", "app", "token"],
 )
 def test_a_blocked_app_is_no_genuine_one(app: Flask, apps: Apps, block: Callable[[Any, str], None]) -> None:
     token = apps.token(jti="leaked")
     assert ask(app, "enforce", token).status_code == 200
-    block(operator(app), apps.issuer)
+    block(block_admin(app), apps.issuer)
     assert ask(app, "enforce", token).get_json()["code"] == "forbidden"

@@ -1,4 +1,4 @@
-"""`broker check`: each step for real, against a real store, the stand-in and a key server."""
+"""`broker check`: every step against a real store, the stand-in and a key server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.environment import environment, write_config
 from tests.support.issuers import KeyServer, entry, signer
 
 
-def test_says_of_each_step_what_it_found(
+def test_each_step_reports_its_result(
     tmp_path: Path, standin: StandIn, peopled_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with KeyServer() as server:
@@ -23,10 +23,10 @@ def test_says_of_each_step_what_it_found(
         shutil.copy(peopled_database, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        said: list[str] = []
-        assert not check.run(said.append)
-    assert said[:2] == ["ok    settings", "ok    store: schema current"]
-    assert said[2] == "ok    issuer good: 1 usable keys"
-    assert said[3].startswith("FAIL  issuer gone: keys-unavailable: ")
-    assert "HTTP status 404" in said[3]
-    assert said[4].startswith("ok    mint default: ")
+        printed: list[str] = []
+        assert not check.run(printed.append)
+    assert printed[:2] == ["ok    settings", "ok    store: schema current"]
+    assert printed[2] == "ok    issuer good: 1 usable keys"
+    assert printed[3].startswith("FAIL  issuer gone: keys-unavailable: ")
+    assert "HTTP status 404" in printed[3]
+    assert printed[4].startswith("ok    mint default: ")

@@ -1,4 +1,4 @@
-"""Each code of the closed family, through the real handlers: one shape, nothing from inside."""
+"""Every error code through the real handlers: one shape, and nothing internal in it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_code_has_the_same_shape(make_app: MakeApp, code: Code) -> None:
     assert ("WWW-Authenticate" in answer.headers) == (status == 401)
 
 
-def test_an_exception_tells_nothing(make_app: MakeApp) -> None:
+def test_unexpected_exception_reveals_nothing(make_app: MakeApp) -> None:
     app = make_app()
 
     @guards.public
@@ -61,7 +61,7 @@ def test_an_exception_tells_nothing(make_app: MakeApp) -> None:
         ("PUT", "/token", 405, "method"),
     ],
 )
-def test_what_is_not_there_is_a_problem_too(
+def test_unknown_routes_and_methods_get_problem_bodies(
     client: FlaskClient, method: str, path: str, status: int, code: str
 ) -> None:
     answer = client.open(path, method=method)
@@ -70,20 +70,20 @@ def test_what_is_not_there_is_a_problem_too(
         assert answer.headers["Allow"] == "OPTIONS, POST"
 
 
-def test_a_request_id_of_the_caller_is_kept_if_it_is_harmless(client: FlaskClient) -> None:
+def test_harmless_request_id_of_the_caller_is_kept(client: FlaskClient) -> None:
     kept = client.get("/healthz", headers={"X-Request-Id": "trace-0123456789"})
     assert kept.headers["X-Request-Id"] == "trace-0123456789"
     replaced = client.get("/healthz", headers={"X-Request-Id": 'x" onload="alert(1)'})
     assert '"' not in replaced.headers["X-Request-Id"]
 
 
-def test_api_answers_can_be_neither_framed_nor_run(app: Flask, client: FlaskClient) -> None:
+def test_api_answers_cannot_be_framed_or_run_scripts(app: Flask, client: FlaskClient) -> None:
     headers = client.get("/me").headers
     assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_page_admits_its_own_scripts_and_the_live_host_only(app: Flask, client: FlaskClient) -> None:
+def test_page_allows_only_its_own_scripts_and_the_live_host(app: Flask, client: FlaskClient) -> None:
     policy = client.get("/").headers["Content-Security-Policy"]
     live = parts_of(app).settings.live_url.replace("http://", "ws://")
     assert f"connect-src 'self' {live};" in policy
@@ -96,8 +96,8 @@ def test_the_page_admits_its_own_scripts_and_the_live_host_only(app: Flask, clie
     assert own == narrower + "require-trusted-types-for 'script'"
 
 
-def test_a_part_of_a_page_carries_what_counts_there_and_no_more(client: FlaskClient) -> None:
-    """Some fifty of them make a page, and the document's policy holds for them."""
+def test_scripts_and_styles_carry_only_the_headers_that_they_need(client: FlaskClient) -> None:
+    """A page loads about fifty of them, and the policy of the document applies to them."""
     for part in ("live/mic.js", "demo/room.css"):
         with client.get(f"/assets/{ASSETS.version}/{part}") as answer:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"

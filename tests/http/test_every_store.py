@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.http.conftest import MakeApp, operator
+from tests.http.conftest import MakeApp, user_admin
 from tests.support.keys import key_headers
 from tests.support.servers import PASSWORD, free_port
 from tests.support.stores import STORES, Stores
@@ -30,7 +30,7 @@ HOSTILE = {
 @pytest.fixture(params=STORES)
 def app(request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores) -> Flask:
     made = make_app(env=stores.migrated(request.param).environ)
-    operator(made).add_user("alice", PASSWORD)
+    user_admin(made).add("alice", PASSWORD)
     return made
 
 

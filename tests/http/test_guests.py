@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from broker.http.credentials import CSRF_HEADER
-from broker.operators.users import Ops
+from broker.operators.blocks import BlockAdmin
 from broker.parts import parts_of
 from broker.principal import GUEST_ISSUER
 from broker.settings import SettingsError, load
@@ -262,10 +262,10 @@ def test_a_blocked_guest_is_refused(open_app: Flask) -> None:
     browser, headers = come_in(open_app)
     subject = browser.get("/me").get_json()["principal"]["subject"]
     parts = parts_of(open_app)
-    operators = Ops(parts.settings, parts.database, actor="tests")
-    operators.block(subject, issuer=GUEST_ISSUER)
+    admin = BlockAdmin(parts.settings, parts.database, actor="tests")
+    admin.block(subject, issuer=GUEST_ISSUER)
     assert told(browser.post("/token", headers=headers)) == (403, "account-blocked")
-    operators.block_issuer(GUEST_ISSUER)
+    admin.block_issuer(GUEST_ISSUER)
     other = open_app.test_client().get("/me", headers=SAME)
     assert told(other) == (403, "account-blocked")
 

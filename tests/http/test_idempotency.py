@@ -1,4 +1,4 @@
-"""Idempotency-Key at POST /token: a request that is repeated gets the same session and is charged once."""
+"""Idempotency-Key at POST /token: a repeated request gets the same session and is charged once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from broker.operators.limits import LimitOps
+from broker.operators.limits import LimitAdmin
 from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.store.database.tables import audit
-from tests.http.conftest import MakeApp, bearer, operator
+from tests.http.conftest import MakeApp, bearer, block_admin, user_admin
 from tests.support.keys import key_headers
 from tests.support.stores import STORES, Stores
 
@@ -35,16 +35,22 @@ def ask(client: FlaskClient, headers: dict[str, str], key: str = "k-1", **body: 
     return client.post("/token", headers={**headers, "Idempotency-Key": key}, json=body)
 
 
+def used(client: FlaskClient, headers: dict[str, str]) -> dict[str, Any]:
+    """The caller's limits without `reset`, which changes with the time alone."""
+    limits: dict[str, Any] = client.get("/me", headers=headers).get_json()["limits"]
+    for rate in limits["rate"]:
+        del rate["reset"]
+    return limits
+
+
 def code(answer: TestResponse) -> tuple[int, str]:
     return answer.status_code, answer.get_json().get("code", "ok")
 
 
 @pytest.mark.parametrize("kind", STORES)
-def test_a_lost_answer_can_be_had_again_and_is_charged_once(
-    make_app: MakeApp, stores: Stores, kind: str
-) -> None:
+def test_repeat_gets_the_lost_answer_and_is_not_charged(make_app: MakeApp, stores: Stores, kind: str) -> None:
     app = make_app(env=stores.migrated(kind).environ)
-    operator(app).add_user("alice", "correct horse battery")
+    user_admin(app).add("alice", "correct horse battery")
     client, alice = app.test_client(use_cookies=False), bearer(app)
     first = ask(client, alice, profile="default").get_json()
     again = [ask(client, alice, profile="default").get_json() for _ in range(3)]
@@ -60,46 +66,46 @@ def test_a_lost_answer_can_be_had_again_and_is_charged_once(
     assert other["session"]["id"] != first["session"]["id"]
 
 
-def test_no_limit_is_in_the_way_of_a_repeat(make_app: MakeApp) -> None:
-    """The last request of the rate, the last place: its answer was lost, and can be had."""
+def test_repeat_succeeds_although_every_limit_is_used_up(make_app: MakeApp) -> None:
+    """The lost answer used the last request of the rate and the last place."""
     app = make_app(rate="1/hour")
     client, alice = app.test_client(use_cookies=False), bearer(app)
     parts = parts_of(app)
-    LimitOps(parts.settings, parts.database, actor="tests").set("alice", {"sessions": 1})
+    LimitAdmin(parts.settings, parts.database, actor="tests").set("alice", {"sessions": 1})
     first = ask(client, alice).get_json()
     assert ask(client, alice).get_json()["token"] == first["token"]
     assert code(ask(client, alice, "k-2")) == (429, "rate-limited")
 
 
-def test_the_key_with_another_body_is_a_conflict(app: Flask, client: FlaskClient) -> None:
+def test_same_key_with_another_body_is_a_conflict(app: Flask, client: FlaskClient) -> None:
     alice = bearer(app)
     ask(client, alice, ttl_seconds=60)
-    before = client.get("/me", headers=alice).get_json()["limits"]
+    before = used(client, alice)
     assert code(ask(client, alice, ttl_seconds=61)) == (409, "idempotency-conflict")
     assert code(ask(client, alice)) == (409, "idempotency-conflict")
-    assert client.get("/me", headers=alice).get_json()["limits"] == before
+    assert used(client, alice) == before
 
 
-def test_the_same_body_in_other_words_is_the_same(app: Flask, client: FlaskClient) -> None:
+def test_equal_json_counts_as_the_same_body(app: Flask, client: FlaskClient) -> None:
     headers = {**bearer(app), "Idempotency-Key": "k", "Content-Type": "application/json"}
     bodies = ('{"ttl_seconds": 60, "profile": "default"}', '{"profile":"default","ttl_seconds":60}')
     answers = [client.post("/token", headers=headers, data=body).get_json() for body in bodies]
     assert answers[0]["token"] == answers[1]["token"]
 
 
-def test_nobody_meets_the_key_of_another(app: Flask, client: FlaskClient) -> None:
+def test_callers_do_not_share_keys(app: Flask, client: FlaskClient) -> None:
     sessions = {ask(client, bearer(app, name)).get_json()["session"]["id"] for name in ("alice", "bob")}
     assert len(sessions) == 2
 
 
-def test_a_service_key_repeats_for_its_user(app: Flask, client: FlaskClient) -> None:
+def test_service_key_repeats_a_request_for_its_user(app: Flask, client: FlaskClient) -> None:
     shop = key_headers(app, on_behalf_of="any")
     first = ask(client, shop, on_behalf_of="u1").get_json()
     again = ask(client, shop, on_behalf_of="u1").get_json()
     assert (again["token"], again["on_behalf_of"]) == (first["token"], "u1")
     assert code(ask(client, shop, on_behalf_of="u2")) == (409, "idempotency-conflict")
     assert client.get("/me", headers=shop).get_json()["limits"]["sessions"]["open"] == 1
-    operator(app).block("u1", issuer=f"live-broker:key:{shop['X-API-Key'].split('_')[1]}")
+    block_admin(app).block("u1", issuer=f"live-broker:key:{shop['X-API-Key'].split('_')[1]}")
     assert code(ask(client, shop, on_behalf_of="u1")) == (403, "account-blocked")
 
 
@@ -135,15 +141,15 @@ def test_after_a_minute_the_key_opens_a_new_session(make_app: MakeApp) -> None:
     assert ask(client, alice, ttl_seconds=60).get_json()["session"]["id"] != first["session"]["id"]
 
 
-def test_a_session_that_was_ended_is_told_so(app: Flask, client: FlaskClient) -> None:
+def test_repeat_for_an_ended_session_is_a_conflict(app: Flask, client: FlaskClient) -> None:
     alice = bearer(app)
     session = ask(client, alice).get_json()["session"]["id"]
     client.post(f"/sessions/{session}/end", headers=alice)
     assert code(ask(client, alice)) == (409, "session-ended")
 
 
-def test_a_token_that_no_one_could_connect_with_is_replaced(make_app: MakeApp) -> None:
-    """With less time to connect than a key is remembered, the repeat is the session's next token."""
+def test_repeat_gets_the_next_token_if_the_first_can_no_longer_connect(make_app: MakeApp) -> None:
+    """The profile leaves less time to connect than a key is remembered."""
     clock = Shift()
     brief = (
         '[profiles.brief]\nmodels = ["gemini-3.8-live"]\nconnect_within_seconds = 20\n'
@@ -161,18 +167,18 @@ def test_a_token_that_no_one_could_connect_with_is_replaced(make_app: MakeApp) -
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "Schlüssel", "tab\there"])
-def test_a_malformed_key_is_a_bad_request(app: Flask, client: FlaskClient, key: str) -> None:
+def test_malformed_key_is_a_bad_request(app: Flask, client: FlaskClient, key: str) -> None:
     answer = ask(client, bearer(app), key)
     assert code(answer) == (400, "bad-request")
 
 
 @pytest.mark.parametrize("key", ["x" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "!~"])
-def test_any_visible_text_is_a_key(app: Flask, client: FlaskClient, key: str) -> None:
+def test_any_visible_ascii_text_is_a_key(app: Flask, client: FlaskClient, key: str) -> None:
     alice = bearer(app)
     assert ask(client, alice, key).get_json()["token"] == ask(client, alice, key).get_json()["token"]
 
 
-def test_a_repeat_is_on_record_and_its_token_nowhere(app: Flask, client: FlaskClient) -> None:
+def test_repeat_is_audited_and_its_token_is_stored_nowhere(app: Flask, client: FlaskClient) -> None:
     alice = bearer(app)
     key = "canary-idempotency-key"
     token = ask(client, alice, key).get_json()["token"]

@@ -1,4 +1,4 @@
-"""The limits of a user through HTTP: what is refused and how it is told; what operators set holds at once."""
+"""The limits of a user through HTTP: refusals, their wording, and overrides that apply at once."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from broker.operators.limits import LimitOps
-from broker.operators.users import OpsError
+from broker.operators.errors import OperatorError
+from broker.operators.limits import LimitAdmin
 from broker.parts import parts_of
+from broker.store.accounts.overrides import SqlOverrides
 from tests.http.conftest import MakeApp, bearer
 from tests.support.keys import key_headers
 
@@ -25,16 +26,16 @@ class Shift:
         return datetime.now(UTC) + self.by
 
 
-def limits_of(app: Flask) -> LimitOps:
+def limits_of(app: Flask) -> LimitAdmin:
     parts = parts_of(app)
-    return LimitOps(parts.settings, parts.database, actor="cli:olga")
+    return LimitAdmin(parts.settings, parts.database, actor="cli:olga")
 
 
-def test_too_many_sessions_lists_those_that_are_open(app: Flask, client: FlaskClient) -> None:
+def test_too_many_sessions_lists_the_open_ones(app: Flask, client: FlaskClient) -> None:
     alice = bearer(app)
     limits_of(app).set("alice", {"sessions": 2})
     opened = [client.post("/token", headers=alice).get_json()["session"]["id"] for _ in range(2)]
-    foretold = client.get("/me", headers=alice).get_json()
+    dry_run = client.get("/me", headers=alice).get_json()
     answer = client.post("/token", headers=alice)
     problem = answer.get_json()
     assert (answer.status_code, problem["code"]) == (429, "too-many-sessions")
@@ -43,11 +44,11 @@ def test_too_many_sessions_lists_those_that_are_open(app: Flask, client: FlaskCl
     assert problem["violated-policies"] == ["sessions"]
     assert 1 <= int(answer.headers["Retry-After"]) <= 150
     assert '"sessions";r=0' in answer.headers["RateLimit"]
-    assert (foretold["next_token"]["code"], foretold["next_token"]["detail"]) == (
+    assert (dry_run["next_token"]["code"], dry_run["next_token"]["detail"]) == (
         "too-many-sessions",
         problem["detail"],
     )
-    assert foretold["limits"]["sessions"] == {"limit": 2, "open": 2}
+    assert dry_run["limits"]["sessions"] == {"limit": 2, "open": 2}
     assert client.post(f"/sessions/{opened[0]}/end", headers=alice).status_code == 200
     assert client.post("/token", headers=alice).status_code == 200
 
@@ -75,16 +76,16 @@ def test_minutes_end_the_last_token_and_then_the_day(app: Flask, client: FlaskCl
     first, second = (client.post("/token", headers=alice).get_json() for _ in range(2))
     assert (first["expires_in"], second["expires_in"]) == (900, 300)
     assert second["limits"]["minutes_per_day"] == {"limit": 20, "used": 20}
-    foretold = client.get("/me", headers=alice).get_json()
+    dry_run = client.get("/me", headers=alice).get_json()
     answer = client.post("/token", headers=alice)
     problem = answer.get_json()
     assert (answer.status_code, problem["code"]) == (429, "minutes-exhausted")
     assert problem["violated-policies"] == ["minutes_per_day"]
     assert int(answer.headers["Retry-After"]) <= 86400
     assert '"minutes_per_day";r=0' in answer.headers["RateLimit"]
-    assert foretold["next_token"]["code"] == "minutes-exhausted"
+    assert dry_run["next_token"]["code"] == "minutes-exhausted"
     renewal = client.post(f"/sessions/{second['session']['id']}/token", headers=alice)
-    assert renewal.status_code == 200, "what is paid for may be used on a new connection"
+    assert renewal.status_code == 200, "charged time may be used on a new connection"
     assert renewal.get_json()["expires_in"] <= 300
 
 
@@ -92,25 +93,25 @@ def test_an_upstream_failure_costs_no_session_and_no_minute(make_app: MakeApp) -
     app = make_app(live_url="http://127.0.0.1:9")
     client, alice = app.test_client(use_cookies=False), bearer(app)
     assert client.post("/token", headers=alice).status_code in {502, 504}
-    told = client.get("/me", headers=alice).get_json()["limits"]
-    assert (told["sessions"]["open"], told["minutes_per_day"]["used"]) == (0, 0)
+    body = client.get("/me", headers=alice).get_json()["limits"]
+    assert (body["sessions"]["open"], body["minutes_per_day"]["used"]) == (0, 0)
 
 
-def test_what_is_set_holds_for_the_next_request(app: Flask, client: FlaskClient) -> None:
-    alice, ops = bearer(app), limits_of(app)
+def test_changed_limit_applies_to_next_request(app: Flask, client: FlaskClient) -> None:
+    alice, admin = bearer(app), limits_of(app)
     assert client.post("/token", headers=alice).get_json()["limits"]["rate"][0]["policy"] == "1000/minute"
-    ops.set("alice", {"rate": "7/minute", "session_minutes": 10})
+    admin.set("alice", {"rate": "7/minute", "session_minutes": 10})
     body = client.post("/token", headers=alice).get_json()
     assert body["limits"]["rate"] == [{"policy": "7/minute", "remaining": 6, "reset": 60}]
     assert body["expires_in"] == 600
     assert client.post("/token", headers=bearer(app, "bob")).get_json()["expires_in"] == 900
-    ops.clear("alice", ["rate"])
+    admin.clear("alice", ["rate"])
     body = client.post("/token", headers=alice).get_json()
     assert body["limits"]["rate"][0]["policy"] == "1000/minute"
     assert body["expires_in"] == 600
-    ops.clear("alice")
+    admin.clear("alice")
     assert client.post("/token", headers=alice).get_json()["expires_in"] == 900
-    assert ops.all() == []
+    assert SqlOverrides(parts_of(app).database).all() == []
 
 
 GOLD = """
@@ -122,24 +123,24 @@ session_minutes = 30
 """
 
 
-def test_a_plan_that_is_set_replaces_the_users_own(make_app: MakeApp) -> None:
+def test_overridden_plan_replaces_the_users_own(make_app: MakeApp) -> None:
     app = make_app(toml=GOLD)
     client, alice = app.test_client(use_cookies=False), bearer(app)
     limits_of(app).set("alice", {"plan": "gold", "minutes_per_day": 7})
-    told = client.get("/me", headers=alice).get_json()
-    assert told["plan"] == "gold"
-    assert told["limits"]["sessions"] == {"limit": 1, "open": 0}
-    assert told["limits"]["minutes_per_day"] == {"limit": 7, "used": 0}
+    body = client.get("/me", headers=alice).get_json()
+    assert body["plan"] == "gold"
+    assert body["limits"]["sessions"] == {"limit": 1, "open": 0}
+    assert body["limits"]["minutes_per_day"] == {"limit": 7, "used": 0}
     shown = limits_of(app).show("alice")
     assert shown.rule == "own minutes_per_day; plan gold"
 
 
-def test_keys_and_their_users_have_limits_that_can_be_set(app: Flask, client: FlaskClient) -> None:
+def test_operators_can_override_limits_of_keys_and_their_users(app: Flask, client: FlaskClient) -> None:
     headers = key_headers(app, on_behalf_of="any")
     key_id = client.get("/me", headers=headers).get_json()["principal"]["subject"]
-    ops = limits_of(app)
-    ops.set("u1", {"sessions": 1}, f"live-broker:key:{key_id}")
-    ops.set(key_id, {"sessions": 3}, "live-broker:key")
+    admin = limits_of(app)
+    admin.set("u1", {"sessions": 1}, f"live-broker:key:{key_id}")
+    admin.set(key_id, {"sessions": 3}, "live-broker:key")
 
     def ask(user: str) -> str:
         answer = client.post("/token", json={"on_behalf_of": user}, headers=headers)
@@ -153,7 +154,7 @@ def test_keys_and_their_users_have_limits_that_can_be_set(app: Flask, client: Fl
     ]
 
 
-def test_the_ceiling_of_the_project_is_a_503(make_app: MakeApp) -> None:
+def test_full_project_is_a_503(make_app: MakeApp) -> None:
     app = make_app(project_sessions=1)
     client, alice, bob = app.test_client(use_cookies=False), bearer(app), bearer(app, "bob")
     session = client.post("/token", headers=alice).get_json()["session"]["id"]
@@ -179,17 +180,17 @@ def test_the_ceiling_of_the_project_is_a_503(make_app: MakeApp) -> None:
         ({}, "nothing to set"),
     ],
 )
-def test_what_could_not_work_is_refused_when_it_is_set(
+def test_invalid_override_is_rejected_when_it_is_saved(
     app: Flask, client: FlaskClient, changes: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(OpsError, match=said):
+    with pytest.raises(OperatorError, match=said):
         limits_of(app).set("alice", changes)
-    assert limits_of(app).all() == []
+    assert SqlOverrides(parts_of(app).database).all() == []
     assert client.post("/token", headers=bearer(app)).status_code == 200
 
 
-def test_reserved_places_are_foretold_and_kept(make_app: MakeApp) -> None:
-    """One of two places is kept for gold. A backend on gold uses it for its users, too."""
+def test_dry_run_and_mint_keep_reserved_places(make_app: MakeApp) -> None:
+    """One of two places is kept for gold. A backend on gold also uses it for its users."""
     gold = (
         '[plans.gold]\nrate = "100/minute"\nsessions = 9\nminutes_per_day = 999\nsession_minutes = 30\n'
         "reserved_sessions = 1\n"
@@ -198,8 +199,8 @@ def test_reserved_places_are_foretold_and_kept(make_app: MakeApp) -> None:
     client, alice, bob = app.test_client(use_cookies=False), bearer(app), bearer(app, "bob")
     shop = key_headers(app, plan="gold", on_behalf_of="any")
     assert client.post("/token", headers=alice).status_code == 200
-    foretold = client.get("/me", headers=bob).get_json()["next_token"]
-    assert foretold["code"] == client.post("/token", headers=bob).get_json()["code"] == "project-capacity"
+    dry_run = client.get("/me", headers=bob).get_json()["next_token"]
+    assert dry_run["code"] == client.post("/token", headers=bob).get_json()["code"] == "project-capacity"
     assert client.get("/me", headers=shop).get_json()["next_token"]["granted"]
     assert client.post("/token", headers=shop, json={"on_behalf_of": "u1"}).status_code == 200
     assert client.post("/token", headers=shop).get_json()["code"] == "project-capacity"

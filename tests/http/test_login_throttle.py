@@ -14,7 +14,7 @@ from broker.errors import Refusal
 from broker.limits.sign_in_throttle import Attempt, SignInThrottle
 from broker.parts import parts_of
 from broker.store.database.tables import audit
-from tests.http.conftest import operator
+from tests.http.conftest import block_admin
 from tests.support.servers import PASSWORD
 
 HOME, ELSEWHERE = "127.0.0.8", "127.0.0.9"
@@ -108,7 +108,7 @@ def test_signing_in_uses_nothing_up(client: FlaskClient) -> None:
 
 
 def test_each_failed_and_refused_sign_in_is_recorded(app: Flask, client: FlaskClient) -> None:
-    operator(app).block("bob")
+    block_admin(app).block("bob")
     sign_in(client, "alice")
     sign_in(client, "bob", PASSWORD)
     sign_in(client, "a password in the wrong field")

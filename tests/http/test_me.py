@@ -1,4 +1,4 @@
-"""GET /me: who am I, what is left, what is open, and what the next mint would answer. Nothing is consumed."""
+"""GET /me: the principal, its limits, its open sessions and the next token's answer. Nothing is counted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def me(client: FlaskClient, headers: dict[str, str]) -> dict[str, Any]:
     return dict(answer.get_json())
 
 
-def test_tells_all_of_it(client: FlaskClient, alice: dict[str, str]) -> None:
+def test_me_answers_with_every_member(client: FlaskClient, alice: dict[str, str]) -> None:
     assert me(client, alice) == {
         "principal": {"issuer": "live-broker", "subject": "alice"},
         "name": "alice",
@@ -54,24 +54,24 @@ def test_the_cookie_gets_its_csrf_token(page: tuple[FlaskClient, dict[str, str]]
     assert me(browser, {})["csrf_token"] == headers["X-CSRF-Token"]
 
 
-def test_what_is_left_is_what_the_next_answer_says(make_app: MakeApp) -> None:
+def test_me_agrees_with_the_next_token_answer(make_app: MakeApp) -> None:
     app = make_app(rate="3/minute; 100/day")
     client = app.test_client(use_cookies=False)
     headers = bearer(app)
     for used in range(4):
-        told = me(client, headers)
-        assert [left["remaining"] for left in told["limits"]["rate"]] == [3 - used, 100 - used]
-        assert told["next_token"]["granted"] == (used < 3)
+        body = me(client, headers)
+        assert [left["remaining"] for left in body["limits"]["rate"]] == [3 - used, 100 - used]
+        assert body["next_token"]["granted"] == (used < 3)
         answer = client.post("/token", headers=headers)
-        assert (answer.status_code == 200) == told["next_token"]["granted"]
+        assert (answer.status_code == 200) == body["next_token"]["granted"]
     problem = answer.get_json()
-    foretold = told["next_token"]
-    assert (foretold["status"], foretold["code"]) == (429, "rate-limited")
-    assert foretold["detail"] == problem["detail"]
-    assert 1 <= foretold["retry_after_seconds"] <= 60
+    dry_run = body["next_token"]
+    assert (dry_run["status"], dry_run["code"]) == (429, "rate-limited")
+    assert dry_run["detail"] == problem["detail"]
+    assert 1 <= dry_run["retry_after_seconds"] <= 60
 
 
-def test_asking_consumes_nothing(make_app: MakeApp) -> None:
+def test_me_counts_nothing(make_app: MakeApp) -> None:
     app = make_app(rate="2/minute")
     client = app.test_client(use_cookies=False)
     headers = bearer(app)
@@ -83,13 +83,13 @@ def test_asking_consumes_nothing(make_app: MakeApp) -> None:
     assert client.post("/token", headers=headers).status_code == 200
 
 
-def test_asking_makes_no_row_for_somebody_new(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
+def test_me_writes_no_row_for_a_new_principal(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
     before = rows(app)
     me(client, alice)
     assert rows(app) == before
 
 
-def test_foretells_a_profile_that_is_closed(make_app: MakeApp) -> None:
+def test_me_predicts_a_forbidden_profile(make_app: MakeApp) -> None:
     more = """
 [plans.gold]
 rate = "10/minute"
@@ -105,13 +105,15 @@ response_modalities = ["AUDIO"]
     app = make_app(toml=more)
     client = app.test_client(use_cookies=False)
     headers = key_headers(app, plan="gold", profiles=["gold"])
-    told = me(client, headers)["next_token"]
+    body = me(client, headers)["next_token"]
     answer = client.post("/token", headers=headers)
-    assert (answer.status_code, answer.get_json()["code"]) == (told["status"], told["code"])
-    assert told["code"] == "profile-forbidden"
+    assert (answer.status_code, answer.get_json()["code"]) == (body["status"], body["code"])
+    assert body["code"] == "profile-forbidden"
 
 
-def test_lists_open_sessions_of_ones_own(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
+def test_me_lists_the_callers_own_open_sessions(
+    app: Flask, client: FlaskClient, alice: dict[str, str]
+) -> None:
     first, second = (client.post("/token", headers=alice).get_json()["session"] for _ in range(2))
     client.post("/token", headers=bearer(app, "bob"))
     listed = me(client, alice)["sessions"]
@@ -131,28 +133,28 @@ def test_a_failed_mint_leaves_nothing_open(make_app: MakeApp) -> None:
     assert me(client, bearer(app))["sessions"] == []
 
 
-def test_a_key_learns_its_own_terms(app: Flask, client: FlaskClient) -> None:
+def test_me_shows_a_service_key_its_scopes_and_profiles(app: Flask, client: FlaskClient) -> None:
     made = make_key(app, on_behalf_of="acme:*", scopes=["read"], profiles=["default"], expires_days=7)
-    told = me(client, {"X-API-Key": made.secret})
-    assert told["principal"] == {"issuer": "live-broker:key", "subject": made.key.id}
-    assert told["name"] == "shop"
-    assert "csrf_token" not in told
-    assert (told["next_token"]["granted"], told["next_token"]["code"]) == (False, "forbidden")
+    body = me(client, {"X-API-Key": made.secret})
+    assert body["principal"] == {"issuer": "live-broker:key", "subject": made.key.id}
+    assert body["name"] == "shop"
+    assert "csrf_token" not in body
+    assert (body["next_token"]["granted"], body["next_token"]["code"]) == (False, "forbidden")
     answer = client.post("/token", headers={"X-API-Key": made.secret})
     assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
-    terms = told["service_key"]
+    terms = body["service_key"]
     assert datetime.fromisoformat(terms.pop("expires_at")) == made.key.expires_at.replace(microsecond=0)  # type: ignore[union-attr]
     assert terms == {"scopes": ["read"], "profiles": ["default"], "on_behalf_of": "acme:*"}
 
 
-def test_every_worker_tells_the_same(standin: StandIn, make_broker: MakeBroker) -> None:
+def test_every_worker_gives_the_same_answer(standin: StandIn, make_broker: MakeBroker) -> None:
     broker = make_broker(standin.url, rate="100/minute", workers=4, threads=4)
     broker.add_user("alice")
     with broker.client("alice") as client:
         session = client.post("/token").json()["session"]["id"]
-    told = []
+    body = []
     for _ in range(12):
         with broker.client("alice") as client:
             answer = client.get("/me").json()
-        told.append((answer["limits"]["rate"][0]["remaining"], [one["id"] for one in answer["sessions"]]))
-    assert told == [(99, [session])] * 12
+        body.append((answer["limits"]["rate"][0]["remaining"], [one["id"] for one in answer["sessions"]]))
+    assert body == [(99, [session])] * 12

@@ -1,4 +1,4 @@
-"""GET /metrics: what all workers did together, for whoever may know it."""
+"""GET /metrics: the totals of all workers, for callers that may see them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker.errors import Refusal
-from broker.operators.keys import KeyOps
+from broker.operators.keys import KeyAdmin
 from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.telemetry.metrics import DECLARED
@@ -40,7 +40,7 @@ session_minutes = 30
 
 @pytest.fixture(scope="module")
 def busy(standin: StandIn, make_broker: MakeBroker) -> Iterator[BrokerServer]:
-    """A broker of 4 workers: alice has asked for 40 tokens, and bob, who may have 5, as often."""
+    """A broker with 4 workers. alice has requested 40 tokens. So has bob, whose limit is 5."""
     with closing(make_broker(standin.url, workers=4, toml=NARROW)) as server:
         server.add_user("alice")
         server.add_user("bob", plan="narrow")
@@ -59,7 +59,7 @@ def busy(standin: StandIn, make_broker: MakeBroker) -> Iterator[BrokerServer]:
 
 
 def scrape(server: BrokerServer) -> dict[str, float]:
-    """Each sample by its name and labels, as a Prometheus would read it."""
+    """Each sample by its name and labels, as Prometheus reads it."""
     with server.client("olga") as client:
         answer = client.get("/metrics")
     assert answer.status_code == 200
@@ -76,7 +76,7 @@ def samples(text: str) -> dict[str, float]:
     return found
 
 
-def test_the_workers_are_added_up_exactly(busy: BrokerServer) -> None:
+def test_metrics_are_the_exact_sum_over_workers(busy: BrokerServer) -> None:
     found = scrape(busy)
     assert found["broker_tokens_total{profile=default}"] == ASKED + 5
     assert found["broker_refusals_total{code=rate-limited}"] == ASKED - 5
@@ -88,7 +88,7 @@ def test_the_workers_are_added_up_exactly(busy: BrokerServer) -> None:
     assert found["broker_store_seconds_count{kind=write}"] > 2 * ASKED
 
 
-def test_what_a_killed_worker_counted_still_counts(busy: BrokerServer) -> None:
+def test_counts_of_a_killed_worker_remain(busy: BrokerServer) -> None:
     before = scrape(busy)
     victim = busy.workers()[0]
     os.kill(victim, signal.SIGKILL)
@@ -100,7 +100,7 @@ def test_what_a_killed_worker_counted_still_counts(busy: BrokerServer) -> None:
     assert all(after[name] >= before[name] for name in kept)
 
 
-def test_the_folder_of_the_metrics_goes_with_the_broker(standin: StandIn, make_broker: MakeBroker) -> None:
+def test_metrics_folder_is_removed_with_the_broker(standin: StandIn, make_broker: MakeBroker) -> None:
     server = make_broker(standin.url)
     mapped = Path(f"/proc/{server.workers()[0]}/maps").read_text()
     folders = {Path(match).parent for match in re.findall(r"/dev/shm/live-broker-metrics-\S+", mapped)}
@@ -112,30 +112,32 @@ def test_the_folder_of_the_metrics_goes_with_the_broker(standin: StandIn, make_b
 @pytest.mark.parametrize(
     "accept", ["", "application/openmetrics-text; version=1.0.0", "text/plain; version=1.0.0"]
 )
-def test_it_is_told_as_the_scraper_asks(app: Flask, client: FlaskClient, accept: str) -> None:
+def test_metrics_have_the_format_that_the_scraper_accepts(
+    app: Flask, client: FlaskClient, accept: str
+) -> None:
     answer = client.get("/metrics", headers={**bearer(app, "olga"), "Accept": accept})
     assert answer.status_code == 200
     assert accept.split(";")[0] in answer.headers["Content-Type"]
 
 
-def test_for_operators_and_keys_with_the_scope_only(app: Flask, client: FlaskClient) -> None:
-    def told(headers: dict[str, str]) -> tuple[int, Any]:
+def test_only_operators_and_keys_with_the_scope_see_metrics(app: Flask, client: FlaskClient) -> None:
+    def answer_to(headers: dict[str, str]) -> tuple[int, Any]:
         answer = client.get("/metrics", headers=headers)
         return answer.status_code, (answer.get_json(silent=True) or {}).get("code")
 
     def key(name: str, scope: str) -> dict[str, str]:
         parts = parts_of(app)
-        made = KeyOps(parts.settings, parts.database, actor="cli:olga").create(name, scopes=[scope])
+        made = KeyAdmin(parts.settings, parts.database, actor="cli:olga").create(name, scopes=[scope])
         return {"X-API-Key": made.secret}
 
-    assert told({}) == (401, "missing-credentials")
-    assert told(bearer(app)) == (403, "forbidden")
-    assert told(key("shop", "token")) == (403, "forbidden")
-    assert told(key("prometheus", "metrics")) == (200, None)
-    assert told(bearer(app, "olga")) == (200, None)
+    assert answer_to({}) == (401, "missing-credentials")
+    assert answer_to(bearer(app)) == (403, "forbidden")
+    assert answer_to(key("shop", "token")) == (403, "forbidden")
+    assert answer_to(key("prometheus", "metrics")) == (200, None)
+    assert answer_to(bearer(app, "olga")) == (200, None)
 
 
-def test_gauge_is_absent_while_store_is_silent() -> None:
+def test_gauge_is_absent_while_store_does_not_answer() -> None:
     """A missing figure is noticed. A wrong one is believed."""
 
     def silent() -> int:
@@ -146,8 +148,8 @@ def test_gauge_is_absent_while_store_is_silent() -> None:
     assert metric.samples[0].value == 3
 
 
-def test_labels_are_of_closed_sets(app: Flask, client: FlaskClient) -> None:
-    """An address or a method that a stranger makes up becomes no new series."""
+def test_labels_come_from_closed_sets(app: Flask, client: FlaskClient) -> None:
+    """An invented address or method does not create a new series."""
     for path, method in (
         ("/made/up/by/mallory", "GET"),
         ("/token", "MALLORY"),

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
 from tests.support.issuers import KeyServer, claims, entry, signer
-from tests.support.keys import key_ops, make_key
+from tests.support.keys import key_admin, make_key
 from tests.support.servers import BrokerServer
 
 PASSWORD = "canary-password-0123456789"
@@ -129,7 +129,7 @@ def test_no_service_key_and_no_guest_cookie_leaves(standin: StandIn, make_broker
                 tokens.append(answer.json()["token"])
                 text = ""
             said += [text, str(dict(answer.headers))]
-        key_ops(broker).revoke("canary")
+        key_admin(broker).revoke("canary")
         said.append(client.post("/token", headers=headers).text)
     secrets = [key, key[17:], key[17:60], cookie, cookie.rsplit(".")[-1], csrf, *tokens]
     log, database = broker.log, stored(broker)

@@ -27,7 +27,7 @@ from broker.identity.signing import derive
 from broker.parts import parts_of
 from broker.store.database.tables import audit, sign_ins
 from tests.docs.markdown import ROOT
-from tests.http.conftest import MakeApp, operator
+from tests.http.conftest import MakeApp, block_admin, user_admin
 from tests.support.hostile_provider import HostileProvider
 from tests.support.http_server import json_answer
 from tests.support.issuers import b64, signer
@@ -568,7 +568,7 @@ def test_an_id_token_is_no_bearer_where_the_issuers_bearers_are_for_an_api(
 
 
 def test_a_blocked_principal_is_told_so(app: Flask, browser: FlaskClient, provider: HostileProvider) -> None:
-    operator(app).block("user-1", provider.url)
+    block_admin(app).block("user-1", provider.url)
     assert refused(sign_in(browser, provider), "/?sign-in=account-blocked")
 
 
@@ -576,7 +576,7 @@ def test_a_block_ends_what_is_signed_in_already(
     app: Flask, browser: FlaskClient, provider: HostileProvider
 ) -> None:
     sign_in(browser, provider)
-    operator(app).block("user-1", provider.url)
+    block_admin(app).block("user-1", provider.url)
     assert not is_signed_in(browser)
     assert refused(sign_in(browser, provider), "/?sign-in=account-blocked")
 
@@ -584,7 +584,7 @@ def test_a_block_ends_what_is_signed_in_already(
 def test_a_person_signed_out_everywhere_comes_back_with_a_new_token_only(
     app: Flask, browser: FlaskClient, provider: HostileProvider
 ) -> None:
-    operator(app).sign_out("user-1", provider.url)
+    user_admin(app).sign_out("user-1", provider.url)
     provider.claims = {"iat": int(time.time()) - 60}
     assert refused(sign_in(browser, provider), FAILED)
     provider.claims = {"iat": int(time.time()) + 5}

@@ -1,8 +1,10 @@
-"""/openapi.json: valid, of every route, and true: each success is asked for and looks as it says."""
+"""/openapi.json is valid, complete and true: the tests call every route and check each answer against it."""
 
 from __future__ import annotations
 
+import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,29 +12,35 @@ from flask import Flask
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from broker.app import mount
 from broker.errors import CODES
-from broker.http.guards import guard_of
 from broker.http.openapi.document import document
-from broker.http.openapi.routes import FILES, GROUPS, OPERATOR, OPERATOR_OR_SCOPED, PUBLIC, Route
-from tests.http.admin import Desk
+from broker.http.openapi.routes import in_braces, routes
+from tests.http.admin import OperatorClient
 from tests.http.conftest import MakeApp, bearer
+from tests.http.openapi_contract import contract, lines
 from tests.support.keys import key_headers
 from tests.support.servers import PASSWORD
 
-ROUTES: dict[str, Route] = {name: route for group in GROUPS.values() for name, route in group.items()}
-# They lead a browser to an issuer and back; tests/http/test_oidc.py follows them.
+BARE = Flask("broker")
+mount(BARE)
+ROUTES = {route.name: route for route in routes(BARE)}
+CONTRACT = Path(__file__).with_name("openapi_contract.json")
+# tests/http/test_oidc.py follows these: they lead a browser to an issuer and back.
 ELSEWHERE = {"GET /auth/oidc/{issuer}", "GET /auth/oidc/{issuer}/callback"}
+# Addresses of files are not part of the API.
+FILES = {
+    "GET /{part}/{name}",
+    "GET /assets/{version}/{part}/{name}",
+    "GET /favicon.ico",
+}
 
 
-def in_braces(rule: str) -> str:
-    return re.sub("<(?:[a-z]+(?:[(][^)]*[)])?:)?([a-z_]+)>", r"{\1}", rule)
+def test_document_is_valid_openapi() -> None:
+    OpenAPIV31SpecValidator(document(BARE)).validate()
 
 
-def test_is_valid_openapi() -> None:
-    OpenAPIV31SpecValidator(document()).validate()
-
-
-def test_has_every_route_and_no_other(app: Flask) -> None:
+def test_document_has_every_route_except_files(app: Flask) -> None:
     served = {
         f"{method} {in_braces(rule.rule)}"
         for rule in app.url_map.iter_rules()
@@ -41,45 +49,62 @@ def test_has_every_route_and_no_other(app: Flask) -> None:
     assert set(ROUTES) == served - FILES
 
 
-def test_says_who_may_call_as_the_guards_do(app: Flask) -> None:
-    for rule in app.url_map.iter_rules():
-        guard = guard_of(app.view_functions[rule.endpoint])
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-            route = ROUTES.get(f"{method} {in_braces(rule.rule)}")
-            if route is not None:
-                assert (route.who == PUBLIC, route.who in (OPERATOR, OPERATOR_OR_SCOPED)) == (
-                    guard == "public",
-                    guard == "operator",
-                )
+def test_contract_changes_only_on_purpose() -> None:
+    """Paths, members, types, bounds and status codes, without the texts for people.
+
+    After a change on purpose, run `python -m tests.http.openapi_contract` and commit the new file.
+    """
+    assert lines(contract(document(BARE))) == CONTRACT.read_text()
 
 
-def test_names_codes_that_there_are() -> None:
-    assert {code for route in ROUTES.values() for code in route.codes} <= set(CODES)
+def test_document_names_the_credentials_that_the_guards_accept() -> None:
+    spec: Any = document(BARE)
+    for route in ROUTES.values():
+        named = {one for each in spec["paths"][route.path][route.method.lower()]["security"] for one in each}
+        assert (named == set()) == (route.guard.level == "public")
+        assert ("service_key" in named) == (route.guard.scope is not None)
 
 
-def test_anybody_may_read_it(app: Flask) -> None:
+def test_documented_codes_exist() -> None:
+    assert {code for route in ROUTES.values() for code in route.operation.codes} <= set(CODES)
+
+
+@pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.operation.body])
+def test_documented_body_is_the_one_that_the_view_reads(name: str) -> None:
+    route = ROUTES[name]
+    assert route.operation.body is not None
+    endpoint = next(
+        rule.endpoint
+        for rule in BARE.url_map.iter_rules()
+        if in_braces(rule.rule) == route.path and route.method in (rule.methods or set())
+    )
+    source = inspect.getsource(inspect.unwrap(BARE.view_functions[endpoint]))
+    assert re.findall(r"body\.read\((?:body\.)?(\w+)", source) == [route.operation.body.__name__]
+
+
+def test_anyone_may_read_the_document(app: Flask) -> None:
     client = app.test_client(use_cookies=False)
     answer = client.get("/openapi.json")
-    assert (answer.status_code, answer.get_json()) == (200, document())
+    assert (answer.status_code, answer.get_json()) == (200, document(app))
     page = client.get("/docs")
     assert (page.status_code, page.mimetype) == (200, "text/html")
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
 
 
 class Witness:
-    """Asks, and holds each answer to what the document says of its status."""
+    """Calls routes, and holds each answer to what the document promises for its status."""
 
     def __init__(self, app: Flask) -> None:
         self.client = app.test_client(use_cookies=False)
-        self.spec = document()
+        self.spec: Any = document(app)
         self.seen: set[str] = set()
 
     def ask(self, name: str, headers: dict[str, str], body: Any = None, **ids: str) -> Any:
         method, path = name.split(" ")
         answer = self.client.open(path.format(**ids), method=method, headers=headers, json=body)
-        told = self.spec["paths"][path][method.lower()]["responses"]
-        assert str(answer.status_code) in told, f"{name}: {answer.text}"
-        content = told[str(answer.status_code)].get("content", {})
+        promised = self.spec["paths"][path][method.lower()]["responses"]
+        assert str(answer.status_code) in promised, f"{name}: {answer.text}"
+        content = promised[str(answer.status_code)].get("content", {})
         if answer.status_code < 400:
             self.seen.add(name)
         if not content:
@@ -93,9 +118,9 @@ class Witness:
         return value
 
 
-def test_each_success_looks_as_it_says(make_app: MakeApp) -> None:
+def test_each_success_matches_its_schema(make_app: MakeApp) -> None:
     app = make_app()
-    witness, olga = Witness(app), Desk.of(app).headers
+    witness, olga = Witness(app), OperatorClient.of(app).headers
     ask, alice = witness.ask, bearer(app, "alice")
     shop = key_headers(app, on_behalf_of="any")
     ask("POST /auth/login", {}, {"username": "alice", "password": PASSWORD})
@@ -123,9 +148,9 @@ def test_each_success_looks_as_it_says(make_app: MakeApp) -> None:
         ask("GET /admin/users/{user_key}", olga, user_key=key[subject])
         ask("POST /admin/users/{user_key}/unblock", olga, user_key=key[subject])
     ask("POST /admin/users/{user_key}/sign-out", olga, user_key=key["bob"])
-    made = ask("POST /admin/keys", olga, {"name": "app", "profiles": ["default"], "expires_days": 1})
+    created = ask("POST /admin/keys", olga, {"name": "app", "profiles": ["default"], "expires_days": 1})
     ask("GET /admin/keys", olga)
-    ask("POST /admin/keys/{key_id}/revoke", olga, key_id=made["id"])
+    ask("POST /admin/keys/{key_id}/revoke", olga, key_id=created["id"])
     ask("POST /admin/sessions/{session_id}/end", olga, session_id=other)
     ask("GET /admin/audit", olga)
     ask("GET /admin/usage", olga)
@@ -142,14 +167,14 @@ def test_each_success_looks_as_it_says(make_app: MakeApp) -> None:
 HOSTILE: list[Any] = [None, [], "", 0, -1, 10**40, 1.5, True, "\0", "\ud800", "x" * 300, {"a": {"b": []}}]
 
 
-@pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.body])
-def test_whatever_a_field_holds_the_answer_is_one_that_the_document_has(app: Flask, name: str) -> None:
-    """Each field of each body with each hostile value, from an operator: never a 500, always as told."""
-    route = ROUTES[name]
-    assert route.body is not None
-    witness, olga = Witness(app), Desk.of(app).headers
+@pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.operation.body])
+def test_hostile_values_get_a_documented_answer(app: Flask, name: str) -> None:
+    """An operator sends each hostile value in each field of each body. No answer is a 500."""
+    model = ROUTES[name].operation.body
+    assert model is not None
+    witness, olga = Witness(app), OperatorClient.of(app).headers
     ids = {"session_id": f"ses_{'0' * 32}", "user_key": "0" * 40, "key_id": "nobody"}
-    for field in [*route.body.model_fields, "unknown"]:
+    for field in [*model.model_fields, "unknown"]:
         for value in HOSTILE:
-            value_told = witness.ask(name, olga, {field: value}, **ids)
-            assert value_told is None or value_told.get("code") != "internal", (field, value)
+            answer = witness.ask(name, olga, {field: value}, **ids)
+            assert answer is None or answer.get("code") != "internal", (field, value)

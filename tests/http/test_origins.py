@@ -1,4 +1,4 @@
-"""CORS: exact origins only, on refusals too, and never with cookies."""
+"""CORS: exact origins only, on errors too, and never with cookies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def open_client(make_app: MakeApp) -> FlaskClient:
     return make_app(env={"BROKER_ALLOWED_ORIGINS": APP}).test_client(use_cookies=False)
 
 
-def test_a_page_of_an_allowed_origin_reads_answers_and_refusals(open_client: FlaskClient) -> None:
+def test_page_of_an_allowed_origin_reads_answers_and_errors(open_client: FlaskClient) -> None:
     headers = {"Origin": APP, **bearer(open_client.application)}
     for answer in (
         open_client.post("/token", headers=headers),
@@ -29,7 +29,7 @@ def test_a_page_of_an_allowed_origin_reads_answers_and_refusals(open_client: Fla
         assert "Origin" in answer.vary
 
 
-def test_a_preflight_tells_what_may_be_sent(open_client: FlaskClient) -> None:
+def test_preflight_lists_allowed_methods_and_headers(open_client: FlaskClient) -> None:
     headers = {"Origin": APP, "Access-Control-Request-Method": "POST"}
     answer = open_client.options("/token", headers=headers)
     assert answer.status_code == 204
@@ -49,7 +49,7 @@ def test_a_preflight_tells_what_may_be_sent(open_client: FlaskClient) -> None:
         "http://a]b",
     ],
 )
-def test_no_other_origin_gets_in(open_client: FlaskClient, origin: str) -> None:
+def test_other_origins_are_rejected(open_client: FlaskClient, origin: str) -> None:
     preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     assert "Access-Control-Allow-Origin" not in open_client.options("/token", headers=preflight).headers
     answer = open_client.post("/token", headers={"Origin": origin, **bearer(open_client.application)})
@@ -58,10 +58,8 @@ def test_no_other_origin_gets_in(open_client: FlaskClient, origin: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil"])
-def test_a_name_that_somebody_points_at_a_development_set_up_is_not_ours(
-    make_app: MakeApp, host: str
-) -> None:
-    """DNS rebinding: the page's Origin and Host agree, and still it is a stranger's page."""
+def test_development_broker_rejects_foreign_host_names(make_app: MakeApp, host: str) -> None:
+    """DNS rebinding: Origin and Host match, although the page is foreign."""
     client = make_app(env={"BROKER_TRUSTED_HOSTS": ""}).test_client()
     body = {"username": "alice", "password": "x"}
     answer = client.post("/auth/login", json=body, headers={"Host": host, "Origin": f"http://{host}"})

@@ -1,4 +1,4 @@
-"""Requests that no HTTP library would send, over a socket to gunicorn."""
+"""Malformed requests that no HTTP library sends, over a socket to gunicorn."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ def chunked(*chunks: bytes) -> bytes:
     return HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 
 
-def test_half_a_body_is_a_request_timeout(broker: BrokerServer) -> None:
-    told = answer(broker, HEAD + b'Content-Length: 100\r\n\r\n{"user')
-    assert told.startswith("HTTP/1.1 408 ")
-    assert '"code": "request-timeout"' in told
+def test_incomplete_body_gets_request_timeout(broker: BrokerServer) -> None:
+    response = answer(broker, HEAD + b'Content-Length: 100\r\n\r\n{"user')
+    assert response.startswith("HTTP/1.1 408 ")
+    assert '"code": "request-timeout"' in response
 
 
-def test_half_a_head_ends_without_a_line_in_the_log(broker: BrokerServer) -> None:
+def test_incomplete_headers_leave_no_log_line(broker: BrokerServer) -> None:
     before = len(broker.log)
     assert answer(broker, b"POST /token HTTP/1.1\r\nHost: x\r\nAuth") == ""
     assert "Traceback" not in broker.log[before:]
 
 
-def test_a_chunked_body_is_read_whole_or_refused(broker: BrokerServer) -> None:
-    """Cut at the limit, the first part could be a valid body and what follows would go unseen."""
-    told = answer(broker, chunked(b"{}" + b" " * 8190, b'{"username": "mallory"}'))
-    assert told.startswith("HTTP/1.1 413 ")
-    told = answer(broker, chunked(b'{"username": "alice",', b' "password": "wrong"}'))
-    assert told.startswith("HTTP/1.1 401 ")
+def test_chunked_body_is_read_completely_or_rejected(broker: BrokerServer) -> None:
+    """If the body were cut at the limit, the first part could be valid and the rest would go unseen."""
+    response = answer(broker, chunked(b"{}" + b" " * 8190, b'{"username": "mallory"}'))
+    assert response.startswith("HTTP/1.1 413 ")
+    response = answer(broker, chunked(b'{"username": "alice",', b' "password": "wrong"}'))
+    assert response.startswith("HTTP/1.1 401 ")
 
 
 @pytest.mark.parametrize("size", [b"zz", b"-2"])
-def test_chunks_that_are_none_are_a_bad_request(broker: BrokerServer, size: bytes) -> None:
-    told = answer(broker, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\n{}\r\n0\r\n\r\n")
-    assert told.startswith("HTTP/1.1 400 ")
-    assert "Traceback" not in told
+def test_malformed_chunks_get_bad_request(broker: BrokerServer, size: bytes) -> None:
+    response = answer(broker, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\n{}\r\n0\r\n\r\n")
+    assert response.startswith("HTTP/1.1 400 ")
+    assert "Traceback" not in response

@@ -1,4 +1,4 @@
-"""POST /sessions/{id}/report: what a client tells is kept, once a session, and changes nothing else."""
+"""POST /sessions/{id}/report: the broker stores one report per session, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPORT = {"first_audio_ms": 640, "underruns": 2, "reconnects": 1, "played_second
 
 
 class Shift:
-    """A clock that the test moves on."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.by = timedelta()
@@ -39,7 +39,7 @@ def opened(client: FlaskClient, headers: dict[str, str]) -> str:
     return session_id
 
 
-def test_the_last_report_of_a_session_is_kept(make_app: MakeApp) -> None:
+def test_last_report_of_a_session_is_stored(make_app: MakeApp) -> None:
     clock = Shift()
     app = make_app(clock=clock)
     client, alice = app.test_client(use_cookies=False), bearer(app)
@@ -53,7 +53,7 @@ def test_the_last_report_of_a_session_is_kept(make_app: MakeApp) -> None:
     assert kept(app) == {session: {"underruns": 3}}
 
 
-def test_a_flood_of_reports_is_refused_and_stays_one_row(app: Flask, client: FlaskClient) -> None:
+def test_flood_of_reports_is_rejected_and_stays_one_row(app: Flask, client: FlaskClient) -> None:
     alice = bearer(app)
     session = opened(client, alice)
     answers = [
@@ -79,7 +79,7 @@ def test_a_flood_of_reports_is_refused_and_stays_one_row(app: Flask, client: Fla
         ("total_tokens", [1]),
     ],
 )
-def test_a_bad_value_is_refused_by_its_field(
+def test_invalid_value_is_rejected_by_field_name(
     app: Flask, client: FlaskClient, field: str, value: object
 ) -> None:
     alice = bearer(app)
@@ -90,14 +90,14 @@ def test_a_bad_value_is_refused_by_its_field(
     assert kept(app) == {}
 
 
-def test_an_unknown_field_is_refused_by_name(app: Flask, client: FlaskClient) -> None:
+def test_unknown_field_is_rejected_by_name(app: Flask, client: FlaskClient) -> None:
     alice = bearer(app)
     answer = client.post(f"/sessions/{opened(client, alice)}/report", headers=alice, json={"minutes": 0})
     assert (answer.status_code, answer.get_json()["code"]) == (422, "field-not-allowed")
     assert kept(app) == {}
 
 
-def test_the_session_of_another_is_unknown(app: Flask, client: FlaskClient) -> None:
+def test_session_of_another_principal_is_unknown(app: Flask, client: FlaskClient) -> None:
     session = opened(client, bearer(app))
     for path in (f"/sessions/{session}/report", "/sessions/ses_1/report"):
         answer = client.post(path, headers=bearer(app, "bob"), json=REPORT)
@@ -105,7 +105,7 @@ def test_the_session_of_another_is_unknown(app: Flask, client: FlaskClient) -> N
     assert kept(app) == {}
 
 
-def test_a_key_reports_of_its_users(app: Flask, client: FlaskClient) -> None:
+def test_service_key_reports_for_its_users(app: Flask, client: FlaskClient) -> None:
     shop = key_headers(app, on_behalf_of="any")
     session = client.post("/token", headers=shop, json={"on_behalf_of": "u1"}).get_json()["session"]["id"]
     assert client.post(f"/sessions/{session}/report", headers=shop, json=REPORT).status_code == 204
@@ -113,7 +113,7 @@ def test_a_key_reports_of_its_users(app: Flask, client: FlaskClient) -> None:
     assert client.post(f"/sessions/{session}/report", headers=other, json=REPORT).status_code == 404
 
 
-def test_a_session_that_is_over_is_reported_for_a_while(make_app: MakeApp) -> None:
+def test_ended_session_accepts_reports_for_a_while(make_app: MakeApp) -> None:
     clock = Shift()
     app = make_app(clock=clock)
     client, alice = app.test_client(use_cookies=False), bearer(app)
@@ -127,7 +127,7 @@ def test_a_session_that_is_over_is_reported_for_a_while(make_app: MakeApp) -> No
     assert kept(app) == {session: REPORT}
 
 
-def test_what_is_reported_changes_no_limit(app: Flask, client: FlaskClient) -> None:
+def test_reports_change_no_limit(app: Flask, client: FlaskClient) -> None:
     alice = bearer(app)
     session = opened(client, alice)
     before = client.get("/me", headers=alice).get_json()
@@ -137,7 +137,7 @@ def test_what_is_reported_changes_no_limit(app: Flask, client: FlaskClient) -> N
     assert after["limits"]["sessions"] == before["limits"]["sessions"]
 
 
-def test_how_long_google_took_is_kept_with_the_token(app: Flask, client: FlaskClient) -> None:
+def test_mint_duration_is_stored_with_the_token(app: Flask, client: FlaskClient) -> None:
     opened(client, bearer(app))
     with parts_of(app).database.read() as connection:
         took = connection.execute(select(tokens.c.mint_ms)).scalar_one()

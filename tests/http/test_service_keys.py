@@ -10,14 +10,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from broker.operators.users import Ops
+from broker.operators.blocks import BlockAdmin
 from broker.parts import parts_of
 from broker.principal import KEY_ISSUER, principal_key
 from broker.standin import StandIn
 from broker.store.database.tables import audit, principals, service_keys, sessions
 from tests.conftest import MakeBroker
 from tests.http.conftest import MakeApp, bearer
-from tests.support.keys import key_headers, key_ops, make_key
+from tests.support.keys import key_admin, key_headers, make_key, stored_keys
 from tests.support.servers import PASSWORD
 
 PLANS = """
@@ -70,7 +70,7 @@ def test_a_key_mints_for_itself(app: Flask, client: FlaskClient) -> None:
 def test_making_and_revoking_leave_one_audit_row_each(app: Flask) -> None:
     made = make_key(app, on_behalf_of="acme:*")
     for _ in range(2):
-        key_ops(app).revoke("shop")
+        key_admin(app).revoke("shop")
     (created,) = audit_rows(app, "key.create")
     assert (created[2]["id"], created[2]["after"]["on_behalf_of_prefix"]) == (made.key.id, "acme:")
     assert made.secret not in str(created)
@@ -89,7 +89,7 @@ def test_a_revoked_and_an_expired_key_are_turned_away(app: Flask, client: FlaskC
     answer = client.get("/me", headers=headers)
     assert told(answer) == (401, "token-expired")
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-    key_ops(app).revoke(made.key.id)
+    key_admin(app).revoke(made.key.id)
     assert told(client.get("/me", headers=headers)) == (401, "invalid-token")
 
 
@@ -279,7 +279,7 @@ def test_a_key_that_is_used_up_costs_its_users_nothing(make_app: MakeApp) -> Non
     assert problem["violated-policies"] == ["2/minute"]
     assert "service key" in problem["detail"]
     rates = parts_of(app).rates
-    user = key_ops(app).all()[0].acting_for("u1")
+    user = stored_keys(app)[0].acting_for("u1")
     assert rates.left("10/minute", "token", user.key)[0].remaining == 8
 
 
@@ -305,13 +305,13 @@ def test_a_blocked_user_is_refused_and_a_blocked_key_too(app: Flask, client: Fla
     headers = {"X-API-Key": made.secret}
     session = post(client, headers, on_behalf_of="u1").get_json()["session"]["id"]
     parts = parts_of(app)
-    operators = Ops(parts.settings, parts.database, actor="tests")
-    operators.block("u1", issuer=f"{KEY_ISSUER}:{made.key.id}")
+    admin = BlockAdmin(parts.settings, parts.database, actor="tests")
+    admin.block("u1", issuer=f"{KEY_ISSUER}:{made.key.id}")
     assert told(post(client, headers, on_behalf_of="u1")) == (403, "account-blocked")
     renewed = client.post(f"/sessions/{session}/token", headers=headers)
     assert renewed.status_code in {403, 409}
     assert post(client, headers, on_behalf_of="u2").status_code == 200
-    operators.block(made.key.id, issuer=KEY_ISSUER)
+    admin.block(made.key.id, issuer=KEY_ISSUER)
     assert told(post(client, headers, on_behalf_of="u2")) == (403, "account-blocked")
     assert told(post(client, headers)) == (403, "account-blocked")
 
@@ -327,7 +327,7 @@ def test_the_same_person_is_another_principal_by_each_way_in(
         owners = set(connection.execute(select(sessions.c.principal_key)).scalars())
         issuers = set(connection.execute(select(principals.c.issuer)).scalars())
     assert len(owners) == 3
-    key_id = key_ops(app).all()[0].id
+    key_id = stored_keys(app)[0].id
     assert issuers == {"live-broker", KEY_ISSUER, f"{KEY_ISSUER}:{key_id}"}
 
 
@@ -335,10 +335,10 @@ def test_use_is_noted_coarsely(app: Flask, client: FlaskClient) -> None:
     headers = key_headers(app)
     for _ in range(2):
         client.get("/me", headers=headers)
-    (first,) = key_ops(app).all()
+    (first,) = stored_keys(app)
     assert first.last_used_at is not None
     client.get("/me", headers=headers)
-    assert key_ops(app).all()[0].last_used_at == first.last_used_at
+    assert stored_keys(app)[0].last_used_at == first.last_used_at
 
 
 def test_revoking_holds_for_the_next_request_on_every_worker(
@@ -349,7 +349,7 @@ def test_revoking_holds_for_the_next_request_on_every_worker(
     for _ in range(20):
         with broker.client() as client:  # a connection each, so that all workers have seen the key
             assert client.get("/me", headers=headers).status_code == 200
-    key_ops(broker).revoke("shop")
+    key_admin(broker).revoke("shop")
     for _ in range(20):
         with broker.client() as client:
             answer = client.post("/token", json={"on_behalf_of": "u1"}, headers=headers)

@@ -1,4 +1,4 @@
-"""POST /token and POST /sessions/{id}/token: the answer of the contract, and what each bad request gets."""
+"""POST /token and POST /sessions/{id}/token: the answer, and the refusal of each bad request."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ JSON = {"content_type": "application/json"}
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("foreign field", {"json": {"model": "models/gemini-3.8-live"}}, 422, "field-not-allowed"),
     ("foreign field in client", {"json": {"client": {"admin": "yes"}}}, 422, "field-not-allowed"),
-    ("on behalf of somebody", {"json": {"on_behalf_of": "bob"}}, 422, "field-not-allowed"),
+    ("on behalf of a user", {"json": {"on_behalf_of": "bob"}}, 422, "field-not-allowed"),
     ("longer life", {"json": {"ttl_seconds": 901}}, 422, "ttl-too-long"),
     ("no life", {"json": {"ttl_seconds": 0}}, 422, "invalid-field"),
     ("life as a float", {"json": {"ttl_seconds": 60.0}}, 422, "invalid-field"),
@@ -140,7 +140,7 @@ def test_bad_bodies_do_not_use_up_the_rate(make_app: MakeApp) -> None:
     assert client.post("/token", headers=bearer(app)).status_code == 200
 
 
-def test_says_when_the_rate_is_used_up(make_app: MakeApp) -> None:
+def test_used_up_rate_says_when_to_try_again(make_app: MakeApp) -> None:
     app = make_app(rate="2/minute; 100/day")
     client = app.test_client(use_cookies=False)
     headers = bearer(app)
@@ -200,7 +200,7 @@ def test_the_next_token_belongs_to_the_same_session(
     assert count(app, tokens, state="issued") == 2
 
 
-def test_a_session_keeps_its_model_though_google_lists_another(make_app: MakeApp) -> None:
+def test_session_keeps_its_model_when_google_stops_listing_it(make_app: MakeApp) -> None:
     with StandIn(port=0) as standin:
         app = make_app(live_url=standin.url)
         client = app.test_client(use_cookies=False)
@@ -214,7 +214,9 @@ def test_a_session_keeps_its_model_though_google_lists_another(make_app: MakeApp
         assert client.post("/token", headers=headers).get_json()["model"] != first["model"]
 
 
-def test_nobody_else_sees_or_moves_a_session(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
+def test_no_one_else_sees_or_changes_a_session(
+    app: Flask, client: FlaskClient, alice: dict[str, str]
+) -> None:
     session_id = client.post("/token", headers=alice).get_json()["session"]["id"]
     for method, path in (("POST", "/token"), ("POST", "/heartbeat"), ("POST", "/end"), ("DELETE", "")):
         for name in (session_id, "ses_unknown", "ses_%00", "ses_" + "0" * 32):
@@ -240,8 +242,8 @@ def test_an_ended_session_gets_no_further_token(
     assert beat["message"]
 
 
-def test_a_worker_that_got_ready_needs_no_look_up_for_its_first_request(make_app: MakeApp) -> None:
-    """What gunicorn's hook does in each new worker, before anybody waits for it."""
+def test_preloaded_models_spare_the_first_request_a_look_up(make_app: MakeApp) -> None:
+    """gunicorn's hook preloads in each new worker, before a caller waits."""
     with StandIn(port=0) as standin:
         app = make_app(live_url=standin.url)
         preload_models(parts_of(app).minter, parts_of(app).catalog.all())
@@ -249,6 +251,6 @@ def test_a_worker_that_got_ready_needs_no_look_up_for_its_first_request(make_app
         assert app.test_client(use_cookies=False).post("/token", headers=bearer(app)).status_code == 200
 
 
-def test_getting_ready_while_google_is_away_fails_nobody(make_app: MakeApp) -> None:
+def test_preloading_ignores_an_unreachable_google(make_app: MakeApp) -> None:
     parts = parts_of(make_app(live_url="http://127.0.0.1:9"))
     preload_models(parts.minter, parts.catalog.all())

@@ -1,4 +1,4 @@
-"""GET /admin/usage: the series that the operators' page draws, and for operators only."""
+"""GET /admin/usage: the series that the operators' page draws. Only operators may read it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def usage(client: FlaskClient, headers: dict[str, str], name: str) -> dict[str, 
     return dict(answer.get_json())
 
 
-def test_the_steps_cover_the_range(app: Flask, client: FlaskClient) -> None:
+def test_steps_cover_the_range(app: Flask, client: FlaskClient) -> None:
     olga = as_olga(app)
     for name, (seconds, count) in RANGES.items():
         found = usage(client, olga, name)
@@ -33,14 +33,14 @@ def test_the_steps_cover_the_range(app: Flask, client: FlaskClient) -> None:
         step = timedelta(seconds=seconds)
         assert (found["range"], found["step_seconds"]) == (name, seconds)
         assert starts == [starts[0] + step * number for number in range(count)]
-        assert (found["from"], found["to"]) == (found["points"][0]["at"], told(starts[-1] + step))
+        assert (found["from"], found["to"]) == (found["points"][0]["at"], timestamp(starts[-1] + step))
 
 
-def told(moment: datetime) -> str:
+def timestamp(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def test_what_was_asked_a_moment_ago_is_in_it(make_app: MakeApp) -> None:
+def test_usage_includes_a_request_of_a_moment_ago(make_app: MakeApp) -> None:
     app = make_app(rate="2/minute")
     client = app.test_client(use_cookies=False)
     alice, olga = bearer(app), as_olga(app)
@@ -57,7 +57,7 @@ def test_what_was_asked_a_moment_ago_is_in_it(make_app: MakeApp) -> None:
     assert last.keys() == {"at", "tokens", "refusals", "mint_ms", "open_sessions", "minutes"}
 
 
-def test_who_talked_most_is_named(app: Flask, client: FlaskClient) -> None:
+def test_users_with_most_minutes_are_named(app: Flask, client: FlaskClient) -> None:
     olga = as_olga(app)
     make_traffic(parts_of(app).database, sessions=60, users=20)
     talkers = usage(client, olga, "week")["minutes_by_user"]
@@ -68,12 +68,12 @@ def test_who_talked_most_is_named(app: Flask, client: FlaskClient) -> None:
         assert talker["key"] == principal_key(talker["issuer"], talker["subject"])
 
 
-def test_another_range_is_refused_by_its_name(app: Flask, client: FlaskClient) -> None:
+def test_unknown_range_is_rejected_by_field_name(app: Flask, client: FlaskClient) -> None:
     answer = client.get("/admin/usage?range=year", headers=as_olga(app))
     assert (answer.status_code, answer.get_json()["code"]) == (422, "invalid-field")
     assert answer.get_json()["fields"] == [{"field": "range", "problem": "must be one of hour, day, week"}]
 
 
-def test_nobody_but_an_operator_sees_it(client: FlaskClient, alice: dict[str, str]) -> None:
+def test_only_operators_see_usage(client: FlaskClient, alice: dict[str, str]) -> None:
     assert client.get("/admin/usage").status_code == 401
     assert client.get("/admin/usage", headers=alice).status_code == 403

@@ -14,8 +14,10 @@ from itertools import count
 
 import pytest
 
-from broker.operators.limits import LimitOps
+from broker.operators.limits import LimitAdmin
+from broker.operators.sessions import SessionAdmin
 from broker.standin import StandIn
+from broker.store.reporting.sessions import SqlSessions
 from tests.conftest import MakeBroker
 from tests.support.crowd import Crowd, Outcome
 from tests.support.servers import BrokerServer
@@ -52,8 +54,8 @@ class Service:
     standin: StandIn
 
     @property
-    def limits(self) -> LimitOps:
-        return LimitOps(self.broker.settings, self.broker.database, actor="tests")
+    def limits(self) -> LimitAdmin:
+        return LimitAdmin(self.broker.settings, self.broker.database, actor="tests")
 
     def mints(self) -> int:
         return len(self.standin.control.received()["mints"])
@@ -76,7 +78,7 @@ class Service:
     def end(self, sessions: set[str]) -> None:
         """Ends them as an operator does, which frees their places at once."""
         for session in sessions:
-            self.limits.end_session(session)
+            SessionAdmin(self.broker.database, actor="tests").end(session)
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -104,7 +106,8 @@ def four_workers(
 @pytest.fixture
 def service(four_workers: Service) -> Service:
     four_workers.standin.control.reset()
-    four_workers.end({session.id for session in four_workers.limits.sessions()})
+    sessions = SqlSessions(four_workers.broker.database).page(limit=1000)
+    four_workers.end({session.id for session in sessions})
     return four_workers
 
 

@@ -90,7 +90,7 @@ def test_block_set_through_one_broker_applies_to_the_other(pair: Pair) -> None:
     pair[0].add_user("bella")
     with pair[1].client("bella") as second:
         assert second.post("/token").status_code == 200
-        pair[0].ops.block("bella")
+        pair[0].block_admin.block("bella")
         assert status_and_code(second.post("/token")) == (403, "account-blocked")
 
 

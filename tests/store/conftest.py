@@ -1,14 +1,14 @@
-"""The store on each database that it supports, and the rates on each storage."""
+"""Fixtures: the store on each supported database, and the rates on each storage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 import pytest
-from flask import Flask
 
-from broker.limits.limiter import Rates, create_limiter
+from broker.limits.limiter import Rates, create_rates
 from broker.store.database.engine import Clock, Database
+from broker.store.ledger.rates import rate_storage
 from tests.support.stores import DATABASES, STORES, Stores
 
 MakeDatabase = Callable[..., Database]
@@ -16,13 +16,13 @@ MakeDatabase = Callable[..., Database]
 
 @pytest.fixture(params=DATABASES)
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which database: whatever asks for it, or for what is made from it, runs on each."""
+    """The kind of database. Every test that uses it, directly or not, runs on each."""
     return str(request.param)
 
 
 @pytest.fixture
 def make_database(kind: str, stores: Stores) -> Iterator[MakeDatabase]:
-    """make_database(clock=…, url=…): with the schema; a new one for each call, unless it is given a URL."""
+    """make_database(clock=…, url=…): a database with the schema; a new one for each call without a URL."""
     made: list[Database] = []
 
     def make(*, url: str | None = None, clock: Clock | None = None, pool_size: int = 20) -> Database:
@@ -53,5 +53,5 @@ def empty_database(kind: str, stores: Stores) -> Iterator[Database]:
 def rates(request: pytest.FixtureRequest, stores: Stores) -> Iterator[Rates]:
     store = stores.migrated(request.param)
     database = Database(store.database_url, pool_size=20)
-    yield Rates(create_limiter(Flask("rates"), database, store.redis_url))
+    yield create_rates(rate_storage(database, store.redis_url))
     database.dispose()

@@ -1,4 +1,4 @@
-"""What goes wrong with a store is `store-unavailable`, soon, and nothing is granted beside it."""
+"""A fault of the store is `store-unavailable`, soon, and nothing is granted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def file_database(stores: Stores) -> Iterator[Database]:
 
 @contextmanager
 def held(database: Database) -> Iterator[None]:
-    """Somebody else holds what a reservation needs: the file, or the principal's row."""
+    """Another process holds the lock that a reservation needs: the file's, or that of the principal's row."""
     if database.is_sqlite:
         with closing(sqlite3.connect(str(database.engine.url.database), isolation_level=None)) as holder:
             holder.execute("BEGIN IMMEDIATE")
@@ -58,8 +58,8 @@ def held(database: Database) -> Iterator[None]:
             other.rollback()
 
 
-def test_what_another_one_holds_keeps_nobody_beyond_a_requests_deadline(database: Database) -> None:
-    """On a file each waits for its turn and then for the file; the waits must not add up along the queue."""
+def test_held_lock_delays_no_one_beyond_the_deadline_of_a_request(database: Database) -> None:
+    """On SQLite each request waits for its turn and then for the file. The waits must not add up."""
 
     def timed(_: int) -> tuple[str, float]:
         start = time.monotonic()
@@ -84,7 +84,7 @@ def junk(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [removed, junk])
-def test_a_file_that_is_gone_or_another_one_is_noticed(
+def test_missing_or_replaced_database_file_is_noticed(
     file_database: Database, harm: Callable[[Path], None]
 ) -> None:
     assert reserve(file_database) == "ok"
@@ -95,7 +95,7 @@ def test_a_file_that_is_gone_or_another_one_is_noticed(
     assert reserve(file_database) == "store-unavailable"
 
 
-def test_nothing_is_reserved_that_the_trail_cannot_record(make_database: MakeDatabase) -> None:
+def test_nothing_is_reserved_without_an_audit_row(make_database: MakeDatabase) -> None:
     database = make_database()
     reservation = SqlLedger(database).reserve(own_principal("alice"), TERMS, ROOMY)
     with database.write() as connection:
@@ -106,4 +106,4 @@ def test_nothing_is_reserved_that_the_trail_cannot_record(make_database: MakeDat
         SqlLedger(database).refused(own_principal("alice"), "token", "upstream-error", reservation.session_id)
     with database.read() as connection:
         states = connection.exec_driver_sql("SELECT state FROM sessions").scalars().all()
-    assert states == ["void"], "the reservation is given back all the same"
+    assert states == ["void"], "the reservation is given back nevertheless"

@@ -157,7 +157,7 @@ def test_a_confirmation_whose_record_is_lost_leaves_nothing(book: Book) -> None:
     assert states == ["reserved", "reserved"]
 
 
-def test_one_of_many_at_once_is_the_first(book: Book) -> None:
+def test_exactly_one_of_many_concurrent_requests_is_the_first(book: Book) -> None:
     def is_first(_: int) -> bool:
         try:
             book.records.begin(ONCE)

@@ -63,20 +63,20 @@ def test_reserve_and_confirm_open_a_session(book: Book) -> None:
     assert session.token_expires_at == reservation.expires_at
 
 
-def test_a_void_reservation_never_was(book: Book) -> None:
+def test_void_reservation_leaves_no_session(book: Book) -> None:
     reservation = book.ledger.reserve(ALICE, TERMS, ROOMY)
     book.ledger.void(reservation, "upstream-error")
     assert refusal(lambda: book.ledger.find(ALICE, reservation.session_id)) == "session-unknown"
     assert book.token_states() == ["void"]
 
 
-def test_a_token_that_comes_after_the_void_is_not_delivered(book: Book) -> None:
+def test_token_confirmed_after_the_void_is_not_delivered(book: Book) -> None:
     reservation = book.ledger.reserve(ALICE, TERMS, ROOMY)
     book.ledger.void(reservation, "upstream-timeout")
     assert refusal(lambda: book.ledger.confirm(ALICE, reservation, MintedToken("a"))) == "session-unknown"
 
 
-def test_a_session_that_was_ended_while_google_minted_gets_no_token(book: Book) -> None:
+def test_session_that_ends_during_the_mint_gets_no_token(book: Book) -> None:
     reservation = book.opened()
     following = book.ledger.reserve_next(ALICE, reservation.session_id, 900, 120, ROOMY)
     book.ledger.end(ALICE, reservation.session_id)
@@ -85,7 +85,7 @@ def test_a_session_that_was_ended_while_google_minted_gets_no_token(book: Book) 
     assert book.token_states() == ["issued", "void"]
 
 
-def test_the_last_slice_is_cut_to_the_sessions_end(book: Book) -> None:
+def test_last_token_ends_with_the_session(book: Book) -> None:
     reservation = book.opened()
     book.now = START + timedelta(seconds=1500)
     following = book.ledger.reserve_next(ALICE, reservation.session_id, 900, 120, ROOMY)
@@ -97,7 +97,7 @@ def test_the_last_slice_is_cut_to_the_sessions_end(book: Book) -> None:
     )
 
 
-def test_a_session_past_its_end_is_over_whatever_its_row_says(book: Book) -> None:
+def test_session_past_its_end_is_over_whatever_its_row_says(book: Book) -> None:
     reservation = book.opened()
     assert book.ledger.heartbeat(ALICE, reservation.session_id).state is SessionState.OPEN
     book.now = reservation.ends_at
@@ -108,12 +108,12 @@ def test_a_session_past_its_end_is_over_whatever_its_row_says(book: Book) -> Non
     )
 
 
-def test_ending_twice_is_ending_once(book: Book) -> None:
+def test_second_end_changes_nothing(book: Book) -> None:
     reservation = book.opened()
     assert book.ledger.end(ALICE, reservation.session_id) == book.ledger.end(ALICE, reservation.session_id)
 
 
-def test_the_session_of_another_is_unknown(book: Book) -> None:
+def test_session_of_another_principal_is_unknown(book: Book) -> None:
     reservation = book.opened()
     for call in (book.ledger.find, book.ledger.heartbeat, book.ledger.end):
         assert refusal(lambda call=call: call(BOB, reservation.session_id)) == "session-unknown"

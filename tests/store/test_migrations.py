@@ -1,4 +1,4 @@
-"""The migrations lead to the schema that the code speaks to, on an empty database, twice, and back."""
+"""The migrations bring a database to the schema of the code, and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from broker.store.database.tables import metadata
 from tests.support.stores import Stores
 
 
-def test_lead_to_the_tables_of_the_code(empty_database: Database) -> None:
+def test_migrations_lead_to_the_schema_of_the_code(empty_database: Database) -> None:
     database = empty_database
     assert not migrate.is_current(database)
     before, after = migrate.upgrade(database)
@@ -29,7 +29,7 @@ def test_lead_to_the_tables_of_the_code(empty_database: Database) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def test_can_be_taken_back(database: Database) -> None:
+def test_migrations_can_be_reversed(database: Database) -> None:
     config = migrate.alembic_config()
     with database.write() as connection:
         config.attributes["connection"] = connection
@@ -37,7 +37,7 @@ def test_can_be_taken_back(database: Database) -> None:
     assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
 
 
-def test_what_a_newer_version_has_upgraded_is_left_alone(database: Database) -> None:
+def test_newer_schema_is_left_unchanged(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(Refusal) as refused:
@@ -47,23 +47,23 @@ def test_what_a_newer_version_has_upgraded_is_left_alone(database: Database) -> 
     assert not migrate.is_current(database)
 
 
-def test_hosts_that_upgrade_at_once_do_it_one_after_another(empty_database: Database) -> None:
+def test_concurrent_upgrades_run_one_after_another(empty_database: Database) -> None:
     with ThreadPoolExecutor(4) as hosts:
         befores = [before for before, _ in hosts.map(migrate.upgrade, [empty_database] * 4)]
     assert befores.count(None) == 1
     assert migrate.is_current(empty_database)
 
 
-def test_take_the_time_that_they_need(stores: Stores) -> None:
-    """A request's bounds are lifted, on this connection only."""
+def test_migrations_have_no_timeouts(stores: Stores) -> None:
+    """A request's timeouts are removed, on this connection only."""
     database = Database(stores.migrated("postgresql").database_url, pool_size=1)
     names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
-    def bounds(connection: Connection) -> set[str]:
+    def timeouts(connection: Connection) -> set[str]:
         return {connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names}
 
     with database.migration() as connection:
-        assert bounds(connection) == {"0"}
+        assert timeouts(connection) == {"0"}
     with database.write() as connection:
-        assert "0" not in bounds(connection)
+        assert "0" not in timeouts(connection)
     database.dispose()

@@ -1,4 +1,4 @@
-"""Users, blocks, sign-ins and service keys, on each database: what is kept is what is found again."""
+"""Users, blocks, sign-ins and service keys, on each database."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from broker.identity.bearer import Verified
 from broker.identity.blocks import Admission, BlockKind
 from broker.identity.service_keys import ServiceKey
 from broker.identity.users import User
-from broker.principal import Principal
+from broker.principal import OWN_ISSUER, Principal
 from broker.store.accounts.blocks import SqlBlocks
+from broker.store.accounts.principals import ensure_principal
 from broker.store.accounts.service_keys import KeyExists, SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
+from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers, UserExists, UserUnknown
+from broker.store.audit import AuditFilter, AuditLog
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit
+from broker.store.reporting.people import SqlPeople
 from tests.store.conftest import MakeDatabase
 
-# Not only ASCII, and as long as may be: what is printable is kept as it is.
+# Not only ASCII, and as long as allowed: printable text is stored unchanged.
 SUBJECT = "Zoë 名前 🎤".ljust(255, "x")
 ISSUER = "https://id.example/" + "a" * 236
 VISITOR = Principal(ISSUER, SUBJECT, SUBJECT, "default")
@@ -56,7 +60,7 @@ def key(name: str) -> ServiceKey:
 
 def standing(database: Database, verified: Verified) -> str:
     try:
-        Admission(SqlBlocks(database)).admit(verified)
+        Admission(SqlStanding(database)).admit(verified)
     except Refusal as refusal:
         return refusal.code
     return "ok"
@@ -67,7 +71,7 @@ def recorded(database: Database) -> list[str]:
         return list(connection.execute(select(audit.c.action).order_by(audit.c.id)).scalars())
 
 
-def test_a_user_is_found_as_it_was_added(make_database: MakeDatabase) -> None:
+def test_user_is_found_as_it_was_added(make_database: MakeDatabase) -> None:
     database = make_database(clock=Clock())
     users = SqlUsers(database)
     users.add(User("alice", "hash", "default", frozenset({"operator"})), actor="cli:olga")
@@ -79,7 +83,7 @@ def test_a_user_is_found_as_it_was_added(make_database: MakeDatabase) -> None:
     assert recorded(database) == ["user.add"]
 
 
-def test_one_of_many_who_add_the_same_user_at_once_does(database: Database) -> None:
+def test_concurrent_adds_of_one_user_succeed_once(database: Database) -> None:
     def add(number: int) -> bool:
         try:
             SqlUsers(database).add(User("alice", f"hash {number}"), actor="tests")
@@ -92,7 +96,7 @@ def test_one_of_many_who_add_the_same_user_at_once_does(database: Database) -> N
     assert recorded(database) == ["user.add"]
 
 
-def test_blocking_ends_what_was_and_unblocking_revives_nothing(database: Database) -> None:
+def test_block_revokes_credentials_and_unblock_restores_none(database: Database) -> None:
     users, sign_ins = SqlUsers(database), SqlSignIns(database)
     users.add(User("alice", "hash"), actor="tests")
     alice = users.find("alice")
@@ -102,7 +106,7 @@ def test_blocking_ends_what_was_and_unblocking_revives_nothing(database: Databas
     assert standing(database, before) == "ok"
     users.block("alice", actor="tests", reason="Grüße")
     held = sign_ins.find("1" * 64, HOUR)
-    assert held is not None, "so that its page is told why"
+    assert held is not None, "its page must learn why it is rejected"
     assert {standing(database, one) for one in (before, held)} == {"account-blocked"}
     assert users.unblock("alice", actor="tests")
     assert {standing(database, one) for one in (before, held)} == {"invalid-token"}
@@ -111,7 +115,7 @@ def test_blocking_ends_what_was_and_unblocking_revives_nothing(database: Databas
         users.block("bob", actor="tests")
 
 
-def test_somebody_elses_user_is_blocked_and_let_in_again(database: Database) -> None:
+def test_other_issuers_user_is_blocked_and_unblocked(database: Database) -> None:
     blocks = SqlBlocks(database)
     verified = Verified(VISITOR, datetime.now(UTC) - HOUR, "token \N{SNOWMAN}")
     assert standing(database, verified) == "ok"
@@ -119,25 +123,58 @@ def test_somebody_elses_user_is_blocked_and_let_in_again(database: Database) -> 
     assert standing(database, verified) == "account-blocked"
     assert blocks.lift(BlockKind.PRINCIPAL, ISSUER, SUBJECT, actor="tests")
     assert standing(database, verified) == "ok"
-    blocks.withdraw_token(VISITOR, "token \N{SNOWMAN}", datetime.now(UTC) + HOUR)
+    SqlStanding(database).withdraw_token(VISITOR, "token \N{SNOWMAN}", datetime.now(UTC) + HOUR)
     assert standing(database, verified) == "invalid-token"
     assert [(row.issuer, row.subject) for row in blocks.page()] == [(ISSUER, "token \N{SNOWMAN}")]
 
 
-def test_tokens_of_before_a_moment_are_withdrawn_and_later_ones_are_not(make_database: MakeDatabase) -> None:
+def test_sign_out_revokes_earlier_tokens_and_not_later_ones(make_database: MakeDatabase) -> None:
     database = make_database(clock=Clock())
-    SqlBlocks(database).withdraw_before_now(ISSUER, SUBJECT, actor="tests")
+    SqlBlocks(database).revoke_before_now(ISSUER, SUBJECT, actor="tests")
     assert standing(database, Verified(VISITOR, START - timedelta(seconds=1))) == "invalid-token"
     assert standing(database, Verified(VISITOR, START + timedelta(seconds=1))) == "ok"
 
 
-def test_many_who_block_the_same_at_once_all_see_it_done(database: Database) -> None:
+def test_unblock_revokes_credentials_issued_after_an_earlier_sign_out(make_database: MakeDatabase) -> None:
+    clock = Clock()
+    database = make_database(clock=clock)
+    blocks = SqlBlocks(database)
+    blocks.revoke_before_now(ISSUER, SUBJECT, actor="tests")
+    later = Verified(VISITOR, START + timedelta(minutes=1))
+    assert standing(database, later) == "ok"
+    clock.now += timedelta(minutes=2)
+    blocks.block_principal(ISSUER, SUBJECT, actor="tests")
+    assert blocks.lift(BlockKind.PRINCIPAL, ISSUER, SUBJECT, actor="tests", restores=False)
+    assert standing(database, later) == "invalid-token"
+
+
+def test_search_finds_parts_in_any_case_and_no_wildcards(database: Database) -> None:
+    special, subjects = "100%_Sure/\\", ["100%_Sure/\\", "1000 sure", "other"]
+    for subject in subjects:
+        with database.write() as connection:
+            ensure_principal(database, connection, OWN_ISSUER, subject)
+        AuditLog(database).record(actor=subject, action="try", outcome="ok", detail={})
+
+    def found(part: str) -> list[str]:
+        people = SqlPeople(database).page(query=part, limit=9)
+        entries = AuditLog(database).page(AuditFilter(actor=part), before_id=None, limit=9)
+        assert {one.subject for one in people} == {one.actor for one in entries}
+        return sorted(one.subject for one in people)
+
+    for part in ("%", "_", "0%_s", "/", "\\", special.upper()):
+        assert found(part) == [special], part
+    assert found("SURE") == subjects[:2]
+    assert found("oTHer") == subjects[2:]
+    assert found("100?") == []
+
+
+def test_concurrent_blocks_of_one_principal_all_apply(database: Database) -> None:
     blocks = SqlBlocks(database)
     verified = Verified(VISITOR, datetime.now(UTC) - HOUR)
 
     def block(_: int) -> str:
         blocks.block_principal(ISSUER, SUBJECT, actor="tests")
-        blocks.withdraw_before_now(ISSUER, SUBJECT, actor="tests")
+        blocks.revoke_before_now(ISSUER, SUBJECT, actor="tests")
         return standing(database, verified)
 
     with ThreadPoolExecutor(8) as threads:
@@ -145,7 +182,7 @@ def test_many_who_block_the_same_at_once_all_see_it_done(database: Database) -> 
     assert {row.kind for row in blocks.page()} == {BlockKind.PRINCIPAL, BlockKind.ISSUED_BEFORE}
 
 
-def test_a_sign_in_lasts_as_long_as_it_should(make_database: MakeDatabase) -> None:
+def test_sign_in_expires_when_idle(make_database: MakeDatabase) -> None:
     clock = Clock()
     sign_ins = SqlSignIns(make_database(clock=clock))
     assert sign_ins.open(VISITOR, "1" * 64, 2 * HOUR, None) == START + 2 * HOUR
@@ -153,14 +190,14 @@ def test_a_sign_in_lasts_as_long_as_it_should(make_database: MakeDatabase) -> No
     assert found is not None
     assert (found.principal, found.issued_at) == (VISITOR, START)
     clock.now += timedelta(minutes=59)
-    assert sign_ins.find("1" * 64, HOUR) is not None  # and is seen
+    assert sign_ins.find("1" * 64, HOUR) is not None  # a use, which restarts the idle time
     clock.now += timedelta(minutes=59)
     assert sign_ins.find("1" * 64, HOUR) is not None
     clock.now += timedelta(minutes=2)
     assert sign_ins.find("1" * 64, HOUR) is None
 
 
-def test_people_who_sign_in_at_once_clear_out_the_old_ones_together(make_database: MakeDatabase) -> None:
+def test_concurrent_sign_ins_delete_expired_ones(make_database: MakeDatabase) -> None:
     clock = Clock()
     database = make_database(clock=clock)
     sign_ins = SqlSignIns(database)
@@ -174,7 +211,7 @@ def test_people_who_sign_in_at_once_clear_out_the_old_ones_together(make_databas
     assert count == 32
 
 
-def test_a_service_key_is_found_as_it_was_made(make_database: MakeDatabase) -> None:
+def test_service_key_is_found_as_it_was_created(make_database: MakeDatabase) -> None:
     clock = Clock()
     keys = SqlServiceKeys(make_database(clock=clock))
     made = keys.add(key("shop"), HOUR, actor="tests")
@@ -193,7 +230,7 @@ def test_a_service_key_is_found_as_it_was_made(make_database: MakeDatabase) -> N
     assert revoked.revoked_at == clock.now
 
 
-def test_one_of_many_who_make_a_key_of_the_same_name_does(database: Database) -> None:
+def test_concurrent_creations_of_one_key_name_succeed_once(database: Database) -> None:
     def add(_: int) -> bool:
         try:
             SqlServiceKeys(database).add(key("shop"), None, actor="tests")
@@ -205,7 +242,7 @@ def test_one_of_many_who_make_a_key_of_the_same_name_does(database: Database) ->
         assert list(threads.map(add, range(8))).count(True) == 1
 
 
-def test_nothing_is_changed_that_the_trail_cannot_record(database: Database) -> None:
+def test_change_that_cannot_be_audited_does_not_happen(database: Database) -> None:
     users = SqlUsers(database)
     users.add(User("alice", "hash"), actor="tests")
     with database.write() as connection:
@@ -217,7 +254,7 @@ def test_nothing_is_changed_that_the_trail_cannot_record(database: Database) -> 
     assert alice.blocked_at is None
 
 
-def test_the_trail_has_room_for_more_rows_than_a_small_integer_counts(database: Database) -> None:
+def test_audit_ids_exceed_32_bits(database: Database) -> None:
     users = SqlUsers(database)
     with database.write() as connection:
         far = {"id": 2**31 - 1, "at": START, "actor": "a", "action": "b", "outcome": "ok"}

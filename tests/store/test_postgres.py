@@ -1,4 +1,4 @@
-"""PostgreSQL stops, falls silent or has few connections: nobody waits for long, and it is used again."""
+"""PostgreSQL stops, becomes silent or has few connections: requests fail soon, and work again later."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ import pytest
 
 from broker.errors import Refusal
 from broker.settings import parsers as values
+from broker.store.audit import AuditLog
 from broker.store.database.engine import Database
-from broker.store.database.postgres import PatientNoLonger
-from broker.store.trail import SqlTrail
+from broker.store.database.postgres import ImpatientConnection
 from tests.support.postgres import PostgresServer
 from tests.support.stores import Stores
 
 
 def record(database: Database) -> str:
     try:
-        SqlTrail(database).record(actor="tests", action="try", outcome="ok", detail={})
+        AuditLog(database).record(actor="tests", action="try", outcome="ok", detail={})
     except Refusal as refusal:
         return refusal.code
     return "ok"
 
 
-def impatient(database: Database, statement: str) -> None:
+def execute_with_short_timeout(database: Database, statement: str) -> None:
     with database.write() as connection:
         driver = connection.connection.driver_connection
-        assert isinstance(driver, PatientNoLonger)
+        assert isinstance(driver, ImpatientConnection)
         driver.silence_seconds = 0.1
         connection.exec_driver_sql(statement)
 
 
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
-    """A server that a test may stop."""
+    """A server that the test may stop."""
     with PostgresServer() as running:
         yield running
 
 
-def test_a_server_that_falls_silent_keeps_nobody_beyond_a_requests_deadline(
+def test_silent_server_holds_no_request_beyond_its_deadline(
     own_postgres: PostgresServer,
 ) -> None:
-    """Its own timeouts are of no use then. The pool's connection is tried first, and then a new one."""
+    """The server's own timeouts do not help then. The pooled connection is tried first, then a new one."""
     database = Database(own_postgres.migrated())
     assert record(database) == "ok"
     own_postgres.freeze()
@@ -55,18 +55,18 @@ def test_a_server_that_falls_silent_keeps_nobody_beyond_a_requests_deadline(
     database.dispose()
 
 
-def test_a_late_answer_is_never_taken_for_the_one_to_another_statement(stores: Stores) -> None:
+def test_late_answer_is_never_taken_for_another_statements_answer(stores: Stores) -> None:
     database = Database(stores.migrated("postgresql").database_url, pool_size=1)
     with pytest.raises(Refusal, match="store-unavailable"):
-        impatient(database, "SELECT 'late', pg_sleep(0.3)")
+        execute_with_short_timeout(database, "SELECT 'late', pg_sleep(0.3)")
     time.sleep(0.3)
     with database.read() as connection:
-        assert connection.exec_driver_sql("SELECT 'of this one'").scalar_one() == "of this one"
+        assert connection.exec_driver_sql("SELECT 'on time'").scalar_one() == "on time"
     database.dispose()
 
 
 def test_many_threads_share_few_connections(stores: Stores, postgres: PostgresServer) -> None:
-    """PostgreSQL has 100 for all; 32 threads in each of some processes would use them up."""
+    """PostgreSQL has 100 connections by default; several processes of 32 threads would exhaust them."""
     url = stores.migrated("postgresql").database_url
     database = Database(url, pool_size=34)
     with ThreadPoolExecutor(34) as threads:
@@ -79,7 +79,7 @@ def test_many_threads_share_few_connections(stores: Stores, postgres: PostgresSe
     database.dispose()
 
 
-def test_what_the_url_says_of_a_connection_comes_before_what_we_say(stores: Stores) -> None:
+def test_connection_options_in_the_url_override_the_defaults(stores: Stores) -> None:
     url = stores.migrated("postgresql").database_url
     database = Database(f"{url}?options=-c%20statement_timeout%3D1234&application_name=voice")
     with database.read() as connection:
@@ -91,14 +91,14 @@ def test_what_the_url_says_of_a_connection_comes_before_what_we_say(stores: Stor
     database.dispose()
 
 
-def test_it_can_be_reached_through_a_unix_socket(stores: Stores, postgres: PostgresServer) -> None:
+def test_server_is_reachable_through_a_unix_socket(stores: Stores, postgres: PostgresServer) -> None:
     url = postgres.through_socket(stores.migrated("postgresql").database_url)
     database = Database(values.database_url(url))
     assert record(database) == "ok"
     database.dispose()
 
 
-def test_a_server_that_is_gone_and_back_is_used_again(own_postgres: PostgresServer) -> None:
+def test_restarted_server_is_used_again(own_postgres: PostgresServer) -> None:
     database = Database(own_postgres.migrated())
     assert record(database) == "ok"
     own_postgres.stop()

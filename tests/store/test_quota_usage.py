@@ -1,4 +1,4 @@
-"""Sessions at once, minutes a day and the project's ceiling: exact, self-healing, on each database."""
+"""Sessions at once, minutes a day and the project's places: exact and self-healing on each database."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def refused(call: Callable[[], object]) -> Refusal:
     return caught.value
 
 
-def test_the_fourth_of_three_is_refused_and_told_which_are_open(book: Book) -> None:
+def test_fourth_of_three_sessions_is_refused_with_the_open_ones(book: Book) -> None:
     reservations = []
     for _ in range(3):
         reservations.append(book.open())
@@ -88,22 +88,22 @@ def test_the_fourth_of_three_is_refused_and_told_which_are_open(book: Book) -> N
     refusal = refused(book.open)
     assert (refusal.status, refusal.code) == (429, "too-many-sessions")
     assert refusal.extensions["violated-policies"] == ["sessions"]
-    told = refusal.extensions["sessions"]
-    assert [one["id"] for one in told] == [reservation.session_id for reservation in reversed(reservations)]
-    assert set(told[0]) == {"id", "profile", "opened_at", "ends_at"}
-    assert refusal.retry_after_seconds == 120, "when the first gives up its place"
+    result = refusal.extensions["sessions"]
+    assert [one["id"] for one in result] == [reservation.session_id for reservation in reversed(reservations)]
+    assert set(result[0]) == {"id", "profile", "opened_at", "ends_at"}
+    assert refusal.retry_after_seconds == 120, "when the first one loses its place"
     assert (refusal.limits[0].policy, refusal.limits[0].remaining) == ("sessions", 0)
     book.ledger.end(ALICE, reservations[1].session_id)
     book.open()
-    assert book.open(BOB).usage.open == 1, "nobody else is concerned"
+    assert book.open(BOB).usage.open == 1, "no one else is affected"
 
 
-def test_the_answer_counts_itself(book: Book) -> None:
+def test_usage_in_the_answer_includes_the_new_session(book: Book) -> None:
     reservation = book.open()
     assert (reservation.usage.open, reservation.usage.used_minutes) == (1, 15)
 
 
-def test_a_client_that_vanished_frees_its_place_after_the_join_window(book: Book) -> None:
+def test_place_of_a_vanished_client_is_free_after_the_join_window(book: Book) -> None:
     book.open(sessions=1)
     book.now += JOIN_AND_GRACE - seconds(1)
     assert refused(lambda: book.open(sessions=1)).retry_after_seconds == 1
@@ -129,7 +129,7 @@ def test_a_heartbeat_after_the_place_was_lost_ends_the_session(book: Book) -> No
     assert refused(lambda: book.renew(reservation)).code == "session-ended"
 
 
-def test_a_reservation_that_nobody_confirmed_heals_itself(book: Book) -> None:
+def test_unconfirmed_reservation_frees_itself(book: Book) -> None:
     """As after `kill -9` between the reservation and the confirmation."""
     reservation = book.reserve(sessions=1, minutes=15)
     assert book.usage().used_seconds == 900
@@ -138,7 +138,7 @@ def test_a_reservation_that_nobody_confirmed_heals_itself(book: Book) -> None:
     book.now += JOIN_AND_GRACE
     assert book.usage().used_seconds == 0
     book.open(sessions=1, minutes=15)
-    # The worker was only asleep: its token could not be used any more and its place is another's.
+    # The worker was only suspended: no one could connect with its token, and its place is taken.
     assert (
         refused(lambda: book.ledger.confirm(ALICE, reservation, MintedToken("a"))).code == "upstream-timeout"
     )
@@ -153,7 +153,7 @@ def test_a_void_gives_back_place_and_minutes_at_once(book: Book) -> None:
     book.open(sessions=1, minutes=15)
 
 
-def test_the_last_slice_is_cut_to_the_minutes_that_are_left(book: Book) -> None:
+def test_last_token_ends_with_the_minutes_that_are_left(book: Book) -> None:
     first = book.open(minutes=20)
     second = book.open(minutes=20)
     assert second.expires_at - second.reserved_at == seconds(300)
@@ -165,7 +165,7 @@ def test_the_last_slice_is_cut_to_the_minutes_that_are_left(book: Book) -> None:
     assert first.expires_at - first.reserved_at == seconds(900)
 
 
-def test_an_end_gives_back_what_was_not_talked_once(book: Book) -> None:
+def test_end_gives_back_unused_seconds_once(book: Book) -> None:
     reservation = book.open()
     book.now += seconds(61.5)
     for _ in range(2):
@@ -174,14 +174,14 @@ def test_an_end_gives_back_what_was_not_talked_once(book: Book) -> None:
         book.now += seconds(100)
 
 
-def test_an_unknown_end_is_charged_in_full(book: Book) -> None:
+def test_session_without_an_end_is_charged_in_full(book: Book) -> None:
     reservation = book.open()
     book.now = reservation.expires_at + seconds(60)
     book.ledger.end(ALICE, reservation.session_id)
     assert book.usage().used_seconds == 900
 
 
-def test_a_renewal_costs_only_what_goes_beyond_the_token_that_it_replaces(book: Book) -> None:
+def test_renewal_costs_only_the_time_beyond_the_replaced_token(book: Book) -> None:
     reservation = book.open()
     book.now += seconds(720)
     following = book.renew(reservation)
@@ -191,7 +191,7 @@ def test_a_renewal_costs_only_what_goes_beyond_the_token_that_it_replaces(book: 
     assert book.usage().used_seconds == 800, "from the first token on, by the clock"
 
 
-def test_what_is_paid_for_can_be_renewed_without_a_minute_left(book: Book) -> None:
+def test_charged_time_can_be_renewed_without_a_minute_left(book: Book) -> None:
     reservation = book.open(minutes=15)
     book.now += seconds(600)
     following = book.renew(reservation, minutes=15)
@@ -213,7 +213,7 @@ def test_a_renewal_needs_no_place_while_it_has_one_and_a_free_one_afterwards(boo
     assert refused(lambda: book.open(sessions=1)).code == "too-many-sessions"
 
 
-def test_a_failed_renewal_holds_nothing_longer(book: Book) -> None:
+def test_failed_renewal_does_not_lengthen_the_place(book: Book) -> None:
     reservation = book.open(sessions=1)
     book.now += seconds(100)
     following = book.ledger.reserve_next(ALICE, reservation.session_id, 900, 120, quotas())
@@ -223,7 +223,7 @@ def test_a_failed_renewal_holds_nothing_longer(book: Book) -> None:
     book.open(sessions=1)
 
 
-def test_early_ends_are_believed_so_often_in_an_hour(book: Book) -> None:
+def test_early_ends_are_credited_only_so_often_an_hour(book: Book) -> None:
     for _ in range(EARLY_RELEASES):
         reservation = book.open(sessions=1)
         book.now += seconds(1)
@@ -242,7 +242,7 @@ def test_early_ends_are_believed_so_often_in_an_hour(book: Book) -> None:
     assert book.usage().open == 0
 
 
-def test_replacing_tokens_over_and_over_is_paid_for(book: Book) -> None:
+def test_too_many_replacements_are_charged_in_full(book: Book) -> None:
     reservation = book.open()
     for _ in range(EARLY_RELEASES):
         book.now += seconds(1)
@@ -264,7 +264,7 @@ def test_a_day_begins_at_midnight_utc(book: Book) -> None:
     assert book.usage().used_seconds == 0
     book.open(minutes=15)
     book.ledger.end(ALICE, reservation.session_id)
-    assert book.usage().used_seconds == 900, "what comes back belongs to yesterday"
+    assert book.usage().used_seconds == 900, "the seconds that come back belong to yesterday"
 
 
 def test_a_clock_that_goes_back_gives_nothing_away(book: Book) -> None:
@@ -276,7 +276,7 @@ def test_a_clock_that_goes_back_gives_nothing_away(book: Book) -> None:
     assert book.usage().used_seconds == 0
 
 
-def test_the_project_has_a_ceiling_of_its_own(book: Book) -> None:
+def test_project_has_its_own_limit_of_sessions(book: Book) -> None:
     first = book.open(project=2)
     book.open(BOB, project=2)
     for who in (ALICE, BOB):
@@ -289,7 +289,7 @@ def test_the_project_has_a_ceiling_of_its_own(book: Book) -> None:
     book.open(BOB, project=2)
 
 
-def test_the_users_of_a_service_key_share_its_limits_too(book: Book) -> None:
+def test_users_of_a_service_key_also_share_its_limits(book: Book) -> None:
     first, second = end_user(KEY, "u1"), end_user(KEY, "u2")
     book.open(first)
     reservation = book.open(second)
@@ -322,7 +322,7 @@ def outcomes(calls: list[Callable[[], object]]) -> list[str]:
         return sorted(threads.map(outcome, calls))
 
 
-def test_sixteen_at_once_get_exactly_three(make_database: MakeDatabase) -> None:
+def test_sixteen_concurrent_requests_get_exactly_three_sessions(make_database: MakeDatabase) -> None:
     ledger = SqlLedger(make_database())
     for round_number in range(15):
         who = own_principal(f"user{round_number}")
@@ -330,7 +330,7 @@ def test_sixteen_at_once_get_exactly_three(make_database: MakeDatabase) -> None:
         assert outcomes(list(calls)) == ["ok"] * 3 + ["too-many-sessions"] * 13
 
 
-def test_sixteen_at_once_get_exactly_the_minutes(make_database: MakeDatabase) -> None:
+def test_sixteen_concurrent_requests_get_exactly_the_minutes(make_database: MakeDatabase) -> None:
     ledger = SqlLedger(make_database())
     for round_number in range(15):
         who = own_principal(f"user{round_number}")
@@ -340,7 +340,7 @@ def test_sixteen_at_once_get_exactly_the_minutes(make_database: MakeDatabase) ->
         assert ledger.usages(mine)[0][0].used_seconds == 2400
 
 
-def test_sixteen_people_at_once_get_exactly_the_ceiling(make_database: MakeDatabase) -> None:
+def test_sixteen_concurrent_principals_get_exactly_the_projects_places(make_database: MakeDatabase) -> None:
     ledger = SqlLedger(make_database())
     people = [own_principal(f"user{number}") for number in range(16)]
     for round_number in range(1, 8):
@@ -354,8 +354,8 @@ def test_sixteen_people_at_once_get_exactly_the_ceiling(make_database: MakeDatab
         assert outcomes(list(calls)) == ["ok"] * 5 + ["project-capacity"] * 11
 
 
-def test_the_places_of_a_plan_are_kept_for_it(book: Book) -> None:
-    """Of three, two are kept for gold: others get one, and gold gets all that is free."""
+def test_reserved_places_are_kept_for_their_plan(book: Book) -> None:
+    """Two of three are kept for gold: others get one, and gold gets every free one."""
 
     def take(who: Principal, plan: str) -> Reservation:
         of = Quotas((Quota(who.key, 10, 10000),), 3, plan, {"gold": 2})
@@ -374,7 +374,7 @@ def test_the_places_of_a_plan_are_kept_for_it(book: Book) -> None:
     assert refused(lambda: take(BOB, "default")).code == "project-capacity"
 
 
-def test_reserved_places_hold_for_callers_at_once(make_database: MakeDatabase) -> None:
+def test_reserved_places_are_kept_from_concurrent_callers(make_database: MakeDatabase) -> None:
     ledger = SqlLedger(make_database())
     people = {"default": BOB, "gold": ALICE}
 
@@ -387,9 +387,9 @@ def test_reserved_places_hold_for_callers_at_once(make_database: MakeDatabase) -
         return plan
 
     with ThreadPoolExecutor(16) as threads:
-        told = list(threads.map(take, ["default", "default", "gold"] * 12))
-    assert told.count("gold") + told.count("default") == 7
-    assert told.count("gold") >= 4
+        result = list(threads.map(take, ["default", "default", "gold"] * 12))
+    assert result.count("gold") + result.count("default") == 7
+    assert result.count("gold") >= 4
 
 
 @given(
@@ -397,7 +397,7 @@ def test_reserved_places_hold_for_callers_at_once(make_database: MakeDatabase) -
     reserved=st.dictionaries(st.sampled_from("abc"), st.integers(0, 3)),
     asks=st.lists(st.sampled_from("abcd"), max_size=30),
 )
-def test_whatever_comes_each_plan_can_have_what_is_reserved_for_it(
+def test_each_plan_can_always_use_its_reserved_places(
     places: int, reserved: dict[str, int], asks: list[str]
 ) -> None:
     assume(sum(reserved.values()) <= places)

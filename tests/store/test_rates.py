@@ -1,4 +1,4 @@
-"""Rates are exact on every storage that they may be kept in."""
+"""Rates are exact on every storage."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from flask import Flask
 
 from broker.errors import Refusal
-from broker.limits.limiter import Rates, create_limiter
+from broker.limits.limiter import Rates, create_rates
 from broker.settings import parsers as values
 from broker.store.database.engine import Database
+from broker.store.ledger.rates import rate_storage
 from tests.store.conftest import MakeDatabase
 from tests.support.redis import RedisServer
 
@@ -36,7 +36,7 @@ def test_lets_exactly_the_limit_in_under_threads(rates: Rates) -> None:
         assert outcomes.count("rate-limited") == 35
 
 
-def test_tells_what_is_left(rates: Rates) -> None:
+def test_spend_returns_what_is_left(rates: Rates) -> None:
     key = secrets.token_hex(20)
     minute, day = rates.spend("3/minute; 10/day", "token", key)
     assert (minute.policy, minute.limit, minute.window_seconds, minute.remaining) == ("3/minute", 3, 60, 2)
@@ -53,15 +53,15 @@ def test_keys_and_scopes_do_not_share(rates: Rates) -> None:
     rates.spend("1/minute", "next-token", key)
 
 
-@pytest.mark.parametrize(("rate", "key"), [("", "somebody"), ("10/minute", "")])
-def test_an_empty_rate_or_key_is_an_error_and_not_freedom(rates: Rates, rate: str, key: str) -> None:
+@pytest.mark.parametrize(("rate", "key"), [("", "someone"), ("10/minute", "")])
+def test_empty_rate_or_key_is_an_error_instead_of_no_limit(rates: Rates, rate: str, key: str) -> None:
     with pytest.raises(ValueError, match="rate"):
         rates.spend(rate, "token", key)
 
 
 def test_the_window_moves(make_database: MakeDatabase) -> None:
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
-    rates = Rates(create_limiter(Flask("rates"), make_database(clock=lambda: now[0]), None))
+    rates = create_rates(rate_storage(make_database(clock=lambda: now[0]), None))
     assert outcome(rates, "2/minute", "k") == "ok"
     now[0] += timedelta(seconds=40)
     assert [outcome(rates, "2/minute", "k") for _ in range(2)] == ["ok", "rate-limited"]
@@ -69,31 +69,31 @@ def test_the_window_moves(make_database: MakeDatabase) -> None:
     assert [outcome(rates, "2/minute", "k") for _ in range(2)] == ["ok", "rate-limited"]
 
 
-def test_a_refusal_by_the_short_window_costs_nothing_of_the_long_one(rates: Rates) -> None:
+def test_refusal_by_the_short_window_does_not_use_up_the_long_one(rates: Rates) -> None:
     key = secrets.token_hex(20)
     assert [outcome(rates, "5/day; 1/minute", key) for _ in range(4)] == ["ok"] + ["rate-limited"] * 3
     minute, day = rates.left("5/day; 1/minute", "token", key)
     assert (minute.remaining, day.remaining) == (0, 4)
 
 
-def test_a_clock_that_is_set_back_shuts_nobody_out(make_database: MakeDatabase) -> None:
+def test_clock_that_is_set_back_locks_no_one_out(make_database: MakeDatabase) -> None:
     now = [datetime(2026, 1, 2, tzinfo=UTC)]
-    rates = Rates(create_limiter(Flask("rates"), make_database(clock=lambda: now[0]), None))
+    rates = create_rates(rate_storage(make_database(clock=lambda: now[0]), None))
     assert outcome(rates, "1/minute", "k") == "ok"
     now[0] -= timedelta(days=1)
     assert outcome(rates, "1/minute", "k") == "ok"
 
 
 def test_no_token_without_the_store(empty_database: Database) -> None:
-    """A database without tables stands for one that is gone: fail closed, with a Retry-After."""
-    rates = Rates(create_limiter(Flask("rates"), empty_database, None))
+    """A database without tables stands for a lost one: fail closed, with a Retry-After."""
+    rates = create_rates(rate_storage(empty_database, None))
     with pytest.raises(Refusal) as refused:
         rates.spend("1/minute", "token", "k")
     assert (refused.value.code, refused.value.retry_after_seconds) == ("store-unavailable", 1)
 
 
 def test_no_token_without_redis(database: Database) -> None:
-    rates = Rates(create_limiter(Flask("rates"), database, "redis://user:hush@127.0.0.1:9/0"))
+    rates = create_rates(rate_storage(database, "redis://user:hush@127.0.0.1:9/0"))
     with pytest.raises(Refusal) as refused:
         rates.spend("1/minute", "token", "k")
     assert refused.value.code == "store-unavailable"
@@ -107,10 +107,10 @@ def own_redis() -> Iterator[RedisServer]:
         yield running
 
 
-def test_redis_that_is_gone_or_silent_grants_nothing_and_is_used_again(
+def test_unreachable_redis_grants_nothing_until_it_answers_again(
     database: Database, own_redis: RedisServer
 ) -> None:
-    rates = Rates(create_limiter(Flask("rates"), database, own_redis.database()))
+    rates = create_rates(rate_storage(database, own_redis.database()))
     for harm, mend in ((own_redis.freeze, own_redis.thaw), (own_redis.stop, own_redis.start)):
         assert outcome(rates, "10/minute", "k") == "ok"
         rates.check()
@@ -125,6 +125,6 @@ def test_redis_that_is_gone_or_silent_grants_nothing_and_is_used_again(
 
 
 def test_redis_can_be_reached_through_a_unix_socket(database: Database, redis_server: RedisServer) -> None:
-    rates = Rates(create_limiter(Flask("rates"), database, values.redis_url(f"unix://{redis_server.socket}")))
+    rates = create_rates(rate_storage(database, values.redis_url(f"unix://{redis_server.socket}")))
     key = secrets.token_hex(20)
     assert [outcome(rates, "1/minute", key) for _ in range(2)] == ["ok", "rate-limited"]

@@ -1,4 +1,4 @@
-"""The states of leases as a machine: whatever happens in whatever order, nothing is granted too much or lost.
+"""Sessions as a state machine: in whatever order things happen, nothing is granted twice or lost.
 
 A model in plain Python says how many places and seconds are taken; the ledger on a real SQLite file must
 agree after each step. It is written from the words in `broker/sessions/session.py` and shares no code with
@@ -44,7 +44,7 @@ from broker.store.ledger.ledger import SqlLedger
 from tests.support.servers import own_principal
 
 SESSIONS, MINUTES, PROJECT, BELIEVED = 2, 70, 3, 20
-# Of the three places of the project two are kept for alice's plan.
+# Two of the project's three places are kept for alice's plan.
 PLANS, RESERVED = ("gold", "default"), {"gold": 2}
 REMEMBERED, GIVEN_UP = timedelta(seconds=60), timedelta(seconds=15)
 SLICE, JOIN, GRACE = timedelta(seconds=900), timedelta(seconds=120), timedelta(seconds=30)
@@ -68,7 +68,7 @@ class Token:
 
 @dataclass
 class Modelled:
-    """One session as the words tell it."""
+    """One session, as the documentation describes it."""
 
     owner: int
     tokens: list[Token]
@@ -105,10 +105,10 @@ def outcome(call: Callable[[], T]) -> tuple[T | None, str]:
     except Refusal as refusal:
         return None, refusal.code
     except InProgress:
-        return None, "under way"
+        return None, "in progress"
 
 
-class Leases(RuleBasedStateMachine):
+class Sessions(RuleBasedStateMachine):
     pending = Bundle("pending")
     opened = Bundle("opened")
 
@@ -116,7 +116,7 @@ class Leases(RuleBasedStateMachine):
     def start(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.now = datetime(2026, 1, 1, 21, tzinfo=UTC)
-        path = Path(self.folder.name) / "leases.sqlite3"
+        path = Path(self.folder.name) / "sessions.sqlite3"
         shutil.copy(template(), path)
         self.database = Database(f"sqlite:///{path}", clock=lambda: self.now)
         self.ledger = SqlLedger(self.database)
@@ -132,14 +132,14 @@ class Leases(RuleBasedStateMachine):
     def quotas(self, who: int) -> Quotas:
         return Quotas((Quota(PEOPLE[who].key, SESSIONS, MINUTES),), PROJECT, PLANS[who], RESERVED)
 
-    # What the model says.
+    # The model.
 
     def places(self, who: int | None = None) -> int:
         mine = [one for one in self.sessions if who is None or one.owner == who]
         return sum(one.held_until > self.now for one in mine)
 
     def is_full(self, who: int) -> bool:
-        """For bob, what alice's plan has not taken yet of its places is not free."""
+        """Unused places of alice's plan are not free for bob."""
         kept = 0 if who == 0 else max(0, RESERVED["gold"] - self.places(0))
         return self.places() + kept >= PROJECT
 
@@ -168,7 +168,7 @@ class Leases(RuleBasedStateMachine):
         )
         return released + replaced < BELIEVED
 
-    # What can happen.
+    # The steps.
 
     @rule(target=pending, who=st.sampled_from([0, 1]))
     def reserve(self, who: int) -> object:
@@ -176,16 +176,16 @@ class Leases(RuleBasedStateMachine):
 
     @rule(target=pending, who=st.sampled_from([0, 1]), key=st.sampled_from(["k1", "k2"]))
     def reserve_once(self, who: int, key: str) -> object:
-        """As the story does: what became of the first one, and if there is none, be it."""
+        """Like the wrapper: find the response of the first request, or become the first."""
         expected = self.recalled(who, key)
         once = IdempotencyKey(PEOPLE[who].key[:20] + key, "body", key)
-        delivered, told = outcome(lambda: self.records.find(once))
-        assert told == (expected if isinstance(expected, str) else "ok")
+        delivered, result = outcome(lambda: self.records.find(once))
+        assert result == (expected if isinstance(expected, str) else "ok")
         if isinstance(expected, Modelled):
             assert isinstance(delivered, StoredResponse)
             assert delivered.reservation.session_id == expected.tokens[0].reservation.session_id
             return multiple()
-        if told != "ok":
+        if result != "ok":
             return multiple()
         assert delivered is None
         steps = KeyedReservations(once, self.ledger, self.records, CIPHER)
@@ -203,7 +203,7 @@ class Leases(RuleBasedStateMachine):
             return None
         if token.state == "issued":
             return one if one.state == "open" and one.ends_at > self.now else "session-ended"
-        return "under way" if self.now < at + GIVEN_UP else None
+        return "in progress" if self.now < at + GIVEN_UP else None
 
     def first(self, who: int, key: str | None, steps: Reservations) -> object:
         left = MINUTES * 60 - self.seconds(who)
@@ -214,8 +214,8 @@ class Leases(RuleBasedStateMachine):
             expected = "minutes-exhausted"
         elif self.is_full(who):
             expected = "project-capacity"
-        reservation, told = outcome(lambda: steps.reserve(PEOPLE[who], TERMS, self.quotas(who)))
-        assert told == expected
+        reservation, result = outcome(lambda: steps.reserve(PEOPLE[who], TERMS, self.quotas(who)))
+        assert result == expected
         if reservation is None:
             steps.refused(PEOPLE[who], "token", "too-many-sessions")
             return multiple()
@@ -247,10 +247,10 @@ class Leases(RuleBasedStateMachine):
         elif not kept and self.is_full(one.owner):
             expected = "project-capacity"
         session_id = one.tokens[0].reservation.session_id
-        reservation, told = outcome(
+        reservation, result = outcome(
             lambda: self.ledger.reserve_next(PEOPLE[one.owner], session_id, 900, 120, self.quotas(one.owner))
         )
-        assert told == expected
+        assert result == expected
         if reservation is None:
             return multiple()
         assert reservation.expires_at == until
@@ -283,7 +283,7 @@ class Leases(RuleBasedStateMachine):
 
     @rule(ask=consumes(pending))
     def crash(self, ask: tuple[Modelled, Token]) -> None:
-        """Nobody ever confirms or voids it: time alone heals."""
+        """No one ever confirms or voids it: it frees itself with time."""
 
     def fail(self, one: Modelled, token: Token) -> None:
         (token.steps or self.ledger).void(token.reservation, "upstream-error")
@@ -305,7 +305,7 @@ class Leases(RuleBasedStateMachine):
 
     @rule(one=opened)
     def heartbeat(self, one: Modelled) -> None:
-        told = self.ledger.heartbeat(PEOPLE[one.owner], one.tokens[0].reservation.session_id)
+        result = self.ledger.heartbeat(PEOPLE[one.owner], one.tokens[0].reservation.session_id)
         one.beats = True
         live = one.live(self.now)
         if one.state == "open" and live:
@@ -315,7 +315,7 @@ class Leases(RuleBasedStateMachine):
             else:
                 one.state = "ended"
         over = one.state != "open" or one.ends_at <= self.now
-        assert told.state is (SessionState.ENDED if over else SessionState.OPEN)
+        assert result.state is (SessionState.ENDED if over else SessionState.OPEN)
 
     @rule(one=opened)
     def end(self, one: Modelled) -> None:
@@ -326,14 +326,14 @@ class Leases(RuleBasedStateMachine):
                 token.seconds = min(token.seconds, talked)
             one.held_until = one.released_at = self.now
         one.state = "ended"
-        told = self.ledger.end(PEOPLE[one.owner], one.tokens[0].reservation.session_id)
-        assert told.state is SessionState.ENDED
+        result = self.ledger.end(PEOPLE[one.owner], one.tokens[0].reservation.session_id)
+        assert result.state is SessionState.ENDED
 
     @rule(seconds=st.sampled_from([1, 14, 30, 60, 119, 149, 151, 600, 899, 3000, 7200]))
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    # What must hold whatever happened.
+    # The invariants.
 
     @invariant()
     def the_ledger_agrees_with_the_model(self) -> None:
@@ -352,7 +352,7 @@ class Leases(RuleBasedStateMachine):
             assert all(token.reservation.expires_at <= one.ends_at for token in one.tokens)
 
 
-Leases.TestCase.settings = settings(
+Sessions.TestCase.settings = settings(
     max_examples=15,
     stateful_step_count=30,
     phases=[Phase.explicit, Phase.generate],
@@ -360,4 +360,4 @@ Leases.TestCase.settings = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-TestLeases = Leases.TestCase
+TestSessions = Sessions.TestCase

@@ -1,20 +1,20 @@
-"""One transaction for what is counted and reserved: all of it, or what a refusal has cost, or nothing."""
+"""One transaction counts and reserves: both, only the count of a refusal, or nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
-from flask import Flask
 from sqlalchemy import event, func, select
 
 from broker.errors import Refusal
-from broker.limits.limiter import Rates, create_limiter
+from broker.limits.limiter import Rates, create_rates
 from broker.limits.quota import Quota, Quotas
 from broker.sessions.session import SessionTerms
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit, sessions
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.rates import rate_storage
 from tests.support.servers import own_principal
 
 ALICE = own_principal("alice")
@@ -25,7 +25,7 @@ RATE = ("5/minute", "token", ALICE.key)
 
 @pytest.fixture
 def rates(database: Database) -> Rates:
-    return Rates(create_limiter(Flask("rates"), database, None))
+    return create_rates(rate_storage(database, None))
 
 
 def rows(database: Database, table: object) -> int:
@@ -37,7 +37,7 @@ def remaining(rates: Rates) -> int:
     return rates.left(*RATE)[0].remaining
 
 
-def test_what_is_written_inside_is_read_inside_and_kept(database: Database, rates: Rates) -> None:
+def test_writes_are_visible_inside_and_kept(database: Database, rates: Rates) -> None:
     ledger = SqlLedger(database)
     with ledger.together():
         assert rates.spend(*RATE)[0].remaining == 4
@@ -46,7 +46,7 @@ def test_what_is_written_inside_is_read_inside_and_kept(database: Database, rate
     assert (remaining(rates), rows(database, sessions)) == (4, 1)
 
 
-def test_what_was_counted_inside_is_not_looked_up_again(database: Database, rates: Rates) -> None:
+def test_counts_of_the_transaction_are_not_read_again(database: Database, rates: Rates) -> None:
     rates.spend(*RATE)
     asked: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
@@ -56,7 +56,7 @@ def test_what_was_counted_inside_is_not_looked_up_again(database: Database, rate
     assert remaining(rates) == 3
 
 
-def test_a_refusal_costs_its_request_and_is_on_record(database: Database, rates: Rates) -> None:
+def test_refused_request_is_counted_and_audited(database: Database, rates: Rates) -> None:
     ledger = SqlLedger(database)
     ledger.reserve(ALICE, TERMS, ONE)
     before = rows(database, audit)

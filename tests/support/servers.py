@@ -15,7 +15,8 @@ import httpx2
 
 from broker.identity import passwords
 from broker.identity.users import User
-from broker.operators.users import Ops
+from broker.operators.blocks import BlockAdmin
+from broker.operators.users import UserAdmin
 from broker.principal import Principal, principal_key
 from broker.settings import load
 from broker.store.accounts.users import SqlUsers
@@ -46,7 +47,8 @@ class BrokerServer:
         }
         self.settings = load(self.environ)
         self.database = Database(self.settings.database_url.get_secret_value(), pool_size=4)
-        self.ops = Ops(self.settings, self.database, actor="tests")
+        self.user_admin = UserAdmin(self.settings, self.database, actor="tests")
+        self.block_admin = BlockAdmin(self.settings, self.database, actor="tests")
         self._process: Process | None = None
 
     @property
@@ -99,7 +101,7 @@ class BrokerServer:
 
     def bearer(self, username: str) -> str:
         """Returns an access token of the user, without a sign-in."""
-        return self.ops.access_token(username)
+        return self.user_admin.access_token(username)
 
     def sign_in(self, username: str, password: str = PASSWORD) -> str:
         """Returns an access token of the user, from POST /auth/login."""

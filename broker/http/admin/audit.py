@@ -1,22 +1,28 @@
-"""GET /admin/audit: the trail, the newest entry first."""
+"""GET /admin/audit: the audit trail, newest entry first."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from flask import Blueprint, Response
+from flask import Blueprint
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from broker.http import guards
 from broker.http.admin import lists
-from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
-from broker.store.trail import Asked, Entry
+from broker.http.responses import operation
+from broker.net.timestamps import rfc3339
+from broker.parts import parts
+from broker.store.audit import AuditEntry, AuditFilter, AuditLog
 
 bp = Blueprint("audit", __name__)
 
+_POSITION = TypeAdapter(tuple[lists.PositionNumber])
+
 
 class AuditQuery(lists.ListQuery):
-    """`actor` may be any part of one; the others are exact. `until` itself is not in it."""
+    """`actor` matches any part of the actor; the others match exactly. `until` itself is excluded."""
 
     actor: lists.Text | None = None
     action: lists.Text | None = None
@@ -27,25 +33,47 @@ class AuditQuery(lists.ListQuery):
     until: lists.Moment | None = None
 
 
+class EntryShown(TypedDict):
+    id: int
+    at: str
+    actor: str
+    action: str
+    outcome: str
+    request_id: str
+    session_id: str | None
+    detail: Mapping[str, object] | None
+
+
+class Audit(TypedDict):
+    entries: list[EntryShown]
+    next: str | None
+
+
 @bp.get("/audit")
 @guards.require_operator
-def list_audit(_caller: Caller) -> Response:
+@operation("List the audit trail, newest entry first", query=AuditQuery)
+def list_audit(_caller: Caller) -> Audit:
     asked = lists.query(AuditQuery)
-    place = asked.place(lists.number)
-    names = ("actor", "action", "outcome", "request_id", "since", "until")
-    wanted = {name: getattr(asked, name) for name in names}
-    entries = desk.people().trail(
-        Asked(session_id=asked.session, **wanted),
-        before_id=None if place is None else place[0],
-        most=asked.limit + 1,
+    position = asked.position(_POSITION)
+    wanted = AuditFilter(
+        actor=asked.actor,
+        action=asked.action,
+        outcome=asked.outcome,
+        session_id=asked.session,
+        request_id=asked.request_id,
+        since=asked.since,
+        until=asked.until,
     )
-    return lists.page("entries", entries, asked.limit, _to_json, lambda entry: (entry.id,))
+    before_id = None if position is None else position[0]
+    entries = AuditLog(parts().database).page(wanted, before_id=before_id, limit=asked.limit + 1)
+    shown, following = lists.cut(entries, asked.limit, lambda entry: (entry.id,))
+    return {"entries": [_entry(entry) for entry in shown], "next": following}
 
 
-def _to_json(entry: Entry) -> dict[str, Any]:
+def _entry(entry: AuditEntry) -> EntryShown:
     return {
         "id": entry.id,
-        "at": desk.time(entry.at),
+        "at": rfc3339(entry.at),
         "actor": entry.actor,
         "action": entry.action,
         "outcome": entry.outcome,

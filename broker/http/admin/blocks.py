@@ -1,35 +1,66 @@
-"""GET /admin/blocks: who is turned away, single tokens and issuers too. Own users are with the users."""
+"""GET /admin/blocks: blocked principals, tokens and issuers. Own users are under /admin/users."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Literal
 
-from flask import Blueprint, Response
+from flask import Blueprint
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from broker.http import guards
 from broker.http.admin import lists
-from broker.http.admin import operator as desk
 from broker.http.credentials import Caller
-from broker.store.accounts.blocks import BlockRow
+from broker.http.responses import operation
+from broker.http.shapes import timestamp_or_none
+from broker.identity.blocks import BlockKind
+from broker.net.timestamps import rfc3339
+from broker.parts import parts
+from broker.store.accounts.blocks import BlockRow, SqlBlocks
 
 bp = Blueprint("blocks", __name__)
+
+Kind = Literal["principal", "issued-before", "jti", "issuer"]
+_KINDS: Mapping[BlockKind, Kind] = {
+    BlockKind.PRINCIPAL: "principal",
+    BlockKind.ISSUED_BEFORE: "issued-before",
+    BlockKind.TOKEN: "jti",
+    BlockKind.ISSUER: "issuer",
+}
+_POSITION = TypeAdapter(tuple[lists.PositionText, lists.PositionText])
+
+
+class BlockShown(TypedDict):
+    kind: Kind
+    issuer: str
+    subject: str
+    issued_before: str | None
+    reason: str
+    created_at: str
+
+
+class Blocks(TypedDict):
+    blocks: list[BlockShown]
+    next: str | None
 
 
 @bp.get("/blocks")
 @guards.require_operator
-def list_blocks(caller: Caller) -> Response:
+@operation("List the blocked principals, tokens and issuers", query=lists.ListQuery)
+def list_blocks(_caller: Caller) -> Blocks:
     asked = lists.query(lists.ListQuery)
-    place = asked.place(lists.text, lists.text)
-    rows = desk.ops(caller).block_page(None if place is None else (place[0], place[1]), asked.limit + 1)
-    return lists.page("blocks", rows, asked.limit, _to_json, lambda row: (row.kind, row.value))
+    rows = SqlBlocks(parts().database).page(after=asked.position(_POSITION), limit=asked.limit + 1)
+    shown, following = lists.cut(rows, asked.limit, lambda row: (row.kind, row.value))
+    return {"blocks": [_block(row) for row in shown], "next": following}
 
 
-def _to_json(row: BlockRow) -> dict[str, Any]:
+def _block(row: BlockRow) -> BlockShown:
     return {
-        "kind": row.kind.value,
+        "kind": _KINDS[row.kind],
         "issuer": row.issuer,
         "subject": row.subject,
-        "issued_before": desk.time(row.issued_before),
+        "issued_before": timestamp_or_none(row.issued_before),
         "reason": row.reason,
-        "created_at": desk.time(row.created_at),
+        "created_at": rfc3339(row.created_at),
     }

@@ -1,25 +1,31 @@
-"""/admin/keys: service keys. A key is in the answer that made it, and never again."""
+"""/admin/keys: service keys. Only the answer that creates a key shows its secret."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from flask import Blueprint, Response, jsonify
-from pydantic import Field
+from flask import Blueprint
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from broker.http import body, guards
-from broker.http.admin import lists
-from broker.http.admin import operator as desk
+from broker.http.admin import lists, operator
 from broker.http.credentials import Caller
+from broker.http.responses import operation
+from broker.http.shapes import Nothing, timestamp_or_none
 from broker.identity.service_keys import ServiceKey
+from broker.net.timestamps import rfc3339
+from broker.parts import parts
+from broker.store.accounts.service_keys import SqlServiceKeys
 
 bp = Blueprint("admin_keys", __name__)
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+_POSITION = TypeAdapter(tuple[lists.PositionText])
 
 
 class NewKey(body.Body):
-    """As `broker keys create`: no scopes named are the usual ones, no profiles are all."""
+    """As `broker keys create`: without scopes it gets the usual ones, without profiles it may use all."""
 
     name: Name
     plan: Name = "default"
@@ -29,32 +35,69 @@ class NewKey(body.Body):
     on_behalf_of: Annotated[str, Field(min_length=1, max_length=201)] | None = None
 
 
+class KeyShown(TypedDict):
+    id: str
+    name: str
+    plan: str
+    scopes: list[str]
+    profiles: list[str] | None
+    on_behalf_of: str | None
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    last_used_at: str | None
+
+
+class NewKeyShown(KeyShown):
+    """`key` is the secret itself. The broker cannot show it again."""
+
+    key: str
+
+
+class Keys(TypedDict):
+    keys: list[KeyShown]
+    next: str | None
+
+
 @bp.get("/keys")
 @guards.require_operator
-def list_keys(caller: Caller) -> Response:
+@operation("List the service keys", query=lists.ListQuery)
+def list_keys(_caller: Caller) -> Keys:
     asked = lists.query(lists.ListQuery)
-    place = asked.place(lists.text)
-    rows = desk.key_ops(caller).page(None if place is None else place[0], asked.limit + 1)
-    return lists.page("keys", rows, asked.limit, to_json, lambda key: (key.name,))
+    position = asked.position(_POSITION)
+    after = None if position is None else position[0]
+    rows = SqlServiceKeys(parts().database).page(after=after, limit=asked.limit + 1)
+    shown, following = lists.cut(rows, asked.limit, lambda key: (key.name,))
+    return {"keys": [_key(key) for key in shown], "next": following}
 
 
 @bp.post("/keys")
 @guards.require_operator
-def create_key(caller: Caller) -> tuple[Response, int]:
+@operation("Create a service key; only this answer shows the key itself", status=201, body=NewKey)
+def create_key(caller: Caller) -> NewKeyShown:
     asked = body.read(NewKey)
-    made = desk.key_ops(caller).create(**asked.model_dump())
-    return jsonify({**to_json(made.key), "key": made.secret}), 201
+    created = operator.key_admin(caller).create(
+        asked.name,
+        plan=asked.plan,
+        scopes=asked.scopes,
+        profiles=asked.profiles,
+        expires_days=asked.expires_days,
+        on_behalf_of=asked.on_behalf_of,
+    )
+    return {**_key(created.key), "key": created.secret}
 
 
 @bp.post("/keys/<key_id>/revoke")
 @guards.require_operator
-def revoke_key(caller: Caller, key_id: str) -> Response:
+@operation("Revoke a service key permanently", body=body.Empty, codes=("not-found",))
+def revoke_key(caller: Caller, key_id: str) -> Nothing:
     body.read(body.Empty)
-    desk.key_ops(caller).revoke(key_id)
-    return jsonify({})
+    operator.key_admin(caller).revoke(key_id)
+    return {}
 
 
-def to_json(key: ServiceKey) -> dict[str, Any]:
+def _key(key: ServiceKey) -> KeyShown:
+    assert key.created_at is not None, "the store sets it"
     return {
         "id": key.id,
         "name": key.name,
@@ -62,8 +105,8 @@ def to_json(key: ServiceKey) -> dict[str, Any]:
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
-        "created_at": desk.time(key.created_at),
-        "expires_at": desk.time(key.expires_at),
-        "revoked_at": desk.time(key.revoked_at),
-        "last_used_at": desk.time(key.last_used_at),
+        "created_at": rfc3339(key.created_at),
+        "expires_at": timestamp_or_none(key.expires_at),
+        "revoked_at": timestamp_or_none(key.revoked_at),
+        "last_used_at": timestamp_or_none(key.last_used_at),
     }

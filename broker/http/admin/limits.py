@@ -1,22 +1,26 @@
-"""PATCH /admin/users/{key}/limits: what holds for one principal, against the version that was read."""
+"""PATCH /admin/users/{key}/limits: change the limits of one principal, if its version is unchanged."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
 from pydantic import ConfigDict, Field
 
 from broker.http import body, guards
-from broker.http.admin import operator as desk
-from broker.http.admin.users import to_json
+from broker.http.admin import operator
+from broker.http.admin.people import UserShown, user_shown
 from broker.http.credentials import Caller
+from broker.http.responses import operation
 
 bp = Blueprint("limits", __name__)
 
 
 class LimitsPatch(body.Body):
-    """Null lets the plan decide; what is left out stays. The bounds of the values are those of a plan."""
+    """Null removes an override, so that the plan decides. A missing field stays as it is.
+
+    Values have the same bounds as those of a plan.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"version": 0, "sessions": 4, "rate": None}]})
 
@@ -30,9 +34,13 @@ class LimitsPatch(body.Body):
 
 @bp.patch("/users/<user_key>/limits")
 @guards.require_operator
-def set_limits(caller: Caller, user_key: str) -> Response:
-    asked, person = body.read(LimitsPatch), desk.person(user_key)
-    changes = {name: getattr(asked, name) for name in asked.model_fields_set - {"version"}}
-    ops = desk.limit_ops(caller)
-    ops.set(person.subject, changes, person.issuer, version=asked.version)
-    return jsonify(to_json(caller, desk.person(user_key)))
+@operation(
+    "Set limits of one principal, or remove them so that its plan decides",
+    body=LimitsPatch,
+    codes=("not-found", "edit-conflict"),
+)
+def set_limits(caller: Caller, user_key: str) -> UserShown:
+    asked, person = body.read(LimitsPatch), operator.person(user_key)
+    changes = asked.model_dump(exclude_unset=True, exclude={"version"})
+    operator.limit_admin(caller).set(person.subject, changes, person.issuer, version=asked.version)
+    return user_shown(caller, operator.person(user_key))

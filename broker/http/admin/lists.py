@@ -1,7 +1,7 @@
-"""Lists: their parameters, their pages, and the cursors that lead from one page to the next.
+"""Lists: their query parameters, their pages, and the cursors that lead from one page to the next.
 
-A cursor is the place of the last row in the list's order, so that rows that come or go between two pages move
-nobody. It is opaque to callers and believed no more than any other parameter.
+A cursor holds the position of the last row in the list's order, so rows that come or go between two pages
+shift nothing. It is opaque to callers, and validated like any other parameter.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
-from flask import Response, jsonify, request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from flask import request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter
 
 from broker.errors import Refusal
 from broker.http import body
 
-_MOST_CURSOR = 2000
-Place = Sequence[Any]
+_MAX_CURSOR = 2000
+Position = TypeVar("Position", bound=tuple[object, ...])
 Q = TypeVar("Q", bound="ListQuery")
 R = TypeVar("R")
 
 
 def printable(text: str) -> str:
-    """Everything else no name and no id here can hold, and a database may choke on it."""
+    """No name and no id contains other characters, and a database may fail on them."""
     if not text.isprintable():
         raise ValueError("must have printable characters only")
     return text
 
 
-def moment(text: str) -> datetime:
-    """RFC 3339 with an offset, in years that every store can hold."""
+def moment(text: object) -> datetime:
+    """RFC 3339 with an offset, in years that every store supports."""
     try:
-        parsed = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(str(text))
     except ValueError:
         raise ValueError("must be a time such as 2026-11-23T10:15:00Z") from None
     if parsed.tzinfo is None or not 2000 <= parsed.year <= 2999:
@@ -44,66 +44,55 @@ def moment(text: str) -> datetime:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(printable)]
-Moment = Annotated[str, Field(max_length=40), AfterValidator(moment)]
+Moment = Annotated[
+    datetime, PlainValidator(moment, json_schema_input_type=Annotated[str, Field(max_length=40)])
+]
+# Parts of a position. A row may have an empty text where a parameter may not.
+PositionText = Annotated[str, Field(max_length=255), AfterValidator(printable)]
+PositionNumber = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
 class ListQuery(BaseModel):
-    """What every list takes."""
+    """The parameters of every list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Annotated[str, Field(min_length=1, max_length=_MOST_CURSOR)] | None = None
+    cursor: Annotated[str, Field(min_length=1, max_length=_MAX_CURSOR)] | None = None
 
-    def place(self, *kinds: Callable[[Any], Any]) -> Place | None:
-        """Where the page begins: one value of each kind. `kinds` raise ValueError for what they are not."""
-        return None if self.cursor is None else _decoded(self.cursor, kinds)
+    def position(self, kind: TypeAdapter[Position]) -> Position | None:
+        """Where the page begins; None for the first page. Rejects a cursor that is not of this `kind`."""
+        return None if self.cursor is None else _decoded(self.cursor, kind)
 
 
 def query(model: type[Q]) -> Q:
-    """The parameters in the URL; an unknown one, or one that is given twice, is refused by its name."""
+    """The parameters in the URL. Rejects an unknown parameter, or one that appears twice, by its name."""
     if twice := [name for name, values in request.args.lists() if len(values) > 1]:
-        raise body.invalid(twice[0], "is given more than once")
+        raise body.invalid(twice[0], "appears more than once")
     return body.validated(model, request.args.to_dict())
 
 
-def page(
-    name: str, rows: Sequence[R], limit: int, told: Callable[[R], Any], place: Callable[[R], Place]
-) -> Response:
-    """`rows` are one more than `limit` where there is a next page."""
+def cut(
+    rows: Sequence[R], limit: int, position: Callable[[R], tuple[object, ...]]
+) -> tuple[Sequence[R], str | None]:
+    """The rows of this page, and the cursor of the next. `rows` has one extra row if there is a next page."""
     shown = rows[:limit]
-    following = _encoded(place(shown[-1])) if len(rows) > limit else None
-    return jsonify({name: [told(row) for row in shown], "next": following})
+    return shown, _encoded(position(shown[-1])) if len(rows) > limit else None
 
 
-def text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 255 or not value.isprintable():
-        raise ValueError
-    return value
-
-
-def number(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError
-    return value
-
-
-def _encoded(place: Place) -> str:
-    plain = [one.isoformat() if isinstance(one, datetime) else one for one in place]
+def _encoded(position: tuple[object, ...]) -> str:
+    plain = [one.isoformat() if isinstance(one, datetime) else one for one in position]
     return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
 
 
-def _decoded(cursor: str, kinds: Sequence[Callable[[Any], Any]]) -> Place:
+def _decoded(cursor: str, kind: TypeAdapter[Position]) -> Position:
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if not isinstance(values, list) or len(values) != len(kinds):
-            raise ValueError
-        return [kind(value) for kind, value in zip(kinds, values, strict=True)]
+        return kind.validate_python(json.loads(base64.b64decode(padded, altchars=b"-_", validate=True)))
     except (ValueError, TypeError, binascii.Error, RecursionError):
         raise Refusal(
             "invalid-field",
-            "Not valid: cursor.",
-            hint="Take it from `next` of the page before.",
-            extensions={"fields": [{"field": "cursor", "problem": "is of no page of this list"}]},
+            "Invalid value: cursor.",
+            hint="Take the cursor from `next` of the previous page.",
+            extensions={"fields": [{"field": "cursor", "problem": "is not a cursor of this list"}]},
         ) from None

@@ -1,72 +1,68 @@
-"""The operators' actions in the name of the operator who asks, and what they say no with, as HTTP says it."""
+"""The operators' actions in the name of the calling operator, and their errors as HTTP answers."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+import re
 
 from flask import Response
 
 from broker.errors import Code, Refusal
 from broker.http import problems
 from broker.http.credentials import Caller
-from broker.net.timestamps import rfc3339
-from broker.operators.keys import KeyOps
-from broker.operators.limits import AlreadyEnded, LimitOps
-from broker.operators.people import PeopleOps
-from broker.operators.users import EditConflict, Ops, OpsError, Unknown
+from broker.operators.blocks import BlockAdmin
+from broker.operators.errors import EditConflict, NotFound, OperatorError, SessionEnded
+from broker.operators.keys import KeyAdmin
+from broker.operators.limits import LimitAdmin
+from broker.operators.sessions import SessionAdmin
+from broker.operators.users import UserAdmin
 from broker.parts import parts
-from broker.store.reporting.people import Person
+from broker.store.reporting.people import Person, SqlPeople
 
-_CODES: tuple[tuple[type[OpsError], Code], ...] = (
+_CODES: tuple[tuple[type[OperatorError], Code], ...] = (
     (EditConflict, "edit-conflict"),
-    (AlreadyEnded, "session-ended"),
-    (Unknown, "not-found"),
+    (SessionEnded, "session-ended"),
+    (NotFound, "not-found"),
 )
+_PERSON_KEY = re.compile("[0-9a-f]{40}")
 
 
 def actor(caller: Caller) -> str:
-    """As everywhere in the trail: whose word it is, and whom it names."""
+    """The operator as the audit trail names it: issuer and subject."""
     return f"{caller.principal.issuer}:{caller.principal.subject}"
 
 
-def ops(caller: Caller) -> Ops:
-    return Ops(parts().settings, parts().database, actor=actor(caller), previews=parts().previews)
+def user_admin(caller: Caller) -> UserAdmin:
+    return UserAdmin(parts().settings, parts().database, actor=actor(caller), previews=parts().previews)
 
 
-def limit_ops(caller: Caller) -> LimitOps:
-    return LimitOps(parts().settings, parts().database, actor=actor(caller))
+def block_admin(caller: Caller) -> BlockAdmin:
+    return BlockAdmin(parts().settings, parts().database, actor=actor(caller))
 
 
-def key_ops(caller: Caller) -> KeyOps:
-    return KeyOps(parts().settings, parts().database, actor=actor(caller))
+def limit_admin(caller: Caller) -> LimitAdmin:
+    return LimitAdmin(parts().settings, parts().database, actor=actor(caller))
 
 
-def people() -> PeopleOps:
-    return PeopleOps(parts().database)
+def session_admin(caller: Caller) -> SessionAdmin:
+    return SessionAdmin(parts().database, actor=actor(caller))
+
+
+def key_admin(caller: Caller) -> KeyAdmin:
+    return KeyAdmin(parts().settings, parts().database, actor=actor(caller))
 
 
 def person(key: str) -> Person:
-    found = people().find(key)
+    found = SqlPeople(parts().database).find(key) if _PERSON_KEY.fullmatch(key) else None
     if found is None:
-        raise Refusal("not-found", "There is nobody with this key.")
+        raise Refusal("not-found", "No user has this key.")
     return found
 
 
-def time(moment: datetime | None) -> str | None:
-    return None if moment is None else rfc3339(moment)
-
-
-def honoured_until(moment: datetime | None) -> dict[str, Any]:
-    """Google takes no token back: until when it may honour what was given out before."""
-    return {"honoured_until": time(moment)}
-
-
-def answer(error: OpsError) -> Response:
-    """What cannot be carried out is 422 and names the field, unless it is about what is there, or is not."""
-    said = f"{str(error)[:1].upper()}{str(error)[1:]}."
+def answer(error: OperatorError) -> Response:
+    """A failed action is 422 and names the field, unless its subject is missing, changed or already ended."""
+    detail = f"{str(error)[:1].upper()}{str(error)[1:]}."
     for kind, code in _CODES:
         if isinstance(error, kind):
-            return problems.answer(Refusal(code, said))
+            return problems.answer(Refusal(code, detail))
     fields = [{"field": error.field, "problem": str(error)}] if error.field else []
-    return problems.answer(Refusal("invalid-field", said, extensions={"fields": fields} if fields else {}))
+    return problems.answer(Refusal("invalid-field", detail, extensions={"fields": fields} if fields else {}))

@@ -1,42 +1,82 @@
-"""GET /admin/overview: the state of the whole at a glance, and the names that the other routes take."""
+"""GET /admin/overview: the current state at a glance, and the names that the other routes accept."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint
+from typing_extensions import TypedDict
 
 from broker.http import guards
-from broker.http.admin import operator as desk
+from broker.http.admin.people import PlanShown, plan_shown
 from broker.http.credentials import Caller
+from broker.http.ratelimit import SessionsLeft
+from broker.http.responses import operation
+from broker.net.timestamps import rfc3339
 from broker.parts import parts
 from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER
 from broker.settings import Settings
+from broker.store.reporting.totals import SqlTotals
 
 bp = Blueprint("overview", __name__)
 
 
+class ProjectShown(TypedDict):
+    sessions: SessionsLeft
+
+
+class Today(TypedDict):
+    tokens: int
+    refusals: int
+    minutes: int
+
+
+class NamedPlan(PlanShown):
+    name: str
+    reserved_sessions: int
+
+
+class Issuer(TypedDict):
+    issuer: str
+    label: str
+
+
+class Overview(TypedDict):
+    now: str
+    version: str
+    project: ProjectShown
+    today: Today
+    plans: list[NamedPlan]
+    profiles: list[str]
+    issuers: list[Issuer]
+
+
 @bp.get("/overview")
 @guards.require_operator
-def overview(_caller: Caller) -> Response:
+@operation("Show open sessions and today's totals; list plans, profiles and issuers")
+def overview(_caller: Caller) -> Overview:
     settings = parts().settings
-    config, today = settings.config, desk.people().today()
-    return jsonify(
-        now=desk.time(today.now),
-        version=version("live-broker"),
-        project={"sessions": {"limit": config.project.sessions, "open": today.open_sessions}},
-        today={"tokens": today.tokens, "refusals": today.refusals, "minutes": today.minutes},
-        plans=[{"name": name, **plan.model_dump()} for name, plan in config.plans.items()],
-        profiles=list(config.profiles),
-        issuers=_issuers(settings),
-    )
+    config, today = settings.config, SqlTotals(parts().database).today()
+    return {
+        "now": rfc3339(today.now),
+        "version": version("live-broker"),
+        "project": {"sessions": {"limit": config.project.sessions, "open": today.open_sessions}},
+        "today": {"tokens": today.tokens, "refusals": today.refusals, "minutes": today.minutes},
+        "plans": [
+            {"name": name, **plan_shown(plan), "reserved_sessions": plan.reserved_sessions}
+            for name, plan in config.plans.items()
+        ],
+        "profiles": list(config.profiles),
+        "issuers": _issuers(settings),
+    }
 
 
-def _issuers(settings: Settings) -> list[dict[str, Any]]:
-    """Whose people there may be, as the lists name them."""
+def _issuers(settings: Settings) -> list[Issuer]:
+    """The issuers whose users may appear in the lists, with the label of each."""
     ours = {OWN_ISSUER: "Own users", KEY_ISSUER: "Service keys"}
     if settings.config.guests.enabled:
         ours[GUEST_ISSUER] = "Guests"
-    theirs = {spec.issuer: spec.label or spec.name for spec in settings.config.issuers if spec.kind == "oidc"}
-    return [{"issuer": issuer, "label": label} for issuer, label in {**ours, **theirs}.items()]
+    external = {
+        spec.issuer: spec.label or spec.name for spec in settings.config.issuers if spec.kind == "oidc"
+    }
+    return [{"issuer": issuer, "label": label} for issuer, label in {**ours, **external}.items()]

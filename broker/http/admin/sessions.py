@@ -1,24 +1,30 @@
-"""/admin/sessions: everybody's sessions, and the end of one."""
+"""/admin/sessions: the sessions of all principals, and how an operator ends one."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from flask import Blueprint, Response, jsonify
-from pydantic import Field
+from flask import Blueprint
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from broker.errors import Refusal
 from broker.http import body, guards
-from broker.http.admin import lists
-from broker.http.admin import operator as desk
+from broker.http.admin import lists, operator
 from broker.http.credentials import Caller
+from broker.http.responses import operation
+from broker.http.shapes import Ended, ended, timestamp_or_none
+from broker.net.timestamps import rfc3339
+from broker.parts import parts
 from broker.sessions.session import SessionState
-from broker.store.reporting.sessions import SessionRow
+from broker.store.reporting.sessions import SessionRow, SqlSessions
 
 bp = Blueprint("admin_sessions", __name__)
 
 _ID = re.compile("ses_[0-9a-f]{32}")
+_POSITION = TypeAdapter(tuple[lists.Moment, lists.PositionText])
 
 
 class SessionsQuery(lists.ListQuery):
@@ -26,31 +32,56 @@ class SessionsQuery(lists.ListQuery):
     user: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
 
 
+class SessionShown(TypedDict):
+    id: str
+    key: str
+    issuer: str
+    subject: str
+    name: str
+    profile: str
+    model: str
+    state: Literal["open", "ended"]
+    opened_at: str
+    ends_at: str
+    held_until: str
+    heartbeat_at: str | None
+    ended_at: str | None
+    seconds: int
+    client: Mapping[str, str]
+    report: Mapping[str, int] | None
+
+
+class Sessions(TypedDict):
+    sessions: list[SessionShown]
+    next: str | None
+
+
 @bp.get("/sessions")
 @guards.require_operator
-def list_sessions(caller: Caller) -> Response:
+@operation("List the sessions of all principals, newest first", query=SessionsQuery)
+def list_sessions(_caller: Caller) -> Sessions:
     asked = lists.query(SessionsQuery)
-    place = asked.place(lists.moment, lists.text)
-    rows = desk.limit_ops(caller).session_page(
-        key=asked.user,
+    rows = SqlSessions(parts().database).page(
+        principal_key=asked.user,
         open_only=asked.state == "open",
-        before=None if place is None else (place[0], place[1]),
-        most=asked.limit + 1,
+        before=asked.position(_POSITION),
+        limit=asked.limit + 1,
     )
-    return lists.page("sessions", rows, asked.limit, _to_json, lambda row: (row.opened_at, row.id))
+    shown, following = lists.cut(rows, asked.limit, lambda row: (row.opened_at, row.id))
+    return {"sessions": [_session(row) for row in shown], "next": following}
 
 
 @bp.post("/sessions/<session_id>/end")
 @guards.require_operator
-def end_session(caller: Caller, session_id: str) -> Response:
+@operation("End a session", body=body.Empty, codes=("not-found", "session-unknown", "session-ended"))
+def end_session(caller: Caller, session_id: str) -> Ended:
     body.read(body.Empty)
     if not _ID.fullmatch(session_id):
         raise Refusal("session-unknown")
-    until = desk.limit_ops(caller).end_session(session_id)
-    return jsonify(id=session_id, state=SessionState.ENDED.value, **desk.honoured_until(until))
+    return ended(session_id, SessionState.ENDED, operator.session_admin(caller).end(session_id))
 
 
-def _to_json(row: SessionRow) -> dict[str, Any]:
+def _session(row: SessionRow) -> SessionShown:
     return {
         "id": row.id,
         "key": row.key,
@@ -59,12 +90,12 @@ def _to_json(row: SessionRow) -> dict[str, Any]:
         "name": row.name,
         "profile": row.profile,
         "model": row.model,
-        "state": row.state.value,
-        "opened_at": desk.time(row.opened_at),
-        "ends_at": desk.time(row.ends_at),
-        "held_until": desk.time(row.held_until),
-        "heartbeat_at": desk.time(row.heartbeat_at),
-        "ended_at": desk.time(row.ended_at),
+        "state": "open" if row.state is SessionState.OPEN else "ended",
+        "opened_at": rfc3339(row.opened_at),
+        "ends_at": rfc3339(row.ends_at),
+        "held_until": rfc3339(row.held_until),
+        "heartbeat_at": timestamp_or_none(row.heartbeat_at),
+        "ended_at": timestamp_or_none(row.ended_at),
         "seconds": row.seconds,
         "client": row.client,
         "report": row.report,

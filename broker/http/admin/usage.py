@@ -4,63 +4,124 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, request
+from pydantic import BaseModel
+from typing_extensions import TypedDict
 
-from broker.errors import Refusal
-from broker.http import guards
+from broker.http import body, guards
 from broker.http.credentials import Caller
+from broker.http.responses import operation
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
-from broker.store.reporting.usage import RANGES, Percentiles, Point, Talker
+from broker.store.reporting import percentiles, usage
 
 bp = Blueprint("usage", __name__)
+
+Range = Literal["hour", "day", "week"]
+_RANGES: tuple[Range, ...] = ("hour", "day", "week")
+
+
+class UsageQuery(BaseModel):
+    range: Range = "day"
+
+
+class Percentiles(TypedDict):
+    p50: float
+    p95: float
+    p99: float
+
+
+class UsagePoint(TypedDict):
+    at: str
+    tokens: int
+    refusals: Mapping[str, int]
+    mint_ms: Percentiles | None
+    open_sessions: int
+    minutes: float
+
+
+class UsageTotals(TypedDict):
+    tokens: int
+    refusals: Mapping[str, int]
+    minutes: float
+    mint_ms: Percentiles | None
+    first_audio_ms: Percentiles | None
+    underruns: int
+
+
+class Talker(TypedDict):
+    key: str
+    issuer: str
+    subject: str
+    name: str
+    minutes: float
+
+
+# In the call syntax, because `from` is a keyword.
+Usage = TypedDict(
+    "Usage",
+    {
+        "range": Range,
+        "from": str,
+        "to": str,
+        "step_seconds": int,
+        "points": list[UsagePoint],
+        "totals": UsageTotals,
+        "minutes_by_user": list[Talker],
+    },
+)
 
 
 @bp.get("/usage")
 @guards.require_operator
-def show_usage(_caller: Caller) -> Response:
-    name = request.args.get("range", "day")
-    if name not in RANGES:
-        problem = f"must be one of {', '.join(RANGES)}"
-        fields = [{"field": "range", "problem": problem}]
-        raise Refusal("invalid-field", f"range {problem}.", extensions={"fields": fields})
-    usage = parts().usage
-    found = usage.of(name)
-    refusals = sum((Counter(point.refusals) for point in found.points), Counter[str]())
-    return jsonify(
-        {
-            "range": name,
-            "from": rfc3339(found.steps.since),
-            "to": rfc3339(found.steps.until),
-            "step_seconds": found.steps.seconds,
-            "points": [_point(point) for point in found.points],
-            "totals": {
-                "tokens": sum(point.tokens for point in found.points),
-                "refusals": refusals,
-                "minutes": _minutes(sum(point.seconds for point in found.points)),
-                "mint_ms": _to_json(found.mint_ms),
-                "first_audio_ms": _to_json(found.first_audio_ms),
-                "underruns": found.underruns,
-            },
-            "minutes_by_user": [_talker(talker) for talker in found.talkers],
-        }
-    )
+@operation("Report tokens, refusals, latencies, sessions and minutes over time", query=UsageQuery)
+def show_usage(_caller: Caller) -> Usage:
+    name = _range()
+    found = parts().usage.of(name)
+    return {
+        "range": name,
+        "from": rfc3339(found.buckets.since),
+        "to": rfc3339(found.buckets.until),
+        "step_seconds": found.buckets.seconds,
+        "points": [_point(point) for point in found.points],
+        "totals": _totals(found),
+        "minutes_by_user": [_talker(talker) for talker in found.talkers],
+    }
 
 
-def _point(point: Point) -> dict[str, Any]:
+def _range() -> Range:
+    given = request.args.get("range", "day")
+    for known in _RANGES:
+        if given == known:
+            return known
+    raise body.invalid("range", f"must be one of {', '.join(_RANGES)}")
+
+
+def _point(point: usage.Point) -> UsagePoint:
     return {
         "at": rfc3339(point.at),
         "tokens": point.tokens,
         "refusals": dict(point.refusals),
-        "mint_ms": _to_json(point.mint_ms),
+        "mint_ms": _percentiles(point.mint_ms),
         "open_sessions": point.open_sessions,
         "minutes": _minutes(point.seconds),
     }
 
 
-def _talker(talker: Talker) -> dict[str, Any]:
+def _totals(found: usage.Usage) -> UsageTotals:
+    return {
+        "tokens": sum(point.tokens for point in found.points),
+        "refusals": sum((Counter(point.refusals) for point in found.points), Counter[str]()),
+        "minutes": _minutes(sum(point.seconds for point in found.points)),
+        "mint_ms": _percentiles(found.mint_ms),
+        "first_audio_ms": _percentiles(found.first_audio_ms),
+        "underruns": found.underruns,
+    }
+
+
+def _talker(talker: usage.Talker) -> Talker:
     return {
         "key": talker.key,
         "issuer": talker.issuer,
@@ -70,8 +131,10 @@ def _talker(talker: Talker) -> dict[str, Any]:
     }
 
 
-def _to_json(percentiles: Percentiles | None) -> Mapping[str, float] | None:
-    return percentiles and {name: round(value, 1) for name, value in percentiles.items()}
+def _percentiles(found: percentiles.Percentiles | None) -> Percentiles | None:
+    if not found:
+        return None
+    return {"p50": round(found["p50"], 1), "p95": round(found["p95"], 1), "p99": round(found["p99"], 1)}
 
 
 def _minutes(seconds: int) -> float:

@@ -1,23 +1,29 @@
-"""/admin/users: everybody whom the broker knows, and what is done to one of them except to limits."""
+"""/admin/users: every principal that the broker knows, and the actions on one, except its limits."""
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from flask import Blueprint, Response, jsonify
-from pydantic import AfterValidator, Field
+from flask import Blueprint
+from pydantic import AfterValidator, Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from broker.http import body, guards
-from broker.http.admin import lists
-from broker.http.admin import operator as desk
+from broker.http.admin import lists, operator
+from broker.http.admin.people import PlanShown, UserShown, plan_shown, user_shown
 from broker.http.credentials import Caller
+from broker.http.ratelimit import RateLeft, rate_left
+from broker.http.responses import operation
+from broker.http.shapes import Nothing, timestamp_or_none
 from broker.identity import passwords
-from broker.store.reporting.people import Person
+from broker.issuing.dry_run import DryRun
+from broker.parts import parts
+from broker.store.reporting.people import SqlPeople
 
 bp = Blueprint("users", __name__)
 
 Password = Annotated[str, Field(min_length=passwords.MIN_LENGTH, max_length=passwords.MAX_LENGTH)]
+_POSITION = TypeAdapter(tuple[lists.PositionText, lists.PositionText])
 
 
 class UsersQuery(lists.ListQuery):
@@ -40,95 +46,118 @@ class NewPassword(body.Body):
     password: Password
 
 
+class Preview(TypedDict):
+    """The answer that the next `POST /token` would get, and the rule that decides it."""
+
+    profile: str
+    rule: str
+    limits: PlanShown
+    left: list[RateLeft]
+    open_sessions: int
+    used_minutes: int
+    answer: str
+    status: int
+    detail: str | None
+
+
+class OneUser(UserShown):
+    next_token: Preview
+
+
+class Users(TypedDict):
+    users: list[UserShown]
+    next: str | None
+
+
+class HonouredUntil(TypedDict):
+    """Google cannot revoke a token: it may accept existing ones until then."""
+
+    honoured_until: str | None
+
+
 @bp.get("/users")
 @guards.require_operator
-def list_users(caller: Caller) -> Response:
+@operation("List every known principal", query=UsersQuery)
+def list_users(caller: Caller) -> Users:
     asked = lists.query(UsersQuery)
-    place = asked.place(lists.text, lists.text)
-    found = desk.people().page(
-        asked.query,
+    found = SqlPeople(parts().database).page(
+        query=asked.query,
         blocked_only=asked.state == "blocked",
-        after=None if place is None else (place[0], place[1]),
-        most=asked.limit + 1,
+        after=asked.position(_POSITION),
+        limit=asked.limit + 1,
     )
-    return lists.page(
-        "users", found, asked.limit, lambda one: to_json(caller, one), lambda one: (one.issuer, one.subject)
-    )
+    shown, following = lists.cut(found, asked.limit, lambda person: (person.issuer, person.subject))
+    return {"users": [user_shown(caller, person) for person in shown], "next": following}
 
 
 @bp.post("/users")
 @guards.require_operator
-def add_user(caller: Caller) -> tuple[Response, int]:
+@operation("Add one of the broker's own users", status=201, body=NewUser)
+def add_user(caller: Caller) -> UserShown:
     asked = body.read(NewUser)
-    made = desk.ops(caller).add_user(asked.username, asked.password, plan=asked.plan, roles=asked.roles)
-    key = made.principal().key
-    return jsonify(to_json(caller, desk.person(key))), 201
+    added = operator.user_admin(caller).add(
+        asked.username, asked.password, plan=asked.plan, roles=asked.roles
+    )
+    return user_shown(caller, operator.person(added.principal().key))
 
 
 @bp.get("/users/<user_key>")
 @guards.require_operator
-def show_user(caller: Caller, user_key: str) -> Response:
-    person = desk.person(user_key)
-    preview = desk.ops(caller).explain(person.subject, issuer=person.issuer)
-    return jsonify({**to_json(caller, person), "next_token": preview.to_json()})
+@operation("Show one principal, and the answer that its next token request would get", codes=("not-found",))
+def show_user(caller: Caller, user_key: str) -> OneUser:
+    person = operator.person(user_key)
+    dry_run = operator.user_admin(caller).explain(person.subject, issuer=person.issuer)
+    return {**user_shown(caller, person), "next_token": _preview(dry_run)}
 
 
 @bp.post("/users/<user_key>/block")
 @guards.require_operator
-def block(caller: Caller, user_key: str) -> Response:
-    asked, person = body.read(Reason), desk.person(user_key)
-    until = desk.ops(caller).block(person.subject, person.issuer, reason=asked.reason)
-    return jsonify(desk.honoured_until(until))
+@operation("Block a principal", body=Reason, codes=("not-found",))
+def block(caller: Caller, user_key: str) -> HonouredUntil:
+    asked, person = body.read(Reason), operator.person(user_key)
+    until = operator.block_admin(caller).block(person.subject, person.issuer, reason=asked.reason)
+    return {"honoured_until": timestamp_or_none(until)}
 
 
 @bp.post("/users/<user_key>/unblock")
 @guards.require_operator
-def unblock(caller: Caller, user_key: str) -> Response:
+@operation("Unblock a principal", body=body.Empty, codes=("not-found", "edit-conflict"))
+def unblock(caller: Caller, user_key: str) -> Nothing:
     body.read(body.Empty)
-    person = desk.person(user_key)
-    desk.ops(caller).unblock(person.subject, person.issuer)
-    return jsonify({})
+    person = operator.person(user_key)
+    operator.block_admin(caller).unblock(person.subject, person.issuer)
+    return {}
 
 
 @bp.post("/users/<user_key>/sign-out")
 @guards.require_operator
-def sign_out(caller: Caller, user_key: str) -> Response:
+@operation("End all sign-ins and bearer tokens of a principal", body=body.Empty, codes=("not-found",))
+def sign_out(caller: Caller, user_key: str) -> Nothing:
     body.read(body.Empty)
-    person = desk.person(user_key)
-    desk.ops(caller).sign_out(person.subject, person.issuer)
-    return jsonify({})
+    person = operator.person(user_key)
+    operator.user_admin(caller).sign_out(person.subject, person.issuer)
+    return {}
 
 
 @bp.post("/users/<user_key>/password")
 @guards.require_operator
-def set_password(caller: Caller, user_key: str) -> Response:
-    asked, person = body.read(NewPassword), desk.person(user_key)
-    desk.ops(caller).set_password(person.subject, asked.password, person.issuer)
-    return jsonify({})
+@operation("Set a new password for one of the broker's own users", body=NewPassword, codes=("not-found",))
+def set_password(caller: Caller, user_key: str) -> Nothing:
+    asked, person = body.read(NewPassword), operator.person(user_key)
+    operator.user_admin(caller).set_password(person.subject, asked.password, person.issuer)
+    return {}
 
 
-def to_json(caller: Caller, person: Person) -> dict[str, Any]:
-    """A user as every route here answers one. `limits` is what holds, `overrides` what of it was set."""
-    limits = desk.limit_ops(caller).limits_of(person)
+def _preview(dry_run: DryRun) -> Preview:
+    refusal = dry_run.refusal
     return {
-        "key": person.key,
-        "issuer": person.issuer,
-        "subject": person.subject,
-        "name": person.name,
-        "own": person.is_own,
-        "plan": person.plan or "default",
-        "roles": sorted(person.roles),
-        "blocked": _block(person),
-        "created_at": desk.time(person.created_at),
-        "open_sessions": person.open_sessions,
-        "minutes_today": math.ceil(person.used_seconds / 60),
-        "limits": {"rule": limits.rule, "plan": limits.plan_name, **limits.plan.of_one()},
-        "overrides": vars(person.overrides),
-        "version": person.version,
+        "profile": dry_run.profile,
+        "rule": dry_run.rule,
+        "limits": plan_shown(dry_run.limits),
+        "left": [rate_left(state) for state in dry_run.rates],
+        "open_sessions": dry_run.usage.open,
+        "used_minutes": dry_run.usage.used_minutes,
+        "answer": dry_run.answer,
+        "status": refusal.status if refusal else 200,
+        "detail": (refusal.detail or refusal.title) if refusal else None,
     }
-
-
-def _block(person: Person) -> dict[str, Any] | None:
-    if person.blocked_at is None:
-        return None
-    return {"at": desk.time(person.blocked_at), "reason": person.blocked_reason}

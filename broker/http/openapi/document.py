@@ -1,26 +1,17 @@
-"""The OpenAPI 3.1 document: the table of routes, with pydantic's schemas of the bodies and shapes."""
+"""The OpenAPI 3.1 document, made of the facts at the views and of pydantic's schemas of their types."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from importlib.metadata import version
-from typing import Any
 
+from flask import Flask
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
-from broker.errors import CODES, Code
-from broker.http.openapi.routes import GROUPS, OPERATOR_OR_SCOPED, PUBLIC, SCOPED, Route
-from broker.http.openapi.shapes import Problem
+from broker.http.guards import Guard
+from broker.http.openapi.answers import Json, problems, ref, schemas, success
+from broker.http.openapi.routes import GROUPS, Route, routes
 
-_REF = "#/components/schemas/{model}"
-_ALWAYS = ("bad-request", "origin-forbidden", "internal", "store-unavailable")
-_IDENTIFIED = (
-    "missing-credentials", "invalid-token", "token-expired", "account-blocked", "keys-unavailable",
-    "forbidden",
-)  # fmt: skip
-_WITH_BODY = ("bad-json", "too-large", "media-type", "field-not-allowed", "invalid-field", "request-timeout")
 _SECURITY = {
     "bearer": {
         "type": "http",
@@ -33,127 +24,84 @@ _SECURITY = {
         "type": "apiKey",
         "in": "cookie",
         "name": "__Host-live-broker",
-        "description": "Of our own pages only; what changes something needs the header X-CSRF-Token too.",
+        "description": "For the broker's own pages. Requests that change something also need the header "
+        "X-CSRF-Token.",
     },
 }
+_CALLERS = {"public": "anyone", "principal": "signed-in callers", "operator": "operators"}
 
 
-def document() -> dict[str, Any]:
-    routes = [route for group in GROUPS.values() for route in group.values()]
-    paths: dict[str, Any] = {}
-    for group, of_group in GROUPS.items():
-        for name, route in of_group.items():
-            method, path = name.split(" ")
-            paths.setdefault(path, {})[method.lower()] = _operation(group, method, path, route)
+def document(app: Flask) -> Json:
+    documented = routes(app)
+    paths: dict[str, Json] = {}
+    for route in documented:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Live Broker",
             "version": version("live-broker"),
             "summary": "Single-use, locked Gemini Live API tokens, within limits.",
-            "description": "JSON in and out. Bodies are 8 KB at most and closed: an unknown field is refused "
-            "by its name. Every error is application/problem+json; branch on its `code`.",
+            "description": "Requests and answers are JSON. A body may have at most 8 KB; an unknown field is "
+            "rejected by its name. Every error is application/problem+json; branch on its `code`.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "tags": [{"name": group} for group in GROUPS],
         "paths": paths,
-        "components": {"schemas": _schemas(routes), "securitySchemes": _SECURITY},
+        "components": {"schemas": schemas(documented), "securitySchemes": _SECURITY},
     }
 
 
-def _operation(group: str, method: str, path: str, route: Route) -> dict[str, Any]:
-    words = re.sub("[^a-z]+", "_", f"{method} {path}".lower()).strip("_")
-    parameters = [*_in_path(path), *(_in_query(route.query) if route.query else []), *_in_header(route)]
-    operation: dict[str, Any] = {
-        "tags": [group],
-        "operationId": words,
-        "summary": route.summary,
-        "description": f"For: {route.who}.",
-        "security": _security(route.who),
-        "responses": {str(route.status): _success(route), **_problems(method, route)},
+def _operation(route: Route) -> Json:
+    stated = route.operation
+    described: Json = {
+        "tags": [route.group],
+        "operationId": re.sub("[^a-z]+", "_", route.name.lower()).strip("_"),
+        "summary": stated.summary,
+        "description": _callers(route.guard),
+        "security": _security(route.guard),
+        "responses": {str(stated.status): success(route), **problems(route)},
     }
-    if parameters:
-        operation["parameters"] = parameters
-    if route.body is not None:
-        operation["requestBody"] = {
-            "required": bool(_required(route.body)),
-            "content": {"application/json": {"schema": _ref(route.body)}},
+    if parameters := _parameters(route):
+        described["parameters"] = parameters
+    if stated.body is not None:
+        described["requestBody"] = {
+            "required": any(field.is_required() for field in stated.body.model_fields.values()),
+            "content": {"application/json": {"schema": ref(stated.body)}},
         }
-    return operation
+    return described
 
 
-def _security(who: str) -> list[dict[str, list[str]]]:
-    if who == PUBLIC:
+def _callers(guard: Guard) -> str:
+    keys = f", and service keys with the scope `{guard.scope}`" if guard.scope else ""
+    return f"Who may call: {_CALLERS[guard.level]}{keys}."
+
+
+def _security(guard: Guard) -> list[dict[str, list[str]]]:
+    if guard.level == "public":
         return []
-    names = ["bearer", "cookie", *(["service_key"] if who in (SCOPED, OPERATOR_OR_SCOPED) else [])]
+    names = ["bearer", "cookie", *(["service_key"] if guard.scope else [])]
     return [{name: []} for name in names]
 
 
-def _success(route: Route) -> dict[str, Any]:
-    said = {201: "Made.", 204: "Done.", 303: "On to another address."}.get(route.status, "As asked.")
-    if route.status in (204, 303):
-        return {"description": said}
-    schema = _ref(route.answer) if route.answer else {}
-    return {"description": said, "content": {route.media: {"schema": schema}}}
+def _parameters(route: Route) -> list[Json]:
+    stated = route.operation
+    in_path: list[Json] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{([a-z_]+)}", route.path)
+    ]
+    in_header: list[Json] = [
+        {
+            "name": header.name,
+            "in": "header",
+            "description": header.description,
+            "schema": {"type": "string"},
+        }
+        for header in stated.headers
+    ]
+    return [*in_path, *(_in_query(stated.query) if stated.query else []), *in_header]
 
 
-def _problems(method: str, route: Route) -> dict[str, Any]:
-    """One answer for each status, with the codes that it may have."""
-    codes = {*_ALWAYS, *route.codes}
-    if route.who != PUBLIC:
-        codes |= {*_IDENTIFIED}
-        if method != "GET":
-            codes.add("csrf-failed")
-    if route.body is not None:
-        codes |= {*_WITH_BODY}
-    if route.query is not None:
-        codes |= {"field-not-allowed", "invalid-field"}
-    by_status: dict[int, list[Code]] = {}
-    for code in CODES:
-        if code in codes:
-            by_status.setdefault(CODES[code][0], []).append(code)
-    return {str(status): _problem(status, names) for status, names in sorted(by_status.items())}
-
-
-def _problem(status: int, codes: list[Code]) -> dict[str, Any]:
-    schema = {**_ref(Problem), "properties": {"code": {"enum": codes}}}
-    answer: dict[str, Any] = {
-        "description": " ".join(f"`{code}`: {CODES[code][1]}" for code in codes),
-        "content": {"application/problem+json": {"schema": schema}},
-    }
-    if status in (429, 503):
-        wait = {"description": "Seconds until another try makes sense.", "schema": {"type": "integer"}}
-        answer["headers"] = {"Retry-After": wait}
-    return answer
-
-
-def _in_path(path: str) -> list[dict[str, Any]]:
-    names = re.findall(r"{([a-z_]+)}", path)
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
-
-
-def _in_query(model: type[BaseModel]) -> list[dict[str, Any]]:
+def _in_query(model: type[BaseModel]) -> list[Json]:
     properties = model.model_json_schema()["properties"]
     return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
-
-
-def _in_header(route: Route) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
-        for name, about in route.headers
-    ]
-
-
-def _required(model: type[BaseModel]) -> list[str]:
-    return [name for name, field in model.model_fields.items() if field.is_required()]
-
-
-def _ref(model: type[BaseModel]) -> dict[str, Any]:
-    return {"$ref": _REF.format(model=model.__name__)}
-
-
-def _schemas(routes: Iterable[Route]) -> dict[str, Any]:
-    models = {model for route in routes for model in (route.body, route.answer) if model} | {Problem}
-    ordered = sorted(models, key=lambda model: model.__name__)
-    _, schemas = models_json_schema([(model, "validation") for model in ordered], ref_template=_REF)
-    return dict(schemas["$defs"])

@@ -26,7 +26,7 @@ _log = structlog.get_logger("broker.identity")
 
 
 class Trail(Protocol):
-    """The audit trail. `store.trail` implements it."""
+    """The audit trail. `store.audit.AuditLog` implements it."""
 
     def record(self, *, actor: str, action: str, outcome: str, detail: Mapping[str, Any]) -> None: ...
 

@@ -1,50 +1,24 @@
-"""Blocks in SQL: implements `identity.blocks.Standing` and what operators do to blocks.
+"""SqlBlocks: adds, lifts and lists blocks of principals, tokens and issuers. Each change has its audit row.
 
-One read answers everything that is asked per request: for a user of our own it is the look-up of the user
-itself, joined with what operators have set for it and with the at most four rows that could turn the
-credential away, each found by primary key.
+Blocks of own users are in `users`. Requests read blocks through `standing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, literal, or_, select, tuple_
+from sqlalchemy import Connection, Row, delete, literal, select, tuple_
 
-from broker.identity.bearer import Verified
-from broker.identity.blocks import Block, BlockKind, token_key
-from broker.identity.users import User
-from broker.principal import NO_OVERRIDES, Overrides, Principal, principal_key
+from broker.identity.blocks import BlockKind
 from broker.store import audit
-from broker.store.accounts.overrides import OVERRIDES, overrides_of
+from broker.store.accounts import block_rows
 from broker.store.accounts.principals import ensure_principal
-from broker.store.accounts.revocation import end_sign_ins, honoured_until
-from broker.store.accounts.users import user_of
+from broker.store.accounts.revocation import honoured_until, revoke_issued_before
 from broker.store.database.engine import Database
-from broker.store.database.tables import blocks, limits, principals, sign_ins, users
-
-_AGAINST = or_(
-    and_(
-        blocks.c.kind.in_([BlockKind.PRINCIPAL, BlockKind.ISSUED_BEFORE]),
-        blocks.c.value == bindparam("principal"),
-    ),
-    and_(blocks.c.kind == BlockKind.TOKEN, blocks.c.value == bindparam("token")),
-    and_(blocks.c.kind == BlockKind.ISSUER, blocks.c.value == bindparam("issuer")),
-)
-_SET = limits.c.key == bindparam("principal")
-# There is a row to join them to even for somebody of whom nothing is known.
-_ANYBODY = select(literal(1).label("one")).subquery()
-_OF_OTHER = select(blocks.c.kind, blocks.c.issued_before, *OVERRIDES).select_from(
-    _ANYBODY.outerjoin(limits, _SET).outerjoin(blocks, _AGAINST)
-)
-_OF_OWN_USER = (
-    select(users, blocks.c.kind, blocks.c.issued_before, *OVERRIDES)
-    .select_from(users.outerjoin(limits, _SET).outerjoin(blocks, _AGAINST))
-    .where(users.c.username == bindparam("name"))
-)
+from broker.store.database.tables import blocks, principals, sign_ins
 
 
 @dataclass(frozen=True)
@@ -58,30 +32,12 @@ class BlockRow:
     issued_before: datetime | None
     reason: str
     value: str
-    """With the kind its place in the list."""
+    """Together with `kind`, its position in the list."""
 
 
 class SqlBlocks:
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, list[Block]]:
-        asked = {**_asked(verified), "name": verified.principal.subject}
-        with self._database.read() as connection:
-            rows = connection.execute(_OF_OWN_USER, asked).all()
-        if not rows:
-            return None, NO_OVERRIDES, []
-        return user_of(rows[0]), overrides_of(rows[0]), _blocks(rows)
-
-    def of_other(self, verified: Verified) -> tuple[Overrides, list[Block]]:
-        with self._database.read() as connection:
-            rows = connection.execute(_OF_OTHER, _asked(verified)).all()
-        return overrides_of(rows[0]), _blocks(rows)
-
-    def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None:
-        """By its own holder, who signs out with it."""
-        actor = f"{principal.issuer}:{principal.subject}"
-        self.block(BlockKind.TOKEN, principal.issuer, token_id, actor=actor, expires_at=until)
 
     def block(
         self,
@@ -93,51 +49,50 @@ class SqlBlocks:
         reason: str = "",
         expires_at: datetime | None = None,
     ) -> None:
-        """`expires_at` is when the block is of no more use because the token is over; until it is cleared
-        out it holds, so that no request has to ask what time it is.
+        """After `expires_at` the blocked token is no longer valid anyway, and the block may be deleted.
+
+        Until it is deleted the block applies, so that no request has to compare times.
         """
         with self._database.write() as connection:
             now = self._database.now(connection)
-            self._set(connection, now, kind, issuer, subject, actor, reason=reason, expires_at=expires_at)
+            self._replace(connection, now, kind, issuer, subject, actor, reason, expires_at)
 
     def block_principal(self, issuer: str, subject: str, *, actor: str, reason: str = "") -> datetime | None:
-        """Returns until when Google may still honour tokens that were given out.
+        """Returns when the principal's last token expires at Google; None if no token is still valid.
 
-        Sign-ins stay on record until the block is lifted: their pages are to be told why.
+        Sign-ins stay until the block is lifted, so that open pages learn why they are rejected.
         """
         with self._database.write() as connection:
             now = self._database.now(connection)
             ensure_principal(self._database, connection, issuer, subject)
-            self._set(connection, now, BlockKind.PRINCIPAL, issuer, subject, actor, reason=reason)
+            self._replace(connection, now, BlockKind.PRINCIPAL, issuer, subject, actor, reason)
             return honoured_until(connection, issuer, subject, now)
 
-    def withdraw_before_now(self, issuer: str, subject: str, *, actor: str) -> None:
+    def revoke_before_now(self, issuer: str, subject: str, *, actor: str) -> None:
         with self._database.write() as connection:
             now = self._database.now(connection)
-            end_sign_ins(connection, issuer, subject)
-            self._set(connection, now, BlockKind.ISSUED_BEFORE, issuer, subject, actor, issued_before=now)
+            before, after = revoke_issued_before(self._database, connection, now, issuer, subject)
+            _record(
+                connection, now, f"block.{BlockKind.ISSUED_BEFORE}", actor, issuer, subject, before, after
+            )
 
     def lift(
-        self, kind: BlockKind, issuer: str, subject: str = "", *, actor: str, revives: bool = True
+        self, kind: BlockKind, issuer: str, subject: str = "", *, actor: str, restores: bool = True
     ) -> bool:
-        """Whether there was such a block. Unless it `revives`, credentials of before now stay withdrawn."""
+        """Returns whether there was such a block. Unless `restores`, existing credentials stay revoked."""
         with self._database.write() as connection:
-            before = self._take_away(connection, kind, issuer, subject)
+            before = block_rows.take(connection, kind, issuer, subject)
             if before is None:
                 return False
             now = self._database.now(connection)
-            action = f"unblock.{kind}"
-            if revives:
-                _record(connection, now, action, actor, issuer, subject, before, None)
-            else:
-                end_sign_ins(connection, issuer, subject)
-                older = BlockKind.ISSUED_BEFORE
-                row = self._put(connection, now, older, issuer, subject, issued_before=now)
-                _record(connection, now, action, actor, issuer, subject, before, row)
+            after: Mapping[str, Any] | None = None
+            if not restores:
+                _, after = revoke_issued_before(self._database, connection, now, issuer, subject)
+            _record(connection, now, f"unblock.{kind}", actor, issuer, subject, before, after)
         return True
 
     def has_seen(self, issuer: str) -> bool:
-        """Whether anybody ever came in through it."""
+        """Whether any principal of `issuer` has ever been admitted."""
         seen = [
             select(table.c.issuer).where(table.c.issuer == issuer).limit(1)
             for table in (principals, sign_ins)
@@ -145,15 +100,15 @@ class SqlBlocks:
         with self._database.read() as connection:
             return any(connection.execute(query).one_or_none() for query in seen)
 
-    def page(self, *, after: tuple[str, str] | None = None, most: int | None = None) -> list[BlockRow]:
-        """In the order of what is looked for, from the one behind `after` (its kind and value) on."""
-        asked = select(blocks).order_by(blocks.c.kind, blocks.c.value).limit(most)
+    def page(self, *, after: tuple[str, str] | None = None, limit: int | None = None) -> list[BlockRow]:
+        """Blocks in the order of (kind, value), starting after `after`."""
+        query = select(blocks).order_by(blocks.c.kind, blocks.c.value).limit(limit)
         if after is not None:
-            asked = asked.where(tuple_(blocks.c.kind, blocks.c.value) > tuple_(*map(literal, after)))
+            query = query.where(tuple_(blocks.c.kind, blocks.c.value) > tuple_(*map(literal, after)))
         with self._database.read() as connection:
-            return [_block_row(row) for row in connection.execute(asked)]
+            return [_block_row(row) for row in connection.execute(query)]
 
-    def _set(
+    def _replace(
         self,
         connection: Connection,
         now: datetime,
@@ -161,59 +116,16 @@ class SqlBlocks:
         issuer: str,
         subject: str,
         actor: str,
-        *,
-        reason: str = "",
-        issued_before: datetime | None = None,
+        reason: str,
         expires_at: datetime | None = None,
     ) -> None:
-        """In place of an earlier block of the same, with its audit row. Clears out what is of no more use."""
-        before = self._take_away(connection, kind, issuer, subject)
+        """Put a block in place of an earlier one for the same, and delete the blocks that have expired."""
+        before = block_rows.take(connection, kind, issuer, subject)
         connection.execute(delete(blocks).where(blocks.c.expires_at < now))
-        after = self._put(
-            connection,
-            now,
-            kind,
-            issuer,
-            subject,
-            reason=reason,
-            issued_before=issued_before,
-            expires_at=expires_at,
+        after = block_rows.put(
+            self._database, connection, now, kind, issuer, subject, reason=reason, expires_at=expires_at
         )
         _record(connection, now, f"block.{kind}", actor, issuer, subject, before, after)
-
-    def _take_away(
-        self, connection: Connection, kind: BlockKind, issuer: str, subject: str
-    ) -> Mapping[str, Any] | None:
-        """The block as it was, for the trail; None if there was none."""
-        same = and_(blocks.c.kind == kind, blocks.c.value == _value(kind, issuer, subject))
-        row = connection.execute(delete(blocks).where(same).returning(blocks)).one_or_none()
-        return None if row is None else _to_json(dict(row._mapping))
-
-    def _put(
-        self,
-        connection: Connection,
-        now: datetime,
-        kind: BlockKind,
-        issuer: str,
-        subject: str,
-        *,
-        reason: str = "",
-        issued_before: datetime | None = None,
-        expires_at: datetime | None = None,
-    ) -> Mapping[str, Any]:
-        row = {
-            "kind": kind,
-            "value": _value(kind, issuer, subject),
-            "issuer": issuer,
-            "subject": subject,
-            "issued_before": issued_before,
-            "reason": reason,
-            "created_at": now,
-            "expires_at": expires_at,
-        }
-        # Two that block the same at once want the same: whoever comes second finds it done.
-        connection.execute(self._database.insert_or_ignore(blocks), row)
-        return _to_json(row)
 
 
 def _record(
@@ -238,34 +150,7 @@ def _record(
     )
 
 
-def _to_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a block what a person asks about, as JSON."""
-    times = {name: row[name] for name in ("created_at", "issued_before", "expires_at")}
-    return {
-        "kind": str(row["kind"]),
-        **{name: at.isoformat(timespec="seconds") for name, at in times.items() if at is not None},
-        **({"reason": row["reason"]} if row["reason"] else {}),
-    }
-
-
 def _block_row(row: Row[Any]) -> BlockRow:
     return BlockRow(
         BlockKind(row.kind), row.issuer, row.subject, row.created_at, row.issued_before, row.reason, row.value
     )
-
-
-def _value(kind: BlockKind, issuer: str, subject: str) -> str:
-    """What a request looks for: always of bounded length, however long a jti is."""
-    if kind is BlockKind.ISSUER:
-        return issuer
-    return token_key(issuer, subject) if kind is BlockKind.TOKEN else principal_key(issuer, subject)
-
-
-def _asked(verified: Verified) -> dict[str, str | None]:
-    principal, token_id = verified.principal, verified.token_id
-    token = None if token_id is None else token_key(principal.issuer, token_id)
-    return {"principal": principal.key, "issuer": principal.issuer, "token": token}
-
-
-def _blocks(rows: Sequence[Any]) -> list[Block]:
-    return [Block(BlockKind(row.kind), row.issued_before) for row in rows if row.kind is not None]

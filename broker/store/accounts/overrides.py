@@ -1,6 +1,6 @@
-"""Overrides in SQL: what operators have set for single principals, each change with its audit row.
+"""SqlOverrides: the limits that operators set for single principals. Each change has its audit row.
 
-Requests read them with `store.blocks`, in the look-up that they make anyway, so a change holds for the next
+Requests read them through `standing`, in a look-up that they make anyway. So a change applies to the next
 request of every worker.
 """
 
@@ -20,25 +20,25 @@ from broker.store.database.engine import Database
 from broker.store.database.tables import limits
 
 _FIELDS = tuple(vars(NO_OVERRIDES))
-# Under names of their own: they are read beside a user, who has a plan too.
-OVERRIDES = tuple(limits.c[name].label(f"set_{name}") for name in _FIELDS)
+# The labels keep them apart from the columns of `users`, which has a plan too.
+OVERRIDES = tuple(limits.c[name].label(f"override_{name}") for name in _FIELDS)
 _FIND: Select[Any] = select(*OVERRIDES, limits.c.version).where(limits.c.key == bindparam("key"))
-_IS_SET = or_(*(limits.c[name].is_not(None) for name in _FIELDS))
+_ANY_OVERRIDE = or_(*(limits.c[name].is_not(None) for name in _FIELDS))
 
 
-class EditedMeanwhile(Exception):  # noqa: N818 - reads as what it says
-    """Of the version that the change was made for there is none any more."""
+class VersionConflict(Exception):  # noqa: N818 - reads as what it says
+    """The overrides have changed since the version that the change was made for."""
 
 
 @dataclass(frozen=True)
-class LimitsRow:
+class OverridesRow:
     issuer: str
     subject: str
     overrides: Overrides
     updated_at: datetime
 
 
-class SqlLimits:
+class SqlOverrides:
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -47,14 +47,14 @@ class SqlLimits:
             row = connection.execute(_FIND, {"key": key}).one_or_none()
         return overrides_of(row) if row else NO_OVERRIDES
 
-    def all(self) -> list[LimitsRow]:
+    def all(self) -> list[OverridesRow]:
         with self._database.read() as connection:
             rows = connection.execute(
                 select(limits.c.issuer, limits.c.subject, limits.c.updated_at, *OVERRIDES)
-                .where(_IS_SET)
+                .where(_ANY_OVERRIDE)
                 .order_by(limits.c.issuer, limits.c.subject)
             )
-            return [LimitsRow(row.issuer, row.subject, overrides_of(row), row.updated_at) for row in rows]
+            return [OverridesRow(row.issuer, row.subject, overrides_of(row), row.updated_at) for row in rows]
 
     def set(
         self,
@@ -65,20 +65,21 @@ class SqlLimits:
         actor: str,
         version: int | None = None,
     ) -> Overrides:
-        """Put `changes` over what was set before. With a `version`, only over that one: else EditedMeanwhile.
+        """Merge `changes` into the existing overrides; None removes one.
 
-        The first version is 1; where nothing was ever set it is 0.
+        With a `version`, raises VersionConflict unless it is the current one. The version is 0 before the
+        first change and 1 after it.
         """
         key = principal_key(issuer, subject)
         with self._database.write() as connection:
             now = self._database.now(connection)
-            # So that two operators do not undo each other's change.
+            # Without the lock, two operators could undo each other's change.
             self._database.lock(connection, f"limits:{key}")
             row = connection.execute(_FIND, {"key": key}).one_or_none()
             before = overrides_of(row) if row else NO_OVERRIDES
             current = row.version if row else 0
             if version is not None and version != current:
-                raise EditedMeanwhile(key)
+                raise VersionConflict(key)
             after = Overrides(**{**vars(before), **changes})
             ensure_principal(self._database, connection, issuer, subject)
             connection.execute(delete(limits).where(limits.c.key == key))
@@ -98,7 +99,7 @@ class SqlLimits:
 
 
 def overrides_of(row: Row[Any]) -> Overrides:
-    return Overrides(**{name: getattr(row, f"set_{name}") for name in _FIELDS})
+    return Overrides(**{name: getattr(row, f"override_{name}") for name in _FIELDS})
 
 
 def _to_json(overrides: Overrides) -> dict[str, Any]:

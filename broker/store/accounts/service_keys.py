@@ -1,4 +1,4 @@
-"""Service keys in SQL: implements `identity.service_keys.KeyStore` and what operators do to keys."""
+"""SqlServiceKeys: implements `identity.service_keys.KeyStore` and operators' changes to service keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import service_keys
 
-# Written down this coarsely, so that a busy backend does not write to the store with each request.
+# Recorded this coarsely, so that a busy backend does not write to the store with each request.
 _USED_EVERY = timedelta(minutes=5)
 _FIND = select(service_keys).where(service_keys.c.id == bindparam("key"))
 _USED = update(service_keys).where(service_keys.c.id == bindparam("key")).values(last_used_at=bindparam("at"))
@@ -39,7 +39,7 @@ class SqlServiceKeys:
                 connection.execute(_USED, {"key": key.id, "at": now})
 
     def rehash(self, key_id: str, old_hmac: str, new_hmac: str) -> None:
-        """Keep the key under the current secret of the server."""
+        """Replace a hash that was made with an earlier server secret."""
         with self._database.write() as connection:
             connection.execute(
                 update(service_keys)
@@ -47,16 +47,16 @@ class SqlServiceKeys:
                 .values(secret_hmac=new_hmac)
             )
 
-    def page(self, *, after: str | None = None, most: int | None = None) -> list[ServiceKey]:
-        """By name, from the one behind `after` on."""
-        asked = select(service_keys).order_by(service_keys.c.name).limit(most)
+    def page(self, *, after: str | None = None, limit: int | None = None) -> list[ServiceKey]:
+        """Keys in the order of their names, starting after `after`."""
+        query = select(service_keys).order_by(service_keys.c.name).limit(limit)
         if after is not None:
-            asked = asked.where(service_keys.c.name > after)
+            query = query.where(service_keys.c.name > after)
         with self._database.read() as connection:
-            return [_key(row) for row in connection.execute(asked)]
+            return [_key(row) for row in connection.execute(query)]
 
     def add(self, key: ServiceKey, lifetime: timedelta | None, *, actor: str) -> ServiceKey:
-        """Raises KeyExists for a name that is taken. The audit row is in the same transaction."""
+        """Raises KeyExists if the name is taken. The audit row is in the same transaction."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             expires_at = None if lifetime is None else now + lifetime
@@ -77,25 +77,31 @@ class SqlServiceKeys:
                 raise KeyExists(key.name) from clash
             after = {name: values[name] for name in ("plan", "scopes", "profiles", "on_behalf_of_prefix")}
             after["expires_at"] = expires_at.isoformat() if expires_at else None
-            of = {"id": key.id, "name": key.name}
             audit.record_change(
-                connection, now, actor=actor, action="key.create", before=None, after=after, **of
+                connection,
+                now,
+                actor=actor,
+                action="key.create",
+                id=key.id,
+                name=key.name,
+                before=None,
+                after=after,
             )
             return _key(connection.execute(_FIND, {"key": key.id}).one())
 
     def revoke(self, name_or_id: str, *, actor: str) -> ServiceKey | None:
-        """The key as it is now; None if there is none. Revoking it again changes nothing."""
+        """Returns the revoked key; None if there is no such key. Revoking it again changes nothing."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             by_name = select(service_keys).where(service_keys.c.name == name_or_id)
-            # One key may be called what another one's id is: the name, which was chosen, comes first.
+            # A key may be named like another key's id. The name wins, because a person chose it.
             row = connection.execute(by_name).one_or_none()
             row = row or connection.execute(_FIND, {"key": name_or_id}).one_or_none()
             if row is None:
                 return None
             if row.revoked_at is None:
-                mine = service_keys.c.id == row.id
-                connection.execute(update(service_keys).where(mine).values(revoked_at=now))
+                this_key = service_keys.c.id == row.id
+                connection.execute(update(service_keys).where(this_key).values(revoked_at=now))
                 audit.record_change(
                     connection,
                     now,

@@ -1,4 +1,4 @@
-"""Browser logins in SQL: implements `identity.sign_ins.SignIns`."""
+"""SqlSignIns: browser sign-ins. Implements `identity.sign_ins.SignIns`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import sign_ins
 
-# Written down this coarsely, so that a page that polls does not write to the store each time.
+# Recorded this coarsely, so that a page that polls does not write to the store with each request.
 _SEEN_EVERY = timedelta(minutes=5)
 
 
@@ -23,7 +23,7 @@ class SqlSignIns:
     def open(
         self, principal: Principal, id_sha256: str, lifetime: timedelta, generation: str | None
     ) -> datetime:
-        """Record a login and its audit row together; returns when it ends. Clears out what has expired."""
+        """Record a sign-in with its audit row and delete expired ones. Returns when the new one expires."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             connection.execute(delete(sign_ins).where(sign_ins.c.expires_at < now))

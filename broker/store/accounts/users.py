@@ -1,12 +1,11 @@
-"""Users in SQL: implements `identity.users.Directory` and what operators do to users.
+"""SqlUsers: the broker's own users. Implements `identity.users.Directory` and operators' changes to users.
 
-Every change is one transaction with its audit row and with all that it ends: without the row it did not
+A change, its audit row and everything that it revokes are one transaction: a change without its row does not
 happen.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -18,7 +17,13 @@ from broker.identity.users import User
 from broker.principal import OWN_ISSUER
 from broker.store import audit
 from broker.store.accounts.principals import ensure_principal
-from broker.store.accounts.revocation import end_sign_ins, honoured_until
+from broker.store.accounts.revocation import (
+    end_sign_ins,
+    honoured_until,
+    new_generation,
+    revoke_all,
+    revoke_but_keep_sign_ins,
+)
 from broker.store.database.engine import Database
 from broker.store.database.tables import users
 
@@ -31,10 +36,6 @@ class UserExists(Exception):  # noqa: N818 - reads as what it says
 
 class UserUnknown(Exception):  # noqa: N818 - reads as what it says
     pass
-
-
-def new_generation() -> str:
-    return secrets.token_hex(8)
 
 
 class SqlUsers:
@@ -73,61 +74,59 @@ class SqlUsers:
             _record(connection, now, user.username, "user.add", actor, None, after)
 
     def set_password(self, username: str, password_hash: str, *, actor: str) -> None:
-        """A new password ends every sign-in and bearer. Raises UserUnknown."""
+        """Change a password and revoke all sign-ins and bearers. Raises UserUnknown."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             row = _existing(connection, username)
-            changed = {"password_hash": password_hash, "password_changed_at": now}
-            _withdraw(connection, username, changed)
+            _update(connection, username, password_hash=password_hash, password_changed_at=now)
+            revoke_all(connection, username)
             before, after = ({"password_changed_at": _to_json(at)} for at in (row.password_changed_at, now))
             _record(connection, now, username, "user.password", actor, before, after)
 
     def block(self, username: str, *, actor: str, reason: str = "") -> datetime | None:
-        """Ends every sign-in and bearer, for good: unblocking revives none. Raises UserUnknown.
+        """Block a user and revoke all sign-ins and bearers: unblocking restores none. Raises UserUnknown.
 
-        Returns until when Google may still honour tokens that the user was given.
+        Returns when the user's last token expires at Google; None if no token is still valid.
         """
         with self._database.write() as connection:
             now = self._database.now(connection)
             row = _existing(connection, username)
-            # The sign-ins, of an earlier generation now, stay on record: their pages are to be told why.
-            blocked = {"blocked_at": now, "blocked_reason": reason, "generation": new_generation()}
-            connection.execute(update(users).where(users.c.username == username).values(blocked))
+            _update(connection, username, blocked_at=now, blocked_reason=reason)
+            revoke_but_keep_sign_ins(connection, username)
             after = _block(now, reason)
             before = _block(row.blocked_at, row.blocked_reason)
             _record(connection, now, username, "user.block", actor, before, after)
             return honoured_until(connection, OWN_ISSUER, username, now)
 
     def unblock(self, username: str, *, actor: str) -> bool:
-        """Whether the user was blocked. Raises UserUnknown."""
+        """Returns whether the user was blocked. Raises UserUnknown."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             row = _existing(connection, username)
             if row.blocked_at is None:
                 return False
-            free = {"blocked_at": None, "blocked_reason": ""}
-            connection.execute(update(users).where(users.c.username == username).values(free))
+            _update(connection, username, blocked_at=None, blocked_reason="")
             end_sign_ins(connection, OWN_ISSUER, username)
             before = _block(row.blocked_at, row.blocked_reason)
             _record(connection, now, username, "user.unblock", actor, before, None)
             return True
 
     def sign_out(self, username: str, *, actor: str) -> None:
-        """Ends every sign-in and bearer. Raises UserUnknown."""
+        """Revoke all sign-ins and bearers. Raises UserUnknown."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             _existing(connection, username)
-            ended = _withdraw(connection, username, {})
+            ended = revoke_all(connection, username)
             _record(connection, now, username, "user.sign-out", actor, {"sign_ins": ended}, {"sign_ins": 0})
 
     def record(self, username: str, action: str, *, actor: str) -> None:
-        """For what changes nothing but must not stay unknown."""
+        """Audit an action that changes nothing in the store."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             audit.record(connection, now, actor=actor, action=action, outcome="ok", detail={"user": username})
 
     def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
-        """Replace a hash made with older parameters, unless the password changed in the meantime."""
+        """Replace a hash that was made with older parameters, unless the password has changed meanwhile."""
         with self._database.write() as connection:
             connection.execute(
                 update(users)
@@ -143,14 +142,8 @@ def _existing(connection: Connection, username: str) -> Row[Any]:
     return row
 
 
-def _withdraw(connection: Connection, username: str, changed: Mapping[str, Any]) -> int:
-    """Change the user, and make every bearer and sign-in of before one of an earlier generation.
-
-    Returns how many browsers were signed in.
-    """
-    new = {**changed, "generation": new_generation()}
-    connection.execute(update(users).where(users.c.username == username).values(new))
-    return end_sign_ins(connection, OWN_ISSUER, username)
+def _update(connection: Connection, username: str, **values: Any) -> None:
+    connection.execute(update(users).where(users.c.username == username).values(values))
 
 
 def _record(

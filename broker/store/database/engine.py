@@ -1,8 +1,8 @@
 """Database: connections, transactions and the one clock that all workers share.
 
-Owns how a transaction begins and what its failure means. SQLite begins every write with BEGIN IMMEDIATE:
-a deferred BEGIN that turns into a write later fails at once with "database is locked" instead of waiting.
-Callers get a Refusal `store-unavailable` for any fault of the store, so that nobody mints without it.
+Owns how a transaction begins and how its failure is reported. SQLite begins every write with BEGIN IMMEDIATE:
+a deferred BEGIN that later turns into a write fails at once with "database is locked" instead of waiting. Any
+fault of the store becomes the Refusal `store-unavailable`, so that no token is minted without the store.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Database:
             options["connect_args"] = {"timeout": sqlite.BUSY_SECONDS, "check_same_thread": False}
         else:
             options["connect_args"] = postgres.connect_args(parsed)
-            # Whatever the server's default is: a lock that was waited for must show what its holder wrote.
+            # Not the server's default: after waiting for a lock, a transaction must see what its holder
+            # wrote.
             options["isolation_level"] = "READ COMMITTED"
             pool_size = min(pool_size, postgres.MOST_CONNECTIONS)
         self.engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=2, **options)
@@ -53,8 +54,8 @@ class Database:
             event.listen(self.engine, "connect", sqlite.prepare)
             event.listen(self.engine, "begin", sqlite.begin)
             event.listen(self.engine, "checkout", sqlite.same_file(parsed.database))
-        # SQLite lets one writer in at a time and its waiters poll; queueing the threads of this process
-        # here leaves only one waiter per process to that.
+        # SQLite admits one writer at a time, and its waiters poll. The threads of this process queue here, so
+        # that only one of them polls.
         self._write_turn = sqlite.Turn() if self.is_sqlite else nullcontext()
         self._disk = sqlite.Disk(parsed.database) if self.is_sqlite and parsed.database else None
         self._joined = threading.local()
@@ -113,16 +114,16 @@ class Database:
                 yield connection
 
     def _wait_for_disk(self) -> None:
-        """Whoever holds the lock does not: the others would wait as well. PostgreSQL's commit has waited."""
+        """Called without the lock, so that other writers do not wait too. PostgreSQL's commit has waited."""
         if self._disk is not None:
             self._disk.wait()
 
     @contextmanager
     def migration(self) -> Iterator[Connection]:
-        """A transaction without bounds on its time; of several at once, one after another."""
+        """A transaction without time limits. Concurrent migrations run one after another."""
         with self.write() as connection:
             if not self.is_sqlite:
-                postgres.take_time(connection)
+                postgres.prepare_migration(connection)
                 connection.detach()
             yield connection
 
@@ -145,7 +146,7 @@ class Database:
         return connection
 
     def now(self, connection: Connection) -> datetime:
-        """The time by the clock that all workers share: the database server's where there is one."""
+        """The time by the clock that all workers share: the database server's, or this host's for SQLite."""
         if self._clock is not None:
             return self._clock()
         if self.is_sqlite:
@@ -154,12 +155,12 @@ class Database:
         return now.astimezone(UTC)
 
     def lock(self, connection: Connection, name: str) -> None:
-        """Let one transaction with this name go on at a time. SQLite has one writer at a time anyway."""
+        """Wait until no other transaction holds the lock `name`. SQLite has one writer at a time anyway."""
         if not self.is_sqlite:
             connection.execute(_ADVISORY_LOCK, {"name": name})
 
     def insert_or_ignore(self, table: Table) -> Executable:
-        """An INSERT that does nothing where the row is there already; give the values when it is run."""
+        """An INSERT that does nothing if the row exists. Pass the values when executing it."""
         insert = sqlite_insert if self.is_sqlite else postgresql_insert
         return insert(table).on_conflict_do_nothing()
 
@@ -172,7 +173,7 @@ def _store_faults() -> Iterator[None]:
     try:
         yield
     except IntegrityError:
-        raise  # no fault of the store: whoever wrote knows what it means
+        raise  # not a fault of the store: the caller knows what it means
     except (DBAPIError, PoolTimeoutError) as fault:
         cause = fault.orig if isinstance(fault, DBAPIError) else fault
         raise Refusal("store-unavailable", reason=f"{type(cause).__name__}: {cause}") from fault

@@ -1,4 +1,4 @@
-"""Bring a database to the schema of `tables`, and say whether it is there."""
+"""Upgrades a database to the schema in `tables` and reports whether it is current."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def alembic_config() -> Config:
 
 
 def upgrade(database: Database) -> tuple[str | None, str | None]:
-    """Run what is missing; returns the revision before and after. Running it twice changes nothing."""
+    """Run the missing migrations. Returns the revisions before and after. A second run changes nothing."""
     config = alembic_config()
     with database.migration() as connection:
         config.attributes["connection"] = connection
@@ -37,8 +37,8 @@ def _refuse_unknown(revision: str | None, scripts: ScriptDirectory) -> None:
     if revision is not None and revision not in {one.revision for one in scripts.walk_revisions()}:
         raise Refusal(
             "store-unavailable",
-            f"The database is at {revision}, which this version does not know: a newer one has upgraded it. "
-            "Run that one, or restore the backup of before.",
+            f"The database is at revision {revision}, which this version does not know: a newer version has "
+            "upgraded it. Run the newer version, or restore the backup from before the upgrade.",
         )
 
 

@@ -1,7 +1,7 @@
-"""What a connection to PostgreSQL is told, and how long anybody waits for its answer.
+"""Connections to PostgreSQL: their options and their timeouts.
 
-The server's own timeouts end what is slow; they do not help against a server or a network that has gone
-silent, so each statement has a bound on this side too. What an operator writes into the URL wins over both.
+The server's own timeouts end slow statements. They do not help against a silent server or network, so each
+statement has a timeout on this side too. Options in the operator's URL override the server-side ones.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from psycopg.abc import PQGen
 from psycopg.errors import _WaitTimeout
 from sqlalchemy import URL, Connection, text
 
-# No transaction is held over a call to Google, so a process needs far fewer connections than threads; and
-# the server's default is 100 for all processes of all hosts.
+# No transaction is open during a call to Google, so a process needs far fewer connections than threads. The
+# server's default is 100 for all processes of all hosts.
 MOST_CONNECTIONS = 16
-# In ms. The last is for a host that vanished in mid-transaction: its locks must not outlive it for hours.
+# In ms. The last one is for a host that vanishes during a transaction: its locks must not outlive it for
+# hours.
 _TIMEOUTS = {"statement_timeout": 4000, "lock_timeout": 3000, "idle_in_transaction_session_timeout": 10_000}
 _SILENCE_SECONDS = 4.5
-# Which of all locks of this kind is ours. Any number does, as long as it stays.
+# An arbitrary number that identifies the migration lock. It must stay the same in all versions.
 _MIGRATION_LOCK = 0x6C6976656272
 
 
-class PatientNoLonger(PsycopgConnection[Any]):
-    """A connection that is given up when a statement gets no answer for `silence_seconds`."""
+class ImpatientConnection(PsycopgConnection[Any]):
+    """A connection that closes if a statement gets no answer for `silence_seconds`."""
 
     silence_seconds: float | None = _SILENCE_SECONDS
 
@@ -33,7 +34,7 @@ class PatientNoLonger(PsycopgConnection[Any]):
         try:
             return super().wait(gen, interval, self.silence_seconds if timeout is None else timeout)
         except _WaitTimeout:
-            # The answer may still come: nobody may take it for the one to the next statement.
+            # The answer may still arrive, and must not be taken for the answer to the next statement.
             self.pgconn.finish()
             raise OperationalError("no answer from the server") from None
 
@@ -48,22 +49,22 @@ def connect_args(url: URL) -> dict[str, Any]:
     }
     args = {name: value for name, value in args.items() if name not in url.query}
     options = " ".join(f"-c {name}={value}" for name, value in _TIMEOUTS.items())
-    # The last one of a name counts.
+    # For two options of the same name, the server uses the last one.
     return {**args, "options": f"{options} {url.query.get('options', '')}".strip()}
 
 
-def connect(_dialect: Any, _record: Any, cargs: Any, cparams: Any) -> PatientNoLonger:
-    """For SQLAlchemy's event `do_connect`."""
-    return PatientNoLonger.connect(*cargs, **cparams)
+def connect(_dialect: Any, _record: Any, cargs: Any, cparams: Any) -> ImpatientConnection:
+    """Listener for SQLAlchemy's event `do_connect`."""
+    return ImpatientConnection.connect(*cargs, **cparams)
 
 
-def take_time(connection: Connection) -> None:
-    """For a migration: as long as it takes, and one at a time however many hosts start together.
+def prepare_migration(connection: Connection) -> None:
+    """Remove all timeouts, and wait until no other host migrates.
 
-    The connection goes on without bounds, so it must not go back to the pool.
+    The connection stays without timeouts, so it must not return to the pool.
     """
     driver = connection.connection.driver_connection
-    if isinstance(driver, PatientNoLonger):
+    if isinstance(driver, ImpatientConnection):
         driver.silence_seconds = None
     connection.execute(text("SELECT set_config('statement_timeout', '0', true)"))
     connection.execute(text("SELECT set_config('lock_timeout', '0', true)"))

@@ -1,9 +1,9 @@
-"""What SQLite needs besides SQLAlchemy: how a write waits for its turn, and when what was written is on disk.
+"""SQLite's additions: how a write waits for its turn, and when it is on disk.
 
-SQLite's own waiting sleeps longer each time, up to 100 ms, for a lock that is held for one or two. And with
-`synchronous=FULL` it waits for the disk while it holds that lock, and every writer of every worker with it.
-Here commits leave the lock at once (`synchronous=NORMAL`, which never harms the file) and then wait for the
-disk together, before anybody is answered.
+SQLite's own waiting sleeps longer each time, up to 100 ms, for a lock that is held for one or two. With
+`synchronous=FULL` it also waits for the disk while it holds that lock, and so does every writer of every
+worker. Here commits release the lock at once (`synchronous=NORMAL`, which never corrupts the file). They then
+wait for the disk together, before any request is answered.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from sqlalchemy.exc import DisconnectionError
 
 from broker.errors import Refusal
 
-# Within the deadline of a request, also for one that first waits for its turn and then for the file.
+# Their sum stays within a request's deadline: a write first waits for its turn and then for the file.
 BUSY_SECONDS = 2
 TURN_SECONDS = 3
-_LOOK_SECONDS = 0.0015
+_POLL_SECONDS = 0.0015
 _LOCKED = 5  # SQLITE_BUSY
 _sync_file = getattr(os, "fdatasync", os.fsync)
 
 
 class Turn:
-    """A lock that nobody waits for longer than a request can afford."""
+    """A lock whose waiters give up after TURN_SECONDS, with `store-unavailable`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -46,10 +46,10 @@ class Turn:
 
 
 class Disk:
-    """Waits until what was committed is on disk. One wait is for all who had committed before it began."""
+    """Waits until commits are on disk. One wait covers every commit that was made before it began."""
 
     def __init__(self, path: str) -> None:
-        # SQLite keeps the log beside the file itself, wherever a link may have led to it.
+        # SQLite keeps the log beside the real file, also if the path is a link.
         self._path = Path(f"{os.path.realpath(path)}-wal")
         self._lock = threading.Lock()
         self._asked = 0
@@ -63,7 +63,7 @@ class Disk:
             mine = self._asked
         with self._lock:
             if mine <= self._lost:
-                # A disk tells a failed write once; what it says afterwards is not about those of before.
+                # A disk reports a failed write only once: a later success does not cover earlier commits.
                 raise Refusal("store-unavailable", reason="sync: failed for a commit beside this one")
             if self._done >= mine:
                 return
@@ -76,7 +76,7 @@ class Disk:
             self._done = covers
 
     def _sync(self) -> None:
-        # Without the file, a checkpoint has written everything to the database and synced that.
+        # If the log is gone, a checkpoint has written everything to the database file and synced it.
         try:
             with suppress(FileNotFoundError), self._path.open("rb", buffering=0) as file:
                 _sync_file(file.fileno())
@@ -85,13 +85,13 @@ class Disk:
 
 
 def prepare(dbapi_connection: Any, _record: Any) -> None:
-    dbapi_connection.isolation_level = None  # transactions are begun by us, in `begin`
+    dbapi_connection.isolation_level = None  # `begin` begins the transactions
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         dbapi_connection.execute(f"PRAGMA {pragma}")
 
 
 def same_file(path: str | None) -> Callable[[Any, Any, Any], None]:
-    """A connection to a file that was deleted goes on working, and what it grants is known to nobody."""
+    """Reject connections to a deleted file: they go on working, and nobody else sees what they write."""
 
     def check(_connection: Any, record: Any, _proxy: Any) -> None:
         try:
@@ -99,13 +99,13 @@ def same_file(path: str | None) -> Callable[[Any, Any, Any], None]:
         except OSError:
             raise DisconnectionError("the database file is gone") from None
         if record.info.setdefault("file", (now.st_dev, now.st_ino)) != (now.st_dev, now.st_ino):
-            raise DisconnectionError("the database file is another one")
+            raise DisconnectionError("the database file has been replaced")
 
     return check
 
 
 def begin(connection: Connection) -> None:
-    """For a write, BEGIN IMMEDIATE: a deferred one that turns into a write fails at once if it must wait."""
+    """Begin a write with BEGIN IMMEDIATE: a deferred BEGIN that becomes a write fails instead of waiting."""
     if not connection.get_execution_options().get("broker_write", False):
         connection.exec_driver_sql("BEGIN")
         return
@@ -120,7 +120,7 @@ def begin(connection: Connection) -> None:
             except sqlite3.OperationalError as fault:
                 if fault.sqlite_errorcode & 0xFF != _LOCKED:
                     break
-                time.sleep(random.uniform(0.5, 1.5) * _LOOK_SECONDS)  # noqa: S311 - nothing secret
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the fault, in the form that everybody knows
+                time.sleep(random.uniform(0.5, 1.5) * _POLL_SECONDS)  # noqa: S311 - nothing secret
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises the fault through SQLAlchemy
     finally:
         plain.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")

@@ -1,17 +1,12 @@
-"""The schema, once. Migrations in `migrations/` bring a database to it; a test compares the two."""
+"""The schema. The migrations bring a database to it, and a test compares the two."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -21,21 +16,8 @@ from sqlalchemy import (
     Table,
     text,
 )
-from sqlalchemy.types import TypeDecorator
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime in UTC; SQLite drops the offset, so it is taken off and put back here."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, _dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
+from broker.store.database.column_types import UtcDateTime
 
 metadata = MetaData(
     naming_convention={
@@ -55,14 +37,14 @@ users = Table(
     Column("roles", String(255), nullable=False, server_default=""),
     Column("blocked_at", UtcDateTime),
     Column("blocked_reason", String(255), nullable=False, server_default=""),
-    # Random, and carried by every bearer and sign-in of the user: a new one ends them all at once, exactly,
-    # whatever the clocks of several hosts say.
+    # A random value that every bearer and sign-in of the user carries. A new value revokes them all at once,
+    # and exactly, whatever the clocks of several hosts say.
     Column("generation", String(32), nullable=False),
     Column("password_changed_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-# The browser's login, of an own user or through an external issuer. Of the cookie, only a hash is kept.
+# Browser sign-ins of own users and of external issuers' users. Only a hash of the cookie is stored.
 sign_ins = Table(
     "sign_ins",
     metadata,
@@ -79,9 +61,10 @@ sign_ins = Table(
     Index("ix_sign_ins_issuer_subject", "issuer", "subject"),
 )
 
-# Who is turned away although the credential is good: a principal, all its tokens from before a moment,
-# one token by its id, a whole issuer. `value` is what a request looks for: a key made of issuer and subject
-# or of issuer and jti, or the issuer; `issuer` and `subject` (or jti) say the same to people.
+# Valid credentials that are rejected: those of a principal, those of a principal issued before a moment, one
+# token by its id, or those of a whole issuer. A request looks a block up by `value`: a hash of issuer and
+# subject, a hash of issuer and jti, or the issuer. `issuer` and `subject` (or jti) are the same for people to
+# read.
 blocks = Table(
     "blocks",
     metadata,
@@ -95,7 +78,7 @@ blocks = Table(
     Column("expires_at", UtcDateTime),
 )
 
-# Keys of backends. Only a keyed hash of the key is kept; `id` is its public part.
+# Keys of backends. Only a keyed hash of the key is stored; `id` is its public part.
 service_keys = Table(
     "service_keys",
     metadata,
@@ -112,8 +95,8 @@ service_keys = Table(
     Column("last_used_at", UtcDateTime),
 )
 
-# One row per principal that is known: that ever asked, was added, or for which an operator has set something.
-# It is the row that a reservation locks.
+# One row per known principal: one that has asked for a token, was added, or was blocked or limited by an
+# operator. A reservation locks this row.
 principals = Table(
     "principals",
     metadata,
@@ -123,8 +106,8 @@ principals = Table(
     Index("ix_principals_issuer_subject", "issuer", "subject"),
 )
 
-# What an operator has set for one principal; NULL where its plan decides. `plan` is instead of its own.
-# The row stays when everything is cleared, so that no `version` is ever that of two different states.
+# An operator's overrides for one principal; NULL where its plan decides. `plan` replaces the principal's own
+# plan. The row stays when all overrides are cleared, so that no two states ever have the same `version`.
 limits = Table(
     "limits",
     metadata,
@@ -140,15 +123,15 @@ limits = Table(
     Column("version", Integer, nullable=False, server_default="1"),
 )
 
-# `held_until` is all that the count of live sessions looks at: until then the session has its place, one of
-# those reserved for `plan` while there are such. `released_at`: given back by its owner before its token
-# expired.
+# The count of live sessions uses `held_until` alone: until then the session holds a place, one of those
+# reserved for `plan` while there are any. `released_at` is when its owner gave the place back before its
+# token expired.
 sessions = Table(
     "sessions",
     metadata,
     Column("id", String(40), primary_key=True),
     Column("principal_key", ForeignKey("principals.key"), nullable=False),
-    # The service key that opened it for the principal; it may renew and end it too.
+    # The service key that opened the session for the principal. The key may also renew and end it.
     Column("acting_key", ForeignKey("principals.key")),
     Column("plan", String(64), nullable=False, server_default=""),
     Column("profile", String(64), nullable=False),
@@ -167,9 +150,9 @@ sessions = Table(
     Index("ix_sessions_acting_held", "acting_key", "held_until"),
 )
 
-# `seconds` are charged for `covers_from` to `expires_at`, to the day of `reserved_at`: one that replaces a
-# live one costs what goes beyond that. The keys are its session's, here for the sum over a day. `mint_ms`:
-# how long Google took.
+# `seconds` are charged for `covers_from` to `expires_at`, on the day of `reserved_at`. A token that replaces
+# a valid one costs only the time beyond it. The keys are copied from the session for the sum over a day.
+# `mint_ms` is how long Google took.
 tokens = Table(
     "tokens",
     metadata,
@@ -186,13 +169,13 @@ tokens = Table(
     Column("seconds", Integer, nullable=False),
     Column("refusal", String(32)),
     Column("mint_ms", Integer),
-    # Over all principals: what the series of usage read.
+    # Over all principals: the usage series read it.
     Index("ix_tokens_reserved", "reserved_at"),
     Index("ix_tokens_principal_reserved", "principal_key", "reserved_at"),
     Index("ix_tokens_acting_reserved", "acting_key", "reserved_at"),
 )
 
-# What a client tells about its session: the last report, told by nobody but the client.
+# The last report of a client about its session. Only the client vouches for it.
 session_reports = Table(
     "session_reports",
     metadata,
@@ -201,9 +184,9 @@ session_reports = Table(
     Column("data", JSON, nullable=False),
 )
 
-# Requests that carry an Idempotency-Key, for a minute. `key` is a hash of the asker and the key; `claim` says
-# which request is the first one. `sealed` is its token, under a key made of the Idempotency-Key and of the
-# broker's secret, neither of which is here.
+# Requests with an Idempotency-Key, kept for a minute. `key` is a hash of the requester and the key; `claim`
+# identifies the first request. `sealed` is its token, encrypted with a key derived from the Idempotency-Key
+# and the broker's secret. Neither of them is stored here.
 idempotency = Table(
     "idempotency",
     metadata,
@@ -216,13 +199,13 @@ idempotency = Table(
     Column("sealed", LargeBinary),
 )
 
-# Appended to, never changed. Refusals are few among the rows, and counted apart from the others; a query that
-# holds these very words finds them by their own index.
+# Append-only. Refusals are a small part of the rows and are counted separately. A query that contains exactly
+# this condition uses their partial index.
 REFUSED = "outcome NOT IN ('ok', 'reserved')"
 audit = Table(
     "audit",
     metadata,
-    # A busy broker appends 2^31 rows within a year. SQLite's own row number is as large, under this name.
+    # A busy broker appends 2^31 rows within a year. In SQLite, INTEGER is the 64-bit row number.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("at", UtcDateTime, nullable=False, index=True),
     Column("actor", String(520), nullable=False),
@@ -242,7 +225,7 @@ audit = Table(
     ),
 )
 
-# The hits of one rate limit and one key inside its window, oldest first, as packed float64 seconds.
+# The hits on one rate limit by one key within its window: packed float64 seconds, oldest first.
 rate_windows = Table(
     "rate_windows",
     metadata,

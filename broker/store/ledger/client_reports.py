@@ -1,4 +1,4 @@
-"""SqlReports: what clients tell about their sessions, one row a session. For people; no limit looks at it."""
+"""SqlReports: what clients report about their sessions, one row for each. No limit depends on it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LAST = select(session_reports.c.reported_at, session_reports.c.data).where(
 _REPLACE = (
     update(session_reports)
     .where(session_reports.c.session_id == bindparam("session"))
-    .values(reported_at=bindparam("at"), data=bindparam("told"))
+    .values(reported_at=bindparam("at"), data=bindparam("new_data"))
 )
 
 
@@ -33,9 +33,10 @@ class SqlReports:
         self._database = database
 
     def put(self, principal: Principal, session_id: str, data: Mapping[str, int]) -> Mapping[str, int] | None:
-        """Keep `data` in place of what was told before, and return that; None if it was less than 1 s ago.
+        """Replace the previous report by `data` and return the previous one.
 
-        Refuses `session-unknown`, and `session-ended` for one that has been over for more than ten minutes.
+        Returns None, and keeps the previous report, if that is less than 1 s old. Refuses `session-unknown`,
+        and `session-ended` if the session has been over for more than ten minutes.
         """
         with self._database.write() as connection:
             session = own_session(connection, principal, session_id)
@@ -44,7 +45,7 @@ class SqlReports:
             if session.state is SessionState.ENDED and session.ended_at is not None:
                 over_at = min(over_at, session.ended_at)
             if now > over_at + ACCEPTED_AFTER_END:
-                raise Refusal("session-ended", "It has been over for too long.")
+                raise Refusal("session-ended", "The session ended too long ago.")
             last = connection.execute(_LAST, {"session": session_id}).one_or_none()
             if last is None:
                 new = {"session_id": session_id, "reported_at": now, "data": dict(data)}
@@ -52,6 +53,6 @@ class SqlReports:
                 return {}
             if last.reported_at <= now < last.reported_at + APART:
                 return None
-            connection.execute(_REPLACE, {"session": session_id, "at": now, "told": dict(data)})
-            told: Mapping[str, int] = last.data
-            return told
+            connection.execute(_REPLACE, {"session": session_id, "at": now, "new_data": dict(data)})
+            previous: Mapping[str, int] = last.data
+            return previous

@@ -27,25 +27,25 @@ from broker.store.database.engine import Database
 from broker.store.database.tables import idempotency, sessions, tokens
 from broker.store.ledger.reservation_rows import void_session, void_token
 
-_FIND = select(idempotency).where(idempotency.c.key == bindparam("once"))
+_FIND = select(idempotency).where(idempotency.c.key == bindparam("record_key"))
 _LOCKED = _FIND.with_for_update()
-_MINE = (idempotency.c.key == bindparam("once"), idempotency.c.claim == bindparam("mine"))
+_HELD = (idempotency.c.key == bindparam("record_key"), idempotency.c.claim == bindparam("record_id"))
 _TAKE = (
     update(idempotency)
-    .where(idempotency.c.key == bindparam("once"))
+    .where(idempotency.c.key == bindparam("record_key"))
     .values(
         body_sha256=bindparam("body"),
-        claim=bindparam("mine"),
+        claim=bindparam("record_id"),
         claimed_at=bindparam("at"),
         expires_at=bindparam("until"),
         token_id=None,
         sealed=None,
     )
 )
-_BIND = update(idempotency).where(*_MINE).values(token_id=bindparam("token"))
-_KEEP = update(idempotency).where(*_MINE).values(sealed=bindparam("box"))
-_FREE = delete(idempotency).where(*_MINE)
-# Whoever adds a row takes a few along that nobody can repeat any more.
+_BIND = update(idempotency).where(*_HELD).values(token_id=bindparam("token"))
+_KEEP = update(idempotency).where(*_HELD).values(sealed=bindparam("encrypted"))
+_FREE = delete(idempotency).where(*_HELD)
+# Each request that adds a row deletes a few expired ones.
 _FORGET = delete(idempotency).where(
     idempotency.c.key.in_(
         select(idempotency.c.key).where(idempotency.c.expires_at < bindparam("now")).limit(10)
@@ -71,41 +71,43 @@ class SqlIdempotencyRecords(IdempotencyRecords):
     def find(self, key: IdempotencyKey) -> StoredResponse | None:
         with self._database.read() as connection:
             now = self._database.now(connection)
-            row = connection.execute(_FIND, {"once": key.key}).one_or_none()
+            row = connection.execute(_FIND, {"record_key": key.key}).one_or_none()
             return None if row is None else _response(connection, row, key, now)
 
     def begin(self, key: IdempotencyKey) -> IdempotencyRecord:
         with self._database.write() as connection:
             now = self._database.now(connection)
-            mine = secrets.token_hex(16)
-            values = {"body": key.body_sha256, "mine": mine, "at": now, "until": now + REMEMBERED}
+            record_id = secrets.token_hex(16)
+            values = {"body": key.body_sha256, "record_id": record_id, "at": now, "until": now + REMEMBERED}
             connection.execute(_FORGET, {"now": now})
             self._add(connection, key.key, values)
-            row = connection.execute(_LOCKED, {"once": key.key}).one_or_none()
-            if row is not None and row.claim == mine:
-                return IdempotencyRecord(key.key, mine)
+            row = connection.execute(_LOCKED, {"record_key": key.key}).one_or_none()
+            if row is not None and row.claim == record_id:
+                return IdempotencyRecord(key.key, record_id)
             # Freed in between, or answered: the caller looks again.
             if row is None or _response(connection, row, key, now) is not None:
                 raise InProgress
             counted = row.token_id is not None and row.expires_at > now
             if counted:
                 _void(connection, row.token_id, now)
-            connection.execute(_TAKE, {"once": key.key, **values})
-            return IdempotencyRecord(key.key, mine, counted)
+            connection.execute(_TAKE, {"record_key": key.key, **values})
+            return IdempotencyRecord(key.key, record_id, counted)
 
     def bind(self, record: IdempotencyRecord, reservation: Reservation) -> None:
         self._change(_BIND, record, {"token": reservation.token_id})
 
     def keep(self, record: IdempotencyRecord, encrypted_token: bytes) -> None:
-        self._change(_KEEP, record, {"box": encrypted_token})
+        self._change(_KEEP, record, {"encrypted": encrypted_token})
 
     def free(self, record: IdempotencyRecord) -> None:
         with self._database.write() as connection:
-            connection.execute(_FREE, {"once": record.key, "mine": record.id})
+            connection.execute(_FREE, {"record_key": record.key, "record_id": record.id})
 
     def _change(self, statement: Update, record: IdempotencyRecord, values: dict[str, Any]) -> None:
         with self._database.write() as connection:
-            changed = connection.execute(statement, {"once": record.key, "mine": record.id, **values})
+            changed = connection.execute(
+                statement, {"record_key": record.key, "record_id": record.id, **values}
+            )
             if not changed.rowcount:
                 # It took so long that a repeat took its place.
                 raise Refusal("upstream-timeout", reason="another request took over its Idempotency-Key")
@@ -114,7 +116,7 @@ class SqlIdempotencyRecords(IdempotencyRecords):
         row = {
             "key": key,
             "body_sha256": values["body"],
-            "claim": values["mine"],
+            "claim": values["record_id"],
             "claimed_at": values["at"],
             "expires_at": values["until"],
         }

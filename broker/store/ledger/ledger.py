@@ -1,17 +1,16 @@
-"""SqlLedger: sessions and tokens in SQL, one short transaction per step.
+"""SqlLedger: sessions and tokens in SQL, one short transaction for each step.
 
-A reservation locks the principal's row first, so that whatever is counted there (sessions, minutes) is
-counted by one request at a time. No transaction is held over the call to Google. What a place among the open
-sessions is and when it frees itself is told in `sessions.session`; `store.usages` counts.
+A step that counts takes the locks of `locks` first, so that one request at a time counts. No transaction is
+open during the call to Google. `sessions.session` says what a place is and when it becomes free again;
+`quota_usage` counts, and `reservation_rows` writes.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, update
 
 from broker.errors import Code, Refusal
 from broker.limits.quota import (
@@ -28,15 +27,10 @@ from broker.sessions.session import Reservation, Session, SessionState, SessionT
 from broker.sessions.token_window import window_for
 from broker.store import audit
 from broker.store.database.engine import Database
-from broker.store.database.tables import principals, sessions
+from broker.store.database.tables import sessions
+from broker.store.ledger.locks import lock_owners, lock_principal, lock_project
 from broker.store.ledger.own_sessions import open_sessions, own_session
-from broker.store.ledger.quota_usage import (
-    GRACE,
-    lock_project,
-    may_release_early,
-    project_is_full,
-    usage_of,
-)
+from broker.store.ledger.quota_usage import GRACE, may_release_early, project_is_full, usage_of
 from broker.store.ledger.reservation_rows import (
     add_session,
     add_token,
@@ -50,14 +44,12 @@ from broker.store.ledger.reservation_rows import (
     void_token,
 )
 
-_MOST_TOLD = 100
+_MOST_LISTED = 100
 
 # Built once: putting a statement together takes longer than running it.
-_LOCK = select(principals.c.key).where(principals.c.key == bindparam("principal")).with_for_update()
 _HEARTBEAT = (
     update(sessions).where(sessions.c.id == bindparam("session")).values(heartbeat_at=bindparam("at"))
 )
-_OWNERS = select(sessions.c.principal_key, sessions.c.acting_key).where(sessions.c.id == bindparam("session"))
 
 
 class SqlLedger:
@@ -75,7 +67,7 @@ class SqlLedger:
 
     def reserve(self, principal: Principal, terms: SessionTerms, quotas: Quotas) -> Reservation:
         with self._database.write() as connection:
-            self._lock(connection, principal)
+            lock_principal(self._database, connection, principal)
             now = self._database.now(connection)
             usages = _usages(connection, quotas, now, needs_place=True)
             ends_at = now + timedelta(seconds=terms.session_seconds)
@@ -83,7 +75,8 @@ class SqlLedger:
             self._enter_project(connection, quotas, now, needs_place=True)
             session_id = add_session(connection, principal, terms, window, quotas.plan)
             reservation = add_token(connection, principal, session_id, window, usages[-1], opens_session=True)
-            _intend(connection, now, principal, reservation)
+            # Before Google is asked: if the trail cannot be written, no token may be minted.
+            _record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
 
     def reserve_next(
@@ -95,12 +88,12 @@ class SqlLedger:
         quotas: Quotas,
     ) -> Reservation:
         with self._database.write() as connection:
-            self._lock(connection, principal)
+            lock_principal(self._database, connection, principal)
             now = self._database.now(connection)
             session = own_session(connection, principal, session_id)
             if session.state is not SessionState.OPEN or session.ends_at - now < SHORTEST_SLICE:
                 raise _ended(session)
-            kept = session.held_until > now
+            kept = session.holds_place(now)
             usages = _usages(connection, quotas, now, needs_place=not kept)
             paid_until = max(now, session.token_expires_at or now)
             if paid_until > now and not may_release_early(connection, principal.key, now):
@@ -112,40 +105,33 @@ class SqlLedger:
             reservation = add_token(
                 connection, principal, session_id, window, usages[-1], opens_session=False, kept=kept
             )
-            # Until it is known whether the token came to be: its join window, beside what is held already.
+            # Until the token is confirmed, the session keeps its place at least for the join window.
             until = max(session.held_until, window.connect_by + GRACE)
             if kept:
                 hold(connection, session_id, until)
             else:
                 hold_anew(connection, session_id, until, quotas.plan)
-            _intend(connection, now, principal, reservation)
+            # Before Google is asked: if the trail cannot be written, no token may be minted.
+            _record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
 
     def confirm(
         self, principal: Principal, reservation: Reservation, token: MintedToken, mint_ms: int | None = None
     ) -> None:
         with self._database.write() as connection:
-            if not self._database.is_sqlite:  # which has one writer at a time anyway
-                self._lock(connection, principal)
+            if not self._database.is_sqlite:  # SQLite has one writer at a time: its lock would cost a query
+                lock_principal(self._database, connection, principal)
             now = self._database.now(connection)
             before = SessionState.RESERVED if reservation.opens_session else SessionState.OPEN
             if not moved(connection, reservation.session_id, before, SessionState.OPEN, None):
                 raise _ended(own_session(connection, principal, reservation.session_id))
             if now >= reservation.connect_by:
-                # Its place may be another's by now, and the token could not be used any more.
+                # Another session may have its place by now, and nobody could connect with the token.
                 raise Refusal("upstream-timeout", reason="confirmed after the join window")
             issue(connection, reservation.token_id, token.sha256, mint_ms)
             if not reservation.opens_session:
                 self._lengthen_hold(connection, principal, reservation)
-            audit.record(
-                connection,
-                now,
-                **_who(principal),
-                action="token",
-                outcome="ok",
-                session_id=reservation.session_id,
-                token_sha256=token.sha256,
-            )
+            _record(connection, now, principal, "token", "ok", reservation.session_id, token)
 
     def void(self, reservation: Reservation, refusal_code: Code) -> None:
         with self._database.write() as connection:
@@ -176,18 +162,18 @@ class SqlLedger:
             session = own_session(connection, principal, session_id)
             expires_at = session.token_expires_at
             if session.state is SessionState.OPEN and expires_at and session.held_until < expires_at:
-                # The first of this token. It makes the place last longer, so nobody may be counting.
-                self._lock_owner(connection, session_id)
+                # The first heartbeat of this token. It lengthens the place, so no one else may count now.
+                lock_owners(connection, session_id)
                 lock_project(self._database, connection)
                 session = own_session(connection, principal, session_id)
             now = self._database.now(connection)
             connection.execute(_HEARTBEAT, {"session": session_id, "at": now})
             expires_at = session.token_expires_at
             if session.state is SessionState.OPEN and expires_at is not None and expires_at > now:
-                if session.held_until > now:
+                if session.holds_place(now):
                     hold(connection, session_id, max(session.held_until, expires_at))
                 else:
-                    # Its place was free for others; this client may be talking, so it is told to stop.
+                    # Others may have taken its place while this client may be talking: it has to stop.
                     moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now)
                 session = own_session(connection, principal, session_id)
         return _as_of(session, now)
@@ -196,49 +182,21 @@ class SqlLedger:
         with self._database.write() as connection:
             session = own_session(connection, principal, session_id)
             owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
-            self._lock(connection, owner)
+            lock_principal(self._database, connection, owner)
             now = self._database.now(connection)
             if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
                 release(connection, owner, session_id, now)
-                who = _who(owner)
-                audit.record(
-                    connection, now, **who, action="session.end", outcome="ok", session_id=session_id
-                )
+                _record(connection, now, owner, "session.end", "ok", session_id)
             return _as_of(own_session(connection, principal, session_id), now)
 
     def repeated(self, principal: Principal, session_id: str, token: MintedToken) -> None:
         with self._database.write() as connection:
-            audit.record(
-                connection,
-                self._database.now(connection),
-                **_who(principal),
-                action="token",
-                outcome="repeated",
-                session_id=session_id,
-                token_sha256=token.sha256,
-            )
+            now = self._database.now(connection)
+            _record(connection, now, principal, "token", "repeated", session_id, token)
 
     def refused(self, principal: Principal, action: str, code: Code, session_id: str | None = None) -> None:
         with self._database.write() as connection:
-            now = self._database.now(connection)
-            who = _who(principal)
-            audit.record(connection, now, **who, action=action, outcome=code, session_id=session_id)
-
-    def _lock(self, connection: Connection, principal: Principal) -> None:
-        """Let one request at a time count for this principal, and for the service key that acts for it.
-
-        The key first, always, so that nobody waits in a circle. SQLite's write transaction does all of it.
-        """
-        for one in (principal.actor, principal):
-            if one is not None and connection.execute(_LOCK, {"principal": one.key}).first() is None:
-                self._know(connection, one)
-                connection.execute(_LOCK, {"principal": one.key})
-
-    def _lock_owner(self, connection: Connection, session_id: str) -> None:
-        keys = connection.execute(_OWNERS, {"session": session_id}).one()
-        for key in (keys.acting_key, keys.principal_key):
-            if key is not None:
-                connection.execute(_LOCK, {"principal": key})
+            _record(connection, self._database.now(connection), principal, action, code, session_id)
 
     def _enter_project(
         self, connection: Connection, quotas: Quotas, now: datetime, *, needs_place: bool
@@ -248,47 +206,26 @@ class SqlLedger:
             raise project_capacity()
 
     def _lengthen_hold(self, connection: Connection, principal: Principal, reservation: Reservation) -> None:
-        """A session that was heard of keeps its place for its new token, too."""
+        """A session that has sent a heartbeat keeps its place for its new token, too."""
         session = own_session(connection, principal, reservation.session_id)
         if session.heartbeat_at is not None:
             lock_project(self._database, connection)
             hold(connection, session.id, max(session.held_until, reservation.expires_at))
 
-    def _know(self, connection: Connection, principal: Principal) -> None:
-        row = {"key": principal.key, "issuer": principal.issuer, "subject": principal.subject}
-        connection.execute(self._database.insert_or_ignore(principals), row)
-
 
 def _usages(connection: Connection, quotas: Quotas, now: datetime, *, needs_place: bool) -> list[QuotaUsage]:
-    """What is taken of each share; refuses if a place is needed and there is none."""
+    """How much of each quota is used. Refuses if a place is needed and there is none."""
     usages = [usage_of(connection, quota, now) for quota in quotas.of]
     for usage in usages:
         if needs_place and no_session_left(usage):
             raise too_many_sessions(
                 usage,
                 [
-                    {
-                        "id": one.id,
-                        "profile": one.profile,
-                        "opened_at": one.opened_at,
-                        "ends_at": one.ends_at,
-                    }
-                    for one in open_sessions(connection, usage.quota.key, now, _MOST_TOLD)
+                    {name: getattr(one, name) for name in ("id", "profile", "opened_at", "ends_at")}
+                    for one in open_sessions(connection, usage.quota.key, now, _MOST_LISTED)
                 ],
             )
     return usages
-
-
-def _intend(connection: Connection, now: datetime, principal: Principal, reservation: Reservation) -> None:
-    """Before Google is asked: if the trail cannot be written, nothing shall happen that belongs in it."""
-    audit.record(
-        connection,
-        now,
-        **_who(principal),
-        action="token",
-        outcome="reserved",
-        session_id=reservation.session_id,
-    )
 
 
 def _as_of(session: Session, now: datetime) -> Session:
@@ -303,8 +240,24 @@ def _ended(session: Session) -> Refusal:
     )
 
 
-def _who(principal: Principal) -> dict[str, Any]:
-    """Who asked, and for whom: both identities are in every audit row of a service key that acts."""
+def _record(
+    connection: Connection,
+    at: datetime,
+    principal: Principal,
+    action: str,
+    outcome: str,
+    session_id: str | None,
+    token: MintedToken | None = None,
+) -> None:
+    """Append to the audit trail. A service key that acts is the actor; its user is in the detail."""
     requester = principal.requester
-    detail = {"on_behalf_of": principal.subject} if principal.actor else None
-    return {"actor": f"{requester.issuer}:{requester.subject}", "detail": detail}
+    audit.record(
+        connection,
+        at,
+        actor=f"{requester.issuer}:{requester.subject}",
+        action=action,
+        outcome=outcome,
+        session_id=session_id,
+        token_sha256=token.sha256 if token else None,
+        detail={"on_behalf_of": principal.subject} if principal.actor else None,
+    )

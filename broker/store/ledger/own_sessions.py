@@ -1,7 +1,7 @@
-"""A principal's own sessions, read: those that are its own, and those that it opened for a user of its.
+"""Reads a principal's own sessions: those that belong to it, and those that it opened for its users.
 
-Whatever acts on a session by its id finds it here first, so that another's is told apart from one that never
-was by nobody.
+Every action on a session by its id looks it up here first. So no caller can distinguish another principal's
+session from one that never existed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from broker.errors import Refusal
 from broker.principal import Principal
 from broker.sessions.session import Session, SessionState, TokenState
 from broker.store.database.tables import principals, sessions, tokens
+from broker.store.ledger.quota_usage import HOLDS_PLACE, times
 
 _SESSION_ID = re.compile("ses_[0-9a-f]{32}")
 
@@ -26,7 +27,7 @@ _LAST_TOKEN = (
     .where(tokens.c.session_id == sessions.c.id, tokens.c.state == TokenState.ISSUED)
     .scalar_subquery()
 )
-# A service key has the sessions that it opened for its users too; the user's id alone opens nothing.
+# A service key also has the sessions that it opened for its users. A user's id alone opens nothing.
 _MINE = (
     select(sessions, _LAST_TOKEN.label("token_expires_at"), principals.c.subject)
     .join(principals, principals.c.key == sessions.c.principal_key)
@@ -39,7 +40,7 @@ _MINE = (
 )
 _OWN = _MINE.where(sessions.c.id == bindparam("session"))
 _OPEN = (
-    _MINE.where(sessions.c.state == SessionState.OPEN, sessions.c.held_until > bindparam("now"))
+    _MINE.where(sessions.c.state == SessionState.OPEN, HOLDS_PLACE)
     .order_by(sessions.c.opened_at.desc(), sessions.c.id)
     .limit(bindparam("most"))
 )
@@ -50,19 +51,19 @@ def own_session(connection: Connection, principal: Principal, session_id: str) -
     if not _SESSION_ID.fullmatch(session_id):
         raise Refusal("session-unknown")
     row = connection.execute(_OWN, {"session": session_id, "principal": principal.key}).one_or_none()
-    # A session that never came to be is told apart from a foreign one by nobody.
+    # A void session was never delivered, so for its caller it never existed.
     if row is None or row.state == SessionState.VOID:
         raise Refusal("session-unknown")
     return _session(row, principal.key)
 
 
 def open_sessions(connection: Connection, principal_key: str, now: datetime, most: int) -> Sequence[Session]:
-    """Those that are open and have a place, the newest first."""
-    values = {"principal": principal_key, "now": now, "most": most}
+    """The sessions that are open and have a place, the newest first."""
+    values = {"principal": principal_key, "most": most, **times(now)}
     return [_session(row, principal_key) for row in connection.execute(_OPEN, values)]
 
 
-def _session(row: Row[Any], asker_key: str) -> Session:
+def _session(row: Row[Any], requester_key: str) -> Session:
     return Session(
         id=row.id,
         profile=row.profile,
@@ -74,5 +75,5 @@ def _session(row: Row[Any], asker_key: str) -> Session:
         heartbeat_at=row.heartbeat_at,
         ended_at=row.ended_at,
         token_expires_at=row.token_expires_at,
-        on_behalf_of=None if row.principal_key == asker_key else row.subject,
+        on_behalf_of=None if row.principal_key == requester_key else row.subject,
     )

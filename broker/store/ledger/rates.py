@@ -1,8 +1,8 @@
 """SqlRateStorage: the moving windows of Flask-Limiter, kept in the same database as everything else.
 
-`limits` has no SQL storage. Ours keeps one row per limit and key with the times of its hits, and takes
-the row's lock for the whole of test-and-add, so that N callers on any number of workers and hosts get
-exactly the limit. A row is at most 8 bytes times the limit's amount.
+`limits` has no SQL storage. Ours keeps one row for each limit and key with the times of its hits. It locks
+the row while it tests and adds, so that callers on any number of workers and hosts get exactly the limit. A
+row has at most 8 bytes for each request that the limit allows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from limits.storage import MovingWindowSupport, Storage
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from broker.errors import Refusal
+from broker.limits.limiter import RateStorage, redis_storage
 from broker.store.database.engine import Database
 from broker.store.database.tables import rate_windows
 
@@ -24,7 +25,7 @@ SCHEME = "broker-sql"
 # Built once: putting a statement together takes longer than running it.
 _HITS = select(rate_windows.c.hits).where(rate_windows.c.key == bindparam("window"))
 _LOCKED_HITS = _HITS.with_for_update()
-# Whoever adds a row takes a few along in which nothing counts any more.
+# Each request that adds a row deletes a few expired ones.
 _FORGET = delete(rate_windows).where(
     rate_windows.c.key.in_(
         select(rate_windows.c.key).where(rate_windows.c.expires_at < bindparam("now")).limit(10)
@@ -35,6 +36,13 @@ _KEEP = (
     .where(rate_windows.c.key == bindparam("window"))
     .values(hits=bindparam("packed"), expires_at=bindparam("until"))
 )
+
+
+def rate_storage(database: Database, redis_url: str | None) -> RateStorage:
+    """Redis if there is one, otherwise the database. Both are exact."""
+    if redis_url is not None:
+        return redis_storage(redis_url)
+    return RateStorage(f"{SCHEME}://", {"database": database}, in_database=True)
 
 
 def _pack(hits: list[float]) -> bytes:
@@ -53,7 +61,7 @@ class SqlRateStorage(Storage, MovingWindowSupport):
     def __init__(self, uri: str | None = None, *, database: Database, **_options: Any) -> None:
         super().__init__(uri)
         self._database = database
-        # What a transaction has counted stays so until it ends: its lock is on the row.
+        # Counts of a transaction stay true until it ends, since it has locked the rows.
         self._counted: WeakKeyDictionary[Connection, dict[str, tuple[float, int]]] = WeakKeyDictionary()
 
     @property
@@ -64,7 +72,7 @@ class SqlRateStorage(Storage, MovingWindowSupport):
         """Add `amount` hits if the window of `expiry` seconds then still holds at most `limit`."""
         with self._database.write() as connection:
             blob = self._locked_hits(connection, key, expiry)
-            # Only now: whoever held the lock counted at a later time than the one before the wait.
+            # Read after the wait for the lock: the previous holder may have counted at a later time.
             now = self._database.now(connection)
             hits = _within(blob, now, expiry)
             room = len(hits) + amount <= limit
@@ -109,7 +117,7 @@ class SqlRateStorage(Storage, MovingWindowSupport):
         except Refusal:
             return False
 
-    # The fixed-window half of the interface: only the moving window is used, because it alone is exact.
+    # The fixed-window half of the interface. Only the moving window is exact, so only that is used.
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         raise NotImplementedError
 
@@ -125,6 +133,6 @@ def _window(hits: list[float], now: datetime) -> tuple[float, int]:
 
 
 def _within(blob: bytes, now: datetime, expiry: int) -> list[float]:
-    """Hits from the future are of a clock that was set back; kept, they would shut the caller out."""
+    """Without hits from the future: after a clock is set back, they would lock the caller out."""
     at = now.astimezone(UTC).timestamp()
     return [hit for hit in _unpack(blob) if at - expiry < hit <= at + expiry]

@@ -1,6 +1,7 @@
-"""The rows of a lease, written: sessions and tokens, one small statement each. The ledger decides which.
+"""Writes the rows of a reservation: sessions and tokens, one small statement for each change.
 
-Each change names the state that it starts from, so that of two which race for a row only one finds it.
+The ledger decides which. Each change names the state that it starts from: if two race for a row, only one of
+them finds it.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def add_token(
     opens_session: bool,
     kept: bool = False,
 ) -> Reservation:
-    """A reserved token. `own` is what the principal holds without it; `kept`: its session has its place."""
+    """A reserved token. `own` is the principal's usage without it. `kept`: the session has its place."""
     token_id = "tok_" + secrets.token_hex(16)
     row = {
         "id": token_id,
@@ -128,7 +129,7 @@ def moved(
     after: SessionState,
     ended_at: datetime | None,
 ) -> bool:
-    """Whether the session was in `before` and is now in `after`."""
+    """Returns whether the session was in `before` and is now in `after`."""
     values = {"session": session_id, "before": before, "after": after, "ended": ended_at}
     return connection.execute(_MOVE, values).rowcount == 1
 
@@ -138,13 +139,13 @@ def issue(connection: Connection, token_id: str, token_sha256: str, mint_ms: int
 
 
 def void_token(connection: Connection, token_id: str, refusal_code: str) -> None:
-    """It was not delivered, so it costs nothing, even if a confirmation got through unheard."""
+    """It was not delivered, so it costs nothing, even if a confirmation succeeded without an answer."""
     _settle(connection, token_id, TokenState.VOID, code=refusal_code)
     connection.execute(_CHARGE, {"token": token_id, "amount": 0})
 
 
 def void_session(connection: Connection, session_id: str, now: datetime) -> bool:
-    """Whether it was still reserved."""
+    """Returns whether it was still reserved."""
     was_reserved = moved(connection, session_id, SessionState.RESERVED, SessionState.VOID, now)
     if was_reserved:
         hold(connection, session_id, now)
@@ -169,12 +170,12 @@ def hold(connection: Connection, session_id: str, until: datetime) -> None:
 
 
 def hold_anew(connection: Connection, session_id: str, until: datetime, plan: str) -> None:
-    """A place for a session that had lost its own: one of those of the plan that holds now."""
+    """A new place for a session that had lost its own, counted for its current plan."""
     connection.execute(_HOLD_ANEW, {"session": session_id, "until": until, "of_plan": plan})
 
 
 def shorten_hold(connection: Connection, session_id: str) -> None:
-    """Back to what the tokens that were given out ask for."""
+    """Back to the time that the issued tokens need."""
     connect_by, expires_at = connection.execute(_NEWEST, {"session": session_id}).one()
     if connect_by is not None:
         beats = connection.execute(_BEATS, {"session": session_id}).scalar_one()
@@ -183,7 +184,7 @@ def shorten_hold(connection: Connection, session_id: str) -> None:
 
 
 def release(connection: Connection, owner: Principal, session_id: str, now: datetime) -> None:
-    """Give back the place and what was not talked, if so much is believed of this owner."""
+    """Give back the place and the unused seconds, unless the owner has had too many early releases."""
     live = connection.execute(_LIVE, {"session": session_id, "now": now}).all()
     if not live or not may_release_early(connection, owner.key, now):
         return

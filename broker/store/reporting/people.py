@@ -1,7 +1,8 @@
-"""SqlPeople: everybody whom the broker knows, with all that operators ask about somebody in one row.
+"""SqlPeople: every known principal, with everything that operators see about it in one row.
 
-Own users, service keys and their users, guests, other issuers' people: whoever has a row in `principals`.
-Pages go by (issuer, subject), so whoever comes in between two pages moves nobody.
+Own users, service keys and their users, guests and other issuers' users: everyone who has a row in
+`principals`. Pages are ordered by (issuer, subject), so a principal that is added between two pages moves no
+other.
 """
 
 from __future__ import annotations
@@ -26,9 +27,7 @@ from sqlalchemy import (
 )
 
 from broker.identity.blocks import BlockKind
-from broker.limits import quota as quotas
 from broker.principal import KEY_ISSUER, OWN_ISSUER, Overrides
-from broker.sessions.session import TokenState
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
 from broker.store.database.engine import Database
 from broker.store.database.tables import (
@@ -41,10 +40,9 @@ from broker.store.database.tables import (
     tokens,
     users,
 )
-from broker.store.ledger.quota_usage import GRACE
-from broker.store.matching import holds
+from broker.store.ledger.quota_usage import CHARGED_TODAY, HOLDS_PLACE, times
 
-# What the person was called at its latest sign-in in a browser; nothing else is kept of a name.
+# The name at the latest browser sign-in. The store keeps no other name.
 _SIGNED_IN_AS = (
     select(sign_ins.c.name)
     .where(sign_ins.c.issuer == principals.c.issuer, sign_ins.c.subject == principals.c.subject)
@@ -81,7 +79,7 @@ _PEOPLE = select(
 
 @dataclass(frozen=True)
 class Person:
-    """`plan` is None where only the credentials would say it; `version` is that of the overrides."""
+    """`plan` is None if only the credentials name it; `version` is the version of the overrides."""
 
     key: str
     issuer: str
@@ -112,23 +110,23 @@ class SqlPeople:
         return people[0] if people else None
 
     def page(
-        self, *, query: str = "", blocked_only: bool = False, after: tuple[str, str] | None = None, most: int
+        self, *, query: str = "", blocked_only: bool = False, after: tuple[str, str] | None = None, limit: int
     ) -> list[Person]:
-        """Those whose subject or name holds `query` in any case, in the order of (issuer, subject)."""
-        asked = _PEOPLE.order_by(principals.c.issuer, principals.c.subject).limit(most)
+        """People whose subject or name contains `query` in any case, in the order of (issuer, subject)."""
+        statement = _PEOPLE.order_by(principals.c.issuer, principals.c.subject).limit(limit)
         if query:
-            found = [holds(column, query) for column in (principals.c.subject, NAME)]
-            asked = asked.where(or_(*found))
+            columns = (principals.c.subject, NAME)
+            statement = statement.where(or_(*(one.icontains(query, autoescape=True) for one in columns)))
         if blocked_only:
-            asked = asked.where(_BLOCKED_AT.is_not(None))
+            statement = statement.where(_BLOCKED_AT.is_not(None))
         if after is not None:
-            place = tuple_(principals.c.issuer, principals.c.subject)
-            asked = asked.where(place > tuple_(literal(after[0]), literal(after[1])))
+            position = tuple_(principals.c.issuer, principals.c.subject)
+            statement = statement.where(position > tuple_(literal(after[0]), literal(after[1])))
         with self._database.read() as connection:
-            return self._people(connection, asked)
+            return self._people(connection, statement)
 
-    def _people(self, connection: Connection, asked: Select[Any]) -> list[Person]:
-        rows = connection.execute(asked).all()
+    def _people(self, connection: Connection, statement: Select[Any]) -> list[Person]:
+        rows = connection.execute(statement).all()
         keys = [row.key for row in rows]
         now = self._database.now(connection)
         open_of, used_of = _open(connection, keys, now), _used(connection, keys, now)
@@ -136,31 +134,27 @@ class SqlPeople:
 
 
 def _open(connection: Connection, keys: Collection[str], now: datetime) -> dict[str, int]:
-    """Sessions that have a place, by whom they count for: their owner and the key that opened them."""
+    """Sessions that hold a place, per principal: each counts for its owner and for the key that opened it."""
     owned = select(sessions.c.principal_key.label("key")).where(
-        sessions.c.principal_key.in_(keys), sessions.c.held_until > now
+        sessions.c.principal_key.in_(keys), HOLDS_PLACE
     )
-    acting = select(sessions.c.acting_key).where(sessions.c.acting_key.in_(keys), sessions.c.held_until > now)
-    return _sums(connection, union_all(owned, acting).subquery(), literal(1))
+    acting = select(sessions.c.acting_key).where(sessions.c.acting_key.in_(keys), HOLDS_PLACE)
+    return _sums(connection, union_all(owned, acting).subquery(), literal(1), now)
 
 
 def _used(connection: Connection, keys: Collection[str], now: datetime) -> dict[str, int]:
-    """Seconds that are charged today, counted as `holdings` does."""
-    charged = and_(
-        tokens.c.reserved_at >= quotas.day_of(now),
-        or_(tokens.c.state != TokenState.RESERVED, tokens.c.connect_by > now - GRACE),
-    )
+    """Seconds that are charged today."""
     owned = select(tokens.c.principal_key.label("key"), tokens.c.seconds).where(
-        tokens.c.principal_key.in_(keys), charged
+        tokens.c.principal_key.in_(keys), CHARGED_TODAY
     )
-    acting = select(tokens.c.acting_key, tokens.c.seconds).where(tokens.c.acting_key.in_(keys), charged)
+    acting = select(tokens.c.acting_key, tokens.c.seconds).where(tokens.c.acting_key.in_(keys), CHARGED_TODAY)
     both = union_all(owned, acting).subquery()
-    return _sums(connection, both, both.c.seconds)
+    return _sums(connection, both, both.c.seconds, now)
 
 
-def _sums(connection: Connection, of: Any, what: ColumnElement[int]) -> dict[str, int]:
-    asked = select(of.c.key, func.sum(what)).group_by(of.c.key)
-    return {key: int(total) for key, total in connection.execute(asked)}
+def _sums(connection: Connection, rows: Any, value: ColumnElement[int], now: datetime) -> dict[str, int]:
+    statement = select(rows.c.key, func.sum(value)).group_by(rows.c.key)
+    return {key: int(total) for key, total in connection.execute(statement, times(now))}
 
 
 def _person(row: Row[Any], open_sessions: int, used_seconds: int) -> Person:

@@ -1,4 +1,4 @@
-"""Sessions as operators see them: everybody's, and ended without their owner."""
+"""SqlSessions: all sessions for operators, who may end one without its owner."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from broker.sessions.session import SessionState, TokenState
 from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import principals, service_keys, session_reports, sessions, tokens
+from broker.store.ledger.quota_usage import HOLDS_PLACE, times
 from broker.store.reporting.people import IS_KEY, NAME
 
 _SECONDS = (
@@ -37,7 +38,10 @@ _SESSIONS = select(
 
 @dataclass(frozen=True)
 class SessionRow:
-    """`seconds` of talk were charged for it. `state` is as it is now, whatever was last written down."""
+    """`seconds` are charged for it. `state` is the state now, which may be later than the stored one.
+
+    `report` is what its client reported; never trust it.
+    """
 
     id: str
     key: str
@@ -55,7 +59,6 @@ class SessionRow:
     seconds: int
     client: Mapping[str, Any]
     report: Mapping[str, Any] | None
-    """What its client told of it; never trusted."""
 
 
 class SqlSessions:
@@ -68,42 +71,42 @@ class SqlSessions:
         principal_key: str | None = None,
         open_only: bool = True,
         before: tuple[datetime, str] | None = None,
-        most: int,
+        limit: int,
     ) -> list[SessionRow]:
-        """Those that count as open now, or all that came to be; of one principal or of everybody.
+        """Sessions that are open now, or all that were ever confirmed; one principal's or everyone's.
 
-        The newest first, from the one behind `before` (when it was opened, and its id) on. A service key has
-        those that it opened for its users too.
+        Newest first, starting after `before`, which is a session's (opened_at, id). A service key's sessions
+        include those that it opened for its users.
         """
-        asked = _SESSIONS.order_by(sessions.c.opened_at.desc(), sessions.c.id.desc()).limit(most)
+        query = _SESSIONS.order_by(sessions.c.opened_at.desc(), sessions.c.id.desc()).limit(limit)
         if principal_key is not None:
-            whose = (sessions.c.principal_key, sessions.c.acting_key)
-            asked = asked.where(or_(*(column == principal_key for column in whose)))
+            owners = (sessions.c.principal_key, sessions.c.acting_key)
+            query = query.where(or_(*(column == principal_key for column in owners)))
         if before is not None:
-            place = tuple_(sessions.c.opened_at, sessions.c.id)
-            asked = asked.where(
-                place < tuple_(literal(before[0], sessions.c.opened_at.type), literal(before[1]))
+            position = tuple_(sessions.c.opened_at, sessions.c.id)
+            query = query.where(
+                position < tuple_(literal(before[0], sessions.c.opened_at.type), literal(before[1]))
             )
         with self._database.read() as connection:
             now = self._database.now(connection)
             if open_only:
-                asked = asked.where(sessions.c.held_until > now, sessions.c.state == SessionState.OPEN)
+                query = query.where(HOLDS_PLACE, sessions.c.state == SessionState.OPEN)
             else:
-                asked = asked.where(sessions.c.state.in_([SessionState.OPEN, SessionState.ENDED]))
-            return [_session_row(row, now) for row in connection.execute(asked)]
+                query = query.where(sessions.c.state.in_([SessionState.OPEN, SessionState.ENDED]))
+            return [_session_row(row, now) for row in connection.execute(query, times(now))]
 
     def state(self, session_id: str) -> SessionState | None:
-        """None if there never was such a session."""
+        """The stored state; None if there never was such a session."""
         with self._database.read() as connection:
-            kept = connection.execute(
+            state = connection.execute(
                 select(sessions.c.state).where(sessions.c.id == session_id)
             ).scalar_one_or_none()
-        return None if kept is None else SessionState(kept)
+        return None if state is None else SessionState(state)
 
     def end(self, session_id: str, *, actor: str) -> datetime | None:
-        """Ends it and frees its place. Returns until when Google may honour its last token.
+        """End an open session and free its place. Returns when its last token expires at Google, or None.
 
-        Nothing is given back of its minutes: the operator ends it here, not at Google. Raises LookupError.
+        Its minutes stay charged, because it may go on at Google. Raises LookupError if it is not open.
         """
         with self._database.write() as connection:
             now = self._database.now(connection)

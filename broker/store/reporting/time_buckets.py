@@ -1,7 +1,7 @@
-"""Steps: a stretch of time up to now in equal parts, and the SQL that tells in which part a moment falls.
+"""TimeBuckets: a range of time up to now in equal parts, and the SQL that assigns moments to them.
 
-A step begins at a multiple of its length since 1970, so that two looks a moment apart show the same steps;
-the last one is still going on.
+A bucket begins at a multiple of its length since 1970, so two reads a moment apart return the same buckets.
+The last bucket is still in progress.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from sqlalchemy.sql.functions import FunctionElement
 
 
 @dataclass(frozen=True)
-class Steps:
+class TimeBuckets:
     since: datetime
     seconds: int
+    """The length of one bucket."""
     count: int
 
     @classmethod
-    def until_now(cls, now: datetime, seconds: int, count: int) -> Steps:
+    def until_now(cls, now: datetime, seconds: int, count: int) -> TimeBuckets:
         end = (int(now.timestamp()) // seconds + 1) * seconds
         return cls(datetime.fromtimestamp(end - seconds * count, UTC), seconds, count)
 
@@ -35,14 +36,14 @@ class Steps:
         return self.since + timedelta(seconds=self.seconds * number)
 
     @property
-    def values(self) -> dict[str, Any]:
-        """What a statement with `step_of`, `step_after` or `within` is given."""
+    def parameters(self) -> dict[str, Any]:
+        """Bound values for a statement that uses `bucket_of`, `bucket_after` or `within`."""
         start = int(self.since.timestamp())
-        return {"since": self.since, "until": self.until, "start": start, "step": self.seconds}
+        return {"since": self.since, "until": self.until, "start": start, "length": self.seconds}
 
 
-class epoch(FunctionElement[int]):  # noqa: N801 - it reads as the function that it is
-    """Whole seconds since 1970 of one of our columns, which are in UTC without saying so."""
+class epoch(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
+    """Whole seconds since 1970. The column is in UTC and carries no offset."""
 
     type = BigInteger()
     inherit_cache = True
@@ -59,17 +60,20 @@ def _in_postgresql(element: epoch, compiler: SQLCompiler, **options: Any) -> str
 
 
 _START = bindparam("start", type_=BigInteger())
-_STEP = bindparam("step", type_=BigInteger())
+_LENGTH = bindparam("length", type_=BigInteger())
 
 
-def step_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The number of the step in which the moment falls, which must be `within`."""
-    return (epoch(column) - _START) // _STEP
+def bucket_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The number of the bucket that contains the moment, which must be `within`."""
+    return (epoch(column) - _START) // _LENGTH
 
 
-def step_after(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The number of the first step that begins at the moment's second or later; 0 or less before them all."""
-    return (epoch(column) - _START + _STEP - 1) // _STEP
+def bucket_after(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The number of the first bucket that begins at or after the moment's second.
+
+    It is 0 or less for a moment before the first bucket.
+    """
+    return (epoch(column) - _START + _LENGTH - 1) // _LENGTH
 
 
 def within(column: ColumnElement[Any]) -> ColumnElement[bool]:

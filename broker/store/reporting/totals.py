@@ -1,4 +1,4 @@
-"""SqlTotals: what is open at this moment and what was granted and refused today, over everybody."""
+"""SqlTotals: open sessions now, and tokens, refusals and minutes of today, over all principals."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import func, select
 
 from broker.errors import CODES
 from broker.limits import quota as quotas
-from broker.sessions.session import TokenState
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit, sessions, tokens
-from broker.store.ledger.quota_usage import GRACE
+from broker.store.ledger.quota_usage import CHARGED_TODAY, HOLDS_PLACE, times
+
+_PLACES = select(func.count()).select_from(sessions).where(HOLDS_PLACE)
+_CHARGED = select(func.coalesce(func.sum(tokens.c.seconds), 0)).where(CHARGED_TODAY)
 
 
 @dataclass(frozen=True)
 class Today:
-    """Since midnight UTC by the store's clock. A minute that has begun counts."""
+    """Counts since midnight UTC, by the store's clock. A minute that has begun counts as a whole one."""
 
     now: datetime
     open_sessions: int
@@ -33,27 +35,18 @@ class SqlTotals:
 
     def open_sessions(self) -> int:
         with self._database.read() as connection:
-            places = _places(self._database.now(connection))
-            return int(connection.execute(places).scalar_one())
+            values = times(self._database.now(connection))
+            return int(connection.execute(_PLACES, values).scalar_one())
 
     def today(self) -> Today:
         with self._database.read() as connection:
             now = self._database.now(connection)
-            day = quotas.day_of(now)
-            places = _places(now)
-            # Everything of today is in the trail, which is in order of time; tokens are not.
-            of_today = (audit.c.at >= day,)
-            granted = select(func.count()).where(
-                *of_today, audit.c.action == "token", audit.c.outcome == "ok"
-            )
-            refused = select(func.count()).where(*of_today, audit.c.outcome.in_(list(CODES)))
-            charged = select(func.coalesce(func.sum(tokens.c.seconds), 0)).where(
-                tokens.c.reserved_at >= day,
-                or_(tokens.c.state != TokenState.RESERVED, tokens.c.connect_by > now - GRACE),
-            )
-            counts = [connection.execute(query).scalar_one() for query in (places, granted, refused, charged)]
+            # The audit log has both outcomes in order of time, so one index serves both counts.
+            today = audit.c.at >= quotas.day_of(now)
+            granted = select(func.count()).where(today, audit.c.action == "token", audit.c.outcome == "ok")
+            refused = select(func.count()).where(today, audit.c.outcome.in_(list(CODES)))
+            counts = [
+                connection.execute(query, times(now)).scalar_one()
+                for query in (_PLACES, granted, refused, _CHARGED)
+            ]
         return Today(now, counts[0], counts[1], counts[2], math.ceil(int(counts[3]) / 60))
-
-
-def _places(now: datetime) -> Select[int]:
-    return select(func.count()).where(sessions.c.held_until > now)

@@ -1,12 +1,12 @@
-"""SqlUsage: what happened in the last hour, day or week, in equal steps, for the people who run the broker.
+"""SqlUsage: tokens, refusals, latencies, sessions and minutes of the last hour, day or week, in buckets.
 
-Owns the arithmetic of the series; the rows are those that the ledger, the sign-ins and the clients' reports
-left behind, so there is no counter that could drift from them. Each table is grouped by the database, in one
-query; percentiles come from how often each whole millisecond occurs, which is exact and the same everywhere.
+The series are computed from the rows that the ledger, the sign-ins and the clients' reports leave, so no
+counter can drift from them. The database groups each table in one query. Percentiles are computed from how
+often each whole millisecond occurs, which is exact and the same on every database.
 
-Tokens, refusals and minutes are of the whole step; open sessions are those that held a place in its first
-second. A token's seconds belong to the step in which it was given out; those of an open session count as far
-as they have passed.
+Tokens, refusals and minutes belong to the whole bucket. `open_sessions` counts those that held a place in its
+first second. The seconds of a token belong to the bucket in which it was reserved. While a session is open,
+only the seconds that have passed count.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,18 +26,19 @@ from broker.errors import CODES
 from broker.sessions.session import SessionState, TokenState
 from broker.store.database.engine import Database
 from broker.store.database.tables import REFUSED, audit, principals, session_reports, sessions, tokens
-from broker.store.reporting.time_buckets import Steps, step_after, step_of, within
+from broker.store.ledger.quota_usage import HOLDS_PLACE
+from broker.store.reporting.percentiles import Percentiles, percentiles
+from broker.store.reporting.time_buckets import TimeBuckets, bucket_after, bucket_of, within
 
-# Name of the range -> seconds of a step, number of steps.
+# Name of the range -> seconds of a bucket, number of buckets.
 RANGES: Mapping[str, tuple[int, int]] = {"hour": (60, 60), "day": (900, 96), "week": (7200, 84)}
-PERCENTILES = (50, 95, 99)
 MOST_USERS = 10
-_NUMBER = "step_number"
+_NUMBER = "bucket_number"
 
 _ISSUED = and_(tokens.c.state == TokenState.ISSUED, within(tokens.c.reserved_at))
 _MINTS = (
     select(
-        step_of(tokens.c.reserved_at).label(_NUMBER),
+        bucket_of(tokens.c.reserved_at).label(_NUMBER),
         tokens.c.mint_ms,
         func.count(),
         func.sum(tokens.c.seconds),
@@ -53,11 +53,11 @@ _TALKERS = (
     .order_by(func.sum(tokens.c.seconds).desc(), tokens.c.principal_key)
     .limit(bindparam("most"))
 )
-# What is charged and has not been talked yet. Only of sessions that are open: any other charge is final.
+# Charged seconds that have not passed yet. Only open sessions have them: any other charge is final.
 _UNSETTLED = (
     select(
         tokens.c.principal_key,
-        step_of(tokens.c.reserved_at).label(_NUMBER),
+        bucket_of(tokens.c.reserved_at).label(_NUMBER),
         tokens.c.covers_from,
         tokens.c.seconds,
     )
@@ -66,18 +66,18 @@ _UNSETTLED = (
         _ISSUED,
         tokens.c.expires_at > bindparam("now"),
         sessions.c.state == SessionState.OPEN,
-        sessions.c.held_until > bindparam("now"),
+        HOLDS_PLACE,
     )
 )
 _REFUSALS = (
-    select(step_of(audit.c.at).label(_NUMBER), audit.c.outcome, func.count())
+    select(bucket_of(audit.c.at).label(_NUMBER), audit.c.outcome, func.count())
     .where(text(REFUSED), within(audit.c.at))
     .group_by(_NUMBER, audit.c.outcome)
 )
 _HELD = (
     select(
-        step_after(sessions.c.opened_at).label("first"),
-        step_after(sessions.c.held_until).label("after"),
+        bucket_after(sessions.c.opened_at).label("first"),
+        bucket_after(sessions.c.held_until).label("after"),
         func.count(),
     )
     .where(sessions.c.held_until > bindparam("since"), sessions.c.opened_at < bindparam("until"))
@@ -92,16 +92,14 @@ _REPORTS = (
 )
 _NAMES = select(principals).where(principals.c.key.in_(bindparam("keys", expanding=True)))
 
-Percentiles = Mapping[str, float]
-"""`p50`, `p95` and `p99`, in milliseconds."""
-
 
 @dataclass(frozen=True)
 class Point:
+    """One bucket. `refusals` are counted by code, `mint_ms` in milliseconds."""
+
     at: datetime
     tokens: int
     refusals: Mapping[str, int]
-    """By code."""
     mint_ms: Percentiles | None
     open_sessions: int
     seconds: int
@@ -117,48 +115,49 @@ class Talker:
 
 @dataclass(frozen=True)
 class Usage:
-    steps: Steps
+    """`talkers` are the principals who talked longest, in that order."""
+
+    buckets: TimeBuckets
     points: Sequence[Point]
     mint_ms: Percentiles | None
     first_audio_ms: Percentiles | None
     underruns: int
     talkers: Sequence[Talker]
-    """Who talked most, the longest first."""
 
 
 class SqlUsage:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[float, Usage]] = {}
+        self._cached: dict[str, tuple[float, Usage]] = {}
 
     def of(self, name: str) -> Usage:
-        """The range of that name, up to now, or up to a sixtieth of a step ago. Raises KeyError for no range.
+        """The range called `name`, up to now or up to a sixtieth of a bucket ago. Raises KeyError.
 
-        However many pages look on, a worker adds the rows of a range up once in that time.
+        Within that time a worker computes a range once, however many pages ask for it.
         """
-        keep_seconds = RANGES[name][0] / 60
+        lifetime_seconds = RANGES[name][0] / 60
         with self._lock:
-            made_at, usage = self._kept.get(name, (-math.inf, None))
-            if usage is None or time.monotonic() - made_at > keep_seconds:
+            made_at, usage = self._cached.get(name, (-math.inf, None))
+            if usage is None or time.monotonic() - made_at > lifetime_seconds:
                 usage = self._of(name)
-                self._kept[name] = (time.monotonic(), usage)
+                self._cached[name] = (time.monotonic(), usage)
             return usage
 
     def _of(self, name: str) -> Usage:
         seconds, count = RANGES[name]
         with self._database.read() as connection:
             now = self._database.now(connection)
-            steps = Steps.until_now(now, seconds, count)
-            unsettled = _unsettled(connection, steps, now)
-            mints, talked = _tokens(connection, steps, unsettled)
-            refusals = _refusals(connection, steps)
-            held = _held(connection, steps)
-            first_audio, underruns = _reports(connection, steps)
-            talkers = _talkers(connection, steps, unsettled)
+            buckets = TimeBuckets.until_now(now, seconds, count)
+            unsettled = _unsettled(connection, buckets, now)
+            mints, talked = _tokens(connection, buckets, unsettled)
+            refusals = _refusals(connection, buckets)
+            held = _held(connection, buckets)
+            first_audio, underruns = _reports(connection, buckets)
+            talkers = _talkers(connection, buckets, unsettled)
         points = [
             Point(
-                at=steps.start_of(number),
+                at=buckets.start_of(number),
                 tokens=mints[number].total(),
                 refusals=refusals[number],
                 mint_ms=percentiles(mints[number]),
@@ -168,84 +167,67 @@ class SqlUsage:
             for number in range(count)
         ]
         all_mints = sum(mints.values(), Counter[int | None]())
-        return Usage(steps, points, percentiles(all_mints), percentiles(first_audio), underruns, talkers)
-
-
-def percentiles(occurrences: Mapping[int | None, int]) -> Percentiles | None:
-    """Of whole numbers, given how often each occurs; None of none at all.
-
-    Between two of them it is interpolated, as numpy and PostgreSQL's percentile_cont do.
-    """
-    counts = sorted((value, times) for value, times in occurrences.items() if value is not None)
-    if not counts:
-        return None
-    ends = list(accumulate(times for _, times in counts))
-
-    def at(place: float) -> float:
-        below = counts[bisect_right(ends, math.floor(place))][0]
-        above = counts[bisect_right(ends, math.ceil(place))][0]
-        return below + (above - below) * (place - math.floor(place))
-
-    return {f"p{percent}": at((ends[-1] - 1) * percent / 100) for percent in PERCENTILES}
+        return Usage(buckets, points, percentiles(all_mints), percentiles(first_audio), underruns, talkers)
 
 
 @dataclass(frozen=True)
 class _Unsettled:
-    by_step: Counter[int]
+    by_bucket: Counter[int]
     by_key: Counter[str]
 
 
-def _unsettled(connection: Connection, steps: Steps, now: datetime) -> _Unsettled:
-    left = _Unsettled(Counter(), Counter())
-    for key, number, covers_from, seconds in connection.execute(_UNSETTLED, {**steps.values, "now": now}):
+def _unsettled(connection: Connection, buckets: TimeBuckets, now: datetime) -> _Unsettled:
+    unsettled = _Unsettled(Counter(), Counter())
+    parameters = {**buckets.parameters, "now": now}
+    for key, number, covers_from, seconds in connection.execute(_UNSETTLED, parameters):
         talked = max(0, math.ceil((now - covers_from).total_seconds()))
-        left.by_step[number] += max(0, seconds - talked)
-        left.by_key[key] += max(0, seconds - talked)
-    return left
+        unsettled.by_bucket[number] += max(0, seconds - talked)
+        unsettled.by_key[key] += max(0, seconds - talked)
+    return unsettled
 
 
 def _tokens(
-    connection: Connection, steps: Steps, unsettled: _Unsettled
+    connection: Connection, buckets: TimeBuckets, unsettled: _Unsettled
 ) -> tuple[dict[int, Counter[int | None]], Counter[int]]:
-    """By step: how many tokens took each number of milliseconds (None: not known), and seconds of talk."""
+    """Per bucket: how many tokens took how many milliseconds (None: unknown), and the seconds of talk."""
     mints: dict[int, Counter[int | None]] = defaultdict(Counter)
     talked: Counter[int] = Counter()
-    for number, mint_ms, count, seconds in connection.execute(_MINTS, steps.values):
+    for number, mint_ms, count, seconds in connection.execute(_MINTS, buckets.parameters):
         mints[number][mint_ms] += count
         talked[number] += int(seconds)
-    talked.subtract(unsettled.by_step)
+    talked.subtract(unsettled.by_bucket)
     return mints, talked
 
 
-def _refusals(connection: Connection, steps: Steps) -> dict[int, dict[str, int]]:
+def _refusals(connection: Connection, buckets: TimeBuckets) -> dict[int, dict[str, int]]:
     refusals: dict[int, dict[str, int]] = defaultdict(dict)
-    for number, outcome, count in connection.execute(_REFUSALS, steps.values):
+    for number, outcome, count in connection.execute(_REFUSALS, buckets.parameters):
         if outcome in CODES:
             refusals[number][outcome] = count
     return refusals
 
 
-def _held(connection: Connection, steps: Steps) -> list[int]:
-    changes = [0] * (steps.count + 1)
-    for first, after, count in connection.execute(_HELD, steps.values):
-        changes[min(max(first, 0), steps.count)] += count
-        changes[min(max(after, 0), steps.count)] -= count
+def _held(connection: Connection, buckets: TimeBuckets) -> list[int]:
+    changes = [0] * (buckets.count + 1)
+    for first, after, count in connection.execute(_HELD, buckets.parameters):
+        changes[min(max(first, 0), buckets.count)] += count
+        changes[min(max(after, 0), buckets.count)] -= count
     return list(accumulate(changes[:-1]))
 
 
-def _reports(connection: Connection, steps: Steps) -> tuple[Counter[int | None], int]:
+def _reports(connection: Connection, buckets: TimeBuckets) -> tuple[Counter[int | None], int]:
     first_audio: Counter[int | None] = Counter()
     underruns = 0
-    for milliseconds, count, of_these in connection.execute(_REPORTS, steps.values):
+    for milliseconds, count, of_these in connection.execute(_REPORTS, buckets.parameters):
         first_audio[milliseconds] += count
         underruns += int(of_these)
     return first_audio, underruns
 
 
-def _talkers(connection: Connection, steps: Steps, unsettled: _Unsettled) -> list[Talker]:
-    # As many more as may lose their rank once what they have not talked yet is taken off.
+def _talkers(connection: Connection, buckets: TimeBuckets, unsettled: _Unsettled) -> list[Talker]:
+    # Subtracting unsettled seconds can lower the rank of that many principals, so read that many more.
     most = MOST_USERS + len(unsettled.by_key)
-    charged = connection.execute(_TALKERS, {**steps.values, "most": most}).all()
+    charged = connection.execute(_TALKERS, {**buckets.parameters, "most": most}).all()
     talked = Counter({key: int(seconds) - unsettled.by_key[key] for key, seconds in charged})
     longest = [(key, seconds) for key, seconds in talked.most_common(MOST_USERS) if seconds > 0]
     rows = connection.execute(_NAMES, {"keys": [key for key, _ in longest]})

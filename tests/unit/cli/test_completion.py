@@ -1,4 +1,4 @@
-"""The Tab key: the shell is offered the names that there are, and nothing where there are none to be had."""
+"""Shell completion offers existing names, and nothing if the settings are invalid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("alice")
 
 @pytest.fixture
 def offered(run: Run, monkeypatch: pytest.MonkeyPatch) -> Offered:
-    """offered("limits", "show", "a"): what bash would list after these words."""
+    """offered("limits", "show", "a"): the names that bash lists after these words."""
 
     def ask(*words: str) -> list[str]:
         with monkeypatch.context() as patch:
@@ -29,7 +29,7 @@ def offered(run: Run, monkeypatch: pytest.MonkeyPatch) -> Offered:
     return ask
 
 
-def test_offers_names_that_there_are(run: Run, offered: Offered) -> None:
+def test_existing_names_are_offered(run: Run, offered: Offered) -> None:
     run("users", "add", "bob", stdin=PASSWORD)
     run("keys", "create", "shop")
     for command in (("limits", "show"), ("explain",), ("users", "block"), ("sessions", "list", "--user")):
@@ -42,8 +42,6 @@ def test_offers_names_that_there_are(run: Run, offered: Offered) -> None:
     assert "explain" in offered("ex")
 
 
-def test_offers_nothing_where_the_settings_have_faults(
-    offered: Offered, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_settings_offer_nothing(offered: Offered, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROKER_SECRET_KEY", "short")
     assert offered("limits", "show", "") == []

@@ -1,4 +1,4 @@
-"""`broker dev` leaves everything alone that is not its own."""
+"""`broker dev` uses only its own database and secret, and explains a port that is in use."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from tests.support.ports import free_port
 
 
-def test_a_database_of_the_environment_gets_no_demo_user(tmp_path: Path) -> None:
-    """Its password is printed in the README: in somebody's production database it would be an open door."""
+def test_configured_database_gets_no_demo_user(tmp_path: Path) -> None:
+    """The README publishes the demo password, so in a production database it would let anyone in."""
     environ = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -26,16 +26,16 @@ def test_a_database_of_the_environment_gets_no_demo_user(tmp_path: Path) -> None
     with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as dev:
         assert dev.stdout is not None
         try:
-            said = next(line for line in dev.stdout if line.startswith(("Sign in as", "Live Broker")))
+            printed = next(line for line in dev.stdout if line.startswith(("Sign in as", "Live Broker")))
         finally:
             dev.send_signal(signal.SIGTERM)
             dev.stdout.read()
-    assert said
+    assert printed
     assert (tmp_path / "var" / "dev" / "broker.sqlite3").exists()
     assert not (tmp_path / "production.sqlite3").exists()
 
 
-def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_port_in_use_is_reported_in_a_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PORT": port}
@@ -43,8 +43,8 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
         dev = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
     assert dev.returncode == 1
     assert dev.stderr == (
-        f"Port {port} cannot be had: Address already in use. "
-        "Another one: PORT=8081 make run, or broker dev --port 8081.\n"
+        f"Port {port} is not available: Address already in use. "
+        "Choose another one: PORT=8081 make run, or broker dev --port 8081.\n"
     )
 
 

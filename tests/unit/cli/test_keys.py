@@ -1,4 +1,4 @@
-"""`broker keys`, run as an operator runs it."""
+"""`broker keys`: output, exit status and rejected arguments."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Run = Callable[..., Ran]
 
 @pytest.fixture
 def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """broker("keys", "list"): as from a shell, in this process, on a fresh database."""
+    """broker("keys", "list"): runs the command in this process, on a new database."""
     config = write_config(tmp_path, more=PLANS)
     for name, value in environment(tmp_path, "http://127.0.0.1:9", config=config).items():
         monkeypatch.setenv(name, value)
@@ -52,14 +52,14 @@ def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             main()
         except SystemExit as leave:
             status = int(leave.code or 0)
-        said = capsys.readouterr()
-        return Ran(status, said.out, said.err)
+        printed = capsys.readouterr()
+        return Ran(status, printed.out, printed.err)
 
     assert run("db", "upgrade").returncode == 0
     return run
 
 
-def test_a_key_is_printed_once_and_alone_on_stdout(broker: Run) -> None:
+def test_key_is_printed_once_and_alone_on_stdout(broker: Run) -> None:
     made = broker(
         "keys", "create", "shop", "--plan", "backend", "--on-behalf-of", "acme:*", "--expires-days", "9"
     )
@@ -83,7 +83,7 @@ def test_a_key_is_printed_once_and_alone_on_stdout(broker: Run) -> None:
     assert (again.returncode, again.stdout) == (1, "")
 
 
-def test_a_script_reads_it_as_json(broker: Run) -> None:
+def test_json_output_has_the_key_and_its_terms(broker: Run) -> None:
     made = json.loads(
         broker("keys", "create", "narrow", "--scope", "token", "--profile", "default", "--json").stdout
     )
@@ -113,12 +113,12 @@ def test_a_script_reads_it_as_json(broker: Run) -> None:
         ([], 2),
     ],
 )
-def test_refuses_what_makes_no_sense(broker: Run, words: list[str], status: int) -> None:
+def test_invalid_arguments_are_rejected(broker: Run, words: list[str], status: int) -> None:
     refused = broker("keys", "create", *words)
     assert (refused.returncode, refused.stdout) == (status, "")
     assert refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_an_unknown_key_cannot_be_revoked(broker: Run) -> None:
+def test_unknown_key_cannot_be_revoked(broker: Run) -> None:
     assert broker("keys", "revoke", "nobody").returncode == 1

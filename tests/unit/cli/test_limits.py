@@ -12,7 +12,7 @@ from broker.store.database.engine import Database
 from broker.store.database.tables import audit
 from broker.store.ledger.ledger import SqlLedger
 from tests.support.servers import own_principal
-from tests.unit.cli.test_users import PASSWORD, Run, alice, environ, run, trail
+from tests.unit.cli.test_users import PASSWORD, Run, alice, audited, environ, run
 
 __all__ = ["alice", "environ", "run"]
 pytestmark = pytest.mark.usefixtures("alice")
@@ -27,7 +27,7 @@ def last_detail(environ: dict[str, str]) -> dict[str, object]:
     return dict(row.detail)
 
 
-def test_sets_shows_and_clears(run: Run, environ: dict[str, str]) -> None:
+def test_limits_are_set_shown_listed_and_cleared(run: Run, environ: dict[str, str]) -> None:
     assert "default" in run("limits", "show", "alice").out
     ran = run("limits", "set", "alice", "--sessions", "4", "--rate", "3/minute", "--json")
     assert ran.status == 0
@@ -51,17 +51,17 @@ def test_sets_shows_and_clears(run: Run, environ: dict[str, str]) -> None:
     assert run("limits", "show", "alice", "--json").json["own"] == {"sessions": 4, "minutes_per_day": 9}
     assert run("limits", "clear", "alice").status == 0
     assert run("limits", "list", "--json").json == []
-    assert [row for row in trail(environ) if row[0] == "limits.set"] == [("limits.set", "ok")] * 4
+    assert [row for row in audited(environ) if row[0] == "limits.set"] == [("limits.set", "ok")] * 4
 
 
-def test_gives_another_plan(run: Run) -> None:
+def test_another_plan_applies_to_the_user(run: Run) -> None:
     run("limits", "set", "alice", "--plan", "gold")
     assert run("explain", "alice", "--json").json["rule"] == "plan gold"
     assert "7/minute" in run("limits", "show", "alice").out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "problem"),
     [
         (("alice", "--rate", "often"), "rate: must read like"),
         (("alice", "--sessions", "0"), "sessions: "),
@@ -71,21 +71,21 @@ def test_gives_another_plan(run: Run) -> None:
         (("u1", "--sessions", "1", "--issuer", "https://unknown.example"), "there is no issuer"),
     ],
 )
-def test_refuses_what_could_not_work(
-    run: Run, environ: dict[str, str], arguments: tuple[str, ...], said: str
+def test_invalid_limits_are_rejected(
+    run: Run, environ: dict[str, str], arguments: tuple[str, ...], problem: str
 ) -> None:
     ran = run("limits", "set", *arguments)
     assert (ran.status, ran.out) == (1, "")
-    assert said in ran.err
-    assert trail(environ) == [("user.add", "ok")]
+    assert problem in ran.err
+    assert audited(environ) == [("user.add", "ok")]
 
 
-def test_lists_and_ends_sessions(run: Run, environ: dict[str, str]) -> None:
+def test_open_sessions_are_listed_and_ended(run: Run, environ: dict[str, str]) -> None:
     database = Database(environ["BROKER_DATABASE_URL"])
-    ledger, who = SqlLedger(database), own_principal("alice")
+    ledger, principal = SqlLedger(database), own_principal("alice")
     terms = SessionTerms("default", "models/m", 1800, 900, 120, {})
-    reservation = ledger.reserve(who, terms, Quotas((Quota(who.key, 2, 60),), 50))
-    ledger.confirm(who, reservation, MintedToken("a"))
+    reservation = ledger.reserve(principal, terms, Quotas((Quota(principal.key, 2, 60),), 50))
+    ledger.confirm(principal, reservation, MintedToken("a"))
     database.dispose()
     run("users", "add", "bob", stdin=PASSWORD)
     (listed,) = run("sessions", "list", "--json").json
@@ -93,10 +93,10 @@ def test_lists_and_ends_sessions(run: Run, environ: dict[str, str]) -> None:
     assert run("sessions", "list", "--user", "bob", "--json").json == []
     ran = run("sessions", "end", reservation.session_id)
     assert ran.status == 0
-    assert "may honour its last token until" in ran.out
+    assert "Google may accept tokens that it already issued until" in ran.out
     assert run("sessions", "list", "--json").json == []
     assert run("explain", "alice", "--json").json["used_minutes"] == 15
     again = run("sessions", "end", reservation.session_id)
     assert (again.status, again.out) == (1, "")
     assert "there is no open session" in again.err
-    assert trail(environ)[-1] == ("session.end", "ok")
+    assert audited(environ)[-1] == ("session.end", "ok")

@@ -1,4 +1,4 @@
-"""The command line on a real SQLite file: what it prints, its exit status, and the trail that it leaves."""
+"""The command line on a real SQLite file: output, exit status and audit rows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import pytest
 from sqlalchemy import select
 
 from broker.cli.main import main
-from broker.limits.limiter import rates_without_app
+from broker.limits.limiter import create_rates
 from broker.settings import load
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit
+from broker.store.ledger.rates import rate_storage
 from tests.support.environment import environment, write_config
 from tests.support.servers import own_principal
 
@@ -53,7 +54,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def run(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """run("users", "add", "alice", stdin="password"): as from a shell, in this process."""
+    """run("users", "add", "alice", stdin="password"): runs the command in this process."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
@@ -77,7 +78,7 @@ def alice(run: Run) -> None:
     assert run("users", "add", "alice", stdin=f"{PASSWORD}\n").status == 0
 
 
-def trail(environ: dict[str, str]) -> list[tuple[str, str]]:
+def audited(environ: dict[str, str]) -> list[tuple[str, str]]:
     database = Database(environ["BROKER_DATABASE_URL"])
     with database.read() as connection:
         rows = connection.execute(select(audit.c.action, audit.c.outcome).order_by(audit.c.id)).all()
@@ -86,7 +87,7 @@ def trail(environ: dict[str, str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.usefixtures("alice")
-def test_each_change_leaves_one_row(run: Run, environ: dict[str, str]) -> None:
+def test_each_change_has_one_audit_row(run: Run, environ: dict[str, str]) -> None:
     changes: list[tuple[tuple[str, ...], str]] = [
         (("users", "password", "alice"), "user.password"),
         (("users", "sign-out", "alice"), "user.sign-out"),
@@ -104,15 +105,15 @@ def test_each_change_leaves_one_row(run: Run, environ: dict[str, str]) -> None:
     for arguments, _ in changes:
         ran = run(*arguments, stdin="yet another password\n")
         assert (ran.status, ran.err) == (0, ""), arguments
-    assert trail(environ) == [("user.add", "ok"), *((action, "ok") for _, action in changes)]
+    assert audited(environ) == [("user.add", "ok"), *((action, "ok") for _, action in changes)]
 
 
 @pytest.mark.usefixtures("alice")
 @pytest.mark.parametrize(
-    ("arguments", "stdin", "said"),
+    ("arguments", "stdin", "problem"),
     [
-        (("users", "add", "alice"), PASSWORD, "exists already"),
-        (("users", "add", "Alice"), PASSWORD, "no user name"),
+        (("users", "add", "alice"), PASSWORD, "already exists"),
+        (("users", "add", "Alice"), PASSWORD, "is not a valid user name"),
         (("users", "add", "bob"), "short", "8 to 256"),
         (("users", "add", "bob"), "", "8 to 256"),
         (("users", "add", "bob", "--plan", "none"), PASSWORD, "there is no plan"),
@@ -131,25 +132,25 @@ def test_each_change_leaves_one_row(run: Run, environ: dict[str, str]) -> None:
         (("explain", "bob"), "", "there is no user"),
     ],
 )
-def test_what_is_refused_changes_nothing(
-    run: Run, environ: dict[str, str], arguments: tuple[str, ...], stdin: str, said: str
+def test_rejected_command_changes_nothing(
+    run: Run, environ: dict[str, str], arguments: tuple[str, ...], stdin: str, problem: str
 ) -> None:
     ran = run(*arguments, stdin=stdin)
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err.startswith("Refused: ")
-    assert said in ran.err
-    assert trail(environ) == [("user.add", "ok")]
+    assert ran.err.startswith("Error: ")
+    assert problem in ran.err
+    assert audited(environ) == [("user.add", "ok")]
 
 
 @pytest.mark.parametrize(
     "arguments",
     [("users", "block"), ("users", "nothing"), ("explain",), ("blocks", "add"), ("token", "a", "b"), ("-x",)],
 )
-def test_a_wrong_call_is_status_2(run: Run, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_2(run: Run, arguments: tuple[str, ...]) -> None:
     assert run(*arguments).status == 2
 
 
-def test_faulty_settings_are_status_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_exit_with_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROKER_SECRET_KEY", "short")
     ran = run("users", "list")
     assert ran.status == 2
@@ -157,7 +158,7 @@ def test_faulty_settings_are_status_2(run: Run, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("alice")
-def test_no_password_comes_back(run: Run) -> None:
+def test_passwords_are_never_printed(run: Run) -> None:
     assert PASSWORD not in str(run("users", "add", "bob", stdin=PASSWORD))
     assert PASSWORD not in str(run("users", "password", "bob", stdin=PASSWORD))
     assert PASSWORD not in str(run("users", "list", "--json"))
@@ -165,7 +166,7 @@ def test_no_password_comes_back(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("alice")
-def test_lists_as_json(run: Run) -> None:
+def test_lists_are_printed_as_json(run: Run) -> None:
     run("users", "block", "alice")
     run("users", "block", "u-1", "--issuer", "live-broker:guest", "--reason", "abuse")
     (listed,) = run("users", "list", "--json").json
@@ -181,7 +182,7 @@ def test_lists_as_json(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("alice")
-def test_prints_a_bearer_unless_the_user_is_blocked(run: Run) -> None:
+def test_token_is_printed_unless_the_user_is_blocked(run: Run) -> None:
     ran = run("token", "alice")
     claims = jwt.decode(ran.out.strip(), options={"verify_signature": False})
     assert (claims["sub"], claims["iss"], claims["exp"] - claims["iat"]) == ("alice", "live-broker", 3600)
@@ -196,16 +197,14 @@ def explained(run: Run, *arguments: str) -> tuple[str, int, str]:
 
 
 @pytest.mark.usefixtures("alice")
-def test_explains_which_rule_decides_and_what_the_next_mint_would_be_told(
-    run: Run, environ: dict[str, str]
-) -> None:
+def test_explain_shows_the_rule_and_the_next_answer(run: Run, environ: dict[str, str]) -> None:
     run("users", "add", "gwen", "--plan", "gold", stdin=PASSWORD)
     assert explained(run, "alice") == ("default", 200, "granted")
     assert explained(run, "gwen") == ("plan gold", 200, "granted")
     assert explained(run, "alice", "--profile", "nothing") == ("default", 404, "profile-unknown")
     settings = load(environ)
     database = Database(environ["BROKER_DATABASE_URL"])
-    rates = rates_without_app(database, None)
+    rates = create_rates(rate_storage(database, None))
     for _ in range(2):
         rates.spend(settings.config.plans["default"].rate, "token", own_principal("alice").key)
     database.dispose()
@@ -216,9 +215,9 @@ def test_explains_which_rule_decides_and_what_the_next_mint_would_be_told(
 
 
 @pytest.mark.usefixtures("alice")
-def test_explaining_uses_nothing_up(run: Run, environ: dict[str, str]) -> None:
+def test_explain_counts_nothing(run: Run, environ: dict[str, str]) -> None:
     for _ in range(4):
         assert run("explain", "alice", "--json").json["left"] == [
             {"policy": "2/minute", "remaining": 2, "reset": 60}
         ]
-    assert trail(environ) == [("user.add", "ok")]
+    assert audited(environ) == [("user.add", "ok")]

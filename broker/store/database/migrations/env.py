@@ -1,14 +1,15 @@
-"""Alembic's entry: runs the migrations on the connection that `store.migrate` hands over."""
+"""Alembic's entry point: runs the migrations on the connection that `migrate` passes in."""
 
 from typing import Any, Literal
 
 from alembic import context
 
-from broker.store.database.tables import UtcDateTime, metadata
+from broker.store.database.column_types import UtcDateTime
+from broker.store.database.tables import metadata
 
 
 def _render(kind: str, item: Any, _autogen: Any) -> str | Literal[False]:
-    # A migration is history: it must not change when our column type does.
+    # A migration must not change when our column type does, so it names the plain type.
     return "sa.DateTime()" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 

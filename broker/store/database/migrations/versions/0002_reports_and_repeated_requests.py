@@ -1,4 +1,4 @@
-"""Reports of sessions, repeated requests, places reserved for plans, how long Google took"""
+"""Session reports, idempotency keys, places reserved for plans, mint durations"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_idempotency")),
     )
     op.create_index(op.f("ix_idempotency_expires_at"), "idempotency", ["expires_at"])
-    # Added in place: SQLite would copy the whole table for anything else.
+    # Added in place: a batch operation would make SQLite copy the whole table.
     op.add_column("sessions", sa.Column("plan", sa.String(length=64), server_default="", nullable=False))
     op.add_column("tokens", sa.Column("mint_ms", sa.Integer(), nullable=True))
     op.drop_index(op.f("ix_sessions_held_until"), "sessions")

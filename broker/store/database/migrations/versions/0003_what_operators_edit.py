@@ -1,4 +1,4 @@
-"""What operators edit: versions of limits, reasons of blocks, a row for everybody who is known"""
+"""Operators' edits: versions of limits, reasons of blocks, a row for every known principal"""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def upgrade() -> None:
         batch_op.create_index("ix_principals_issuer_subject", ["issuer", "subject"])
     with op.batch_alter_table("sessions") as batch_op:
         batch_op.create_index("ix_sessions_opened_id", ["opened_at", "id"])
-    _make_everybody_known()
+    _add_known_principals()
 
 
-def _make_everybody_known() -> None:
-    """Who was added, limited or blocked before has a row among the principals too, as from now on."""
+def _add_known_principals() -> None:
+    """Add rows for principals that were added, limited or blocked before; from now on the code adds them."""
     connection = op.get_bind()
     known = {tuple(row) for row in connection.exec_driver_sql("SELECT issuer, subject FROM principals")}
     found = connection.exec_driver_sql(
@@ -43,7 +43,7 @@ def _make_everybody_known() -> None:
 
 
 def _key(issuer: str, subject: str) -> str:
-    """As it was when this was written: a migration does not change with the code."""
+    """A copy of the function at this revision: a migration must not change with the code."""
     return hashlib.sha256(f"{len(issuer)}:{issuer}{subject}".encode()).hexdigest()[:40]
 
 

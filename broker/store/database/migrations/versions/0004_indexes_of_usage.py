@@ -1,4 +1,4 @@
-"""Indexes for the series of usage, which look at everybody's rows of an hour, a day or a week"""
+"""Indexes for the usage series, which read all principals' rows of an hour, a day or a week"""
 
 from __future__ import annotations
 

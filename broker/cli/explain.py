@@ -1,0 +1,49 @@
+"""`broker explain`: the answer to a user's next `POST /token`, without sending it."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from broker.cli import completion
+from broker.cli.options import issuer_option, json_option
+from broker.cli.output import actor, open_database
+from broker.issuing.dry_run import DryRun
+from broker.operators.users import UserAdmin
+
+
+@click.command("explain")
+@click.argument("username", shell_complete=completion.users)
+@click.option(
+    "--profile",
+    help="The profile of the request. Without it, the default profile.",
+    shell_complete=completion.profiles,
+)
+@issuer_option
+@json_option
+def explain(username: str, profile: str | None, issuer: str, as_json: bool) -> None:
+    """Explain the answer to USERNAME's next POST /token.
+
+    Shows the answer, the limits, what is left of them and the rule that decides. Counts nothing.
+    """
+    with open_database() as (settings, database):
+        preview = UserAdmin(settings, database, actor=actor()).explain(username, profile, issuer)
+    if as_json:
+        click.echo(json.dumps({"user": username, **preview.to_json()}, indent=2))
+    else:
+        _print(preview)
+
+
+def _print(preview: DryRun) -> None:
+    answer = preview.to_json()
+    limits = ", ".join(f"{name} {value}" for name, value in preview.limits.of_one().items())
+    click.echo(f"Rule     {preview.rule}: {limits}")
+    for rate in preview.rates:
+        wait = f", one more in {rate.reset} s" if rate.remaining < rate.limit else ""
+        click.echo(f"Left     {rate.remaining} of {rate.policy}{wait}")
+    click.echo(f"Open     {preview.usage.open} of {preview.limits.sessions} sessions")
+    click.echo(f"Used     {preview.usage.used_minutes} of {preview.limits.minutes_per_day} minutes today")
+    click.echo(f"Profile  {preview.profile}")
+    detail = f": {answer['detail']}" if answer["detail"] else ""
+    click.echo(f"Answer   {answer['status']} {preview.answer}{detail}")

@@ -1,0 +1,52 @@
+"""`broker sessions`: list open sessions and end them."""
+
+from __future__ import annotations
+
+import click
+
+from broker.cli import completion
+from broker.cli.options import issuer_option, json_option
+from broker.cli.output import actor, open_database, print_honoured_until, print_rows, time
+from broker.operators.sessions import SessionAdmin
+from broker.principal import principal_key
+from broker.store.reporting.sessions import SqlSessions
+
+_MOST_SESSIONS = 1000
+
+
+@click.group()
+def sessions() -> None:
+    """List and end open sessions."""
+
+
+@sessions.command("list")
+@click.option("--user", help="Only this user's sessions.", shell_complete=completion.users)
+@issuer_option
+@json_option
+def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
+    """List open sessions, newest first."""
+    key = None if user is None else principal_key(issuer, user)
+    with open_database() as (_, database):
+        rows = [
+            {
+                "id": row.id,
+                "issuer": row.issuer,
+                "user": row.subject,
+                "profile": row.profile,
+                "opened_at": time(row.opened_at),
+                "ends_at": time(row.ends_at),
+                "heartbeat_at": time(row.heartbeat_at),
+            }
+            for row in SqlSessions(database).page(principal_key=key, limit=_MOST_SESSIONS)
+        ]
+    print_rows(rows, as_json)
+
+
+@sessions.command("end")
+@click.argument("session_id", shell_complete=completion.sessions)
+def sessions_end(session_id: str) -> None:
+    """End SESSION_ID. It gets no further token. Its page learns of this at its next heartbeat."""
+    with open_database() as (_, database):
+        honoured_until = SessionAdmin(database, actor=actor()).end(session_id)
+    click.echo(f"Ended {session_id}.")
+    print_honoured_until(honoured_until)

@@ -1,0 +1,80 @@
+"""Principals: checks the issuer and the subject that an operator names.
+
+A block or a limit for a name that cannot exist is a typing error that would look like protection.
+"""
+
+from __future__ import annotations
+
+from broker.errors import Refusal
+from broker.identity.service_keys import ServiceKey, check_subject
+from broker.operators.errors import NotFound, OperatorError
+from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER, Principal
+from broker.settings import Settings
+from broker.store.accounts.blocks import SqlBlocks
+from broker.store.accounts.service_keys import SqlServiceKeys
+from broker.store.accounts.users import SqlUsers
+from broker.store.database.engine import Database
+
+
+class Principals:
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._configured = [spec.issuer for spec in settings.config.issuers]
+        self._blocks = SqlBlocks(database)
+        self._users = SqlUsers(database)
+        self._service_keys = SqlServiceKeys(database)
+
+    def find(self, subject: str, issuer: str = OWN_ISSUER) -> Principal:
+        """The principal that an operator names; a service key by its name or its id.
+
+        The plan of another issuer's principal is in its credentials, so `default` stands in for it here.
+        """
+        if issuer == KEY_ISSUER:
+            return self._key(subject).principal()
+        if issuer != OWN_ISSUER:
+            return Principal(self.issuer(issuer), printable(subject), subject, "default")
+        user = self._users.find(subject)
+        if user is None:
+            raise no_user(subject)
+        return user.principal()
+
+    def named(self, issuer: str, subject: str) -> tuple[str, str]:
+        """Issuer and subject of another issuer's principal. Replaces a service key's name by its id."""
+        if issuer == KEY_ISSUER:
+            return issuer, self._key(subject).id
+        if issuer.startswith(f"{KEY_ISSUER}:"):
+            try:
+                check_subject(subject)
+            except Refusal as refusal:
+                raise OperatorError(str(refusal.detail)) from None
+        return self.issuer(issuer), printable(subject)
+
+    def issuer(self, issuer: str) -> str:
+        """`issuer`, once it is known to exist now or to have existed."""
+        known = [OWN_ISSUER, KEY_ISSUER, GUEST_ISSUER, *self._configured]
+        if issuer.startswith(f"{KEY_ISSUER}:"):
+            self._key(issuer.removeprefix(f"{KEY_ISSUER}:"))
+        # An issuer that is no longer in the settings may have signed people in earlier.
+        elif issuer not in known and not self._blocks.has_seen(issuer):
+            raise OperatorError(f"there is no issuer {issuer!r}; choose one of: {', '.join(known)}")
+        return issuer
+
+    def _key(self, name_or_id: str) -> ServiceKey:
+        for key in self._service_keys.page():
+            if name_or_id in (key.name, key.id):
+                return key
+        raise NotFound(f"there is no service key {name_or_id!r}")
+
+
+def is_service_key_issuer(issuer: str) -> bool:
+    """Whether the principals of `issuer` are service keys or users of one."""
+    return issuer == KEY_ISSUER or issuer.startswith(f"{KEY_ISSUER}:")
+
+
+def printable(text: str) -> str:
+    if not 1 <= len(text) <= 255 or not text.isprintable():
+        raise OperatorError("a subject or token id must have 1 to 255 printable characters")
+    return text
+
+
+def no_user(username: str) -> NotFound:
+    return NotFound(f"there is no user {username!r}")

@@ -1,0 +1,78 @@
+"""SqlStanding: what each request reads about its principal. Implements `identity.blocks.Standing`.
+
+One read answers everything: for an own user it is the look-up of the user, joined with the operator's
+overrides and with the at most four rows that can block the credential. Each of them is found by primary key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, bindparam, literal, or_, select
+
+from broker.identity.bearer import Verified
+from broker.identity.blocks import Block, BlockKind, token_key
+from broker.identity.users import User
+from broker.principal import NO_OVERRIDES, Overrides, Principal
+from broker.store.accounts.blocks import SqlBlocks
+from broker.store.accounts.overrides import OVERRIDES, overrides_of
+from broker.store.accounts.users import user_of
+from broker.store.database.engine import Database
+from broker.store.database.tables import blocks, limits, users
+
+_AGAINST = or_(
+    and_(
+        blocks.c.kind.in_([BlockKind.PRINCIPAL, BlockKind.ISSUED_BEFORE]),
+        blocks.c.value == bindparam("principal"),
+    ),
+    and_(blocks.c.kind == BlockKind.TOKEN, blocks.c.value == bindparam("token")),
+    and_(blocks.c.kind == BlockKind.ISSUER, blocks.c.value == bindparam("issuer")),
+)
+_OVERRIDDEN = limits.c.key == bindparam("principal")
+# One row that always exists: the outer joins return it even for an unknown principal.
+_ALWAYS = select(literal(1).label("one")).subquery()
+_OTHER = select(blocks.c.kind, blocks.c.issued_before, *OVERRIDES).select_from(
+    _ALWAYS.outerjoin(limits, _OVERRIDDEN).outerjoin(blocks, _AGAINST)
+)
+_OWN_USER = (
+    select(users, blocks.c.kind, blocks.c.issued_before, *OVERRIDES)
+    .select_from(users.outerjoin(limits, _OVERRIDDEN).outerjoin(blocks, _AGAINST))
+    .where(users.c.username == bindparam("name"))
+)
+
+
+class SqlStanding:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, list[Block]]:
+        values = {**_values(verified), "name": verified.principal.subject}
+        with self._database.read() as connection:
+            rows = connection.execute(_OWN_USER, values).all()
+        if not rows:
+            return None, NO_OVERRIDES, []
+        return user_of(rows[0]), overrides_of(rows[0]), _blocks(rows)
+
+    def of_other(self, verified: Verified) -> tuple[Overrides, list[Block]]:
+        with self._database.read() as connection:
+            rows = connection.execute(_OTHER, _values(verified)).all()
+        return overrides_of(rows[0]), _blocks(rows)
+
+    def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None:
+        """The holder signs out with this token, so the token is blocked."""
+        actor = f"{principal.issuer}:{principal.subject}"
+        SqlBlocks(self._database).block(
+            BlockKind.TOKEN, principal.issuer, token_id, actor=actor, expires_at=until
+        )
+
+
+def _values(verified: Verified) -> dict[str, str | None]:
+    principal, token_id = verified.principal, verified.token_id
+    token = None if token_id is None else token_key(principal.issuer, token_id)
+    return {"principal": principal.key, "issuer": principal.issuer, "token": token}
+
+
+def _blocks(rows: Sequence[Any]) -> list[Block]:
+    return [Block(BlockKind(row.kind), row.issued_before) for row in rows if row.kind is not None]

@@ -1,0 +1,40 @@
+"""The locks under which places and seconds are granted, always taken in the same order.
+
+A transaction that grants or lengthens a place locks everyone for whom the place counts: first the row of the
+service key, then that of the principal, and the project last. So no two transactions wait for each other.
+Counting alone needs no lock. SQLite has one writer at a time, which is lock enough.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, select
+
+from broker.principal import Principal
+from broker.store.accounts.principals import ensure_principal
+from broker.store.database.engine import Database
+from broker.store.database.tables import principals, sessions
+
+# Built once: putting a statement together takes longer than running it.
+_LOCK = select(principals.c.key).where(principals.c.key == bindparam("principal")).with_for_update()
+_OWNERS = select(sessions.c.principal_key, sessions.c.acting_key).where(sessions.c.id == bindparam("session"))
+
+
+def lock_principal(database: Database, connection: Connection, principal: Principal) -> None:
+    """Let one request at a time count for this principal, and for the service key that acts for it."""
+    for one in (principal.actor, principal):
+        if one is not None and connection.execute(_LOCK, {"principal": one.key}).first() is None:
+            ensure_principal(database, connection, one.issuer, one.subject)
+            connection.execute(_LOCK, {"principal": one.key})
+
+
+def lock_owners(connection: Connection, session_id: str) -> None:
+    """The same for everyone for whom this session counts."""
+    keys = connection.execute(_OWNERS, {"session": session_id}).one()
+    for key in (keys.acting_key, keys.principal_key):
+        if key is not None:
+            connection.execute(_LOCK, {"principal": key})
+
+
+def lock_project(database: Database, connection: Connection) -> None:
+    """Taken last and held for the shortest time: every request needs it."""
+    database.lock(connection, "project")

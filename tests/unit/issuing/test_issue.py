@@ -1,0 +1,215 @@
+"""The story with real parts: an SQLite file, the real counters, and a minter that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NoReturn
+
+import pytest
+from sqlalchemy import select
+
+from broker.errors import Refusal
+from broker.identity.bearer import Verified
+from broker.identity.issuers.attestation import Attestations
+from broker.issuing.issue import TokenIssuer
+from broker.issuing.request import TokenRequest
+from broker.limits.limiter import create_rates
+from broker.limits.policy import Allowance, Policy
+from broker.minting.minter import MintedToken, Minter, TokenPlan
+from broker.principal import Principal, end_user
+from broker.profiles.catalog import Catalog
+from broker.profiles.profile import Profile
+from broker.sessions.session import SessionState
+from broker.settings import Plan
+from broker.store.database.engine import Database
+from broker.store.database.tables import audit, tokens
+from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.rates import rate_storage
+from broker.store.ledger.suspension import SqlSuspensions
+from tests.support.servers import own_principal
+from tests.support.stores import Stores
+
+ALICE, BOB = own_principal("alice"), own_principal("bob")
+KEY = Principal("live-broker:key", "k1", "shop", "default")
+PLAN = Plan(rate="3/minute", sessions=2, minutes_per_day=60, session_minutes=30)
+PROFILES = [
+    Profile(name="default"),
+    Profile(name="gold", plans=frozenset({"gold"})),
+    Profile(name="attested", attestation="enforce"),
+]
+
+
+class CountingMinter(Minter):
+    """Mints `auth_tokens/1`, `auth_tokens/2` and so on, or fails with `fault`."""
+
+    def __init__(self) -> None:
+        self.minted = 0
+        self.fault: Exception | None = None
+
+    def token_plan(self, profile: Profile, handle: str | None = None, model: str | None = None) -> TokenPlan:
+        return TokenPlan(model or "models/m", {"handle": handle, "profile": profile.name}, ())
+
+    def is_ready(self, profile: Profile) -> bool:
+        return profile.attestation == "off"
+
+    def mint(
+        self,
+        profile: Profile,
+        token_plan: TokenPlan,
+        *,
+        expires_at: datetime,
+        connect_by: datetime,
+        handle: str | None = None,
+    ) -> MintedToken:
+        assert connect_by <= expires_at
+        assert token_plan.setup == {"handle": handle, "profile": profile.name}
+        if self.fault is not None:
+            raise self.fault
+        self.minted += 1
+        return MintedToken(f"auth_tokens/{self.minted}")
+
+
+def admit_no_app(_: Verified) -> NoReturn:
+    raise AssertionError("no test presents a valid attestation")
+
+
+class Story:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.minter = CountingMinter()
+        self.admitted: list[Principal] = []
+        self.issuer = TokenIssuer(
+            policy=Policy({"default": PLAN}, project_sessions=50),
+            rates=create_rates(rate_storage(database, None)),
+            catalog=Catalog(PROFILES),
+            attestations=Attestations([], admit_no_app),
+            minter=self.minter,
+            ledger=SqlLedger(database),
+            suspensions=SqlSuspensions(database),
+            admit=self._admit,
+        )
+
+    def _admit(self, principal: Principal) -> Principal:
+        self.admitted.append(principal)
+        if principal.subject == "blocked":
+            raise Refusal("account-blocked")
+        return principal
+
+    def remaining(self, principal: Principal, scope: str = "token") -> int:
+        return self.issuer.rates.left(PLAN.rate, scope, principal.key)[0].remaining
+
+    def usage(self, principal: Principal) -> tuple[int, int]:
+        """Open sessions and charged seconds."""
+        usages, _ = self.issuer.ledger.usages(self.issuer.policy.for_principal(principal).quotas)
+        return usages[-1].open, usages[-1].used_seconds
+
+    def trail(self) -> list[tuple[str, str]]:
+        with self.database.read() as connection:
+            rows = connection.execute(select(audit.c.action, audit.c.outcome).order_by(audit.c.id))
+            return [(row.action, row.outcome) for row in rows]
+
+
+@pytest.fixture
+def story(stores: Stores) -> Iterator[Story]:
+    database = Database(stores.migrated("sqlite").database_url)
+    yield Story(database)
+    database.dispose()
+
+
+def refused(story: Story, principal: Principal, request: TokenRequest) -> str:
+    with pytest.raises(Refusal) as caught:
+        story.issuer.open_session(principal, request)
+    return caught.value.code
+
+
+def test_a_request_ends_as_a_token_of_an_open_session(story: Story) -> None:
+    issued = story.issuer.open_session(ALICE, TokenRequest(ttl_seconds=60, client={"app": "tests"}))
+    session = story.issuer.ledger.find(ALICE, issued.reservation.session_id)
+    assert (session.state, session.profile, session.model) == (SessionState.OPEN, "default", "models/m")
+    assert (issued.profile.name, issued.token_plan.model) == ("default", "models/m")
+    assert (issued.reservation.expires_at - issued.reservation.reserved_at).total_seconds() == 60
+    assert (story.usage(ALICE), story.remaining(ALICE)) == ((1, 60), 2)
+    assert (issued.reservation.usage.open, issued.rates[0].remaining) == (1, 2)
+    with story.database.read() as connection:
+        assert connection.execute(select(tokens.c.token_sha256)).scalar_one() == issued.token.sha256
+    assert story.trail() == [("token", "reserved"), ("token", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (TokenRequest(profile="none"), "profile-unknown"),
+        (TokenRequest(profile="gold"), "profile-forbidden"),
+        (TokenRequest(profile="attested"), "forbidden"),
+        (TokenRequest(ttl_seconds=901), "ttl-too-long"),
+    ],
+)
+def test_a_refused_request_is_counted_and_recorded_and_reserves_nothing(
+    story: Story, request_: TokenRequest, code: str
+) -> None:
+    assert refused(story, ALICE, request_) == code
+    assert (story.usage(ALICE), story.remaining(ALICE)) == ((0, 0), 2)
+    assert story.trail() == [("token", code)]
+    assert story.minter.minted == 0
+
+
+def test_a_full_quota_is_refused_before_google_is_asked(story: Story) -> None:
+    for _ in range(2):
+        story.issuer.open_session(ALICE, TokenRequest())
+    assert refused(story, ALICE, TokenRequest()) == "too-many-sessions"
+    assert refused(story, ALICE, TokenRequest()) == "rate-limited"
+    assert story.minter.minted == 2
+    assert story.usage(BOB) == (0, 0), "no one else is affected"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [(Refusal("upstream-timeout"), "upstream-timeout"), (RuntimeError("a bug"), "internal")],
+)
+def test_a_failed_mint_leaves_nothing_charged(story: Story, fault: Exception, code: str) -> None:
+    story.minter.fault = fault
+    with pytest.raises(type(fault)):
+        story.issuer.open_session(ALICE, TokenRequest())
+    assert story.usage(ALICE) == (0, 0)
+    assert story.trail() == [("token", "reserved"), ("token", code)]
+
+
+def test_another_allowance_is_counted_besides_the_principals_own(story: Story) -> None:
+    address = Allowance("1/hour", "guests", "192.0.2.1", "guests of this address")
+    story.issuer.open_session(ALICE, TokenRequest(), [address])
+    with pytest.raises(Refusal) as caught:
+        story.issuer.open_session(BOB, TokenRequest(), [address])
+    assert (caught.value.code, story.remaining(BOB)) == ("rate-limited", 3)
+
+
+def test_a_user_of_a_service_key_is_admitted_and_charged_to_both(story: Story) -> None:
+    user = end_user(KEY, "u1")
+    story.issuer.open_session(user, TokenRequest())
+    assert story.admitted == [user]
+    assert (story.usage(user), story.usage(KEY)) == ((1, 900), (1, 900))
+    assert (story.remaining(user), story.remaining(KEY)) == (2, 2)
+    assert refused(story, end_user(KEY, "blocked"), TokenRequest()) == "account-blocked"
+
+
+def test_the_next_token_has_a_rate_of_its_own_and_keeps_the_session(story: Story) -> None:
+    first = story.issuer.open_session(ALICE, TokenRequest(profile="default"))
+    following = story.issuer.next_token(ALICE, first.reservation.session_id, "handle")
+    assert following.reservation.session_id == first.reservation.session_id
+    assert following.token != first.token
+    assert (story.remaining(ALICE), story.remaining(ALICE, "next-token")) == (2, 2)
+    assert story.usage(ALICE)[0] == 1
+
+
+def test_a_service_key_renews_the_session_of_its_user(story: Story) -> None:
+    user = end_user(KEY, "u1")
+    first = story.issuer.open_session(user, TokenRequest())
+    assert story.issuer.next_token(KEY, first.reservation.session_id, None).principal == user
+
+
+def test_the_session_of_another_principal_is_unknown_and_the_refusal_recorded(story: Story) -> None:
+    first = story.issuer.open_session(ALICE, TokenRequest())
+    with pytest.raises(Refusal) as caught:
+        story.issuer.next_token(BOB, first.reservation.session_id, None)
+    assert caught.value.code == "session-unknown"
+    assert story.trail()[-1] == ("next-token", "session-unknown")

@@ -10,7 +10,7 @@ VENV := .venv/bin
 export CHROMIUM PYTHON
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 13
 
 run: ## install what running needs and serve http://127.0.0.1:8080 (with GEMINI_API_KEY: real Google)
 	@scripts/setup run

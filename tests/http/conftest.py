@@ -49,7 +49,7 @@ def database_with_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_app(tmp_path: Path, standin: StandIn, database_with_users: Path) -> Iterator[MakeApp]:
-    """make_app(rate="3/minute", live_url=…, env={…}) returns an app with alice, bob, and olga, an operator."""
+    """make_app(rate="3/minute", live_url=…, env={…}) makes an app with alice, bob and olga, an operator."""
     apps: list[Flask] = []
 
     def make(

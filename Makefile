@@ -4,13 +4,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-long lint format types test-js test-py coverage bench lock clean
+.PHONY: help run setup test test-long lint format types test-js test-py coverage bench screenshots lock clean
 
 VENV := .venv/bin
 export CHROMIUM PYTHON
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 13
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
 run: ## install what running needs and serve http://127.0.0.1:8080 (with GEMINI_API_KEY: real Google)
 	@scripts/setup run
@@ -60,6 +60,9 @@ coverage: ## run the fast Python and browser tests and print the coverage of bro
 bench: ## measure tokens per second, latency and the cost of verification
 	$(VENV)/python -m tests.load.bench_mint
 	$(VENV)/python -m tests.load.bench_issuers
+
+screenshots: setup ## take the README's picture of the demo page again
+	CHROMIUM="$$(scripts/find-chromium)" $(VENV)/python -m tests.docs.screenshots
 
 lock: ## rewrite the locks from pyproject.toml and package.json (LOCK_ARGS=--upgrade)
 	@scripts/lock $(LOCK_ARGS)

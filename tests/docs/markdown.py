@@ -1,4 +1,4 @@
-"""Reads what these tests need from our Markdown: table rows, code blocks, links. Knows nothing else."""
+"""Reads table rows, code blocks and sections from our Markdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def section(path: str, heading: str) -> str:
-    """The text under `heading`, up to the next heading of its level or above."""
+    """Returns the text under `heading`, up to the next heading of the same or a higher level."""
     text = (ROOT / path).read_text()
     level = len(heading) - len(heading.lstrip("#"))
     start = text.index(f"\n{heading}\n") + len(heading) + 2
@@ -19,7 +19,7 @@ def section(path: str, heading: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of each table row, without header and rule rows."""
+    """Returns the cells of each table row, without header and rule rows."""
     lines = [line.strip() for line in text.splitlines() if line.strip().startswith("|")]
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     is_rule = [all(re.fullmatch(r":?-+:?", cell) for cell in row) for row in cells]
@@ -38,7 +38,7 @@ def code_blocks_of(text: str, language: str) -> list[str]:
 
 
 def shape(value: Any) -> Any:
-    """Names and types of a JSON value, without the values; a list by its first item."""
+    """Replaces the values of a JSON value by their types, and a list by its first item."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -47,5 +47,5 @@ def shape(value: Any) -> Any:
 
 
 def bare(cell: str) -> str:
-    """A cell without its code marks."""
+    """Returns a cell without its backticks."""
     return cell.strip("`")

@@ -1,4 +1,4 @@
-"""docs/dependencies.md gives one reason for each package that we chose, and lists none that we did not."""
+"""docs/dependencies.md lists exactly the chosen packages, each with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/http-api.md lists every code that a refusal can carry, with its status, and no other."""
+"""docs/http-api.md lists exactly the codes of refusals, each with status, title and remedy."""
 
 from __future__ import annotations
 

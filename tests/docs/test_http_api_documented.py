@@ -1,4 +1,7 @@
-"""docs/http-api.md shows each route that there is and each answer as it is: asked of a real broker."""
+"""docs/http-api.md and docs/admin-api.md list every route and show real answers.
+
+The answers come from a running broker.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ from tests.docs.markdown import code_blocks_of, rows, section, shape
 from tests.support.environment import environment
 from tests.support.servers import PASSWORD, BrokerServer
 
-PAGE = "docs/http-api.md"
-# Addresses of files, told once for all of them; /favicon.ico is what browsers ask for by themselves.
+CALLERS = "docs/http-api.md"
+OPERATORS = "docs/admin-api.md"
+# One row documents all addresses of files. Browsers ask for /favicon.ico by themselves.
 FILES = {
     "GET /<any(live, demo, ops, docs, common):part>/<path:name>",
     "GET /assets/{version}/<any(live, demo, ops, docs, common):part>/<path:name>",
@@ -25,10 +29,19 @@ FILES = {
 }
 
 
-def shown(heading: str) -> Any:
-    """The answer that the page shows under a heading."""
-    (example,) = code_blocks_of(section(PAGE, heading), "json")
+def shown(page: str, heading: str) -> Any:
+    """The answer that a page shows under a heading."""
+    (example,) = code_blocks_of(section(page, heading), "json")
     return json.loads(example)
+
+
+def documented_routes(page: str) -> set[str]:
+    return {
+        route
+        for cells in rows(section(page, "## Routes"))
+        for route in re.findall(r"`([A-Z]+ [^`]+)`", cells[0])
+        if "…" not in route
+    }
 
 
 @pytest.fixture
@@ -37,11 +50,11 @@ def alice(broker: BrokerServer) -> httpx2.Client:
 
 
 def as_documented(rule: str) -> str:
-    """`/sessions/<session_id>/token` is `/sessions/{id}/token` on the page."""
+    """`/sessions/<session_id>/token` is `/sessions/{id}/token` on the pages."""
     return re.sub("<([a-z]+)>", r"{\1}", re.sub("<[a-z]+_(id|key)>", r"{\1}", rule))
 
 
-def test_every_route_is_documented(tmp_path: Path) -> None:
+def test_every_route_is_documented_on_the_page_of_its_readers(tmp_path: Path) -> None:
     app = create_app(load(environment(tmp_path, "http://127.0.0.1:9")))
     routes = {
         f"{method} {as_documented(rule.rule)}"
@@ -49,22 +62,18 @@ def test_every_route_is_documented(tmp_path: Path) -> None:
         for method in rule.methods or ()
         if method not in ("HEAD", "OPTIONS")
     }
-    documented = {
-        route
-        for cells in rows(section(PAGE, "## Routes"))
-        for route in re.findall(r"`([A-Z]+ [^`]+)`", cells[0])
-        if "…" not in route
-    }
-    assert documented == routes - FILES
+    operators = {route for route in routes if " /admin/" in route}
+    assert documented_routes(OPERATORS) == operators
+    assert documented_routes(CALLERS) == routes - FILES - operators
 
 
-def test_the_answers_are_as_shown(broker: BrokerServer, alice: httpx2.Client) -> None:
+def test_real_answers_have_the_documented_shape(broker: BrokerServer, alice: httpx2.Client) -> None:
     with broker.client() as anyone:
         signed_in = anyone.post("/auth/login", json={"username": "alice", "password": PASSWORD}).json()
     with alice:
         token = alice.post("/token").json()
         session = f"/sessions/{token['session']['id']}"
-        answers = {
+        callers = {
             "### POST /auth/login": signed_in,
             "### POST /token": token,
             "### GET /me": alice.get("/me").json(),
@@ -75,19 +84,19 @@ def test_the_answers_are_as_shown(broker: BrokerServer, alice: httpx2.Client) ->
     with broker.client("olga") as olga:
         (user,) = olga.get("/admin/users", params={"query": "alice"}).json()["users"]
         sessions = olga.get("/admin/sessions", params={"state": "all", "limit": 1, "user": user["key"]})
-        answers |= {
+        operators = {
             "### GET /admin/users/{key}": olga.get(f"/admin/users/{user['key']}").json(),
             "### GET /admin/sessions": {**sessions.json(), "next": None},
             "### GET /admin/overview": olga.get("/admin/overview").json(),
         }
-    assert {heading: shape(shown(heading)) for heading in answers} == {
-        heading: shape(answer) for heading, answer in answers.items()
-    }
+    for page, answers in ((CALLERS, callers), (OPERATORS, operators)):
+        documented = {heading: shape(shown(page, heading)) for heading in answers}
+        assert documented == {heading: shape(answer) for heading, answer in answers.items()}
 
 
-def test_the_error_is_as_shown(broker: BrokerServer) -> None:
-    """Members that only some errors have are left out of the comparison; the others are on each."""
-    (example,) = code_blocks_of(section(PAGE, "## Errors"), "json")
+def test_a_real_error_has_the_documented_members(broker: BrokerServer) -> None:
+    """The comparison leaves out members that only some errors have."""
+    (example,) = code_blocks_of(section(CALLERS, "## Errors"), "json")
     with broker.client() as anyone:
         answer = anyone.post("/token")
     sometimes = {"retry_after_seconds", "violated-policies", "hint", "fields"}

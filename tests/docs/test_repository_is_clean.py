@@ -1,6 +1,6 @@
-"""What is committed names no machine, no registry and nothing beside the repository.
+"""Committed files name no machine, no registry and nothing outside of the repository.
 
-A lock with addresses would tie everybody to one mirror; a path of one machine works on that machine only.
+A lock with addresses would tie every user to one mirror; a path of one machine works only on that machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 from tests.docs.markdown import ROOT
 
-# Spelt in pieces, so that this file does not find itself.
+# Spelt in pieces, so that the test does not find this file.
 FORBIDDEN = {
     "a package registry": re.compile(
         "|".join(
@@ -31,7 +31,7 @@ FORBIDDEN = {
     "a path of one machine": re.compile(
         r"(?<![\w.$}-])/(?:" + "|".join(["work", "root", "home/[a-z]", "Users/[A-Za-z]"]) + r")\b"
     ),
-    "something beside the repository": re.compile(r"\.\./" + "shared"),
+    "something outside of the repository": re.compile(r"\.\./" + "shared"),
 }
 
 
@@ -50,7 +50,7 @@ def committed_texts() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_no_file_names(what: str) -> None:
+def test_no_committed_file_names(what: str) -> None:
     texts = committed_texts()
     assert len(texts) > 50, "the list of files is read from git"
     found = [
@@ -62,7 +62,7 @@ def test_no_file_names(what: str) -> None:
     assert found == []
 
 
-def test_python_locks_hold_hashes_and_nothing_else() -> None:
+def test_python_locks_hold_only_pins_with_hashes() -> None:
     for lock in sorted((ROOT / "requirements").glob("*.txt")):
         text = lock.read_text()
         pins = re.findall(
@@ -84,7 +84,7 @@ def test_npm_lock_holds_hashes_and_no_addresses() -> None:
 
 
 def test_the_three_python_locks_agree() -> None:
-    """One version of a package in all of them, so that what is tested is what is deployed."""
+    """A package has one version in all of them, so that the tested version is the deployed one."""
     locks = {
         name: set(re.findall(r"^([^ #\n]\S*)", (ROOT / f"requirements/{name}.txt").read_text(), re.MULTILINE))
         for name in ("production", "run", "test")

@@ -1,4 +1,4 @@
-"""docs/settings.md lists each setting that the code reads, with its default, and no other."""
+"""docs/settings.md lists exactly the settings that the code reads, with their defaults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from broker.settings import SETTINGS, document
 from tests.docs.markdown import bare, rows, section
 
 
-def test_every_setting_is_documented_as_it_is() -> None:
+def test_every_setting_is_documented_with_default_and_help_text() -> None:
     documented = {
         bare(name): (bare(default), kind, help_text)
         for name, default, kind, help_text in rows(section("docs/settings.md", "## Environment"))

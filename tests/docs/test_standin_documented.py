@@ -1,10 +1,13 @@
-"""docs/stand-in.md lists each scenario and each typed command, with what they do."""
+"""docs/stand-in.md lists each scenario and each typed command with the description from the code.
+
+broker/standin/README.md only points there.
+"""
 
 from __future__ import annotations
 
 from broker.standin.commands import COMMANDS
 from broker.standin.scenarios import SCENARIOS
-from tests.docs.markdown import bare, code_blocks, rows, section
+from tests.docs.markdown import ROOT, bare, code_blocks, rows, section
 
 PAGE = "docs/stand-in.md"
 
@@ -28,3 +31,9 @@ def test_every_command_is_documented() -> None:
 def test_the_python_sample_runs() -> None:
     (sample,) = code_blocks(PAGE, "python")
     exec(compile(sample, PAGE, "exec"), {})
+
+
+def test_readme_of_the_package_points_to_the_page() -> None:
+    text = (ROOT / "broker/standin/README.md").read_text()
+    assert len(text.splitlines()) == 2
+    assert PAGE in text

@@ -106,8 +106,7 @@ def four_workers(
 @pytest.fixture
 def service(four_workers: Service) -> Service:
     four_workers.standin.control.reset()
-    sessions = SqlSessions(four_workers.broker.database).page(limit=1000)
-    four_workers.end({session.id for session in sessions})
+    four_workers.end({session.id for session in SqlSessions(four_workers.broker.database).page(limit=1000)})
     return four_workers
 
 

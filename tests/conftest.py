@@ -144,7 +144,7 @@ def make_shared_broker(
 
 @pytest.fixture(scope="session")
 def broker(standin: StandIn, make_shared_broker: MakeBroker, real_api: bool) -> BrokerServer:
-    """A real broker on gunicorn, with the users alice, bob, demo and olga."""
+    """A broker on gunicorn with the users alice, bob, demo and olga. It is shared."""
     if real_api:
         server = make_shared_broker(GOOGLE_URL, env={"GEMINI_API_KEY": os.environ["GEMINI_API_KEY"]})
     else:

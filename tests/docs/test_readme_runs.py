@@ -101,6 +101,7 @@ def test_javascript_sample_talks_and_ends_its_session(dev: str, tmp_path: Path) 
     assert said["model"]
 
 
+@pytest.mark.long
 def test_production_install_runs_without_the_stand_in(tmp_path: Path) -> None:
     (commands,) = [block for block in code_blocks("README.md", "sh") if "production.txt" in block]
     for part in ("broker", "web", "requirements"):

@@ -30,8 +30,8 @@ ORIGIN = "http://localhost"
 
 
 @pytest.fixture(scope="session")
-def peopled_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with the schema and the people in it, to copy: hashing passwords takes its time."""
+def database_with_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the schema and the users alice, bob and olga. Each app gets a copy."""
     folder = tmp_path_factory.mktemp("template")
     environ = environment(folder, "http://127.0.0.1:9")
     settings = load(environ)
@@ -48,8 +48,8 @@ def peopled_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_app(tmp_path: Path, standin: StandIn, peopled_database: Path) -> Iterator[MakeApp]:
-    """make_app(rate="3/minute", live_url=…, env={…}): migrated, with alice, bob, and olga, an operator."""
+def make_app(tmp_path: Path, standin: StandIn, database_with_users: Path) -> Iterator[MakeApp]:
+    """make_app(rate="3/minute", live_url=…, env={…}) makes an app with alice, bob and olga, an operator."""
     apps: list[Flask] = []
 
     def make(
@@ -64,7 +64,7 @@ def make_app(tmp_path: Path, standin: StandIn, peopled_database: Path) -> Iterat
         config = write_config(tmp_path, rate=rate, more=toml, project_sessions=project_sessions)
         environ = environment(tmp_path, live_url or standin.url, config=config)
         settings = load({**environ, **(env or {})})
-        shutil.copy(peopled_database, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
+        shutil.copy(database_with_users, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
         app = create_app(settings, clock=clock)
         apps.append(app)
         return app
@@ -86,13 +86,13 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture(params=DATABASES)
 def olga(
-    request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores, peopled_database: Path
+    request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores, database_with_users: Path
 ) -> OperatorClient:
-    """olga at the admin API, on each database."""
+    """olga calls the admin API, on each kind of database."""
     if request.param == "sqlite":
         return OperatorClient.of(make_app())
     app = make_app(env=stores.migrated(request.param).environ)
-    template = Database(f"sqlite:///{peopled_database}", pool_size=1)
+    template = Database(f"sqlite:///{database_with_users}", pool_size=1)
     for user in SqlUsers(template).all():
         SqlUsers(parts_of(app).database).add(user, actor="tests")
     template.dispose()
@@ -100,7 +100,7 @@ def olga(
 
 
 def bearer(app: Flask, username: str = "alice") -> dict[str, str]:
-    """The headers of a caller with a bearer of ours."""
+    """Returns the headers of a caller with one of our bearer tokens."""
     parts = parts_of(app)
     token = UserAdmin(parts.settings, parts.database, actor="tests").access_token(username)
     return {"Authorization": f"Bearer {token}"}
@@ -124,7 +124,7 @@ def alice(app: Flask) -> dict[str, str]:
 
 @pytest.fixture
 def page(app: Flask) -> tuple[FlaskClient, dict[str, str]]:
-    """A browser that has signed in as alice, and the headers that our own page adds."""
+    """A browser that is signed in as alice, and the headers that our page adds."""
     browser = app.test_client()
     answer = browser.post("/auth/login", json={"username": "alice", "password": PASSWORD})
     assert answer.status_code == 200

@@ -74,7 +74,7 @@ def main() -> None:
                 broker.add_user(f"user{user}")
             bearers = itertools.cycle([broker.bearer(f"user{user}") for user in range(USERS)])
 
-            def as_somebody(connection: http.client.HTTPConnection) -> int:
+            def as_next_user(connection: http.client.HTTPConnection) -> int:
                 return post("/token", {"Authorization": f"Bearer {next(bearers)}"})(connection)
 
             mint = post(
@@ -83,7 +83,7 @@ def main() -> None:
             forged = post("/token", {"Authorization": "Bearer e30.e30.e30"})
             for _ in range(ROUNDS):
                 rows.setdefault("upstream alone", []).append(drive(standin.url, mint))
-                rows.setdefault("POST /token", []).append(drive(broker.url, as_somebody))
+                rows.setdefault("POST /token", []).append(drive(broker.url, as_next_user))
                 rows.setdefault("POST /token, forged (401)", []).append(drive(broker.url, forged))
     print(
         f"{'':28}{'per s':>8}{'p50 ms':>9}{'p95 ms':>9}{'not 200':>9}   medians of {ROUNDS}", file=sys.stdout

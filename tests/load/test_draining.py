@@ -1,4 +1,4 @@
-"""SIGTERM: accepted requests are finished, late ones refused cleanly, and no reservation is left open."""
+"""After SIGTERM the broker finishes accepted requests, refuses late ones, and leaves no reservation open."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REFUSED = "refused to connect"
 def call_until_refused(
     broker: BrokerServer, headers: dict[str, str], started: Callable[[], object]
 ) -> Counter[str]:
-    """POST /token again and again, on a kept connection while the server allows it, until nobody listens."""
+    """Repeats POST /token, on a kept connection while the server allows it, until the port is closed."""
     outcomes: Counter[str] = Counter()
     until = time.monotonic() + 60
     while time.monotonic() < until:
@@ -94,7 +94,7 @@ def test_kept_connection_gets_draining_after_sigterm(standin: StandIn, make_brok
 
 
 def test_readiness_fails_before_listener_closes(standin: StandIn, make_broker: MakeBroker) -> None:
-    """A load balancer looks away while every request is still served."""
+    """A load balancer has time to choose another host while the broker still serves every request."""
     broker = make_broker(standin.url, workers=2, env={"BROKER_DRAIN_SECONDS": "2"})
     broker.add_user("alice")
     headers = {"Authorization": f"Bearer {broker.bearer('alice')}"}

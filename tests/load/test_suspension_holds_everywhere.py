@@ -35,7 +35,7 @@ def hosts(standin: StandIn, make_broker: MakeBroker, stores: Stores) -> Iterator
 
 
 def ask_every_worker(broker: BrokerServer, headers: dict[str, str], path: str = "/token") -> Counter[str]:
-    """Enough new connections at once that every worker takes some."""
+    """Sends so many requests on new connections at once that every worker answers some."""
 
     def ask(_: int) -> str:
         answer = httpx2.post(f"{broker.url}{path}", headers=headers, trust_env=False, timeout=60)

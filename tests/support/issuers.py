@@ -42,7 +42,7 @@ class Signer:
         """The public key as an issuer publishes it. `...` as a value leaves the member out."""
         algorithm = jwt.get_algorithm_by_name(self.algorithm)
         members = json.loads(algorithm.to_jwk(self.private.public_key()))
-        members.pop("key_admin", None)
+        members.pop("key_ops", None)
         members |= {"kid": self.kid, "alg": self.algorithm, "use": "sig", **changed}
         return {name: value for name, value in members.items() if value is not ...}
 

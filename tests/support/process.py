@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-_START_SECONDS = 60
+_START_SECONDS = 180
 _END_SECONDS = 30
 
 
@@ -26,7 +26,7 @@ class Process:
     ) -> None:
         """Returns when `answers()` is true. `options` go to `subprocess.Popen`.
 
-        Raises RuntimeError with the log if the program ends first or does not answer within a minute.
+        Raises RuntimeError with the log if the program ends first or does not answer within three minutes.
         """
         self.log_path = log_path
         with log_path.open("ab") as log:

@@ -214,7 +214,7 @@ def _moments(dice: random.Random, until: datetime, days: float, count: int) -> I
         hour = at.hour + at.minute / 60
         if dice.random() < 0.12 + 0.88 * max(0.0, math.sin((hour - 6) / 18 * math.pi)) ** 1.5:
             moments.append(at)
-    # Whatever the time of the day is: somebody is talking now.
+    # At any time of the day, someone is talking now.
     moments += [until - timedelta(seconds=dice.uniform(5, 600)) for _ in range(12)]
     return iter(sorted(moments))
 
@@ -256,7 +256,7 @@ def _failed(traffic: Traffic, dice: random.Random, person: Person, at: datetime,
 
 
 def _session(traffic: Traffic, dice: random.Random, person: Person, at: datetime) -> None:
-    """Talks for a minute or two as a rule, and sometimes to the end; whoever is not done by now is open."""
+    """Talks for a minute or two, or sometimes to the end. A session that is not over by now is open."""
     session = _new_session(dice, person, at)
     talks = timedelta(seconds=min(1800.0, max(8.0, dice.lognormvariate(4.7, 1.1))))
     over = min(at + talks, traffic.until)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
-
-from tests.support.servers import free_port
+from tests.support.ports import free_port
+from tests.support.process import Process, responds
 
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
 
@@ -27,23 +24,14 @@ def dev_broker(folder: Path) -> Iterator[str]:
     """Yields the address of a running `broker dev`."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [str(Path(sys.executable).with_name("broker")), "dev", "--port", str(port)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=clean_environment(), stdout=log, stderr=log)
+    process = Process(
+        [str(Path(sys.executable).with_name("broker")), "dev", "--port", str(port)],
+        log_path=folder / "log",
+        answers=lambda: responds(f"{url}/readyz"),
+        cwd=folder,
+        env=clean_environment(),
+    )
     try:
-        deadline = time.monotonic() + 60
-        while not _is_ready(url):
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.1)
         yield url
     finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx2.get(f"{url}/readyz", trust_env=False, timeout=5).status_code == 200
-    except httpx2.TransportError:
-        return False
+        process.end()

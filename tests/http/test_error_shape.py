@@ -88,7 +88,7 @@ def test_the_page_admits_its_own_scripts_and_the_live_host_only(app: Flask, clie
     assert f"connect-src 'self' {live};" in policy
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
-    with client.get("/live/net-worker.js") as worker:
+    with client.get("/live/network/net-worker.js") as worker:
         own = worker.headers["Content-Security-Policy"]
         assert worker.mimetype == "text/javascript"
     narrower = f"default-src 'none'; script-src 'self'; connect-src 'self' {live}; "
@@ -97,7 +97,7 @@ def test_the_page_admits_its_own_scripts_and_the_live_host_only(app: Flask, clie
 
 def test_a_part_of_a_page_carries_what_counts_there_and_no_more(client: FlaskClient) -> None:
     """Some fifty of them make a page, and the document's policy holds for them."""
-    for part in ("live/mic.js", "demo/room.css"):
+    for part in ("live/audio/mic.js", "demo/room.css"):
         with client.get(f"/assets/{ASSETS.version}/{part}") as answer:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.headers["Content-Type"].startswith("text/")
@@ -105,6 +105,6 @@ def test_a_part_of_a_page_carries_what_counts_there_and_no_more(client: FlaskCli
             assert sum(len(f"{name}: {value}\r\n") for name, value in answer.headers) < 240
     with client.get(f"/assets/{ASSETS.version}/common/icon.svg") as picture:
         assert picture.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
-    for closed in ("/live/no-such.js", "/live/recorder-worker.js"):
+    for closed in ("/live/no-such.js", "/live/media/recorder-worker.js"):
         with client.get(closed) as answer:
             assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"

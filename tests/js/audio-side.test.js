@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { AudioSide } from '../../web/live/audio-side.js';
-import { listDevices } from '../../web/live/devices.js';
-import '../../web/live/echo-guard.js'; // which an audio side fetches when the model is first interrupted
-import '../../web/live/explain.js'; // and this with the first refusal
+import { AudioSide } from '../../web/live/audio/audio-side.js';
+import { listDevices } from '../../web/live/audio/devices.js';
+import '../../web/live/audio/echo-guard.js'; // which an audio side fetches when the model is first interrupted
+import '../../web/live/shared/explain.js'; // and this with the first refusal
 import { breathe, FakeContext, installBrowser, pass, RoutedContext } from './audio-fakes.js';
 
 /** An audio side that is up, and what it said. */

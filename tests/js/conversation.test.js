@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Conversation } from '../../web/live/conversation.js';
-import { Diagnostics } from '../../web/live/diagnostics.js';
-import { Transcript } from '../../web/live/transcript.js';
-import '../../web/live/tool-runner.js'; // which a conversation with functions has fetched by its start
+import { Conversation } from '../../web/live/conversation/conversation.js';
+import { Diagnostics } from '../../web/live/shared/diagnostics.js';
+import { Transcript } from '../../web/live/conversation/transcript.js';
+import '../../web/live/conversation/tool-runner.js'; // which a conversation with functions has fetched by its start
 import { settle } from './support.js';
 
 /** A conversation and all that it told. */

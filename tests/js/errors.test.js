@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { LiveError } from '../../web/live/errors.js';
+import { LiveError } from '../../web/live/shared/errors.js';
 import { wire } from './support.js';
 
 const { closes } = wire('errors-and-closes.derived.json');

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
-import { LiveError } from '../../web/live/errors.js';
-import { Line } from '../../web/live/line.js';
-import { readServerMessage } from '../../web/live/protocol.js';
+import { LiveError } from '../../web/live/shared/errors.js';
+import { Line } from '../../web/live/network/line.js';
+import { readServerMessage } from '../../web/live/shared/protocol.js';
 import { FakeWebSocket, virtualTime } from './support.js';
 
 const SECOND = 1000;

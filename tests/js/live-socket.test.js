@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
-import { LiveError } from '../../web/live/errors.js';
-import { connect } from '../../web/live/low-door.js';
+import { LiveError } from '../../web/live/shared/errors.js';
+import { connect } from '../../web/live/network/low-door.js';
 import { FakeWebSocket, settle, virtualTime, wire } from './support.js';
 
 const TICKET = { token: 'auth_tokens/TKN123', url: 'ws://live.test/ws/Service.Constrained' };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Media } from '../../web/live/media.js';
-import '../../web/live/camera.js';
+import { Media } from '../../web/live/media/media.js';
+import '../../web/live/media/camera.js';
 import { settle } from './support.js';
 
 /** A browser's streams, as far as a camera uses them. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { rulesFor, seedMessage } from '../../web/live/model-rules.js';
+import { rulesFor, seedMessage } from '../../web/live/shared/model-rules.js';
 
 const TURNS = [
   { role: 'user', parts: [{ text: 'My name is Ada.' }] },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
-import { NetCore } from '../../web/live/net-core.js';
+import { NetCore } from '../../web/live/network/net-core.js';
 import { FakeWebSocket, serve, settle, virtualTime } from './support.js';
 
 const ANSWER = { token: 'auth_tokens/secret', url: 'ws://live.test/ws', setup: { model: 'models/m' }, session: { id: 'ses_1' } };

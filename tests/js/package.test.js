@@ -36,8 +36,8 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 test('the package holds the modules, their types and what to read, and nothing else', () => {
-  const modules = (place) => readdirSync(join(LIVE, place)).filter((name) => name.endsWith('.js')).map((name) => place + name);
-  const expected = [...modules(''), ...modules('worklets/'), 'README.md', 'package.json'];
+  const modules = readdirSync(LIVE, { recursive: true }).filter((name) => name.endsWith('.js'));
+  const expected = [...modules, 'README.md', 'package.json'];
   assert.deepEqual(files.filter((path) => !path.startsWith('types/')).sort(), expected.sort());
   assert.ok(files.includes('types/index.d.ts'));
   assert.ok(files.every((path) => !path.startsWith('types/') || path.endsWith('.d.ts')));
@@ -96,7 +96,7 @@ async function weigh(...entries) {
 
 test('the library, and all that a spoken conversation loads, keep to their budgets', async () => {
   const library = await weigh('index.js');
-  const conversation = await weigh('index.js', 'net-worker.js', 'worklets/capture-processor.js', 'worklets/playback-processor.js');
+  const conversation = await weigh('index.js', 'network/net-worker.js', 'audio/worklets/capture-processor.js', 'audio/worklets/playback-processor.js');
   assert.ok(library > 5000, 'something was weighed');
   assert.ok(library <= LIBRARY_BYTES, `${library} bytes`);
   assert.ok(conversation > library + 5000, 'worker and worklets, too');
@@ -106,8 +106,8 @@ test('the library, and all that a spoken conversation loads, keep to their budge
 test('the README names each export, method, event and reason', () => {
   const names = Object.keys(door);
   const methods = Object.getOwnPropertyNames(door.LiveSession.prototype).filter((name) => name !== 'constructor' && name !== 'emit');
-  const events = [...readFileSync(join(LIVE, 'events.js'), 'utf8').split('object} LiveEvents')[1].split('*/')[0].matchAll(/^ \* @property .*?\}+ (\w+)\b/gm)].map(([, name]) => name);
-  const reasons = [...readFileSync(join(LIVE, 'errors.js'), 'utf8').split('LiveErrorReason')[0].matchAll(/'([a-z-]+)'/g)].map(([, name]) => name);
+  const events = [...readFileSync(join(LIVE, 'shared/events.js'), 'utf8').split('object} LiveEvents')[1].split('*/')[0].matchAll(/^ \* @property .*?\}+ (\w+)\b/gm)].map(([, name]) => name);
+  const reasons = [...readFileSync(join(LIVE, 'shared/errors.js'), 'utf8').split('LiveErrorReason')[0].matchAll(/'([a-z-]+)'/g)].map(([, name]) => name);
   assert.ok(events.includes('caption') && events.includes('reconnected') && reasons.includes('network'));
   const missing = [...names, ...methods, ...events, ...reasons].filter((name) => !README.includes(name));
   assert.deepEqual(missing, []);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { decodeBase64, encodeBase64 } from '../../web/live/base64.js';
-import { bytesToInt16, floatToInt16, RmsMeter } from '../../web/live/pcm.js';
+import { decodeBase64, encodeBase64 } from '../../web/live/shared/base64.js';
+import { bytesToInt16, floatToInt16, RmsMeter } from '../../web/live/shared/pcm.js';
 
 test('a full-scale peak is clamped, never wrapped', () => {
   assert.equal(floatToInt16(1), 32767);

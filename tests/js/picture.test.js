@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { fitted } from '../../web/live/picture.js';
+import { fitted } from '../../web/live/network/picture.js';
 
 test('a picture keeps its shape, and has 768 pixels on its longer side at most', () => {
   assert.deepEqual(fitted({ width: 1920, height: 1080 }), { width: 768, height: 432 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { PlaybackEngine } from '../../web/live/playback-engine.js';
+import { PlaybackEngine } from '../../web/live/audio/playback-engine.js';
 
 const QUANTUM = 128;
 const MS = 24;

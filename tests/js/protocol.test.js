@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { encodeBase64 } from '../../web/live/base64.js';
-import { connect } from '../../web/live/low-door.js';
-import { readServerMessage, withoutAudio } from '../../web/live/protocol.js';
+import { encodeBase64 } from '../../web/live/shared/base64.js';
+import { connect } from '../../web/live/network/low-door.js';
+import { readServerMessage, withoutAudio } from '../../web/live/shared/protocol.js';
 import { FakeWebSocket, settle, wire, wireNames } from './support.js';
 
 const PCM = { data: encodeBase64(new Uint8Array([0, 1, 2, 3])), mimeType: 'audio/pcm;rate=16000' };

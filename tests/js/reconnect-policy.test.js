@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { LiveError } from '../../web/live/errors.js';
-import { actionFor, nextStep, renewalDelayMs } from '../../web/live/reconnect-policy.js';
+import { LiveError } from '../../web/live/shared/errors.js';
+import { actionFor, nextStep, renewalDelayMs } from '../../web/live/network/reconnect-policy.js';
 import { wire } from './support.js';
 
 const FRESH = { attempt: 0, refused: 0 };

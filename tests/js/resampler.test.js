@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { Resampler } from '../../web/live/resampler.js';
+import { Resampler } from '../../web/live/shared/resampler.js';
 
 const QUANTUM = 128;
 const OUTPUT = 16000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Int16Ring } from '../../web/live/ring-buffer.js';
+import { Int16Ring } from '../../web/live/audio/ring-buffer.js';
 
 const count = (from, length) => Int16Array.from({ length }, (_, i) => from + i);
 const take = (ring, length) => Array.from({ length }, () => ring.next());

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { BrokerSession } from '../../web/live/broker-session.js';
-import { requestToken, termsOf, TokenSource } from '../../web/live/token-source.js';
+import { BrokerSession } from '../../web/live/network/broker-session.js';
+import { requestToken, termsOf, TokenSource } from '../../web/live/network/token-source.js';
 import { serve } from './support.js';
 
 const { signal } = new AbortController();

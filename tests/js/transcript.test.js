@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Transcript } from '../../web/live/transcript.js';
+import { Transcript } from '../../web/live/conversation/transcript.js';
 
 /** A transcript and the sentences that it gave out. */
 function kept() {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Watchdog } from '../../web/live/watchdog.js';
+import { Watchdog } from '../../web/live/network/watchdog.js';
 
 function watchdog({ updates = 0 } = {}) {
   const dog = new Watchdog();

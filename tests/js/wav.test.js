@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Tap } from '../../web/live/tap.js';
-import { Tape } from '../../web/live/wav.js';
+import { Tap } from '../../web/live/audio/tap.js';
+import { Tape } from '../../web/live/media/wav.js';
 
 const START = 1_000_000;
 const [USER, MODEL] = [16000, 24000];

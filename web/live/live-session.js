@@ -6,30 +6,30 @@
  * Leaves: sound (it never passes this thread), the look of things, and what a
  * conversation's line is made of (line.js).
  */
-import { AudioSide } from './audio-side.js';
-import { epochNow } from './clock.js';
-import { Conversation } from './conversation.js';
-import { Diagnostics } from './diagnostics.js';
-import { LiveError, loaded } from './errors.js';
-import { LiveEventTarget } from './events.js';
-import { NetLink } from './net-link.js';
-import { OUTPUT_RATE } from './pcm.js';
+import { AudioSide } from './audio/audio-side.js';
+import { epochNow } from './shared/clock.js';
+import { Conversation } from './conversation/conversation.js';
+import { Diagnostics } from './shared/diagnostics.js';
+import { LiveError, loaded } from './shared/errors.js';
+import { LiveEventTarget } from './shared/events.js';
+import { NetLink } from './network/net-link.js';
+import { OUTPUT_RATE } from './shared/pcm.js';
 import { Run } from './run.js';
-import { Transcript } from './transcript.js';
-import { openVideo } from './video-source.js';
+import { Transcript } from './conversation/transcript.js';
+import { openVideo } from './media/video-source.js';
 
-/** @typedef {import('./events.js').LiveEvents} LiveEvents */
-/** @typedef {import('./events.js').LiveState} LiveState */
+/** @typedef {import('./shared/events.js').LiveEvents} LiveEvents */
+/** @typedef {import('./shared/events.js').LiveState} LiveState */
 /**
  * @typedef {object} OwnOptions
- * @property {import('./token-source.js').TokenSource} tokenSource
+ * @property {import('./network/token-source.js').TokenSource} tokenSource
  * @property {string} [deviceId] of the microphone
  * @property {string} [outputDeviceId] of the loudspeaker, where the browser lets a page choose it
- * @property {import('./turn-taking.js').InputMode} [inputMode] not given: what the token's setup asks for
+ * @property {import('./audio/turn-taking.js').InputMode} [inputMode] not given: what the token's setup asks for
  * @property {boolean} [halfDuplex] the microphone rests while the model is heard
- * @property {import('./line.js').Connect} [connect] opens connections in place of our own, on the main thread
+ * @property {import('./network/line.js').Connect} [connect] opens connections in place of our own, on the main thread
  */
-/** @typedef {OwnOptions & import('./conversation.js').ConversationOptions} LiveSessionOptions */
+/** @typedef {OwnOptions & import('./conversation/conversation.js').ConversationOptions} LiveSessionOptions */
 /** Made before the click, thrown away at the end. @typedef {{audio: AudioSide, link: Promise<NetLink>}} Parts */
 
 const NETWORK_EVENTS = ['online', 'offline'];
@@ -43,11 +43,11 @@ export class LiveSession extends LiveEventTarget {
   /** @type {Run | null} */
   #run = null;
   #starts = 0;
-  /** @type {import('./audio-side.js').AudioChoices} */
+  /** @type {import('./audio/audio-side.js').AudioChoices} */
   #choices;
   #diagnostics = new Diagnostics();
   #transcript = new Transcript((sentence) => this.emit('sentence', sentence));
-  /** Comes with the first camera or recording. @type {import('./media.js').Media | null} */
+  /** Comes with the first camera or recording. @type {import('./media/media.js').Media | null} */
   #media = null;
   #leave = () => void this.end();
   #goOnline = () => this.#run?.net?.post({ type: 'online', online: navigator.onLine });
@@ -62,7 +62,7 @@ export class LiveSession extends LiveEventTarget {
 
   /** What there is to hear and to speak with; labels are empty until the microphone was allowed once. */
   static async devices() {
-    return (await loaded(import('./devices.js'))).listDevices();
+    return (await loaded(import('./audio/devices.js'))).listDevices();
   }
 
   get state() {
@@ -169,7 +169,7 @@ export class LiveSession extends LiveEventTarget {
     this.#choose({ muted });
   }
 
-  /** @param {import('./turn-taking.js').InputMode} inputMode */
+  /** @param {import('./audio/turn-taking.js').InputMode} inputMode */
   setInputMode(inputMode) {
     this.#choose({ inputMode });
   }
@@ -200,7 +200,7 @@ export class LiveSession extends LiveEventTarget {
   async playTestTone(deviceId = this.#choices.outputDeviceId ?? '') {
     const context = new AudioContext();
     context.resume().catch(() => {}); // now: after an await it would not be inside the click
-    return (await loaded(import('./devices.js'))).playTone(context, deviceId);
+    return (await loaded(import('./audio/devices.js'))).playTone(context, deviceId);
   }
 
   /** @param {number} volume 0..1 */
@@ -208,7 +208,7 @@ export class LiveSession extends LiveEventTarget {
     this.#choose({ volume });
   }
 
-  /** @param {Partial<import('./audio-side.js').AudioChoices>} choice for now and for further starts */
+  /** @param {Partial<import('./audio/audio-side.js').AudioChoices>} choice for now and for further starts */
   #choose(choice) {
     Object.assign(this.#choices, choice);
     this.#parts?.audio.apply(choice);
@@ -217,7 +217,7 @@ export class LiveSession extends LiveEventTarget {
   /**
    * Shows the model what a camera sees, or a screen: one picture a second while a conversation runs. Call it inside a click.
    * Rejects with a LiveError.
-   * @param {import('./video-source.js').VideoOptions} [options]
+   * @param {import('./media/video-source.js').VideoOptions} [options]
    * @returns {Promise<MediaStream>} for a preview; tracks change when the camera is switched
    */
   async startVideo(options = {}) {
@@ -260,7 +260,7 @@ export class LiveSession extends LiveEventTarget {
   }
 
   async #withMedia() {
-    const { Media } = await loaded(import('./media.js'));
+    const { Media } = await loaded(import('./media/media.js'));
     this.#media ??= new Media({
       emit: this.emit.bind(this),
       show: (bitmap) => this.#run?.net?.post({ type: 'picture', bitmap }, [bitmap]),
@@ -286,7 +286,7 @@ export class LiveSession extends LiveEventTarget {
     await this.#giveBack(lease);
   }
 
-  /** @param {import('./broker-session.js').BrokerSession | null} [lease] */
+  /** @param {import('./network/broker-session.js').BrokerSession | null} [lease] */
   async #giveBack(lease) {
     await Promise.all([lease?.report(this.#diagnostics.report()), lease?.end()]);
   }
@@ -350,10 +350,10 @@ export class LiveSession extends LiveEventTarget {
 
   /** @param {Run} run @param {AudioSide} audio */
   #converse(run, audio) {
-    /** @type {import('./conversation.js').Surroundings} */
+    /** @type {import('./conversation/conversation.js').Surroundings} */
     const surroundings = {
       emit: (type, detail) => {
-        if (type === 'caption') audio.caption(/** @type {import('./events.js').Caption} */ (detail));
+        if (type === 'caption') audio.caption(/** @type {import('./shared/events.js').Caption} */ (detail));
         this.emit(type, detail);
       },
       send: (/** @type {Record<string, any>} */ message) => run.net?.post({ type: 'send', message }),

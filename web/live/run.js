@@ -5,14 +5,14 @@
  * Owns: the broker's session and the line's state while it lasts. Needs broker-session.js, errors.js.
  * Leaves starting, ending and the order of states to live-session.js.
  */
-import { BrokerSession } from './broker-session.js';
-import { LiveError } from './errors.js';
+import { BrokerSession } from './network/broker-session.js';
+import { LiveError } from './shared/errors.js';
 
-/** @typedef {import('./events.js').LiveEvents} LiveEvents */
+/** @typedef {import('./shared/events.js').LiveEvents} LiveEvents */
 /**
  * @typedef {object} Surroundings
  * @property {<K extends keyof LiveEvents>(type: K, detail: LiveEvents[K]) => void} emit
- * @property {() => import('./audio-side.js').AudioSide | undefined} audio
+ * @property {() => import('./audio/audio-side.js').AudioSide | undefined} audio
  * @property {() => void} changed the state may be another one now
  * @property {(error: LiveError) => void} failed
  */
@@ -27,11 +27,11 @@ export class Run {
   /** The line is down, and not as planned. */
   reconnecting = false;
   endsAt = Infinity;
-  /** @type {import('./net-link.js').NetLink | null} */
+  /** @type {import('./network/net-link.js').NetLink | null} */
   net = null;
   /** @type {BrokerSession | null} */
   lease = null;
-  /** @type {import('./conversation.js').Conversation | null} */
+  /** @type {import('./conversation/conversation.js').Conversation | null} */
   conversation = null;
   #setReady = () => {};
   /** @type {Promise<void>} */
@@ -42,8 +42,8 @@ export class Run {
   stopped = new Promise((_resolve, reject) => (this.#reject = reject));
 
   /**
-   * @param {import('./token-source.js').TokenSource} tokenSource
-   * @param {import('./diagnostics.js').Diagnostics} diagnostics
+   * @param {import('./network/token-source.js').TokenSource} tokenSource
+   * @param {import('./shared/diagnostics.js').Diagnostics} diagnostics
    * @param {Surroundings} out
    */
   constructor(tokenSource, diagnostics, out) {
@@ -57,7 +57,7 @@ export class Run {
     return this.#controller.signal;
   }
 
-  /** @param {import('./net-link.js').NetLink} net @param {import('./token-source.js').TokenPlan} plan how the first token is got */
+  /** @param {import('./network/net-link.js').NetLink} net @param {import('./network/token-source.js').TokenPlan} plan how the first token is got */
   join(net, plan) {
     this.net = net;
     this.#diagnostics.onThread(net.thread);
@@ -74,8 +74,8 @@ export class Run {
 
   /**
    * What the network side reports.
-   * @param {import('./token-source.js').TokenPlan} plan
-   * @param {import('./net-core.js').NetReport} report
+   * @param {import('./network/token-source.js').TokenPlan} plan
+   * @param {import('./network/net-core.js').NetReport} report
    */
   #hear(plan, report) {
     const { type } = report;
@@ -100,7 +100,7 @@ export class Run {
     }
   }
 
-  /** @param {import('./errors.js').LiveErrorFields} fields */
+  /** @param {import('./shared/errors.js').LiveErrorFields} fields */
   async #fail(fields) {
     const error = await new LiveError(fields).explained();
     if (!this.signal.aborted) this.#out.failed(error);
@@ -108,7 +108,7 @@ export class Run {
 
   /**
    * What happens to the line becomes events and the state.
-   * @param {Extract<import('./net-core.js').NetReport, {type: 'reconnecting' | 'reconnected' | 'network' | 'clock'}>} report
+   * @param {Extract<import('./network/net-core.js').NetReport, {type: 'reconnecting' | 'reconnected' | 'network' | 'clock'}>} report
    */
   #follow(report) {
     const { type, ...detail } = report;
@@ -126,7 +126,7 @@ export class Run {
 
   /**
    * What the network side asks of the page.
-   * @param {Extract<import('./net-core.js').NetReport, {type: 'ask'}>} question
+   * @param {Extract<import('./network/net-core.js').NetReport, {type: 'ask'}>} question
    */
   async #answer({ id, what, detail }) {
     const answers = {

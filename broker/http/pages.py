@@ -17,7 +17,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 WEB = next(path for path in (_PACKAGE / "_web", _PACKAGE.parent / "web") if path.is_dir())
 ASSETS = Assets(WEB)
 # What the library starts by itself: the browser cannot know from the page's own imports.
-_WORKER = "live/network/net-worker.js"
+_WORKER = "live/network/network-worker.js"
 _STARTED = (_WORKER, "live/audio/worklets/capture-processor.js", "live/audio/worklets/playback-processor.js")
 _FOLDERS = "any(live, demo, ops, docs, common)"
 _YEAR = "max-age=31536000, immutable"

@@ -88,7 +88,7 @@ def test_the_page_admits_its_own_scripts_and_the_live_host_only(app: Flask, clie
     assert f"connect-src 'self' {live};" in policy
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
-    with client.get("/live/network/net-worker.js") as worker:
+    with client.get("/live/network/network-worker.js") as worker:
         own = worker.headers["Content-Security-Policy"]
         assert worker.mimetype == "text/javascript"
     narrower = f"default-src 'none'; script-src 'self'; connect-src 'self' {live}; "

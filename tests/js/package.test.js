@@ -96,7 +96,7 @@ async function weigh(...entries) {
 
 test('the library, and all that a spoken conversation loads, keep to their budgets', async () => {
   const library = await weigh('index.js');
-  const conversation = await weigh('index.js', 'network/net-worker.js', 'audio/worklets/capture-processor.js', 'audio/worklets/playback-processor.js');
+  const conversation = await weigh('index.js', 'network/network-worker.js', 'audio/worklets/capture-processor.js', 'audio/worklets/playback-processor.js');
   assert.ok(library > 5000, 'something was weighed');
   assert.ok(library <= LIBRARY_BYTES, `${library} bytes`);
   assert.ok(conversation > library + 5000, 'worker and worklets, too');

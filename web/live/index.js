@@ -13,5 +13,5 @@ export { TokenSource } from './network/token-source.js';
  * @param {import('./network/live-socket.js').ConnectOptions} options
  */
 export async function connect(options) {
-  return (await loaded(import('./network/low-door.js'))).connect(options);
+  return (await loaded(import('./network/raw-session.js'))).connect(options);
 }

@@ -1,20 +1,20 @@
 /**
  * The high door: a spoken conversation with states and events.
  *
- * Owns: the order of starting and ending, and the state that the app sees. Composes audio-side.js and net-link.js;
+ * Owns: the order of starting and ending, and the state that the app sees. Composes audio-io.js and network-client.js;
  * hands what is said to conversation.js and figures to diagnostics.js.
  * Leaves: sound (it never passes this thread), the look of things, and what a
- * conversation's line is made of (line.js).
+ * conversation's line is made of (resilient-connection.js).
  */
-import { AudioSide } from './audio/audio-side.js';
+import { AudioIO } from './audio/audio-io.js';
 import { epochNow } from './shared/clock.js';
 import { Conversation } from './conversation/conversation.js';
 import { Diagnostics } from './shared/diagnostics.js';
 import { LiveError, loaded } from './shared/errors.js';
 import { LiveEventTarget } from './shared/events.js';
-import { NetLink } from './network/net-link.js';
+import { NetworkClient } from './network/network-client.js';
 import { OUTPUT_RATE } from './shared/pcm.js';
-import { Run } from './run.js';
+import { SessionRun } from './session-run.js';
 import { Transcript } from './conversation/transcript.js';
 import { openVideo } from './media/video-source.js';
 
@@ -25,12 +25,12 @@ import { openVideo } from './media/video-source.js';
  * @property {import('./network/token-source.js').TokenSource} tokenSource
  * @property {string} [deviceId] of the microphone
  * @property {string} [outputDeviceId] of the loudspeaker, where the browser lets a page choose it
- * @property {import('./audio/turn-taking.js').InputMode} [inputMode] not given: what the token's setup asks for
+ * @property {import('./audio/microphone-gate.js').InputMode} [inputMode] not given: what the token's setup asks for
  * @property {boolean} [halfDuplex] the microphone rests while the model is heard
- * @property {import('./network/line.js').Connect} [connect] opens connections in place of our own, on the main thread
+ * @property {import('./network/resilient-connection.js').Connect} [connect] opens connections in place of our own, on the main thread
  */
 /** @typedef {OwnOptions & import('./conversation/conversation.js').ConversationOptions} LiveSessionOptions */
-/** Made before the click, thrown away at the end. @typedef {{audio: AudioSide, link: Promise<NetLink>}} Parts */
+/** Made before the click, thrown away at the end. @typedef {{audio: AudioIO, link: Promise<NetworkClient>}} Parts */
 
 const NETWORK_EVENTS = ['online', 'offline'];
 
@@ -40,10 +40,10 @@ export class LiveSession extends LiveEventTarget {
   #state = 'idle';
   /** @type {Parts | null} */
   #parts = null;
-  /** @type {Run | null} */
+  /** @type {SessionRun | null} */
   #run = null;
   #starts = 0;
-  /** @type {import('./audio/audio-side.js').AudioChoices} */
+  /** @type {import('./audio/audio-io.js').AudioChoices} */
   #choices;
   #diagnostics = new Diagnostics();
   #transcript = new Transcript((sentence) => this.emit('sentence', sentence));
@@ -127,7 +127,7 @@ export class LiveSession extends LiveEventTarget {
     if (this.#run) throw new LiveError({ reason: 'aborted', detail: 'A conversation is running already.' });
     this.#starts += 1;
     const diagnostics = new Diagnostics(epochNow());
-    const run = new Run(this.#options.tokenSource, diagnostics, {
+    const run = new SessionRun(this.#options.tokenSource, diagnostics, {
       emit: this.emit.bind(this),
       audio: () => this.#parts?.audio,
       changed: () => this.#refresh(),
@@ -169,7 +169,7 @@ export class LiveSession extends LiveEventTarget {
     this.#choose({ muted });
   }
 
-  /** @param {import('./audio/turn-taking.js').InputMode} inputMode */
+  /** @param {import('./audio/microphone-gate.js').InputMode} inputMode */
   setInputMode(inputMode) {
     this.#choose({ inputMode });
   }
@@ -208,7 +208,7 @@ export class LiveSession extends LiveEventTarget {
     this.#choose({ volume });
   }
 
-  /** @param {Partial<import('./audio/audio-side.js').AudioChoices>} choice for now and for further starts */
+  /** @param {Partial<import('./audio/audio-io.js').AudioChoices>} choice for now and for further starts */
   #choose(choice) {
     Object.assign(this.#choices, choice);
     this.#parts?.audio.apply(choice);
@@ -301,19 +301,19 @@ export class LiveSession extends LiveEventTarget {
   /** @returns {Parts} */
   #build() {
     if (this.#parts) return this.#parts;
-    const audio = new AudioSide(this.#choices, {
+    const audio = new AudioIO(this.#choices, {
       emit: this.emit.bind(this),
       post: (command, transfer) => this.#run?.net?.post(command, transfer),
       failed: (error) => this.#fail(error),
     });
-    const link = NetLink.open(this.#options.connect);
+    const link = NetworkClient.open(this.#options.connect);
     link.catch(() => {}); // told by whoever awaits it
     this.#parts = { audio, link };
     this.#media?.tapAudio();
     return this.#parts;
   }
 
-  /** @param {Run} run @param {boolean} microphone */
+  /** @param {SessionRun} run @param {boolean} microphone */
   async #bringUp(run, microphone) {
     const parts = this.#build();
     const { audio } = parts;
@@ -331,14 +331,14 @@ export class LiveSession extends LiveEventTarget {
     await Promise.all(steps);
   }
 
-  /** @param {Run} run @param {AudioSide} audio @param {MessagePort} port */
+  /** @param {SessionRun} run @param {AudioIO} audio @param {MessagePort} port */
   async #listen(run, audio, port) {
     audio.oncaptured = (report) => this.#diagnostics.captured(report);
     await audio.openMic(port);
     if (this.#run === run) this.#diagnostics.microphone(audio.settings, epochNow());
   }
 
-  /** @param {Run} run @param {Parts} parts @param {{playback: MessagePort, capture?: MessagePort}} ports */
+  /** @param {SessionRun} run @param {Parts} parts @param {{playback: MessagePort, capture?: MessagePort}} ports */
   async #dial(run, { audio, link }, ports) {
     const [net, plan] = await Promise.all([link, this.#options.tokenSource.describe({ signal: run.signal })]);
     if (run.signal.aborted) return;
@@ -348,7 +348,7 @@ export class LiveSession extends LiveEventTarget {
     await run.ready;
   }
 
-  /** @param {Run} run @param {AudioSide} audio */
+  /** @param {SessionRun} run @param {AudioIO} audio */
   #converse(run, audio) {
     /** @type {import('./conversation/conversation.js').Surroundings} */
     const surroundings = {

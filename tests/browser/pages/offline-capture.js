@@ -2,7 +2,7 @@
  * The library's own capture worklet behind a device of any rate, as fast as the machine can: an OfflineAudioContext in
  * the microphone's place. What the worklet sends to the network side is what comes back.
  */
-import { scriptUrl } from '/live/shared/scripts.js';
+import { scriptUrl } from '/live/shared/script-urls.js';
 
 const STEP_SECONDS = 0.1;
 

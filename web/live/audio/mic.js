@@ -1,10 +1,10 @@
 /**
  * The microphone: permission, stream, and what feeds the capture worklet. Owns: the stream, and taking the next device
- * when one goes away. Needs sound-end.js, errors.js. Leaves resampling to the worklet and sending to the network side,
+ * when one goes away. Needs worklet-host.js, errors.js. Leaves resampling to the worklet and sending to the network side,
  * which holds the other port.
  */
 import { LiveError } from '../shared/errors.js';
-import { SoundEnd } from './sound-end.js';
+import { WorkletHost } from './worklet-host.js';
 
 /** @typedef {{type: 'level', rms: number, loudAt: number} | {type: 'starved'}} CaptureReport */
 /** @typedef {'lost' | 'changed' | 'interrupted' | 'resumed' | 'muted-by-system' | 'unmuted-by-system'} DeviceReason */
@@ -12,8 +12,8 @@ import { SoundEnd } from './sound-end.js';
 /** A Bluetooth headset takes about a second to change its profile, and its rate with it. */
 const SETTLED_MS = 1000;
 
-/** @extends {SoundEnd<CaptureReport>} */
-export class Mic extends SoundEnd {
+/** @extends {WorkletHost<CaptureReport>} */
+export class Mic extends WorkletHost {
   /** @type {MediaStream | null} */
   #stream = null;
   /** @type {MediaStreamAudioSourceNode | null} */

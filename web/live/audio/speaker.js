@@ -1,9 +1,9 @@
 /**
  * The loudspeaker: a context at the wire's rate with the playback worklet, volume, choice of device. Owns: the last two.
- * Needs sound-end.js, pcm.js. Leaves what to play when to the worklet; the network side holds the other port.
+ * Needs worklet-host.js, pcm.js. Leaves what to play when to the worklet; the network side holds the other port.
  */
 import { OUTPUT_RATE } from '../shared/pcm.js';
-import { SoundEnd } from './sound-end.js';
+import { WorkletHost } from './worklet-host.js';
 
 /**
  * @typedef {import('./playback-engine.js').PlaybackEvent & {at: number}
@@ -15,8 +15,8 @@ import { SoundEnd } from './sound-end.js';
 /** 30 s of silence, counted by the worklet's meter, twenty reports a second: a page's timers are not to be relied on. */
 const IDLE_REPORTS = 600;
 
-/** @extends {SoundEnd<PlaybackReport>} */
-export class Speaker extends SoundEnd {
+/** @extends {WorkletHost<PlaybackReport>} */
+export class Speaker extends WorkletHost {
   /** @type {GainNode | null} */
   #gain = null;
   #volume = 1;

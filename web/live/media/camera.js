@@ -2,7 +2,7 @@
  * Shows the model a camera or a screen: one picture a second, and none that nobody would see.
  *
  * Owns: the stream, the pace, when it pauses. Needs video-source.js, errors.js. Loaded with the first use. Leaves
- * scaling, packing and the network's pace to the worker (picture.js, net-core.js), and the preview to the page.
+ * scaling, packing and the network's pace to the worker (picture-encoder.js, network-session.js), and the preview to the page.
  */
 import { LiveError } from '../shared/errors.js';
 import { openVideo } from './video-source.js';

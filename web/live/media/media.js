@@ -10,7 +10,7 @@ import { LiveError, loaded } from '../shared/errors.js';
  * @property {<K extends 'video' | 'recording'>(type: K, detail: LiveEvents[K]) => void} emit
  * @property {(bitmap: ImageBitmap) => void} show the model a picture
  * @property {() => boolean} connected
- * @property {() => import('../audio/audio-side.js').AudioSide | undefined} audio of the conversation that is there, if any
+ * @property {() => import('../audio/audio-io.js').AudioIO | undefined} audio of the conversation that is there, if any
  */
 
 export class Media {

@@ -1,13 +1,13 @@
 /**
  * The recorder's worker: both voices come here straight from the worklets, past the page's thread.
- * Owns: one Tape. The page sends a port for each voice, and stops it once.
+ * Owns: one WavRecording. The page sends a port for each voice, and stops it once.
  */
-import { Tape } from './wav.js';
+import { WavRecording } from './wav-recording.js';
 
 /** Pieces on their way from the worklets. */
 const LAST_PIECES_MS = 100;
 
-const tape = new Tape(Date.now());
+const tape = new WavRecording(Date.now());
 let full = false;
 
 self.onmessage = ({ data: { voice, port, modelDelayMs } }) => {

@@ -1,9 +1,9 @@
 /**
- * Records both voices on this device, when somebody asks for it. Owns: the recorder's worker. Needs scripts.js,
- * errors.js. Loaded with the first recording. Leaves the time line and the file to wav.js, in the worker.
+ * Records both voices on this device, when somebody asks for it. Owns: the recorder's worker. Needs script-urls.js,
+ * errors.js. Loaded with the first recording. Leaves the time line and the file to wav-recording.js, in the worker.
  */
 import { LiveError } from '../shared/errors.js';
-import { scriptUrl } from '../shared/scripts.js';
+import { scriptUrl } from '../shared/script-urls.js';
 
 export class Recorder {
   #worker;

@@ -2,7 +2,7 @@
  * One WebSocket to the Live API, with the verbs of the official JS SDK's live session that a conversation needs.
  *
  * Owns: the connection's URL, the first frame, decoding in order. Needs errors.js. Leaves audio, turns and tokens to
- * others, and what apps hand over to low-door.js. Works on the main thread, in a worker and in Node.
+ * others, and what apps hand over to raw-session.js. Works on the main thread, in a worker and in Node.
  */
 import { LiveError } from '../shared/errors.js';
 

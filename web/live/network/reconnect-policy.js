@@ -1,7 +1,7 @@
 /**
  * What follows when a connection or a request for its token has failed: again, anew, or the end. Pure.
  *
- * Owns: the table of Google's closes and the broker's refusals, the delays. Needs nothing. Leaves doing it to line.js.
+ * Owns: the table of Google's closes and the broker's refusals, the delays. Needs nothing. Leaves doing it to resilient-connection.js.
  * Texts decide before codes, for 1008 and 1011 mix what is final with what will pass.
  */
 

@@ -2,7 +2,7 @@
  * The broker's session while the line is up or down: signs of life, reports, the next token's request, the end.
  *
  * Owns: when each is due, and the times of session and slice on our clock. Needs broker-session.js, token-source.js.
- * Leaves connections to line.js, which asks once every tick.
+ * Leaves connections to resilient-connection.js, which asks once every tick.
  */
 import { BrokerSession } from './broker-session.js';
 import { epochNow } from '../shared/clock.js';
@@ -10,7 +10,7 @@ import { LiveError } from '../shared/errors.js';
 import { requestToken, termsOf } from './token-source.js';
 
 /** @typedef {import('./token-source.js').TokenAnswer} TokenAnswer */
-/** @typedef {import('./line.js').Surroundings} Surroundings */
+/** @typedef {import('./resilient-connection.js').Surroundings} Surroundings */
 
 const REPORT_MS = 60_000;
 /** Before the end of a session the app is warned once more; it ends itself before Google cuts it off. */

@@ -2,7 +2,7 @@
  * The service's sound as samples of the playback's rate, whatever rate its MIME type declares.
  *
  * Owns: alignment, and the filter's state from chunk to chunk (chunks filtered alone would click at each seam).
- * Needs base64.js, pcm.js, resampler.js. Leaves turns to net-core.js. At 24 kHz every sample passes as it came.
+ * Needs base64.js, pcm.js, resampler.js. Leaves turns to network-session.js. At 24 kHz every sample passes as it came.
  */
 import { decodeBase64 } from '../shared/base64.js';
 import { bytesToInt16, floatToInt16, OUTPUT_RATE } from '../shared/pcm.js';

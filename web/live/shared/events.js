@@ -43,9 +43,9 @@
  * @property {{resumed: boolean, seeded: boolean, planned: boolean, gapMs: number}} reconnected the conversation goes on
  *   on another connection: taken up where it was, or anew with the text so far. `planned`: nothing broke, one connection's
  *   time was up. `gapMs`: how long the line was down; what was said in it was kept
- * @property {import('../network/net-core.js').Network} network `silent`: the service owes an
+ * @property {import('../network/network-session.js').Network} network `silent`: the service owes an
  *   answer. `droppedMs`: speech that could not be sent in time, in all
- * @property {import('../network/net-core.js').Clock} clock the session's end by this device's clock
+ * @property {import('../network/network-session.js').Clock} clock the session's end by this device's clock
  *   (epoch milliseconds; Infinity: unknown) at each new connection, when it changes, and a minute before it comes
  * @property {{message: Record<string, any>}} message every server frame, without its audio
  * @property {{error: LiveError}} error

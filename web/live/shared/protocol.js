@@ -1,6 +1,6 @@
 /**
  * The service's frames taken apart, as pure functions. Owns: every field name of what the Live API sends and this library
- * reads. Needs nothing. Leaves what goes out to live-socket.js and low-door.js.
+ * reads. Needs nothing. Leaves what goes out to live-socket.js and raw-session.js.
  */
 
 /** @typedef {Record<string, any>} Json */

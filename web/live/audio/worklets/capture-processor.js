@@ -5,7 +5,7 @@
  */
 import { CHUNK_SAMPLES, floatToInt16, INPUT_RATE, RmsMeter } from '../../shared/pcm.js';
 import { Resampler } from '../../shared/resampler.js';
-import { Tap } from '../tap.js';
+import { RecordingTap } from '../recording-tap.js';
 
 /** No browser renders bigger blocks than this. */
 const MAX_QUANTUM = 2048;
@@ -18,7 +18,7 @@ class CaptureProcessor extends AudioWorkletProcessor {
   #chunk = new Int16Array(CHUNK_SAMPLES);
   #filled = 0;
   #meter = new RmsMeter();
-  #tap = new Tap(INPUT_RATE / 10);
+  #tap = new RecordingTap(INPUT_RATE / 10);
   #heard = 0;
   #loudAt = 0;
   #starved = false;

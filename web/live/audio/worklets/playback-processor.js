@@ -5,12 +5,12 @@
  */
 import { OUTPUT_RATE, RmsMeter } from '../../shared/pcm.js';
 import { PlaybackEngine } from '../playback-engine.js';
-import { Tap } from '../tap.js';
+import { RecordingTap } from '../recording-tap.js';
 
 class PlaybackProcessor extends AudioWorkletProcessor {
   #engine = new PlaybackEngine((event) => this.port.postMessage({ ...event, at: Date.now() }));
   #meter = new RmsMeter();
-  #tap = new Tap(OUTPUT_RATE / 10);
+  #tap = new RecordingTap(OUTPUT_RATE / 10);
 
   constructor() {
     super();

@@ -6,8 +6,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 import { PlaybackEngine } from '../../web/live/audio/playback-engine.js';
-import { Resampler } from '../../web/live/shared/resampler.js';
 import { VoiceDecoder } from '../../web/live/network/voice-decoder.js';
+import { Resampler } from '../../web/live/shared/resampler.js';
 
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc');

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { AudioIO } from '../../../web/live/audio/audio-io.js';
 import { listDevices } from '../../../web/live/audio/devices.js';
 import '../../../web/live/audio/echo-detector.js'; // which an audio side fetches when the model is first interrupted
-import '../../../web/live/shared/explain.js'; // and this with the first refusal
+import '../../../web/live/shared/error-sentences.js'; // and this with the first refusal
 import { breathe, FakeContext, installBrowser, pass, RoutedContext } from '../audio-fakes.js';
 
 /** An audio side that is up, and what it said. */
@@ -30,14 +30,26 @@ async function up(t, { choices = {}, Context, microphone = true, before = () => 
   await pass(t, 1000);
   t.after(() => {
     audio.close();
-    for (const { port1, port2 } of channels) (port1.close(), port2.close());
-    for (const { playback, capture } of commands) (playback?.close(), capture?.close());
+    for (const port of channels.flatMap(({ port1, port2 }) => [port1, port2])) port.close();
+    for (const port of commands.flatMap(({ playback, capture }) => [playback, capture])) port?.close();
   });
   const [playing, capturing] = [browser.contexts.find(({ sampleRate }) => sampleRate === 24000), browser.contexts[0]];
   return {
-    audio, browser, commands, events, failures, playing, capturing,
-    device: () => events.filter(({ type }) => type === 'device').map(({ kind, reason, label }) => `${kind} ${reason} ${label}`.trim()),
-    told: () => commands.map(({ type, muted, active }) => (type === 'mute' ? muted : type === 'activity' ? `active ${active}` : type)),
+    audio,
+    browser,
+    commands,
+    events,
+    failures,
+    playing,
+    capturing,
+    device: () =>
+      events
+        .filter(({ type }) => type === 'device')
+        .map(({ kind, reason, label }) => `${kind} ${reason} ${label}`.trim()),
+    told: () =>
+      commands.map(({ type, muted, active }) =>
+        type === 'mute' ? muted : type === 'activity' ? `active ${active}` : type,
+      ),
     source: () => browser.contexts.flatMap(({ sources }) => sources).findLast(({ connected }) => connected),
   };
 }
@@ -45,7 +57,10 @@ async function up(t, { choices = {}, Context, microphone = true, before = () => 
 const headset = { kind: 'audioinput', deviceId: 'headset', label: 'Headset', rate: 48000 };
 
 test('a microphone that is pulled out is replaced by the next one, under the same constraints and on the same worklet', async (t) => {
-  const { audio, browser, commands, device, source, failures } = await up(t, { choices: { deviceId: 'headset' }, before: (b) => b.devices.unshift(headset) });
+  const { audio, browser, commands, device, source, failures } = await up(t, {
+    choices: { deviceId: 'headset' },
+    before: (b) => b.devices.unshift(headset),
+  });
   assert.equal(browser.track.label, 'Headset');
   const node = browser.node('live-capture');
   browser.unplug('headset');
@@ -77,7 +92,10 @@ test('a permission that is taken away ends it', async (t) => {
   browser.refuses = 'NotAllowedError';
   browser.track.end();
   await breathe();
-  assert.deepEqual(failures.map(({ reason }) => reason), ['permission-denied']);
+  assert.deepEqual(
+    failures.map(({ reason }) => reason),
+    ['permission-denied'],
+  );
 });
 
 test('Firefox: the next microphone of another rate gets a context of that rate', async (t) => {
@@ -91,7 +109,10 @@ test('Firefox: the next microphone of another rate gets a context of that rate',
   assert.equal(source().connected, browser.node('live-capture'));
   assert.equal(source().connected.context.sampleRate, 44100);
   assert.equal(before.context.state, 'closed');
-  assert.deepEqual(commands.map(({ type, capture }) => [type, capture instanceof MessagePort]), [['ports', true]]);
+  assert.deepEqual(
+    commands.map(({ type, capture }) => [type, capture instanceof MessagePort]),
+    [['ports', true]],
+  );
   assert.deepEqual(failures, []);
 });
 
@@ -104,7 +125,10 @@ test('Bluetooth: a headset that changes its rate a moment later is read again an
   await pass(t, 400);
   assert.deepEqual(commands, []);
   await pass(t, 200);
-  assert.deepEqual(commands.map(({ type }) => type), ['ports']);
+  assert.deepEqual(
+    commands.map(({ type }) => type),
+    ['ports'],
+  );
   assert.equal(audio.settings.sampleRate, 16000);
   assert.deepEqual(device(), ['microphone changed Built-in microphone']);
 });
@@ -124,7 +148,10 @@ test('a phone call mutes the track: a pause of what is sent, not an end', async 
   assert.deepEqual(told(), [true]);
   browser.track.setMuted(false);
   assert.deepEqual(told(), [true, false]);
-  assert.deepEqual(device(), ['microphone muted-by-system Built-in microphone', 'microphone unmuted-by-system Built-in microphone']);
+  assert.deepEqual(device(), [
+    'microphone muted-by-system Built-in microphone',
+    'microphone unmuted-by-system Built-in microphone',
+  ]);
   audio.apply({ muted: true });
   browser.track.setMuted(true);
   browser.track.setMuted(false);
@@ -152,7 +179,10 @@ test('iOS: a context that only says that it runs is built anew, and the line get
   await pass(t, 500);
   await breathe();
   assert.equal(playing.state, 'closed');
-  assert.deepEqual(commands.map(({ type, playback }) => [type, playback instanceof MessagePort]), [['ports', true]]);
+  assert.deepEqual(
+    commands.map(({ type, playback }) => [type, playback instanceof MessagePort]),
+    [['ports', true]],
+  );
   assert.equal(browser.contexts.at(-1).sampleRate, 24000);
   assert.equal(browser.contexts.at(-1).state, 'running');
   assert.deepEqual(device(), ['speaker interrupted', 'speaker resumed']);
@@ -223,7 +253,10 @@ test('another microphone can be chosen in mid-session; one that cannot be had le
 
 test('a chosen loudspeaker plays, warns of its echo, and gives way to the system’s own when it is gone', async (t) => {
   const output = { kind: 'audiooutput', deviceId: 'tv', label: 'Television' };
-  const { audio, browser, playing, events, device } = await up(t, { Context: RoutedContext, before: (b) => b.devices.push(output) });
+  const { audio, browser, playing, events, device } = await up(t, {
+    Context: RoutedContext,
+    before: (b) => b.devices.push(output),
+  });
   assert.deepEqual(await listDevices(), {
     inputs: [{ deviceId: 'built-in', label: 'Built-in microphone' }],
     outputs: [{ deviceId: 'tv', label: 'Television' }],
@@ -231,7 +264,10 @@ test('a chosen loudspeaker plays, warns of its echo, and gives way to the system
   });
   await audio.setSpeaker('tv');
   assert.equal(playing.sink, 'tv');
-  assert.deepEqual(events.filter(({ type }) => type === 'echo'), [{ type: 'echo', cause: 'output' }]);
+  assert.deepEqual(
+    events.filter(({ type }) => type === 'echo'),
+    [{ type: 'echo', cause: 'output' }],
+  );
   await assert.rejects(audio.setSpeaker('nowhere'), { reason: 'unsupported' });
   assert.equal(playing.sink, 'tv');
   browser.unplug('tv');
@@ -250,7 +286,10 @@ test('where a page may not choose, the list says so and the choice is refused', 
 
 test('the screen stays on, also after the page was hidden, and a refusal is nothing', async (t) => {
   const { audio, browser } = await up(t);
-  assert.deepEqual(browser.locks.map(({ kind }) => kind), ['screen']);
+  assert.deepEqual(
+    browser.locks.map(({ kind }) => kind),
+    ['screen'],
+  );
   browser.locks[0].released = true; // the browser does that when the page hides
   browser.happens('visibilitychange');
   await breathe();
@@ -322,7 +361,8 @@ function interrupted({ browser, audio }, turn, hears, { says = 'Paris is the cap
     browser.node('live-capture').report({ type: 'level', rms: hears(i), loudAt: 0 });
     speaker.report({ type: 'meter', rms: voice(i), turn, played: 1200 * i });
   }
-  if (transcript) audio.caption({ id: `${turn}-user`, turn, role: 'user', text: transcript, final: false, interrupted: false });
+  if (transcript)
+    audio.caption({ id: `${turn}-user`, turn, role: 'user', text: transcript, final: false, interrupted: false });
   speaker.report({ type: 'silent', turn, receivedAt: 0, played: 72000, at: 0 });
 }
 const echoed = (i) => (i < 3 ? 0.001 : 0.3 * voice(i - 3) + 0.002 * Math.sin(i * 77));
@@ -343,7 +383,8 @@ test('people who speak over the model are not called an echo, with or without wo
   interrupted(side, 0, own);
   await breathe();
   for (let turn = 1; turn < 5; turn++) interrupted(side, turn, own);
-  for (let turn = 5; turn < 9; turn++) interrupted(side, turn, echoed, { transcript: 'Wait, tell me about something else' });
+  for (let turn = 5; turn < 9; turn++)
+    interrupted(side, turn, echoed, { transcript: 'Wait, tell me about something else' });
   for (let turn = 9; turn < 12; turn++) interrupted(side, turn, () => 0.002);
   assert.equal(echoes(side), 0);
 });

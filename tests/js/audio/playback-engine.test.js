@@ -34,7 +34,8 @@ function engine() {
   };
 }
 
-const largestStep = (samples) => samples.reduce((most, x, i) => Math.max(most, i ? Math.abs(x - samples[i - 1]) : 0), 0);
+const largestStep = (samples) =>
+  samples.reduce((most, x, i) => Math.max(most, i ? Math.abs(x - samples[i - 1]) : 0), 0);
 const floats = (samples) => Array.from(samples, (x) => x / 32768);
 
 test('a turn that comes faster than it plays is heard sample for sample', () => {
@@ -139,7 +140,10 @@ test('turns that queue up behind each other stay whole and apart', () => {
   e.inner.finish(2);
   e.run(500);
   assert.deepEqual(e.sound(), floats([...one, ...two]));
-  assert.deepEqual(e.events.map(({ type, turn }) => `${type} ${turn}`), ['started 1', 'drained 1', 'started 2', 'drained 2']);
+  assert.deepEqual(
+    e.events.map(({ type, turn }) => `${type} ${turn}`),
+    ['started 1', 'drained 1', 'started 2', 'drained 2'],
+  );
 });
 
 test('the end of a turn that has starved already is told', () => {
@@ -176,7 +180,8 @@ test('40 ms chunks that are up to 120 ms late break off once at most; the rest i
     const times = Array.from({ length: 250 }, (_, k) => (arrives = Math.max(arrives, 40 * k + 120 * next())));
     // A device takes 10 ms at a time, and the way from the network to it is not always equally long.
     for (let now = 0, chunk = 0; chunk < times.length; now += 10) {
-      for (; times[chunk] <= now - 10 * next(); chunk++) e.inner.push(sent.slice(chunk * 40 * MS, (chunk + 1) * 40 * MS), 1, 0);
+      for (; times[chunk] <= now - 10 * next(); chunk++)
+        e.inner.push(sent.slice(chunk * 40 * MS, (chunk + 1) * 40 * MS), 1, 0);
       e.run(now + 10 - e.heard.length / MS);
     }
     e.inner.finish(1);

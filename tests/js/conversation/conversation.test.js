@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Conversation } from '../../../web/live/conversation/conversation.js';
-import { Diagnostics } from '../../../web/live/shared/diagnostics.js';
 import { Transcript } from '../../../web/live/conversation/transcript.js';
+import { Diagnostics } from '../../../web/live/shared/diagnostics.js';
 import '../../../web/live/conversation/tool-runner.js'; // which a conversation with functions has fetched by its start
 import { settle } from '../support.js';
 
@@ -19,8 +19,7 @@ function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-
       emit: (type, detail) => events.push({ type, detail }),
       send: (message) => sent.push(message),
       changed: () => states.at(-1) === conversation.state || states.push(conversation.state),
-      audible: () => audible,
-      lagSamples: () => lag,
+      speaker: { running: audible, latencySeconds: lag / 24000 },
       hold: (held) => holds.push(held),
       transcript,
       diagnostics: new Diagnostics(),
@@ -28,8 +27,9 @@ function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-
     { tools, ...options },
     's1',
   );
-  conversation.meet(model, setup);
-  const content = (serverContent, turn = 1, position = 0) => conversation.receive({ serverContent }, { turn, position });
+  conversation.useModel(model, setup);
+  const content = (serverContent, turn = 1, position = 0) =>
+    conversation.receive({ serverContent }, { turn, position });
   return {
     conversation,
     content,
@@ -46,7 +46,7 @@ function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-
       const last = new Map(this.of('caption').map((caption) => [caption.id, caption]));
       return [...last.values()].map(({ role, text, final, interrupted }) => ({ role, text, final, interrupted }));
     },
-    played: (type, turn, more = {}) => conversation.played({ type, turn, ...more }),
+    played: (type, turn, more = {}) => conversation.onPlayback({ type, turn, ...more }),
   };
 }
 
@@ -168,7 +168,7 @@ test('a turn without sound ends its captions', () => {
 
 test('what was typed is thought about until it is answered', () => {
   const t = talk();
-  t.conversation.typed('hello');
+  t.conversation.addTypedText('hello');
   assert.equal(t.conversation.state, 'thinking');
   t.content({ turnComplete: true });
   assert.equal(t.conversation.state, 'listening');
@@ -187,20 +187,26 @@ test('what was typed is a turn of its own, said at once, before the answer to it
   t.content({ ...AUDIO, outputTranscription: { text: 'Hm.' } }, 1, 960);
   t.content({ turnComplete: true }, 1, 960);
   t.played('drained', 1);
-  t.conversation.typed('hello');
+  t.conversation.addTypedText('hello');
   t.content({ ...AUDIO, outputTranscription: { text: 'Hi.' } }, 2);
   t.played('meter', 2, { played: 0, rms: 0 });
-  assert.deepEqual(t.transcript.turns.map(({ turn, text, typed }) => [turn, text, typed]), [
-    [1, 'Hm.', undefined],
-    [2, 'hello', true],
-    [2, 'Hi.', undefined],
-  ]);
+  assert.deepEqual(
+    t.transcript.turns.map(({ turn, text, typed }) => [turn, text, typed]),
+    [
+      [1, 'Hm.', undefined],
+      [2, 'hello', true],
+      [2, 'Hi.', undefined],
+    ],
+  );
 });
 
 test('what a new session is told ends before the lines that have not gone out', () => {
   const t = talk({ history: [{ role: 'user', text: 'before' }] });
-  assert.deepEqual(['one', 'two', 'three'].map((text) => t.conversation.typed(text)), [1, 2, 3]);
-  const told = (all, typed) => t.conversation.seed(all, typed).map(({ parts: [{ text }] }) => text);
+  assert.deepEqual(
+    ['one', 'two', 'three'].map((text) => t.conversation.addTypedText(text)),
+    [1, 2, 3],
+  );
+  const told = (all, typed) => t.conversation.turnsSoFar(all, typed).map(({ parts: [{ text }] }) => text);
   assert.deepEqual(told(true, 2), ['before', 'one', 'two']);
   assert.deepEqual(told(false, 2), ['before']);
 });
@@ -208,10 +214,17 @@ test('what a new session is told ends before the lines that have not gone out', 
 test('what was heard and what was billed is counted', () => {
   const diagnostics = new Diagnostics();
   const device = { latencySeconds: 0, deviceUnderruns: null, context: { sampleRate: 24000 } };
-  for (const [turn, played] of [[1, 12000], [1, 24000], [1, 24000], [2, 0], [2, 48000]]) {
+  for (const [turn, played] of [
+    [1, 12000],
+    [1, 24000],
+    [1, 24000],
+    [2, 0],
+    [2, 48000],
+  ]) {
     diagnostics.played({ type: 'meter', rms: 0, turn, played }, device);
   }
-  for (const more of [0, 1]) diagnostics.used({ promptTokenCount: 100 + more, responseTokenCount: 20, totalTokenCount: 130 });
+  for (const more of [0, 1])
+    diagnostics.used({ promptTokenCount: 100 + more, responseTokenCount: 20, totalTokenCount: 130 });
   const { played_seconds, input_tokens, output_tokens, total_tokens, output_rate } = diagnostics.report();
   assert.deepEqual([played_seconds, input_tokens, output_tokens, total_tokens, output_rate], [3, 201, 40, 260, 24000]);
 });
@@ -221,7 +234,10 @@ test('a language that the service tells is kept', () => {
   t.content({ inputTranscription: { text: 'Guten Tag', languageCode: 'de-DE' } });
   t.content({ outputTranscription: { text: 'Bonjour', languageCode: 'fr-FR' } });
   t.content({ turnComplete: true });
-  assert.deepEqual(t.transcript.turns.map(({ language }) => language), ['de-DE', 'fr-FR']);
+  assert.deepEqual(
+    t.transcript.turns.map(({ language }) => language),
+    ['de-DE', 'fr-FR'],
+  );
 });
 
 test('thoughts are told and never captions', () => {
@@ -282,14 +298,30 @@ test('functions that the model waits for are run side by side and answered toget
       },
     },
   ]);
-  assert.deepEqual(t.of('toolcall').map(({ name, blocking }) => [name, blocking]), [
-    ['add', true],
-    ['when', true],
-    ['toString', true],
-  ]);
-  assert.deepEqual(t.of('toolresult').map(({ id, ok }) => [id, ok]).sort(), [['1', true], ['2', true], ['3', false]]);
+  assert.deepEqual(
+    t.of('toolcall').map(({ name, blocking }) => [name, blocking]),
+    [
+      ['add', true],
+      ['when', true],
+      ['toString', true],
+    ],
+  );
+  assert.deepEqual(
+    t
+      .of('toolresult')
+      .map(({ id, ok }) => [id, ok])
+      .sort(),
+    [
+      ['1', true],
+      ['2', true],
+      ['3', false],
+    ],
+  );
   assert.ok(t.of('toolresult').every(({ ms }) => ms >= 0));
-  assert.deepEqual(t.of('error').map(({ error }) => error.reason), ['tool-failed']);
+  assert.deepEqual(
+    t.of('error').map(({ error }) => error.reason),
+    ['tool-failed'],
+  );
   assert.equal(t.conversation.state, 'listening');
   assert.deepEqual(t.holds, [true, false]);
 });
@@ -353,21 +385,33 @@ test('a cancelled function is told so, and its answer is not sent', async () => 
   t.conversation.receive({ toolCallCancellation: { ids: ['1', 'unheard-of'] } }, { turn: 1, position: 0 });
   await settle();
   assert.equal(signals[0].aborted, true);
-  assert.deepEqual(t.responses()[0].map(({ id }) => id), ['2']);
-  assert.deepEqual(t.of('toolcancel').map(({ id, name, reason }) => [id, name, reason]), [['1', 'slow', 'service']]);
+  assert.deepEqual(
+    t.responses()[0].map(({ id }) => id),
+    ['2'],
+  );
+  assert.deepEqual(
+    t.of('toolcancel').map(({ id, name, reason }) => [id, name, reason]),
+    [['1', 'slow', 'service']],
+  );
   assert.equal(t.conversation.state, 'listening');
   assert.deepEqual(t.holds, [true, false]);
 });
 
 test('a call that was taken back after it was done, while another one ran, is not answered', async () => {
   let finish;
-  const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)), quick: () => 'done' } });
+  const t = talk({
+    ...BLOCKING,
+    tools: { slow: () => new Promise((resolve) => (finish = resolve)), quick: () => 'done' },
+  });
   t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
   await settle();
   t.conversation.receive({ toolCallCancellation: { ids: ['2'] } }, { turn: 1, position: 0 });
   finish('late');
   await settle();
-  assert.deepEqual(t.responses()[0].map(({ id }) => id), ['1']);
+  assert.deepEqual(
+    t.responses()[0].map(({ id }) => id),
+    ['1'],
+  );
 });
 
 test('a call that is taken back while what runs it is still being fetched is not begun', async () => {
@@ -377,7 +421,10 @@ test('a call that is taken back while what runs it is still being fetched is not
   t.conversation.receive({ toolCallCancellation: { ids: ['1'] } }, { turn: 1, position: 0 });
   await settle();
   assert.equal(runs, 0);
-  assert.deepEqual(t.of('toolcancel').map(({ id }) => id), ['1']);
+  assert.deepEqual(
+    t.of('toolcancel').map(({ id }) => id),
+    ['1'],
+  );
 });
 
 test('a call that comes twice is run once', async () => {
@@ -399,7 +446,10 @@ test('a function that takes too long is answered with an error, and told', async
   await settle();
   assert.match(t.responses()[0][0].response.error, /longer than 5 ms/);
   assert.equal(signals[0].aborted, true);
-  assert.deepEqual(t.of('toolresult').map(({ ok }) => ok), [false]);
+  assert.deepEqual(
+    t.of('toolresult').map(({ ok }) => ok),
+    [false],
+  );
 });
 
 test('the end aborts every function and sends nothing', async () => {
@@ -408,7 +458,10 @@ test('the end aborts every function and sends nothing', async () => {
   t.conversation.stop();
   await settle();
   assert.deepEqual(t.sent, []);
-  assert.deepEqual(t.of('toolcancel').map(({ reason }) => reason), ['ended']);
+  assert.deepEqual(
+    t.of('toolcancel').map(({ reason }) => reason),
+    ['ended'],
+  );
 });
 
 test('the next connection is not told the answers to calls that it does not know, and may use their ids again', async () => {
@@ -416,12 +469,15 @@ test('the next connection is not told the answers to calls that it does not know
   const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)) } });
   t.call({ id: '1', name: 'slow' });
   await settle();
-  t.conversation.broken({ turn: 1, position: 0 }, ['1']);
-  t.conversation.forget();
+  t.conversation.disconnected({ turn: 1, position: 0 }, ['1']);
+  t.conversation.dropCalls();
   finish('too late');
   await settle();
   assert.deepEqual(t.sent, []);
-  assert.deepEqual(t.of('toolcancel').map(({ reason }) => reason), ['connection']);
+  assert.deepEqual(
+    t.of('toolcancel').map(({ reason }) => reason),
+    ['connection'],
+  );
   assert.deepEqual(t.holds, [true, false]);
   t.call({ id: '1', name: 'slow' });
   await settle();
@@ -435,14 +491,17 @@ test('a call that the next connection knows of runs on over the break', async ()
   const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)) } });
   t.call({ id: '1', name: 'slow' });
   await settle();
-  t.conversation.broken({ turn: 1, position: 0 }, []);
+  t.conversation.disconnected({ turn: 1, position: 0 }, []);
   finish('in time');
   await settle();
   assert.deepEqual(t.responses(), [[{ id: '1', name: 'slow', response: { result: 'in time' } }]]);
 });
 
 test('an answer that JSON has no form for is the function’s failure; what it has one for is sent in it', async () => {
-  const t = talk({ ...BLOCKING, tools: { big: () => 10n, none: () => undefined, date: () => new Date(0), map: () => new Map() } });
+  const t = talk({
+    ...BLOCKING,
+    tools: { big: () => 10n, none: () => undefined, date: () => new Date(0), map: () => new Map() },
+  });
   t.call(...['big', 'none', 'date', 'map'].map((name) => ({ id: name, name })));
   await settle();
   const [big, ...others] = t.responses()[0].map(({ response }) => response);
@@ -453,6 +512,9 @@ test('an answer that JSON has no form for is the function’s failure; what it h
 test('an unknown key is reported once', () => {
   const t = talk();
   for (let i = 0; i < 3; i++) t.conversation.receive({ novelty: i }, { turn: 1, position: 0 });
-  assert.deepEqual(t.of('diagnostics').map(({ unknownKeys }) => unknownKeys), [['novelty']]);
+  assert.deepEqual(
+    t.of('diagnostics').map(({ unknownKeys }) => unknownKeys),
+    [['novelty']],
+  );
   assert.equal(t.of('message').length, 3);
 });

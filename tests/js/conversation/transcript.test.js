@@ -6,8 +6,11 @@ import { Transcript } from '../../../web/live/conversation/transcript.js';
 /** A transcript and the sentences that it gave out. */
 function kept() {
   const sentences = [];
-  const transcript = new Transcript(({ role, text, first }) => sentences.push(`${role}${first ? '' : ' goes on'}: ${text}`));
-  const take = (turn, role, text, more = {}) => transcript.take({ id: `s1-${turn}-${role}`, turn, role, text, ...more });
+  const transcript = new Transcript(({ role, text, first }) =>
+    sentences.push(`${role}${first ? '' : ' goes on'}: ${text}`),
+  );
+  const take = (turn, role, text, more = {}) =>
+    transcript.update({ id: `s1-${turn}-${role}`, turn, role, text, ...more });
   return { transcript, sentences, take };
 }
 
@@ -17,7 +20,10 @@ test('the same id replaces, and a late question stands before its answer', () =>
   take(1, 'model', 'Hello.');
   take(2, 'user', 'And');
   take(1, 'user', 'Hi.');
-  assert.deepEqual(transcript.turns.map(({ text }) => text), ['Hi.', 'Hello.', 'And']);
+  assert.deepEqual(
+    transcript.turns.map(({ text }) => text),
+    ['Hi.', 'Hello.', 'And'],
+  );
   assert.equal(transcript.text(), 'User: Hi.\nModel: Hello.\nUser: And\n');
   assert.deepEqual(JSON.parse(transcript.json()), transcript.turns);
 });
@@ -60,10 +66,13 @@ test('a new session is told the newest turns of this start, within a bound', () 
   take(1, 'user', 'x'.repeat(19_000));
   take(2, 'user', 'y'.repeat(1_500));
   take(2, 'model', 'short');
-  assert.deepEqual(transcript.contents('s1').map(({ role, parts }) => [role, parts[0].text.length]), [
-    ['user', 1500],
-    ['model', 5],
-  ]);
+  assert.deepEqual(
+    transcript.contents('s1').map(({ role, parts }) => [role, parts[0].text.length]),
+    [
+      ['user', 1500],
+      ['model', 5],
+    ],
+  );
   assert.deepEqual(transcript.contents('s2'), []);
   assert.deepEqual(transcript.contents('s'), []);
 });

@@ -26,13 +26,13 @@ test('a camera that is allowed after the conversation has ended goes off at once
   const states = [];
   const media = new Media({
     emit: (_type, { state }) => states.push(state),
-    show: () => assert.fail('nobody is there to look'),
+    sendPicture: () => assert.fail('nobody is there to look'),
     connected: () => true,
     audio: () => undefined,
   });
   const opening = media.startVideo({}, asked);
   await settle();
-  media.ended();
+  media.conversationEnded();
   let stopped = false;
   const stream = new FakeStream();
   stream.addTrack({ stop: () => (stopped = true) });

@@ -33,7 +33,11 @@ const span = (samples) => {
 
 async function recorded({ user = [], model = [], delay = 0 }) {
   const tape = new WavRecording(START);
-  for (const [voice, given] of [['user', user], ['model', model]]) given.map(tape.stream(voice));
+  for (const [voice, given] of [
+    ['user', user],
+    ['model', model],
+  ])
+    given.map(tape.stream(voice));
   return read(tape.toWav(delay));
 }
 
@@ -46,7 +50,10 @@ test('both voices are where they were heard, the gaps are silent', async () => {
   for (const [n, edge] of span(left).entries()) assert.ok(Math.abs(edge - [500, 1500][n]) <= 2, `${edge}`);
   assert.deepEqual(span(right), [2000, 3000]);
   assert.ok(right.slice(0, 2000 * 24).every((x) => x === 0));
-  assert.ok(right.slice(2000 * 24, 3000 * 24).every((x) => x === -12345), 'the model is kept sample for sample');
+  assert.ok(
+    right.slice(2000 * 24, 3000 * 24).every((x) => x === -12345),
+    'the model is kept sample for sample',
+  );
   assert.equal(String.fromCharCode(...new Uint8Array(bytes.buffer, 0, 4)), 'RIFF');
   assert.equal(bytes.getUint32(4, true), bytes.byteLength - 8);
   assert.equal(bytes.getUint32(24, true), MODEL);
@@ -56,7 +63,10 @@ test('both voices are where they were heard, the gaps are silent', async () => {
 test('a clock that a busy machine reads late moves nothing', async () => {
   const late = (n) => (n % 7 === 0 ? 180 : n % 3) + (n < 4 ? 250 : 0);
   const { left, right } = await recorded({ user: pieces(USER, 0, 3, { late }), model: pieces(MODEL, 0, 3, { late }) });
-  assert.deepEqual(span(left).map((ms) => Math.round(ms / 5)), [0, 600]);
+  assert.deepEqual(
+    span(left).map((ms) => Math.round(ms / 5)),
+    [0, 600],
+  );
   assert.deepEqual(span(right), [0, 3000]);
 });
 
@@ -82,7 +92,10 @@ test('nothing recorded is a file without sound', async () => {
 test('a tape has an end, and keeps what came before it', () => {
   const take = new WavRecording(START).stream('model');
   const piece = { at: START, frame: 0, samples: { byteLength: 2 ** 26, length: 2 ** 25 } };
-  assert.deepEqual([1, 2, 3].map(() => take(piece)), [true, true, false]);
+  assert.deepEqual(
+    [1, 2, 3].map(() => take(piece)),
+    [true, true, false],
+  );
 });
 
 test('a tap gives pieces that say where they belong, nothing for silence, and nothing to nobody', async () => {
@@ -92,14 +105,18 @@ test('a tap gives pieces that say where they belong, nothing for silence, and no
   const tap = new RecordingTap(4);
   const [quiet, loud] = [new Float32Array(3), Float32Array.of(0.5, 0, -0.5)];
   tap.write(0, loud, 3);
-  tap.to(port2);
+  tap.sendTo(port2);
   tap.write(3, loud, 3);
   tap.write(6, loud, 2);
   tap.write(8, quiet, 3);
   tap.write(11, loud, 1);
   await new Promise((resolve) => setTimeout(resolve, 20));
-  tap.to(null);
+  tap.sendTo(null);
   await new Promise((resolve) => setTimeout(resolve, 20));
   const [plus, minus] = [16384, -16384];
-  assert.deepEqual(given, [[3, plus, 0, minus, plus], [7, 0], [11, plus]]);
+  assert.deepEqual(given, [
+    [3, plus, 0, minus, plus],
+    [7, 0],
+    [11, plus],
+  ]);
 });

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-
-import { LiveError } from '../../../web/live/shared/errors.js';
 import { connect } from '../../../web/live/network/raw-session.js';
+import { LiveError } from '../../../web/live/shared/errors.js';
 import { FakeWebSocket, settle, virtualTime, wire } from '../support.js';
 
 const TICKET = { token: 'auth_tokens/TKN123', url: 'ws://live.test/ws/Service.Constrained' };
 
 beforeEach(() => FakeWebSocket.install());
-afterEach(() => FakeWebSocket.made.forEach((socket) => socket.readyState !== 3 && socket.drop(1000)));
+afterEach(() => {
+  for (const socket of FakeWebSocket.made) if (socket.readyState !== 3) socket.drop(1000);
+});
 
 test('puts the token where the answer says, spelled as the official SDK spells it', () => {
   connect({ ...TICKET, auth: { in: 'query', name: 'access_token' } }).catch(() => {});
@@ -22,7 +23,9 @@ test('escapes what would change the address', () => {
 });
 
 test('refuses a place for the token that a browser does not have', async () => {
-  await assert.rejects(connect({ ...TICKET, auth: { in: 'header', name: 'Authorization' } }), { reason: 'unsupported' });
+  await assert.rejects(connect({ ...TICKET, auth: { in: 'header', name: 'Authorization' } }), {
+    reason: 'unsupported',
+  });
   assert.equal(FakeWebSocket.made.length, 0);
 });
 

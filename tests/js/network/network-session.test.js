@@ -4,7 +4,12 @@ import { beforeEach, test } from 'node:test';
 import { NetworkSession } from '../../../web/live/network/network-session.js';
 import { FakeWebSocket, serve, settle, virtualTime } from '../support.js';
 
-const ANSWER = { token: 'auth_tokens/secret', url: 'ws://live.test/ws', setup: { model: 'models/m' }, session: { id: 'ses_1' } };
+const ANSWER = {
+  token: 'auth_tokens/secret',
+  url: 'ws://live.test/ws',
+  setup: { model: 'models/m' },
+  session: { id: 'ses_1' },
+};
 const CHUNK = 640;
 
 beforeEach(() => FakeWebSocket.install());
@@ -17,17 +22,17 @@ async function started(t, { muted = false, history, plan = { answer: ANSWER } } 
   const orders = [];
   page.port1.onmessage = ({ data }) => {
     reports.push(data);
-    if (data.what === 'seed') post({ type: 'reply', id: data.id, value: history });
+    if (data.what === 'history') post({ type: 'reply', id: data.id, value: history });
   };
   playback.port1.onmessage = ({ data }) => orders.push(data);
-  const core = new NetworkSession(page.port2);
+  const session = new NetworkSession(page.port2);
   const post = (command, transfer = []) => page.port1.postMessage(command, transfer);
-  post({ type: 'start', plan, playback: playback.port2, capture: capture.port2, muted, seeded: !!history }, [
+  post({ type: 'start', plan, playback: playback.port2, capture: capture.port2, muted, hasHistory: !!history }, [
     playback.port2,
     capture.port2,
   ]);
   t.after(async () => {
-    post({ type: 'stop', leased: true });
+    post({ type: 'stop', pageEnds: true });
     await settle();
     for (const { port1 } of channels) port1.close();
   });
@@ -35,7 +40,7 @@ async function started(t, { muted = false, history, plan = { answer: ANSWER } } 
   const socket = FakeWebSocket.last;
   socket.open();
   return {
-    core,
+    session,
     post,
     socket,
     reports,
@@ -65,10 +70,16 @@ async function started(t, { muted = false, history, plan = { answer: ANSWER } } 
   };
 }
 
-const audio = (...bytes) => ({ modelTurn: { parts: [{ inlineData: { mimeType: 'audio/pcm;rate=24000', data: Buffer.from(bytes).toString('base64') } }] } });
+const audio = (...bytes) => ({
+  modelTurn: {
+    parts: [{ inlineData: { mimeType: 'audio/pcm;rate=24000', data: Buffer.from(bytes).toString('base64') } }],
+  },
+});
 /** The first byte of each chunk that went out. */
 const spoken = (socket) =>
-  socket.messages.filter((m) => m.realtimeInput?.audio).map((m) => Buffer.from(m.realtimeInput.audio.data, 'base64')[0]);
+  socket.messages
+    .filter((m) => m.realtimeInput?.audio)
+    .map((m) => Buffer.from(m.realtimeInput.audio.data, 'base64')[0]);
 
 test('what is said before setupComplete goes out after it, in order', async (t) => {
   const net = await started(t);
@@ -168,7 +179,10 @@ test('muted: one end of stream, no sound', async (t) => {
 test('sound goes to the worklet, everything else to the page', async (t) => {
   const net = await started(t);
   await net.ready();
-  await net.serve({ serverContent: { ...audio(1, 0, 2, 0), outputTranscription: { text: 'hi' } }, usageMetadata: { totalTokenCount: 1 } });
+  await net.serve({
+    serverContent: { ...audio(1, 0, 2, 0), outputTranscription: { text: 'hi' } },
+    usageMetadata: { totalTokenCount: 1 },
+  });
   assert.deepEqual([...net.orders[0].samples], [1, 2]);
   const { message } = net.of('message').at(-1);
   assert.equal(message.serverContent.outputTranscription.text, 'hi');
@@ -188,25 +202,26 @@ test('turns are counted, and an interruption cuts the one that is on', async (t)
     { serverContent: { turnComplete: true } },
     { serverContent: audio(4, 0) },
   );
-  assert.deepEqual(net.orders.map(({ type, turn }) => `${type} ${turn}`), [
-    'audio 1',
-    'finish 1',
-    'finish 1',
-    'audio 2',
-    'cut 2',
-    'finish 2',
-    'audio 3',
-  ]);
-  assert.deepEqual(net.of('message').slice(1).map(({ turn, position }) => [turn, position]), [
-    [1, 0],
-    [1, 0],
-    [1, 1],
-    [1, 1],
-    [2, 0],
-    [2, 2],
-    [2, 2],
-    [3, 0],
-  ]);
+  assert.deepEqual(
+    net.orders.map(({ type, turn }) => `${type} ${turn}`),
+    ['audio 1', 'finish 1', 'finish 1', 'audio 2', 'cut 2', 'finish 2', 'audio 3'],
+  );
+  assert.deepEqual(
+    net
+      .of('message')
+      .slice(1)
+      .map(({ turn, position }) => [turn, position]),
+    [
+      [1, 0],
+      [1, 0],
+      [1, 1],
+      [1, 1],
+      [2, 0],
+      [2, 2],
+      [2, 2],
+      [3, 0],
+    ],
+  );
 });
 
 test('tells the page of a session, never of a token', async (t) => {
@@ -214,7 +229,10 @@ test('tells the page of a session, never of a token', async (t) => {
   await net.ready();
   assert.deepEqual(net.of('granted')[0].session, { id: 'ses_1' });
   assert.ok(!JSON.stringify(net.reports).includes('auth_tokens'));
-  assert.deepEqual(net.reports.map(({ type }) => type), ['hello', 'granted', 'opened', 'message', 'clock', 'ready']);
+  assert.deepEqual(
+    net.reports.map(({ type }) => type),
+    ['hello', 'granted', 'opened', 'message', 'clock', 'ready'],
+  );
 });
 
 test('a close that no second try helps is told once, with its meaning', async (t) => {
@@ -222,13 +240,16 @@ test('a close that no second try helps is told once, with its meaning', async (t
   await net.ready();
   net.socket.drop(1011, 'You exceeded your current quota, please check your plan and billing details.');
   await settle();
-  assert.deepEqual(net.of('failed').map(({ error }) => error.reason), ['connection-refused']);
+  assert.deepEqual(
+    net.of('failed').map(({ error }) => error.reason),
+    ['connection-refused'],
+  );
 });
 
 test('a stop closes the socket properly and tells no failure', async (t) => {
   const net = await started(t);
   await net.ready();
-  net.post({ type: 'stop', leased: true });
+  net.post({ type: 'stop', pageEnds: true });
   await settle();
   assert.equal(net.socket.closedWith, 1000);
   assert.deepEqual(net.of('failed'), []);
@@ -236,7 +257,7 @@ test('a stop closes the socket properly and tells no failure', async (t) => {
 
 test('a stop before setupComplete closes the socket too', async (t) => {
   const net = await started(t);
-  net.post({ type: 'stop', leased: true });
+  net.post({ type: 'stop', pageEnds: true });
   await settle();
   assert.equal(net.socket.closedWith, 1000);
   assert.deepEqual(net.of('failed'), []);
@@ -259,8 +280,14 @@ test('asks the broker for the token itself, keeps the session alive, and ends wi
     await settle();
   }
   await net.until(() => net.of('failed').length > 0);
-  assert.deepEqual(asked.filter((path) => !path.endsWith('/report')), ['/token', ...Array(3).fill('/sessions/ses_1/heartbeat')]);
-  assert.deepEqual(net.of('failed').map(({ error }) => [error.reason, error.detail]), [['session-ended', 'Time is up.']]);
+  assert.deepEqual(
+    asked.filter((path) => !path.endsWith('/report')),
+    ['/token', ...Array(3).fill('/sessions/ses_1/heartbeat')],
+  );
+  assert.deepEqual(
+    net.of('failed').map(({ error }) => [error.reason, error.detail]),
+    [['session-ended', 'Time is up.']],
+  );
   assert.equal(net.socket.closedWith, 1000);
 });
 
@@ -272,7 +299,9 @@ test('the figures go to the broker each minute, as the page has them then', asyn
     told.push([path, JSON.parse(body)]);
     return [204, ''];
   });
-  const net = await started(t, { plan: { request: { url: `${url}token`, headers: {}, body: '{}', credentials: 'omit' } } });
+  const net = await started(t, {
+    plan: { request: { url: `${url}token`, headers: {}, body: '{}', credentials: 'omit' } },
+  });
   await net.ready();
   for (let minute = 1; minute <= 2; minute++) {
     await pass(minute === 1 ? 59_000 : 57_500, 500);
@@ -282,8 +311,14 @@ test('the figures go to the broker each minute, as the page has them then', asyn
     net.post({ type: 'reply', id: net.of('ask').at(-1).id, value: { turns: minute } });
     await net.until(() => told.length === minute);
   }
-  assert.deepEqual(net.of('ask').map(({ what }) => what), ['report', 'report']);
-  assert.deepEqual(told, [1, 2].map((turns) => ['/sessions/ses_1/report', { turns }]));
+  assert.deepEqual(
+    net.of('ask').map(({ what }) => what),
+    ['report', 'report'],
+  );
+  assert.deepEqual(
+    told,
+    [1, 2].map((turns) => ['/sessions/ses_1/report', { turns }]),
+  );
 });
 
 test('a sign-in that has run out ends the conversation with its slice, unless the app brings another one', async (t) => {
@@ -297,7 +332,12 @@ test('a sign-in that has run out ends the conversation with its slice, unless th
     beats.push(headers['x-sign-in']);
     return valid.has(headers['x-sign-in']) ? [200, { state: 'open' }] : [401, { code: 'token-expired' }];
   });
-  const requestOf = (signIn) => ({ url: `${url}token`, headers: { 'X-Sign-In': signIn }, body: '{}', credentials: 'omit' });
+  const requestOf = (signIn) => ({
+    url: `${url}token`,
+    headers: { 'X-Sign-In': signIn },
+    body: '{}',
+    credentials: 'omit',
+  });
   const net = await started(t, { plan: { request: requestOf('old') } });
   await net.ready();
   let mine = 'old';
@@ -307,7 +347,10 @@ test('a sign-in that has run out ends the conversation with its slice, unless th
     await pass(30_500, 500);
     for (let tries = 0; !until(); tries++) {
       assert.ok(tries < 100, `${until}`);
-      for (const { id } of net.of('ask').filter(({ what }) => what === 'plan').slice(answered)) {
+      for (const { id } of net
+        .of('ask')
+        .filter(({ what }) => what === 'plan')
+        .slice(answered)) {
         answered += 1;
         net.post({ type: 'reply', id, value: { request: requestOf(mine) } });
       }
@@ -319,7 +362,8 @@ test('a sign-in that has run out ends the conversation with its slice, unless th
   await beat(() => net.of('clock').length === 2);
   assert.deepEqual(beats, ['old', 'old'], 'asked the app, and tried again at once');
   assert.deepEqual(minutesLeft(), [60, 14]);
-  valid.add((mine = 'new'));
+  mine = 'new';
+  valid.add(mine);
   await beat(() => net.of('clock').length === 3);
   assert.deepEqual(beats.slice(2), ['old', 'new']);
   assert.deepEqual(minutesLeft().slice(2), [59]);
@@ -333,11 +377,20 @@ test('sound of another rate comes out at 24 kHz, whole, with the filter kept fro
   const part = (samples) => ({
     serverContent: {
       modelTurn: {
-        parts: [{ inlineData: { mimeType: 'audio/pcm;rate=48000', data: Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength).toString('base64') } }],
+        parts: [
+          {
+            inlineData: {
+              mimeType: 'audio/pcm;rate=48000',
+              data: Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength).toString('base64'),
+            },
+          },
+        ],
       },
     },
   });
-  await net.serve(part(sine.subarray(0, 1111)), part(sine.subarray(1111)), { serverContent: { generationComplete: true } });
+  await net.serve(part(sine.subarray(0, 1111)), part(sine.subarray(1111)), {
+    serverContent: { generationComplete: true },
+  });
   const samples = net.orders.filter(({ type }) => type === 'audio').flatMap((order) => [...order.samples]);
   assert.equal(net.orders.at(-1).type, 'finish');
   assert.ok(Math.abs(samples.length - 2400) <= 1, `${samples.length} samples`);
@@ -354,7 +407,10 @@ test('a byte behind the last whole sample is counted, not thrown', async (t) => 
   await net.serve({ serverContent: audio(1, 0, 2) }, { serverContent: audio(3, 0) });
   assert.deepEqual(
     net.orders.map(({ samples, stray }) => [[...samples], stray]),
-    [[[1], 1], [[3], 0]],
+    [
+      [[1], 1],
+      [[3], 0],
+    ],
   );
 });
 
@@ -426,7 +482,9 @@ test('worklets that were built anew take over the ports', async (t) => {
   const net = await started(t);
   await net.ready();
   const [playback, capture] = [new MessageChannel(), new MessageChannel()];
-  t.after(() => [playback, capture].forEach(({ port1 }) => port1.close()));
+  t.after(() => {
+    for (const { port1 } of [playback, capture]) port1.close();
+  });
   const orders = [];
   playback.port1.onmessage = ({ data }) => orders.push(data);
   net.post({ type: 'ports', playback: playback.port2, capture: capture.port2 }, [playback.port2, capture.port2]);
@@ -434,7 +492,10 @@ test('worklets that were built anew take over the ports', async (t) => {
   const chunk = new Uint8Array(CHUNK).fill(9).buffer;
   capture.port1.postMessage(chunk, [chunk]);
   await net.serve({ serverContent: audio(1, 0) });
-  assert.deepEqual(orders.map(({ type }) => type), ['audio']);
+  assert.deepEqual(
+    orders.map(({ type }) => type),
+    ['audio'],
+  );
   assert.deepEqual(spoken(net.socket), [9]);
 });
 
@@ -466,7 +527,10 @@ function answering(net) {
 
 const handle = (newHandle) => ({ sessionResumptionUpdate: { newHandle, resumable: true } });
 const toolCall = (id) => ({ toolCall: { functionCalls: [{ id, name: 'f' }] } });
-const toolResponse = (id) => ({ type: 'send', message: { toolResponse: { functionResponses: [{ id, name: 'f', response: {} }] } } });
+const toolResponse = (id) => ({
+  type: 'send',
+  message: { toolResponse: { functionResponses: [{ id, name: 'f', response: {} }] } },
+});
 const typed = (text) => ({ type: 'send', message: { realtimeInput: { text } } });
 
 test('what is said, typed and answered while the line is down goes out on the next one, in order', async (t) => {
@@ -486,7 +550,10 @@ test('what is said, typed and answered while the line is down goes out on the ne
   await net.speak(6, 1);
   assert.deepEqual(spoken(net.socket), [3, 4, 5, 6]);
   const others = net.socket.messages.slice(1).filter((m) => !m.realtimeInput?.audio);
-  assert.deepEqual(others.map((m) => m.realtimeInput?.text ?? Object.keys(m)[0]), ['one', 'toolResponse', 'two']);
+  assert.deepEqual(
+    others.map((m) => m.realtimeInput?.text ?? Object.keys(m)[0]),
+    ['one', 'toolResponse', 'two'],
+  );
 });
 
 test('an answer to a call that no handle knows of is not sent: it would end the connection', async (t) => {
@@ -497,7 +564,10 @@ test('an answer to a call that no handle knows of is not sent: it would end the 
   net.post(toolResponse('c1'));
   net.post(typed('hello'));
   await settle();
-  assert.deepEqual(net.of('broken').map(({ calls }) => calls), [['c1']]);
+  assert.deepEqual(
+    net.of('broken').map(({ calls }) => calls),
+    [['c1']],
+  );
   assert.deepEqual(net.socket.messages.slice(1), [{ realtimeInput: { text: 'hello' } }]);
 });
 
@@ -517,7 +587,10 @@ test('a new session knows none of the old one’s calls', async (t) => {
   net.post(toolResponse('c1'));
   await settle();
   assert.equal(net.of('reconnected')[0].seeded, true);
-  assert.deepEqual(net.socket.messages.filter((m) => m.toolResponse), []);
+  assert.deepEqual(
+    net.socket.messages.filter((m) => m.toolResponse),
+    [],
+  );
 });
 
 test('a line that waits for the next connection is not in what a new session is told, too', async (t) => {
@@ -530,11 +603,20 @@ test('a line that waits for the next connection is not in what a new session is 
   await net.until(() => net.of('broken').length === 1);
   line('two', 2);
   await net.answerAsks(() => FakeWebSocket.made.length === 2);
-  assert.deepEqual(net.of('ask').filter(({ what }) => what === 'seed').map(({ detail }) => detail), [{ typed: 1 }]);
+  assert.deepEqual(
+    net
+      .of('ask')
+      .filter(({ what }) => what === 'history')
+      .map(({ detail }) => detail),
+    [{ typedSent: 1 }],
+  );
   FakeWebSocket.last.open();
   FakeWebSocket.last.serve({ setupComplete: {} });
   await net.answerAsks(() => net.of('reconnected').length > 0);
-  assert.deepEqual(FakeWebSocket.last.messages.filter((m) => m.realtimeInput), [{ realtimeInput: { text: 'two' } }]);
+  assert.deepEqual(
+    FakeWebSocket.last.messages.filter((m) => m.realtimeInput),
+    [{ realtimeInput: { text: 'two' } }],
+  );
 });
 
 test('a turn that is cut by a break is played to its end, and what follows is the next turn', async (t) => {
@@ -544,12 +626,17 @@ test('a turn that is cut by a break is played to its end, and what follows is th
   await another(net);
   net.socket.serve({ serverContent: audio(2, 0) });
   await settle();
-  assert.deepEqual(net.orders.map(({ type, turn }) => `${type} ${turn}`), ['audio 1', 'finish 1', 'audio 2']);
+  assert.deepEqual(
+    net.orders.map(({ type, turn }) => `${type} ${turn}`),
+    ['audio 1', 'finish 1', 'audio 2'],
+  );
 });
 
 test('who is being listened to by hand is listened to on the next connection, too', async (t) => {
   const realtimeInputConfig = { automaticActivityDetection: { disabled: true } };
-  const net = answering(await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } }));
+  const net = answering(
+    await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } }),
+  );
   await net.ready();
   await net.serve(handle('h1'));
   net.post({ type: 'activity', active: false });
@@ -576,7 +663,7 @@ test('an end while the token is asked for gives back what the broker grants all 
   const { port2 } = new MessageChannel();
   page.port1.postMessage({ type: 'start', plan: { request }, playback: port2, muted: false }, [port2]);
   while (asked.length === 0) await settle();
-  page.port1.postMessage({ type: 'stop', leased: false });
+  page.port1.postMessage({ type: 'stop', pageEnds: false });
   await settle();
   grant();
   await stopped;

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
-import { LiveError } from '../../../web/live/shared/errors.js';
 import { actionFor, nextStep, renewalDelayMs } from '../../../web/live/network/reconnect-policy.js';
+import { LiveError } from '../../../web/live/shared/errors.js';
 import { wire } from '../support.js';
 
 const FRESH = { attempt: 0, refused: 0 };
@@ -23,7 +22,10 @@ const WHILE_OPEN = {
 
 for (const { code, reason, retry } of wire('errors-and-closes.derived.json').closes) {
   test(`${code} ${reason.slice(0, 50)}: ${retry}`, () => {
-    assert.ok(WHILE_OPEN[retry].includes(actionFor(closed(code, reason), 'open')), actionFor(closed(code, reason), 'open'));
+    assert.ok(
+      WHILE_OPEN[retry].includes(actionFor(closed(code, reason), 'open')),
+      actionFor(closed(code, reason), 'open'),
+    );
   });
 }
 
@@ -67,7 +69,8 @@ for (const [status, code, action] of [
   [503, 'minting-suspended', 'stop'],
   [503, 'upstream-quota', 'stop'],
 ]) {
-  test(`the broker’s ${status} ${code}: ${action}`, () => assert.equal(actionFor(refused(status, code), 'open'), action));
+  test(`the broker’s ${status} ${code}: ${action}`, () =>
+    assert.equal(actionFor(refused(status, code), 'open'), action));
 }
 
 test('a broker that is not there is tried again', () => {
@@ -84,8 +87,14 @@ test('at once, then after half a second, 1, 2 and 4 or up to twice of that; then
       outage = step;
     }
   };
-  assert.deepEqual(waits(() => 0), [0, 500, 1000, 2000, 4000]);
-  assert.deepEqual(waits(() => 1), [0, 1000, 2000, 4000, 8000]);
+  assert.deepEqual(
+    waits(() => 0),
+    [0, 500, 1000, 2000, 4000],
+  );
+  assert.deepEqual(
+    waits(() => 1),
+    [0, 1000, 2000, 4000, 8000],
+  );
 });
 
 test('a handle that is refused twice is given up for the text so far; a line that breaks twice is not its fault', () => {
@@ -102,12 +111,18 @@ test('a handle that is refused twice is given up for the text so far; a line tha
 test('Retry-After is waited for; one that is too long ends it', () => {
   assert.equal(nextStep(refused(429, 'rate-limited', '7'), 'open', FRESH, () => 0).delayMs, 7000);
   assert.equal(nextStep(refused(429, 'too-many-sessions', '600'), 'open', FRESH).stop, true);
-  assert.equal(renewalDelayMs(refused(503, 'busy', '40'), 0, () => 0), 40_000);
+  assert.equal(
+    renewalDelayMs(refused(503, 'busy', '40'), 0, () => 0),
+    40_000,
+  );
 });
 
 test('renewals wait longer and longer, up to half a minute, or twice of it by chance', () => {
   const away = new LiveError({ reason: 'network', detail: 'Away.' });
-  assert.deepEqual([0, 1, 2, 5, 50].map((failures) => renewalDelayMs(away, failures, () => 0)), [1000, 2000, 4000, 30_000, 30_000]);
+  assert.deepEqual(
+    [0, 1, 2, 5, 50].map((failures) => renewalDelayMs(away, failures, () => 0)),
+    [1000, 2000, 4000, 30_000, 30_000],
+  );
   assert.equal(renewalDelayMs(away, 5, middle), 45_000);
 });
 

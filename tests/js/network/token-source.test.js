@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { requestToken, timesOf } from '../../../web/live/network/broker-request.js';
 import { BrokerSession } from '../../../web/live/network/broker-session.js';
-import { requestToken, termsOf, TokenSource } from '../../../web/live/network/token-source.js';
+import { TokenSource } from '../../../web/live/network/token-source.js';
 import { serve } from '../support.js';
 
 const { signal } = new AbortController();
@@ -63,14 +64,24 @@ test('times are lengths on our clock, whatever the clock of the device says', ()
     connect_within: 120,
     session: { id: 's', ends_at: '2030-01-01T00:30:00Z', renew_after: '2030-01-01T00:12:00Z' },
   };
-  assert.deepEqual(termsOf(answer, 5000), { expiresAt: 905_000, connectBy: 125_000, renewAt: 725_000, endsAt: 1_805_000 });
+  assert.deepEqual(timesOf(answer, 5000), {
+    expiresAt: 905_000,
+    connectBy: 125_000,
+    renewAt: 725_000,
+    endsAt: 1_805_000,
+  });
 });
 
-test('the last slice of a session is not renewed, and what is not said has no end', () => {
-  const last = { ...ANSWER, expires_in: 60, expires_at: '2030-01-01T00:01:00Z', session: { id: 's', ends_at: '2030-01-01T00:01:00Z', renew_after: '2030-01-01T00:00:48Z' } };
-  for (const now of [0, 1795650453802.661, 1795650455589.658]) assert.equal(termsOf(last, now).renewAt, Infinity);
+test('the last slice of a session is not inUse, and what is not said has no end', () => {
+  const last = {
+    ...ANSWER,
+    expires_in: 60,
+    expires_at: '2030-01-01T00:01:00Z',
+    session: { id: 's', ends_at: '2030-01-01T00:01:00Z', renew_after: '2030-01-01T00:00:48Z' },
+  };
+  for (const now of [0, 1795650453802.661, 1795650455589.658]) assert.equal(timesOf(last, now).renewAt, Infinity);
   const nothing = { expiresAt: Infinity, connectBy: Infinity, renewAt: Infinity, endsAt: Infinity };
-  assert.deepEqual(termsOf(ANSWER, 0), nothing);
+  assert.deepEqual(timesOf(ANSWER, 0), nothing);
 });
 
 test('literal and custom sources give their answer', async () => {

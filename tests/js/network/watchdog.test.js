@@ -5,7 +5,7 @@ import { Watchdog } from '../../../web/live/network/watchdog.js';
 
 function watchdog({ updates = 0 } = {}) {
   const dog = new Watchdog();
-  for (let n = 0; n < updates; n++) dog.heard(true);
+  for (let n = 0; n < updates; n++) dog.received(true);
   return dog;
 }
 
@@ -32,7 +32,7 @@ test('one that never sends them owes nothing to silence, and a minute to words',
 test('any frame is a sign of life', () => {
   const dog = watchdog({ updates: 2 });
   dog.sent(1000, true);
-  dog.heard(false);
+  dog.received(false);
   assert.equal(dog.isDead(900_000), false);
 });
 
@@ -44,7 +44,7 @@ test('after a change of network five seconds are enough, until a frame comes', (
   dog.sent(1000, false);
   assert.equal(dog.isDead(6100), true);
   dog.reset();
-  for (let n = 0; n < 2; n++) dog.heard(true);
+  for (let n = 0; n < 2; n++) dog.received(true);
   dog.sent(10_000, false);
   assert.equal(dog.isDead(16_000), false);
 });
@@ -54,7 +54,7 @@ test('where silence is the habit it waits twice as long the next time', () => {
   dog.sent(0.5, true);
   assert.equal(dog.isDead(20_100), true);
   dog.reset();
-  for (let n = 0; n < 2; n++) dog.heard(true);
+  for (let n = 0; n < 2; n++) dog.received(true);
   dog.sent(30_000, true);
   assert.equal(dog.isDead(51_000), false);
   assert.equal(dog.isDead(70_100), true);

@@ -32,7 +32,13 @@ test('a line that breaks is the network before the session is up, a lost connect
 });
 
 test('the broker’s problem is kept, its Retry-After first', () => {
-  const problem = { title: 'Too many', detail: 'Slow down.', code: 'rate-limited', hint: 'Wait.', retry_after_seconds: 9 };
+  const problem = {
+    title: 'Too many',
+    detail: 'Slow down.',
+    code: 'rate-limited',
+    hint: 'Wait.',
+    retry_after_seconds: 9,
+  };
   const error = LiveError.tokenRefused(429, problem, '7');
   assert.deepEqual(
     [error.reason, error.detail, error.code, error.hint, error.status, error.retryAfterSeconds],
@@ -49,14 +55,17 @@ test('what getUserMedia throws is told in words', async () => {
   };
   assert.equal(await told('NotAllowedError'), 'permission-denied: The microphone is not allowed for this page.');
   assert.equal(await told('NotFoundError'), 'no-microphone: No microphone was found.');
-  assert.equal(await told('OverconstrainedError'), 'no-microphone: The chosen microphone is not there.');
+  assert.equal(await told('OverconstrainedError'), 'no-microphone: The chosen microphone is not available.');
   assert.equal(await told('NewError'), 'no-microphone: The microphone could not be opened.');
 });
 
 test('a refusal that people can do something about says so; what is not known stays as it came', async () => {
   const said = async (code, reason) => (await LiveError.closed(code, reason, true).explained()).toJSON();
   const quota = await said(1011, 'You exceeded your current quota, please check your plan and billing details.');
-  assert.deepEqual([quota.reason, quota.detail, quota.hint, quota.closeCode], ['connection-refused', 'The service’s quota is used up.', 'Try again later.', 1011]);
+  assert.deepEqual(
+    [quota.reason, quota.detail, quota.hint, quota.closeCode],
+    ['connection-refused', 'The service’s quota is used up.', 'Try again later.', 1011],
+  );
   assert.equal((await said(1008, 'Something new')).detail, 'The service refused: Something new.');
   assert.deepEqual(await said(1006, ''), LiveError.closed(1006, '', true).toJSON());
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { rulesFor, seedMessage } from '../../../web/live/shared/model-rules.js';
+import { historyMessage, rulesFor } from '../../../web/live/shared/model-rules.js';
 
 const TURNS = [
   { role: 'user', parts: [{ text: 'My name is Ada.' }] },
@@ -30,8 +30,8 @@ for (const [model, blocking, scheduling, holdsMicrophone, video] of MODELS) {
 test('a history is closed where the setup asks for it first, and stays open elsewhere', () => {
   const model = 'models/gemini-3.1-flash-live-preview';
   const historyConfig = { initialHistoryInClientContent: true };
-  assert.deepEqual(seedMessage(TURNS, { model, historyConfig }), { turns: TURNS, turnComplete: true });
-  assert.deepEqual(seedMessage(TURNS, { model }), { turns: TURNS, turnComplete: false });
-  assert.equal(seedMessage([], { model, historyConfig }), null);
-  assert.equal(seedMessage(TURNS, { model: 'models/gemini-3.5-transcribe-live' }), null);
+  assert.deepEqual(historyMessage(TURNS, { model, historyConfig }), { turns: TURNS, turnComplete: true });
+  assert.deepEqual(historyMessage(TURNS, { model }), { turns: TURNS, turnComplete: false });
+  assert.equal(historyMessage([], { model, historyConfig }), null);
+  assert.equal(historyMessage(TURNS, { model: 'models/gemini-3.5-transcribe-live' }), null);
 });

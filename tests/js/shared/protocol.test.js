@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
-import { encodeBase64 } from '../../../web/live/shared/base64.js';
 import { connect } from '../../../web/live/network/raw-session.js';
+import { encodeBase64 } from '../../../web/live/shared/base64.js';
 import { readServerMessage, withoutAudio } from '../../../web/live/shared/protocol.js';
 import { FakeWebSocket, settle, wire, wireNames } from '../support.js';
 
@@ -52,7 +51,12 @@ async function connected(setup) {
 test('every captured message has its call here', () => {
   const covered = [...Object.keys(CALLS), ...Object.keys(MEDIA), ...SETUPS].map((name) => `${name}.js-sdk.json`);
   const elsewhere = /^(connect|mint)-/; // the connection is tested in live-socket.test.js; minting is not ours
-  assert.deepEqual(covered.sort(), wireNames('.js-sdk.json').filter((name) => !elsewhere.test(name)).sort());
+  assert.deepEqual(
+    covered.sort(),
+    wireNames('.js-sdk.json')
+      .filter((name) => !elsewhere.test(name))
+      .sort(),
+  );
 });
 
 for (const [name, call] of Object.entries(CALLS)) {
@@ -117,7 +121,10 @@ const { frames } = wire('server-messages.derived.json');
 
 for (const { case: name, frame } of frames) {
   test(`reads every key of a server frame: ${name}`, () => {
-    assert.deepEqual(readServerMessage(frame).map(({ type }) => type), FACTS[name]);
+    assert.deepEqual(
+      readServerMessage(frame).map(({ type }) => type),
+      FACTS[name],
+    );
   });
 }
 
@@ -133,7 +140,11 @@ test('reads the values that a client acts on', () => {
 test('names the keys it does not know, at every level, and reads the rest', () => {
   const facts = readServerMessage({
     novelty: {},
-    serverContent: { surprise: 1, modelTurn: { parts: [{ text: 'x', thought: true }, { odd: 1 }] }, turnComplete: true },
+    serverContent: {
+      surprise: 1,
+      modelTurn: { parts: [{ text: 'x', thought: true }, { odd: 1 }] },
+      turnComplete: true,
+    },
   });
   assert.deepEqual(facts, [
     { type: 'unknown', key: 'novelty' },
@@ -147,12 +158,18 @@ test('names the keys it does not know, at every level, and reads the rest', () =
 
 test('a key named like something of Object’s is unknown, not run', () => {
   const facts = readServerMessage(JSON.parse('{"constructor":{},"toString":1,"serverContent":{"valueOf":{}}}'));
-  assert.deepEqual(facts.map(({ key }) => key), ['constructor', 'toString', 'serverContent.valueOf']);
+  assert.deepEqual(
+    facts.map(({ key }) => key),
+    ['constructor', 'toString', 'serverContent.valueOf'],
+  );
 });
 
 test('audio beside an interruption belongs to what comes after it', () => {
   const frame = { serverContent: { modelTurn: { parts: [{ inlineData: PCM }] }, interrupted: true } };
-  assert.deepEqual(readServerMessage(frame).map(({ type }) => type), ['interrupted', 'audio']);
+  assert.deepEqual(
+    readServerMessage(frame).map(({ type }) => type),
+    ['interrupted', 'audio'],
+  );
 });
 
 test('a message without its audio keeps everything else, and the original', () => {

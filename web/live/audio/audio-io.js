@@ -1,78 +1,77 @@
 /**
- * The audio side of a conversation: microphone, loudspeaker, who may be heard, what the devices do.
- *
- * Owns: one Mic and one Speaker, and every rule between them. Needs mic.js, speaker.js, microphone-gate.js,
- * echo-detector.js, wake-lock.js. Leaves the line to network-session.js, whose commands it posts, and the words to conversation.js.
+ * The audio devices of a session: microphone, loudspeaker, and the rules between them.
+ * Leaves the connection to the network, to which it posts commands, and the words to the conversation.
  */
 import { LiveError } from '../shared/errors.js';
+import { LOUD_RMS } from '../shared/pcm.js';
 import { Mic } from './mic.js';
-import { Speaker } from './speaker.js';
 import { MicrophoneGate } from './microphone-gate.js';
+import { Speaker } from './speaker.js';
 import { WakeLock } from './wake-lock.js';
 
-/** @typedef {import('../shared/events.js').LiveEvents} LiveEvents */
-/** @typedef {import('./speaker.js').PlaybackReport} PlaybackReport */
+/** @typedef {import('../shared/audio-messages.js').PlaybackReport} PlaybackReport */
+/** @typedef {import('../shared/audio-messages.js').CaptureReport} CaptureReport */
+/** @typedef {import('../shared/audio-messages.js').Voice} Voice */
 /**
- * What stays from one start to the next.
+ * The choices that stay from one start to the next.
  * @typedef {object} AudioChoices
  * @property {string} [deviceId] of the microphone
  * @property {string} [outputDeviceId] of the loudspeaker, where a page may choose it
- * @property {import('./microphone-gate.js').InputMode} [inputMode] not given: what the token's setup asks for
- * @property {boolean} [halfDuplex] the microphone rests while the model is heard
+ * @property {import('./microphone-gate.js').InputMode} [inputMode] without it the token's setup decides
+ * @property {boolean} [halfDuplex] the microphone is off while the model is heard
  * @property {boolean} muted by the user
- * @property {number} volume 0..1
+ * @property {number} volume 0 to 1
  */
 /**
- * @typedef {object} AudioSurroundings
- * @property {<K extends keyof LiveEvents>(type: K, detail: LiveEvents[K]) => void} emit
- * @property {(command: import('../network/network-session.js').NetworkCommand, transfer?: Transferable[]) => void} post dropped before the line is dialled
+ * @typedef {object} AudioHost
+ * @property {import('../shared/events.js').Emit} emit
+ * @property {(command: import('../shared/audio-messages.js').AudioCommand, transfer?: Transferable[]) => void} post
+ *   dropped before the network is started
  * @property {(error: LiveError) => void} failed
  */
 
-/** Somebody speaks, probably: an answer will come. */
-const LOUD = 0.02;
-
 export class AudioIO {
-  #out;
+  #host;
   #choices;
   #mic = new Mic();
   #speaker = new Speaker();
-  #turns;
-  /** Comes with the first interruption. @type {import('./echo-detector.js').EchoDetector | null} */
-  #echo = null;
-  #lock = new WakeLock();
-  #input = 0;
-  /** @type {((voice: 'user' | 'model') => MessagePort) | null} */
-  #tap = null;
+  #gate;
+  /** Loads with the first interruption. @type {import('./echo-detector.js').EchoDetector | null} */
+  #echoDetector = null;
+  #wakeLock = new WakeLock();
+  #inputLevel = 0;
+  /** @type {((voice: Voice) => MessagePort) | null} */
+  #recordTo = null;
   /** @type {(report: PlaybackReport) => void} */
   onplayed = () => {};
-  /** @type {(report: import('./mic.js').CaptureReport) => void} */
-  oncaptured = () => {};
+  /** @type {(report: CaptureReport) => void} */
+  oncapture = () => {};
 
-  /** @param {AudioChoices} choices read again whenever they matter @param {AudioSurroundings} out */
-  constructor(choices, out) {
+  /** @param {AudioChoices} choices read again when they are needed @param {AudioHost} host */
+  constructor(choices, host) {
     this.#choices = choices;
-    this.#out = out;
-    this.#turns = new MicrophoneGate((command) => {
-      out.post(command);
-      if (this.#tap) this.#tapUser();
+    this.#host = host;
+    this.#gate = new MicrophoneGate((command) => {
+      host.post(command);
+      if (this.#recordTo) this.#recordUser();
     });
     const [mic, speaker] = [this.#mic, this.#speaker];
-    mic.onreport = (report) => this.#captured(report);
-    mic.onlost = speaker.onlost = out.failed;
-    mic.onport = (capture) => out.post({ type: 'ports', capture }, [capture]);
+    mic.onreport = (report) => this.#onCapture(report);
+    mic.onlost = speaker.onlost = host.failed;
+    mic.onport = (capture) => host.post({ type: 'ports', capture }, [capture]);
     mic.ondevice = (reason) => {
-      // The system has taken the microphone, for a call perhaps: a pause, not an end.
+      // The system has taken the microphone, perhaps for a call: a pause, not an end.
       if (reason === 'muted-by-system' || reason === 'unmuted-by-system') {
-        this.#turns.gate('system', reason === 'muted-by-system');
+        this.#gate.mute('system', reason === 'muted-by-system');
       }
-      out.emit('device', { kind: 'microphone', reason, label: mic.label });
+      host.emit('device', { kind: 'microphone', reason, label: mic.label });
     };
-    speaker.onreport = (report) => this.#played(report);
-    speaker.onport = (playback) => out.post({ type: 'ports', playback }, [playback]);
-    speaker.ondevice = (reason) => out.emit('device', { kind: 'speaker', reason, label: '' });
+    speaker.onreport = (report) => this.#onPlayback(report);
+    speaker.onport = (playback) => host.post({ type: 'ports', playback }, [playback]);
+    speaker.ondevice = (reason) => host.emit('device', { kind: 'speaker', reason, label: '' });
     this.apply(choices);
-    globalThis.navigator?.mediaDevices?.addEventListener?.('devicechange', this.#devicesChanged);
+    const { signal } = speaker;
+    globalThis.navigator?.mediaDevices?.addEventListener?.('devicechange', this.#onDevicesChanged, { signal });
   }
 
   /** Resolves when the worklets are compiled. */
@@ -90,27 +89,28 @@ export class AudioIO {
   }
 
   get inputMode() {
-    return this.#turns.mode;
+    return this.#gate.mode;
   }
 
-  /** What keeps the microphone from the line now, for its start. @returns {{muted: boolean, active?: boolean | null}} */
-  get gates() {
-    const { muted, mode } = this.#turns;
-    // Not chosen: the setup decides, before the first sound could go out.
+  /** Whether the microphone is off now, for the start of the network. @returns {{muted: boolean, active?: boolean | null}} */
+  get gateState() {
+    const { muted, mode } = this.#gate;
+    // Without a choice the setup decides, before any audio can be sent.
     return this.#choices.inputMode ? { muted, active: mode === 'open' ? null : false } : { muted };
   }
 
   /**
-   * Everything that a browser allows in a click only. iOS turns the sound down when capture begins, so that goes first.
+   * Starts everything that a browser allows only inside a click. iOS lowers the volume when capture begins, so capture
+   * goes first.
    * @param {boolean} microphone
    */
   resume(microphone) {
     if (microphone) this.#mic.resume();
     this.#speaker.resume();
-    this.#lock.hold();
+    this.#wakeLock.hold();
   }
 
-  /** Sound is about to come: the loudspeaker may have been resting. */
+  /** Audio will come soon: wakes a suspended loudspeaker. */
   expectSound() {
     this.#speaker.resume();
   }
@@ -119,8 +119,8 @@ export class AudioIO {
   async openSpeaker(port) {
     const { outputDeviceId } = this.#choices;
     const opened = this.#speaker.open(port);
-    // A device that is gone is no reason not to talk: the system's own plays then.
-    if (outputDeviceId) await this.setSpeaker(outputDeviceId).catch(() => this.#lostSpeaker());
+    // A missing device is no reason not to talk: the system's own loudspeaker plays instead.
+    if (outputDeviceId) await this.setSpeaker(outputDeviceId).catch(() => this.#useSystemSpeaker());
     await opened;
   }
 
@@ -129,26 +129,26 @@ export class AudioIO {
     await this.#mic.open(port, this.#choices.deviceId);
   }
 
-  /** The token is granted. @param {boolean} manual its setup leaves it to us to say when the user speaks */
+  /** The token is granted. @param {boolean} manual its setup switches the detection of speech off */
   granted(manual) {
-    if (manual && !this.#choices.inputMode) this.#turns.setMode('push-to-talk');
+    if (manual && !this.#choices.inputMode) this.#gate.setMode('push-to-talk');
   }
 
-  /** What has been chosen, at the start or now. @param {Partial<AudioChoices>} choice */
+  /** Applies choices, at the start or later. @param {Partial<AudioChoices>} choices */
   apply({ muted, volume, inputMode, halfDuplex }) {
     if (muted !== undefined) {
       this.#mic.setMuted(muted);
-      this.#turns.gate('user', muted);
+      this.#gate.mute('user', muted);
     }
     if (volume !== undefined) this.#speaker.setVolume(volume);
-    if (inputMode) this.#turns.setMode(inputMode);
-    if (halfDuplex !== undefined) this.#turns.setHalfDuplex(halfDuplex);
+    if (inputMode) this.#gate.setMode(inputMode);
+    if (halfDuplex !== undefined) this.#gate.setHalfDuplex(halfDuplex);
   }
 
   /** @param {boolean} pressed */
   talk(pressed) {
     this.expectSound();
-    this.#turns.talk(pressed);
+    this.#gate.talk(pressed);
   }
 
   /** @param {string | undefined} deviceId */
@@ -164,76 +164,77 @@ export class AudioIO {
       throw LiveError.from(cause, 'unsupported');
     }
     // Chromium cancels the echo of the system's own loudspeaker only.
-    if (deviceId && deviceId !== 'default') this.#out.emit('echo', { cause: 'output' });
+    if (deviceId && deviceId !== 'default') this.#host.emit('echo', { cause: 'output' });
   }
 
-  /** Where a recorder takes the voices from; null: nowhere. @param {((voice: 'user' | 'model') => MessagePort) | null} tap */
-  tap(tap) {
-    this.#tap = tap;
-    this.#tapUser();
-    this.#speaker.tap(tap && (() => tap('model')));
+  /** Sends both voices to a recorder. @param {((voice: Voice) => MessagePort) | null} recordTo null: stop */
+  record(recordTo) {
+    this.#recordTo = recordTo;
+    this.#recordUser();
+    this.#speaker.record(recordTo && (() => recordTo('model')));
   }
 
-  /** What may not be heard may not be recorded either. */
-  #tapUser() {
-    const tap = this.#turns.listening ? this.#tap : null;
-    this.#mic.tap(tap && (() => tap('user')));
+  /** The user is recorded only while the microphone is open. */
+  #recordUser() {
+    const recordTo = this.#gate.listening ? this.#recordTo : null;
+    this.#mic.record(recordTo && (() => recordTo('user')));
   }
 
   /** @param {import('../shared/events.js').Caption} caption */
   caption(caption) {
-    this.#echo?.caption(caption);
+    this.#echoDetector?.caption(caption);
   }
 
   close() {
-    globalThis.navigator?.mediaDevices?.removeEventListener?.('devicechange', this.#devicesChanged);
-    this.#turns.stop();
-    this.#lock.release();
+    this.#gate.stop();
+    this.#wakeLock.release();
     this.#mic.close();
     this.#speaker.close();
   }
 
-  /** @param {import('./mic.js').CaptureReport} report */
-  #captured(report) {
+  /** @param {CaptureReport} report */
+  #onCapture(report) {
     if (report.type === 'level') {
-      this.#input = report.rms;
-      if (report.rms > LOUD) this.expectSound();
-      if (this.#speaker.resting) this.#out.emit('levels', { input: report.rms, output: 0 });
+      this.#inputLevel = report.rms;
+      // Somebody probably speaks, so an answer will come.
+      if (report.rms > LOUD_RMS) this.expectSound();
+      if (this.#speaker.suspended) this.#host.emit('levels', { input: report.rms, output: 0 });
     }
-    this.oncaptured(report);
+    this.oncapture(report);
   }
 
   /** @param {PlaybackReport} report */
-  #played(report) {
+  #onPlayback(report) {
     if (report.type === 'meter') {
-      this.#echo?.levels(this.#input, report.rms);
-      this.#out.emit('levels', { input: this.#input, output: report.rms });
+      this.#echoDetector?.levels(this.#inputLevel, report.rms);
+      this.#host.emit('levels', { input: this.#inputLevel, output: report.rms });
     } else if (report.type === 'started') {
-      this.#echo?.started();
-      this.#turns.modelHeard(true, 0);
+      this.#echoDetector?.started();
+      this.#gate.modelHeard(true, 0);
     } else if (report.type === 'drained' || report.type === 'silent') {
       if (report.type === 'silent' && report.played > 0) void this.#interrupted();
-      this.#turns.modelHeard(false, this.#speaker.latencySeconds);
+      this.#gate.modelHeard(false, this.#speaker.latencySeconds);
     }
     this.onplayed(report);
   }
 
-  /** The model was cut off while it was heard. Without the guard, which comes with the first time, nobody is warned. */
+  /** The model was interrupted while it was heard. The detector loads with the first time, which it cannot judge. */
   async #interrupted() {
-    if (this.#echo) return this.#echo.interrupted();
+    if (this.#echoDetector) return this.#echoDetector.interrupted();
     const { EchoDetector } = await import('./echo-detector.js').catch(() => ({ EchoDetector: null }));
-    if (EchoDetector) this.#echo ??= new EchoDetector(() => this.#out.emit('echo', { cause: 'heard' }));
+    if (EchoDetector) this.#echoDetector ??= new EchoDetector(() => this.#host.emit('echo', { cause: 'heard' }));
   }
 
-  #devicesChanged = async () => {
+  #onDevicesChanged = async () => {
     const { sink } = this.#speaker;
     if (!sink || sink === 'default') return;
     const devices = await navigator.mediaDevices.enumerateDevices();
-    if (!devices.some(({ kind, deviceId }) => kind === 'audiooutput' && deviceId === sink)) await this.#lostSpeaker();
+    const found = devices.some(({ kind, deviceId }) => kind === 'audiooutput' && deviceId === sink);
+    if (!found) await this.#useSystemSpeaker();
   };
 
-  async #lostSpeaker() {
+  async #useSystemSpeaker() {
     await this.#speaker.setSink('').catch(() => {});
-    this.#out.emit('device', { kind: 'speaker', reason: 'lost', label: '' });
+    this.#host.emit('device', { kind: 'speaker', reason: 'lost', label: '' });
   }
 }

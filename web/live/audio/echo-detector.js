@@ -1,18 +1,20 @@
 /**
- * Notices that the model is interrupted by its own voice. Owns: that verdict. Needs nothing: levels, captions and
- * cuts come in, a call goes out. Loaded with the first cut. Leaves what to do about it (headphones, half-duplex) to the page.
+ * Detects that the model is interrupted by its own voice. audio-io.js loads this module with the first interruption.
+ * Leaves the remedy (headphones, half-duplex) to the page.
  *
- * Two signs together make a suspect: the microphone's level follows the loudspeaker's, and nobody has said words
- * of their own. Echo that is transcribed is transcribed as the model's own words, so those do not count.
+ * Two signs together count: the microphone's level follows the loudspeaker's level, and nobody has said words of their
+ * own. The service transcribes an echo as the model's own words, so those words do not count.
  */
 
-/** Twenty levels a second: 3 s, and up to 0.3 s between sound and its echo. */
-const KEPT = 60;
-const MOST_LAG = 6;
-const FOLLOWS = 0.6;
-const SUSPECTS = 2;
-/** Letters in a row that are compared, so that it works in languages without spaces too. */
-const PIECE = 3;
+/** Three seconds of levels, at twenty a second. */
+const MAX_LEVELS = 60;
+/** Up to 0.3 s between a sound and its echo. */
+const MAX_LAG = 6;
+const MIN_CORRELATION = 0.6;
+/** So many suspicious interruptions in a row are an echo. */
+const SUSPICIONS = 2;
+/** Text is compared in pieces of so many letters, which also works in languages without spaces. */
+const PIECE_LETTERS = 3;
 
 export class EchoDetector {
   #onecho;
@@ -20,64 +22,65 @@ export class EchoDetector {
   #inputs = [];
   /** @type {number[]} */
   #outputs = [];
-  #suspects = 0;
-  #ownWords = false;
-  #spoken = '';
-  #heardId = '';
-  #heard = 0;
+  #suspicions = 0;
+  #userSpoke = false;
+  #modelText = '';
+  #userCaptionId = '';
+  #userCaptionLength = 0;
 
   /** @param {() => void} onecho */
   constructor(onecho) {
     this.#onecho = onecho;
   }
 
-  /** @param {number} input RMS @param {number} output RMS, at the same time */
+  /** @param {number} input RMS @param {number} output RMS at the same time */
   levels(input, output) {
-    if (this.#inputs.push(input) > KEPT) this.#inputs.shift();
-    if (this.#outputs.push(output) > KEPT) this.#outputs.shift();
+    if (this.#inputs.push(input) > MAX_LEVELS) this.#inputs.shift();
+    if (this.#outputs.push(output) > MAX_LEVELS) this.#outputs.shift();
   }
 
   /** @param {import('../shared/events.js').Caption} caption */
   caption({ id, role, text }) {
     if (role === 'model') {
-      this.#spoken = letters(text).slice(-400);
+      this.#modelText = letters(text).slice(-400);
       return;
     }
-    const news = letters(id === this.#heardId ? text.slice(this.#heard) : text);
-    this.#heardId = id;
-    this.#heard = text.length;
-    if (news.length < PIECE || !this.#isOwn(news)) return;
-    this.#ownWords = true;
-    this.#suspects = 0;
+    const added = letters(id === this.#userCaptionId ? text.slice(this.#userCaptionLength) : text);
+    this.#userCaptionId = id;
+    this.#userCaptionLength = text.length;
+    if (added.length < PIECE_LETTERS || this.#isEcho(added)) return;
+    this.#userSpoke = true;
+    this.#suspicions = 0;
   }
 
-  /** The model begins to be heard. */
+  /** The model starts to be heard. */
   started() {
-    this.#ownWords = false;
+    this.#userSpoke = false;
     this.#inputs = [];
     this.#outputs = [];
   }
 
-  /** The model was cut off while it was heard. */
+  /** The model was interrupted while it was heard. */
   interrupted() {
-    if (this.#ownWords || !this.#follows()) this.#suspects = 0;
-    else this.#suspects += 1;
-    if (this.#suspects < SUSPECTS) return;
-    this.#suspects = 0;
+    if (this.#userSpoke || !this.#inputFollowsOutput()) this.#suspicions = 0;
+    else this.#suspicions += 1;
+    if (this.#suspicions < SUSPICIONS) return;
+    this.#suspicions = 0;
     this.#onecho();
   }
 
-  /** @param {string} said */
-  #isOwn(said) {
+  /** Whether at least half of a text is in the model's own words. @param {string} text */
+  #isEcho(text) {
     let known = 0;
-    for (let at = 0; at + PIECE <= said.length; at++) if (this.#spoken.includes(said.slice(at, at + PIECE))) known += 1;
-    return known < (said.length - PIECE + 1) / 2;
+    const pieces = text.length - PIECE_LETTERS + 1;
+    for (let at = 0; at < pieces; at++) if (this.#modelText.includes(text.slice(at, at + PIECE_LETTERS))) known += 1;
+    return known >= pieces / 2;
   }
 
-  #follows() {
-    for (let lag = 0; lag <= MOST_LAG; lag++) {
+  #inputFollowsOutput() {
+    for (let lag = 0; lag <= MAX_LAG; lag++) {
       const outputs = this.#outputs.slice(0, this.#outputs.length - lag);
-      if (correlation(this.#inputs.slice(lag), outputs) > FOLLOWS) return true;
+      if (correlation(this.#inputs.slice(lag), outputs) > MIN_CORRELATION) return true;
     }
     return false;
   }
@@ -86,7 +89,10 @@ export class EchoDetector {
 /** @param {string} text */
 const letters = (text) => text.toLowerCase().replaceAll(/[^\p{L}\p{N}]/gu, '');
 
-/** Pearson's, -1..1; 0 for what does not vary or is too short to tell. @param {number[]} a @param {number[]} b */
+/**
+ * Pearson's correlation, -1 to 1. Returns 0 when a series is constant or too short.
+ * @param {number[]} a @param {number[]} b
+ */
 function correlation(a, b) {
   if (a.length < 8) return 0;
   const mean = (/** @type {number[]} */ x) => x.reduce((sum, value) => sum + value, 0) / x.length;

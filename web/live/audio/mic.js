@@ -1,18 +1,14 @@
 /**
- * The microphone: permission, stream, and what feeds the capture worklet. Owns: the stream, and taking the next device
- * when one goes away. Needs worklet-host.js, errors.js. Leaves resampling to the worklet and sending to the network side,
- * which holds the other port.
+ * The microphone: permission, stream, and the node that feeds the capture worklet. Takes the next device when one
+ * disappears. Leaves resampling to the worklet, and sending to the network, which holds the other port.
  */
 import { LiveError } from '../shared/errors.js';
 import { WorkletHost } from './worklet-host.js';
 
-/** @typedef {{type: 'level', rms: number, loudAt: number} | {type: 'starved'}} CaptureReport */
-/** @typedef {'lost' | 'changed' | 'interrupted' | 'resumed' | 'muted-by-system' | 'unmuted-by-system'} DeviceReason */
+/** A Bluetooth headset needs about a second to change its profile, and its rate with it. */
+const SETTLE_MS = 1000;
 
-/** A Bluetooth headset takes about a second to change its profile, and its rate with it. */
-const SETTLED_MS = 1000;
-
-/** @extends {WorkletHost<CaptureReport>} */
+/** @extends {WorkletHost<import('../shared/audio-messages.js').CaptureReport>} */
 export class Mic extends WorkletHost {
   /** @type {MediaStream | null} */
   #stream = null;
@@ -20,7 +16,7 @@ export class Mic extends WorkletHost {
   #source = null;
   /** @type {string | undefined} */
   #deviceId;
-  /** The device's rate when it was joined. @type {number | undefined} */
+  /** The device's rate when it was connected. @type {number | undefined} */
   #rate;
   #muted = false;
   #reopening = false;
@@ -29,50 +25,50 @@ export class Mic extends WorkletHost {
 
   constructor() {
     super({
-      script: '../audio/worklets/capture-processor.js',
+      script: new URL('./worklets/capture-processor.js', import.meta.url),
       name: 'live-capture',
       node: { numberOfInputs: 1, numberOfOutputs: 0, channelCount: 1, channelCountMode: 'explicit' },
-      // No sampleRate: Firefox refuses a microphone in a context of another rate than the device's.
-      open: () => new AudioContext(),
+      // No sampleRate: Firefox rejects a microphone in a context of another rate than the device's.
+      createContext: () => new AudioContext(),
     });
   }
 
   /**
-   * Asks for the microphone and joins it to `port`. Asks at once, inside the click.
-   * @param {MessagePort} port where 20 ms chunks of PCM16 go
+   * Asks for the microphone and connects it to `port`. Asks at once, inside the click.
+   * @param {MessagePort} port receives 20 ms chunks of PCM16
    * @param {string | undefined} deviceId
    */
   async open(port, deviceId) {
     setAudioSession('play-and-record');
     this.#deviceId = deviceId;
-    const asked = getUserMedia(deviceId).catch(explain);
-    // The answer may come at any time, also after the end: then the microphone goes off again at once.
-    asked.then((stream) => this.#take(stream)).catch(() => {}); // a refusal is told below
+    const requested = getUserMedia(deviceId).catch(throwExplained);
+    // The answer may come at any time, even after the end. Then the microphone is released at once.
+    requested.then((stream) => this.#use(stream)).catch(() => {}); // a refusal is reported below
     await this.prepared;
-    if (this.closed) return;
-    this.join(port);
-    await asked;
+    if (this.signal.aborted) return;
+    this.connect(port);
+    await requested;
     await this.#attach();
-    navigator.mediaDevices.addEventListener?.('devicechange', this.#settleSoon);
+    navigator.mediaDevices.addEventListener?.('devicechange', this.#settleSoon, { signal: this.signal });
   }
 
-  /** Another microphone, now; the one before stays if this one cannot be opened. @param {string | undefined} deviceId */
+  /** Changes the microphone now. Keeps the current one if the new one cannot be opened. @param {string | undefined} deviceId */
   async choose(deviceId) {
     if (this.node) {
-      this.#take(await getUserMedia(deviceId).catch(explain));
+      this.#use(await getUserMedia(deviceId).catch(throwExplained));
       await this.#attach();
       this.ondevice('changed');
     }
     this.#deviceId = deviceId;
   }
 
-  /** What the browser granted; constraints are wishes. */
+  /** The settings that the browser granted. Constraints are only wishes. */
   get settings() {
     const { echoCancellation, noiseSuppression, autoGainControl } = this.#track?.getSettings() ?? {};
     return { sampleRate: this.context.sampleRate, echoCancellation, noiseSuppression, autoGainControl };
   }
 
-  /** Keeps track and graph, so that unmuting costs nothing; a disabled track gives silence. @param {boolean} muted */
+  /** Keeps track and graph, so that unmuting takes no time. A disabled track gives silence. @param {boolean} muted */
   setMuted(muted) {
     this.#muted = muted;
     if (this.#track) this.#track.enabled = !muted;
@@ -80,7 +76,6 @@ export class Mic extends WorkletHost {
 
   close() {
     clearTimeout(this.#settling);
-    globalThis.navigator?.mediaDevices?.removeEventListener?.('devicechange', this.#settleSoon);
     this.#release();
     setAudioSession('auto');
     super.close();
@@ -95,22 +90,22 @@ export class Mic extends WorkletHost {
   }
 
   /** @param {MediaStream} stream */
-  #take(stream) {
+  #use(stream) {
     this.#release();
     this.#stream = stream;
-    if (this.closed) this.#release();
+    if (this.signal.aborted) this.#release();
     else this.setMuted(this.#muted);
   }
 
-  async #attach(again = true) {
+  async #attach(mayRebuild = true) {
     const track = this.#track;
     if (!this.#stream || !track || !this.node) return;
     try {
       this.#source?.disconnect();
       this.#source = this.context.createMediaStreamSource(this.#stream);
     } catch (cause) {
-      // Firefox, when the next device has another rate than the last one.
-      if (again) return this.rebuild();
+      // Firefox, when the next device has another rate than the previous one.
+      if (mayRebuild) return this.rebuild();
       throw cause;
     }
     this.#source.connect(this.node);
@@ -119,47 +114,48 @@ export class Mic extends WorkletHost {
     track.onmute = () => this.ondevice('muted-by-system');
     track.onunmute = () => {
       this.ondevice('unmuted-by-system');
-      this.#settleSoon(); // a call may have left the device at another rate
+      this.#settleSoon(); // a call may have changed the device's rate
     };
     if (track.muted) track.onmute(new Event('mute'));
   }
 
   #settleSoon = () => {
     clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => void this.#settle(), SETTLED_MS);
+    this.#settling = setTimeout(() => void this.#settle(), SETTLE_MS);
   };
 
-  /** Devices have come, gone or changed. */
+  /** Devices appeared, disappeared or changed. */
   async #settle() {
     const track = this.#track;
-    if (!track || track.readyState === 'ended') await this.#reopen(); // Safari does not always say so
+    // Safari does not always send an `ended` event.
+    if (!track || track.readyState === 'ended') await this.#reopen();
     else if (track.getSettings().sampleRate !== this.#rate) {
-      // The worklet filters from the old rate, and engines differ in what they make of that.
+      // The worklet still filters from the old rate, and engines differ in what they do about that.
       await this.rebuild();
       this.ondevice('changed');
     }
   }
 
-  /** The device went away: take the next one, keep worklet and socket. */
+  /** The device is gone: takes the next one and keeps worklet and socket. */
   async #reopen() {
-    if (this.closed || this.#reopening) return;
+    if (this.signal.aborted || this.#reopening) return;
     this.#reopening = true;
     if (this.#stream) this.ondevice('lost');
     this.#release();
     try {
-      this.#take(await getUserMedia(this.#deviceId).catch(() => getUserMedia(undefined)));
+      this.#use(await getUserMedia(this.#deviceId).catch(() => getUserMedia(undefined)));
       await this.#attach();
       if (this.#stream) this.ondevice('changed');
     } catch (cause) {
       const error = LiveError.microphone(cause);
-      // Without any microphone the conversation goes on, typed, until the next one is plugged in.
+      // Without any microphone the conversation continues, typed, until somebody plugs one in.
       if (error.reason !== 'no-microphone') void error.explained().then(this.onlost);
     } finally {
       this.#reopening = false;
     }
   }
 
-  /** Another context and worklet for the same stream. */
+  /** Creates context and worklet again for the same stream. */
   async rebuild() {
     try {
       await super.rebuild();
@@ -180,12 +176,12 @@ export class Mic extends WorkletHost {
   }
 }
 
-/** Rejects with a LiveError. @param {unknown} cause @returns {Promise<never>} */
-async function explain(cause) {
+/** @param {unknown} cause @returns {Promise<never>} rejects with a LiveError */
+async function throwExplained(cause) {
   throw await LiveError.microphone(cause).explained();
 }
 
-/** iOS routes sound by what the page says it does; elsewhere there is no such thing. @param {string} type */
+/** Tells iOS the purpose of the audio, because it routes audio by that. Other systems have no audio session. @param {string} type */
 function setAudioSession(type) {
   const { audioSession } = /** @type {{audioSession?: {type: string}}} */ (/** @type {unknown} */ (navigator));
   if (audioSession) audioSession.type = type;
@@ -197,11 +193,11 @@ async function getUserMedia(deviceId) {
     throw new LiveError({
       reason: 'unsupported',
       detail: 'This browser gives the page no microphone.',
-      hint: 'Use a current browser and open the page over https.',
+      hint: 'Use a current browser over https.',
     });
   }
   const audio = {
-    // 'all' asks to cancel everything that the system plays; where modes are unknown it reads as true.
+    // 'all' cancels everything that the system plays. Browsers without such modes read it as true.
     echoCancellation: /** @type {any} */ ('all'),
     noiseSuppression: true,
     autoGainControl: true,

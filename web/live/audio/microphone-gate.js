@@ -1,27 +1,27 @@
 /**
- * Who may be heard: every reason to keep the microphone from the service, in one place. Owns: the gate, push-to-talk
- * and half-duplex. Needs nothing: it tells the network side. Leaves the microphone itself, and its light, to mic.js.
+ * Decides whether the service may hear the microphone: mute reasons, push-to-talk and half-duplex in one place.
+ * Tells the network about each change. Leaves the microphone itself, and its light, to mic.js.
  */
 
 /** @typedef {'open' | 'push-to-talk'} InputMode */
-/** @typedef {'user' | 'system' | 'model'} GateReason */
+/** @typedef {'user' | 'system' | 'model'} MuteReason */
 
-/** A room goes on sounding when the loudspeaker is done. */
-const TAIL_MS = 250;
+/** A room keeps sounding after the loudspeaker has stopped. */
+const ROOM_ECHO_MS = 250;
 
 export class MicrophoneGate {
   #post;
-  /** @type {Set<GateReason>} */
+  /** @type {Set<MuteReason>} */
   #reasons = new Set();
   /** @type {InputMode} */
   #mode = 'open';
   #pressed = false;
-  #speaking = false;
+  #modelHeard = false;
   #halfDuplex = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #tail;
+  #roomEcho;
 
-  /** @param {(command: import('../network/network-session.js').NetworkCommand) => void} post */
+  /** @param {(command: import('../shared/audio-messages.js').AudioCommand) => void} post */
   constructor(post) {
     this.#post = post;
   }
@@ -39,10 +39,10 @@ export class MicrophoneGate {
     return !this.muted && (this.#mode === 'open' || this.#pressed);
   }
 
-  /** @param {GateReason} reason @param {boolean} shut */
-  gate(reason, shut) {
+  /** @param {MuteReason} reason @param {boolean} muted */
+  mute(reason, muted) {
     const before = this.muted;
-    if (shut) this.#reasons.add(reason);
+    if (muted) this.#reasons.add(reason);
     else this.#reasons.delete(reason);
     if (this.muted !== before) this.#post({ type: 'mute', muted: this.muted });
   }
@@ -51,39 +51,39 @@ export class MicrophoneGate {
   setMode(mode) {
     this.#mode = mode;
     this.#pressed = false;
-    this.#tellActivity();
+    this.#postActivity();
   }
 
   /** Push-to-talk: pressed or released. @param {boolean} pressed */
   talk(pressed) {
     if (this.#mode !== 'push-to-talk' || pressed === this.#pressed) return;
     this.#pressed = pressed;
-    this.#tellActivity();
+    this.#postActivity();
   }
 
   /** @param {boolean} on */
   setHalfDuplex(on) {
     this.#halfDuplex = on;
-    this.#follow();
+    this.#applyHalfDuplex();
   }
 
-  /** Whether the model is being heard. @param {boolean} speaking @param {number} latencySeconds until the ear */
-  modelHeard(speaking, latencySeconds) {
-    this.#speaking = speaking;
-    clearTimeout(this.#tail);
-    if (speaking) this.#follow();
-    else this.#tail = setTimeout(() => this.#follow(), TAIL_MS + latencySeconds * 1000);
+  /** @param {boolean} heard @param {number} latencySeconds from the worklet to the ear */
+  modelHeard(heard, latencySeconds) {
+    this.#modelHeard = heard;
+    clearTimeout(this.#roomEcho);
+    if (heard) this.#applyHalfDuplex();
+    else this.#roomEcho = setTimeout(() => this.#applyHalfDuplex(), ROOM_ECHO_MS + latencySeconds * 1000);
   }
 
   stop() {
-    clearTimeout(this.#tail);
+    clearTimeout(this.#roomEcho);
   }
 
-  #follow() {
-    this.gate('model', this.#halfDuplex && this.#speaking);
+  #applyHalfDuplex() {
+    this.mute('model', this.#halfDuplex && this.#modelHeard);
   }
 
-  #tellActivity() {
+  #postActivity() {
     this.#post({ type: 'activity', active: this.#mode === 'open' ? null : this.#pressed });
   }
 }

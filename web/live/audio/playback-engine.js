@@ -1,61 +1,53 @@
 /**
- * What to play next: jitter buffer, ramps and the cut of a barge-in, as pure maths over a ring of samples.
+ * Decides what plays next: jitter buffer, fades, and the cut of an interruption, as pure maths on a ring buffer.
+ * Leaves ports, clocks and messages to worklets/playback-processor.js, so that a test runs it without a browser.
  *
- * Owns: every decision between "samples arrived" and "samples are heard". Needs ring-buffer.js.
- * Leaves ports, clocks and posting to worklets/playback-processor.js, so that a test can run it without a browser.
- *
- * A turn that is not cut and does not starve leaves here exactly as it came. Ramps are only where sound would
- * break off: before an underrun, after it, and on a cut. None at a natural start, where one would eat plosives.
+ * A turn that is neither cut nor starved leaves here exactly as it came. There are fades only where audio would break
+ * off: before an underrun, after it, and on a cut. A natural start has none, because a fade would swallow plosives.
  */
 import { Int16Ring } from './ring-buffer.js';
 
 /** 5 ms at 24 kHz: a full-scale step becomes steps of 1/120. */
-const RAMP_FRAMES = 120;
+const FADE_FRAMES = 120;
 const FRAMES_PER_MS = 24;
-/** The queue that starts playback; it grows with each underrun and shrinks with each clean stretch. */
+/** How much audio must wait before playback starts. It grows with each underrun and shrinks with each clean segment. */
 const THRESHOLD_MS = { floor: 60, cap: 200, penalty: 40, reward: 10 };
 /**
- * What has to wait besides the newest chunk after an underrun: sound that is up to 120 ms late does not break off
- * again, nor fade 5 ms before, on a device that takes 10 ms at a time. The pause is heard already; a second one
- * would be worse than a longer one.
+ * How much must wait besides the newest chunk after an underrun. Audio that is up to 120 ms late then causes no second
+ * gap, and no fade 5 ms before one, on a device that takes 10 ms at a time. The gap is audible already; a second gap is
+ * worse than a longer one.
  */
 const REFILL_FRAMES = 140 * FRAMES_PER_MS;
 
 /**
- * `newest` is the length of the last chunk.
+ * A stretch of one turn. `end` is a position in the ring; `newest` is the length of the newest chunk.
  * @typedef {{turn: number, end: number, finished: boolean, receivedAt: number, started: boolean, clean: boolean,
- *   newest: number}} Segment */
-/**
- * @typedef {{type: 'started', turn: number, receivedAt: number}
- *   | {type: 'drained', turn: number}
- *   | {type: 'underrun', turn: number}
- *   | {type: 'silent', turn: number, receivedAt: number, played: number}
- *   | {type: 'dropped', samples: number}} PlaybackEvent
+ *   newest: number}} Segment
  */
 
 export class PlaybackEngine {
   #ring = new Int16Ring();
-  /** Stretches of one turn each, oldest first; `end` is a position in the ring. @type {Segment[]} */
+  /** Oldest first. @type {Segment[]} */
   #segments = [];
   #playing = false;
   #gain = 1;
-  /** The sound is going out: see #ramped. */
+  /** The audio is fading out: see #nextFaded. */
   #fading = false;
-  #waited = 0;
+  #waitedFrames = 0;
   #thresholdMs = THRESHOLD_MS.floor;
-  /** The last 5 ms of what was cut, already faded; mixed into whatever comes next. */
-  #tail = new Float32Array(RAMP_FRAMES);
+  /** The last 5 ms of audio that was cut, faded already and mixed into the audio that follows. */
+  #tail = new Float32Array(FADE_FRAMES);
   #tailLength = 0;
   #tailRead = 0;
   /** @type {{turn: number, receivedAt: number, played: number} | null} */
   #cut = null;
   #cutTurn = 0;
   #emit;
-  /** The turn being heard and how many of its samples were. */
+  /** The turn that is heard, and how many of its samples were played. */
   turn = 0;
   played = 0;
 
-  /** @param {(event: PlaybackEvent) => void} emit */
+  /** @param {(event: import('../shared/audio-messages.js').PlaybackEvent) => void} emit */
   constructor(emit) {
     this.#emit = emit;
   }
@@ -63,10 +55,10 @@ export class PlaybackEngine {
   /**
    * @param {Int16Array} samples
    * @param {number} turn
-   * @param {number} receivedAt when the network had them; comes back in `started`
+   * @param {number} receivedAt when the network received them; returned in `started`
    */
   push(samples, turn, receivedAt) {
-    if (turn <= this.#cutTurn) return; // nobody wants to hear the rest of it
+    if (turn <= this.#cutTurn) return; // the rest of an interrupted turn
     const written = this.#ring.write(samples);
     if (written < samples.length) this.#emit({ type: 'dropped', samples: samples.length - written });
     let last = this.#segments.at(-1);
@@ -85,31 +77,33 @@ export class PlaybackEngine {
   }
 
   /**
-   * Barge-in: fade within 5 ms, forget the rest, be ready for new sound at once.
+   * An interruption: fades out within 5 ms, drops the rest and is ready for new audio at once.
    * @param {number} turn
    * @param {number} receivedAt
    */
   cut(turn, receivedAt) {
-    if (this.#playing) {
-      const length = Math.min(RAMP_FRAMES, this.#available());
-      // The tail of a cut just before may still be fading.
-      const fading = this.#tailLength - this.#tailRead;
-      this.#tail.copyWithin(0, this.#tailRead, this.#tailLength);
-      this.#tail.fill(0, fading);
-      for (let i = 0; i < length; i++) {
-        this.#tail[i] += (this.#ring.next() / 32768) * Math.max(0, this.#gain - (i + 1) / RAMP_FRAMES);
-      }
-      this.#tailLength = Math.max(length, fading);
-      this.#tailRead = 0;
-      this.played += length;
-    }
+    if (this.#playing) this.#keepTail();
     this.#ring.clear();
     this.#segments = [];
     this.#playing = this.#fading = false;
-    this.#waited = 0;
+    this.#waitedFrames = 0;
     this.#gain = 1;
     this.#cutTurn = turn;
     this.#cut = { turn, receivedAt, played: this.turn === turn ? this.played : 0 };
+  }
+
+  #keepTail() {
+    const length = Math.min(FADE_FRAMES, this.#available());
+    // The tail of an earlier cut may still be fading.
+    const earlier = this.#tailLength - this.#tailRead;
+    this.#tail.copyWithin(0, this.#tailRead, this.#tailLength);
+    this.#tail.fill(0, earlier);
+    for (let i = 0; i < length; i++) {
+      this.#tail[i] += (this.#ring.next() / 32768) * Math.max(0, this.#gain - (i + 1) / FADE_FRAMES);
+    }
+    this.#tailLength = Math.max(length, earlier);
+    this.#tailRead = 0;
+    this.played += length;
   }
 
   /** Fills one block. @param {Float32Array} out */
@@ -127,8 +121,8 @@ export class PlaybackEngine {
   }
 
   /**
-   * Enough queued, the turn complete, or waited long enough?
-   * @param {number} frames that pass if not
+   * Starts when enough audio waits, when the turn is complete, or after a long wait.
+   * @param {number} frames that pass without a start
    * @returns {boolean}
    */
   #tryStart(frames) {
@@ -140,12 +134,12 @@ export class PlaybackEngine {
     }
     const threshold = this.#thresholdMs * FRAMES_PER_MS;
     const enough = segment.started ? Math.max(threshold, REFILL_FRAMES + segment.newest) : threshold;
-    if (this.#available() < enough && !segment.finished && this.#waited < 2 * threshold) {
-      if (this.#available() > 0) this.#waited += frames;
+    if (this.#available() < enough && !segment.finished && this.#waitedFrames < 2 * threshold) {
+      if (this.#available() > 0) this.#waitedFrames += frames;
       return false;
     }
-    // What would be nothing but a ramp waits for more, or for the end.
-    if (this.#available() <= (segment.started && !segment.finished ? RAMP_FRAMES : 0)) return false;
+    // Audio that is shorter than a fade waits for more, or for the end.
+    if (this.#available() <= (segment.started && !segment.finished ? FADE_FRAMES : 0)) return false;
     this.#begin(segment);
     return true;
   }
@@ -153,7 +147,7 @@ export class PlaybackEngine {
   /** @param {Segment} segment */
   #begin(segment) {
     this.#playing = true;
-    this.#waited = 0;
+    this.#waitedFrames = 0;
     if (segment.started) return;
     segment.started = true;
     this.#gain = 1;
@@ -162,38 +156,36 @@ export class PlaybackEngine {
     this.#emit({ type: 'started', turn: segment.turn, receivedAt: segment.receivedAt });
   }
 
-  /**
-   * Plays as much of the current segment as fits. @param {Float32Array} out @param {number} at
-   */
+  /** Plays as much of the current segment as fits. Returns where it ended. @param {Float32Array} out @param {number} at */
   #play(out, at) {
     const segment = this.#segments[0];
-    const end = at + Math.min(out.length - at, this.#available());
     const from = at;
-    const whole = segment.finished || this.#available() - (end - at) >= RAMP_FRAMES;
+    const end = at + Math.min(out.length - at, this.#available());
+    const whole = segment.finished || this.#available() - (end - at) >= FADE_FRAMES;
     if (whole && this.#gain === 1) {
       while (at < end) out[at++] = this.#ring.next() / 32768;
     } else {
-      while (at < end && !this.#gone) out[at++] = this.#ramped(segment);
+      while (at < end && !this.#fadedOut) out[at++] = this.#nextFaded(segment);
     }
     this.played += at - from;
-    if (this.#available() === 0 || this.#gone) this.#runDry(segment);
+    if (this.#available() === 0 || this.#fadedOut) this.#runDry(segment);
     return at;
   }
 
-  get #gone() {
+  get #fadedOut() {
     return this.#fading && this.#gain === 0;
   }
 
   /**
-   * One sample under the gain that falls before an end that nobody announced. Once it falls it goes to 0 and the queue
-   * fills up again, even if sound comes in time: with so little waiting the next chunk would be late again, and a dip
-   * before each is worse than one pause.
+   * The next sample, with a gain that falls before an unannounced end. A gain that starts to fall goes to 0 and the
+   * queue refills, even if audio comes in time: with so little waiting the next chunk would be late again, and a dip
+   * before each chunk is worse than one gap.
    * @param {Segment} segment
    */
-  #ramped(segment) {
-    this.#fading = !segment.finished && (this.#fading || this.#available() <= RAMP_FRAMES);
-    const gain = this.#gain + (this.#fading ? -1 : 1) / RAMP_FRAMES;
-    this.#gain = gain < 0 ? 0 : gain > 1 ? 1 : gain;
+  #nextFaded(segment) {
+    this.#fading = !segment.finished && (this.#fading || this.#available() <= FADE_FRAMES);
+    const gain = this.#gain + (this.#fading ? -1 : 1) / FADE_FRAMES;
+    this.#gain = Math.max(0, Math.min(1, gain));
     return (this.#ring.next() / 32768) * this.#gain;
   }
 
@@ -213,7 +205,7 @@ export class PlaybackEngine {
   #drain(segment) {
     this.#segments.shift();
     if (this.#segments.length === 0) this.#ring.clear();
-    this.#waited = 0;
+    this.#waitedFrames = 0;
     if (segment.clean) this.#thresholdMs = Math.max(THRESHOLD_MS.floor, this.#thresholdMs - THRESHOLD_MS.reward);
     this.#emit({ type: 'drained', turn: segment.turn });
   }

@@ -1,13 +1,7 @@
 /**
- * What a worklet hears or plays, for a recorder as well. Owns: packing samples with the time they belong to.
- * Needs pcm.js. Costs nothing while nobody records.
+ * Copies a worklet's audio to a recorder, as chunks of samples with their time. Costs nothing while nobody records.
  */
 import { floatToInt16 } from '../shared/pcm.js';
-
-/**
- * `frame` counts the worklet's samples, also those that were left out; `at` is the time after the last one of these.
- * @typedef {{at: number, frame: number, samples: Int16Array<ArrayBuffer>}} Piece
- */
 
 export class RecordingTap {
   /** @type {MessagePort | null} */
@@ -16,22 +10,22 @@ export class RecordingTap {
   #filled = 0;
   #frame = 0;
 
-  /** @param {number} length samples of a piece at most */
+  /** @param {number} length the highest number of samples in a chunk */
   constructor(length) {
     this.#samples = new Int16Array(length);
   }
 
-  /** @param {MessagePort | null} port null: nobody records any more */
-  to(port) {
+  /** @param {MessagePort | null} port null: recording has stopped */
+  sendTo(port) {
     this.flush();
     this.#port?.close();
     this.#port = port;
   }
 
-  /** @param {number} frame of the first sample @param {Float32Array} block @param {number} count */
+  /** @param {number} frame number of the first sample @param {Float32Array} block @param {number} count */
   write(frame, block, count) {
     if (!this.#port) return;
-    if (isSilent(block, count)) return this.flush(); // silence takes no room
+    if (isSilent(block, count)) return this.flush(); // silence is not stored
     if (frame !== this.#frame + this.#filled) this.flush();
     for (let i = 0; i < count; i++) {
       if (this.#filled === 0) this.#frame = frame + i;
@@ -40,11 +34,13 @@ export class RecordingTap {
     }
   }
 
-  /** Gives out what there is. */
+  /** Sends the samples collected so far. */
   flush() {
     if (this.#filled > 0) {
       const samples = this.#samples.slice(0, this.#filled);
-      this.#port?.postMessage({ at: Date.now(), frame: this.#frame, samples }, [samples.buffer]);
+      /** @type {import('../shared/audio-messages.js').RecordedChunk} */
+      const chunk = { at: Date.now(), frame: this.#frame, samples };
+      this.#port?.postMessage(chunk, [samples.buffer]);
     }
     this.#filled = 0;
   }

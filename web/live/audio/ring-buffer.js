@@ -1,33 +1,33 @@
 /**
- * A growing ring of int16 samples: the queue between the network's pace and the ear's.
+ * A growing ring buffer of int16 samples, between the network's pace and the ear's.
+ * Leaves it to playback-engine.js when to play.
  *
- * Owns: memory and the two positions. Needs nothing. Leaves when to play to playback-engine.js.
- * Positions count every sample ever written or read, so "how much of this turn was heard" is a subtraction.
+ * Positions count every sample that was ever written or read. So the part of a turn that was heard is a subtraction.
  */
 
 /** 2^17 samples are 5.5 s at 24 kHz. */
 const START_CAPACITY = 1 << 17;
-/** 2^22 samples are 175 s, 8 MB: past that something is wrong, and newer sound is dropped. */
+/** 2^22 samples are 175 s, 8 MB. Beyond that something is wrong, and newer audio is dropped. */
 const MAX_CAPACITY = 1 << 22;
 
 export class Int16Ring {
   #samples;
   #mask;
-  #start;
-  #max;
+  #startCapacity;
+  #maxCapacity;
   written = 0;
   read = 0;
 
   /**
-   * Capacities are powers of two.
-   * @param {number} capacity
-   * @param {number} max
+   * Both capacities are powers of two.
+   * @param {number} startCapacity
+   * @param {number} maxCapacity
    */
-  constructor(capacity = START_CAPACITY, max = MAX_CAPACITY) {
-    this.#samples = new Int16Array(capacity);
-    this.#mask = capacity - 1;
-    this.#start = capacity;
-    this.#max = max;
+  constructor(startCapacity = START_CAPACITY, maxCapacity = MAX_CAPACITY) {
+    this.#samples = new Int16Array(startCapacity);
+    this.#mask = startCapacity - 1;
+    this.#startCapacity = startCapacity;
+    this.#maxCapacity = maxCapacity;
   }
 
   get length() {
@@ -39,11 +39,13 @@ export class Int16Ring {
   }
 
   /**
-   * Appends as many samples as fit after growing, and says how many that were.
+   * Grows if necessary, appends as many samples as fit and returns their number.
    * @param {Int16Array} source
    */
   write(source) {
-    while (this.length + source.length > this.capacity && this.capacity < this.#max) this.#resize(this.capacity * 2);
+    while (this.length + source.length > this.capacity && this.capacity < this.#maxCapacity) {
+      this.#resize(this.capacity * 2);
+    }
     const fit = Math.min(source.length, this.capacity - this.length);
     const at = this.written & this.#mask;
     const first = Math.min(fit, this.capacity - at);
@@ -53,18 +55,18 @@ export class Int16Ring {
     return fit;
   }
 
-  /** The next sample, -32768..32767. The caller has looked at `length` first. */
+  /** The next sample, -32768 to 32767. The caller checks `length` first. */
   next() {
     return this.#samples[this.read++ & this.#mask];
   }
 
-  /** Forgets what was not read, and the memory that a long answer took. */
+  /** Drops unread samples, and frees the memory that a long answer took. */
   clear() {
     this.read = this.written;
-    if (this.capacity > this.#start) this.#resize(this.#start);
+    if (this.capacity > this.#startCapacity) this.#resize(this.#startCapacity);
   }
 
-  /** Copies stretch by stretch: sample by sample it would take longer than the sound thread has. @param {number} capacity */
+  /** Copies whole stretches: sample by sample it takes longer than the audio thread allows. @param {number} capacity */
   #resize(capacity) {
     const samples = new Int16Array(capacity);
     for (let at = this.read; at < this.written; ) {

@@ -1,42 +1,37 @@
 /**
- * The loudspeaker: a context at the wire's rate with the playback worklet, volume, choice of device. Owns: the last two.
- * Needs worklet-host.js, pcm.js. Leaves what to play when to the worklet; the network side holds the other port.
+ * The loudspeaker: an audio context at the wire's rate with the playback worklet, its volume and its device.
+ * Leaves it to the worklet what plays when. The network holds the worklet's other port.
  */
-import { OUTPUT_RATE } from '../shared/pcm.js';
+import { METER_HZ, OUTPUT_RATE } from '../shared/pcm.js';
 import { WorkletHost } from './worklet-host.js';
 
-/**
- * @typedef {import('./playback-engine.js').PlaybackEvent & {at: number}
- *   | {type: 'stray'}
- *   | {type: 'meter', rms: number, turn: number, played: number}} PlaybackReport
- */
-/** Chromium can send a context's sound to a chosen device. @typedef {AudioContext & {setSinkId?: (id: string) => Promise<void>}} Routed */
+/** @typedef {import('../shared/audio-messages.js').PlaybackReport} PlaybackReport */
+/** @typedef {AudioContext & {setSinkId?: (id: string) => Promise<void>}} RoutedContext Chromium can choose the device */
 
-/** 30 s of silence, counted by the worklet's meter, twenty reports a second: a page's timers are not to be relied on. */
-const IDLE_REPORTS = 600;
+/** 30 s of silence, counted in the worklet's reports, because a page's timers are not reliable. */
+const IDLE_REPORTS = 30 * METER_HZ;
 
 /** @extends {WorkletHost<PlaybackReport>} */
 export class Speaker extends WorkletHost {
   /** @type {GainNode | null} */
   #gain = null;
   #volume = 1;
-  #quiet = 0;
-  /** The chosen device, '' for the system's own. */
+  #silentReports = 0;
+  /** The chosen device; '' is the system's own. */
   sink = '';
-  label = '';
 
   constructor() {
     super({
-      script: '../audio/worklets/playback-processor.js',
+      script: new URL('./worklets/playback-processor.js', import.meta.url),
       name: 'live-playback',
       node: { numberOfInputs: 0, numberOfOutputs: 1, outputChannelCount: [1] },
-      // At 24 kHz the engine resamples once, to the device; no MediaStream enters here, so Firefox agrees.
-      open: () => new AudioContext({ sampleRate: OUTPUT_RATE }),
+      // At 24 kHz the engine resamples once, to the device. No MediaStream is connected, so Firefox accepts the rate.
+      createContext: () => new AudioContext({ sampleRate: OUTPUT_RATE }),
     });
   }
 
-  /** Nothing is rendered now, silence included. */
-  get resting() {
+  /** Nothing is rendered now, not even silence. */
+  get suspended() {
     return this.context.state !== 'running';
   }
 
@@ -46,60 +41,60 @@ export class Speaker extends WorkletHost {
     return (baseLatency || 0) + (outputLatency || 0);
   }
 
-  /** Times that the device ran out of samples, where the browser counts them; ours are counted in the worklet. */
+  /** How often the device ran out of samples, where the browser counts it. The worklet counts our own underruns. */
   get deviceUnderruns() {
     const { playbackStats } = /** @type {{playbackStats?: {underrunEvents?: number}}} */ (this.context);
     return playbackStats?.underrunEvents ?? null;
   }
 
   resume() {
-    this.#quiet = 0;
+    this.#silentReports = 0;
     super.resume();
   }
 
-  /** @param {MessagePort} port where the network side sends sound and cuts */
+  /** @param {MessagePort} port the network sends audio and interruptions through it */
   async open(port) {
     await this.prepared;
-    if (!this.closed) this.join(port);
+    if (!this.signal.aborted) this.connect(port);
   }
 
   /** @param {MessagePort} port */
-  join(port) {
-    super.join(port);
+  connect(port) {
+    super.connect(port);
     this.#gain = this.context.createGain();
     this.#gain.gain.value = this.#volume;
     this.node?.connect(this.#gain);
     this.#gain.connect(this.context.destination);
   }
 
-  /** @param {number} volume 0..1 */
+  /** @param {number} volume 0 to 1 */
   setVolume(volume) {
     this.#volume = volume;
-    // A jump of the gain would click.
+    // A sudden change of the gain would click.
     this.#gain?.gain.setTargetAtTime(volume, this.context.currentTime, 0.01);
   }
 
-  /** Rejects when the device is not there. @param {string} deviceId '' for the system's own */
+  /** Rejects when the device is not available. @param {string} deviceId '' is the system's own */
   async setSink(deviceId) {
     await routeTo(this.context, deviceId);
     this.sink = deviceId;
   }
 
-  async settled() {
+  async restored() {
     if (this.sink) await this.setSink(this.sink).catch(() => {});
   }
 
   /** @param {PlaybackReport} report */
-  hear(report) {
-    this.#quiet = report.type === 'meter' && report.rms === 0 ? this.#quiet + 1 : 0;
-    if (this.#quiet === IDLE_REPORTS) this.park();
-    super.hear(report);
+  receive(report) {
+    this.#silentReports = report.type === 'meter' && report.rms === 0 ? this.#silentReports + 1 : 0;
+    if (this.#silentReports === IDLE_REPORTS) this.suspend();
+    super.receive(report);
   }
 }
 
 /** @param {AudioContext} context @param {string} deviceId */
 export async function routeTo(context, deviceId) {
-  const routed = /** @type {Routed} */ (context);
+  const routed = /** @type {RoutedContext} */ (context);
   if (routed.setSinkId) await routed.setSinkId(deviceId);
-  else if (deviceId) throw new TypeError('This browser does not let a page choose the loudspeaker.');
+  else if (deviceId) throw new TypeError('This browser cannot change the loudspeaker.');
 }

@@ -1,18 +1,18 @@
 /**
- * Keeps the screen on while people talk. Owns: the lock. Needs nothing. Browsers take it away whenever the page
- * hides and refuse it as they like (low battery, home-screen apps): both are normal, and nothing depends on it.
+ * Keeps the screen on during a conversation. Nothing depends on it: browsers drop the lock when the page is hidden, and
+ * may refuse it at any time (low battery, home-screen apps).
  */
 export class WakeLock {
   /** @type {WakeLockSentinel | null} */
   #lock = null;
   #held = false;
-  #ask = async () => {
+  #request = async () => {
     try {
       const lock = await navigator.wakeLock.request('screen');
       if (this.#held) this.#lock = lock;
       else await lock.release();
     } catch {
-      // the screen may go dark, then
+      // Then the screen may go dark.
     }
   };
 
@@ -20,13 +20,13 @@ export class WakeLock {
   hold() {
     if (this.#held || !navigator.wakeLock) return;
     this.#held = true;
-    globalThis.addEventListener('visibilitychange', this.#ask);
-    void this.#ask();
+    globalThis.addEventListener('visibilitychange', this.#request);
+    void this.#request();
   }
 
   release() {
     this.#held = false;
-    globalThis.removeEventListener?.('visibilitychange', this.#ask);
+    globalThis.removeEventListener?.('visibilitychange', this.#request);
     this.#lock?.release().catch(() => {});
     this.#lock = null;
   }

@@ -1,180 +1,181 @@
 /**
- * One end of the sound: an AudioContext with one worklet in it, kept running through what a system does to it (calls,
- * locked screens, hidden pages, other apps) and built anew when it cannot be.
+ * An AudioContext with one worklet. Keeps it running through calls, locked screens, hidden pages and other apps, and
+ * creates it again when it cannot recover. Leaves the audio to its subclasses, mic.js and speaker.js.
  *
- * Owns: context and worklet node. Needs script-urls.js, errors.js. Leaves what comes in or goes out of them to mic.js and speaker.js.
- * iOS puts a context into `interrupted` and takes `resume()` there badly (it then says "running" with a clock that
- * stands still), so in that state this waits for the system, the page's return or a touch, and whatever begins to run
- * has to show that its clock moves.
+ * iOS puts a context into the state `interrupted`, in which `resume()` does harm: the context then says "running" while
+ * its clock stands still. So in that state this class waits for the system, for the page's return or for a touch.
+ * A context that starts to run has to show that its clock moves.
  */
 import { LiveError } from '../shared/errors.js';
-import { scriptUrl } from '../shared/script-urls.js';
+import { trustedUrl } from '../shared/trusted-url.js';
 
-/** A clock that has not moved for so long will not. */
-const CHECK_MS = 500;
-/** Contexts that stand still one after the other: past that it is not the context. */
-const MOST_REBUILDS = 3;
-/** Moments at which a browser may let a context run that it did not before. */
-const CHANCES = ['click', 'touchend', 'keydown', 'visibilitychange', 'pageshow'];
+/** A clock that has not moved after this time will not move. */
+const CLOCK_CHECK_MS = 500;
+/** If so many contexts in a row stand still, the context is not the cause. */
+const MAX_REBUILDS = 3;
+/** After these events a browser may let a context run that it did not allow before. */
+const RESUME_EVENTS = ['click', 'touchend', 'keydown', 'visibilitychange', 'pageshow'];
 
 /**
- * @typedef {object} Kind
- * @property {Parameters<typeof scriptUrl>[0]} script
+ * @typedef {object} WorkletKind
+ * @property {URL} script
  * @property {string} name of the worklet
  * @property {AudioWorkletNodeOptions} node
- * @property {() => AudioContext} open
+ * @property {() => AudioContext} createContext
  */
 
-/** @template Report what the worklet says */
+/** @template Report the worklet's messages */
 export class WorkletHost {
   #kind;
   #wanted = false;
-  #disturbed = false;
+  #interrupted = false;
   #rebuilds = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #check;
+  #clockCheck;
   /** @type {(() => MessagePort) | null} */
-  #tap = null;
-  closed = false;
+  #recordTo = null;
+  #controller = new AbortController();
+  /** Aborted when the host is closed. */
+  signal = this.#controller.signal;
   /** @type {AudioWorkletNode | null} */
   node = null;
   /** @type {(report: Report) => void} */
   onreport = () => {};
-  /** @type {(reason: import('./mic.js').DeviceReason) => void} */
+  /** @type {(reason: import('../shared/events.js').DeviceReason) => void} */
   ondevice = () => {};
-  /** It cannot be had any more. @type {(error: LiveError) => void} */
+  /** The audio cannot be recovered. @type {(error: LiveError) => void} */
   onlost = () => {};
-  /** The worklet was built anew: this is its port to the network side. @type {(port: MessagePort) => void} */
+  /** The worklet was created again: its port for the network. @type {(port: MessagePort) => void} */
   onport = () => {};
 
-  /** @param {Kind} kind */
+  /** @param {WorkletKind} kind */
   constructor(kind) {
     this.#kind = kind;
-    this.context = this.#open();
-    this.prepared = this.#load();
-    for (const chance of CHANCES) globalThis.addEventListener?.(chance, this.#resume);
+    this.context = this.#createContext();
+    this.prepared = this.#loadWorklet();
+    for (const type of RESUME_EVENTS) globalThis.addEventListener?.(type, this.#resume, { signal: this.signal });
   }
 
-  /** Runs, or is about to because it was only parked. */
+  /** The context runs, or is only suspended and will run when audio comes. */
   get running() {
     return this.context.state === 'running' || !this.#wanted;
   }
 
-  /** From now on it is to run. The first call belongs inside a click, before any await: iOS listens only there. */
+  /** Keeps the context running from now on. Make the first call inside a click, before any await: iOS requires it. */
   resume() {
     this.#wanted = true;
     this.#resume();
   }
 
-  /** Saves battery, and a headset its radio, until the next `resume()`. */
-  park() {
+  /** Saves the battery, and a headset's radio, until the next `resume()`. */
+  suspend() {
     this.#wanted = false;
     this.context.suspend().catch(() => {});
   }
 
-  /** @param {MessagePort} port the network side has the other one */
-  join(port) {
+  /** Creates the worklet node. @param {MessagePort} port the network has the other end */
+  connect(port) {
     const { name, node: options } = this.#kind;
     this.node = new AudioWorkletNode(this.context, name, options);
-    this.node.port.onmessage = ({ data }) => this.hear(data);
+    this.node.port.onmessage = ({ data }) => this.receive(data);
     this.node.onprocessorerror = () =>
-      this.onlost(new LiveError({ reason: 'unsupported', detail: 'The processing of the sound failed.' }));
+      this.onlost(new LiveError({ reason: 'unsupported', detail: 'The audio failed.' }));
     this.node.port.postMessage({ port }, [port]);
-    if (this.#tap) this.#sendTap();
+    if (this.#recordTo) this.#postRecordPort();
   }
 
-  /** What the worklet says. @param {Report} report */
-  hear(report) {
+  /** @param {Report} report */
+  receive(report) {
     this.onreport(report);
   }
 
-  /** Where a recorder takes this voice from; null: nowhere. @param {(() => MessagePort) | null} tap a new end each time */
-  tap(tap) {
-    this.#tap = tap;
-    this.#sendTap();
+  /** Sends this voice to a recorder too. @param {(() => MessagePort) | null} recordTo gives a new port each time; null: stop */
+  record(recordTo) {
+    this.#recordTo = recordTo;
+    this.#postRecordPort();
   }
 
-  /** Another context and worklet on a new port; what was queued in the old one is lost. */
+  /** Creates context and worklet again, with a new port. Audio that was queued in the old one is lost. */
   async rebuild() {
-    if (this.closed || !this.node) return;
+    if (this.signal.aborted || !this.node) return;
     this.#drop();
-    this.context = this.#open();
-    const prepared = (this.prepared = this.#load());
+    this.context = this.#createContext();
+    this.prepared = this.#loadWorklet();
+    const { prepared } = this;
     this.#resume();
-    await this.settled();
+    await this.restored();
     await prepared;
-    if (this.closed || prepared !== this.prepared) return;
+    if (this.signal.aborted || prepared !== this.prepared) return;
     const { port1, port2 } = new MessageChannel();
-    this.join(port1);
+    this.connect(port1);
     this.onport(port2);
-    this.#undisturbed();
+    this.#recovered();
   }
 
-  /** The new context is as the old one was. */
-  async settled() {}
+  /** For subclasses: gives a new context the state of the old one. */
+  async restored() {}
 
   close() {
-    this.closed = true;
     this.#wanted = false;
-    for (const chance of CHANCES) globalThis.removeEventListener?.(chance, this.#resume);
+    this.#controller.abort();
     this.#drop();
   }
 
-  #open() {
-    const context = this.#kind.open();
-    context.onstatechange = () => this.#follow();
+  #createContext() {
+    const context = this.#kind.createContext();
+    context.onstatechange = () => this.#onStateChange();
     return context;
   }
 
-  #load() {
-    const module = this.context.audioWorklet.addModule(scriptUrl(this.#kind.script));
-    module.catch(() => {}); // told by whoever awaits it
+  #loadWorklet() {
+    const module = this.context.audioWorklet.addModule(trustedUrl(this.#kind.script));
+    module.catch(() => {}); // the code that awaits it reports the failure
     return module;
   }
 
   #drop() {
-    clearTimeout(this.#check);
+    clearTimeout(this.#clockCheck);
     this.node?.disconnect();
     this.node?.port.close();
     this.context.onstatechange = null;
     this.context.close().catch(() => {});
   }
 
-  #sendTap() {
-    const port = this.#tap?.() ?? null;
-    this.node?.port.postMessage({ tap: port }, port ? [port] : []);
+  #postRecordPort() {
+    const tapPort = this.#recordTo?.() ?? null;
+    this.node?.port.postMessage({ tapPort }, tapPort ? [tapPort] : []);
   }
 
   #resume = () => {
     if (this.#wanted && this.context.state === 'suspended') this.context.resume().catch(() => {});
   };
 
-  #follow() {
+  #onStateChange() {
     const state = /** @type {string} */ (this.context.state);
-    clearTimeout(this.#check);
+    clearTimeout(this.#clockCheck);
     if (!this.#wanted) return;
     if (state === 'interrupted') {
-      if (!this.#disturbed) this.ondevice('interrupted');
-      this.#disturbed = true;
+      if (!this.#interrupted) this.ondevice('interrupted');
+      this.#interrupted = true;
     } else if (state === 'suspended') this.#resume();
     else if (state === 'running') {
       const { currentTime } = this.context;
-      this.#check = setTimeout(() => this.#verify(currentTime), CHECK_MS);
+      this.#clockCheck = setTimeout(() => this.#checkClock(currentTime), CLOCK_CHECK_MS);
     }
   }
 
   /** @param {number} since */
-  #verify(since) {
+  #checkClock(since) {
     const { state, currentTime } = this.context;
     if (state !== 'running') return;
-    if (currentTime > since) this.#undisturbed();
-    else if (this.#rebuilds++ < MOST_REBUILDS) {
+    if (currentTime > since) this.#recovered();
+    else if (this.#rebuilds++ < MAX_REBUILDS) {
       this.rebuild().catch((cause) => this.onlost(LiveError.from(cause, 'unsupported')));
     }
   }
 
-  #undisturbed() {
-    if (this.#disturbed) this.ondevice('resumed');
-    this.#disturbed = false;
+  #recovered() {
+    if (this.#interrupted) this.ondevice('resumed');
+    this.#interrupted = false;
   }
 }

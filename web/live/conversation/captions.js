@@ -1,96 +1,96 @@
 /**
- * Transcript fragments merged into one caption per turn and voice, shown when they are heard.
+ * Merges transcript fragments into one caption for each turn and voice, and shows words when they are heard.
+ * Leaves display to the page and storage to transcript.js.
  *
- * Owns: what each caption says now. Needs nothing. Leaves showing to the page, keeping to transcript.js.
- * The service sends faster than it speaks, so the model's words wait until the worklet has played the sound that
- * came before them; what a barge-in cuts off is never shown, because it was never heard.
+ * The service sends faster than it speaks. The model's words therefore wait until the playback worklet has played the
+ * audio before them. Words that an interruption cuts off are never shown, because nobody heard them.
  */
 
 /** @typedef {import('../shared/events.js').Caption} Caption */
 /**
  * @typedef {object} Turn
  * @property {Caption} user
- * @property {string} heard the user's words that are sure; an interim guess may stand behind them
+ * @property {string} finalText the user's final words; an interim guess may follow them in the caption
  * @property {Caption} model
- * @property {{text: string, position: number}[]} waiting
- * @property {number} length samples of the model's sound that have come
- * @property {boolean} complete the service has ended it
- * @property {boolean} silent its sound has ended, or it has none
+ * @property {{text: string, position: number}[]} waiting the model's words that were not heard yet
+ * @property {number} length samples of the model's audio that have arrived
+ * @property {boolean} complete the service has ended the turn
+ * @property {boolean} silent the audio has ended, or there is none
  */
 
 export class Captions {
   #show;
-  #prefix;
+  #idPrefix;
   #now;
   /** @type {Map<number, Turn>} */
   #turns = new Map();
-  /** Cut off, and the worklet has not said yet how much of it was heard. */
+  /** An interrupted turn; the worklet has not reported yet how much of it was heard. */
   #cutting = 0;
   #last = 1;
-  #typed = 0;
+  #typedCount = 0;
 
   /**
    * @param {(caption: Caption) => void} show
-   * @param {string} prefix of the ids, another one for each start
+   * @param {string} idPrefix of the ids, different for each start
    * @param {() => number} [now] epoch milliseconds
    */
-  constructor(show, prefix, now = Date.now) {
+  constructor(show, idPrefix, now = Date.now) {
     this.#show = show;
-    this.#prefix = prefix;
+    this.#idPrefix = idPrefix;
     this.#now = now;
   }
 
-  /** What the user typed was said at once. @param {string} text @returns {number} counts from 1 */
-  typed(text) {
+  /** Shows typed text at once. @param {string} text @returns {number} counts from 1 */
+  addTypedText(text) {
     const last = this.#turns.get(this.#last);
     const turn = this.#last + (last && (last.complete || last.length > 0 || last.model.text) ? 1 : 0);
     const at = this.#now();
-    const id = `${this.#prefix}-typed-${++this.#typed}`;
+    const id = `${this.#idPrefix}-typed-${++this.#typedCount}`;
     this.#show({ ...blank(turn, 'user', id), text, final: true, typed: true, startedAt: at, endedAt: at });
-    return this.#typed;
+    return this.#typedCount;
   }
 
   /** @param {number} turn @param {string} text @param {boolean} finished @param {string} [language] */
-  userSaid(turn, text, finished, language) {
-    const entry = this.#settle(turn);
-    entry.heard += text;
+  addUserText(turn, text, finished, language) {
+    const entry = this.#enter(turn);
+    entry.finalText += text;
     entry.user.final ||= finished;
-    this.#say(entry.user, entry.heard, language);
+    this.#setText(entry.user, entry.finalText, language);
   }
 
-  /** A guess that the next one replaces. @param {number} turn @param {string} text @param {string} [language] */
-  userMayHaveSaid(turn, text, language) {
-    const entry = this.#settle(turn);
-    this.#say(entry.user, entry.heard + text, language);
+  /** A guess, replaced by the next text. @param {number} turn @param {string} text @param {string} [language] */
+  showGuess(turn, text, language) {
+    const entry = this.#enter(turn);
+    this.#setText(entry.user, entry.finalText + text, language);
   }
 
   /**
    * @param {number} turn
    * @param {string} text
-   * @param {number | null} position samples of the turn's sound that came before; null: show it at once
+   * @param {number | null} position samples of the turn that came before the text; null: show it at once
    * @param {string} [language]
    */
-  modelSaid(turn, text, position, language) {
-    const entry = this.#settle(turn);
+  addAnswer(turn, text, position, language) {
+    const entry = this.#enter(turn);
     if (language) entry.model.language = language;
     entry.waiting.push({ text, position: position ?? 0 });
     if (position === null || entry.silent) this.#reveal(entry, Infinity);
   }
 
-  /** So much of a turn's sound has come by now. @param {number} turn @param {number} length */
-  came(turn, length) {
+  /** Sets how many samples of a turn have arrived. @param {number} turn @param {number} length */
+  setLength(turn, length) {
     const entry = this.#turns.get(turn);
     if (entry) entry.length = length;
   }
 
-  /** The worklet has played so much of a turn. @param {number} turn @param {number} played */
-  heard(turn, played) {
+  /** Sets how many samples of a turn were played. @param {number} turn @param {number} played */
+  played(turn, played) {
     const entry = this.#turns.get(turn);
     if (entry) this.#reveal(entry, played);
   }
 
-  /** All sound of a turn was played, or none can be. @param {number} turn */
-  soundEnded(turn) {
+  /** All audio of a turn was played, or none can be played. @param {number} turn */
+  drained(turn) {
     const entry = this.#turns.get(turn);
     if (!entry) return;
     entry.silent = true;
@@ -104,20 +104,20 @@ export class Captions {
     if (!entry) return;
     entry.complete = true;
     this.#finalize(entry.user);
-    if (!hasSound) this.soundEnded(turn);
+    if (!hasSound) this.drained(turn);
     else this.#finish(entry);
   }
 
-  /** The user spoke over it. @param {number} turn @param {boolean} told whether the worklet will say how much was heard */
-  interrupted(turn, told) {
+  /** The user spoke over it. @param {number} turn @param {boolean} reported whether the worklet reports what was heard */
+  interrupted(turn, reported) {
     const entry = this.#turns.get(turn);
     if (!entry) return;
     this.#finalize(entry.user);
-    if (told && entry.length > 0) this.#cutting = turn;
+    if (reported && entry.length > 0) this.#cutting = turn;
     else this.cutAt(turn, Infinity);
   }
 
-  /** Its sound broke off for good after so many samples. @param {number} turn @param {number} played */
+  /** The audio of a turn ended early, after so many samples. @param {number} turn @param {number} played */
   cutAt(turn, played) {
     const entry = this.#turns.get(turn);
     if (!entry) return;
@@ -134,14 +134,17 @@ export class Captions {
     this.#finish(entry);
   }
 
-  /** @param {number} turn @returns {Turn} */
-  #turn(turn) {
+  /** Returns the turn and forgets the turns that are too old to change. @param {number} turn @returns {Turn} */
+  #enter(turn) {
+    if (this.#cutting && this.#cutting < turn - 1) this.cutAt(this.#cutting, 0);
+    this.#turns.delete(turn - 3);
+    this.#last = Math.max(this.#last, turn);
     let entry = this.#turns.get(turn);
     if (!entry) {
       entry = {
-        user: blank(turn, 'user', `${this.#prefix}-${turn}-user`),
-        heard: '',
-        model: blank(turn, 'model', `${this.#prefix}-${turn}-model`),
+        user: blank(turn, 'user', `${this.#idPrefix}-${turn}-user`),
+        finalText: '',
+        model: blank(turn, 'model', `${this.#idPrefix}-${turn}-model`),
         waiting: [],
         length: 0,
         complete: false,
@@ -152,23 +155,15 @@ export class Captions {
     return entry;
   }
 
-  /** The turn, with all before the last one forgotten. @param {number} turn */
-  #settle(turn) {
-    if (this.#cutting && this.#cutting < turn - 1) this.cutAt(this.#cutting, 0);
-    this.#turns.delete(turn - 3);
-    this.#last = Math.max(this.#last, turn);
-    return this.#turn(turn);
-  }
-
   /** @param {Turn} entry @param {number} played */
   #reveal({ model, waiting }, played) {
     let text = '';
     while (waiting.length > 0 && waiting[0].position <= played) text += waiting.shift()?.text;
-    if (text) this.#say(model, model.text + text);
+    if (text) this.#setText(model, model.text + text);
   }
 
   /** @param {Caption} caption @param {string} text @param {string} [language] */
-  #say(caption, text, language) {
+  #setText(caption, text, language) {
     caption.text = text;
     caption.endedAt = this.#now();
     caption.startedAt ||= caption.endedAt;

@@ -1,273 +1,275 @@
 /**
- * What a running session means: server facts and played sound become captions, tool calls and a state.
- *
- * Owns: whose turn it is. Needs protocol.js, captions.js, model-rules.js,
- * tool-runner.js once there are functions or calls. Leaves starting, ending and
- * sound to others.
+ * The content of a running session: turns server facts and playback reports into captions, tool calls and a state.
+ * Decides whose turn it is. Leaves starting, ending and audio to others.
  */
-import { Captions } from './captions.js';
-import { LiveError, loaded } from '../shared/errors.js';
+import { LiveError, lazyModule } from '../shared/errors.js';
 import { rulesFor } from '../shared/model-rules.js';
+import { OUTPUT_RATE } from '../shared/pcm.js';
 import { readServerMessage } from '../shared/protocol.js';
+import { Captions } from './captions.js';
 
 /** @typedef {import('../shared/protocol.js').ServerFact} ServerFact */
 /** @typedef {import('./tool-runner.js').ToolRunner} ToolRunner */
-/** @typedef {import('../shared/events.js').LiveEvents} LiveEvents */
-/** @typedef {<K extends keyof LiveEvents>(type: K, detail: LiveEvents[K]) => void} Emit */
 /** @template {ServerFact['type']} T @typedef {Extract<ServerFact, {type: T}>} Fact */
-/** @typedef {{turn: number, position: number}} Place the turn, and how many samples of it came before */
+/** @typedef {{turn: number, position: number}} Place a turn, and how many samples of it came before */
 /**
  * @typedef {object} ConversationOptions
  * @property {Record<string, import('./tool-runner.js').Tool>} [tools] the functions that the model may call
- * @property {number} [toolTimeoutMs] after which a call is answered with an error; 30 000
- * @property {{role: 'user' | 'model', text: string}[]} [history] what was said before, e.g. an earlier `transcript`
+ * @property {number} [toolTimeoutMs] after this time a call is answered with an error; 30 000
+ * @property {{role: 'user' | 'model', text: string}[]} [history] an earlier conversation, e.g. an earlier `transcript`
  */
 /**
- * @typedef {object} Surroundings
- * @property {Emit} emit
+ * @typedef {object} ConversationHost
+ * @property {import('../shared/events.js').Emit} emit
  * @property {(message: Record<string, any>) => void} send
- * @property {() => void} changed the state may be another one now
- * @property {() => boolean} audible whether sound is being played at all
- * @property {() => number} lagSamples what was played and is still on its way to the ear
- * @property {(held: boolean) => void} hold keeps the microphone's sound back, or lets it go
+ * @property {() => void} changed the state may have changed
+ * @property {{running: boolean, latencySeconds: number} | undefined} speaker
+ * @property {(held: boolean) => void} hold holds back the microphone's audio, or releases it
  * @property {import('./transcript.js').Transcript} transcript
  * @property {import('../shared/diagnostics.js').Diagnostics} diagnostics
  */
 
 export class Conversation {
-  #out;
-  #prefix;
+  #host;
+  #idPrefix;
   #history;
   #captions;
   #options;
   /** @type {ToolRunner | null} */
   #tools = null;
   /** @type {Promise<void> | null} */
-  #fetching = null;
-  #name = '';
-  /** Until the model is known, what a current one does. */
+  #toolsLoading = null;
+  #modelName = '';
+  /** Until the model is known, the rules of a current one. */
   #rules = rulesFor();
   /** @type {Record<string, any> | undefined} */
   #setup;
   #held = false;
   #speaking = false;
-  /** The user has said something that is not answered yet. */
-  #awaiting = false;
-  /** The service says that it works on, though its turn is over. */
-  #busy = false;
-  /** The last turn that the model has answered in, and the last that was cut off. */
-  #answeredTurn = 0;
-  #cutTurn = 0;
+  /** The user said something that has no answer yet. */
+  #awaitingAnswer = false;
+  /** The service reports that it still works, although its turn is over. */
+  #serviceWorking = false;
+  #lastAnsweredTurn = 0;
+  #lastInterruptedTurn = 0;
 
   /**
-   * @param {Surroundings} out
+   * @param {ConversationHost} host
    * @param {ConversationOptions} options
-   * @param {string} prefix of caption ids
+   * @param {string} idPrefix of caption ids
    */
-  constructor(out, options, prefix) {
-    this.#out = out;
+  constructor(host, options, idPrefix) {
+    this.#host = host;
     this.#options = options;
     this.#history = (options.history ?? []).map(({ role, text }) => ({ role, parts: [{ text }] }));
-    this.#prefix = prefix;
+    this.#idPrefix = idPrefix;
     this.#captions = new Captions((caption) => {
-      out.transcript.take(caption);
-      out.emit('caption', caption);
-    }, prefix);
+      host.transcript.update(caption);
+      host.emit('caption', caption);
+    }, idPrefix);
   }
 
-  /** Has at hand what runs functions, where there are any. Rejects with a LiveError when it cannot be loaded. */
+  /** Loads the tool runner if there are functions. Rejects with a LiveError when it cannot be loaded. */
   async prepare() {
-    if (this.#options.tools) await this.#fetchTools();
+    if (this.#options.tools) await this.#loadTools();
   }
 
-  /** Which model it is, and how it was set up. @param {string} [model] @param {Record<string, any>} [setup] */
-  meet(model = '', setup) {
-    this.#name = model;
-    this.#rules = rulesFor(model);
+  /** @param {string} [name] @param {Record<string, any>} [setup] */
+  useModel(name = '', setup) {
+    this.#modelName = name;
+    this.#rules = rulesFor(name);
     this.#setup = setup;
   }
 
-  /** Its name and what it takes. */
+  /** Whether audio is being played at all. */
+  get #audible() {
+    return !!this.#host.speaker?.running;
+  }
+
   get model() {
-    return { name: this.#name, ...this.#rules };
+    return { name: this.#modelName, ...this.#rules };
   }
 
   /** @returns {'speaking' | 'thinking' | 'listening'} */
   get state() {
     if (this.#speaking) return 'speaking';
-    return this.#awaiting || this.#busy || this.#tools?.waiting ? 'thinking' : 'listening';
+    return this.#awaitingAnswer || this.#serviceWorking || this.#tools?.waiting ? 'thinking' : 'listening';
   }
 
-  /** The user has typed something. @param {string} text @returns {number} which one of this start */
-  typed(text) {
-    const typed = this.#captions.typed(text);
-    this.#awaiting = true;
-    this.#out.changed();
-    return typed;
+  /** @param {string} text @returns {number} counts the typed texts of this start */
+  addTypedText(text) {
+    const count = this.#captions.addTypedText(text);
+    this.#awaitingAnswer = true;
+    this.#host.changed();
+    return count;
   }
 
   /** @param {Record<string, any>} message @param {Place} place */
   receive(message, place) {
-    this.#out.emit('message', { message });
-    this.#captions.came(place.turn, place.position);
+    this.#host.emit('message', { message });
+    this.#captions.setLength(place.turn, place.position);
     for (const fact of readServerMessage(message)) {
-      // Each entry takes its own kind of fact; the table's type has checked that.
-      const act = /** @type {((fact: ServerFact, place: Place) => void) | undefined} */ (this.#acts[fact.type]);
-      act?.(fact, place);
+      // Each handler takes its own kind of fact. The type of the table has checked that.
+      const handle = /** @type {((fact: ServerFact, place: Place) => void) | undefined} */ (this.#handlers[fact.type]);
+      handle?.(fact, place);
     }
-    this.#out.changed();
+    this.#host.changed();
   }
 
-  /** @param {import('../audio/speaker.js').PlaybackReport} report */
-  played(report) {
-    if (report.type === 'meter') this.#captions.heard(report.turn, report.played - this.#out.lagSamples());
-    else if (report.type === 'silent') this.#captions.cutAt(report.turn, report.played);
-    else if (report.type === 'started' && report.turn > this.#cutTurn) {
+  /** @param {import('../shared/audio-messages.js').PlaybackReport} report */
+  onPlayback(report) {
+    if (report.type === 'meter') {
+      const lag = Math.round((this.#host.speaker?.latencySeconds ?? 0) * OUTPUT_RATE);
+      this.#captions.played(report.turn, report.played - lag);
+    } else if (report.type === 'silent') this.#captions.cutAt(report.turn, report.played);
+    else if (report.type === 'started' && report.turn > this.#lastInterruptedTurn) {
       this.#speaking = true;
-      this.#awaiting = false;
+      this.#awaitingAnswer = false;
     } else if (report.type === 'drained') {
       this.#speaking = false;
-      this.#captions.soundEnded(report.turn);
+      this.#captions.drained(report.turn);
     }
-    if (report.type !== 'meter') this.#out.changed();
+    if (report.type !== 'meter') this.#host.changed();
   }
 
   /**
-   * The connection is gone, and with it the rest of the turn and the calls that no handle knows of: their answers
-   * would be refused.
-   * @param {Place} place @param {string[]} calls
+   * The connection broke. The rest of the turn is lost. So are the calls that no resumption handle includes: the
+   * service would refuse their answers.
+   * @param {Place} place @param {string[]} lostCalls
    */
-  broken({ turn, position }, calls) {
-    this.#awaiting = this.#busy = false;
-    this.#withTools((tools) => tools.cancel(calls, 'connection'));
-    this.#captions.turnComplete(turn, position > 0 && this.#out.audible());
+  disconnected({ turn, position }, lostCalls) {
+    this.#awaitingAnswer = this.#serviceWorking = false;
+    this.#withTools((tools) => tools.cancel(lostCalls, 'connection'));
+    this.#captions.turnComplete(turn, position > 0 && this.#audible);
     this.#toolsChanged();
   }
 
-  /** The service has to begin anew: it knows none of its calls. */
-  forget() {
+  /** The service starts a new session, which knows none of the calls. */
+  dropCalls() {
     this.#withTools((tools) => tools.cancelAll('connection'));
     this.#toolsChanged();
   }
 
   /**
-   * What a new session is to know, as `clientContent.turns`.
-   * @param {boolean} all what was said in this start, too @param {number} typed so many lines have gone out; the rest will
+   * The turns that a new session starts with, as `clientContent.turns`.
+   * @param {boolean} thisStart include what was said in this start
+   * @param {number} typedSent how many typed texts were sent; the others will be sent to the new session
    */
-  seed(all, typed) {
-    return [...this.#history, ...(all ? this.#out.transcript.contents(this.#prefix, typed) : [])];
+  turnsSoFar(thisStart, typedSent) {
+    return [...this.#history, ...(thisStart ? this.#host.transcript.contents(this.#idPrefix, typedSent) : [])];
   }
 
-  /** No more answers to functions. */
+  /** The session has ended: functions are cancelled and send no answers. */
   stop() {
     this.#withTools((tools) => tools.cancelAll('ended'));
   }
 
   /** @type {{[T in ServerFact['type']]?: (fact: Fact<T>, place: Place) => void}} */
-  #acts = {
-    audio: (_fact, place) => this.#answering(place),
-    modelText: ({ text, thought }, place) => {
-      this.#answering(place);
-      if (!thought) return;
-      this.#awaiting ||= !this.#speaking;
-      this.#out.emit('thought', { turn: place.turn, text });
+  #handlers = {
+    audio: (_fact, { turn }) => {
+      this.#lastAnsweredTurn = turn;
     },
-    outputText: ({ text, language }, place) => {
-      this.#answering(place);
-      // Without running playback nothing would ever count as heard.
-      this.#captions.modelSaid(place.turn, text, this.#out.audible() ? place.position : null, language);
+    modelText: ({ text, thought }, { turn }) => {
+      this.#lastAnsweredTurn = turn;
+      if (!thought) return;
+      this.#awaitingAnswer ||= !this.#speaking;
+      this.#host.emit('thought', { turn, text });
+    },
+    outputText: ({ text, language }, { turn, position }) => {
+      this.#lastAnsweredTurn = turn;
+      // Without running playback no text would ever count as heard.
+      this.#captions.addAnswer(turn, text, this.#audible ? position : null, language);
     },
     inputText: ({ text, finished, language }, { turn }) => {
-      this.#captions.userSaid(turn, text, finished, language);
-      if (turn > this.#answeredTurn) this.#awaiting = true;
+      this.#captions.addUserText(turn, text, finished, language);
+      if (turn > this.#lastAnsweredTurn) this.#awaitingAnswer = true;
     },
-    interimInputText: ({ text, language }, { turn }) => this.#captions.userMayHaveSaid(turn, text, language),
-    voiceActivity: ({ active }) => (this.#awaiting = !active),
+    interimInputText: ({ text, language }, { turn }) => this.#captions.showGuess(turn, text, language),
+    voiceActivity: ({ active }) => {
+      this.#awaitingAnswer = !active;
+    },
     waitingForInput: () => {
-      this.#awaiting = false;
-      this.#busy = false;
+      this.#awaitingAnswer = false;
+      this.#serviceWorking = false;
     },
     interrupted: (_fact, { turn }) => {
-      this.#cutTurn = turn;
+      this.#lastInterruptedTurn = turn;
       this.#speaking = false;
-      this.#awaiting = false;
-      this.#captions.interrupted(turn, this.#out.audible());
+      this.#awaitingAnswer = false;
+      this.#captions.interrupted(turn, this.#audible);
     },
     turnComplete: (_fact, { turn, position }) => {
-      this.#awaiting = false;
-      this.#captions.turnComplete(turn, position > 0 && this.#out.audible());
+      this.#awaitingAnswer = false;
+      this.#captions.turnComplete(turn, position > 0 && this.#audible);
     },
-    interactionStatus: ({ status }) => (this.#busy = status === 'IN_PROGRESS'),
-    toolCall: ({ calls }) => void this.#call(calls),
+    interactionStatus: ({ status }) => {
+      this.#serviceWorking = status === 'IN_PROGRESS';
+    },
+    toolCall: ({ calls }) => void this.#runCalls(calls),
     toolCallCancellation: ({ ids }) => {
       this.#withTools((tools) => tools.cancel(ids, 'service'));
       this.#toolsChanged();
     },
-    grounding: ({ links, queries }, { turn }) => this.#out.emit('grounding', { turn, links, queries }),
+    grounding: ({ links, queries }, { turn }) => this.#host.emit('grounding', { turn, links, queries }),
     usage: ({ usage }) => {
-      this.#out.diagnostics.used(usage);
-      this.#out.emit('usage', usage);
+      this.#host.diagnostics.used(usage);
+      this.#host.emit('usage', usage);
     },
     unknown: ({ key }) => {
-      const { diagnostics, emit } = this.#out;
+      const { diagnostics, emit } = this.#host;
       if (diagnostics.unknown(key)) emit('diagnostics', diagnostics.snapshot());
     },
   };
 
-  /** @param {Place} place */
-  #answering({ turn }) {
-    this.#answeredTurn = turn;
-  }
-
   /** @param {Fact<'toolCall'>['calls']} calls */
-  async #call(calls) {
+  async #runCalls(calls) {
     try {
-      const fetching = this.#fetchTools();
-      if (!this.#tools) await fetching;
+      const loading = this.#loadTools();
+      if (!this.#tools) await loading;
       void this.#tools?.run(calls);
     } catch (cause) {
       const error = LiveError.from(cause, 'tool-failed');
       this.#respond(calls.map(({ id, name }) => ({ id, name, response: { error: error.detail } })));
-      this.#out.emit('error', { error });
+      this.#host.emit('error', { error });
     }
   }
 
-  /** What is told to the runner while it is on its way reaches it in order. @param {(tools: ToolRunner) => void} act */
+  /** Acts on the tool runner in order, even while it is still loading. @param {(tools: ToolRunner) => void} act */
   #withTools(act) {
     if (this.#tools) act(this.#tools);
-    else this.#fetching?.then(() => this.#tools && act(this.#tools)).catch(() => {});
+    else this.#toolsLoading?.then(() => this.#tools && act(this.#tools)).catch(() => {});
   }
 
-  /** Again after a failure. */
-  #fetchTools() {
-    this.#fetching ??= this.#loadTools().catch((error) => {
-      this.#fetching = null;
+  /** After a failure the next call tries again. */
+  #loadTools() {
+    this.#toolsLoading ??= this.#createTools().catch((error) => {
+      this.#toolsLoading = null;
       throw error;
     });
-    return this.#fetching;
+    return this.#toolsLoading;
   }
 
-  async #loadTools() {
-    const { ToolRunner } = await loaded(import('./tool-runner.js'));
-    const surroundings = {
+  async #createTools() {
+    const { ToolRunner } = await lazyModule(import('./tool-runner.js'));
+    const host = {
       respond: (/** @type {import('./tool-runner.js').Answer[]} */ answers) => this.#respond(answers),
       rules: () => this.#rules,
       declared: () => this.#setup?.tools ?? [],
-      emit: this.#out.emit,
+      emit: this.#host.emit,
       changed: () => this.#toolsChanged(),
     };
-    this.#tools = new ToolRunner(surroundings, this.#options);
+    this.#tools = new ToolRunner(host, this.#options);
   }
 
   /** @param {import('./tool-runner.js').Answer[]} functionResponses */
   #respond(functionResponses) {
-    this.#out.send({ toolResponse: { functionResponses } });
+    this.#host.send({ toolResponse: { functionResponses } });
   }
 
   #toolsChanged() {
     const held = this.#rules.holdsMicrophone && !!this.#tools?.waiting;
-    if (held !== this.#held) this.#out.hold(held);
+    if (held !== this.#held) this.#host.hold(held);
     this.#held = held;
-    this.#out.changed();
+    this.#host.changed();
   }
 }

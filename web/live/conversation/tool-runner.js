@@ -1,44 +1,44 @@
 /**
- * Runs the page's functions when the model calls them. Owns: running calls, their time limit and their cancellation,
- * which the model waits for, and which answers go out together. Needs errors.js. Loaded where there are functions, or
- * with the first call. Leaves the wire to its owner.
+ * Runs the page's functions when the model calls them: time limits, cancellation, and the grouping of answers.
+ * Leaves the wire to conversation.js, which loads this module at the start if there are functions, or with the first
+ * call.
  */
 import { LiveError } from '../shared/errors.js';
 
 /** @typedef {(args: Record<string, unknown>, options: {signal: AbortSignal}) => unknown} ToolFunction */
-/** @typedef {'INTERRUPT' | 'WHEN_IDLE' | 'SILENT'} Scheduling when the model speaks of a result it did not wait for */
+/** @typedef {'INTERRUPT' | 'WHEN_IDLE' | 'SILENT'} Scheduling when the model talks about a result it did not wait for */
 /**
- * A function, or one with a word on its result. An async generator gives several results, each sent as it comes.
+ * A function, alone or with options. An async generator gives several results, each sent as it comes.
  * @typedef {ToolFunction | {run: ToolFunction, scheduling?: Scheduling, timeoutMs?: number}} Tool
  */
 /** @typedef {{id: string, name: string, args?: Record<string, unknown>}} Call */
 /** @typedef {Record<string, any>} Answer the wire's FunctionResponse */
 /** @typedef {{call: Call, blocking: boolean, startedAt: number, controller: AbortController}} Running */
 /**
- * @typedef {object} Surroundings
+ * @typedef {object} ToolHost
  * @property {(answers: Answer[]) => void} respond
  * @property {() => import('../shared/model-rules.js').ModelRules} rules
  * @property {() => Record<string, any>[]} declared the setup's tools
  * @property {<K extends 'toolcall' | 'toolresult' | 'toolcancel' | 'error'>(type: K,
  *   detail: import('../shared/events.js').LiveEvents[K]) => void} emit
- * @property {() => void} changed `waiting` may be another one now
+ * @property {() => void} changed `waiting` may have changed
  */
 
 const TIMEOUT_MS = 30_000;
 
 export class ToolRunner {
   #tools;
-  #out;
+  #host;
   #timeoutMs;
   /** @type {Map<string, Running>} */
   #running = new Map();
-  /** Ids of this connection: a service that repeats a call does not mean it to be done twice. @type {Set<string>} */
+  /** Ids of this connection. A service that repeats a call does not want it to run twice. @type {Set<string>} */
   #seen = new Set();
 
-  /** @param {Surroundings} out @param {{tools?: Record<string, Tool>, toolTimeoutMs?: number}} options */
-  constructor(out, { tools = {}, toolTimeoutMs: timeoutMs = TIMEOUT_MS }) {
+  /** @param {ToolHost} host @param {{tools?: Record<string, Tool>, toolTimeoutMs?: number}} options */
+  constructor(host, { tools = {}, toolTimeoutMs: timeoutMs = TIMEOUT_MS }) {
     this.#tools = tools;
-    this.#out = out;
+    this.#host = host;
     this.#timeoutMs = timeoutMs;
   }
 
@@ -48,38 +48,42 @@ export class ToolRunner {
   }
 
   /**
-   * Runs the calls of one frame side by side. What the model waits for is answered together, the rest one by one.
+   * Runs the calls of one frame in parallel. Blocking calls are answered together, the others one by one.
    * @param {Call[]} calls
    */
   async run(calls) {
-    const fresh = calls.filter(({ id }) => !this.#seen.has(id) && this.#seen.add(id));
-    const runs = fresh.map((call) => {
-      const run = { call, blocking: this.#isBlocking(call.name), startedAt: Date.now(), controller: new AbortController() };
-      this.#running.set(call.id, run);
-      this.#out.emit('toolcall', { id: call.id, name: call.name, args: call.args ?? {}, blocking: run.blocking });
-      return run;
-    });
-    this.#out.changed();
+    const runs = calls.filter(({ id }) => !this.#seen.has(id) && this.#seen.add(id)).map((call) => this.#begin(call));
+    this.#host.changed();
     const answers = await Promise.all(
       runs.map(async (run) => {
         const answer = await this.#answer(run);
-        if (answer && !run.blocking) this.#out.respond([answer]);
+        if (answer && !run.blocking) this.#host.respond([answer]);
         return run.blocking ? answer : null;
       }),
     );
-    // One may have been taken back while the others were still running.
+    // The service may have cancelled a finished call while the others were still running.
     const together = answers.filter((answer) => answer !== null && this.#running.has(answer.id));
-    if (together.length > 0) this.#out.respond(/** @type {Answer[]} */ (together));
+    if (together.length > 0) this.#host.respond(/** @type {Answer[]} */ (together));
     for (const { call, controller } of runs) {
       if (this.#running.get(call.id)?.controller === controller) this.#running.delete(call.id);
     }
-    this.#out.changed();
+    this.#host.changed();
   }
 
-  /** Whether the model waits for it, by its declaration or by what the model does with all of them. @param {string} name */
+  /** @param {Call} call @returns {Running} */
+  #begin(call) {
+    const { id, name, args = {} } = call;
+    const blocking = this.#isBlocking(name);
+    const run = { call, blocking, startedAt: Date.now(), controller: new AbortController() };
+    this.#running.set(id, run);
+    this.#host.emit('toolcall', { id, name, args, blocking });
+    return run;
+  }
+
+  /** Whether the model waits for a function: its declaration decides, then the model's default. @param {string} name */
   #isBlocking(name) {
-    const { behaviors } = this.#out.rules();
-    const declared = this.#out.declared().flatMap(({ functionDeclarations = [] }) => functionDeclarations);
+    const { behaviors } = this.#host.rules();
+    const declared = this.#host.declared().flatMap(({ functionDeclarations = [] }) => functionDeclarations);
     const wanted = declared.find((one) => one.name === name)?.behavior;
     return (behaviors.includes(wanted) ? wanted : behaviors[0]) === 'BLOCKING';
   }
@@ -90,25 +94,25 @@ export class ToolRunner {
       const run = this.#running.get(id);
       if (!run) continue;
       this.#running.delete(id);
-      run.controller.abort(new LiveError({ reason: 'aborted', detail: 'The answer is not wanted any more.' }));
-      this.#out.emit('toolcancel', { id, name: run.call.name, ms: Date.now() - run.startedAt, reason });
+      run.controller.abort(new LiveError({ reason: 'aborted', detail: 'The answer is no longer needed.' }));
+      this.#host.emit('toolcancel', { id, name: run.call.name, ms: Date.now() - run.startedAt, reason });
     }
   }
 
-  /** The calls of a connection that is gone: the next one does not know them. @param {'connection' | 'ended'} reason */
+  /** The connection is gone, and the next one does not know these calls. @param {'connection' | 'ended'} reason */
   cancelAll(reason) {
     this.cancel([...this.#running.keys()], reason);
     this.#seen.clear();
   }
 
-  /** @param {Running} run @returns {Promise<Answer | null>} null when nobody wants it any more */
+  /** @param {Running} run @returns {Promise<Answer | null>} null when the answer is no longer needed */
   async #answer(run) {
     const { id, name } = run.call;
     const cancelled = () => this.#running.get(id) !== run;
     /** @type {Answer} */
     let answer;
     let error = null;
-    await null; // what was taken back while this file was on its way is not begun
+    await null; // a call that was cancelled while this module was loading does not start
     if (cancelled()) return null;
     try {
       answer = await this.#result(run);
@@ -118,8 +122,8 @@ export class ToolRunner {
     }
     if (cancelled()) return null;
     if (!run.blocking) this.#running.delete(id);
-    this.#out.emit('toolresult', { id, name, ok: !error, ms: Date.now() - run.startedAt });
-    if (error) this.#out.emit('error', { error });
+    this.#host.emit('toolresult', { id, name, ok: !error, ms: Date.now() - run.startedAt });
+    if (error) this.#host.emit('error', { error });
     return { id, name, ...answer };
   }
 
@@ -130,38 +134,43 @@ export class ToolRunner {
     if (!Object.hasOwn(this.#tools, call.name)) throw new Error(`There is no function ${call.name}.`);
     const tool = this.#tools[call.name];
     const { run: work, scheduling, timeoutMs = this.#timeoutMs } = typeof tool === 'function' ? { run: tool } : tool;
-    const later = !run.blocking && scheduling && this.#out.rules().scheduling ? { scheduling } : {};
+    const schedulingField = !run.blocking && scheduling && this.#host.rules().scheduling ? { scheduling } : {};
     const timer = setTimeout(() => {
-      controller.abort(new LiveError({ reason: 'tool-failed', detail: `The function took longer than ${timeoutMs} ms.` }));
+      const detail = `The function took longer than ${timeoutMs} ms.`;
+      controller.abort(new LiveError({ reason: 'tool-failed', detail }));
     }, timeoutMs);
     try {
-      const result = await whileNot(controller.signal, work(call.args ?? {}, { signal: controller.signal }));
-      if (!isGenerator(result)) return { response: asResponse(result), ...later };
-      const last = await this.#follow(run, result, later);
-      // Without a last word there is nothing to speak of, which only SILENT says.
-      const over = last === undefined && !run.blocking && this.#out.rules().scheduling;
-      return over ? { response: {}, scheduling: 'SILENT' } : { response: asResponse(last), ...later };
+      const result = await unlessAborted(controller.signal, work(call.args ?? {}, { signal: controller.signal }));
+      if (!isGenerator(result)) return { response: asResponse(result), ...schedulingField };
+      const last = await this.#drainGenerator(run, result, schedulingField);
+      // Without a final result the model has nothing to talk about. Only SILENT says so.
+      const nothingLeft = last === undefined && !run.blocking && this.#host.rules().scheduling;
+      if (nothingLeft) return { response: {}, scheduling: 'SILENT' };
+      return { response: asResponse(last), ...schedulingField };
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** The results on the way, for a model that does not wait; the last one. @param {Running} run
-   * @param {AsyncGenerator} results @param {Answer} later */
-  async #follow({ call: { id, name }, blocking, controller }, results, later) {
+  /**
+   * Sends each result to a model that does not wait. Returns the last one.
+   * @param {Running} run @param {AsyncGenerator} results @param {Answer} schedulingField
+   */
+  async #drainGenerator({ call: { id, name }, blocking, controller }, results, schedulingField) {
     controller.signal.addEventListener('abort', () => void results.return(undefined).catch(() => {}));
     let latest;
     for (;;) {
-      const { done, value } = await whileNot(controller.signal, results.next());
+      const { done, value } = await unlessAborted(controller.signal, results.next());
       if (done) return value === undefined && blocking ? latest : value;
       latest = value;
-      if (!blocking) this.#out.respond([{ id, name, response: asResponse(value), willContinue: true, ...later }]);
+      if (blocking) continue;
+      this.#host.respond([{ id, name, response: asResponse(value), willContinue: true, ...schedulingField }]);
     }
   }
 }
 
 /**
- * What can be sent: the service takes objects only. Throws for what JSON has no form for.
+ * The result as an object, because the service accepts objects only. Throws when JSON cannot express it.
  * @param {unknown} result @returns {Record<string, unknown>}
  */
 function asResponse(result) {
@@ -175,10 +184,10 @@ function isGenerator(value) {
 }
 
 /**
- * The value, or a rejection as soon as the signal says so: a tool may not listen to it.
+ * The value, or a rejection as soon as the signal is aborted: a function may ignore its signal.
  * @template T @param {AbortSignal} signal @param {T | Promise<T>} value @returns {Promise<T>}
  */
-function whileNot(signal, value) {
+function unlessAborted(signal, value) {
   return new Promise((resolve, reject) => {
     if (signal.aborted) reject(signal.reason);
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });

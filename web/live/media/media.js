@@ -1,31 +1,38 @@
 /**
- * What goes beside the voice: pictures to the model, and a recording for the user. Owns: one camera and one recorder, each
- * loaded with its first use, as this is. Needs camera.js, recorder.js, errors.js. Leaves the conversation to live-session.js.
+ * Pictures for the model and a recording for the user: one camera and one recorder, each loaded on first use.
+ * Loads on first use itself. Leaves the conversation to live-session.js.
  */
-import { LiveError, loaded } from '../shared/errors.js';
+import { LiveError, lazyModule } from '../shared/errors.js';
 
 /** @typedef {import('../shared/events.js').LiveEvents} LiveEvents */
+/** @typedef {import('../shared/audio-messages.js').Voice} Voice */
 /**
- * @typedef {object} Surroundings
+ * The part of the session's audio that a recording needs.
+ * @typedef {object} RecordableAudio
+ * @property {(recordTo: ((voice: Voice) => MessagePort) | null) => void} record
+ * @property {{latencySeconds: number}} speaker
+ */
+/**
+ * @typedef {object} MediaHost
  * @property {<K extends 'video' | 'recording'>(type: K, detail: LiveEvents[K]) => void} emit
- * @property {(bitmap: ImageBitmap) => void} show the model a picture
+ * @property {(bitmap: ImageBitmap) => void} sendPicture
  * @property {() => boolean} connected
- * @property {() => import('../audio/audio-io.js').AudioIO | undefined} audio of the conversation that is there, if any
+ * @property {() => RecordableAudio | undefined} audio of the current conversation, if there is one
  */
 
 export class Media {
-  #out;
+  #host;
   /** @type {import('./camera.js').Camera | null} */
   #camera = null;
   /** @type {import('./recorder.js').Recorder | null} */
   #recorder = null;
   #modelDelayMs = 0;
-  /** Counts what began or ended a video, so that one that was loading meanwhile is not begun. */
-  #asked = 0;
+  /** Counts starts and stops of the video. A video that was still loading then does not start. */
+  #videoRequests = 0;
 
-  /** @param {Surroundings} out */
-  constructor(out) {
-    this.#out = out;
+  /** @param {MediaHost} host */
+  constructor(host) {
+    this.#host = host;
   }
 
   get recording() {
@@ -34,18 +41,19 @@ export class Media {
 
   /**
    * Rejects with a LiveError.
-   * @param {import('./video-source.js').VideoOptions} options @param {Promise<MediaStream>} asked for inside the click
+   * @param {import('./video-source.js').VideoOptions} options
+   * @param {Promise<MediaStream>} requested inside the click
    */
-  async startVideo(options, asked) {
-    const asking = ++this.#asked;
-    const { Camera } = await loaded(import('./camera.js'));
-    if (asking !== this.#asked) throw LiveError.aborted();
+  async startVideo(options, requested) {
+    const request = ++this.#videoRequests;
+    const { Camera } = await lazyModule(import('./camera.js'));
+    if (request !== this.#videoRequests) throw LiveError.aborted();
     this.stopVideo('stopped');
-    const { show, connected, emit } = this.#out;
-    const camera = new Camera(options, { show, connected, tell: (state) => emit('video', state) });
-    this.#camera = camera; // at once: it may be closed while somebody is still being asked
+    const { sendPicture, connected, emit } = this.#host;
+    const camera = new Camera(options, { sendPicture, connected, report: (state) => emit('video', state) });
+    this.#camera = camera; // now, because it may be closed while the browser still asks for permission
     try {
-      await camera.open(asked);
+      await camera.open(requested);
     } catch (error) {
       if (this.#camera === camera) this.#camera = null;
       throw error;
@@ -55,7 +63,7 @@ export class Media {
 
   /** @param {string} reason for the event */
   stopVideo(reason) {
-    this.#asked += 1;
+    this.#videoRequests += 1;
     this.#camera?.close(reason);
     this.#camera = null;
   }
@@ -65,45 +73,45 @@ export class Media {
   }
 
   async startRecording() {
-    const { Recorder } = await loaded(import('./recorder.js'));
+    const { Recorder } = await lazyModule(import('./recorder.js'));
     if (this.#recorder) return;
     this.#recorder = new Recorder(() => {
-      this.#tap(null);
-      this.#out.emit('recording', { state: 'full' });
+      this.#record(null);
+      this.#host.emit('recording', { state: 'full' });
     });
-    this.tapAudio();
-    this.#out.emit('recording', { state: 'on' });
+    this.recordAudio();
+    this.#host.emit('recording', { state: 'on' });
   }
 
-  /** @returns {Promise<Blob | null>} */
+  /** @returns {Promise<Blob | null>} null: nothing was recorded */
   async stopRecording() {
     const recorder = this.#recorder;
     if (!recorder) return null;
-    this.#tap(null);
+    this.#record(null);
     this.#recorder = null;
-    this.#out.emit('recording', { state: 'off' });
+    this.#host.emit('recording', { state: 'off' });
     return recorder.stop(this.#modelDelayMs);
   }
 
-  /** There is another audio side, which is to be recorded too. */
-  tapAudio() {
-    if (this.#recorder) this.#tap(this.#recorder);
+  /** The session has new audio. A recording continues with it. */
+  recordAudio() {
+    if (this.#recorder) this.#record(this.#recorder);
   }
 
-  /** The conversation ends, and its audio side with it; a recording goes on with the next one. */
-  ended() {
+  /** The conversation ends, and its audio with it. A recording continues with the next conversation. */
+  conversationEnded() {
     this.stopVideo('session-ended');
-    this.#measure();
+    this.#measureDelay();
   }
 
   /** @param {import('./recorder.js').Recorder | null} recorder */
-  #tap(recorder) {
-    this.#measure();
-    this.#out.audio()?.tap(recorder && ((voice) => recorder.port(voice)));
+  #record(recorder) {
+    this.#measureDelay();
+    this.#host.audio()?.record(recorder && ((voice) => recorder.port(voice)));
   }
 
-  #measure() {
-    const audio = this.#out.audio();
+  #measureDelay() {
+    const audio = this.#host.audio();
     if (audio) this.#modelDelayMs = audio.speaker.latencySeconds * 1000;
   }
 }

@@ -1,22 +1,22 @@
 /**
- * The recorder's worker: both voices come here straight from the worklets, past the page's thread.
- * Owns: one WavRecording. The page sends a port for each voice, and stops it once.
+ * The recorder's worker. Both voices arrive directly from the worklets and never pass the page's thread.
+ * The page sends a port for each voice and stops the recording once.
  */
 import { WavRecording } from './wav-recording.js';
 
-/** Pieces on their way from the worklets. */
-const LAST_PIECES_MS = 100;
+/** Chunks may still be on their way from the worklets. */
+const LAST_CHUNKS_MS = 100;
 
-const tape = new WavRecording(Date.now());
+const recording = new WavRecording(Date.now());
 let full = false;
 
 self.onmessage = ({ data: { voice, port, modelDelayMs } }) => {
   if (voice) {
-    const take = tape.stream(voice);
+    const add = recording.stream(voice);
     port.onmessage = (/** @type {MessageEvent} */ { data }) => {
-      if (full || take(data)) return;
+      if (full || add(data)) return;
       full = true;
       self.postMessage({ type: 'full' });
     };
-  } else setTimeout(() => self.postMessage({ type: 'done', wav: tape.toWav(modelDelayMs) }), LAST_PIECES_MS);
+  } else setTimeout(() => self.postMessage({ type: 'done', wav: recording.toWav(modelDelayMs) }), LAST_CHUNKS_MS);
 };

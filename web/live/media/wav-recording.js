@@ -1,24 +1,23 @@
 /**
- * Two voices on one time line, as a WAV: the user on the left, the model on the right, 24 kHz, 16 bit.
+ * Two voices on one time line, as a WAV: the user on the left, the model on the right, 24 kHz, 16 bit. Pure.
  *
- * Owns: where each piece of sound belongs, and the file's form. Needs pcm.js, resampler.js. Pure.
- * Each worklet counts its samples exactly, but its clock is read late whenever the machine is busy. Never early,
- * though: the earliest reading among the next ones tells when the count began. Where even that has moved, the count
- * has stood still (a device that stopped, an audio context that rested), and there is a gap.
+ * Each worklet counts its samples exactly, but reads its clock late when the machine is busy. It never reads it early,
+ * so the earliest reading among the following chunks shows when the count began. If even that reading moves, the count
+ * stood still (a device stopped, or an audio context was suspended), and there is a gap.
  */
-import { INPUT_RATE, OUTPUT_RATE } from '../shared/pcm.js';
+import { floatToInt16, INPUT_RATE, OUTPUT_RATE } from '../shared/pcm.js';
 import { Resampler } from '../shared/resampler.js';
 
-/** @typedef {import('../audio/recording-tap.js').Piece} Piece */
-/** @typedef {'user' | 'model'} Voice */
-/** @typedef {{voice: Voice, pieces: Piece[]}} Stream what one worklet gave */
+/** @typedef {import('../shared/audio-messages.js').RecordedChunk} RecordedChunk */
+/** @typedef {import('../shared/audio-messages.js').Voice} Voice */
+/** @typedef {{voice: Voice, chunks: RecordedChunk[]}} Stream the audio of one worklet */
 
 const RATES = { user: INPUT_RATE, model: OUTPUT_RATE };
-/** Some 40 minutes, of which the model talks a third. */
+/** About 40 minutes, if the model speaks for a third of them. */
 const MAX_BYTES = 128 * 2 ** 20;
-const WINDOW_MS = 2000;
-/** What clocks may differ by before a gap is seen in it. */
-const SLACK_MS = 30;
+const CLOCK_WINDOW_MS = 2000;
+/** Clocks may differ by so much before the difference counts as a gap. */
+const CLOCK_TOLERANCE_MS = 30;
 const HEADER_BYTES = 44;
 
 export class WavRecording {
@@ -27,21 +26,21 @@ export class WavRecording {
   /** @type {Stream[]} */
   #streams = [];
 
-  /** @param {number} startedAt epoch milliseconds: the first sample of the file */
+  /** @param {number} startedAt epoch milliseconds of the first sample in the file */
   constructor(startedAt) {
     this.#startedAt = startedAt;
   }
 
-  /** @param {Voice} voice @returns {(piece: Piece) => boolean} takes a piece; false: there is no more room */
+  /** @param {Voice} voice @returns {(chunk: RecordedChunk) => boolean} adds a chunk; false: the memory limit is reached */
   stream(voice) {
     /** @type {Stream} */
-    const stream = { voice, pieces: [] };
+    const stream = { voice, chunks: [] };
     this.#streams.push(stream);
-    return (piece) => {
-      const fits = this.#bytes + piece.samples.byteLength <= MAX_BYTES;
+    return (chunk) => {
+      const fits = this.#bytes + chunk.samples.byteLength <= MAX_BYTES;
       if (fits) {
-        this.#bytes += piece.samples.byteLength;
-        stream.pieces.push(piece);
+        this.#bytes += chunk.samples.byteLength;
+        stream.chunks.push(chunk);
       }
       return fits;
     };
@@ -56,12 +55,12 @@ export class WavRecording {
     const resampler = new Resampler(INPUT_RATE, OUTPUT_RATE);
     const [left, right] = [new Float32Array(INPUT_RATE), new Float32Array(OUTPUT_RATE)];
     for (let second = 0; second < seconds; second++) {
-      const both = new Int16Array(2 * OUTPUT_RATE);
-      user.fill(left, second * INPUT_RATE);
-      model.fill(right, second * OUTPUT_RATE);
-      interleave(both, upsample(resampler, left), 0);
-      interleave(both, right, 1);
-      parts.push(both);
+      const stereo = new Int16Array(2 * OUTPUT_RATE);
+      user.read(left, second * INPUT_RATE);
+      model.read(right, second * OUTPUT_RATE);
+      interleave(stereo, upsample(resampler, left), 0);
+      interleave(stereo, right, 1);
+      parts.push(stereo);
     }
     return new Blob(parts, { type: 'audio/wav' });
   }
@@ -70,44 +69,49 @@ export class WavRecording {
   #track(voice, delayMs) {
     const rate = RATES[voice];
     const streams = this.#streams.filter((stream) => stream.voice === voice);
-    return new Track(rate, streams.flatMap(({ pieces }) => place(pieces, rate, this.#startedAt - delayMs)));
+    return new Track(
+      rate,
+      streams.flatMap(({ chunks }) => place(chunks, rate, this.#startedAt - delayMs)),
+    );
   }
 }
 
-/** Sound by its place in the file. */
+/** One voice, by its position in the file. */
 class Track {
   #placed;
-  #at = 0;
+  #next = 0;
 
-  /** @param {number} rate @param {{start: number, samples: Int16Array}[]} placed starts are samples of the file */
+  /** @param {number} rate @param {{start: number, samples: Int16Array}[]} placed `start` is a sample number in the file */
   constructor(rate, placed) {
     this.#placed = placed.sort((a, b) => a.start - b.start);
     this.seconds = placed.reduce((most, { start, samples }) => Math.max(most, (start + samples.length) / rate), 0);
   }
 
-  /** The next block, from this sample on. @param {Float32Array} block @param {number} from */
-  fill(block, from) {
+  /** Reads the next block, from this sample on. @param {Float32Array} block @param {number} from */
+  read(block, from) {
     block.fill(0);
     const to = from + block.length;
-    for (let i = this.#at; i < this.#placed.length && this.#placed[i].start < to; i++) {
+    for (let i = this.#next; i < this.#placed.length && this.#placed[i].start < to; i++) {
       const { start, samples } = this.#placed[i];
-      const last = Math.min(start + samples.length, to);
-      for (let n = Math.max(start, from); n < last; n++) block[n - from] = samples[n - start] / 32768;
-      if (last < to) this.#at = i + 1;
+      const end = Math.min(start + samples.length, to);
+      for (let n = Math.max(start, from); n < end; n++) block[n - from] = samples[n - start] / 32768;
+      if (end < to) this.#next = i + 1;
     }
   }
 }
 
-/** @param {Piece[]} pieces of one worklet @param {number} rate @param {number} startedAt */
-function place(pieces, rate, startedAt) {
-  const perMs = rate / 1000;
-  const began = pieces.map(({ at, frame, samples }) => at - (frame + samples.length) / perMs);
-  let anchor = Infinity;
-  return pieces.map(({ at, frame, samples }, i) => {
+/** @param {RecordedChunk[]} chunks of one worklet @param {number} rate @param {number} startedAt */
+function place(chunks, rate, startedAt) {
+  const samplesPerMs = rate / 1000;
+  const began = chunks.map(({ at, frame, samples }) => at - (frame + samples.length) / samplesPerMs);
+  let countBegan = Infinity;
+  return chunks.map(({ at, frame, samples }, i) => {
     let earliest = began[i];
-    for (let n = i + 1; n < pieces.length && pieces[n].at - at < WINDOW_MS; n++) earliest = Math.min(earliest, began[n]);
-    if (Math.abs(earliest - anchor) > SLACK_MS) anchor = earliest;
-    return { start: Math.round((anchor - startedAt) * perMs) + frame, samples };
+    for (let n = i + 1; n < chunks.length && chunks[n].at - at < CLOCK_WINDOW_MS; n++) {
+      earliest = Math.min(earliest, began[n]);
+    }
+    if (Math.abs(earliest - countBegan) > CLOCK_TOLERANCE_MS) countBegan = earliest;
+    return { start: Math.round((countBegan - startedAt) * samplesPerMs) + frame, samples };
   });
 }
 
@@ -121,24 +125,22 @@ function upsample(resampler, input) {
   return out.subarray(0, written);
 }
 
-/** @param {Int16Array} both @param {Float32Array} voice @param {0 | 1} side */
-function interleave(both, voice, side) {
-  const count = Math.min(voice.length, both.length / 2);
-  for (let i = 0; i < count; i++) {
-    const scaled = Math.round(voice[i] * 32768);
-    both[2 * i + side] = scaled > 32767 ? 32767 : scaled < -32768 ? -32768 : scaled;
-  }
+/** @param {Int16Array} stereo @param {Float32Array} voice @param {0 | 1} side */
+function interleave(stereo, voice, side) {
+  const count = Math.min(voice.length, stereo.length / 2);
+  for (let i = 0; i < count; i++) stereo[2 * i + side] = floatToInt16(voice[i]);
 }
 
-/** The head of a RIFF file of stereo PCM16. @param {number} frames */
+/** The header of a RIFF file of stereo PCM16. @param {number} frames */
 function header(frames) {
   const view = new DataView(new ArrayBuffer(HEADER_BYTES));
-  const text = (/** @type {number} */ at, /** @type {string} */ word) =>
-    [...word].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
+  const writeText = (/** @type {number} */ at, /** @type {string} */ word) => {
+    for (let i = 0; i < word.length; i++) view.setUint8(at + i, word.charCodeAt(i));
+  };
   const bytes = frames * 4;
-  text(0, 'RIFF');
+  writeText(0, 'RIFF');
   view.setUint32(4, bytes + HEADER_BYTES - 8, true);
-  text(8, 'WAVEfmt ');
+  writeText(8, 'WAVEfmt ');
   view.setUint32(16, 16, true);
   view.setUint16(20, 1, true);
   view.setUint16(22, 2, true);
@@ -146,7 +148,7 @@ function header(frames) {
   view.setUint32(28, OUTPUT_RATE * 4, true);
   view.setUint16(32, 4, true);
   view.setUint16(34, 16, true);
-  text(36, 'data');
+  writeText(36, 'data');
   view.setUint32(40, bytes, true);
   return view.buffer;
 }

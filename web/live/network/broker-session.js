@@ -1,20 +1,16 @@
 /**
- * The broker's side of a session: the next token's request, heartbeats, the report and the end. Owns: the routes beside
- * the token route. Needs errors.js. All run where the network runs, but for the end: the page may be leaving.
+ * The broker's routes for one session: next token, heartbeat, report and end.
+ * The network uses them all. The page uses report and end too, because it may be closing.
  */
 import { LiveError } from '../shared/errors.js';
+import { ENDING_CODES, postToBroker } from './broker-request.js';
 
 /** @typedef {import('./token-source.js').TokenRequest} TokenRequest */
-/** @typedef {Pick<TokenRequest, 'url' | 'headers' | 'credentials'>} Access */
-
-/** The broker answers within ten. */
-const TIMEOUT_MS = 15_000;
 
 export class BrokerSession {
-
   /**
-   * @param {Access} access how the token was asked for: the same identity keeps and ends the session. Replaced when
-   *   the page has newer headers
+   * @param {Pick<TokenRequest, 'url' | 'headers' | 'credentials'>} access of the token's request: the same identity
+   *   keeps and ends the session. The page replaces it when it has newer headers
    * @param {string} id
    */
   constructor(access, id) {
@@ -22,21 +18,21 @@ export class BrokerSession {
     this.id = id;
   }
 
-  /** How to ask for the next token. @param {string} handle of the resumption, or nothing @returns {TokenRequest} */
-  next(handle) {
-    return { ...this.access, url: this.#url('token'), body: JSON.stringify(handle ? { handle } : {}) };
+  /** The request for the next token. @param {string} handle for the resumption, or '' @returns {TokenRequest} */
+  nextTokenRequest(handle) {
+    return this.#request('token', handle ? { handle } : {});
   }
 
   /**
-   * Says that the session lives; the status, 0 when the broker is away, which does not matter because the conversation
-   * does not pass through it. Throws when the session was ended.
+   * Reports that the session is alive. Returns the status, or 0 when the broker is away. That does no harm, because the
+   * conversation does not pass through the broker. Throws when the session has ended.
    */
   async heartbeat() {
-    const response = await this.#post('heartbeat').catch(() => null);
+    const response = await postToBroker(this.#request('heartbeat')).catch(() => null);
     if (!response) return 0;
     const answer = await response.json().catch(() => null);
-    if (answer?.state === 'ended' || ENDED.has(answer?.code)) {
-      throw LiveError.ended(answer.message || answer.detail || 'The session was ended.', {
+    if (answer?.state === 'ended' || ENDING_CODES.has(answer?.code)) {
+      throw LiveError.ended(answer.message || answer.detail || 'The session has ended.', {
         code: answer.code,
         status: response.status,
       });
@@ -46,34 +42,17 @@ export class BrokerSession {
 
   /** @param {Record<string, number>} figures */
   async report(figures) {
-    await this.#post('report', figures).catch(() => null);
+    await postToBroker(this.#request('report', figures), true).catch(() => null);
   }
 
-  /** Gives the session back; survives the page. Failing is fine, for the lease runs out by itself. */
+  /** Ends the session, even while the page closes. A failure does no harm, because the session expires by itself. */
   async end() {
-    await this.#post('end').catch(() => null);
+    await postToBroker(this.#request('end'), true).catch(() => null);
   }
 
-  /** @param {string} verb */
-  #url(verb) {
-    return new URL(`sessions/${encodeURIComponent(this.id)}/${verb}`, this.access.url).href;
-  }
-
-  /** @param {'heartbeat' | 'report' | 'end'} verb @param {object} [body] */
-  #post(verb, body = {}) {
-    const { headers, credentials } = this.access;
-    return fetch(this.#url(verb), {
-      method: 'POST',
-      headers: { ...headers, 'Content-Type': 'application/json' },
-      body: JSON.stringify(body),
-      credentials,
-      cache: 'no-store',
-      redirect: 'error',
-      keepalive: verb !== 'heartbeat',
-      signal: verb === 'heartbeat' ? AbortSignal.timeout(TIMEOUT_MS) : undefined,
-    });
+  /** @param {string} verb @param {object} [body] @returns {TokenRequest} */
+  #request(verb, body = {}) {
+    const url = new URL(`sessions/${encodeURIComponent(this.id)}/${verb}`, this.access.url).href;
+    return { ...this.access, url, body: JSON.stringify(body) };
   }
 }
-
-/** Codes that end a session, whatever the route. */
-export const ENDED = new Set(['session-ended', 'account-blocked', 'minutes-exhausted']);

@@ -1,8 +1,7 @@
 /**
- * One WebSocket to the Live API, with the verbs of the official JS SDK's live session that a conversation needs.
- *
- * Owns: the connection's URL, the first frame, decoding in order. Needs errors.js. Leaves audio, turns and tokens to
- * others, and what apps hand over to raw-session.js. Works on the main thread, in a worker and in Node.
+ * One WebSocket to the Live API, with the methods of the official JS SDK's live session that a conversation needs.
+ * Leaves audio, turns and tokens to others, and the check of an app's input to raw-session.js. Runs on the main thread,
+ * in a worker and in Node.
  */
 import { LiveError } from '../shared/errors.js';
 
@@ -11,7 +10,7 @@ import { LiveError } from '../shared/errors.js';
  * @property {string} token
  * @property {string} url
  * @property {{in: string, name: string}} [auth]
- * @property {Record<string, any>} [setup] sent as it is, first
+ * @property {Record<string, any>} [setup] sent first, unchanged
  * @property {LiveCallbacks} [callbacks]
  * @property {AbortSignal} [signal]
  */
@@ -23,20 +22,25 @@ import { LiveError } from '../shared/errors.js';
  * @property {(event: {code: number, reason: string}) => void} [onclose]
  */
 
+/** Three round trips and the model's start take well under a second. A phone that changes cells needs more. */
+const SETUP_TIMEOUT_MS = 10_000;
+
 /**
- * Opens a connection; resolves after `setupComplete`, rejects with a LiveError when it closes before or nothing comes.
+ * Opens a connection. Resolves after `setupComplete`. Rejects with a LiveError when the connection closes before, or
+ * when the service does not answer.
  * @template {typeof LiveSocket} T
  * @param {ConnectOptions} options
  * @param {T} Session
  * @returns {Promise<InstanceType<T>>}
  */
-export function connect({ token, url, auth = { in: 'query', name: 'access_token' }, setup = {}, callbacks = {}, signal }, Session) {
+export function connect(options, Session) {
+  const { token, url, auth = { in: 'query', name: 'access_token' }, setup = {}, callbacks = {}, signal } = options;
   return new Promise((resolve, reject) => {
     if (auth.in !== 'query') {
-      throw new LiveError({ reason: 'unsupported', detail: `A browser cannot send its token in: ${auth.in}.` });
+      throw new LiveError({ reason: 'unsupported', detail: `A browser cannot send a token in: ${auth.in}.` });
     }
     if (signal?.aborted) throw LiveError.aborted();
-    // The slash stays as it is, as the official SDKs send it.
+    // The slash is not escaped, as in the official SDKs.
     const query = `${auth.name}=${encodeURIComponent(token).replaceAll('%2F', '/')}`;
     const socket = new WebSocket(`${url}${url.includes('?') ? '&' : '?'}${query}`);
     const session = /** @type {InstanceType<T>} */ (
@@ -51,27 +55,24 @@ export function connect({ token, url, auth = { in: 'query', name: 'access_token'
       reject(why);
       session.close();
     };
-    const timer = setTimeout(() => giveUp(LiveError.network('The service did not answer')), SETUP_TIMEOUT_MS);
+    const timer = setTimeout(() => giveUp(LiveError.network('The service did not answer.')), SETUP_TIMEOUT_MS);
     signal?.addEventListener('abort', () => giveUp(LiveError.aborted()));
   });
 }
-
-/** Three round trips and the model's start take well under a second; a phone that changes cells, some. */
-const SETUP_TIMEOUT_MS = 10_000;
 
 export class LiveSocket {
   #socket;
   #callbacks;
   #settle;
   #ready = false;
-  /** Blobs decode asynchronously; whatever comes behind one waits in this chain. @type {Promise<void> | null} */
+  /** Blobs decode asynchronously. Frames that follow a Blob wait in this chain. @type {Promise<void> | null} */
   #chain = null;
 
   /**
    * @param {WebSocket} socket
    * @param {Record<string, any>} setup
    * @param {LiveCallbacks} callbacks
-   * @param {(error?: LiveError) => void} settle when it is set up, and when it is closed
+   * @param {(error?: LiveError) => void} settle called after the setup, and after the close
    */
   constructor(socket, setup, callbacks, settle) {
     this.#socket = socket;
@@ -84,10 +85,10 @@ export class LiveSocket {
     };
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onerror = () => {
-      // The event says nothing; the close that follows has the code.
-      callbacks.onerror?.(LiveError.network('The connection failed'));
+      // The event has no details. The close that follows has the code.
+      callbacks.onerror?.(LiveError.network('The connection failed.'));
     };
-    // After what is still being decoded, so that no frame comes behind the close.
+    // After the frames that are still being decoded, so that no frame follows the close.
     socket.onclose = ({ code, reason }) =>
       this.#inOrder(() => {
         callbacks.onclose?.({ code, reason });
@@ -115,7 +116,7 @@ export class LiveSocket {
     this.send({ toolResponse });
   }
 
-  /** Dropped when the socket is not open. @param {Record<string, any>} message */
+  /** Drops the message when the socket is not open. @param {Record<string, any>} message */
   send(message) {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
@@ -124,14 +125,14 @@ export class LiveSocket {
     this.#socket.close(1000);
   }
 
-  /** The server sends binary frames of JSON text; a browser may hand over any of three types. @param {any} data */
+  /** The server sends JSON in binary frames. A browser may deliver any of three types. @param {any} data */
   #receive(data) {
     if (typeof data === 'string') this.#inOrder(() => this.#deliver(data));
     else if (data instanceof Blob) this.#inOrder(async () => this.#deliver(await data.text()));
     else this.#inOrder(() => this.#deliver(new TextDecoder().decode(data)));
   }
 
-  /** Runs at once when nothing is waiting, so that the usual frame costs no task. @param {() => any} work */
+  /** Runs at once when nothing waits, so that a usual frame needs no extra task. @param {() => any} work */
   #inOrder(work) {
     const pending = this.#chain ? this.#chain.then(work) : work();
     if (!(pending instanceof Promise)) return;
@@ -147,7 +148,7 @@ export class LiveSocket {
     try {
       message = JSON.parse(text);
     } catch {
-      const detail = 'The service sent a frame that is not JSON.';
+      const detail = 'The service sent no JSON.';
       this.#callbacks.onerror?.(new LiveError({ reason: 'network', detail }));
       return;
     }
@@ -166,7 +167,7 @@ export function asContent(value) {
   return { role: 'user', parts };
 }
 
-/** @param {any} turns what asContent takes, or a list of contents */
+/** @param {any} turns anything that asContent takes, or a list of contents */
 function asContents(turns) {
   const isList = Array.isArray(turns) && Array.isArray(turns[0]?.parts);
   return isList ? turns : [asContent(turns)];

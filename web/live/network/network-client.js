@@ -1,12 +1,14 @@
 /**
- * The page's end of the network side. Owns: starting the worker, and doing without where there is none.
- * Needs network-session.js only then. Leaves what is said to network-session.js and live-session.js.
+ * The page's end of the network: starts the worker, or runs the network on this thread where there is no worker.
+ * Leaves the messages to network-session.js and session-run.js.
  */
-import { loaded } from '../shared/errors.js';
-import { scriptUrl } from '../shared/script-urls.js';
+import { lazyModule } from '../shared/errors.js';
+import { trustedUrl } from '../shared/trusted-url.js';
 
-/** @typedef {import('./network-session.js').NetworkCommand} NetworkCommand */
-/** @typedef {import('./network-session.js').NetworkReport} NetworkReport */
+/** @typedef {import('./messages.js').NetworkCommand} NetworkCommand */
+/** @typedef {import('./messages.js').NetworkReport} NetworkReport */
+
+const WORKER = new URL('./network-worker.js', import.meta.url);
 
 export class NetworkClient {
   #port;
@@ -16,13 +18,13 @@ export class NetworkClient {
 
   /**
    * @param {MessagePort} port
-   * @param {Worker | null} worker null when the network side runs on this thread
+   * @param {Worker | null} worker null when the network runs on this thread
    */
   constructor(port, worker) {
     this.#port = port;
     this.#worker = worker;
     port.onmessage = ({ data }) => this.onreport(data);
-    if (worker) worker.onerror = ({ message }) => this.#broken(message);
+    if (worker) worker.onerror = ({ message }) => this.#workerFailed(message);
   }
 
   get thread() {
@@ -30,17 +32,17 @@ export class NetworkClient {
   }
 
   /**
-   * Resolves when the other side answers.
-   * @param {import('./resilient-connection.js').Connect} [connect] another client's, which a worker cannot be given
+   * Resolves when the network session answers.
+   * @param {import('./open-connection.js').Connect} [connect] of another client; a worker cannot receive a function
    * @returns {Promise<NetworkClient>}
    */
   static async open(connect) {
     try {
       if (!connect) return await startWorker();
     } catch {
-      // Some webviews have no module workers: the same module then runs here.
+      // Some webviews have no module workers. The same module then runs here.
     }
-    const { NetworkSession } = await loaded(import('./network-session.js'));
+    const { NetworkSession } = await lazyModule(import('./network-session.js'));
     const { port1, port2 } = new MessageChannel();
     new NetworkSession(port2, undefined, connect);
     return new NetworkClient(port1, null);
@@ -51,28 +53,29 @@ export class NetworkClient {
     this.#port.postMessage(command, transfer);
   }
 
-  /** Ends the other side, which closes its socket first. @param {boolean} leased the page gives the session back itself */
-  close(leased) {
+  /** Ends the network session, which closes its socket first. @param {boolean} pageEnds */
+  close(pageEnds) {
     this.onreport = () => {};
-    this.post({ type: 'stop', leased });
+    this.post({ type: 'stop', pageEnds });
   }
 
-  /** @param {string} detail */
-  #broken(detail) {
-    this.onreport({ type: 'failed', error: { reason: 'connection-lost', detail: `The network worker failed: ${detail}` } });
+  /** @param {string} message */
+  #workerFailed(message) {
+    const detail = `The network worker failed: ${message}`;
+    this.onreport({ type: 'failed', error: { reason: 'connection-lost', detail } });
   }
 }
 
 /** @returns {Promise<NetworkClient>} */
 function startWorker() {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(scriptUrl('../network/network-worker.js'), { type: 'module', name: 'live-net' });
+    const worker = new Worker(trustedUrl(WORKER), { type: 'module', name: 'live-net' });
     const { port1, port2 } = new MessageChannel();
     worker.onerror = (event) => {
       event.preventDefault();
-      reject(new Error('the worker did not start'));
+      reject(new Error('no worker'));
     };
-    port1.onmessage = () => resolve(new NetworkClient(port1, worker)); // its hello
+    port1.onmessage = () => resolve(new NetworkClient(port1, worker)); // its `hello`
     worker.postMessage({ port: port2 }, [port2]);
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The network worker: a NetworkSession in a thread of its own. The page sends one MessagePort and talks through that.
+ * The network worker: a NetworkSession in its own thread. The page sends one MessagePort and talks through it.
  */
 import { NetworkSession } from './network-session.js';
 

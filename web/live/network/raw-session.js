@@ -1,11 +1,11 @@
 /**
- * The low door: a connection to the Live API with everything that the official JS SDK's live session takes.
+ * The low-level API: a connection to the Live API with every method of the official JS SDK's live session.
+ * Checks the app's input and brings it into the wire's form. Loads on first use.
  *
- * Owns: what an app may hand over, checked and in the wire's form. What goes out equals what the official SDKs send
- * (tests/js/protocol.test.js compares with their captures), but for `media`, which they still send as `mediaChunks` and
- * current models close the connection for. Needs live-socket.js. Loaded with its first use.
+ * It sends the same messages as the official SDKs (tests/js/shared/protocol.test.js compares them), except for `media`:
+ * the SDKs still send it as `mediaChunks`, for which current models close the connection.
  */
-import { asContent, connect as open, LiveSocket } from './live-socket.js';
+import { asContent, LiveSocket, connect as openSocket } from './live-socket.js';
 
 /** @typedef {Record<string, any>} Json */
 /** @typedef {{data: string, mimeType: string}} Blob64 base64 and its MIME type */
@@ -20,7 +20,7 @@ import { asContent, connect as open, LiveSocket } from './live-socket.js';
  * @property {boolean} [audioStreamEnd]
  */
 
-export class Session extends LiveSocket {
+export class RawSession extends LiveSocket {
   /** @param {RealtimeInput} input */
   sendRealtimeInput({ media, audio, audioStreamEnd, video, text, activityStart, activityEnd }) {
     /** @type {Json} */
@@ -32,8 +32,8 @@ export class Session extends LiveSocket {
     if (text !== undefined) out.text = text;
     if (activityStart) out.activityStart = activityStart;
     if (activityEnd) out.activityEnd = activityEnd;
-    requireMime(out.audio, 'audio/');
-    requireMime(out.video, 'image/');
+    requireMimeType(out.audio, 'audio/');
+    requireMimeType(out.video, 'image/');
     super.sendRealtimeInput(out);
   }
 
@@ -60,12 +60,13 @@ export class Session extends LiveSocket {
 }
 
 /**
- * Opens a connection; resolves after `setupComplete`, rejects with a LiveError when it closes before or nothing comes.
+ * Opens a connection. Resolves after `setupComplete`. Rejects with a LiveError when the connection closes before, or
+ * when the service does not answer.
  * @param {import('./live-socket.js').ConnectOptions} options
  */
-export const connect = (options) => open(options, Session);
+export const connect = (options) => openSocket(options, RawSession);
 
 /** @param {Blob64 | undefined} blob @param {string} prefix */
-function requireMime(blob, prefix) {
+function requireMimeType(blob, prefix) {
   if (blob && !blob.mimeType?.startsWith(prefix)) throw new TypeError(`not ${prefix}*: ${blob.mimeType}`);
 }

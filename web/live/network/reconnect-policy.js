@@ -1,48 +1,32 @@
 /**
- * What follows when a connection or a request for its token has failed: again, anew, or the end. Pure.
- *
- * Owns: the table of Google's closes and the broker's refusals, the delays. Needs nothing. Leaves doing it to resilient-connection.js.
- * Texts decide before codes, for 1008 and 1011 mix what is final with what will pass.
+ * Decides what follows a failed connection or token request: try again, start a new session, or end. Pure.
+ * Leaves Google's texts and codes to close-reasons.js, and the attempts to resilient-connection.js.
  */
+import { closeMeaning } from '../shared/close-reasons.js';
+import { ENDING_CODES } from './broker-request.js';
 
 /** @typedef {import('../shared/errors.js').LiveError} LiveError */
-/** While a conversation was on; while taking it up by its handle; while opening one without a handle.
- * @typedef {'open' | 'resuming' | 'opening'} Phase */
-/** The end; once more as before; the same, but the service is in trouble, so not all clients at one moment;
- * without the handle, with the text so far instead. @typedef {'stop' | 'retry' | 'spread' | 'seed'} Action */
-/** Tries since the line last held, and how many of them the handle was refused in. @typedef {{attempt: number, refused: number}} Outage */
+/**
+ * During a conversation, while resuming with a handle, or while opening without one.
+ * @typedef {'open' | 'resuming' | 'opening'} Phase
+ */
+/** @typedef {import('../shared/close-reasons.js').Action} Action */
+/** `attempt`: attempts since the last stable connection; `refused`: how often the handle was refused.
+ * @typedef {{attempt: number, refused: number}} Outage */
 /** @typedef {{stop: true} | (Outage & {stop?: undefined, seed: boolean, delayMs: number})} Step */
 
-/** What to wait before each try, milliseconds; each is drawn from its value to twice of it. */
+/** The shortest wait before each attempt, milliseconds. The wait is random, up to twice as long. */
 const DELAYS = [0, 500, 1000, 2000, 4000];
-/** A handle that was refused so often is given up. */
-const REFUSALS = 2;
-/** Who would have to wait longer is told so. */
-const LONGEST_WAIT_SECONDS = 30;
-const SLOWEST_RETRY_MS = 30_000;
+/** After so many refusals a handle is given up. */
+const MAX_REFUSALS = 2;
+/** A longer `Retry-After` ends the attempts, and the person is told. */
+const MAX_WAIT_SECONDS = 30;
+const MAX_RENEWAL_DELAY_MS = 30_000;
 
-/** What each close means in the phases open, resuming, opening. @type {[RegExp, Action, Action?, Action?][]} */
-const BY_TEXT = [
-  [/quota|has been exhausted/i, 'stop'],
-  [/api.?key|unregistered callers|not been used in project|location is not supported/i, 'stop'],
-  [/not found for api version|not supported by the model|cannot find field|deprecated|matching speaker voice/i, 'stop'],
-  [/token has been used|token has expired|new_session_expire_time/i, 'retry'],
-  [/invalid argument/i, 'stop', 'seed', 'stop'],
-  [/entity was not found/i, 'retry', 'seed', 'retry'],
-  [/operation was aborted|goaway/i, 'retry'],
-  [/unavailable|deadline expired/i, 'spread'],
-];
-/** @type {Record<number, [Action, Action?, Action?]>} */
-const BY_CODE = {
-  1000: ['stop', 'retry', 'stop'],
-  1001: ['spread'],
-  1007: ['stop', 'seed', 'stop'],
-  1008: ['retry', 'seed', 'stop'],
-};
 const PHASES = ['open', 'resuming', 'opening'];
 
-/** Refusals of the broker that no second try changes, beside the statuses 400 to 422. */
-const FINAL_CODES = /^(minutes-exhausted|session-(ended|unknown)|upstream-(quota|rejected)|minting-suspended|account-blocked)$/;
+/** The broker's codes that are final, in addition to the statuses 400 to 422. */
+const FINAL_CODES = new Set([...ENDING_CODES, 'upstream-quota', 'upstream-rejected', 'minting-suspended']);
 
 /**
  * @param {LiveError} error
@@ -52,39 +36,40 @@ const FINAL_CODES = /^(minutes-exhausted|session-(ended|unknown)|upstream-(quota
 export function actionFor(error, phase) {
   const { closeCode, closeReason = '', status = 0, code = '', reason, retryAfterSeconds = 0 } = error;
   if (closeCode !== undefined) {
-    const row = BY_TEXT.find(([text]) => text.test(closeReason))?.slice(1) ?? BY_CODE[closeCode] ?? ['retry'];
-    return /** @type {Action} */ (row[PHASES.indexOf(phase)] ?? row[0]);
+    const { actions } = closeMeaning(closeCode, closeReason);
+    return actions[PHASES.indexOf(phase)] ?? actions[0];
   }
-  if (reason === 'unsupported' || FINAL_CODES.test(code) || (status >= 400 && status < 429 && status !== 408)) return 'stop';
-  return retryAfterSeconds > LONGEST_WAIT_SECONDS ? 'stop' : 'retry';
+  const final = FINAL_CODES.has(code) || (status >= 400 && status < 429 && status !== 408);
+  if (reason === 'unsupported' || final) return 'stop';
+  return retryAfterSeconds > MAX_WAIT_SECONDS ? 'stop' : 'retry';
 }
 
 /**
  * @param {LiveError} error
  * @param {Phase} phase
  * @param {Outage} outage
- * @param {() => number} random 0..1
+ * @param {() => number} random 0 to 1
  * @returns {Step}
  */
 export function nextStep(error, phase, { attempt, refused }, random = Math.random) {
   const action = actionFor(error, phase);
   const delay = DELAYS[attempt];
   if (action === 'stop' || delay === undefined) return { stop: true };
-  // A line that breaks says nothing about the handle.
-  const closed = phase === 'resuming' && (error.closeCode ?? 1006) !== 1006;
-  const refusals = refused + (closed ? 1 : 0);
+  // A broken connection (1006) says nothing about the handle.
+  const refusal = phase === 'resuming' && (error.closeCode ?? 1006) !== 1006;
+  const refusals = refused + (refusal ? 1 : 0);
   const base = Math.max(delay, (error.retryAfterSeconds ?? 0) * 1000);
   const delayMs = Math.round(base === 0 && action === 'spread' ? 1000 * random() : base * (1 + random()));
-  return { attempt: attempt + 1, refused: refusals, seed: action === 'seed' || refusals >= REFUSALS, delayMs };
+  return { attempt: attempt + 1, refused: refusals, seed: action === 'seed' || refusals >= MAX_REFUSALS, delayMs };
 }
 
 /**
- * How long to wait with the next request for a token while the old connection still carries the conversation.
+ * How long to wait before the next token request, while the old connection still carries the conversation.
  * @param {LiveError} error
  * @param {number} failures before this one
- * @param {() => number} random 0..1
+ * @param {() => number} random 0 to 1
  */
 export function renewalDelayMs({ retryAfterSeconds = 0 }, failures, random = Math.random) {
-  const delay = Math.max(retryAfterSeconds * 1000, Math.min(SLOWEST_RETRY_MS, 1000 * 2 ** failures));
+  const delay = Math.max(retryAfterSeconds * 1000, Math.min(MAX_RENEWAL_DELAY_MS, 1000 * 2 ** failures));
   return Math.round(delay * (1 + random()));
 }

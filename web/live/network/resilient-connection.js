@@ -1,111 +1,104 @@
 /**
- * One line to the service out of connections that end: handovers and recovery.
+ * One lasting connection to the service, made of connections that end: planned changes and recovery after a break.
+ * Leaves the content to network-session.js, which learns when the connection is up and when it is down.
  *
- * Owns: the socket in use, the handle, when to leave. Needs live-socket.js, session-keeper.js, reconnect-policy.js,
- * watchdog.js. Leaves what is said on it to network-session.js, which hears when it is up and when it is not.
- *
- * A connection lives some ten minutes, a token fifteen. Before either ends, the next token is fetched, the old socket is
- * closed (Google refuses a handle while its session is open) and the next one takes the conversation up by its handle,
- * at a moment when nobody is in the middle of anything, if there is one.
+ * A connection lives about ten minutes, a token fifteen. Before either ends, this class fetches the next token, closes
+ * the old socket (Google refuses a handle while its session is open) and resumes the conversation with its handle. It
+ * waits for a moment when nobody speaks, if there is one.
  */
 import { encodeBase64 } from '../shared/base64.js';
-import { ENDED } from './broker-session.js';
 import { epochNow } from '../shared/clock.js';
 import { LiveError } from '../shared/errors.js';
-import { connect as ownConnect, LiveSocket } from './live-socket.js';
-import { seedMessage } from '../shared/model-rules.js';
 import { CHUNK_SAMPLES, INPUT_MIME } from '../shared/pcm.js';
-import { actionFor, nextStep, renewalDelayMs } from './reconnect-policy.js';
+import { ENDING_CODES } from './broker-request.js';
+import { LiveSocket, connect as openSocket } from './live-socket.js';
+import { NextToken } from './next-token.js';
+import { openConnection } from './open-connection.js';
+import { nextStep } from './reconnect-policy.js';
 import { SessionKeeper } from './session-keeper.js';
-import { termsOf } from './token-source.js';
 import { Watchdog } from './watchdog.js';
 
-/**
- * What a conversation needs of a connection: a part of the official SDK's live session.
- * @typedef {Pick<LiveSocket, 'sendRealtimeInput' | 'sendClientContent' | 'sendToolResponse' | 'close'>
- *   & {bufferedAmount?: number}} Session
- */
-/** Opens one; resolves after `setupComplete`. @typedef {(options: import('./live-socket.js').ConnectOptions) => Promise<Session>} Connect */
+/** @typedef {import('./open-connection.js').Connection} Connection */
 /** @typedef {import('./token-source.js').TokenAnswer} TokenAnswer */
 /**
- * @typedef {object} Surroundings
- * @property {(what: 'plan' | 'seed' | 'report', detail?: object) => Promise<any>} ask the page
- * @property {(report: import('./network-session.js').NetworkReport) => void} tell the page
+ * @typedef {object} OwnCallbacks
  * @property {(message: Record<string, any>) => void} receive
- * @property {() => boolean} calm nobody is in the middle of anything
+ * @property {() => boolean} idle nobody speaks, types or waits for an answer
  * @property {(answer: TokenAnswer) => void} granted the first token
  * @property {(resumed: boolean) => void} up
  * @property {() => void} down
- * @property {(error: LiveError) => void} over for good, and why
  */
+/** @typedef {OwnCallbacks & import('./session-keeper.js').KeeperHost} ConnectionHost */
 
 const TICK_MS = 250;
-/** Google drops a client that says nothing for some 150 s, muted or only listening. */
+/** Google drops a client that sends nothing for about 150 s, even if it is muted or only listens. */
 const KEEPALIVE_MS = 30_000;
 const SILENCE = { audio: { data: encodeBase64(new Uint8Array(CHUNK_SAMPLES * 2)), mimeType: INPUT_MIME } };
-/** A message's one key, and what sends it. */
-const VERBS = /** @type {const} */ ({
+/** The method for each kind of message. */
+const METHODS = /** @type {const} */ ({
   realtimeInput: 'sendRealtimeInput',
   clientContent: 'sendClientContent',
   toolResponse: 'sendToolResponse',
 });
-/** A connection that lasted so long was a good one: what broke it counts as something new. */
-const STEADY_MS = 2000;
-/** How long before its end a connection is left at the latest; how long before that its successor's token is fetched. */
+/** A connection that lasted this long was stable: what breaks it is a new problem. */
+const STABLE_MS = 2000;
+/** A connection is left at the latest this long before its end. */
 const LEAVE_MARGIN_MS = 1000;
-const FETCH_MARGIN_MS = 5000;
-const CLOSING_MS = 1000;
-const NUDGE_MS = 1000;
-/** Offline may be a mistake of the browser's: tried now and then anyway. */
+/** The next token is requested at the latest this long before the connection is left. */
+const REQUEST_MARGIN_MS = 5000;
+const CLOSE_TIMEOUT_MS = 1000;
+const HANDLE_DELAY_MS = 1000;
+/** The browser may be wrong about being offline, so it tries now and then anyway. */
 const OFFLINE_RETRY_MS = 30_000;
 
 export class ResilientConnection {
-  #out;
+  #host;
   #keeper;
+  #nextToken;
   #watchdog = new Watchdog();
   #stopped = false;
   #connect;
-  /** Set up, and the one in use. @type {Session | null} */
-  #session = null;
-  /** Settles when the connection that was opened last is closed, whoever did it. @type {Promise<unknown>} */
+  /** The connection in use, after its setup. @type {Connection | null} */
+  #current = null;
+  /** Settles when the newest connection is closed, by either side. @type {Promise<void>} */
   #closed = Promise.resolve();
-  /** Ends the attempt that is under way. */
-  #dialing = new AbortController();
-  /** Settles when nothing of the start is under way any more. @type {Promise<unknown>} */
+  /** Aborts the newest attempt, or its connection. */
+  #attempt = new AbortController();
+  /** Settles when the first token request is over. @type {Promise<unknown>} */
   #started = Promise.resolve();
-  /** The newest resumable handle, and whether it knows all that was said. */
+  /** The newest resumption handle, and whether it includes everything that was said. */
   #handle = '';
-  #fresh = true;
-  #nudged = false;
-  /** There may be something that a new session has to be told. */
-  #seeded = false;
-  /** The broker lets the client name the handle; else it is in the token, which is then as old as the token. */
-  #ownHandle = true;
+  #handleFresh = true;
+  #handleRequested = false;
+  /** A new session may need the text so far. */
+  #hasHistory = false;
+  /** The client may name the handle in its setup. Otherwise the token contains it and is as old as the token. */
+  #handleInSetup = true;
   /** @type {import('./reconnect-policy.js').Outage} */
   #outage = { attempt: 0, refused: 0 };
   #upSince = 0;
   #sentAt = 0;
-  /** When this connection is to be left, at the latest. */
+  /** When this connection must be left, at the latest. */
   #leaveBy = Infinity;
-  /** The next token, asked for beforehand. @type {{answer: TokenAnswer | null, connectBy: number} | null} */
-  #next = null;
-  #nextAt = 0;
-  #nextFailures = 0;
   online = true;
   #wake = () => {};
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #pausing;
-  #ticking = setInterval(() => this.#tick(), TICK_MS);
+  #pauseTimer;
+  #ticker = setInterval(() => this.#tick(), TICK_MS);
 
-  /** @param {Surroundings} out @param {Connect} connect */
-  constructor(out, connect = (options) => ownConnect(options, LiveSocket)) {
-    this.#out = out;
+  /** @param {ConnectionHost} host @param {import('./open-connection.js').Connect} connect */
+  constructor(host, connect = (options) => openSocket(options, LiveSocket)) {
+    this.#host = host;
     this.#connect = connect;
-    this.#keeper = new SessionKeeper(out);
+    this.#keeper = new SessionKeeper(host);
+    this.#nextToken = new NextToken(
+      (handle) => this.#keeper.nextToken(handle),
+      (error) => this.#keeper.endWithToken(error),
+    );
   }
 
   get up() {
-    return this.#session !== null;
+    return this.#current !== null;
   }
 
   get silent() {
@@ -113,149 +106,139 @@ export class ResilientConnection {
   }
 
   get bufferedBytes() {
-    return this.#session?.bufferedAmount ?? 0;
+    return this.#current?.bufferedAmount ?? 0;
   }
 
   /**
    * Rejects with a LiveError.
    * @param {import('./token-source.js').TokenPlan} plan
-   * @param {boolean} [seeded] the page has something to tell the first session, too
+   * @param {boolean} [hasHistory] the first session receives an earlier conversation
    */
-  async start(plan, seeded = false) {
-    this.#seeded = seeded;
-    const answer = await (this.#started = this.#keeper.begin(plan));
-    // A page that ended it meanwhile could not know that there is something to give back.
+  async start(plan, hasHistory = false) {
+    this.#hasHistory = hasHistory;
+    const started = this.#keeper.start(plan);
+    this.#started = started.catch(() => {}); // start() reports it
+    const answer = await started;
+    // If the page stopped meanwhile, it could not know that there is a session to end. stop() ends it.
     if (this.#stopped) return;
-    this.#out.granted(answer);
+    this.#host.granted(answer);
     await this.#open(answer);
-    this.#out.tell({ type: 'ready', at: epochNow() });
+    this.#host.report({ type: 'ready', at: epochNow() });
   }
 
   /**
    * @param {Record<string, any>} message with one key: `realtimeInput`, `clientContent` or `toolResponse`
-   * @param {boolean} owes whether it brings an answer, whatever the service is like
+   * @param {boolean} expectsReply whether any service replies to it
    */
-  send(message, owes) {
+  send(message, expectsReply) {
     this.#sentAt = epochNow();
-    this.#watchdog.sent(this.#sentAt, owes);
-    const [[key, content]] = /** @type {[keyof typeof VERBS, any][]} */ (Object.entries(message));
-    this.#session?.[VERBS[key]](content);
+    this.#watchdog.sent(this.#sentAt, expectsReply);
+    const [[key, content]] = /** @type {[keyof typeof METHODS, any][]} */ (Object.entries(message));
+    this.#current?.[METHODS[key]](content);
   }
 
-  /** A sign of life. */
-  #breathe() {
+  #sendSilence() {
     this.send({ realtimeInput: SILENCE }, false);
   }
 
-  /** What a server frame says of the line itself. @param {import('../shared/protocol.js').ServerFact} fact */
-  heed(fact) {
-    if (fact.type === 'goAway') this.#leave(epochNow() + fact.timeLeftSeconds * 1000 - LEAVE_MARGIN_MS);
+  /** Acts on facts about the connection itself. @param {import('../shared/protocol.js').ServerFact} fact */
+  observe(fact) {
+    if (fact.type === 'goAway') this.#leaveAt(epochNow() + fact.timeLeftSeconds * 1000 - LEAVE_MARGIN_MS);
     else if (fact.type === 'resumption') {
-      this.#watchdog.heard(true);
-      this.#fresh = fact.handle !== null;
+      this.#watchdog.received(true);
+      this.#handleFresh = fact.handle !== null;
       this.#handle = fact.handle ?? this.#handle;
     }
   }
 
-  /** Something was said that the handle does not know of. */
-  outdate() {
-    this.#fresh = this.#nudged = false;
+  /** Something was said that the handle does not include. */
+  spoken() {
+    this.#handleFresh = this.#handleRequested = false;
   }
 
   /** @param {boolean} online */
   setOnline(online) {
     this.online = online;
-    clearTimeout(this.#pausing);
-    if (!online) this.#pausing = setTimeout(this.#wake, OFFLINE_RETRY_MS);
+    clearTimeout(this.#pauseTimer);
+    if (!online) this.#pauseTimer = setTimeout(this.#wake, OFFLINE_RETRY_MS);
     else {
       this.#outage = { ...this.#outage, attempt: 0 };
       this.#wake();
-      if (!this.up && this.#upSince) this.#dialing.abort(); // begun in another network
+      if (!this.up && this.#upSince) this.#attempt.abort(); // it began in another network
       this.#watchdog.suspect();
-      if (this.up) this.#breathe(); // a sign of life wants another
+      if (this.up) this.#sendSilence(); // to get a sign of life
     }
   }
 
-  /** Resolves when nothing is left to do. @param {boolean} leased the page gives the session back itself */
-  async stop(leased) {
-    const { lease } = this.#keeper;
+  /** Resolves when everything is closed. @param {boolean} pageEnds the page itself ends the broker's session */
+  async stop(pageEnds) {
+    const { brokerSession } = this.#keeper;
     this.#stopped = true;
-    clearInterval(this.#ticking);
-    clearTimeout(this.#pausing);
+    clearInterval(this.#ticker);
+    clearTimeout(this.#pauseTimer);
     this.#wake();
-    this.#dialing.abort();
-    this.#session?.close();
-    await this.#started.catch(() => {}); // what was granted after the end is given back, too
-    if (!lease || !leased) await this.#keeper.lease?.end();
+    this.#attempt.abort();
+    this.#current?.close();
+    await this.#started; // a session that is granted after the end is ended too
+    if (!brokerSession || !pageEnds) await this.#keeper.brokerSession?.end();
   }
 
   /** @param {TokenAnswer} answer */
   async #open(answer) {
     const handle = this.#handle;
-    const seed = this.#seeded && !handle ? this.#out.ask('seed').catch(() => []) : null;
-    const { signal } = (this.#dialing = new AbortController());
-    const { token, url, auth } = answer;
+    const history = this.#hasHistory && !handle ? this.#host.ask('history').catch(() => []) : null;
     const setup = handle ? { ...answer.setup, sessionResumption: { handle } } : answer.setup;
     this.#watchdog.reset();
-    let failed = /** @type {LiveError | null} */ (null);
-    let session = /** @type {Session | null} */ (null);
-    let closed = () => {};
-    this.#closed = new Promise((resolve) => (closed = () => resolve(null)));
-    /** @type {import('./live-socket.js').LiveCallbacks} */
-    const callbacks = {
-      onopen: () => this.#out.tell({ type: 'opened', at: epochNow() }),
-      onmessage: (message) => {
-        if (signal.aborted) return;
-        this.#watchdog.heard(false);
-        this.#out.receive(message);
+    this.#attempt = new AbortController();
+    const { signal } = this.#attempt;
+    let setClosed = () => {};
+    this.#closed = new Promise((resolve) => {
+      setClosed = resolve;
+    });
+    const connection = await openConnection(this.#connect, { ...answer, setup }, history, signal, {
+      opened: () => this.#host.report({ type: 'opened', at: epochNow() }),
+      received: (message) => {
+        this.#watchdog.received(false);
+        this.#host.receive(message);
       },
-      onclose: ({ code, reason }) => {
-        closed();
-        failed = LiveError.closed(code, reason, session !== null);
-        if (session && session === this.#session) this.#lost(failed);
+      closed: (error, connection) => {
+        setClosed();
+        if (connection && connection === this.#current) this.#lost(error);
       },
-    };
-    try {
-      session = await this.#connect({ token, url, auth, setup, signal, callbacks });
-    } catch (cause) {
-      throw failed ?? cause; // another client's may not tell how it was closed
-    }
-    const told = seedMessage((await seed) ?? [], setup);
-    if (failed || signal.aborted) throw failed ?? LiveError.aborted(); // while the page looked for what was said
-    if (told) session.sendClientContent(told);
-    this.#session = session;
-    this.#seeded = true;
+    });
+    this.#current = connection;
+    this.#hasHistory = true;
     this.#upSince = this.#sentAt = epochNow();
     this.#leaveBy = Infinity;
-    this.#fresh = true;
-    this.#ownHandle = 'sessionResumption' in (answer.setup ?? {});
-    this.#keeper.renewed(answer, this.#upSince);
-    this.#out.up(handle !== '');
+    this.#handleFresh = true;
+    this.#handleInSetup = 'sessionResumption' in (answer.setup ?? {});
+    this.#keeper.inUse(answer, this.#upSince);
+    this.#host.up(handle !== '');
   }
 
-  /** The line broke. @param {LiveError} error */
+  /** The connection broke. @param {LiveError} error */
   #lost(error) {
     const began = epochNow();
-    if (began - this.#upSince > STEADY_MS) this.#outage = { attempt: 0, refused: 0 };
+    if (began - this.#upSince > STABLE_MS) this.#outage = { attempt: 0, refused: 0 };
     this.#hangUp();
     void this.#replace(error, 'open', began);
   }
 
-  /** At a good moment, with the next token at hand. */
+  /** Changes the connection as planned. The next token is ready. */
   async #handOver() {
     const began = epochNow();
     this.#hangUp();
     this.#outage = { attempt: 1, refused: 0 };
-    await Promise.race([this.#closed, new Promise((resolve) => setTimeout(resolve, CLOSING_MS))]);
+    await Promise.race([this.#closed, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS))]);
     await this.#replace(null, 'resuming', began);
   }
 
   #hangUp() {
-    const session = this.#session;
-    this.#dialing.abort();
-    this.#session = null;
-    this.#out.down();
-    session?.close();
+    const connection = this.#current;
+    this.#attempt.abort();
+    this.#current = null;
+    this.#host.down();
+    connection?.close();
   }
 
   /**
@@ -266,94 +249,80 @@ export class ResilientConnection {
   async #replace(error, phase, began) {
     const planned = !error;
     while (!this.#stopped) {
-      if (error) {
-        const step = nextStep(error, phase, this.#outage);
-        if (step.stop) return this.#out.over(asEnd(error));
-        if (step.seed) this.#handle = '';
-        this.#outage = this.online ? step : { ...step, attempt: 0 };
-        this.#out.tell({ type: 'reconnecting', attempt: step.attempt, delayMs: step.delayMs, reason: error.detail });
-        await this.#pause(step.delayMs);
-        if (this.#stopped) return;
-      }
+      if (error && !(await this.#prepareAttempt(error, phase))) return;
       const resumed = this.#handle !== '';
       phase = resumed ? 'resuming' : 'opening';
       try {
-        await this.#open(this.#takeNext() ?? (await this.#keeper.next(this.#handle)));
+        await this.#open(this.#nextToken.take() ?? (await this.#keeper.nextToken(this.#handle)));
         const gapMs = Math.round(epochNow() - began);
-        return this.#out.tell({ type: 'reconnected', resumed, seeded: !resumed, planned, gapMs });
+        return this.#host.report({ type: 'reconnected', resumed, seeded: !resumed, planned, gapMs });
       } catch (cause) {
         error = LiveError.from(cause, 'connection-lost');
       }
     }
   }
 
+  /** Waits before the next attempt. Returns false when there is none. @param {LiveError} error @param {import('./reconnect-policy.js').Phase} phase */
+  async #prepareAttempt(error, phase) {
+    const step = nextStep(error, phase, this.#outage);
+    if (step.stop) {
+      this.#host.ended(asEnd(error));
+      return false;
+    }
+    const { attempt, delayMs } = step;
+    if (step.seed) this.#handle = '';
+    this.#outage = this.online ? step : { ...step, attempt: 0 };
+    this.#host.report({ type: 'reconnecting', attempt, delayMs, reason: error.detail });
+    await this.#pause(delayMs);
+    return !this.#stopped;
+  }
+
   /** @param {number} delayMs */
   #pause(delayMs) {
     return new Promise((resolve) => {
       this.#wake = () => resolve(null);
-      this.#pausing = setTimeout(this.#wake, this.online ? delayMs : OFFLINE_RETRY_MS);
+      this.#pauseTimer = setTimeout(this.#wake, this.online ? delayMs : OFFLINE_RETRY_MS);
     });
   }
 
-  /** @param {number} by epoch milliseconds */
-  #leave(by) {
-    this.#leaveBy = Math.min(this.#leaveBy, by);
+  /** @param {number} time epoch milliseconds */
+  #leaveAt(time) {
+    this.#leaveBy = Math.min(this.#leaveBy, time);
   }
 
   #tick() {
     const now = epochNow();
     if (this.#stopped || this.#keeper.tick(now) || !this.up) return;
-    if (now - this.#sentAt >= KEEPALIVE_MS) this.#breathe();
-    this.#nudge(now);
+    if (now - this.#sentAt >= KEEPALIVE_MS) this.#sendSilence();
+    this.#requestHandle(now);
     if (this.#watchdog.isDead(now)) return this.#lost(LiveError.closed(1006, '', true));
-    const { renewAt, expiresAt } = this.#keeper.terms;
-    if (now >= renewAt) this.#leave(expiresAt - FETCH_MARGIN_MS);
-    if (this.#leaveBy < Infinity && !this.#keeper.lastToken) this.#prepareToLeave(now);
+    const { renewAt, expiresAt } = this.#keeper.times;
+    if (now >= renewAt) this.#leaveAt(expiresAt - REQUEST_MARGIN_MS);
+    if (this.#leaveBy < Infinity && !this.#keeper.renewalError) this.#prepareToLeave(now);
   }
 
   /** @param {number} now */
   #prepareToLeave(now) {
-    const good = this.#out.calm() && (this.#fresh || !this.#handle);
-    const next = this.#next;
-    // A handle inside the token is as old as the token: fetched last, and not used when something was said since.
-    const stale = next?.answer && (now > next.connectBy || !(this.#ownHandle || good || now >= this.#leaveBy));
-    if (stale) this.#next = null;
-    else if (next?.answer && (good || now >= this.#leaveBy)) void this.#handOver();
-    else if (!next && now >= this.#nextAt && (this.#ownHandle || good || now >= this.#leaveBy - FETCH_MARGIN_MS)) {
-      void this.#fetchNext();
-    }
+    const goodMoment = this.#host.idle() && (this.#handleFresh || !this.#handle);
+    const mayLeave = goodMoment || now >= this.#leaveBy;
+    // A handle inside the token is as old as the token. Such a token is requested last, and dropped if somebody speaks.
+    const mayRequest = this.#handleInSetup || goodMoment || now >= this.#leaveBy - REQUEST_MARGIN_MS;
+    const ready = this.#nextToken.update(now, mayRequest, this.#handleInSetup || mayLeave, this.#handle);
+    if (ready && mayLeave) void this.#handOver();
   }
 
-  /** A handle comes in reaction to something only, so who types and listens would be taken back to before the last turn. @param {number} now */
-  #nudge(now) {
-    if (this.#fresh || !this.#handle || now - this.#sentAt < NUDGE_MS || !this.#out.calm()) return;
-    if (this.#nudged && this.#leaveBy === Infinity) return;
-    this.#nudged = true;
-    this.#breathe();
-  }
-
-  /** The broker may be away; the conversation goes on without it until the slice ends. */
-  async #fetchNext() {
-    const next = (this.#next = { answer: /** @type {TokenAnswer | null} */ (null), connectBy: Infinity });
-    try {
-      const answer = await this.#keeper.next(this.#handle);
-      next.connectBy = termsOf(answer, epochNow()).connectBy - LEAVE_MARGIN_MS;
-      next.answer = answer;
-      this.#nextFailures = 0;
-    } catch (cause) {
-      const error = LiveError.from(cause, 'network');
-      this.#next = null;
-      this.#nextAt = epochNow() + renewalDelayMs(error, this.#nextFailures++);
-      if (actionFor(error, 'open') === 'stop') this.#keeper.endWithSlice(error);
-    }
-  }
-
-  #takeNext() {
-    const next = this.#next;
-    this.#next = null;
-    return next && epochNow() <= next.connectBy ? next.answer : null;
+  /**
+   * Sends a little silence to get a fresh handle. The service sends handles only in reaction to input. Without one, a
+   * user who types and listens would be taken back to before the last turn.
+   * @param {number} now
+   */
+  #requestHandle(now) {
+    if (this.#handleFresh || !this.#handle || now - this.#sentAt < HANDLE_DELAY_MS || !this.#host.idle()) return;
+    if (this.#handleRequested && this.#leaveBy === Infinity) return;
+    this.#handleRequested = true;
+    this.#sendSilence();
   }
 }
 
-/** What the broker ended is an end, not a fault. @param {LiveError} error */
-const asEnd = (error) => (ENDED.has(error.code ?? '') ? LiveError.ended(error.detail, error.toJSON()) : error);
+/** An end that the broker decided is an end, not an error. @param {LiveError} error */
+const asEnd = (error) => (ENDING_CODES.has(error.code ?? '') ? LiveError.ended(error.detail, error.toJSON()) : error);

@@ -1,63 +1,60 @@
 /**
- * The microphone's way out: one bounded queue that waits for `setupComplete` first, for the network later, and for the
- * next connection when one has ended.
+ * The bounded queue of microphone audio. It waits for `setupComplete`, for a slow network, and for the next connection.
  *
- * Owns: pre-roll and back-pressure, which are the same thing, a closed gate before a queue. Needs clock.js.
- * People speak before the line is up, so what they said is kept and sent in order; what is too old is dropped, for
- * a queue without limit would make the rest of the conversation late.
+ * People speak before the connection is up, so their words are kept and sent in order. Chunks that are too old are
+ * dropped, because a queue without a limit would delay the rest of the conversation.
  */
 import { epochNow } from '../shared/clock.js';
+import { CHUNK_MS, LOUD_RMS, RmsMeter } from '../shared/pcm.js';
 
-const CHUNK_MS = 20;
-/** 5 s, which would be 230 kB on the wire. */
-const MAX_CHUNKS = 250;
-/** What may wait in the socket: 64 kB are 1.4 s of speech. Past that the chunks wait here, where they can be dropped. */
+/** 5 s of audio, which take 230 kB on the wire. */
+const MAX_CHUNKS = 5000 / CHUNK_MS;
+/** 64 kB in the socket are 1.4 s of speech. Beyond that chunks wait here, where they can be dropped. */
 const MAX_BUFFERED_BYTES = 64 * 1024;
-/** The network counts as slow until no more than this waits, a third of a second. */
-const CALM_BUFFERED_BYTES = 16 * 1024;
-/** RMS from which somebody may be speaking. */
-const LOUD = 0.02 * 32768;
+/** The network counts as slow until the socket buffers less than this, a third of a second. */
+const RECOVERED_BUFFERED_BYTES = 16 * 1024;
 
-/** A chunk, or the mark where the user begins (true) or stops (false) being listened to. @typedef {Uint8Array | boolean} Sound */
+/** A chunk, or a mark: the service starts (true) or stops (false) to hear the user. @typedef {Uint8Array | boolean} Item */
 
 export class SendQueue {
-  /** @type {Sound[]} */
+  /** @type {Item[]} */
   #queue = [];
   #open = false;
   #held = false;
-  #begun = false;
+  #hasAudio = false;
+  #meter = new RmsMeter();
   #send;
   #bufferedBytes;
   muted = false;
-  /** More waits in the socket than should. */
+  /** The socket buffers more than it should. */
   slow = false;
-  /** What was too old to be sent, in all. */
+  /** All audio so far that was too old to be sent. */
   droppedMs = 0;
-  /** When something loud was last heard, epoch milliseconds. */
+  /** When the input was last loud, epoch milliseconds. */
   loudAt = 0;
 
   /**
-   * @param {(sound: Sound) => void} send
-   * @param {() => number} bufferedBytes what the socket has not sent yet
+   * @param {(item: Item) => void} send
+   * @param {() => number} bufferedBytes bytes that the socket has not sent yet
    */
   constructor(send, bufferedBytes) {
     this.#send = send;
     this.#bufferedBytes = bufferedBytes;
   }
 
-  /** The session is set up: what was kept goes out, in order. */
+  /** The session is set up: sends the waiting audio in order. */
   open() {
     this.#open = true;
     this.pump();
   }
 
-  /** While the service may not be spoken to, what is said waits as it does before the start. @param {boolean} held */
+  /** While the service must not hear anything, audio waits as it does before the start. @param {boolean} held */
   hold(held) {
     this.#held = held;
     this.pump();
   }
 
-  /** The connection is gone. @param {boolean} listening the user was being listened to: the next connection must know */
+  /** The connection is gone. @param {boolean} listening the next connection has to know that the user is being heard */
   close(listening) {
     this.#open = false;
     if (listening) this.#queue.unshift(true);
@@ -66,46 +63,41 @@ export class SendQueue {
   /** @param {Uint8Array<ArrayBuffer>} chunk of 20 ms, at the start of its buffer */
   push(chunk) {
     if (this.muted) return;
-    this.#begun = true;
-    if (isLoud(new Int16Array(chunk.buffer))) this.loudAt = epochNow();
+    this.#hasAudio = true;
+    this.#meter.add(new Int16Array(chunk.buffer));
+    if (this.#meter.take() > LOUD_RMS * 32768) this.loudAt = epochNow();
     this.#queue.push(chunk);
     if (this.#queue.length > MAX_CHUNKS) {
-      const oldest = this.#queue.findIndex((sound) => typeof sound !== 'boolean');
-      this.#queue.splice(oldest, 1); // a mark that is lost would leave the service listening, or deaf
+      // Marks are never dropped: without one the service would stay deaf, or keep listening.
+      const oldest = this.#queue.findIndex((item) => typeof item !== 'boolean');
+      this.#queue.splice(oldest, 1);
       this.droppedMs += CHUNK_MS;
     }
     this.pump();
   }
 
-  /** Listens or does not, from here on: what is queued before keeps its place. @param {boolean} muted */
+  /** Mutes or unmutes from here on. Earlier items keep their place. @param {boolean} muted */
   mute(muted) {
     if (muted === this.muted) return;
     this.muted = muted;
-    // Nothing said, nothing to end.
-    if (!muted || this.#begun) this.#queue.push(!muted);
-    this.#begun = !muted;
+    // Without audio there is nothing to end.
+    if (!muted || this.#hasAudio) this.#queue.push(!muted);
+    this.#hasAudio = !muted;
     this.pump();
   }
 
-  /** Nothing of what waits is to go out, nor that it ended. */
-  forget() {
+  /** Drops everything that waits, marks included. */
+  clear() {
     this.#queue = [];
   }
 
-  /** Sends what the socket can bear. The next chunk, 20 ms later, is the clock that looks again. */
+  /** Sends as much as the socket can take. The next chunk, 20 ms later, tries again. */
   pump() {
     if (!this.#open || this.#held) return;
     const buffered = this.#bufferedBytes();
-    this.slow = buffered > (this.slow ? CALM_BUFFERED_BYTES : MAX_BUFFERED_BYTES);
+    this.slow = buffered > (this.slow ? RECOVERED_BUFFERED_BYTES : MAX_BUFFERED_BYTES);
     while (this.#queue.length > 0 && this.#bufferedBytes() <= MAX_BUFFERED_BYTES) {
-      this.#send(/** @type {Sound} */ (this.#queue.shift()));
+      this.#send(/** @type {Item} */ (this.#queue.shift()));
     }
   }
-}
-
-/** @param {Int16Array} samples */
-function isLoud(samples) {
-  let sum = 0;
-  for (let i = 0; i < samples.length; i++) sum += samples[i] * samples[i];
-  return sum > samples.length * LOUD * LOUD;
 }

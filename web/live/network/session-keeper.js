@@ -1,131 +1,135 @@
 /**
- * The broker's session while the line is up or down: signs of life, reports, the next token's request, the end.
- *
- * Owns: when each is due, and the times of session and slice on our clock. Needs broker-session.js, token-source.js.
- * Leaves connections to resilient-connection.js, which asks once every tick.
+ * Keeps the broker's session alive: heartbeats, reports, the next token, and the end of the session's time.
+ * Works whether a connection is up or down. Leaves connections to resilient-connection.js, which calls `tick()`.
  */
-import { BrokerSession } from './broker-session.js';
 import { epochNow } from '../shared/clock.js';
 import { LiveError } from '../shared/errors.js';
-import { requestToken, termsOf } from './token-source.js';
+import { requestToken, timesOf } from './broker-request.js';
+import { BrokerSession } from './broker-session.js';
 
 /** @typedef {import('./token-source.js').TokenAnswer} TokenAnswer */
-/** @typedef {import('./resilient-connection.js').Surroundings} Surroundings */
+/**
+ * @typedef {object} KeeperHost
+ * @property {(what: import('./messages.js').Question, detail?: object) => Promise<any>} ask the page
+ * @property {(report: import('./messages.js').NetworkReport) => void} report to the page
+ * @property {(error: LiveError) => void} ended for good, and why
+ */
 
 const REPORT_MS = 60_000;
-/** Before the end of a session the app is warned once more; it ends itself before Google cuts it off. */
+/** The app is warned once before the end of the session. */
 const WARNING_MS = 60_000;
+/** The session ends itself before Google cuts it off. */
 const END_MARGIN_MS = 2000;
 const SIGNED_OUT = { detail: 'The sign-in is no longer valid.', hint: 'Sign in again.' };
 
 export class SessionKeeper {
-  #out;
+  #host;
   /** @type {BrokerSession | null} */
-  lease = null;
-  terms = termsOf({ token: '', url: '' }, 0);
+  brokerSession = null;
+  times = timesOf({ token: '', url: '' }, 0);
   /** Why there will be no other token. @type {LiveError | null} */
-  lastToken = null;
+  renewalError = null;
   #renewedAt = 0;
-  /** As the broker told, whatever has come between. */
+  /** The end by the broker's answer, without any later restriction. */
   #endsAt = Infinity;
   #warned = false;
-  #beatMs = Infinity;
-  #beatAt = Infinity;
+  #heartbeatMs = Infinity;
+  #heartbeatAt = Infinity;
   #reportAt = Infinity;
 
-  /** @param {Surroundings} out */
-  constructor(out) {
-    this.#out = out;
+  /** @param {KeeperHost} host */
+  constructor(host) {
+    this.#host = host;
   }
 
   /** @param {import('./token-source.js').TokenPlan} plan @returns {Promise<TokenAnswer>} the first token */
-  async begin(plan) {
+  async start(plan) {
     if ('answer' in plan) return plan.answer;
     const answer = await requestToken(plan.request);
     const { session } = answer;
     if (!session) return answer;
-    this.lease = new BrokerSession(plan.request, session.id);
-    this.#beatMs = (session.heartbeat_seconds ?? Infinity) * 1000;
-    this.#beatAt = epochNow() + this.#beatMs;
+    this.brokerSession = new BrokerSession(plan.request, session.id);
+    this.#heartbeatMs = (session.heartbeat_seconds ?? Infinity) * 1000;
+    this.#heartbeatAt = epochNow() + this.#heartbeatMs;
     this.#reportAt = epochNow() + REPORT_MS;
     return answer;
   }
 
   /** Another token of the session. @param {string} handle @returns {Promise<TokenAnswer>} */
-  async next(handle) {
-    const plan = await this.#out.ask('plan', { session: this.lease?.id, handle });
+  async nextToken(handle) {
+    const plan = await this.#host.ask('plan', { session: this.brokerSession?.id, handle });
     if ('answer' in plan) return plan.answer;
-    if (!this.lease) return requestToken(plan.request);
-    this.lease.access = plan.request;
-    return requestToken(this.lease.next(handle));
+    if (!this.brokerSession) return requestToken(plan.request);
+    this.brokerSession.access = plan.request;
+    return requestToken(this.brokerSession.nextTokenRequest(handle));
   }
 
   /** A token is in use. @param {TokenAnswer} answer @param {number} now */
-  renewed(answer, now) {
-    this.terms = termsOf(answer, now);
-    this.#endsAt = this.terms.endsAt;
+  inUse(answer, now) {
+    this.times = timesOf(answer, now);
+    this.#endsAt = this.times.endsAt;
     this.#renewedAt = now;
-    this.#tell(now);
+    this.#reportClock(now);
   }
 
   /** There will be no other token: the conversation lasts as long as this one. @param {LiveError} error */
-  endWithSlice(error) {
-    this.lastToken = error;
-    this.terms.endsAt = Math.min(this.terms.endsAt, this.terms.expiresAt);
-    this.#tell(epochNow());
+  endWithToken(error) {
+    this.renewalError = error;
+    this.times.endsAt = Math.min(this.times.endsAt, this.times.expiresAt);
+    this.#reportClock(epochNow());
   }
 
-  /** @param {number} now @returns {boolean} whether the session's time is up, which is told then */
+  /** @param {number} now @returns {boolean} whether the session's time is up; then it has reported the end */
   tick(now) {
-    const { endsAt } = this.terms;
+    const { endsAt } = this.times;
     if (now >= endsAt - END_MARGIN_MS) {
-      this.#out.over(LiveError.ended(this.lastToken?.detail));
+      this.#host.ended(LiveError.ended(this.renewalError?.detail));
       return true;
     }
     if (now >= endsAt - WARNING_MS && !this.#warned) {
       this.#warned = true;
-      this.#tell(now);
+      this.#reportClock(now);
     }
-    if (now >= this.#beatAt) void this.#beat(now);
-    if (now >= this.#reportAt) void this.#report(now);
+    if (now >= this.#heartbeatAt) void this.#heartbeat(now);
+    if (now >= this.#reportAt) void this.#sendReport(now);
     return false;
   }
 
   /** @param {number} now */
-  #tell(now) {
-    const { endsAt } = this.terms;
-    this.#out.tell({ type: 'clock', endsAt, remainingMs: Math.round(endsAt - now), renewedAt: this.#renewedAt });
+  #reportClock(now) {
+    const { endsAt } = this.times;
+    this.#host.report({ type: 'clock', endsAt, remainingMs: Math.round(endsAt - now), renewedAt: this.#renewedAt });
   }
 
   /** @param {number} now */
-  async #beat(now) {
-    this.#beatAt = now + this.#beatMs;
+  async #heartbeat(now) {
+    this.#heartbeatAt = now + this.#heartbeatMs;
     try {
-      let status = await this.lease?.heartbeat();
+      let status = await this.brokerSession?.heartbeat();
       if (status === 401) {
-        // The app's sign-in may have been renewed; ours is not.
-        const plan = await this.#out.ask('plan');
-        if (this.lease && 'request' in plan) this.lease.access = plan.request;
-        status = await this.lease?.heartbeat();
+        // The app may have renewed its sign-in since.
+        const plan = await this.#host.ask('plan');
+        if (this.brokerSession && 'request' in plan) this.brokerSession.access = plan.request;
+        status = await this.brokerSession?.heartbeat();
       }
-      if (status === 401) this.endWithSlice(LiveError.tokenRefused(401, SIGNED_OUT, null));
-      else if (status && this.lastToken?.status === 401) this.#signedInAgain();
+      if (status === 401) this.endWithToken(LiveError.tokenRefused(401, SIGNED_OUT, null));
+      else if (status && this.renewalError?.status === 401) this.#signedInAgain();
     } catch (cause) {
       const error = LiveError.from(cause, 'network');
-      if (error.reason === 'session-ended') this.#out.over(error);
+      if (error.reason === 'session-ended') this.#host.ended(error);
     }
   }
 
   #signedInAgain() {
-    this.lastToken = null;
-    this.terms.endsAt = this.#endsAt;
-    this.#tell(epochNow());
+    this.renewalError = null;
+    this.times.endsAt = this.#endsAt;
+    this.#reportClock(epochNow());
   }
 
   /** @param {number} now */
-  async #report(now) {
+  async #sendReport(now) {
     this.#reportAt = now + REPORT_MS;
-    const figures = await this.#out.ask('report').catch(() => null);
-    if (figures) await this.lease?.report(figures);
+    const figures = await this.#host.ask('report').catch(() => null);
+    if (figures) await this.brokerSession?.report(figures);
   }
 }

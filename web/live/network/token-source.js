@@ -1,13 +1,14 @@
 /**
- * Where a token comes from. Owns: the request to the broker and its failure. Needs errors.js.
+ * TokenSource: the app's way to get tokens. Describes the next token.
  *
- * A source is asked to *describe* the next token: an endpoint describes a request, which the network worker then
- * makes, so that no token passes the page; the other two give an answer that they have or make themselves.
+ * An endpoint describes a request, which the network worker then makes, so that the page never holds the token. The
+ * other two kinds return an answer that the app has or makes itself. Leaves the request to broker-request.js.
  */
 import { LiveError } from '../shared/errors.js';
 
 /**
- * What the broker answers to `POST /token` (the fields that this library reads).
+ * The fields of the broker's answer to `POST /token` that this library reads. `expires_at`, `session.ends_at` and
+ * `session.renew_after` are times by the broker's clock: only their differences are used.
  * @typedef {object} TokenAnswer
  * @property {string} token
  * @property {string} url
@@ -15,7 +16,7 @@ import { LiveError } from '../shared/errors.js';
  * @property {Record<string, any>} [setup]
  * @property {string} [model]
  * @property {string} [profile]
- * @property {string} [expires_at] and `session.ends_at`, `session.renew_after`: by the broker's clock, for their distance only
+ * @property {string} [expires_at]
  * @property {number} [expires_in] seconds
  * @property {number} [connect_within] seconds
  * @property {{id: string, ends_at?: string, renew_after?: string, heartbeat_seconds?: number}} [session]
@@ -25,55 +26,56 @@ import { LiveError } from '../shared/errors.js';
 /** @typedef {{url: string, headers: Record<string, string>, body: string, credentials: Credentials}} TokenRequest */
 /** @typedef {{request: TokenRequest} | {answer: TokenAnswer}} TokenPlan */
 /**
- * What the app is told when it is asked for a token: of the next ones, which session goes on and by which handle.
- * @typedef {{signal: AbortSignal, session?: string, handle?: string}} TokenWish
+ * The argument of a custom source. For later tokens it names the broker's session and the resumption handle.
+ * @typedef {{signal: AbortSignal, session?: string, handle?: string}} TokenContext
  */
-/** Epoch milliseconds by our clock; Infinity where nothing is said. `renewAt`: when to ask for the next token.
- * @typedef {{expiresAt: number, connectBy: number, renewAt: number, endsAt: number}} Terms */
-/** @template T @typedef {T | (() => T | Promise<T>)} Given */
+/** @template T @typedef {T | (() => T | Promise<T>)} ValueOrFunction */
 
 export class TokenSource {
   #describe;
   /** @type {Promise<TokenPlan> | null} */
   #pending = null;
 
-  /** @param {(wish: TokenWish) => TokenPlan | Promise<TokenPlan>} describe */
+  /** @param {(context: TokenContext) => TokenPlan | Promise<TokenPlan>} describe */
   constructor(describe) {
     this.#describe = describe;
   }
 
   /**
-   * A broker's token route.
+   * The broker's token route.
    * @param {string | URL} url
-   * @param {{headers?: Given<Record<string, string>>, body?: Given<object>, credentials?: Credentials}} [options]
+   * @param {{headers?: ValueOrFunction<Record<string, string>>, body?: ValueOrFunction<object>,
+   *   credentials?: Credentials}} [options]
    */
   static endpoint(url, { headers = {}, body = {}, credentials = 'same-origin' } = {}) {
     const base = globalThis.location?.href;
     return new TokenSource(async () => {
-      const [extra, fields] = await Promise.all([given(headers), given(body)]);
+      const [extra, fields] = await Promise.all([resolveOption(headers), resolveOption(body)]);
       return {
         request: { url: new URL(url, base).href, headers: extra, body: JSON.stringify(fields), credentials },
       };
     });
   }
 
-  /** An answer that is at hand; good for one connection. @param {TokenAnswer} answer */
+  /** An answer that the app has already. It is valid for one connection. @param {TokenAnswer} answer */
   static literal(answer) {
     return new TokenSource(() => ({ answer }));
   }
 
-  /** @param {(wish: TokenWish) => TokenAnswer | Promise<TokenAnswer>} fetchAnswer */
+  /** @param {(context: TokenContext) => TokenAnswer | Promise<TokenAnswer>} fetchAnswer */
   static custom(fetchAnswer) {
-    return new TokenSource(async (wish) => ({ answer: await fetchAnswer(wish) }));
+    return new TokenSource(async (context) => ({ answer: await fetchAnswer(context) }));
   }
 
   /**
-   * How to get the next token; one at a time, whoever asks.
-   * @param {TokenWish} wish
+   * Describes the next token. Simultaneous callers share one request.
+   * @param {TokenContext} context
    * @returns {Promise<TokenPlan>}
    */
-  async describe(wish) {
-    this.#pending ??= Promise.resolve(this.#describe(wish)).finally(() => (this.#pending = null));
+  async describe(context) {
+    this.#pending ??= Promise.resolve(this.#describe(context)).finally(() => {
+      this.#pending = null;
+    });
     try {
       return await this.#pending;
     } catch (cause) {
@@ -82,60 +84,11 @@ export class TokenSource {
   }
 }
 
-/** The broker answers within ten. */
-const TIMEOUT_MS = 15_000;
-
-/**
- * Asks the broker. Cannot be called off: what was granted must be known, to be given back.
- * @param {TokenRequest} request
- * @returns {Promise<TokenAnswer>}
- */
-export async function requestToken({ url, headers, body, credentials }) {
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { ...headers, 'Content-Type': 'application/json' },
-    body,
-    credentials,
-    cache: 'no-store',
-    redirect: 'error',
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  }).catch((cause) => {
-    throw LiveError.network('The broker could not be reached', cause);
-  });
-  const answer = await response.json().catch(() => null);
-  if (!response.ok) throw LiveError.tokenRefused(response.status, answer, response.headers.get('Retry-After'));
-  if (typeof answer?.token !== 'string' || typeof answer.url !== 'string') {
-    throw new LiveError({ reason: 'token-refused', detail: 'The broker’s answer holds no token.' });
-  }
-  return answer;
-}
-
-/**
- * An answer's times on our clock. Devices' clocks lie: only lengths are taken, and times by the broker's clock only as
- * their distance from one another.
- * @param {TokenAnswer} answer
- * @param {number} now epoch milliseconds
- * @returns {Terms}
- */
-export function termsOf({ expires_in, expires_at = '', connect_within, session }, now) {
-  const after = (seconds = Infinity) => now + seconds * 1000;
-  const expiresAt = after(expires_in);
-  /** @param {string | undefined} moment */
-  const at = (moment) => {
-    const time = expiresAt + (Date.parse(moment ?? '') - Date.parse(expires_at)); // the distance first: it is a whole number
-    return Number.isFinite(time) ? time : Infinity;
-  };
-  const endsAt = at(session?.ends_at);
-  // The last slice ends with the session, and there is nothing to renew.
-  const renewAt = expiresAt < endsAt ? at(session?.renew_after) : Infinity;
-  return { expiresAt, connectBy: after(connect_within), renewAt, endsAt };
-}
-
 /**
  * @template T
- * @param {Given<T>} value
+ * @param {ValueOrFunction<T>} value
  * @returns {T | Promise<T>}
  */
-function given(value) {
+function resolveOption(value) {
   return typeof value === 'function' ? /** @type {() => T | Promise<T>} */ (value)() : value;
 }

@@ -1,24 +1,22 @@
 /**
- * The service's sound as samples of the playback's rate, whatever rate its MIME type declares.
- *
- * Owns: alignment, and the filter's state from chunk to chunk (chunks filtered alone would click at each seam).
- * Needs base64.js, pcm.js, resampler.js. Leaves turns to network-session.js. At 24 kHz every sample passes as it came.
+ * Decodes the service's audio into samples at the playback rate, whatever rate its MIME type declares.
+ * Leaves turns to turn-playback.js. At 24 kHz every sample passes unchanged.
  */
 import { decodeBase64 } from '../shared/base64.js';
 import { bytesToInt16, floatToInt16, OUTPUT_RATE } from '../shared/pcm.js';
 import { Resampler } from '../shared/resampler.js';
 
-const BLOCK = 2048;
+const BLOCK_SAMPLES = 2048;
 const LOWEST_RATE = 8000;
 const HIGHEST_RATE = 96000;
 
 export class VoiceDecoder {
   #rate = OUTPUT_RATE;
-  /** @type {Resampler | null} */
-  #filter = null;
+  /** Kept from chunk to chunk: chunks that are filtered alone click at each seam. @type {Resampler | null} */
+  #resampler = null;
 
   /**
-   * One chunk. `stray` counts a byte behind the last whole sample, which is left out.
+   * Decodes one chunk. `stray` counts the byte after the last whole sample, which is left out.
    * @param {string} data base64
    * @param {string} mimeType `audio/pcm;rate=48000`; without a rate it is 24 kHz
    * @returns {{samples: Int16Array<ArrayBuffer>, stray: number}}
@@ -29,32 +27,34 @@ export class VoiceDecoder {
     const rate = rateOf(mimeType);
     if (rate !== this.#rate) {
       this.#rate = rate;
-      this.#filter = null;
+      this.#resampler = null;
     }
     return { samples: rate === OUTPUT_RATE ? samples : this.#resample(samples), stray: bytes.length & 1 };
   }
 
-  /** The end of a turn: what the filter still holds, and a fresh filter. @returns {Int16Array<ArrayBuffer>} */
+  /** The end of a turn: returns the rest of the filter and starts a new filter. @returns {Int16Array<ArrayBuffer>} */
   flush() {
-    const rest = this.#filter ? this.#resample(new Int16Array(this.#filter.delaySamples)) : new Int16Array(0);
-    this.#filter = null;
+    const resampler = this.#resampler;
+    const rest = resampler ? this.#resample(new Int16Array(resampler.delaySamples)) : new Int16Array(0);
+    this.#resampler = null;
     return rest;
   }
 
-  /** After a cut: what the filter holds is not to be heard. */
+  /** After an interruption: the rest of the filter must not be heard. */
   reset() {
-    this.#filter = null;
+    this.#resampler = null;
   }
 
   /** @param {Int16Array} samples @returns {Int16Array<ArrayBuffer>} */
   #resample(samples) {
-    const filter = (this.#filter ??= new Resampler(this.#rate, OUTPUT_RATE));
-    const out = new Int16Array(filter.maxOutput(samples.length));
-    const block = new Float32Array(filter.maxOutput(BLOCK));
+    this.#resampler ??= new Resampler(this.#rate, OUTPUT_RATE);
+    const resampler = this.#resampler;
+    const out = new Int16Array(resampler.maxOutput(samples.length));
+    const block = new Float32Array(resampler.maxOutput(BLOCK_SAMPLES));
     let filled = 0;
-    for (let at = 0; at < samples.length; at += BLOCK) {
-      const input = Float32Array.from(samples.subarray(at, at + BLOCK), (x) => x / 32768);
-      const count = filter.process(input, block);
+    for (let at = 0; at < samples.length; at += BLOCK_SAMPLES) {
+      const input = Float32Array.from(samples.subarray(at, at + BLOCK_SAMPLES), (x) => x / 32768);
+      const count = resampler.process(input, block);
       for (let i = 0; i < count; i++) out[filled++] = floatToInt16(block[i]);
     }
     return out.slice(0, filled);

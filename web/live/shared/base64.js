@@ -1,14 +1,13 @@
 /**
- * Base64 as fast as the engine allows. Owns both directions; needs nothing.
+ * Base64 in both directions, as fast as the engine allows.
  *
- * The built-in methods are some ten times faster than btoa/atob, but younger than some browsers in use.
+ * The built-in methods are about ten times faster than btoa and atob, but some browsers in use do not have them yet.
  */
 
 /** @typedef {Uint8Array & {toBase64?: () => string}} MaybeToBase64 */
 
-const fromBase64 = /** @type {{fromBase64?: (text: string) => Uint8Array}} */ (
-  /** @type {unknown} */ (Uint8Array)
-).fromBase64;
+const fromBase64 = /** @type {{fromBase64?: (text: string) => Uint8Array}} */ (/** @type {unknown} */ (Uint8Array))
+  .fromBase64;
 
 /** `fromCharCode.apply` takes its arguments on the stack: 32 kB is safe everywhere. */
 const SLICE = 0x8000;
@@ -18,8 +17,8 @@ const SLICE = 0x8000;
  * @returns {string}
  */
 export function encodeBase64(bytes) {
-  const quick = /** @type {MaybeToBase64} */ (bytes).toBase64;
-  if (quick) return quick.call(bytes);
+  const builtIn = /** @type {MaybeToBase64} */ (bytes).toBase64;
+  if (builtIn) return builtIn.call(bytes);
   let binary = '';
   for (let i = 0; i < bytes.length; i += SLICE) {
     binary += String.fromCharCode.apply(null, /** @type {any} */ (bytes.subarray(i, i + SLICE)));
@@ -28,7 +27,7 @@ export function encodeBase64(bytes) {
 }
 
 /**
- * Accepts the standard and the URL-safe alphabet: proto3 JSON allows both.
+ * Accepts the standard and the URL-safe alphabet, because proto3 JSON allows both.
  * @param {string} text
  * @returns {Uint8Array}
  */

@@ -1,6 +1,6 @@
 /**
- * One clock for the page, the worker and the worklets: milliseconds since 1970.
- * A worker's `performance.now()` starts elsewhere than the page's, and a worklet has none.
+ * One clock for the page and the workers: epoch milliseconds.
+ * `performance.now()` alone starts at a different moment in each thread. A worklet has no `performance`.
  */
 export function epochNow() {
   return performance.timeOrigin + performance.now();

@@ -1,32 +1,33 @@
 /**
- * The numbers of a session: how long each step took, what was lost. Owns: counters and marks of one start.
- * Needs pcm.js. Holds no token, no handle and nothing that was said.
+ * The figures of one start: how long each step took and what was lost.
+ * They contain no token, no resumption handle and nothing that was said.
  */
-import { OUTPUT_RATE } from './pcm.js';
+import { CHUNK_MS, OUTPUT_RATE } from './pcm.js';
 
 /** @typedef {'granted' | 'opened' | 'ready' | 'microphone' | 'sound'} Mark */
 /**
  * Times are milliseconds; `steps` count from the click.
  * @typedef {object} Report
- * @property {'worker' | 'main' | null} network the thread that the socket is on
- * @property {Partial<Record<Mark, number>>} steps granted by the broker, socket opened, set up, microphone, first sound
+ * @property {'worker' | 'main' | null} network the thread that owns the socket
+ * @property {Partial<Record<Mark, number>>} steps token granted, socket opened, session set up, microphone open,
+ *   first sound
  * @property {{turns: number, interruptions: number, receiptToSoundMs: number | null,
  *   speechEndToSoundMs: number | null, interruptedToSilenceMs: number | null,
- *   interruptedAfterSamples: number | null}} turns the last figure of each
+ *   interruptedAfterSamples: number | null}} turns the latest figure of each kind
  * @property {{underruns: number, droppedSamples: number, strayBytes: number, latencyMs: number,
  *   deviceUnderruns: number | null, sampleRate: number | null, playedSeconds: number}} playback
- * @property {{input: number, output: number, total: number}} tokens as the service counts them, over all turns
+ * @property {{input: number, output: number, total: number}} tokens counted by the service, over all turns
  * @property {{droppedChunks: number, slowNetwork: boolean, starved: number, sampleRate: number | null,
  *   echoCancellation?: unknown, noiseSuppression?: unknown, autoGainControl?: unknown}} capture
- * @property {{reconnects: number, handovers: number, gapMs: number | null, lostMs: number}} line broken connections that
- *   were replaced, planned changes of the connection, how long the last of either took, speech that was never sent
- * @property {string[]} unknownKeys of server frames, each once
+ * @property {{reconnects: number, handovers: number, gapMs: number | null, lostMs: number}} line replaced
+ *   after a break, replaced as planned, how long the latest of either took, speech that was never sent
+ * @property {string[]} unknownKeys keys of server frames, each once
  */
 
 export class Diagnostics {
   #clickedAt;
   #loudAt = 0;
-  /** The turn that was heard last, and how many of its samples. */
+  /** The turn that played last, and how many of its samples. */
   #turn = 0;
   #played = 0;
   /** @type {Report} */
@@ -41,7 +42,15 @@ export class Diagnostics {
       interruptedToSilenceMs: null,
       interruptedAfterSamples: null,
     },
-    playback: { underruns: 0, droppedSamples: 0, strayBytes: 0, latencyMs: 0, deviceUnderruns: null, sampleRate: null, playedSeconds: 0 },
+    playback: {
+      underruns: 0,
+      droppedSamples: 0,
+      strayBytes: 0,
+      latencyMs: 0,
+      deviceUnderruns: null,
+      sampleRate: null,
+      playedSeconds: 0,
+    },
     tokens: { input: 0, output: 0, total: 0 },
     capture: { droppedChunks: 0, slowNetwork: false, starved: 0, sampleRate: null },
     line: { reconnects: 0, handovers: 0, gapMs: null, lostMs: 0 },
@@ -53,12 +62,12 @@ export class Diagnostics {
     this.#clickedAt = clickedAt;
   }
 
-  /** A copy that stays as it is. @returns {Report} */
+  /** A copy that no longer changes. @returns {Report} */
   snapshot() {
     return structuredClone(this.#report);
   }
 
-  /** The figures for the broker's `POST /sessions/{id}/report`: whole numbers, those that are known. @returns {Record<string, number>} */
+  /** The known figures as whole numbers, for `POST /sessions/{id}/report`. @returns {Record<string, number>} */
   report() {
     const { steps, turns, playback, capture, line, tokens } = this.#report;
     const { granted, opened, ready } = steps;
@@ -83,7 +92,7 @@ export class Diagnostics {
     return Object.fromEntries(known.map(([name, value]) => [name, Math.round(/** @type {number} */ (value))]));
   }
 
-  /** The first time counts. @param {Mark} step @param {number} at */
+  /** Only the first call for a step counts. @param {Mark} step @param {number} at */
   mark(step, at) {
     this.#report.steps[step] ??= Math.round(at - this.#clickedAt);
   }
@@ -99,16 +108,16 @@ export class Diagnostics {
     Object.assign(this.#report.capture, settings);
   }
 
-  /** @param {import('../audio/mic.js').CaptureReport} report */
+  /** @param {import('./audio-messages.js').CaptureReport} report */
   captured(report) {
     if (report.type === 'starved') this.#report.capture.starved += 1;
     else this.#loudAt = report.loudAt;
   }
 
-  /** @param {import('./events.js').LiveEvents['network']} report */
+  /** @param {{state: string, droppedMs: number}} report */
   sent({ state, droppedMs }) {
     this.#report.capture.slowNetwork = state === 'slow';
-    this.#report.capture.droppedChunks = droppedMs / 20;
+    this.#report.capture.droppedChunks = droppedMs / CHUNK_MS;
     this.#report.line.lostMs = droppedMs;
   }
 
@@ -119,7 +128,7 @@ export class Diagnostics {
   }
 
   /**
-   * @param {import('../audio/speaker.js').PlaybackReport} event
+   * @param {import('./audio-messages.js').PlaybackReport} event
    * @param {{latencySeconds: number, deviceUnderruns: number | null, context: {sampleRate: number}}} device
    */
   played(event, { latencySeconds, deviceUnderruns, context }) {
@@ -127,8 +136,9 @@ export class Diagnostics {
     playback.deviceUnderruns = deviceUnderruns;
     playback.sampleRate = context.sampleRate;
     if (event.type === 'meter') {
-      // Each turn counts its own samples.
-      playback.playedSeconds += Math.max(0, event.played - (event.turn === this.#turn ? this.#played : 0)) / OUTPUT_RATE;
+      // `played` starts at 0 with each turn.
+      const before = event.turn === this.#turn ? this.#played : 0;
+      playback.playedSeconds += Math.max(0, event.played - before) / OUTPUT_RATE;
       [this.#turn, this.#played] = [event.turn, event.played];
     } else if (event.type === 'started') {
       this.mark('sound', event.at);
@@ -145,7 +155,7 @@ export class Diagnostics {
     else if (event.type === 'stray') playback.strayBytes += 1;
   }
 
-  /** @param {Record<string, any>} usage the service's usageMetadata, which tells of one turn and all that it was billed for */
+  /** @param {Record<string, any>} usage the service's usageMetadata of one turn, everything billed for it included */
   used({ promptTokenCount = 0, responseTokenCount = 0, totalTokenCount = 0 }) {
     const { tokens } = this.#report;
     tokens.input += promptTokenCount;
@@ -153,7 +163,7 @@ export class Diagnostics {
     tokens.total += totalTokenCount;
   }
 
-  /** A key that this library does not know; true the first time. @param {string} key */
+  /** Notes a key that this library does not know. Returns true the first time. @param {string} key */
   unknown(key) {
     if (this.#report.unknownKeys.includes(key)) return false;
     this.#report.unknownKeys.push(key);

@@ -1,7 +1,8 @@
 /**
- * LiveError: the one error this library gives, made from what a browser, the broker or Google says. Owns its reason.
- * Needs explain.js, only when something is refused. Never holds a token.
+ * LiveError: the one error of this library, made from an error of the browser, the broker or Google.
+ * Leaves the sentences about a refusal to error-sentences.js. An error never contains a token.
  */
+import { closeMeaning } from './close-reasons.js';
 
 /**
  * @typedef {'permission-denied'|'no-microphone'|'no-camera'|'unsupported'|'token-refused'|'network'|'connection-refused'
@@ -9,9 +10,9 @@
  */
 /**
  * @typedef {object} LiveErrorFields
- * @property {LiveErrorReason} reason what kind of failure, for code to branch on
+ * @property {LiveErrorReason} reason the kind of failure, for code to branch on
  * @property {string} detail one plain sentence, for a person
- * @property {string} [hint] what to do about it
+ * @property {string} [hint] what the person can do
  * @property {string} [code] the broker's own code, e.g. `rate-limited`
  * @property {number} [status] the broker's HTTP status
  * @property {number} [retryAfterSeconds]
@@ -19,10 +20,10 @@
  * @property {string} [closeReason]
  */
 
-/** For words: what has ended must not seem to go on meanwhile. */
-const PATIENCE_MS = 2000;
-const CHECK = 'Check the network, then try again.';
-export const AGAIN = 'Start again.';
+/** How long to wait for the sentences. Meanwhile a session that has ended still looks alive. */
+const SENTENCES_TIMEOUT_MS = 2000;
+const CHECK_NETWORK = 'Check the network, then try again.';
+const START_AGAIN = 'Start again.';
 
 export class LiveError extends Error {
   /** @type {string | undefined} */
@@ -50,34 +51,35 @@ export class LiveError extends Error {
     return 'LiveError';
   }
 
-  /** The plain form, to send across threads; `new LiveError(fields)` undoes it. @returns {LiveErrorFields} */
+  /** The fields, to send across threads. `new LiveError(fields)` makes the same error again. @returns {LiveErrorFields} */
   toJSON() {
     return { ...this };
   }
 
-  /**
-   * Whatever was thrown, as a LiveError. @param {unknown} cause @param {LiveErrorReason} reason
-   */
+  /** Anything that was thrown, as a LiveError. @param {unknown} cause @param {LiveErrorReason} reason */
   static from(cause, reason) {
     if (cause instanceof LiveError) return cause;
     return new LiveError({ reason, detail: cause instanceof Error ? cause.message : String(cause) });
   }
 
   static aborted() {
-    return new LiveError({ reason: 'aborted', detail: 'The session was ended before it had started.' });
+    return new LiveError({ reason: 'aborted', detail: 'The session ended before its start.' });
   }
 
-  /** @param {string} what could not be reached, as the beginning of a sentence @param {unknown} [cause] */
-  static network(what, cause) {
-    return new LiveError({ reason: 'network', detail: `${what}.`, hint: CHECK }, { cause });
+  /** @param {string} detail @param {unknown} [cause] */
+  static network(detail, cause) {
+    return new LiveError({ reason: 'network', detail, hint: CHECK_NETWORK }, { cause });
   }
 
-  /** The session is over, as it should be or as the operator wants it. @param {string} [detail] @param {Partial<LiveErrorFields>} [more] */
+  /**
+   * The session is over: its time is up, or the operator ended it.
+   * @param {string} [detail] @param {Partial<LiveErrorFields>} [more]
+   */
   static ended(detail = 'The session’s time is up.', more = {}) {
-    return new LiveError({ hint: AGAIN, ...more, reason: 'session-ended', detail });
+    return new LiveError({ hint: START_AGAIN, ...more, reason: 'session-ended', detail });
   }
 
-  /** What `getUserMedia` threw. @param {unknown} cause */
+  /** From an exception of `getUserMedia`. @param {unknown} cause */
   static microphone(cause) {
     if (cause instanceof LiveError) return cause;
     const { name, message } = /** @type {Error} */ (cause);
@@ -86,72 +88,61 @@ export class LiveError extends Error {
   }
 
   /**
-   * The broker's problem answer. @param {number} status @param {any} problem the parsed body, or null
+   * From the broker's error response.
+   * @param {number} status @param {any} problem the parsed body, or null
    * @param {string | null} retryAfter the header
    */
   static tokenRefused(status, problem, retryAfter) {
-    const seconds = Number(retryAfter || problem?.retry_after_seconds);
+    const { detail, title, hint, code, retry_after_seconds } = problem ?? {};
+    const seconds = Number(retryAfter || retry_after_seconds);
     return new LiveError({
       reason: 'token-refused',
-      detail: problem?.detail || problem?.title || `The broker answered ${status}.`,
-      hint: problem?.hint,
-      code: problem?.code,
+      detail: detail || title || `The broker answered ${status}.`,
+      hint,
+      code,
       status,
       retryAfterSeconds: seconds > 0 ? seconds : undefined,
     });
   }
 
   /**
-   * How the socket closed. @param {number} closeCode @param {string} closeReason @param {boolean} ready
-   * whether `setupComplete` had come
+   * From the close of a socket.
+   * @param {number} closeCode @param {string} closeReason @param {boolean} ready whether `setupComplete` had arrived
    */
   static closed(closeCode, closeReason, ready) {
-    return new LiveError({ ...meaning(closeCode, closeReason, ready), closeCode, closeReason });
+    return new LiveError({ ...closeFields(closeCode, closeReason, ready), closeCode, closeReason });
   }
 
-  /**
-   * The same with the sentences for a person, which come with the first refusal; where they cannot be had, as it is.
-   */
+  /** The same error with sentences for a person, which load now. If they do not load, returns the error as it is. */
   async explained() {
-    const what = this.closeReason || (this.reason !== 'network' && /** @type {any} */ (this.cause)?.name);
-    if (!what) return this;
-    const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
-    const words = await Promise.race([import('./explain.js').catch(() => null), late]);
-    return new LiveError({ ...this.toJSON(), ...words?.explain(what) });
+    const errorName = this.reason === 'network' ? undefined : /** @type {any} */ (this.cause)?.name;
+    if (!this.closeReason && !errorName) return this;
+    const timeout = new Promise((resolve) => setTimeout(resolve, SENTENCES_TIMEOUT_MS));
+    const module = await Promise.race([import('./error-sentences.js').catch(() => null), timeout]);
+    return new LiveError({ ...this.toJSON(), ...module?.explain(this.closeReason, errorName) });
   }
 }
 
 /**
- * A module that comes with its first use. Rejects with a LiveError when it cannot be had.
- * @template T @param {Promise<T>} part @returns {Promise<T>}
+ * A module that loads on first use. Rejects with a LiveError when it cannot be loaded.
+ * @template T @param {Promise<T>} module @returns {Promise<T>}
  */
-export async function loaded(part) {
+export async function lazyModule(module) {
   try {
-    return await part;
+    return await module;
   } catch (cause) {
-    throw LiveError.network('A part of the library could not be loaded', cause);
+    throw LiveError.network('A part of the library did not load.', cause);
   }
 }
 
-/** Texts decide before codes: Google's 1008 and 1011 mix what is final with what will pass. */
-const TIME_UP = /^auth token has expired/i;
-const REFUSED =
-  /token has|expire_time|quota|exhausted|api key|location is not|not found for api|not supported by|cannot find field|invalid argument|deprecated/i;
-const LOST = /goaway|operation was aborted/i;
-
-/**
- * @param {number} code
- * @param {string} text
- * @param {boolean} ready
- * @returns {LiveErrorFields}
- */
-function meaning(code, text, ready) {
-  if (code === 1000 || TIME_UP.test(text)) {
-    return { reason: 'session-ended', detail: 'The service ended the session.', hint: AGAIN };
+/** @param {number} code @param {string} text @param {boolean} ready @returns {LiveErrorFields} */
+function closeFields(code, text, ready) {
+  const { kind } = closeMeaning(code, text);
+  if (code === 1000 || kind === 'time-up') {
+    return { reason: 'session-ended', detail: 'The service ended the session.', hint: START_AGAIN };
   }
-  if (REFUSED.test(text) || ((code === 1007 || code === 1008) && !LOST.test(text))) {
-    return { reason: 'connection-refused', detail: `The service refused: ${text || code}.` };
-  }
-  if (!ready && (code === 1006 || code === 0)) return LiveError.network('The service could not be reached').toJSON();
-  return { reason: 'connection-lost', detail: 'The connection was lost.', hint: CHECK };
+  const refused = kind ? kind !== 'aborted' && kind !== 'overloaded' : code === 1007 || code === 1008;
+  if (refused) return { reason: 'connection-refused', detail: `The service refused: ${text || code}.` };
+  if (!ready && (code === 1006 || code === 0)) return LiveError.network('The service could not be reached.').toJSON();
+  return { reason: 'connection-lost', detail: 'The connection was lost.', hint: CHECK_NETWORK };
 }

@@ -1,22 +1,22 @@
 /**
- * What the Live models take and how they differ, as one table. Owns every such difference. Needs nothing.
+ * One table of how the Live models differ: thinking, functions, text, video.
  *
- * Sources: Google's pages on each model and on thinking (September 2026). Typed text needs no column, for all of them
- * take it as `realtimeInput.text`. That a blocking call and the microphone do not go together is no documented rule:
- * 2.5 closes with 1008 and 3.1 takes the sound for a new turn and drops the call, as several projects report.
+ * Sources: Google's pages on each model and on thinking (September 2026). Typed text needs no column, because every
+ * model takes it as `realtimeInput.text`. No document says that a blocking call and the microphone exclude each other.
+ * Several projects report it: 2.5 closes with 1008, and 3.1 takes the sound for a new turn and drops the call.
  */
 /** @typedef {'BLOCKING' | 'NON_BLOCKING'} Behavior */
 /**
  * @typedef {object} ModelRules
- * @property {'budget' | 'level' | 'built-in' | 'none'} thinking how its setup names it
- * @property {Behavior[]} behaviors of functions; the first where the declaration names none
- * @property {boolean} scheduling a response may say when the model is to speak of it
- * @property {boolean} content takes `clientContent` at any time, not only as its history
+ * @property {'budget' | 'level' | 'built-in' | 'none'} thinking how the setup names it
+ * @property {Behavior[]} behaviors of functions; the first is the default
+ * @property {boolean} scheduling a function response may say when the model talks about it
+ * @property {boolean} content takes `clientContent` at any time, not only as the initial history
  * @property {boolean} video
- * @property {boolean} holdsMicrophone no sound may come while a blocking call is unanswered
+ * @property {boolean} holdsMicrophone no audio may be sent while a blocking call is unanswered
  */
 
-/** What the current generation does, and so what is expected of one that is not known yet. @type {ModelRules} */
+/** The rules of the current generation, and the default for an unknown model. @type {ModelRules} */
 const CURRENT = {
   thinking: 'built-in',
   behaviors: ['NON_BLOCKING', 'BLOCKING'],
@@ -26,7 +26,7 @@ const CURRENT = {
   holdsMicrophone: false,
 };
 
-/** The first pattern that fits the model's name. @type {[RegExp, Partial<ModelRules>][]} */
+/** The first pattern that matches the model's name applies. @type {[RegExp, Partial<ModelRules>][]} */
 const MODELS = [
   [/2\.5/, { thinking: 'budget', behaviors: ['BLOCKING', 'NON_BLOCKING'], holdsMicrophone: true }],
   [/3\.1-flash-live/, { thinking: 'level', behaviors: ['BLOCKING'], scheduling: false, holdsMicrophone: true }],
@@ -40,14 +40,16 @@ export function rulesFor(model = '') {
 }
 
 /**
- * What tells a new session what was said before it, for `sendClientContent`; null when there is nothing to tell, or nobody to take it.
- * Where the setup asks for its history first, the turns are closed and nobody answers them; elsewhere closing them
- * would ask for an answer, so they stay open and the user's next words close them.
+ * The message that gives a new session the earlier conversation, for `sendClientContent`. Returns null when there is
+ * nothing to send or the model takes no turns.
+ *
+ * Where the setup asks for its history first, the turns are closed and the model does not answer them. Elsewhere a
+ * closed turn would ask for an answer, so the turns stay open until the user speaks.
  * @param {Record<string, any>[]} turns
  * @param {Record<string, any>} [setup]
  */
-export function seedMessage(turns, setup) {
-  const first = !!setup?.historyConfig?.initialHistoryInClientContent;
-  if (turns.length === 0 || !(first || rulesFor(setup?.model).content)) return null;
-  return { turns, turnComplete: first };
+export function historyMessage(turns, setup) {
+  const closed = !!setup?.historyConfig?.initialHistoryInClientContent;
+  if (turns.length === 0 || !(closed || rulesFor(setup?.model).content)) return null;
+  return { turns, turnComplete: closed };
 }

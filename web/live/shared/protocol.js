@@ -1,12 +1,12 @@
 /**
- * The service's frames taken apart, as pure functions. Owns: every field name of what the Live API sends and this library
- * reads. Needs nothing. Leaves what goes out to live-socket.js and raw-session.js.
+ * Takes the service's frames apart, as pure functions. The only module that knows the field names the Live API sends.
+ * Leaves the messages that the client sends to network/live-socket.js and network/raw-session.js.
  */
 
 /** @typedef {Record<string, any>} Json */
-/** @typedef {{title: string, url: string}} Link plain text, and an https address */
+/** @typedef {{title: string, url: string}} Link a plain-text title and an https address */
 /**
- * One fact out of a server frame.
+ * One fact from a server frame.
  * @typedef {{type: 'setupComplete'} | {type: 'interrupted'} | {type: 'generationComplete'} | {type: 'turnComplete'}
  *   | {type: 'audio', data: string, mimeType: string} | {type: 'modelText', text: string, thought: boolean}
  *   | {type: 'inputText' | 'outputText' | 'interimInputText', text: string, finished: boolean, language?: string}
@@ -19,8 +19,8 @@
  */
 
 /**
- * Takes a frame apart. Newer models put several things into one frame, so every key is read.
- * `interrupted` comes first (audio beside it belongs to the next turn), the ends of a turn last.
+ * Returns the facts of a frame. Newer models put several facts into one frame, so every key is read.
+ * `interrupted` comes first, because audio in the same frame belongs to the next turn. The ends of a turn come last.
  * @param {Json} message
  * @returns {ServerFact[]}
  */
@@ -36,7 +36,7 @@ export function readServerMessage(message) {
 /** @typedef {(value: any) => Json[]} Reader */
 
 /**
- * Each key by its reader. Own keys of the table only: a frame may hold "constructor".
+ * Reads each key with its reader. Only the table's own keys count: a frame may contain "constructor".
  * @param {Json} object @param {Record<string, Reader>} table @param {string} path
  */
 function readKeys(object, table, path) {
@@ -82,7 +82,7 @@ const CONTENT = {
   groundingMetadata: (value) => [
     { type: 'grounding', links: readLinks(value.groundingChunks), queries: value.webSearchQueries ?? [] },
   ],
-  // Known, and nothing that a voice client does with them; they reach the app in the `message` event.
+  // Known, but of no use to a voice client. The app gets them in the `message` event.
   turnCompleteReason: nothing,
   urlContextMetadata: nothing,
 };
@@ -93,7 +93,7 @@ function transcription(type) {
 }
 
 /**
- * Where an answer comes from. Only https: an address of another kind could run in the page or leave it unseen.
+ * The sources of an answer. Only https links: another scheme could run code in the page or leave it unnoticed.
  * @param {Json[]} [chunks]
  */
 function readLinks(chunks = []) {
@@ -114,7 +114,7 @@ function readPart(part) {
 }
 
 /**
- * The same message without sound, for threads that do not play it.
+ * The same message without audio data, for threads that do not play it.
  * @param {Json} message
  * @returns {Json}
  */

@@ -1,21 +1,21 @@
 /**
- * From the device's rate to the wire's: a polyphase windowed-sinc filter that keeps its state between blocks.
+ * Changes the sample rate: a polyphase windowed-sinc filter that keeps its state between blocks.
+ * Leaves int16 and chunks to others. It needs no browser, so it runs in a worklet and in a test.
  *
- * Owns: the filter. Needs nothing, so that it runs in a worklet and in a test. Leaves int16 and chunks to others.
  * Any ratio of whole rates works: 48000 to 16000 is one phase of 204 taps, 44100 to 16000 is 160 phases.
- * Measured (tests/browser/test_capture_filter.py): within 0.5 dB up to 7 kHz, all from 8 kHz on more than 80 dB down,
- * with 2.1 ms of delay. Letting the browser resample leaves the 9 kHz image 54 dB down and fails in Firefox.
+ * Measured (tests/browser/test_capture_filter.py): flat within 0.5 dB up to 7 kHz, more than 80 dB down from 8 kHz on,
+ * 2.1 ms of delay. The browser's own resampler leaves the 9 kHz image only 54 dB down and fails in Firefox.
  */
 
-/** Zero crossings on each side, counted at the lower of both rates. */
+/** Zero crossings on each side of the sinc, counted at the lower of the two rates. */
 const CROSSINGS = 34;
 /**
- * Cut-off as a part of the lower rate: 7.35 kHz of 16 kHz. With this window the fall fits between 7 and 8 kHz, so that what
- * it lets fold back is too faint to be heard, and nothing below is.
+ * Cut-off as a fraction of the lower rate: 7.35 kHz at 16 kHz. With this window the slope lies between 7 and 8 kHz, so
+ * the part that aliases is inaudible and everything below 7 kHz passes.
  */
 const CUTOFF = 0.4595;
 const KAISER_BETA = 8.2;
-const LINE = 4096;
+const BLOCK_SAMPLES = 4096;
 
 export class Resampler {
   #up;
@@ -23,10 +23,10 @@ export class Resampler {
   #taps;
   /** One row of taps per phase. */
   #rows;
-  /** The newest input samples, appended until full and then moved to the front. */
-  #line;
+  /** The newest input samples. They are appended until it is full, then moved to the front. */
+  #delayLine;
   #filled;
-  /** Index in the line of the first sample under the filter for the next output, and its phase. */
+  /** Where the filter starts in the delay line for the next output sample, and its phase. */
   #index = 0;
   #phase = 0;
 
@@ -42,23 +42,23 @@ export class Resampler {
     const lower = Math.min(inputRate, outputRate);
     this.#taps = 2 * Math.ceil((CROSSINGS * inputRate) / lower);
     this.#rows = this.identity ? [] : design(this.#up, this.#taps, (CUTOFF * lower) / inputRate);
-    this.#line = new Float32Array(LINE + this.#taps);
-    // Silence before the first sample: the first output is then centred on the first input.
+    this.#delayLine = new Float32Array(BLOCK_SAMPLES + this.#taps);
+    // Starts with silence, so that the first output sample is centred on the first input sample.
     this.#filled = this.#taps / 2;
   }
 
-  /** Input samples that the filter has taken and not yet given back. */
+  /** The delay: input samples that have not appeared in the output yet. */
   get delaySamples() {
     return this.#taps / 2;
   }
 
-  /** The most output samples that one block of input can give. @param {number} inputLength */
+  /** The highest number of output samples for one block of input. @param {number} inputLength */
   maxOutput(inputLength) {
     return Math.ceil((inputLength * this.#up) / this.#down) + 1;
   }
 
   /**
-   * Filters a block of at most 4096 samples into `output` and returns how many samples it wrote there.
+   * Filters a block of at most 4096 samples into `output` and returns the number of samples written.
    * @param {Float32Array} input
    * @param {Float32Array} output
    */
@@ -67,8 +67,8 @@ export class Resampler {
       output.set(input);
       return input.length;
     }
-    if (this.#filled + input.length > this.#line.length) this.#shift();
-    this.#line.set(input, this.#filled);
+    if (this.#filled + input.length > this.#delayLine.length) this.#shift();
+    this.#delayLine.set(input, this.#filled);
     this.#filled += input.length;
     let count = 0;
     while (this.#index + this.#taps <= this.#filled) {
@@ -82,26 +82,26 @@ export class Resampler {
 
   /** @param {Float64Array} row */
   #dot(row) {
-    const line = this.#line;
+    const delayLine = this.#delayLine;
     const start = this.#index;
     let sum = 0;
-    for (let k = 0; k < row.length; k++) sum += line[start + k] * row[k];
+    for (let k = 0; k < row.length; k++) sum += delayLine[start + k] * row[k];
     return sum;
   }
 
   #shift() {
     const from = Math.min(this.#index, this.#filled);
-    this.#line.copyWithin(0, from, this.#filled);
+    this.#delayLine.copyWithin(0, from, this.#filled);
     this.#filled -= from;
     this.#index -= from;
   }
 }
 
 /**
- * The taps for each phase, every row with a gain of exactly one at 0 Hz.
+ * The taps of each phase. Every row has a gain of exactly one at 0 Hz.
  * @param {number} phases
  * @param {number} taps
- * @param {number} cutoff as a part of the input rate
+ * @param {number} cutoff as a fraction of the input rate
  */
 function design(phases, taps, cutoff) {
   const half = taps / 2;
@@ -110,7 +110,7 @@ function design(phases, taps, cutoff) {
     const row = new Float64Array(taps);
     let gain = 0;
     for (let k = 0; k < taps; k++) {
-      // Distance in input samples between this tap and the moment of the output sample.
+      // The distance between this tap and the output sample, in input samples.
       const t = k - half - phase / phases;
       row[k] = 2 * cutoff * sinc(2 * cutoff * t) * kaiser(t / half);
       gain += row[k];

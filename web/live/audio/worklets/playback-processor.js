@@ -1,9 +1,8 @@
 /**
- * Playback worklet: turns of PCM16 in from the network side, sound out; tells the page what was heard.
- *
- * Owns: the ports, the output meter and the times of events. Needs ../playback-engine.js, which decides everything.
+ * The playback worklet: turns of PCM16 in from the network, sound out. Reports to the page what was heard and when.
+ * Leaves every decision to ../playback-engine.js.
  */
-import { OUTPUT_RATE, RmsMeter } from '../../shared/pcm.js';
+import { METER_HZ, OUTPUT_RATE, RmsMeter } from '../../shared/pcm.js';
 import { PlaybackEngine } from '../playback-engine.js';
 import { RecordingTap } from '../recording-tap.js';
 
@@ -15,8 +14,8 @@ class PlaybackProcessor extends AudioWorkletProcessor {
   constructor() {
     super();
     this.port.onmessage = ({ data }) => {
-      if (data.port) data.port.onmessage = (/** @type {MessageEvent} */ event) => this.#obey(event.data);
-      else this.#tap.to(data.tap);
+      if (data.port) data.port.onmessage = (/** @type {MessageEvent} */ event) => this.#handle(event.data);
+      else this.#tap.sendTo(data.tapPort);
     };
   }
 
@@ -29,20 +28,20 @@ class PlaybackProcessor extends AudioWorkletProcessor {
     this.#engine.render(out);
     this.#meter.add(out);
     this.#tap.write(currentFrame, out, out.length);
-    if (this.#meter.count >= sampleRate / 20) {
+    if (this.#meter.count >= sampleRate / METER_HZ) {
       const { turn, played } = this.#engine;
       this.port.postMessage({ type: 'meter', rms: this.#meter.take(), turn, played });
     }
     return true;
   }
 
-  /** @param {any} order */
-  #obey(order) {
-    if (order.type === 'audio') {
-      this.#engine.push(order.samples, order.turn, order.receivedAt);
-      if (order.stray) this.port.postMessage({ type: 'stray' });
-    } else if (order.type === 'finish') this.#engine.finish(order.turn);
-    else this.#engine.cut(order.turn, order.receivedAt);
+  /** @param {any} message from the network: audio, the end of a turn, or an interruption */
+  #handle(message) {
+    if (message.type === 'audio') {
+      this.#engine.push(message.samples, message.turn, message.receivedAt);
+      if (message.stray) this.port.postMessage({ type: 'stray' });
+    } else if (message.type === 'finish') this.#engine.finish(message.turn);
+    else this.#engine.cut(message.turn, message.receivedAt);
   }
 }
 

@@ -83,7 +83,7 @@ def test_the_page_is_three_requests_deep(visit: Visits, wire: CountingProxy) -> 
     html = demo.page.request.get(wire.url).text()
     named = set(re.findall(r'(?:href|src)="(/assets/[^"]+)"', html))
     assert set(files) - {"/favicon.ico"} <= named
-    assert any(path.endswith("/live/net-core.js") for path in files)
+    assert any(path.endswith("/live/network/network-session.js") for path in files)
     assert any(path.endswith("/worklets/playback-processor.js") for path in files)
     assert len(files) == len(set(files)), "the worker and the worklets take theirs from the cache"
     assert set(rest) - set(files) == DATA

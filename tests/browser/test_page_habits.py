@@ -111,7 +111,7 @@ def test_a_camera_that_is_pressed_twice_is_off_and_no_fault(demo: DemoPage) -> N
 def test_a_camera_that_is_still_coming_when_the_conversation_ends_is_no_fault(demo: DemoPage) -> None:
     demo.enter()
     demo.start()
-    slow_down(demo, "**/live/camera.js", 1000)
+    slow_down(demo, "**/live/media/camera.js", 1000)
     demo.page.click("#camera")
     demo.talk.click()
     demo.expect_state("ended", "idle")
@@ -194,7 +194,7 @@ def test_whoever_goes_over_to_speaking_is_not_refused_for_the_place_of_their_own
 
 
 def test_a_recorder_that_does_not_come_is_told(demo: DemoPage) -> None:
-    demo.page.route("**/live/recorder-worker.js", lambda route: route.abort())
+    demo.page.route("**/live/media/recorder-worker.js", lambda route: route.abort())
     demo.enter()
     demo.start()
     demo.page.click("#settings summary")
@@ -208,10 +208,10 @@ def test_a_recorder_that_does_not_come_is_told(demo: DemoPage) -> None:
 
 def test_a_list_of_devices_that_does_not_come_is_told(demo: DemoPage) -> None:
     demo.enter()
-    demo.page.route("**/live/devices.js", lambda route: route.abort())
+    demo.page.route("**/live/audio/devices.js", lambda route: route.abort())
     demo.page.click("#settings summary")
     demo.expect_notice("panel-missing")
-    demo.page.unroute("**/live/devices.js")
+    demo.page.unroute("**/live/audio/devices.js")
     demo.page.click("#settings summary")
     expect(demo.page.locator("#microphone option").first).to_be_attached()
 

@@ -50,7 +50,7 @@ def test_a_start_whose_functions_cannot_be_loaded_fails_and_the_next_one_does_no
 ) -> None:
     bench = open_stage(Bench, script=TOOLS)
     bench.open(service.broker.bearer(), body={"profile": "m38"})
-    bench.page.route("**/live/tool-runner.js", lambda route: route.abort(), times=1)
+    bench.page.route("**/live/conversation/tool-runner.js", lambda route: route.abort(), times=1)
     assert bench.start(microphone=False)["reason"] == "network"
     assert bench.state() == "error"
     bench.faults.clear()  # the browser's own line about what was not loaded

@@ -63,7 +63,7 @@ def test_a_browser_that_cannot_pack_pictures_is_told_at_once(open_stage: OpenSta
 def test_a_picture_is_a_jpeg_of_768_pixels_at_most(bench: Bench) -> None:
     found = bench.page.evaluate(
         """async () => {
-          const { encodePicture } = await import('/live/picture.js');
+          const { encodePicture } = await import('/live/network/picture-encoder.js');
           const canvas = new OffscreenCanvas(1920, 1080);
           canvas.getContext('2d').fillRect(0, 0, 500, 500);
           const { data, mimeType } = await encodePicture(canvas.transferToImageBitmap());

@@ -11,7 +11,7 @@ import { glide } from './motion.js';
 import { PushToTalk } from './push.js';
 import { TOOL_NOTES } from './tools.js';
 
-/** @typedef {import('../live/events.js').LiveEvents} LiveEvents */
+/** @typedef {import('../live/index.js').LiveEvents} LiveEvents */
 /** @typedef {{[K in keyof LiveEvents]?: (detail: LiveEvents[K]) => void}} Hearers */
 
 const talked = byId('talked', HTMLElement);

@@ -22,10 +22,12 @@ const NETWORK_WORDS = {
   silent: 'The service has not answered for a while.',
 };
 
+/** @typedef {import('../live/index.js').LiveEvents} LiveEvents */
+
 export class Happenings {
   #hint = new Hint();
   #session;
-  /** @type {import('./during.js').Hearers} */
+  /** @type {{[K in keyof LiveEvents]?: (detail: LiveEvents[K]) => void}} */
   hearers = {
     network: ({ state }) => {
       if (state === 'ok') this.#hint.clear('network');

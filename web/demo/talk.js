@@ -17,7 +17,7 @@ import { LIVE } from './room.js';
  * }} Parts
  */
 
-/** What during.js hears of. @type {(keyof import('../live/events.js').LiveEvents)[]} */
+/** What during.js hears of. @type {(keyof import('../live/index.js').LiveEvents)[]} */
 const PASSED_ON = ['caption', 'toolcall', 'toolresult', 'toolcancel', 'grounding', 'diagnostics', 'network', 'device', 'echo', 'reconnected'];
 
 /** How long the end of a conversation is waited for: a broker that hangs keeps nobody. */

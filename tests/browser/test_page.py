@@ -399,12 +399,12 @@ def test_a_part_of_the_page_that_does_not_arrive_is_told_and_comes_with_the_next
 ) -> None:
     """What a conversation needs is loaded with the first one; without it none is begun or left open."""
     demo.enter()
-    demo.page.route("**/demo/during.js", lambda route: route.abort())
+    demo.page.route("**/demo/live-panels.js", lambda route: route.abort())
     demo.talk.click()
     demo.expect_notice("part-missing")
     expect(demo.page.get_by_role("button", name="Reload the page")).to_be_visible()
     wait_for("the connection to end", lambda: service.standin.control.health()["open_connections"] == 0)
-    demo.page.unroute("**/demo/during.js")
+    demo.page.unroute("**/demo/live-panels.js")
     demo.page.get_by_role("button", name="Try again").click()
     demo.expect_state("listening")
     demo.say("/silence 0.2")
@@ -413,7 +413,7 @@ def test_a_part_of_the_page_that_does_not_arrive_is_told_and_comes_with_the_next
 
 @pytest.mark.parametrize(
     ("part", "opener", "shown"),
-    [("settings", "#settings > summary", "#settings-panel:not([inert])"), ("seeing", "#camera", "#preview")],
+    [("settings", "#settings > summary", "#settings-panel:not([inert])"), ("video-preview", "#camera", "#preview")],
 )
 def test_a_panel_that_does_not_arrive_is_told_and_comes_with_the_next_click(
     demo: DemoPage, part: str, opener: str, shown: str

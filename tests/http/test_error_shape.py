@@ -97,7 +97,7 @@ def test_the_page_admits_its_own_scripts_and_the_live_host_only(app: Flask, clie
 
 def test_a_part_of_a_page_carries_what_counts_there_and_no_more(client: FlaskClient) -> None:
     """Some fifty of them make a page, and the document's policy holds for them."""
-    for part in ("live/mic.js", "demo/room.css"):
+    for part in ("live/mic.js", "demo/talk-view.css"):
         with client.get(f"/assets/{ASSETS.version}/{part}") as answer:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.headers["Content-Type"].startswith("text/")

@@ -3,15 +3,15 @@
  * Needs: index.html, the broker's routes, the library. Leaves: every detail to the modules it imports.
  */
 import { Api } from '../common/api.js';
-import { Door } from '../common/auth.js';
+import { Door } from '../common/sign-in-form.js';
 import { byId } from '../common/dom.js';
 
 import { Announcer } from './announcer.js';
 import { explain } from './errors.js';
-import { Late } from './late.js';
+import { Late } from './lazy.js';
 import { Notice } from './notice.js';
 import { Ring } from './ring.js';
-import { Room } from './room.js';
+import { Room } from './talk-view.js';
 import { Conversation } from './talk.js';
 
 /** @typedef {import('./errors.js').Action} Action */
@@ -112,7 +112,7 @@ function resume() {
 async function findOthers() {
   const failed = (/** @type {unknown} */ error) => notice.show(explain(error));
   try {
-    const { offerEnds } = await import('./elsewhere.js');
+    const { offerEnds } = await import('./other-sessions.js');
     await offerEnds(api, notice.actions, (name) => room.nameOf(name), resume, failed);
   } catch {
     failed({ code: 'part-missing' });
@@ -124,7 +124,7 @@ const settings = new Late(async () => {
   return new Settings(conversation.session, (push) => conversation.setPush(push));
 });
 const seeing = new Late(async () => {
-  const { Seeing } = await import('./seeing.js');
+  const { Seeing } = await import('./video-preview.js');
   return new Seeing(conversation.session, room, (error) => notice.show(explain(error)));
 });
 /** A conversation may be running: nothing is to be started again. */

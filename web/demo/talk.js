@@ -6,13 +6,13 @@ import { LiveSession, TokenSource } from '../live/index.js';
 import { Countdown } from '../common/countdown.js';
 
 import { explain } from './errors.js';
-import { Late } from './late.js';
-import { LIVE } from './room.js';
+import { Late } from './lazy.js';
+import { LIVE } from './talk-view.js';
 
-/** @typedef {import('./room.js').State} State */
+/** @typedef {import('./talk-view.js').State} State */
 /**
  * @typedef {{
- *   api: import('../common/api.js').Api, room: import('./room.js').Room, ring: import('./ring.js').Ring,
+ *   api: import('../common/api.js').Api, room: import('./talk-view.js').Room, ring: import('./ring.js').Ring,
  *   notice: import('./notice.js').Notice, announcer: import('./announcer.js').Announcer, signedOut: (why: string) => void,
  * }} Parts
  */
@@ -34,7 +34,7 @@ export class Conversation {
   #microphone = true;
   /** Comes with the first start; what happens meanwhile waits for it, in order. */
   #during = new Late(async () => {
-    const { During } = await import('./during.js');
+    const { During } = await import('./live-panels.js');
     return new During(this.#session);
   });
   /** Whether the latest start led to a line. @type {Promise<boolean>} */

@@ -3,7 +3,7 @@
  * Owns: the filters. Leaves: what is recorded to the broker.
  */
 import { button, h } from './build.js';
-import { Fault } from './fault.js';
+import { Fault } from './error-box.js';
 import { field, showFaults } from './form.js';
 import { timeOf, ZONE } from './format.js';
 import { badge, heading, Pages } from './parts.js';
@@ -13,7 +13,7 @@ import { Table } from './table.js';
 
 const GOOD = new Set(['ok', 'granted', 'issued', 'confirmed']);
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
+/** @param {import('./view.js').Desk} desk @returns {import('./view.js').View} */
 export function auditView(desk) {
   const fault = new Fault(desk);
   const text = (/** @type {string} */ label, /** @type {string} */ name, hint = '') => field(label, h('input', { name, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' }), hint);

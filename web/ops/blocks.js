@@ -3,7 +3,7 @@
  * Needs: the admin API. Leaves: lifting a block of a person to their own page, and of others to the `broker` command.
  */
 import { h } from './build.js';
-import { Fault } from './fault.js';
+import { Fault } from './error-box.js';
 import { timeOf } from './format.js';
 import { heading, issuerWords, Pages } from './parts.js';
 import { Table } from './table.js';
@@ -13,7 +13,7 @@ import { Table } from './table.js';
 /** @type {Record<string, string>} */
 const KINDS = { principal: 'A person', jti: 'One token', issuer: 'Everybody of an issuer', 'issued-before': 'What was signed before' };
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
+/** @param {import('./view.js').Desk} desk @returns {import('./view.js').View} */
 export function blocksView(desk) {
   const fault = new Fault(desk);
   const table = new Table('Blocks', /** @type {import('./table.js').Column<Block>[]} */ ([

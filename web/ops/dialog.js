@@ -3,7 +3,7 @@
  * Owns: the dialog and its form. Leaves: what is done to whoever asks.
  */
 import { button, h, uniqueId } from './build.js';
-import { Fault } from './fault.js';
+import { Fault } from './error-box.js';
 import { showFaults } from './form.js';
 
 /** @typedef {import('./build.js').Child} Child */
@@ -16,7 +16,7 @@ import { showFaults } from './form.js';
  */
 
 /**
- * @param {import('./desk.js').Desk} desk
+ * @param {import('./view.js').Desk} desk
  * @param {Question} question
  * @returns {Promise<boolean>} whether it was done, once the dialog is closed
  */

@@ -7,7 +7,7 @@ import { ask } from './dialog.js';
 import { timeOf, words } from './format.js';
 
 /**
- * @param {import('./desk.js').Desk} desk
+ * @param {import('./view.js').Desk} desk
  * @param {import('./api.js').Session} session
  * @returns {Promise<boolean>} whether it was ended
  */

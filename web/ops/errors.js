@@ -3,7 +3,7 @@
  * Needs: nothing. Leaves: where it is shown to fault.js and to the door.
  */
 
-/** @typedef {import('../common/auth.js').Explanation & {status: number, requestId: string}} Explanation */
+/** @typedef {import('../common/sign-in-form.js').Explanation & {status: number, requestId: string}} Explanation */
 
 /** By the broker's code: title, and what to do unless the broker says more. @type {Record<string, [string, string]>} */
 const TABLE = {

@@ -4,7 +4,7 @@
  */
 import { button, h } from './build.js';
 import { ask } from './dialog.js';
-import { Fault } from './fault.js';
+import { Fault } from './error-box.js';
 import { boxes, field, select } from './form.js';
 import { timeOf } from './format.js';
 import { badge, heading, Pages } from './parts.js';
@@ -14,7 +14,7 @@ import { Table } from './table.js';
 
 const SCOPES = ['token', 'sessions', 'read'];
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
+/** @param {import('./view.js').Desk} desk @returns {import('./view.js').View} */
 export function keysView(desk) {
   const fault = new Fault(desk);
   const table = new Table('Service keys', /** @type {import('./table.js').Column<ServiceKey>[]} */ ([

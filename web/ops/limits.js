@@ -4,7 +4,7 @@
  * Needs: the person with `version`. Leaves: loading it again to user.js.
  */
 import { button, h } from './build.js';
-import { Fault } from './fault.js';
+import { Fault } from './error-box.js';
 import { field, select, showFaults } from './form.js';
 import { words } from './format.js';
 
@@ -39,7 +39,7 @@ export class LimitsEditor {
   element;
 
   /**
-   * @param {import('./desk.js').Desk} desk
+   * @param {import('./view.js').Desk} desk
    * @param {import('./api.js').Plan[]} plans
    * @param {() => void} saved
    */

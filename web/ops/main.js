@@ -2,7 +2,7 @@
  * The operators' page: the door, the tabs, and which view is open.
  * Needs: index.html, a sign-in with the role operator. Leaves: everything inside a view to its module.
  */
-import { Door } from '../common/auth.js';
+import { Door } from '../common/sign-in-form.js';
 import { byId } from '../common/dom.js';
 
 import { AdminApi } from './api.js';
@@ -16,8 +16,8 @@ import { sessionsView } from './sessions.js';
 import { userView } from './user.js';
 import { usersView } from './users.js';
 
-/** @typedef {import('./desk.js').Desk} Desk */
-/** @typedef {import('./desk.js').View} View */
+/** @typedef {import('./view.js').Desk} Desk */
+/** @typedef {import('./view.js').View} View */
 
 /** By the first part of the fragment; what follows is the view's own. @type {Record<string, (desk: Desk, rest: string) => View>} */
 const VIEWS = {

@@ -5,7 +5,7 @@
 import { h } from './build.js';
 import { BarList } from './charts/bars.js';
 import { TimeChart } from './charts/time-chart.js';
-import { Fault } from './fault.js';
+import { Fault } from './error-box.js';
 import { count, counted, milliseconds } from './format.js';
 import { heading, person } from './parts.js';
 import { Poll } from './poll.js';
@@ -23,7 +23,7 @@ const RANGES = { hour: 'Last hour', day: 'Last day', week: 'Last week' };
 /** Kept for whoever comes back to the view. @type {{range: Range}} */
 const last = { range: 'day' };
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
+/** @param {import('./view.js').Desk} desk @returns {import('./view.js').View} */
 export function overviewView(desk) {
   const fault = new Fault(desk);
   const tiles = h('dl', { class: 'tiles' });

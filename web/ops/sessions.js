@@ -4,7 +4,7 @@
  */
 import { button, h } from './build.js';
 import { endSession } from './end-session.js';
-import { Fault } from './fault.js';
+import { Fault } from './error-box.js';
 import { field } from './form.js';
 import { ago, counted, left, timeOf } from './format.js';
 import { badge, heading, person } from './parts.js';
@@ -16,7 +16,7 @@ import { Table } from './table.js';
 const EVERY_MS = 5000;
 const PAGE = 100;
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
+/** @param {import('./view.js').Desk} desk @returns {import('./view.js').View} */
 export function sessionsView(desk) {
   const fault = new Fault(desk);
   const summary = h('p', { class: 'quiet', id: 'sessions-summary' });

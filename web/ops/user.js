@@ -5,7 +5,7 @@
 import { button, h } from './build.js';
 import { ask } from './dialog.js';
 import { endSession } from './end-session.js';
-import { Fault } from './fault.js';
+import { Fault } from './error-box.js';
 import { field } from './form.js';
 import { count, counted, timeOf, words } from './format.js';
 import { LimitsEditor } from './limits.js';
@@ -18,7 +18,7 @@ import { marks } from './users.js';
 
 const SESSIONS = 10;
 
-/** @param {import('./desk.js').Desk} desk @param {string} key @returns {import('./desk.js').View} */
+/** @param {import('./view.js').Desk} desk @param {string} key @returns {import('./view.js').View} */
 export function userView(desk, key) {
   const life = new AbortController();
   const fault = new Fault(desk);

@@ -4,7 +4,7 @@
  */
 import { button, h } from './build.js';
 import { ask } from './dialog.js';
-import { Fault } from './fault.js';
+import { Fault } from './error-box.js';
 import { boxes, field, select } from './form.js';
 import { count, counted } from './format.js';
 import { badge, heading, Pages, person } from './parts.js';
@@ -18,7 +18,7 @@ const TYPING_MS = 250;
 /** What was looked for last, kept for whoever comes back from one person to the list. */
 const last = { query: '', state: 'all' };
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
+/** @param {import('./view.js').Desk} desk @returns {import('./view.js').View} */
 export function usersView(desk) {
   const fault = new Fault(desk);
   const query = field('Search', h('input', { type: 'search', name: 'query', value: last.query, autocomplete: 'off', spellcheck: 'false', maxlength: 255, placeholder: 'Name or subject', oninput: () => later() }));
@@ -82,7 +82,7 @@ export function marks({ blocked, roles }) {
     blocked && badge('Blocked', 'bad'), roles.includes('operator') && badge('Operator', 'own'));
 }
 
-/** @param {import('./desk.js').Desk} desk */
+/** @param {import('./view.js').Desk} desk */
 async function addUser(desk) {
   const { plans } = await desk.api.overview().catch(() => ({ plans: [{ name: 'default' }] }));
   const fields = [

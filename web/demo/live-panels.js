@@ -6,9 +6,9 @@ import { byId } from '../common/dom.js';
 
 import { Captions } from './captions.js';
 import { Diagnostics } from './diagnostics.js';
-import { Happenings } from './happenings.js';
-import { glide } from './motion.js';
-import { PushToTalk } from './push.js';
+import { Happenings } from './status-hints.js';
+import { glide } from './flip.js';
+import { PushToTalk } from './push-to-talk.js';
 import { TOOL_NOTES } from './tools.js';
 
 /** @typedef {import('../live/events.js').LiveEvents} LiveEvents */

@@ -15,7 +15,7 @@ export class Fault {
   #countdown = new Countdown();
   #desk;
 
-  /** @param {import('./desk.js').Desk} desk */
+  /** @param {import('./view.js').Desk} desk */
   constructor(desk) {
     this.#desk = desk;
   }

@@ -25,7 +25,7 @@ const NETWORK_WORDS = {
 export class Happenings {
   #hint = new Hint();
   #session;
-  /** @type {import('./during.js').Hearers} */
+  /** @type {import('./live-panels.js').Hearers} */
   hearers = {
     network: ({ state }) => {
       if (state === 'ok') this.#hint.clear('network');

@@ -19,7 +19,7 @@ export class Seeing {
 
   /**
    * @param {import('../live/index.js').LiveSession} session
-   * @param {import('./room.js').Room} room
+   * @param {import('./talk-view.js').Room} room
    * @param {(error: unknown) => void} failed
    */
   constructor(session, room, failed) {

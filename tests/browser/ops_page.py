@@ -20,13 +20,13 @@ class OpsPage(DemoPage):
         super().__init__(page, f"{url}/ops")
         self.view = page.locator("#view")
         self.heading = page.locator("#view h1")
-        self.dialog = page.locator("dialog.ask")
-        self.fault = page.locator("#view > div > .fault")
+        self.dialog = page.locator("dialog.action-dialog")
+        self.fault = page.locator("#view > div > .error-box")
 
     def enter(self, view: str = "overview", name: str = "olga") -> None:
         self.page.goto(f"{self.url}#/{view}")
         self.sign_in(name)
-        expect(self.page.locator("#gate")).to_be_hidden()
+        expect(self.page.locator("#sign-in-dialog")).to_be_hidden()
         expect(self.heading).to_be_visible()
 
     def sign_in(self, username: str = "olga", password: str = PASSWORD) -> None:

@@ -51,7 +51,7 @@ LOST_IN_FORCED_COLOURS = """() => {
     const shown = (element) => element.checkVisibility() && element.getBoundingClientRect().width > 4;
     const all = (selector) => [...document.querySelectorAll(selector)].filter(shown);
     const style = (element) => getComputedStyle(element.closest('#compose') ?? element);
-    const bare = all('button:not(.peek), select, input:not([type=checkbox], [type=range])')
+    const bare = all('button:not(.show-password), select, input:not([type=checkbox], [type=range])')
         .map((element) => [element, style(element)])
         .filter(([, style]) => style.borderTopStyle !== 'solid' || style.borderTopWidth === '0px')
         .map(([element]) => element);
@@ -212,7 +212,7 @@ def test_every_state_is_fit_to_be_seen(visit: Visits, started: Site) -> None:
 
     page.click("#settings summary")
     wait_for("the devices", lambda: page.locator("#speaker option").count() > 1)
-    look("settings", "listening", page.locator("#keep").is_visible)
+    look("settings", "listening", page.locator("#transcript-actions").is_visible)
     page.select_option("#speaker", page.locator("#speaker option").last.get_attribute("value"))
     page.check("#push-mode")
     page.keyboard.press("Escape")

@@ -74,14 +74,14 @@ def test_only_operators_get_in(ops: OpsPage) -> None:
     expect(error).to_contain_text("alice, without the role operator")
     ops.page.keyboard.press("Escape")
     ops.page.keyboard.press("Escape")
-    expect(ops.page.locator("#gate")).to_be_visible()
+    expect(ops.page.locator("#sign-in-dialog")).to_be_visible()
     expect(ops.view).to_be_empty()
     ops.page.reload()
     expect(error).to_contain_text("alice, without the role operator")
     ops.sign_in("olga")
     expect(ops.heading).to_have_text("Overview")
     ops.page.get_by_role("button", name="Sign out").click()
-    expect(ops.page.locator("#gate")).to_be_visible()
+    expect(ops.page.locator("#sign-in-dialog")).to_be_visible()
     expect(ops.view).to_be_empty()
     assert ops.page.request.get(f"{ops.url.removesuffix('/ops')}/me").status == 401
 

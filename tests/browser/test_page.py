@@ -233,7 +233,7 @@ def test_push_to_talk_is_held_by_key_and_by_button(demo: DemoPage, service: Site
     push = demo.page.locator("#push")
     expect(push).to_be_visible()
     heard = wait_for("the sound to stop", lambda: _settled(service))
-    demo.page.locator("#room-title").evaluate("() => document.activeElement.blur()")
+    demo.page.locator("#talk-title").evaluate("() => document.activeElement.blur()")
     demo.page.keyboard.down("Space")
     expect(push).to_have_attribute("data-pressed", "")
     wait_for("sound again", lambda: len(service.standin.control.received_audio()) > heard)

@@ -57,7 +57,7 @@ def test_who_comes_next_finds_nothing_of_the_one_before(demo: DemoPage) -> None:
     demo.caption("model", "You wrote: Between you and me")
     demo.page.click("#settings summary")
     demo.page.click("#record")
-    expect(demo.page.locator("#kept")).to_have_text("Recording on this device")
+    expect(demo.page.locator("#settings-status")).to_have_text("Recording on this device")
     demo.page.keyboard.press("Escape")
     demo.page.fill("#message", "a draft")
     demo.page.click("#sign-out")
@@ -202,7 +202,7 @@ def test_a_recorder_that_does_not_come_is_told(demo: DemoPage) -> None:
     expect(demo.page.locator("#record")).to_have_text("Stop and save")
     demo.page.wait_for_timeout(500)
     demo.page.click("#record")
-    expect(demo.page.locator("#kept")).to_contain_text("The recorder failed")
+    expect(demo.page.locator("#settings-status")).to_contain_text("The recorder failed")
     demo.faults.clear()  # the browser tells of the script, too
 
 

@@ -9,7 +9,7 @@ const TIMEOUT_MS = 15_000;
 /**
  * @typedef {{name: string, plan: string, roles: string[], csrf_token?: string}} Account
  * @typedef {{name: string, description: string, models: string[], voice: string | null, default: boolean}} Profile
- * @typedef {{field: string, problem: string}} FieldFault
+ * @typedef {{field: string, problem: string}} FieldError
  */
 
 /** A refused or failed request, in the broker's own words (problem+json). */
@@ -17,7 +17,7 @@ export class ApiError extends Error {
   /**
    * @param {string} code  the stable code; `network` when there was no answer
    * @param {number} status
-   * @param {{detail?: string, hint?: string, retry_after_seconds?: number, request_id?: string, fields?: FieldFault[]}} [problem]
+   * @param {{detail?: string, hint?: string, retry_after_seconds?: number, request_id?: string, fields?: FieldError[]}} [problem]
    */
   constructor(code, status, problem = {}) {
     super(`${code} (${status})`);

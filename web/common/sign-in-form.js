@@ -7,13 +7,13 @@ import { byId } from './dom.js';
 
 /** @typedef {{code: string, title: string, detail: string, retryAfterSeconds: number}} Explanation */
 
-export class Door {
+export class SignInForm {
   #form = byId('sign-in', HTMLFormElement);
   #username = byId('username', HTMLInputElement);
   #password = byId('password', HTMLInputElement);
   #submit = byId('sign-in-submit', HTMLButtonElement);
   #error = byId('sign-in-error', HTMLParagraphElement);
-  #peek = byId('peek', HTMLButtonElement);
+  #showPasswordButton = byId('show-password', HTMLButtonElement);
   #countdown = new Countdown();
   #busy = false;
   #api;
@@ -33,14 +33,14 @@ export class Door {
       event.preventDefault();
       void this.#signIn();
     });
-    this.#peek.addEventListener('click', () => this.#showPassword(this.#password.type === 'password'));
+    this.#showPasswordButton.addEventListener('click', () => this.#setPasswordShown(this.#password.type === 'password'));
   }
 
   /** Opens the door, with a word on why when it is not the first time. @param {string} [why] */
   open(why = '') {
     this.#error.textContent = why;
     this.#password.value = '';
-    this.#showPassword(false);
+    this.#setPasswordShown(false);
     this.#username.focus();
   }
 
@@ -52,16 +52,16 @@ export class Door {
       await this.#api.login(this.#username.value.trim(), this.#password.value);
       await this.#enter();
       this.#password.value = '';
-      this.#showPassword(false);
+      this.#setPasswordShown(false);
     } catch (error) {
-      this.#refuse(this.#explain(error));
+      this.#showError(this.#explain(error));
     } finally {
       this.#setBusy(false);
     }
   }
 
   /** @param {Explanation} explanation */
-  #refuse({ code, title, detail, retryAfterSeconds }) {
+  #showError({ code, title, detail, retryAfterSeconds }) {
     this.#error.textContent = `${title}. ${detail}`;
     const wrong = code === 'bad-login';
     for (const input of [this.#username, this.#password]) input.setAttribute('aria-invalid', String(wrong));
@@ -85,9 +85,9 @@ export class Door {
   }
 
   /** @param {boolean} shown */
-  #showPassword(shown) {
+  #setPasswordShown(shown) {
     this.#password.type = shown ? 'text' : 'password';
-    this.#peek.textContent = shown ? 'Hide' : 'Show';
-    this.#peek.setAttribute('aria-label', shown ? 'Hide password' : 'Show password');
+    this.#showPasswordButton.textContent = shown ? 'Hide' : 'Show';
+    this.#showPasswordButton.setAttribute('aria-label', shown ? 'Hide password' : 'Show password');
   }
 }

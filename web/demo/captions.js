@@ -24,7 +24,7 @@ export class Captions {
   /** @type {Map<string, Line>} */
   #lines = new Map();
   #following = true;
-  /** Functions that are running. @type {Map<string, {card: HTMLElement, words: HTMLElement}>} */
+  /** Functions that are running. @type {Map<string, {card: HTMLElement, label: HTMLElement}>} */
   #tools = new Map();
 
   /**
@@ -56,12 +56,12 @@ export class Captions {
 
   /** A card for a function that the model has called. @param {{id: string, name: string, args: object}} call */
   tool({ id, name, args }) {
-    const words = create('p', `Using ${name}…`);
-    const card = this.#card([words]);
+    const label = create('p', `Using ${name}…`);
+    const card = this.#card([label]);
     card.dataset.tool = 'running';
     const given = JSON.stringify(args);
     if (given !== '{}') card.append(create('code', given.slice(0, MOST_ARGUMENTS)));
-    this.#tools.set(id, { card, words });
+    this.#tools.set(id, { card, label });
   }
 
   /** @param {string} id @param {'done' | 'failed' | 'cancelled'} state @param {string} text */
@@ -70,7 +70,7 @@ export class Captions {
     if (!tool) return;
     this.#tools.delete(id);
     tool.card.dataset.tool = state;
-    tool.words.textContent = text;
+    tool.label.textContent = text;
   }
 
   /** Where an answer comes from; the library lets only https through. @param {{title: string, url: string}[]} links */
@@ -108,7 +108,7 @@ export class Captions {
     const words = create('p', '', 'words');
     const text = document.createTextNode('');
     words.append(text);
-    item.append(create('span', NAMES[role], 'who'), words);
+    item.append(create('span', NAMES[role], 'speaker'), words);
     this.#list.append(item);
     const line = { item, text };
     this.#lines.set(id, line);
@@ -118,12 +118,12 @@ export class Captions {
   /** @param {() => void} change */
   #change(change) {
     change();
-    if (this.#following) this.#forget(); // who is reading further up keeps what is there
+    if (this.#following) this.#clearTranscript(); // who is reading further up keeps what is there
     this.#whenFilled(true);
     this.#follow();
   }
 
-  #forget() {
+  #clearTranscript() {
     while (this.#list.childElementCount > MOST_LINES) this.#list.firstElementChild?.remove();
     for (const [id, { item }] of this.#lines) {
       if (this.#lines.size <= MOST_LINES) break;

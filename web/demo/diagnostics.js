@@ -92,12 +92,12 @@ function flatten(report, prefix = '') {
     if (SECRET.test(key) || value === undefined || value === null || value === '') return [];
     const name = `${prefix}${key.replace(/([a-z0-9])([A-Z])/g, '$1 $2').toLowerCase()}`;
     if (typeof value === 'object') return flatten(value, `${name} `);
-    return [/** @type {[string, string]} */ ([LABELS[name] ?? name, words(name, value)])];
+    return [/** @type {[string, string]} */ ([LABELS[name] ?? name, formatValue(name, value)])];
   });
 }
 
 /** @param {string} name @param {unknown} value */
-function words(name, value) {
+function formatValue(name, value) {
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   if (typeof value !== 'number') return String(value);
   const unit = UNITS.find(([pattern]) => pattern.test(name))?.[1] ?? '';

@@ -4,17 +4,17 @@
  */
 
 /**
- * `theirs`: the library knows the case better than this table does, so its sentence is the detail.
- * @typedef {'retry' | 'find-others' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
- * @typedef {{title: string, detail: string, actions: Action[], theirs?: boolean}} Row
+ * `useServerDetail`: the library knows the case better than this table does, so its sentence is the detail.
+ * @typedef {'retry' | 'other-sessions' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
+ * @typedef {{title: string, detail: string, actions: Action[], useServerDetail?: boolean}} Row
  * @typedef {Row & {code: string, retryAfterSeconds: number}} Explanation
- * @typedef {{code?: string, reason?: string, detail?: string, hint?: string, retryAfterSeconds?: number}} Fault
+ * @typedef {{code?: string, reason?: string, detail?: string, hint?: string, retryAfterSeconds?: number}} Thrown
  */
 
 /** @type {Record<Action, string>} */
 export const ACTION_LABELS = {
   retry: 'Try again',
-  'find-others': 'Show them',
+  'other-sessions': 'Show them',
   'sign-in': 'Sign in',
   type: 'Type instead',
   reload: 'Reload the page',
@@ -33,8 +33,8 @@ const SIGNED_OUT = row('You are signed out', 'Your sign-in has ended. Sign in ag
 const TABLE = {
   // the microphone and the browser
   'permission-denied': row('The microphone is blocked', 'Allow it for this page in your browser’s site settings, then try again. You can also type.', 'retry', 'type'),
-  'no-camera': { ...row('No working camera', 'Connect one or allow it, then try again.', 'dismiss'), theirs: true },
-  'no-microphone': { ...row('No working microphone', 'Connect one or switch it on, then try again.', 'retry', 'type'), theirs: true },
+  'no-camera': { ...row('No working camera', 'Connect one or allow it, then try again.', 'dismiss'), useServerDetail: true },
+  'no-microphone': { ...row('No working microphone', 'Connect one or switch it on, then try again.', 'retry', 'type'), useServerDetail: true },
   unsupported: row('This browser cannot do it', 'Live audio needs a current version of Chrome, Edge, Firefox or Safari, over https.', 'type'),
   // the line
   network: row('The broker cannot be reached', 'Check your connection, then try again.', 'retry'),
@@ -42,9 +42,9 @@ const TABLE = {
   'part-missing': row('A part of the page did not arrive', 'Check your connection, then try again. If that does not help, reload the page.', 'retry', 'reload'),
   'panel-missing': row('That part of the page did not arrive', 'Check your connection and open it again. If that does not help, reload the page.', 'dismiss'),
   offline: row('You are offline', 'Talking goes on as soon as your connection is back.'),
-  'connection-refused': { ...row('The model’s service refused', 'It did not accept the conversation. A new try gets a fresh pass.', 'retry'), theirs: true },
+  'connection-refused': { ...row('The model’s service refused', 'It did not accept the conversation. A new try gets a fresh pass.', 'retry'), useServerDetail: true },
   'connection-lost': row('The connection was lost', 'What was said so far stays below. Start again to go on.', 'retry'),
-  'session-ended': { ...row('This conversation has ended', 'Start a new one whenever you like.', 'retry'), theirs: true },
+  'session-ended': { ...row('This conversation has ended', 'Start a new one whenever you like.', 'retry'), useServerDetail: true },
   'tool-failed': row('A helper of the page failed', 'The conversation goes on without its answer.', 'dismiss'),
   'send-failed': row('Your message was not sent', 'It is still in the box below.', 'dismiss'),
   // who you are
@@ -65,7 +65,7 @@ const TABLE = {
   'profile-unknown': row('This choice no longer exists', 'Reload the page to see the current ones.', 'reload'),
   // your own allowance
   'rate-limited': row('A short pause', 'You have started many conversations in a short time. The button counts until the next one.', 'retry'),
-  'too-many-sessions': row('You are already talking elsewhere', 'End a conversation in your other window or device, or end it from here. Then this one begins.', 'find-others'),
+  'too-many-sessions': row('You are already talking elsewhere', 'End a conversation in your other window or device, or end it from here. Then this one begins.', 'other-sessions'),
   'minutes-exhausted': row('Today’s minutes are used up', 'There are new ones tomorrow.', 'dismiss'),
   // the service
   'project-capacity': FULL,
@@ -79,14 +79,14 @@ const TABLE = {
 };
 
 /**
- * What to tell a person about a fault, and what they can do.
+ * What to tell a person about a given, and what they can do.
  * @param {unknown} error  a LiveError, an ApiError, or anything else that was thrown
  * @returns {Explanation}
  */
 export function explain(error) {
-  const fault = /** @type {Fault} */ (typeof error === 'object' && error !== null ? error : {});
-  const code = [fault.code, fault.reason].find((name) => name !== undefined && name in TABLE) ?? fault.code ?? fault.reason ?? 'unknown';
+  const given = /** @type {Thrown} */ (typeof error === 'object' && error !== null ? error : {});
+  const code = [given.code, given.reason].find((name) => name !== undefined && name in TABLE) ?? given.code ?? given.reason ?? 'unknown';
   const known = TABLE[code] ?? OURS;
-  const detail = (known.theirs && [fault.detail, fault.hint].filter(Boolean).join(' ')) || known.detail;
-  return { ...known, code, detail, retryAfterSeconds: Math.max(0, Math.ceil(fault.retryAfterSeconds ?? 0)) };
+  const detail = (known.useServerDetail && [given.detail, given.hint].filter(Boolean).join(' ')) || known.detail;
+  return { ...known, code, detail, retryAfterSeconds: Math.max(0, Math.ceil(given.retryAfterSeconds ?? 0)) };
 }

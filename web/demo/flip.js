@@ -1,5 +1,5 @@
 /**
- * Lets things glide to where a new layout puts them, unless the person asked for less motion.
+ * Lets things flip to where a new layout puts them, unless the person asked for less motion.
  * Needs: the elements, and the change that moves them. Leaves: the layout itself to the style sheets.
  */
 
@@ -9,7 +9,7 @@ const TIMING = { duration: 420, easing: 'cubic-bezier(.22, .8, .28, 1)' };
  * @param {HTMLElement[]} elements
  * @param {() => void} change
  */
-export function glide(elements, change) {
+export function flip(elements, change) {
   if (window.matchMedia('(prefers-reduced-motion: reduce)').matches) {
     change();
     return;

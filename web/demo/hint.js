@@ -12,12 +12,12 @@ export class Hint {
   /**
    * @param {string} about
    * @param {string} text
-   * @param {Record<string, () => void>} [actions] by the words of their buttons
+   * @param {Record<string, () => void>} [actions] by the label of their buttons
    */
   show(about, text, actions = {}) {
     this.#about = about;
-    const buttons = Object.entries({ ...actions, Close: () => {} }).map(([words, act]) => {
-      const button = create('button', words, 'button small');
+    const buttons = Object.entries({ ...actions, Close: () => {} }).map(([label, act]) => {
+      const button = create('button', label, 'button small');
       button.type = 'button';
       button.addEventListener('click', () => {
         this.clear();

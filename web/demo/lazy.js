@@ -5,7 +5,7 @@
 import { ApiError } from '../common/api.js';
 
 /** @template Part */
-export class Late {
+export class Lazy {
   #load;
   /** @type {Promise<Part> | null} */
   #part = null;
@@ -25,7 +25,7 @@ export class Late {
   }
 
   /** For what matters only to a part that has been asked for, in order. @param {(part: Part) => void} use */
-  tell(use) {
+  whenLoaded(use) {
     this.#part?.then(use, () => {}); // whoever asked for it tells that it did not come
   }
 }

@@ -6,68 +6,68 @@ import { byId } from '../common/dom.js';
 
 import { Captions } from './captions.js';
 import { Diagnostics } from './diagnostics.js';
-import { Happenings } from './status-hints.js';
-import { glide } from './flip.js';
+import { StatusHints } from './status-hints.js';
+import { flip } from './flip.js';
 import { PushToTalk } from './push-to-talk.js';
 import { TOOL_NOTES } from './tools.js';
 
 /** @typedef {import('../live/events.js').LiveEvents} LiveEvents */
-/** @typedef {{[K in keyof LiveEvents]?: (detail: LiveEvents[K]) => void}} Hearers */
+/** @typedef {{[K in keyof LiveEvents]?: (detail: LiveEvents[K]) => void}} Handlers */
 
-const talked = byId('talked', HTMLElement);
+const talked = byId('transcript', HTMLElement);
 
-export class During {
-  #captions = new Captions(byId('captions', HTMLOListElement), byId('scroll', HTMLDivElement), makeRoom);
+export class LivePanels {
+  #captions = new Captions(byId('captions', HTMLOListElement), byId('scroll', HTMLDivElement), showTranscript);
   #diagnostics;
-  #happenings;
+  #hints;
   #push;
-  /** By the event's name. @type {Hearers} */
-  #hearers;
+  /** By the event's name. @type {Handlers} */
+  #handlers;
 
   /** @param {import('../live/index.js').LiveSession} session */
   constructor(session) {
     const captions = this.#captions;
     const diagnostics = (this.#diagnostics = new Diagnostics(() => session.diagnostics()));
-    this.#happenings = new Happenings(session);
+    this.#hints = new StatusHints(session);
     this.#push = new PushToTalk(byId('push', HTMLButtonElement), (pressed) => session.talk(pressed));
-    this.#hearers = {
+    this.#handlers = {
       caption: (caption) => captions.show(caption),
       toolcall: (call) => captions.tool(call),
       toolresult: ({ id, name, ok }) => captions.toolEnded(id, ok ? 'done' : 'failed', ok ? TOOL_NOTES[name] ?? `Used ${name}` : `${name} failed`),
       toolcancel: ({ id, name }) => captions.toolEnded(id, 'cancelled', `${name} was called off`),
       grounding: ({ links }) => captions.sources(links),
       diagnostics: (report) => diagnostics.show(report),
-      ...this.#happenings.hearers,
+      ...this.#hints.handlers,
     };
   }
 
   /** @template {keyof LiveEvents} K @param {K} type @param {LiveEvents[K]} detail */
-  hear(type, detail) {
-    this.#hearers[type]?.(detail);
+  handle(type, detail) {
+    this.#handlers[type]?.(detail);
   }
 
   /** The panel with the figures was opened. */
-  inspect() {
+  openDiagnostics() {
     this.#diagnostics.open();
   }
 
   /** The conversation is over; its words stay. */
-  over() {
-    this.#happenings.over();
+  conversationEnded() {
+    this.#hints.conversationEnded();
     this.#push.release();
   }
 
   /** Who talked has signed out. */
-  forget() {
+  clearTranscript() {
     this.#captions.clear();
   }
 }
 
 /** The first line needs a place of its own; without any, the button has the middle. @param {boolean} filled */
-function makeRoom(filled) {
+function showTranscript(filled) {
   if (talked.hidden !== filled) return;
-  glide([byId('orb', HTMLDivElement), byId('says', HTMLDivElement), byId('controls', HTMLDivElement)], () => {
+  flip([byId('orb', HTMLDivElement), byId('status-lines', HTMLDivElement), byId('controls', HTMLDivElement)], () => {
     talked.hidden = !filled;
-    document.body.toggleAttribute('data-talked', filled);
+    document.body.toggleAttribute('data-has-transcript', filled);
   });
 }

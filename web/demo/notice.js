@@ -33,7 +33,7 @@ export class Notice {
     this.#title.textContent = title;
     this.#detail.textContent = detail;
     // Looked up without being asked for; the button stands for the case that it fails.
-    if (actions.includes('find-others')) this.#act('find-others');
+    if (actions.includes('other-sessions')) this.#act('other-sessions');
   }
 
   clear() {

@@ -10,20 +10,20 @@ import { create } from '../common/dom.js';
  * @param {import('../common/api.js').Api} api
  * @param {HTMLElement} place  of the buttons
  * @param {(profile: string) => string} nameOf  a profile, as the page calls it
- * @param {() => void} freed  a place is free
+ * @param {() => void} placeFreed  a place is free
  * @param {(error: unknown) => void} failed
  */
-export async function offerEnds(api, place, nameOf, freed, failed) {
+export async function offerOtherSessions(api, place, nameOf, placeFreed, failed) {
   try {
     const { sessions } = /** @type {{sessions: OpenSession[]}} */ (await api.request('GET', '/me'));
     // Whatever took the place may have ended meanwhile.
-    if (sessions.length === 0) return freed();
+    if (sessions.length === 0) return placeFreed();
     place.replaceChildren(...sessions.map((session, index) => {
-      const button = create('button', words(session, sessions.length, nameOf), index === 0 ? 'button small primary' : 'button small');
+      const button = create('button', buttonLabel(session, sessions.length, nameOf), index === 0 ? 'button small primary' : 'button small');
       button.type = 'button';
       button.addEventListener('click', () => {
-        for (const one of place.querySelectorAll('button')) one.disabled = true; // one place is enough
-        api.request('POST', `/sessions/${encodeURIComponent(session.id)}/end`, {}).then(freed, failed);
+        for (const other of place.querySelectorAll('button')) other.disabled = true; // one place is enough
+        api.request('POST', `/sessions/${encodeURIComponent(session.id)}/end`, {}).then(placeFreed, failed);
       });
       return button;
     }));
@@ -33,7 +33,7 @@ export async function offerEnds(api, place, nameOf, freed, failed) {
 }
 
 /** @param {OpenSession} session @param {number} count @param {(profile: string) => string} nameOf */
-function words({ profile, opened_at }, count, nameOf) {
+function buttonLabel({ profile, opened_at }, count, nameOf) {
   const since = new Date(opened_at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
   return `End ${count === 1 ? 'it' : `“${nameOf(profile)}”`}, begun at ${since}`;
 }

@@ -4,7 +4,7 @@
  */
 
 /** Where the space bar has a meaning of its own. A panel's handle opens with Enter, too, and has the focus once it is closed. */
-const TAKES_SPACE = 'input, textarea, select, button, a, [tabindex]';
+const USES_SPACE = 'input, textarea, select, button, a, [tabindex]';
 
 export class PushToTalk {
   #button;
@@ -31,8 +31,8 @@ export class PushToTalk {
     if (event.code !== 'Space') return;
     if (this.#button.hidden) return this.release();
     const { target } = event;
-    const elsewhere = target instanceof Element && target !== this.#button && target.closest(TAKES_SPACE);
-    if (elsewhere && !this.#pressed) return;
+    const otherControl = target instanceof Element && target !== this.#button && target.closest(USES_SPACE);
+    if (otherControl && !this.#pressed) return;
     event.preventDefault();
     if (!event.repeat) this.#set(down);
   }

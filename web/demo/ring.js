@@ -1,7 +1,7 @@
 /**
  * The ring around the Talk button: both voices' levels, and what the line is doing.
  * Owns: the canvas and its frames; it draws only while something moves, and no oftener than a slow ripple needs: at the
- * screen's own pace the ring alone took 5 % of the page's thread. Leaves: all words to room.js.
+ * screen's own pace the ring alone took 5 % of the page's thread. Leaves: all words to talk-view.js.
  * With reduced motion nothing travels or bends: a voice only makes its circle thicker.
  */
 
@@ -44,49 +44,49 @@ export class Ring {
     const context = canvas.getContext('2d');
     if (!context) throw new Error('The page cannot draw');
     this.#context = context;
-    const observer = new ResizeObserver(() => this.#fit());
+    const observer = new ResizeObserver(() => this.#resize());
     for (const element of [canvas, button]) observer.observe(element);
     for (const query of ['(prefers-color-scheme: dark)', '(forced-colors: active)']) {
-      window.matchMedia(query).addEventListener('change', () => this.#mix());
+      window.matchMedia(query).addEventListener('change', () => this.#readColours());
     }
-    this.#still.addEventListener('change', () => this.#wake());
+    this.#still.addEventListener('change', () => this.#scheduleFrame());
   }
 
   /** Loudness as RMS, 0..1. @param {number} input @param {number} output */
   setLevels(input, output) {
     this.#target = { you: loudness(input), them: loudness(output) };
-    this.#wake();
+    this.#scheduleFrame();
   }
 
   /** @param {Mode} mode */
   setMode(mode) {
     this.#mode = mode;
     if (mode !== 'live') this.#target = { you: 0, them: 0 };
-    this.#mix();
+    this.#readColours();
   }
 
   /** The share of a wait that is left, or null. @param {number | null} share */
   setWait(share) {
     this.#wait = share;
-    this.#wake();
+    this.#scheduleFrame();
   }
 
-  #fit() {
+  #resize() {
     const scale = window.devicePixelRatio || 1;
     this.#size = { canvas: this.#canvas.clientWidth, button: this.#button.offsetWidth };
     this.#canvas.width = this.#canvas.height = Math.round(this.#size.canvas * scale);
-    this.#mix();
+    this.#readColours();
   }
 
   /** Takes the colours that the style sheets give right now. */
-  #mix() {
+  #readColours() {
     const style = getComputedStyle(this.#canvas);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     this.#colours = { you: colour('--you'), them: colour('--them'), line: colour('--ring') };
-    this.#wake();
+    this.#scheduleFrame();
   }
 
-  #wake() {
+  #scheduleFrame() {
     this.#frame ||= window.setTimeout(() => this.#draw(), PAUSE_MS);
   }
 
@@ -109,7 +109,7 @@ export class Ring {
     else if (this.#mode === 'live' || moving) this.#drawVoices(inner, room, seconds);
     else this.#circle(inner, this.#colours.line, 1.5);
     const travels = this.#mode !== 'rest' && !this.#still.matches && this.#wait === null;
-    if (moving || travels) this.#wake();
+    if (moving || travels) this.#scheduleFrame();
   }
 
   /** One frame nearer to what was heard. @param {'you' | 'them'} who */

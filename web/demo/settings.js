@@ -14,7 +14,7 @@ export class Settings {
   #speaker = byId('speaker', HTMLSelectElement);
   #halfDuplex = byId('half-duplex', HTMLInputElement);
   #record = byId('record', HTMLButtonElement);
-  #said = byId('kept', HTMLSpanElement);
+  #status = byId('settings-status', HTMLSpanElement);
 
   /** @param {LiveSession} session @param {(push: boolean) => void} pushChosen */
   constructor(session, pushChosen) {
@@ -31,7 +31,7 @@ export class Settings {
     this.#on('test-tone', () => session.playTestTone(this.#speaker.value));
     this.#on('copy-text', async () => {
       await navigator.clipboard.writeText(session.transcriptText());
-      this.#said.textContent = 'Copied';
+      this.#status.textContent = 'Copied';
     });
     this.#on('save-text', () => save(new Blob([session.transcriptText()], { type: 'text/plain' }), 'txt'));
     this.#on('save-json', () => save(new Blob([session.transcriptJson()], { type: 'application/json' }), 'json'));
@@ -47,9 +47,9 @@ export class Settings {
     fill(this.#speaker, outputs, 'Speaker');
     byId('speaker-control', HTMLDivElement).hidden = !canChooseOutput || outputs.length < 2;
     const said = this.#session.transcript.length > 0;
-    byId('keep', HTMLParagraphElement).hidden = !said;
+    byId('transcript-actions', HTMLParagraphElement).hidden = !said;
     byId('nothing-said', HTMLParagraphElement).hidden = said;
-    this.#said.textContent = '';
+    this.#status.textContent = '';
   }
 
   /** @param {HTMLSelectElement} select @param {(id: string) => Promise<void>} use */
@@ -61,7 +61,7 @@ export class Settings {
         before = select.value;
       } catch {
         select.value = before;
-        this.#said.textContent = 'That device could not be used.';
+        this.#status.textContent = 'That device could not be used.';
       }
     });
   }
@@ -72,7 +72,7 @@ export class Settings {
       try {
         await act();
       } catch (error) {
-        this.#said.textContent = error instanceof LiveError ? error.detail : 'The browser did not allow it.';
+        this.#status.textContent = error instanceof LiveError ? error.detail : 'The browser did not allow it.';
       }
     });
   }
@@ -87,7 +87,7 @@ export class Settings {
   #recording(state) {
     this.#record.setAttribute('aria-pressed', String(state !== 'off'));
     this.#record.textContent = state === 'off' ? 'Record' : 'Stop and save';
-    this.#said.textContent = state === 'on' ? 'Recording on this device' : state === 'full' ? 'The recording is full' : '';
+    this.#status.textContent = state === 'on' ? 'Recording on this device' : state === 'full' ? 'The recording is full' : '';
   }
 }
 

@@ -7,7 +7,7 @@ import { byId } from '../common/dom.js';
 import { Hint } from './hint.js';
 
 /** @type {Record<string, Record<string, string>>} */
-const DEVICE_WORDS = {
+const DEVICE_HINTS = {
   microphone: {
     lost: 'The microphone is gone. Connect it again, or choose another in Settings.',
     interrupted: 'Something else on this device is using the microphone. You are not heard.',
@@ -16,22 +16,22 @@ const DEVICE_WORDS = {
   speaker: { lost: 'The chosen speaker is gone. You hear the system’s own now.' },
 };
 /** @type {Record<string, string>} */
-const NETWORK_WORDS = {
+const NETWORK_HINTS = {
   slow: 'The network is slow. The assistant hears you late.',
   offline: 'You are offline. The conversation goes on once you are back; what you say is kept for a few seconds.',
   silent: 'The service has not answered for a while.',
 };
 
-export class Happenings {
+export class StatusHints {
   #hint = new Hint();
   #session;
-  /** @type {import('./live-panels.js').Hearers} */
-  hearers = {
+  /** @type {import('./live-panels.js').Handlers} */
+  handlers = {
     network: ({ state }) => {
       if (state === 'ok') this.#hint.clear('network');
-      else this.#hint.show('network', NETWORK_WORDS[state]);
+      else this.#hint.show('network', NETWORK_HINTS[state]);
     },
-    device: (happening) => this.#device(happening),
+    device: (change) => this.#device(change),
     echo: ({ cause }) => this.#echo(cause),
     reconnected: ({ resumed, seeded, planned }) => {
       if (planned || resumed) return;
@@ -44,22 +44,22 @@ export class Happenings {
     this.#session = session;
   }
 
-  over() {
+  conversationEnded() {
     this.#hint.clear();
   }
 
-  /** @param {{kind: string, reason: string, label: string}} happening */
+  /** @param {{kind: string, reason: string, label: string}} change */
   #device({ kind, reason, label }) {
-    const words = DEVICE_WORDS[kind]?.[reason];
-    if (words) this.#hint.show(kind, words);
+    const text = DEVICE_HINTS[kind]?.[reason];
+    if (text) this.#hint.show(kind, text);
     else if (reason === 'changed' && label) this.#hint.show(kind, `Now using ${label}.`);
     else this.#hint.clear(kind);
   }
 
   /** @param {'heard' | 'output'} cause */
   #echo(cause) {
-    const words = cause === 'heard' ? 'The assistant seems to hear itself. Headphones help, or take turns.' : 'The assistant may hear itself through this speaker. Headphones help, or take turns.';
-    this.#hint.show('echo', words, {
+    const text = cause === 'heard' ? 'The assistant seems to hear itself. Headphones help, or take turns.' : 'The assistant may hear itself through this speaker. Headphones help, or take turns.';
+    this.#hint.show('echo', text, {
       'Take turns': () => {
         byId('half-duplex', HTMLInputElement).checked = true; // the settings, which may not have been opened yet
         this.#session.setHalfDuplex(true);

@@ -4,7 +4,7 @@
  */
 
 import { byId, create } from '../common/dom.js';
-import { article, badge, credentials, routesOf, withoutMarks } from './render.js';
+import { article, badge, credentials, routesOf, withoutBackticks } from './render.js';
 
 const lead = byId('lead', HTMLElement);
 const links = byId('links', HTMLElement);
@@ -13,7 +13,7 @@ const filter = byId('filter', HTMLInputElement);
 /** @param {import('./schema.js').Schema} spec */
 function show(spec) {
   byId('version', HTMLElement).textContent = spec.info.version;
-  lead.textContent = withoutMarks(`${spec.info.summary} ${spec.info.description}`);
+  lead.textContent = withoutBackticks(`${spec.info.summary} ${spec.info.description}`);
   byId('credentials', HTMLElement).append(credentials(spec));
   const routes = routesOf(spec);
   for (const { name } of spec.tags) {

@@ -35,10 +35,10 @@ export function article(route, spec, origin) {
   element.id = operation.operationId;
   const heading = create('h3', '');
   heading.append(badge(method), ' ', create('code', path));
-  element.append(heading, create('p', `${operation.summary}.`), who(operation));
-  const asked = [...parameters(operation), ...bodyRows(operation, schemas)];
-  const said = about(operation, schemas);
-  if (asked.length) element.append(create('h4', 'Takes'), ...said, table(['Field', 'Type', 'About'], asked));
+  element.append(heading, create('p', `${operation.summary}.`), access(operation));
+  const inputs = [...parameters(operation), ...bodyRows(operation, schemas)];
+  const note = bodyNote(operation, schemas);
+  if (inputs.length) element.append(create('h4', 'Takes'), ...note, table(['Field', 'Type', 'About'], inputs));
   element.append(create('h4', 'Try it'), sample(curl(origin, method, path, operation, schemas), `Command for ${method} ${path}`));
   element.append(...answers(operation, schemas, `${method} ${path}`));
   return element;
@@ -56,7 +56,7 @@ export function credentials(spec) {
   for (const [name, scheme] of Object.entries(/** @type {{[name: string]: Schema}} */ (spec.components.securitySchemes))) {
     const term = create('dt', '');
     term.append(create('code', names[name] ?? name));
-    list.append(term, create('dd', withoutMarks(scheme.description)));
+    list.append(term, create('dd', withoutBackticks(scheme.description)));
   }
   section.append(create('h2', 'Credentials'), create('p', 'One of these with each request; two at once are refused.', 'quiet'), list);
   return section;
@@ -70,8 +70,8 @@ export function badge(method) {
 }
 
 /** @param {Schema} operation */
-function who(operation) {
-  return create('p', withoutMarks(operation.description), 'who quiet');
+function access(operation) {
+  return create('p', withoutBackticks(operation.description), 'access quiet');
 }
 
 /**
@@ -83,7 +83,7 @@ function parameters(operation) {
     one.name,
     one.schema.enum ? one.schema.enum.join(' | ') : (one.schema.type ?? one.schema.anyOf?.[0]?.type ?? 'string'),
     one.in === 'path' ? 'in the path'
-      : one.in === 'header' ? `a header. ${withoutMarks(one.description)}`
+      : one.in === 'header' ? `a header. ${withoutBackticks(one.description)}`
       : `in the URL${one.schema.default ? `; default ${one.schema.default}` : ''}`,
   ]);
 }
@@ -106,10 +106,10 @@ function bodyRows(operation, schemas) {
  * @param {Schema} operation
  * @param {{[name: string]: Schema}} schemas
  */
-function about(operation, schemas) {
+function bodyNote(operation, schemas) {
   const schema = operation.requestBody?.content['application/json'].schema;
-  const said = schema && resolve(schema, schemas).description;
-  return said ? [create('p', withoutMarks(said), 'quiet said')] : [];
+  const note = schema && resolve(schema, schemas).description;
+  return note ? [create('p', withoutBackticks(note), 'quiet body-note')] : [];
 }
 
 /**
@@ -132,10 +132,10 @@ function answers(operation, schemas, name) {
       const fields = rows(content.schema, schemas).map((row) => [row.name, row.type, row.required ? '' : 'only sometimes']);
       /** @type {HTMLElement[]} */
       const parts = [heading, sample(JSON.stringify(example(content.schema, schemas), null, 2), `Example of ${name}`)];
-      if (fields.length) parts.push(more(`${fields.length} fields`, table(['Field', 'Type', 'About'], fields)));
+      if (fields.length) parts.push(foldable(`${fields.length} fields`, table(['Field', 'Type', 'About'], fields)));
       return parts;
     }),
-    more(`Refusals: ${refusals.map(([status]) => status).join(', ')}`, table(['Status', 'Code', 'Means'], refusals.flatMap(([status, answer]) =>
+    foldable(`Refusals: ${refusals.map(([status]) => status).join(', ')}`, table(['Status', 'Code', 'Means'], refusals.flatMap(([status, answer]) =>
       [...answer.description.matchAll(/`([a-z-]+)`: ([^`]+)/g)].map((match) => [status, match[1], match[2].trim()])))),
   ];
   return shown;
@@ -145,7 +145,7 @@ function answers(operation, schemas, name) {
  * @param {string} title
  * @param {HTMLElement} content
  */
-function more(title, content) {
+function foldable(title, content) {
   const element = create('details', '');
   element.append(create('summary', title), content);
   return element;
@@ -196,6 +196,6 @@ function table(heads, lines) {
 }
 
 /** @param {string} text */
-export function withoutMarks(text) {
+export function withoutBackticks(text) {
   return text.replaceAll('`', '');
 }

@@ -3,8 +3,8 @@
  * Owns: the filters. Leaves: what is recorded to the broker.
  */
 import { button, h } from './build.js';
-import { Fault } from './error-box.js';
-import { field, showFaults } from './form.js';
+import { ErrorBox } from './error-box.js';
+import { field, showFieldErrors } from './form.js';
 import { timeOf, ZONE } from './format.js';
 import { badge, heading, Pages } from './parts.js';
 import { Table } from './table.js';
@@ -13,9 +13,9 @@ import { Table } from './table.js';
 
 const GOOD = new Set(['ok', 'granted', 'issued', 'confirmed']);
 
-/** @param {import('./view.js').Desk} desk @returns {import('./view.js').View} */
-export function auditView(desk) {
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
+export function auditView(context) {
+  const errorBox = new ErrorBox(context);
   const text = (/** @type {string} */ label, /** @type {string} */ name, hint = '') => field(label, h('input', { name, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' }), hint);
   const fields = [
     text('Actor', 'actor'), text('Action', 'action'), text('Outcome', 'outcome'), text('Session', 'session'), text('Request id', 'request_id'),
@@ -27,19 +27,19 @@ export function auditView(desk) {
 
   const table = new Table('Audit trail', /** @type {import('./table.js').Column<AuditEntry>[]} */ ([
     { head: `When (${ZONE})`, cell: ({ at }) => timeOf(at) },
-    { head: 'Actor', cell: ({ actor }) => pick('actor', actor) },
-    { head: 'Action', cell: ({ action }) => pick('action', action, 'whole') },
+    { head: 'Actor', cell: ({ actor }) => filterButton('actor', actor) },
+    { head: 'Action', cell: ({ action }) => filterButton('action', action, 'whole') },
     { head: 'Outcome', cell: ({ outcome }) => badge(outcome, GOOD.has(outcome) ? 'good' : 'plain') },
     { head: 'Detail', cell: ({ detail }) => described(detail) },
-    { head: 'Session', cell: ({ session_id: id }) => (id ? pick('session', id, 'small') : '–') },
-    { head: 'Request', cell: ({ request_id: id }) => (id ? pick('request_id', id, 'small') : '–') },
+    { head: 'Session', cell: ({ session_id: id }) => (id ? filterButton('session', id, 'small') : '–') },
+    { head: 'Request', cell: ({ request_id: id }) => (id ? filterButton('request_id', id, 'small') : '–') },
   ]), ({ id }) => String(id), 'Nothing is recorded that fits.');
 
-  const pages = new Pages((cursor, signal) => desk.api.audit({ ...applied, cursor }, signal), (rows) => {
-    fault.clear();
+  const pages = new Pages((cursor, signal) => context.api.audit({ ...applied, cursor }, signal), (rows) => {
+    errorBox.clear();
     table.show(rows);
   }, (error) => {
-    if (!showFaults(fields, error)) fault.show(error, apply);
+    if (!showFieldErrors(fields, error)) errorBox.show(error, apply);
   });
 
   function query() {
@@ -48,20 +48,20 @@ export function auditView(desk) {
   }
 
   function apply() {
-    for (const one of fields) one.fault('');
+    for (const one of fields) one.showError('');
     applied = query();
     void pages.restart();
   }
 
   /** A value that, chosen, becomes a filter. @param {string} name @param {string} value @param {string} [look] */
-  function pick(name, value, look = '') {
+  function filterButton(name, value, look = '') {
     return button(value, () => {
       const control = fields.find(({ control: { name: its } }) => its === name)?.control;
       if (!control) return;
       control.value = value;
       apply();
       control.focus();
-    }, { class: `pick ${look}`, title: 'Show only these' });
+    }, { class: `filter-value ${look}`, title: 'Show only these' });
   }
 
   return {
@@ -75,7 +75,7 @@ export function auditView(desk) {
         for (const { control } of fields) control.value = '';
         apply();
       }))),
-      fault.element, table.element, pages.element),
+      errorBox.element, table.element, pages.element),
     refresh: () => void pages.restart(),
     close: () => pages.close(),
   };
@@ -93,7 +93,7 @@ function described(detail) {
   return h('dl', { class: 'detail' },
     ...Object.entries(rest).map(([name, value]) => h('div', {}, h('dt', {}, name.replaceAll('_', ' ')), h('dd', {}, plain(value)))),
     ...changed.map((name) => h('div', {}, h('dt', {}, name.replaceAll('_', ' ')),
-      h('dd', {}, h('del', {}, plain(mapOf(before)[name])), h('span', { class: 'unseen' }, ' became '), h('span', { 'aria-hidden': 'true' }, ' → '), h('ins', {}, plain(mapOf(after)[name]))))));
+      h('dd', {}, h('del', {}, plain(mapOf(before)[name])), h('span', { class: 'visually-hidden' }, ' became '), h('span', { 'aria-hidden': 'true' }, ' → '), h('ins', {}, plain(mapOf(after)[name]))))));
 }
 
 /** @param {unknown} value @returns {Record<string, unknown>} */

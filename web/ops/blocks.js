@@ -3,7 +3,7 @@
  * Needs: the admin API. Leaves: lifting a block of a person to their own page, and of others to the `broker` command.
  */
 import { h } from './build.js';
-import { Fault } from './error-box.js';
+import { ErrorBox } from './error-box.js';
 import { timeOf } from './format.js';
 import { heading, issuerWords, Pages } from './parts.js';
 import { Table } from './table.js';
@@ -13,9 +13,9 @@ import { Table } from './table.js';
 /** @type {Record<string, string>} */
 const KINDS = { principal: 'A person', jti: 'One token', issuer: 'Everybody of an issuer', 'issued-before': 'What was signed before' };
 
-/** @param {import('./view.js').Desk} desk @returns {import('./view.js').View} */
-export function blocksView(desk) {
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
+export function blocksView(context) {
+  const errorBox = new ErrorBox(context);
   const table = new Table('Blocks', /** @type {import('./table.js').Column<Block>[]} */ ([
     { head: 'Who', cell: ({ subject }) => subject || 'everybody' },
     { head: 'Of', cell: ({ issuer }) => issuerWords(issuer) },
@@ -23,15 +23,15 @@ export function blocksView(desk) {
     { head: 'Reason', cell: ({ reason }) => reason || '–' },
     { head: 'Since', cell: ({ created_at: since }) => timeOf(since) },
   ]), ({ kind, issuer, subject }) => JSON.stringify([kind, issuer, subject]), 'Nothing of this kind is blocked.');
-  const pages = new Pages((cursor, signal) => desk.api.blocks({ cursor }, signal), (rows) => {
-    fault.clear();
+  const pages = new Pages((cursor, signal) => context.api.blocks({ cursor }, signal), (rows) => {
+    errorBox.clear();
     table.show(rows);
-  }, (error) => fault.show(error, () => void pages.restart()));
+  }, (error) => errorBox.show(error, () => void pages.restart()));
   return {
     title: 'Blocks',
     element: h('div', {}, heading('Blocks'),
       h('p', { class: 'quiet lead' }, 'The broker’s own users are not in this list: find those who are blocked among the ', h('a', { href: '#/users' }, 'users'), '. People are unblocked on their own page, single tokens and whole issuers with ', h('code', {}, 'broker blocks'), '.'),
-      fault.element, table.element, pages.element),
+      errorBox.element, table.element, pages.element),
     refresh: () => void pages.restart(),
     close: () => pages.close(),
   };

@@ -3,32 +3,32 @@
  * Needs: the admin API. Leaves: showing that it is gone to the view.
  */
 import { h } from './build.js';
-import { ask } from './dialog.js';
-import { timeOf, words } from './format.js';
+import { openDialog } from './dialog.js';
+import { timeOf, formatTime } from './format.js';
 
 /**
- * @param {import('./view.js').Desk} desk
+ * @param {import('./view.js').ViewContext} context
  * @param {import('./api.js').Session} session
  * @returns {Promise<boolean>} whether it was ended
  */
-export function endSession(desk, session) {
+export function endSession(context, session) {
   const who = session.name || session.subject;
   // Once heard of, a session holds its place as long as its newest token is good; before that, its end bounds it.
   const latest = session.heartbeat_at ? session.held_until : session.ends_at;
-  return ask(desk, {
+  return openDialog(context, {
     title: `End the session of ${who}?`,
     body: [
-      h('p', {}, 'It gets no further token from now on, and its page is told at its next heartbeat.'),
+      h('p', {}, 'It gets no further token from now on, and its page is outcome at its next heartbeat.'),
       h('p', {}, 'Nothing takes a token back at Google: a client that goes on all the same may be heard until ', timeOf(latest), ' at the latest.'),
       h('p', { class: 'quiet' }, `${session.profile} · ${session.id}`),
     ],
     action: 'End session',
     danger: true,
     async act() {
-      const { honoured_until: until } = await desk.api.endSession(session.id);
-      const told = until ? `Google may honour its last token until ${words(until)}.` : 'No token of it is good any more.';
-      desk.say(`The session of ${who} has ended. ${told}`);
-      return [h('p', {}, h('strong', {}, 'The session has ended.')), h('p', {}, told)];
+      const { honoured_until: until } = await context.api.endSession(session.id);
+      const outcome = until ? `Google may honour its last token until ${formatTime(until)}.` : 'No token of it is good any more.';
+      context.announce(`The session of ${who} has ended. ${outcome}`);
+      return [h('p', {}, h('strong', {}, 'The session has ended.')), h('p', {}, outcome)];
     },
   });
 }

@@ -1,6 +1,6 @@
 /**
  * A place where a failed request says so: beside what failed, as an alert, with its wait counted down.
- * Owns: one element. Needs: the desk, which takes whoever is signed out to the door. Leaves: the retry to its owner.
+ * Owns: one element. Needs: the context, which takes whoever is signed out to the door. Leaves: the retry to its owner.
  */
 import { Countdown, clockWords } from '../common/countdown.js';
 
@@ -10,14 +10,14 @@ import { explain } from './errors.js';
 /** After these only a sign-in helps. */
 const SIGN_IN_AGAIN = new Set(['missing-credentials', 'invalid-token', 'token-expired', 'account-blocked', 'forbidden']);
 
-export class Fault {
-  element = h('div', { class: 'fault', role: 'alert' });
+export class ErrorBox {
+  element = h('div', { class: 'error-box', role: 'alert' });
   #countdown = new Countdown();
-  #desk;
+  #context;
 
-  /** @param {import('./view.js').Desk} desk */
-  constructor(desk) {
-    this.#desk = desk;
+  /** @param {import('./view.js').ViewContext} context */
+  constructor(context) {
+    this.#context = context;
   }
 
   /**
@@ -39,7 +39,7 @@ export class Fault {
       again ?? '',
     );
     if (again && retryAfterSeconds > 0) this.#hold(again, retryAfterSeconds);
-    if (SIGN_IN_AGAIN.has(code)) this.#desk.signedOut(explanation);
+    if (SIGN_IN_AGAIN.has(code)) this.#context.signedOut(explanation);
   }
 
   clear() {

@@ -1,6 +1,6 @@
 /**
  * What can go wrong, for operators: the broker's own words where it has some, and what to do next.
- * Needs: nothing. Leaves: where it is shown to fault.js and to the door.
+ * Needs: nothing. Leaves: where it is shown to given.js and to the door.
  */
 
 /** @typedef {import('../common/sign-in-form.js').Explanation & {status: number, requestId: string}} Explanation */
@@ -31,21 +31,21 @@ const TABLE = {
 };
 const UNKNOWN = ['The broker has a problem', 'Its log tells more under the request id.'];
 /** Here the broker knows the case better than the table does. */
-const THEIRS = new Set(['forbidden', 'invalid-field', 'not-found', 'session-unknown', 'session-ended', 'field-not-allowed']);
+const USE_SERVER_DETAIL = new Set(['forbidden', 'invalid-field', 'not-found', 'session-unknown', 'session-ended', 'field-not-allowed']);
 
 /**
  * @param {unknown} error  an ApiError, or anything else that was thrown
  * @returns {Explanation}
  */
 export function explain(error) {
-  const fault = /** @type {Partial<import('../common/api.js').ApiError>} */ (typeof error === 'object' && error !== null ? error : {});
-  const code = fault.code ?? 'unknown';
+  const given = /** @type {Partial<import('../common/api.js').ApiError>} */ (typeof error === 'object' && error !== null ? error : {});
+  const code = given.code ?? 'unknown';
   const [title, own] = TABLE[code] ?? UNKNOWN;
-  const detail = ((THEIRS.has(code) || !(code in TABLE)) && fault.detail) || own;
+  const detail = ((USE_SERVER_DETAIL.has(code) || !(code in TABLE)) && given.detail) || own;
   return {
     code, title, detail,
-    status: fault.status ?? 0,
-    requestId: fault.requestId ?? '',
-    retryAfterSeconds: Math.max(0, Math.ceil(fault.retryAfterSeconds ?? 0)),
+    status: given.status ?? 0,
+    requestId: given.requestId ?? '',
+    retryAfterSeconds: Math.max(0, Math.ceil(given.retryAfterSeconds ?? 0)),
   };
 }

@@ -31,11 +31,11 @@ export function milliseconds(ms) {
  * @param {string} [none]
  */
 export function timeOf(at, none = '–') {
-  return at ? h('time', { datetime: at, title: at }, words(at)) : none;
+  return at ? h('time', { datetime: at, title: at }, formatTime(at)) : none;
 }
 
 /** "14:02:11", or "24 Nov, 14:02:11" on another day. @param {string} at */
-export function words(at) {
+export function formatTime(at) {
   const when = new Date(at);
   return when.toDateString() === new Date().toDateString() ? TIME.format(when) : DAY_TIME.format(when);
 }

@@ -3,9 +3,9 @@
  * Needs: the admin API. Leaves: what a key may do to the broker's documentation.
  */
 import { button, h } from './build.js';
-import { ask } from './dialog.js';
-import { Fault } from './error-box.js';
-import { boxes, field, select } from './form.js';
+import { openDialog } from './dialog.js';
+import { ErrorBox } from './error-box.js';
+import { checkboxes, field, select } from './form.js';
 import { timeOf } from './format.js';
 import { badge, heading, Pages } from './parts.js';
 import { Table } from './table.js';
@@ -14,9 +14,9 @@ import { Table } from './table.js';
 
 const SCOPES = ['token', 'sessions', 'read'];
 
-/** @param {import('./view.js').Desk} desk @returns {import('./view.js').View} */
-export function keysView(desk) {
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
+export function keysView(context) {
+  const errorBox = new ErrorBox(context);
   const table = new Table('Service keys', /** @type {import('./table.js').Column<ServiceKey>[]} */ ([
     { head: 'Name', cell: ({ name, id }) => h('span', { class: 'person' }, h('span', {}, name), h('small', { class: 'quiet' }, id)) },
     { head: 'State', cell: (one) => state(one) },
@@ -28,30 +28,30 @@ export function keysView(desk) {
     { head: 'Expires', cell: ({ expires_at: at }) => timeOf(at, 'never') },
     { head: 'Actions', kind: 'actions', cell: (one) => (one.revoked_at ? '' : button('Revoke', () => void revoke(one), { 'aria-label': `Revoke the key ${one.name}` })) },
   ]), ({ id }) => id, 'There is no service key yet.');
-  const pages = new Pages((cursor, signal) => desk.api.keys({ cursor }, signal), (rows) => {
-    fault.clear();
+  const pages = new Pages((cursor, signal) => context.api.keys({ cursor }, signal), (rows) => {
+    errorBox.clear();
     table.show(rows);
-  }, (error) => fault.show(error, refresh));
+  }, (error) => errorBox.show(error, refresh));
   const refresh = () => void pages.restart();
 
   /** @param {ServiceKey} key */
   async function revoke({ id, name }) {
-    const done = await ask(desk, {
+    const done = await openDialog(context, {
       title: `Revoke the key ${name}?`,
       body: [h('p', {}, 'It is turned away from its next request on, for good. Sessions that it opened run to their end; nobody can renew them. Its name stays taken.')],
       action: 'Revoke key',
       danger: true,
       async act() {
-        await desk.api.revokeKey(id);
-        desk.say(`Revoked ${name}.`);
+        await context.api.revokeKey(id);
+        context.announce(`Revoked ${name}.`);
       },
     });
     if (done) refresh();
   }
 
   async function create() {
-    const { plans, profiles } = await desk.api.overview().catch(() => ({ plans: [{ name: 'default' }], profiles: [] }));
-    const done = await ask(desk, {
+    const { plans, profiles } = await context.api.overview().catch(() => ({ plans: [{ name: 'default' }], profiles: [] }));
+    const done = await openDialog(context, {
       title: 'Make a service key',
       body: [],
       fields: [
@@ -60,19 +60,19 @@ export function keysView(desk) {
         field('Acts for', h('input', { name: 'on_behalf_of', autocomplete: 'off', spellcheck: 'false', placeholder: 'itself only' }), 'any, or ids that begin so: shop:*'),
         field('Expires after days', h('input', { name: 'expires_days', type: 'number', min: 1, max: 3650, inputmode: 'numeric', placeholder: 'never' })),
       ],
-      extra: h('div', {}, boxes('May', 'scopes', SCOPES, true),
-        profiles.length > 1 && boxes('Only these profiles', 'profiles', profiles, false, 'None ticked: all of its plan.')),
+      extra: h('div', {}, checkboxes('May', 'scopes', SCOPES, true),
+        profiles.length > 1 && checkboxes('Only these profiles', 'profiles', profiles, false, 'None ticked: all of its plan.')),
       action: 'Make key',
       async act(form) {
         const text = (/** @type {string} */ name) => String(form.get(name) ?? '').trim();
         const chosen = form.getAll('profiles').map(String);
-        const made = await desk.api.createKey({
+        const made = await context.api.createKey({
           name: text('name'), plan: text('plan'), scopes: form.getAll('scopes').map(String),
           ...(chosen.length > 0 && { profiles: chosen }),
           ...(text('on_behalf_of') && { on_behalf_of: text('on_behalf_of') }),
           ...(text('expires_days') && { expires_days: Number(text('expires_days')) }),
         });
-        desk.say(`Made the key ${made.name}. It is shown this once.`);
+        context.announce(`Made the key ${made.name}. It is shown this once.`);
         return shownOnce(made.key);
       },
     });
@@ -81,7 +81,7 @@ export function keysView(desk) {
 
   return {
     title: 'Service keys',
-    element: h('div', {}, heading('Service keys', button('Make a key', () => void create(), { class: 'button small primary' })), fault.element, table.element, pages.element),
+    element: h('div', {}, heading('Service keys', button('Make a key', () => void create(), { class: 'button small primary' })), errorBox.element, table.element, pages.element),
     refresh,
     close: () => pages.close(),
   };

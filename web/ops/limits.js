@@ -4,9 +4,9 @@
  * Needs: the person with `version`. Leaves: loading it again to user.js.
  */
 import { button, h } from './build.js';
-import { Fault } from './error-box.js';
-import { field, select, showFaults } from './form.js';
-import { words } from './format.js';
+import { ErrorBox } from './error-box.js';
+import { field, select, showFieldErrors } from './form.js';
+import { formatTime } from './format.js';
 
 /** @typedef {import('./api.js').User} User */
 /** @typedef {import('./api.js').LimitName} LimitName */
@@ -25,10 +25,10 @@ const LABELS = Object.fromEntries(LIMITS.map(([name, label]) => [name, label]));
 
 export class LimitsEditor {
   #rows;
-  #desk;
+  #context;
   #plans;
   #saved;
-  #fault;
+  #errorBox;
   #conflict = h('div', { class: 'conflict', role: 'alert' });
   #rule = h('p', { class: 'quiet' });
   #save = h('button', { type: 'submit', class: 'button small primary' }, 'Save limits');
@@ -39,20 +39,20 @@ export class LimitsEditor {
   element;
 
   /**
-   * @param {import('./view.js').Desk} desk
+   * @param {import('./view.js').ViewContext} context
    * @param {import('./api.js').Plan[]} plans
    * @param {() => void} saved
    */
-  constructor(desk, plans, saved) {
-    this.#desk = desk;
+  constructor(context, plans, saved) {
+    this.#context = context;
     this.#plans = plans;
     this.#saved = saved;
-    this.#fault = new Fault(desk);
-    this.#rows = LIMITS.map(([name, label, hint]) => new Row(name, label, hint, plans, () => this.#changed()));
+    this.#errorBox = new ErrorBox(context);
+    this.#rows = LIMITS.map(([name, label, hint]) => new LimitRow(name, label, hint, plans, () => this.#changed()));
     this.element = h('form', { class: 'limits', novalidate: true, onsubmit: (/** @type {Event} */ event) => {
       event.preventDefault();
       void this.#send();
-    } }, this.#rule, ...this.#rows.map(({ element }) => element), this.#fault.element, this.#conflict,
+    } }, this.#rule, ...this.#rows.map(({ element }) => element), this.#errorBox.element, this.#conflict,
     h('div', { class: 'limits-foot' }, this.#save, this.#undo));
   }
 
@@ -71,7 +71,7 @@ export class LimitsEditor {
   #reset() {
     const user = this.#user;
     if (!user) return;
-    this.#fault.clear();
+    this.#errorBox.clear();
     this.#conflict.replaceChildren();
     for (const row of this.#rows) row.set(user.overrides[row.name]);
     this.#changed();
@@ -103,17 +103,17 @@ export class LimitsEditor {
     const changes = this.#changes();
     if (!user || this.#busy || Object.keys(changes).length === 0) return;
     this.#busy = true;
-    this.#fault.clear();
+    this.#errorBox.clear();
     this.#conflict.replaceChildren();
     try {
-      this.#user = await this.#desk.api.setLimits(user.key, user.version, /** @type {import('./api.js').Overrides} */ (changes));
+      this.#user = await this.#context.api.setLimits(user.key, user.version, /** @type {import('./api.js').Overrides} */ (changes));
       this.#reset();
-      for (const one of this.#rows) one.field.fault('');
-      this.#desk.say('Saved. It holds from the next request on.');
+      for (const one of this.#rows) one.field.showError('');
+      this.#context.announce('Saved. It holds from the next request on.');
       this.#saved();
     } catch (error) {
       if (/** @type {{code?: string}} */ (error).code === 'edit-conflict') await this.#explainConflict(user, changes);
-      else if (!showFaults(this.#rows.map((row) => row.field), error)) this.#fault.show(error);
+      else if (!showFieldErrors(this.#rows.map((row) => row.field), error)) this.#errorBox.show(error);
     } finally {
       this.#busy = false;
     }
@@ -125,7 +125,7 @@ export class LimitsEditor {
    */
   async #explainConflict(before, changes) {
     try {
-      const [now, who] = await Promise.all([this.#desk.api.user(before.key), this.#editor(before)]);
+      const [now, who] = await Promise.all([this.#context.api.user(before.key), this.#lastEditor(before)]);
       this.#user = now;
       // What they set and was not touched here is taken over, so that saving does not undo it.
       for (const row of this.#rows) if (!(row.name in changes)) row.set(now.overrides[row.name]);
@@ -135,32 +135,32 @@ export class LimitsEditor {
       this.#conflict.replaceChildren(
         h('p', {}, h('strong', {}, 'Somebody else changed these limits meanwhile. '), who, ' Nothing of yours was saved yet.'),
         h('table', {}, h('thead', {}, h('tr', {}, ...['Limit', 'Before', 'Theirs, now', 'Yours'].map((head) => h('th', { scope: 'col' }, head)))),
-          h('tbody', {}, ...rows.map((name) => h('tr', {}, h('th', { scope: 'row' }, LABELS[name]), ...[before.overrides[name], now.overrides[name], name in changes ? changes[name] : undefined].map((value) => h('td', {}, told(value))))))),
+          h('tbody', {}, ...rows.map((name) => h('tr', {}, h('th', { scope: 'row' }, LABELS[name]), ...[before.overrides[name], now.overrides[name], name in changes ? changes[name] : undefined].map((value) => h('td', {}, describeValue(value))))))),
         h('p', { class: 'dialog-foot' }, redo, button('Keep theirs', () => {
           this.#reset();
           this.#rows[0].focus();
-          this.#desk.say('Kept what they set.');
+          this.#context.announce('Kept what they set.');
         })),
       );
       redo.focus();
     } catch (error) {
-      this.#fault.show(error);
+      this.#errorBox.show(error);
     }
   }
 
   /** Who edited last, if the audit trail says so. @param {User} user */
-  async #editor({ issuer, subject }) {
-    const { rows } = await this.#desk.api.audit({ action: 'limits.set', limit: 20 });
+  async #lastEditor({ issuer, subject }) {
+    const { rows } = await this.#context.api.audit({ action: 'limits.set', limit: 20 });
     const entry = rows.find(({ detail }) => detail?.issuer === issuer && detail.subject === subject);
-    return entry ? `It was ${entry.actor}, at ${words(entry.at)}.` : '';
+    return entry ? `It was ${entry.actor}, at ${formatTime(entry.at)}.` : '';
   }
 }
 
 /** @param {Value | undefined} value */
-const told = (value) => (value === undefined ? 'not touched' : value === null ? 'as the plan' : String(value));
+const describeValue = (value) => (value === undefined ? 'not touched' : value === null ? 'as the plan' : String(value));
 
 /** One limit: a choice between the plan's value and one of its own. */
-class Row {
+class LimitRow {
   #own;
   #note = h('span', { class: 'badge' });
   #inherited = h('span', { class: 'inherited' });
@@ -201,7 +201,7 @@ class Row {
   set(value) {
     this.#own.checked = value !== null;
     this.field.control.value = value === null ? '' : String(value);
-    this.field.fault('');
+    this.field.showError('');
     this.#show();
   }
 

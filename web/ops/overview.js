@@ -5,7 +5,7 @@
 import { h } from './build.js';
 import { BarList } from './charts/bars.js';
 import { TimeChart } from './charts/time-chart.js';
-import { Fault } from './error-box.js';
+import { ErrorBox } from './error-box.js';
 import { count, counted, milliseconds } from './format.js';
 import { heading, person } from './parts.js';
 import { Poll } from './poll.js';
@@ -23,9 +23,9 @@ const RANGES = { hour: 'Last hour', day: 'Last day', week: 'Last week' };
 /** Kept for whoever comes back to the view. @type {{range: Range}} */
 const last = { range: 'day' };
 
-/** @param {import('./view.js').Desk} desk @returns {import('./view.js').View} */
-export function overviewView(desk) {
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
+export function overviewView(context) {
+  const errorBox = new ErrorBox(context);
   const tiles = h('dl', { class: 'tiles' });
   const totals = h('p', { class: 'quiet totals' });
   const tokens = new TimeChart('Tokens', 'handed out');
@@ -35,7 +35,7 @@ export function overviewView(desk) {
   const minutes = new BarList('Minutes by user', 'minutes', 'User', count);
   const charts = [tokens, refusals, latency, open];
 
-  const choice = h('fieldset', { class: 'range' }, h('legend', { class: 'unseen' }, 'Time'),
+  const choice = h('fieldset', { class: 'range' }, h('legend', { class: 'visually-hidden' }, 'Time'),
     ...Object.entries(RANGES).map(([value, label]) => h('label', {},
       h('input', { type: 'radio', name: 'range', value, checked: value === last.range, onchange: () => {
         last.range = /** @type {Range} */ (value);
@@ -43,8 +43,8 @@ export function overviewView(desk) {
       } }), h('span', {}, label))));
 
   async function load(/** @type {AbortSignal} */ signal) {
-    const [now, usage] = await Promise.all([desk.api.overview(signal), desk.api.usage(last.range, signal)]);
-    fault.clear();
+    const [now, usage] = await Promise.all([context.api.overview(signal), context.api.usage(last.range, signal)]);
+    errorBox.clear();
     showNow(now);
     showUsage(usage);
   }
@@ -69,10 +69,10 @@ export function overviewView(desk) {
     totals.textContent = summary(usage);
   }
 
-  const poll = new Poll(EVERY_MS, load, (error) => fault.show(error, () => poll.now()));
+  const poll = new Poll(EVERY_MS, load, (error) => errorBox.show(error, () => poll.now()));
   return {
     title: 'Overview',
-    element: h('div', {}, heading('Overview', choice), fault.element, tiles, totals,
+    element: h('div', {}, heading('Overview', choice), errorBox.element, tiles, totals,
       h('div', { class: 'charts' }, ...charts.map(({ element }) => element), minutes.element)),
     refresh: () => poll.now(),
     close() {

@@ -28,9 +28,9 @@ export class Table {
     this.#empty = h('p', { class: 'none quiet' }, none);
     // Narrow screens lay rows out as cards, and a browser then forgets that this is a table: hence the roles.
     const heads = columns.map(({ head, kind }) => h('th', { role: 'columnheader', scope: 'col', 'data-kind': kind },
-      kind === 'actions' ? h('span', { class: 'unseen' }, head) : head));
+      kind === 'actions' ? h('span', { class: 'visually-hidden' }, head) : head));
     this.element = h('div', { class: 'table' },
-      h('table', { role: 'table' }, h('caption', { class: 'unseen' }, caption),
+      h('table', { role: 'table' }, h('caption', { class: 'visually-hidden' }, caption),
         h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, ...heads)), this.#body),
       this.#empty);
     this.#empty.hidden = true;

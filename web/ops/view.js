@@ -1,18 +1,18 @@
 /**
- * What every view gets to work with, and what a view is. Types only: main.js makes the one desk.
+ * The two types that every view of the operators' page uses. main.js makes the one context.
  */
 
 /**
- * `say` speaks to screen readers; `signedOut` opens the door over the view, which stays as it is.
- * `at` moves to a view: `at('/users')`.
+ * `announce` speaks to screen readers. `navigate` opens a view: `navigate('/users')`.
+ * `signedOut` opens the sign-in form above the view and leaves the view as it is.
  * @typedef {{
- *   api: import('./api.js').AdminApi, say: (text: string) => void, at: (path: string) => void,
+ *   api: import('./api.js').AdminApi, announce: (text: string) => void, navigate: (path: string) => void,
  *   signedOut: (explanation: import('./errors.js').Explanation) => void,
- * }} Desk
+ * }} ViewContext
  */
 
 /**
- * `refresh` is called once the view is on the page, and again after a sign-in. `close` ends its timers and requests.
+ * `refresh` runs once the view is on the page, and again after a sign-in. `close` ends its timers and requests.
  * @typedef {{title: string, element: HTMLElement, refresh: () => void, close: () => void}} View
  */
 

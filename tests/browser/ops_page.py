@@ -46,7 +46,7 @@ class OpsPage(DemoPage):
 
     def limit(self, label: str) -> Locator:
         """The switch that gives a limit a value of its own."""
-        return self.page.get_by_role("switch", name=f"{label}: a value of its own")
+        return self.page.get_by_role("switch", name=f"{label}: override")
 
     def give(self, label: str, value: str) -> None:
         """Types a value of their own into a limit; not saved yet."""

@@ -50,7 +50,7 @@ def test_the_list_is_filtered_and_leads_to_a_route(page: Page) -> None:
     page.locator("nav li:visible a").click()
     expect(page.locator("article:target h3")).to_contain_text("/sessions/{session_id}/heartbeat")
     page.fill("#filter", "nothing like it")
-    expect(page.locator("#none")).to_have_text("No route contains that.")
+    expect(page.locator("#none")).to_have_text("No matching routes.")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -268,7 +268,7 @@ def test_every_state_is_fit_to_be_seen(visit: Visits, started: Site) -> None:
     demo.expect_state("idle")
     demo.talk.click()
     demo.expect_notice("too-many-sessions")
-    look("too-many-sessions", "error", page.get_by_role("button", name="End it, begun at").is_visible)
+    look("too-many-sessions", "error", page.get_by_role("button", name="End the conversation from").is_visible)
 
     assert look.faults == {}, "\n".join(f"{n}: {f}" for n, fs in look.faults.items() for f in fs)
     assert len(set(look.taken)) == len(look.taken)

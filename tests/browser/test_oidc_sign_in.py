@@ -119,7 +119,7 @@ def test_leaving_the_provider_is_said_in_our_words_and_once(demo: DemoPage, brok
     press(demo)
     demo.page.get_by_role("button", name="Cancel").click()
     error = demo.page.locator("#sign-in-error")
-    expect(error).to_contain_text("The sign-in was cancelled")
+    expect(error).to_contain_text("Sign-in was cancelled")
     assert "provider-text" not in demo.page.content()
     assert demo.page.url == f"{broker.url}/"
     demo.page.reload()

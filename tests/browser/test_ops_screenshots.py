@@ -83,7 +83,7 @@ def test_every_view_has_its_picture_and_is_for_everybody(
     page.keyboard.press("PageUp")
     expect(page.locator(".tooltip:visible")).to_have_count(1)
     album.take("overview")
-    page.get_by_text("As a table").first.click()
+    page.get_by_text("Show as table").first.click()
     page.locator(".charts").scroll_into_view_if_needed()
     album.take("overview-table")
 
@@ -99,7 +99,7 @@ def test_every_view_has_its_picture_and_is_for_everybody(
     ops.go("Users")
     expect(page.locator("#view tbody tr")).to_have_count(50)
     album.take("users")
-    page.get_by_role("button", name="Add a user").click()
+    page.get_by_role("button", name="Add user").click()
     album.take("adding-a-user")
     page.keyboard.press("Escape")
 
@@ -109,7 +109,7 @@ def test_every_view_has_its_picture_and_is_for_everybody(
     limits = LimitOps(busy.settings, busy.database, actor="live-broker:oscar")
     limits.set("ada", {"rate": "3/minute"})
     ops.save()
-    expect(page.get_by_role("button", name="Save mine over it")).to_be_focused()
+    expect(page.get_by_role("button", name="Overwrite with mine")).to_be_focused()
     album.take("conflict")
     page.get_by_role("button", name="Keep theirs").click()
     limits.clear("ada")
@@ -149,7 +149,7 @@ def test_the_charts_fit_every_width_and_tell_their_values(
         values[1:-1] == [point["tokens"] for point in points[: len(values) - 2]]
     )
 
-    page.get_by_text("As a table").first.click()
+    page.get_by_text("Show as table").first.click()
     cells = page.get_by_role("group", name="Values").first.locator("tbody td").all_inner_texts()
     assert [int(text.replace(",", "")) for text in reversed(cells)] == values
     box = tokens.bounding_box()

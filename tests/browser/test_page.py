@@ -87,7 +87,7 @@ def test_a_lost_sign_in_leads_back_to_the_door(demo: DemoPage) -> None:
 def test_the_page_says_that_the_stand_in_answers(demo: DemoPage) -> None:
     demo.visit()
     expect(demo.page.locator("html")).to_have_attribute("data-upstream", "stand-in")
-    expect(demo.page.get_by_text("local stand-in, not to Google")).to_be_visible()
+    expect(demo.page.get_by_text("a local stand-in repeats what you say")).to_be_visible()
 
 
 # ---- the conversation -----------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_the_model_learns_the_time_from_the_page(demo: DemoPage) -> None:
     demo.enter()
     demo.say("/tool get_time {}")
     demo.caption("model", re.compile(r"get_time answered .*\d\d:\d\d"))
-    expect(demo.captions.get_by_text("Looked at the clock")).to_be_visible()
+    expect(demo.captions.get_by_text("Checked the time")).to_be_visible()
 
 
 def test_words_are_shown_as_words(demo: DemoPage) -> None:
@@ -273,8 +273,8 @@ def test_of_the_conversations_elsewhere_the_chosen_one_makes_room(
     third.talk.click()
     third.expect_notice("too-many-sessions")
     ends = third.page.locator("#notice-actions button")
-    expect(ends.filter(has_text="End “A friendly voice assistant”, begun at ")).to_be_visible()
-    ends.filter(has_text="End “A calm storyteller · voice Kore”, begun at ").click()
+    expect(ends.filter(has_text="End “A friendly voice assistant” from ")).to_be_visible()
+    ends.filter(has_text="End “A calm storyteller · voice Kore” from ").click()
     third.expect_state("listening")
     first.expect_state("listening", "speaking", "thinking")
     with broker.client("demo") as client:

@@ -133,10 +133,10 @@ def test_a_speaker_whose_echo_nobody_cancels_brings_up_headphones(talk: DemoPage
     wait_for("the speakers", lambda: speakers.count() > 1)
     other = speakers.last.get_attribute("value")
     talk.page.select_option("#speaker", other)
-    hint(talk, "Headphones help, or take turns.")
+    hint(talk, "Use headphones, or turn on half-duplex.")
     expect(talk.page.locator("#half-duplex")).not_to_be_checked()
     talk.page.keyboard.press("Escape")
-    talk.page.get_by_role("button", name="Take turns").click()
+    talk.page.get_by_role("button", name="Turn on half-duplex").click()
     expect(talk.page.locator("#hint")).to_be_hidden()
     talk.page.click("#settings summary")
     expect(talk.page.locator("#half-duplex")).to_be_checked()
@@ -150,7 +150,7 @@ def test_a_microphone_that_is_pulled_out_is_told_and_so_is_the_one_in_its_place(
     talk.page.evaluate(END_NEWEST)
     hint(talk, "Now using ")
     told = talk.page.evaluate("hinted")
-    assert "The microphone is gone. Connect it again, or choose another in Settings." in told
+    assert "The microphone was disconnected. Reconnect it, or choose another one in Settings." in told
     talk.expect_state("listening")
     talk.page.get_by_role("button", name="Close").click()
     expect(talk.page.locator("#hint")).to_be_hidden()
@@ -180,7 +180,7 @@ def test_a_line_that_breaks_is_told_and_what_the_assistant_still_knows(talk: Dem
     expect(talk.page.locator("#hint")).to_be_hidden()
     control.scenario("resume-refused", close="internal", times=2)
     control.push(drop=True)
-    hint(talk, "The assistant was told what was said so far.")
+    hint(talk, "The assistant knows what was said.")
     talk.expect_state("listening")
     talk.caption("user", "The word is marmalade")
 
@@ -195,7 +195,7 @@ def test_a_restarted_broker_disturbs_no_conversation(talk: DemoPage, service: Si
     talk.expect_state("ended")
     talk.talk.click()
     talk.expect_notice("network")
-    expect(talk.notice).to_contain_text("The broker cannot be reached")
+    expect(talk.notice).to_contain_text("The service cannot be reached")
     service.broker.__enter__()
     talk.page.get_by_role("button", name="Try again").click()
     talk.expect_state("listening")
@@ -217,7 +217,7 @@ def test_a_slow_network_is_told_while_it_lasts(
         # What the system's own buffers take is not the page's to see: fill them.
         fill = "message.value = '/help' + ' '.repeat(5_000_000) + '.'; compose.requestSubmit()"
         demo.page.evaluate(fill)
-        hint(demo, "The network is slow. The assistant hears you late.")
+        hint(demo, "The network is slow. The assistant hears you with a delay.")
     finally:
         line.free()
     expect(demo.page.locator("#hint")).to_be_hidden(timeout=15_000)

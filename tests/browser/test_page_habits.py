@@ -133,7 +133,7 @@ def test_the_space_bar_is_held_to_talk_and_does_not_end_what_talk_began(demo: De
 def test_what_is_held_when_a_conversation_ends_is_not_held_in_the_next(demo: DemoPage) -> None:
     push = start_with_push_to_talk(demo)
     demo.page.keyboard.down("Space")
-    expect(push).to_have_text("You are heard")
+    expect(push).to_have_text("Listening…")
     demo.page.evaluate("document.querySelector('#talk').click()")
     demo.expect_state("ended")
     demo.page.keyboard.up("Space")
@@ -170,7 +170,7 @@ def test_whoever_writes_and_makes_room_goes_on_writing(
     first.start()
     second.say("Hello there")
     second.expect_notice("too-many-sessions")
-    second.page.locator("#notice-actions button").filter(has_text="End it").dblclick()
+    second.page.locator("#notice-actions button").filter(has_text="End the conversation").dblclick()
     second.caption("model", "You wrote: Hello there")
     expect(second.status).to_have_text("Connected")
     second.say("And again")

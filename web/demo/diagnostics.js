@@ -28,10 +28,10 @@ const LABELS = {
   'capture slow network': 'Slow network',
   'capture starved': 'Microphone gaps',
   'capture sample rate': 'Microphone rate',
-  'line reconnects': 'Broken lines replaced',
-  'line handovers': 'Planned changes of line',
-  'line gap ms': 'Last change took',
-  'line lost ms': 'Speech never sent',
+  'line reconnects': 'Reconnects after a drop',
+  'line handovers': 'Planned reconnects',
+  'line gap ms': 'Last reconnect took',
+  'line lost ms': 'Speech lost',
 };
 /** @type {[RegExp, string][]} */
 const UNITS = [[/ ms$|^steps /, ' ms'], [/sample rate$/, ' Hz']];
@@ -76,7 +76,7 @@ export class Diagnostics {
       await navigator.clipboard.writeText(lines.map(([name, value]) => `${name}: ${value}`).join('\n'));
       this.#copied.textContent = 'Copied';
     } catch {
-      this.#copied.textContent = 'The browser did not allow it. Select the values to copy them.';
+      this.#copied.textContent = 'The browser blocked copying. Select the values and copy them yourself.';
     }
   }
 }

@@ -34,7 +34,7 @@ export class LivePanels {
       caption: (caption) => captions.show(caption),
       toolcall: (call) => captions.tool(call),
       toolresult: ({ id, name, ok }) => captions.toolEnded(id, ok ? 'done' : 'failed', ok ? TOOL_NOTES[name] ?? `Used ${name}` : `${name} failed`),
-      toolcancel: ({ id, name }) => captions.toolEnded(id, 'cancelled', `${name} was called off`),
+      toolcancel: ({ id, name }) => captions.toolEnded(id, 'cancelled', `${name} was cancelled`),
       grounding: ({ links }) => captions.sources(links),
       diagnostics: (report) => diagnostics.show(report),
       ...this.#hints.handlers,

@@ -35,5 +35,5 @@ export async function offerOtherSessions(api, place, nameOf, placeFreed, failed)
 /** @param {OpenSession} session @param {number} count @param {(profile: string) => string} nameOf */
 function buttonLabel({ profile, opened_at }, count, nameOf) {
   const since = new Date(opened_at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-  return `End ${count === 1 ? 'it' : `“${nameOf(profile)}”`}, begun at ${since}`;
+  return `End ${count === 1 ? 'the conversation' : `“${nameOf(profile)}”`} from ${since}`;
 }

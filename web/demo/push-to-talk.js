@@ -47,7 +47,7 @@ export class PushToTalk {
     if (pressed === this.#pressed || (pressed && this.#button.hidden)) return;
     this.#pressed = pressed;
     this.#button.toggleAttribute('data-pressed', pressed);
-    this.#button.textContent = pressed ? 'You are heard' : 'Hold to talk';
+    this.#button.textContent = pressed ? 'Listening…' : 'Hold to talk';
     this.#press(pressed);
   }
 }

@@ -61,7 +61,7 @@ export class Settings {
         before = select.value;
       } catch {
         select.value = before;
-        this.#status.textContent = 'That device could not be used.';
+        this.#status.textContent = 'This device does not work. Choose another one.';
       }
     });
   }
@@ -72,7 +72,7 @@ export class Settings {
       try {
         await act();
       } catch (error) {
-        this.#status.textContent = error instanceof LiveError ? error.detail : 'The browser did not allow it.';
+        this.#status.textContent = error instanceof LiveError ? error.detail : 'The browser did not allow this.';
       }
     });
   }
@@ -87,7 +87,7 @@ export class Settings {
   #recording(state) {
     this.#record.setAttribute('aria-pressed', String(state !== 'off'));
     this.#record.textContent = state === 'off' ? 'Record' : 'Stop and save';
-    this.#status.textContent = state === 'on' ? 'Recording on this device' : state === 'full' ? 'The recording is full' : '';
+    this.#status.textContent = state === 'on' ? 'Recording on this device' : state === 'full' ? 'The recording is full. Stop to save it.' : '';
   }
 }
 
@@ -99,7 +99,7 @@ function fill(select, devices, kind) {
     option.value = deviceId === 'default' ? '' : deviceId;
     return option;
   }));
-  if (devices.length === 0) select.append(create('option', `The system’s own`));
+  if (devices.length === 0) select.append(create('option', 'System default'));
   if ([...select.options].some(({ value }) => value === chosen)) select.value = chosen;
 }
 

@@ -9,17 +9,17 @@ import { Hint } from './hint.js';
 /** @type {Record<string, Record<string, string>>} */
 const DEVICE_HINTS = {
   microphone: {
-    lost: 'The microphone is gone. Connect it again, or choose another in Settings.',
-    interrupted: 'Something else on this device is using the microphone. You are not heard.',
-    'muted-by-system': 'Your system or headset has muted the microphone. You are not heard.',
+    lost: 'The microphone was disconnected. Reconnect it, or choose another one in Settings.',
+    interrupted: 'Another app is using the microphone. The assistant cannot hear you.',
+    'muted-by-system': 'Your system or headset muted the microphone. The assistant cannot hear you.',
   },
-  speaker: { lost: 'The chosen speaker is gone. You hear the system’s own now.' },
+  speaker: { lost: 'The selected speaker was disconnected. Sound now plays on the system speaker.' },
 };
 /** @type {Record<string, string>} */
 const NETWORK_HINTS = {
-  slow: 'The network is slow. The assistant hears you late.',
-  offline: 'You are offline. The conversation goes on once you are back; what you say is kept for a few seconds.',
-  silent: 'The service has not answered for a while.',
+  slow: 'The network is slow. The assistant hears you with a delay.',
+  offline: 'You are offline. The conversation continues when you are back online. Your last few seconds of speech are kept.',
+  silent: 'The service has not responded for a while.',
 };
 
 export class StatusHints {
@@ -35,7 +35,7 @@ export class StatusHints {
     echo: ({ cause }) => this.#echo(cause),
     reconnected: ({ resumed, seeded, planned }) => {
       if (planned || resumed) return;
-      this.#hint.show('line', seeded ? 'A new line. The assistant was told what was said so far.' : 'A new line. The assistant does not know what was said before.');
+      this.#hint.show('line', seeded ? 'Reconnected. The assistant knows what was said.' : 'Reconnected. The assistant no longer knows what was said before.');
     },
   };
 
@@ -58,9 +58,9 @@ export class StatusHints {
 
   /** @param {'heard' | 'output'} cause */
   #echo(cause) {
-    const text = cause === 'heard' ? 'The assistant seems to hear itself. Headphones help, or take turns.' : 'The assistant may hear itself through this speaker. Headphones help, or take turns.';
+    const text = cause === 'heard' ? 'The assistant seems to hear itself. Use headphones, or turn on half-duplex.' : 'The assistant may hear itself through this speaker. Use headphones, or turn on half-duplex.';
     this.#hint.show('echo', text, {
-      'Take turns': () => {
+      'Turn on half-duplex': () => {
         byId('half-duplex', HTMLInputElement).checked = true; // the settings, which may not have been opened yet
         this.#session.setHalfDuplex(true);
       },

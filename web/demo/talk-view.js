@@ -15,12 +15,12 @@ import { byId, create } from '../common/dom.js';
 const LOOKS = {
   'signed-out': { status: 'Signed out', lead: '', talk: 'Talk', ring: 'rest' },
   idle: { status: 'Ready when you are', lead: 'Press Talk, allow the microphone, and speak.', talk: 'Talk', ring: 'rest' },
-  connecting: { status: 'Connecting…', lead: 'You can speak already. Nothing you say is lost.', talk: 'Cancel', ring: 'busy' },
+  connecting: { status: 'Connecting…', lead: 'You can start speaking now. Nothing you say is lost.', talk: 'Cancel', ring: 'busy' },
   listening: { status: 'Listening', lead: '', talk: 'Stop', ring: 'live' },
   thinking: { status: 'Thinking…', lead: '', talk: 'Stop', ring: 'thinking' },
-  speaking: { status: 'Speaking', lead: 'Talk over it whenever you like.', talk: 'Stop', ring: 'live' },
-  reconnecting: { status: 'Reconnecting…', lead: 'Hold on. Nothing you say is lost.', talk: 'Stop', ring: 'busy' },
-  ended: { status: 'Conversation ended', lead: 'Press Talk to start another.', talk: 'Talk', ring: 'rest' },
+  speaking: { status: 'Speaking', lead: 'Speak at any time to interrupt.', talk: 'Stop', ring: 'live' },
+  reconnecting: { status: 'Reconnecting…', lead: 'One moment. Nothing you say is lost.', talk: 'Stop', ring: 'busy' },
+  ended: { status: 'Conversation ended', lead: 'Press Talk to start a new one.', talk: 'Talk', ring: 'rest' },
   error: { status: 'Not connected', lead: '', talk: 'Talk', ring: 'rest' },
 };
 
@@ -61,7 +61,7 @@ export class TalkView {
     this.#status.dataset.state = state;
     this.#status.textContent = silenced && state === 'listening' ? 'Muted' : typing && state === 'listening' ? 'Connected' : look.status;
     this.#lead.toggleAttribute('data-matters', silenced || typing);
-    this.#lead.textContent = silenced ? 'You are not heard until you unmute.' : typing ? 'Type below, or press Talk to use your voice.' : look.lead;
+    this.#lead.textContent = silenced ? 'The assistant cannot hear you until you unmute.' : typing ? 'Type below, or press Talk to use your voice.' : look.lead;
     this.#talkLabel.textContent = typing && state !== 'connecting' ? 'Talk' : look.talk;
     this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';
     this.#ring.setMode(look.ring);

@@ -172,7 +172,7 @@ export class Conversation {
 
   toggleMute() {
     this.#session.setMuted(!this.#session.muted);
-    this.#parts.announcer.say(this.#session.muted ? 'Muted' : 'Not muted');
+    this.#parts.announcer.say(this.#session.muted ? 'Muted' : 'Unmuted');
     this.#show(this.#state);
   }
 
@@ -215,7 +215,7 @@ export class Conversation {
     const tick = () => this.#parts.view.showClock(Math.max(0, Math.ceil((until - performance.now()) / 1000)));
     this.#clock = window.setInterval(tick, 1000);
     tick();
-    if (remainingMs < 61_000) this.#parts.announcer.say('One minute is left.');
+    if (remainingMs < 61_000) this.#parts.announcer.say('One minute left.');
   }
 
   /** @param {State} state @param {unknown} [error] */

@@ -11,4 +11,4 @@ export async function get_time() {
 }
 
 /** @type {Record<string, string>} */
-export const TOOL_NOTES = { get_time: 'Looked at the clock' };
+export const TOOL_NOTES = { get_time: 'Checked the time' };

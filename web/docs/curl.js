@@ -18,7 +18,7 @@ import { example, resolve } from './schema.js';
 export function curl(origin, method, path, operation, schemas) {
   const url = `${origin}${path.replace(/{([a-z_]+)}/g, (_, name) => `$${name.toUpperCase()}`)}`;
   const lines = [method === 'GET' ? `curl "${url}"` : `curl -X ${method} "${url}"`];
-  if (operation.security?.length) lines.push('-H "Authorization: Bearer $TOKEN"');
+  if (operation.security?.length) lines.push('-H "Authorization: Bearer $BEARER"');
   const schema = operation.requestBody?.content['application/json'].schema;
   if (schema) {
     const body = JSON.stringify(resolve(schema, schemas).examples?.[0] ?? example(schema, schemas, '', true));

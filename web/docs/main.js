@@ -56,7 +56,7 @@ filter.addEventListener('input', () => {
     list.hidden = isEmpty;
     if (list.previousElementSibling instanceof HTMLElement) list.previousElementSibling.hidden = isEmpty;
   }
-  byId('none', HTMLElement).textContent = shown ? '' : 'No route contains that.';
+  byId('none', HTMLElement).textContent = shown ? '' : 'No matching routes.';
 });
 
 document.addEventListener('click', async (event) => {
@@ -65,7 +65,7 @@ document.addEventListener('click', async (event) => {
   if (!button || !text) return;
   const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
   button.textContent = done ? 'Copied' : 'Select and copy';
-  byId('copied', HTMLElement).textContent = done ? 'Copied.' : 'Could not copy.';
+  byId('copied', HTMLElement).textContent = done ? 'Copied.' : 'Copying failed. Select the text and copy it.';
   setTimeout(() => { button.textContent = 'Copy'; }, 2000);
 });
 

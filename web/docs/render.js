@@ -38,8 +38,8 @@ export function article(route, spec, origin) {
   element.append(heading, create('p', `${operation.summary}.`), access(operation));
   const inputs = [...parameters(operation), ...bodyRows(operation, schemas)];
   const note = bodyNote(operation, schemas);
-  if (inputs.length) element.append(create('h4', 'Takes'), ...note, table(['Field', 'Type', 'About'], inputs));
-  element.append(create('h4', 'Try it'), sample(curl(origin, method, path, operation, schemas), `Command for ${method} ${path}`));
+  if (inputs.length) element.append(create('h4', 'Request'), ...note, table(['Field', 'Type', 'Description'], inputs));
+  element.append(create('h4', 'Try it'), sample(curl(origin, method, path, operation, schemas), `curl command for ${method} ${path}`));
   element.append(...answers(operation, schemas, `${method} ${path}`));
   return element;
 }
@@ -52,13 +52,13 @@ export function article(route, spec, origin) {
 export function credentials(spec) {
   const section = create('section', '', 'credentials');
   const list = create('dl', '');
-  const names = /** @type {{[name: string]: string}} */ ({ bearer: 'Authorization: Bearer …', service_key: 'X-API-Key: lbk_…', cookie: 'The page’s cookie' });
+  const names = /** @type {{[name: string]: string}} */ ({ bearer: 'Authorization: Bearer …', service_key: 'X-API-Key: lbk_…', cookie: 'Cookie of this page' });
   for (const [name, scheme] of Object.entries(/** @type {{[name: string]: Schema}} */ (spec.components.securitySchemes))) {
     const term = create('dt', '');
     term.append(create('code', names[name] ?? name));
     list.append(term, create('dd', withoutBackticks(scheme.description)));
   }
-  section.append(create('h2', 'Credentials'), create('p', 'One of these with each request; two at once are refused.', 'quiet'), list);
+  section.append(create('h2', 'Credentials'), create('p', 'Send one of these with each request. The broker rejects a request with two.', 'quiet'), list);
   return section;
 }
 
@@ -126,16 +126,16 @@ function answers(operation, schemas, name) {
   /** @type {HTMLElement[]} */
   const shown = [
     ...success.flatMap(([status, answer]) => {
-      const heading = create('h4', `Answers ${status}`);
+      const heading = create('h4', `Response ${status}`);
       const [type, content] = Object.entries(/** @type {{[type: string]: Schema}} */ (answer.content ?? {}))[0] ?? [];
-      if (!content?.schema.$ref) return [heading, create('p', type ?? 'Nothing in the body.', 'quiet')];
-      const fields = rows(content.schema, schemas).map((row) => [row.name, row.type, row.required ? '' : 'only sometimes']);
+      if (!content?.schema.$ref) return [heading, create('p', type ?? 'No response body.', 'quiet')];
+      const fields = rows(content.schema, schemas).map((row) => [row.name, row.type, row.required ? '' : 'optional']);
       /** @type {HTMLElement[]} */
       const parts = [heading, sample(JSON.stringify(example(content.schema, schemas), null, 2), `Example of ${name}`)];
-      if (fields.length) parts.push(foldable(`${fields.length} fields`, table(['Field', 'Type', 'About'], fields)));
+      if (fields.length) parts.push(foldable(`${fields.length} fields`, table(['Field', 'Type', 'Description'], fields)));
       return parts;
     }),
-    foldable(`Refusals: ${refusals.map(([status]) => status).join(', ')}`, table(['Status', 'Code', 'Means'], refusals.flatMap(([status, answer]) =>
+    foldable(`Errors: ${refusals.map(([status]) => status).join(', ')}`, table(['Status', 'Code', 'Meaning'], refusals.flatMap(([status, answer]) =>
       [...answer.description.matchAll(/`([a-z-]+)`: ([^`]+)/g)].map((match) => [status, match[1], match[2].trim()])))),
   ];
   return shown;

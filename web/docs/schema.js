@@ -132,7 +132,7 @@ const SAMPLES = {
   expires_at: TIME, connect_by: TIME, renew_after: TIME, honoured_until: TIME, expires_in: 900, connect_within: 120,
   heartbeat_seconds: 30, actor: 'live-broker:olga', action: 'limits.set', outcome: 'ok', rule: 'default', answer: 'granted',
   state: 'open', status: 200, next: null, key: '4b0e…', version: 0, reason: 'left', minutes_per_day: 60, session_minutes: 30,
-  sessions: 2, limit: 2, open: 1, used: 15, remaining: 9, reset: 42, reported_at: TIME, handle: null, on_behalf_of: null,
+  sessions: 2, limit: 60, open: 1, used: 15, remaining: 9, reset: 42, reported_at: TIME, handle: null, on_behalf_of: null,
   auth: { in: 'query', name: 'access_token' }, audio: { input: 'audio/pcm;rate=16000', output: 'audio/pcm;rate=24000' },
   setup: { model: 'models/gemini-3.8-live' }, locked: ['model', 'systemInstruction', 'tools'], ttl_seconds: null, client: {}, detail: null, roles: [], blocked: null,
 };

@@ -18,9 +18,9 @@ export function auditView(context) {
   const errorBox = new ErrorBox(context);
   const text = (/** @type {string} */ label, /** @type {string} */ name, hint = '') => field(label, h('input', { name, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' }), hint);
   const fields = [
-    text('Actor', 'actor'), text('Action', 'action'), text('Outcome', 'outcome'), text('Session', 'session'), text('Request id', 'request_id'),
-    field(`Since (${ZONE})`, h('input', { name: 'since', type: 'datetime-local' })),
-    field(`Until (${ZONE})`, h('input', { name: 'until', type: 'datetime-local' })),
+    text('Actor', 'actor'), text('Action', 'action'), text('Outcome', 'outcome'), text('Session', 'session'), text('Request ID', 'request_id'),
+    field(`From (${ZONE})`, h('input', { name: 'since', type: 'datetime-local' })),
+    field(`To (${ZONE})`, h('input', { name: 'until', type: 'datetime-local' })),
   ];
   /** The filters as last applied: pages belong to these, not to what is being typed. */
   let applied = query();
@@ -33,7 +33,7 @@ export function auditView(context) {
     { head: 'Detail', cell: ({ detail }) => described(detail) },
     { head: 'Session', cell: ({ session_id: id }) => (id ? filterButton('session', id, 'small') : '–') },
     { head: 'Request', cell: ({ request_id: id }) => (id ? filterButton('request_id', id, 'small') : '–') },
-  ]), ({ id }) => String(id), 'Nothing is recorded that fits.');
+  ]), ({ id }) => String(id), 'No matching entries.');
 
   const pages = new Pages((cursor, signal) => context.api.audit({ ...applied, cursor }, signal), (rows) => {
     errorBox.clear();
@@ -61,7 +61,7 @@ export function auditView(context) {
       control.value = value;
       apply();
       control.focus();
-    }, { class: `filter-value ${look}`, title: 'Show only these' });
+    }, { class: `filter-value ${look}`, title: 'Filter by this value' });
   }
 
   return {

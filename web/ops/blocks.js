@@ -11,18 +11,18 @@ import { Table } from './table.js';
 /** @typedef {import('./api.js').Block} Block */
 
 /** @type {Record<string, string>} */
-const KINDS = { principal: 'A person', jti: 'One token', issuer: 'Everybody of an issuer', 'issued-before': 'What was signed before' };
+const KINDS = { principal: 'Person', jti: 'Single token', issuer: 'Whole issuer', 'issued-before': 'Tokens issued before a time' };
 
 /** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
 export function blocksView(context) {
   const errorBox = new ErrorBox(context);
   const table = new Table('Blocks', /** @type {import('./table.js').Column<Block>[]} */ ([
-    { head: 'Who', cell: ({ subject }) => subject || 'everybody' },
-    { head: 'Of', cell: ({ issuer }) => issuerWords(issuer) },
-    { head: 'What', cell: ({ kind }) => KINDS[kind] ?? kind },
+    { head: 'Who', cell: ({ subject }) => subject || 'everyone' },
+    { head: 'Issuer', cell: ({ issuer }) => issuerWords(issuer) },
+    { head: 'Kind', cell: ({ kind }) => KINDS[kind] ?? kind },
     { head: 'Reason', cell: ({ reason }) => reason || '–' },
     { head: 'Since', cell: ({ created_at: since }) => timeOf(since) },
-  ]), ({ kind, issuer, subject }) => JSON.stringify([kind, issuer, subject]), 'Nothing of this kind is blocked.');
+  ]), ({ kind, issuer, subject }) => JSON.stringify([kind, issuer, subject]), 'No blocks.');
   const pages = new Pages((cursor, signal) => context.api.blocks({ cursor }, signal), (rows) => {
     errorBox.clear();
     table.show(rows);
@@ -30,7 +30,7 @@ export function blocksView(context) {
   return {
     title: 'Blocks',
     element: h('div', {}, heading('Blocks'),
-      h('p', { class: 'quiet lead' }, 'The broker’s own users are not in this list: find those who are blocked among the ', h('a', { href: '#/users' }, 'users'), '. People are unblocked on their own page, single tokens and whole issuers with ', h('code', {}, 'broker blocks'), '.'),
+      h('p', { class: 'quiet lead' }, 'This list does not include the broker’s own users. Find blocked ones under ', h('a', { href: '#/users' }, 'Users'), '. Unblock a person on their own page. Unblock single tokens and whole issuers with ', h('code', {}, 'broker blocks'), '.'),
       errorBox.element, table.element, pages.element),
     refresh: () => void pages.restart(),
     close: () => pages.close(),

@@ -18,15 +18,15 @@ export function endSession(context, session) {
   return openDialog(context, {
     title: `End the session of ${who}?`,
     body: [
-      h('p', {}, 'It gets no further token from now on, and its page is outcome at its next heartbeat.'),
-      h('p', {}, 'Nothing takes a token back at Google: a client that goes on all the same may be heard until ', timeOf(latest), ' at the latest.'),
+      h('p', {}, 'It gets no more tokens. The client learns of this at its next heartbeat.'),
+      h('p', {}, 'A token cannot be revoked at Google. A client that ignores the end can keep talking until ', timeOf(latest), ' at the latest.'),
       h('p', { class: 'quiet' }, `${session.profile} · ${session.id}`),
     ],
     action: 'End session',
     danger: true,
     async act() {
       const { honoured_until: until } = await context.api.endSession(session.id);
-      const outcome = until ? `Google may honour its last token until ${formatTime(until)}.` : 'No token of it is good any more.';
+      const outcome = until ? `Google may accept its last token until ${formatTime(until)}.` : 'None of its tokens is valid any longer.';
       context.announce(`The session of ${who} has ended. ${outcome}`);
       return [h('p', {}, h('strong', {}, 'The session has ended.')), h('p', {}, outcome)];
     },

@@ -21,13 +21,13 @@ export function keysView(context) {
     { head: 'Name', cell: ({ name, id }) => h('span', { class: 'person' }, h('span', {}, name), h('small', { class: 'quiet' }, id)) },
     { head: 'State', cell: (one) => state(one) },
     { head: 'Plan', cell: ({ plan }) => plan },
-    { head: 'May', cell: ({ scopes }) => scopes.join(', ') },
-    { head: 'Profiles', cell: ({ profiles }) => profiles?.join(', ') ?? 'all of its plan' },
-    { head: 'Acts for', cell: ({ on_behalf_of: whose }) => (whose === null ? 'itself only' : whose === 'any' ? 'anybody' : whose) },
+    { head: 'Scopes', cell: ({ scopes }) => scopes.join(', ') },
+    { head: 'Profiles', cell: ({ profiles }) => profiles?.join(', ') ?? 'all in its plan' },
+    { head: 'On behalf of', cell: ({ on_behalf_of: whose }) => (whose === null ? 'itself only' : whose === 'any' ? 'anyone' : whose) },
     { head: 'Last used', cell: ({ last_used_at: at }) => timeOf(at, 'never') },
     { head: 'Expires', cell: ({ expires_at: at }) => timeOf(at, 'never') },
     { head: 'Actions', kind: 'actions', cell: (one) => (one.revoked_at ? '' : button('Revoke', () => void revoke(one), { 'aria-label': `Revoke the key ${one.name}` })) },
-  ]), ({ id }) => id, 'There is no service key yet.');
+  ]), ({ id }) => id, 'No service keys yet.');
   const pages = new Pages((cursor, signal) => context.api.keys({ cursor }, signal), (rows) => {
     errorBox.clear();
     table.show(rows);
@@ -38,7 +38,7 @@ export function keysView(context) {
   async function revoke({ id, name }) {
     const done = await openDialog(context, {
       title: `Revoke the key ${name}?`,
-      body: [h('p', {}, 'It is turned away from its next request on, for good. Sessions that it opened run to their end; nobody can renew them. Its name stays taken.')],
+      body: [h('p', {}, 'The broker rejects the key from its next request. Sessions that it opened continue to their end and cannot be renewed. You cannot undo this or reuse the name.')],
       action: 'Revoke key',
       danger: true,
       async act() {
@@ -52,17 +52,17 @@ export function keysView(context) {
   async function create() {
     const { plans, profiles } = await context.api.overview().catch(() => ({ plans: [{ name: 'default' }], profiles: [] }));
     const done = await openDialog(context, {
-      title: 'Make a service key',
+      title: 'Create a service key',
       body: [],
       fields: [
         field('Name', h('input', { name: 'name', required: true, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', maxlength: 64 })),
-        field('Plan', select('plan', plans.map(({ name }) => [name, name]), 'default'), 'Its rate is for all users of the backend together.'),
-        field('Acts for', h('input', { name: 'on_behalf_of', autocomplete: 'off', spellcheck: 'false', placeholder: 'itself only' }), 'any, or ids that begin so: shop:*'),
-        field('Expires after days', h('input', { name: 'expires_days', type: 'number', min: 1, max: 3650, inputmode: 'numeric', placeholder: 'never' })),
+        field('Plan', select('plan', plans.map(({ name }) => [name, name]), 'default'), 'All users of the backend share its rate.'),
+        field('On behalf of', h('input', { name: 'on_behalf_of', autocomplete: 'off', spellcheck: 'false', placeholder: 'itself only' }), 'Enter any, or a prefix such as shop:*'),
+        field('Expires after (days)', h('input', { name: 'expires_days', type: 'number', min: 1, max: 3650, inputmode: 'numeric', placeholder: 'never' })),
       ],
-      extra: h('div', {}, checkboxes('May', 'scopes', SCOPES, true),
-        profiles.length > 1 && checkboxes('Only these profiles', 'profiles', profiles, false, 'None ticked: all of its plan.')),
-      action: 'Make key',
+      extra: h('div', {}, checkboxes('Scopes', 'scopes', SCOPES, true),
+        profiles.length > 1 && checkboxes('Profiles', 'profiles', profiles, false, 'Leave empty for all')),
+      action: 'Create key',
       async act(form) {
         const text = (/** @type {string} */ name) => String(form.get(name) ?? '').trim();
         const chosen = form.getAll('profiles').map(String);
@@ -72,7 +72,7 @@ export function keysView(context) {
           ...(text('on_behalf_of') && { on_behalf_of: text('on_behalf_of') }),
           ...(text('expires_days') && { expires_days: Number(text('expires_days')) }),
         });
-        context.announce(`Made the key ${made.name}. It is shown this once.`);
+        context.announce(`Created the key ${made.name}. It is shown only once.`);
         return shownOnce(made.key);
       },
     });
@@ -81,7 +81,7 @@ export function keysView(context) {
 
   return {
     title: 'Service keys',
-    element: h('div', {}, heading('Service keys', button('Make a key', () => void create(), { class: 'button small primary' })), errorBox.element, table.element, pages.element),
+    element: h('div', {}, heading('Service keys', button('Create key', () => void create(), { class: 'button small primary' })), errorBox.element, table.element, pages.element),
     refresh,
     close: () => pages.close(),
   };
@@ -90,7 +90,7 @@ export function keysView(context) {
 /** @param {ServiceKey} key */
 function state({ revoked_at: revoked, expires_at: expires }) {
   if (revoked) return badge('Revoked', 'bad');
-  return expires && Date.parse(expires) < Date.now() ? badge('Expired', 'bad') : badge('Good', 'good');
+  return expires && Date.parse(expires) < Date.now() ? badge('Expired', 'bad') : badge('Active', 'good');
 }
 
 /** It leaves the page with the dialog. @param {string} key */
@@ -99,6 +99,6 @@ function shownOnce(key) {
   const output = h('input', { class: 'secret', readonly: true, value: key, 'aria-label': 'The key', spellcheck: 'false', onfocus: () => output.select() });
   const copy = button('Copy', () => void navigator.clipboard.writeText(key).then(
     () => { copied.textContent = 'Copied.'; },
-    () => { output.focus(); copied.textContent = 'Copy it with the keyboard.'; }));
-  return [h('p', {}, h('strong', {}, 'Keep the key now: nobody can show it again.')), output, h('p', { class: 'copy' }, copy, copied)];
+    () => { output.focus(); copied.textContent = 'Press Ctrl+C or ⌘C to copy.'; }));
+  return [h('p', {}, h('strong', {}, 'Save the key now. It cannot be shown again.')), output, h('p', { class: 'copy' }, copy, copied)];
 }

@@ -16,10 +16,10 @@ import { formatTime } from './format.js';
 /** @type {[name: LimitName, label: string, hint: string][]} */
 const LIMITS = [
   ['plan', 'Plan', ''],
-  ['rate', 'Requests for a token', 'Such as 10/minute; 200/day'],
+  ['rate', 'Token requests', 'For example 10/minute; 200/day'],
   ['sessions', 'Sessions at once', ''],
-  ['minutes_per_day', 'Minutes a day', ''],
-  ['session_minutes', 'Minutes of one session', ''],
+  ['minutes_per_day', 'Minutes per day', ''],
+  ['session_minutes', 'Minutes per session', ''],
 ];
 const LABELS = Object.fromEntries(LIMITS.map(([name, label]) => [name, label]));
 
@@ -81,7 +81,7 @@ export class LimitsEditor {
   #changed() {
     const user = this.#user;
     if (!user) return;
-    this.#rule.textContent = `What holds: ${user.limits.rule}.`;
+    this.#rule.textContent = `Rule: ${user.limits.rule}.`;
     const chosen = this.#rows[0].value;
     const name = typeof chosen === 'string' ? chosen : user.plan;
     const plan = this.#plans.find((one) => one.name === name);
@@ -109,7 +109,7 @@ export class LimitsEditor {
       this.#user = await this.#context.api.setLimits(user.key, user.version, /** @type {import('./api.js').Overrides} */ (changes));
       this.#reset();
       for (const one of this.#rows) one.field.showError('');
-      this.#context.announce('Saved. It holds from the next request on.');
+      this.#context.announce('Saved. The new limits apply from the next request.');
       this.#saved();
     } catch (error) {
       if (/** @type {{code?: string}} */ (error).code === 'edit-conflict') await this.#explainConflict(user, changes);
@@ -131,15 +131,15 @@ export class LimitsEditor {
       for (const row of this.#rows) if (!(row.name in changes)) row.set(now.overrides[row.name]);
       this.#changed();
       const rows = LIMITS.map(([name]) => name).filter((name) => now.overrides[name] !== before.overrides[name] || name in changes);
-      const redo = button('Save mine over it', () => void this.#send(), { class: 'button small primary' });
+      const redo = button('Overwrite with mine', () => void this.#send(), { class: 'button small primary' });
       this.#conflict.replaceChildren(
-        h('p', {}, h('strong', {}, 'Somebody else changed these limits meanwhile. '), who, ' Nothing of yours was saved yet.'),
-        h('table', {}, h('thead', {}, h('tr', {}, ...['Limit', 'Before', 'Theirs, now', 'Yours'].map((head) => h('th', { scope: 'col' }, head)))),
+        h('p', {}, h('strong', {}, 'Another operator changed these limits. '), who, ' Your changes are not saved yet.'),
+        h('table', {}, h('thead', {}, h('tr', {}, ...['Limit', 'Before', 'Theirs', 'Yours'].map((head) => h('th', { scope: 'col' }, head)))),
           h('tbody', {}, ...rows.map((name) => h('tr', {}, h('th', { scope: 'row' }, LABELS[name]), ...[before.overrides[name], now.overrides[name], name in changes ? changes[name] : undefined].map((value) => h('td', {}, describeValue(value))))))),
         h('p', { class: 'dialog-foot' }, redo, button('Keep theirs', () => {
           this.#reset();
           this.#rows[0].focus();
-          this.#context.announce('Kept what they set.');
+          this.#context.announce('Kept the other operator’s values.');
         })),
       );
       redo.focus();
@@ -152,12 +152,12 @@ export class LimitsEditor {
   async #lastEditor({ issuer, subject }) {
     const { rows } = await this.#context.api.audit({ action: 'limits.set', limit: 20 });
     const entry = rows.find(({ detail }) => detail?.issuer === issuer && detail.subject === subject);
-    return entry ? `It was ${entry.actor}, at ${formatTime(entry.at)}.` : '';
+    return entry ? `${entry.actor} saved them at ${formatTime(entry.at)}.` : '';
   }
 }
 
 /** @param {Value | undefined} value */
-const describeValue = (value) => (value === undefined ? 'not touched' : value === null ? 'as the plan' : String(value));
+const describeValue = (value) => (value === undefined ? 'unchanged' : value === null ? 'from the plan' : String(value));
 
 /** One limit: a choice between the plan's value and one of its own. */
 class LimitRow {
@@ -178,7 +178,7 @@ class LimitRow {
       : name === 'rate' ? h('input', { name, autocomplete: 'off', spellcheck: 'false' })
       : h('input', { name, type: 'number', min: 0, inputmode: 'numeric' });
     this.field = field(label, control, hint);
-    this.#own = h('input', { type: 'checkbox', role: 'switch', 'aria-label': `${label}: a value of its own` });
+    this.#own = h('input', { type: 'checkbox', role: 'switch', 'aria-label': `${label}: override` });
     this.#own.addEventListener('change', () => {
       if (this.#own.checked && control.value === '') control.value = this.#inherited.textContent ?? '';
       this.#show();
@@ -187,7 +187,7 @@ class LimitRow {
     });
     control.addEventListener('input', changed);
     this.element = h('div', { class: 'limit' }, this.field.element,
-      h('div', { class: 'limit-source' }, this.#inherited, this.#note, h('label', { class: 'switch' }, this.#own, h('span', { 'aria-hidden': 'true' }, 'Own value'))));
+      h('div', { class: 'limit-source' }, this.#inherited, this.#note, h('label', { class: 'switch' }, this.#own, h('span', { 'aria-hidden': 'true' }, 'Override'))));
   }
 
   /** What is set here: null where the plan decides. A number that is none stays text, for the broker to refuse. @returns {Value} */
@@ -208,7 +208,7 @@ class LimitRow {
   /** @param {string | number} value  what the plan gives @param {string} plan */
   inherit(value, plan) {
     this.#inherited.textContent = String(value);
-    this.#note.textContent = this.#own.checked ? 'own' : this.name === 'plan' ? 'as signed in' : `plan ${plan}`;
+    this.#note.textContent = this.#own.checked ? 'override' : this.name === 'plan' ? 'from sign-in' : `plan ${plan}`;
     this.#note.dataset.tone = this.#own.checked ? 'own' : 'plain';
   }
 

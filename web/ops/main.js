@@ -115,7 +115,7 @@ class NotAnOperator extends Error {
   /** @param {string} name */
   constructor(name) {
     super('not an operator');
-    this.detail = `You are signed in as ${name}, without the role operator.`;
+    this.detail = `You are signed in as ${name}, who does not have the operator role.`;
   }
 }
 

@@ -28,7 +28,7 @@ export function overviewView(context) {
   const errorBox = new ErrorBox(context);
   const tiles = h('dl', { class: 'tiles' });
   const totals = h('p', { class: 'quiet totals' });
-  const tokens = new TimeChart('Tokens', 'handed out');
+  const tokens = new TimeChart('Tokens', 'issued');
   const refusals = new TimeChart('Refusals', 'by code');
   const latency = new TimeChart('Time to mint', 'milliseconds');
   const open = new TimeChart('Open sessions', 'at once');
@@ -85,7 +85,7 @@ export function overviewView(context) {
 /** @param {string} name @param {string} value @param {string} [beside] @param {number} [share]  0..1 */
 function tile(name, value, beside = '', share) {
   return h('div', { class: 'tile card' }, h('dt', {}, name), h('dd', {}, h('strong', {}, value), ' ', h('span', { class: 'quiet' }, beside),
-    share !== undefined && h('meter', { min: 0, max: 1, high: 0.8, value: Math.min(1, share), 'aria-label': `${name}: share taken` })));
+    share !== undefined && h('meter', { min: 0, max: 1, high: 0.8, value: Math.min(1, share), 'aria-label': `${name}: share used` })));
 }
 
 /** The most frequent codes, each one series. @param {Usage} usage @returns {Series[]} */
@@ -101,7 +101,7 @@ function byCode({ points, totals: { refusals } }) {
 /** @param {Usage} usage */
 function summary({ range, totals }) {
   const refused = Object.values(totals.refusals).reduce((sum, one) => sum + one, 0);
-  const mint = totals.mint_ms ? `half of them within ${milliseconds(totals.mint_ms.p50)}, 95 % within ${milliseconds(totals.mint_ms.p95)}` : 'none of them timed';
+  const mint = totals.mint_ms ? `half within ${milliseconds(totals.mint_ms.p50)}, 95 % within ${milliseconds(totals.mint_ms.p95)}` : 'none measured';
   const heard = totals.first_audio_ms ? `; first words heard after ${milliseconds(totals.first_audio_ms.p50)}` : '';
   return `${RANGES[range]}: ${counted(totals.tokens, 'token')}, ${mint}; ${counted(refused, 'refusal')}; ${counted(totals.minutes, 'minute')}${heard}; ${counted(totals.underruns, 'gap')} in playback.`;
 }

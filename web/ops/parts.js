@@ -23,7 +23,7 @@ const OURS = { 'live-broker': 'own user', 'live-broker:key': 'service key', 'liv
 
 /** @param {string} issuer */
 export function issuerWords(issuer) {
-  if (issuer.startsWith('live-broker:key:')) return `user of key ${issuer.slice('live-broker:key:'.length)}`;
+  if (issuer.startsWith('live-broker:key:')) return `user of the key ${issuer.slice('live-broker:key:'.length)}`;
   return OURS[issuer] ?? issuer.replace(/^https:\/\//, '');
 }
 

@@ -20,7 +20,7 @@ const PAGE = 100;
 export function sessionsView(context) {
   const errorBox = new ErrorBox(context);
   const summary = h('p', { class: 'quiet', id: 'sessions-summary' });
-  const filter = field('Filter', h('input', { type: 'search', name: 'filter', autocomplete: 'off', placeholder: 'User, profile, model or id', oninput: () => show() }));
+  const filter = field('Filter', h('input', { type: 'search', name: 'filter', autocomplete: 'off', placeholder: 'User, profile, model or ID', oninput: () => show() }));
   const more = button('Show more', () => {
     pages += 1;
     poll.now();
@@ -40,7 +40,7 @@ export function sessionsView(context) {
     { head: 'Ends in', kind: 'number', cell: ({ ends_at: at, state }) => (state === 'open' ? left(at, now()) : '–') },
     { head: 'Last heartbeat', cell: ({ heartbeat_at: at }) => (at ? ago(at, now()) : 'none yet') },
     { head: 'Actions', kind: 'actions', cell: (one) => (one.state === 'open' ? endButton(one) : badge('Ended')) },
-  ]), ({ id }) => id, 'Nobody is talking.');
+  ]), ({ id }) => id, 'No live sessions.');
 
   /** @param {Session} one */
   function endButton(one) {

@@ -38,10 +38,10 @@ export function userView(context, key) {
     { head: 'Charged', kind: 'number', cell: ({ seconds }) => `${count(Math.ceil(seconds / 60))} min` },
     { head: 'Ended', cell: ({ ended_at: at }) => timeOf(at) },
     { head: 'Client', cell: ({ client }) => listValues(client) },
-    { head: 'Reported', cell: ({ report }) => (report ? listValues(report) : '–') },
+    { head: 'Report', cell: ({ report }) => (report ? listValues(report) : '–') },
     { head: 'Actions', kind: 'actions', cell: (one) => (one.state === 'open'
-      ? button('End', () => void endSession(context, one).then((ended) => ended && refresh()), { 'aria-label': `End the session of ${formatTime(one.opened_at)}` }) : '') },
-  ]), ({ id }) => id, 'No session yet.');
+      ? button('End', () => void endSession(context, one).then((ended) => ended && refresh()), { 'aria-label': `End the session started at ${formatTime(one.opened_at)}` }) : '') },
+  ]), ({ id }) => id, 'No sessions yet.');
   const sessions = new Pages(
     (cursor, signal) => context.api.sessions({ state: 'all', user: key, limit: SESSIONS, cursor }, signal),
     (rows) => table.show(rows),
@@ -71,7 +71,7 @@ export function userView(context, key) {
     const granted = token.answer === 'granted';
     next.replaceChildren(
       h('p', {}, badge(granted ? 'Granted' : token.answer, granted ? 'good' : 'bad'), ' ', granted ? `with the profile ${token.profile}` : token.detail),
-      h('p', { class: 'quiet' }, `Decided by: ${token.rule}. Left: `, token.left.map(({ policy, remaining }) => `${count(remaining)} of ${policy}`).join(', ') || 'no rate', '.'),
+      h('p', { class: 'quiet' }, `Rule: ${token.rule}. Remaining: `, token.left.map(({ policy, remaining }) => `${count(remaining)} of ${policy}`).join(', ') || 'no rate limit', '.'),
     );
   }
 
@@ -81,23 +81,23 @@ export function userView(context, key) {
     actions.replaceChildren(
       user.blocked ? button('Unblock', () => void unblock(user)) : button('Block', () => void block(user), { class: 'button small danger' }),
       button('Sign out everywhere', () => void signOut(user)),
-      ...(user.own ? [button('Set a password', () => void password(user))] : []),
+      ...(user.own ? [button('Set password', () => void password(user))] : []),
     );
     if (had) actions.querySelector('button')?.focus();
   }
 
   /** @param {UserInFull} user */
   async function block(user) {
-    const reason = field('Reason', h('input', { name: 'reason', maxlength: 255, autocomplete: 'off' }), 'For operators; it stands in the audit trail.');
+    const reason = field('Reason', h('input', { name: 'reason', maxlength: 255, autocomplete: 'off' }), 'Only operators see it, in the audit trail.');
     await openDialog(context, {
       title: `Block ${user.name || user.subject}?`,
-      body: [h('p', {}, 'From their next request on they are turned away, whatever they present. Open sessions get no further token and are outcome at their next heartbeat.')],
+      body: [h('p', {}, 'The broker rejects every request from this person, whatever credential they use. Open sessions get no more tokens and learn of the block at their next heartbeat.')],
       fields: [reason],
       action: 'Block',
       danger: true,
       async act(form) {
         const { honoured_until: until } = await context.api.block(key, String(form.get('reason') ?? '').trim());
-        const outcome = until ? `Google may honour the last token until ${formatTime(until)}.` : 'No token of theirs is good any more.';
+        const outcome = until ? `Google may accept the last token until ${formatTime(until)}.` : 'None of their tokens is valid any longer.';
         context.announce(`Blocked. ${outcome}`);
         return [h('p', {}, h('strong', {}, 'Blocked.')), h('p', {}, outcome)];
       },
@@ -108,7 +108,7 @@ export function userView(context, key) {
   async function unblock(user) {
     await openDialog(context, {
       title: `Unblock ${user.name || user.subject}?`,
-      body: [h('p', {}, 'They can sign in again. What they were signed in with before stays withdrawn.')],
+      body: [h('p', {}, 'They can sign in again. Their previous sign-ins stay revoked.')],
       action: 'Unblock',
       act: async () => {
         await context.api.unblock(key);
@@ -121,7 +121,7 @@ export function userView(context, key) {
   async function signOut(user) {
     await openDialog(context, {
       title: `Sign out ${user.name || user.subject}?`,
-      body: [h('p', {}, 'Every sign-in and bearer of before this moment ends. They may sign in again at once.')],
+      body: [h('p', {}, 'All existing sign-ins and bearer tokens become invalid. They can sign in again at once.')],
       action: 'Sign out',
       act: async () => {
         await context.api.signOut(key);
@@ -133,13 +133,13 @@ export function userView(context, key) {
   /** @param {UserInFull} user */
   async function password(user) {
     await openDialog(context, {
-      title: `A new password for ${user.name || user.subject}`,
-      body: [h('p', {}, 'Ends every sign-in and bearer of before.')],
+      title: `Set a new password for ${user.name || user.subject}`,
+      body: [h('p', {}, 'All existing sign-ins and bearer tokens become invalid.')],
       fields: [field('New password', h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }))],
       action: 'Set password',
       async act(form) {
         await context.api.setPassword(key, String(form.get('password') ?? ''));
-        context.announce('The password is set.');
+        context.announce('Password changed.');
       },
     }) && refresh();
   }
@@ -170,7 +170,7 @@ export function userView(context, key) {
       h('div', { class: 'heading' }, name, state), errorBox.element,
       h('div', { class: 'columns' },
         h('section', { class: 'card', 'aria-label': 'About' }, h('h2', {}, 'About'), facts, actions),
-        h('section', { class: 'card', 'aria-label': 'Next token' }, h('h2', {}, 'What the next token would be outcome'), next)),
+        h('section', { class: 'card', 'aria-label': 'Next token request' }, h('h2', {}, 'Next token request'), next)),
       h('section', { class: 'card', 'aria-label': 'Limits' }, h('h2', {}, 'Limits'), limits),
       h('section', { 'aria-label': 'Sessions' }, h('h2', {}, 'Sessions'), table.element, sessions.element)),
     refresh,

@@ -22,7 +22,7 @@ const last = { query: '', state: 'all' };
 export function usersView(context) {
   const errorBox = new ErrorBox(context);
   const query = field('Search', h('input', { type: 'search', name: 'query', value: last.query, autocomplete: 'off', spellcheck: 'false', maxlength: 255, placeholder: 'Name or subject', oninput: () => later() }));
-  const state = field('Show', select('state', [['all', 'Everybody'], ['blocked', 'Blocked only']], last.state));
+  const state = field('Show', select('state', [['all', 'All users'], ['blocked', 'Blocked only']], last.state));
   state.control.addEventListener('change', () => void pages.restart());
   const found = h('p', { class: 'quiet', role: 'status' });
   let timer = 0;
@@ -30,11 +30,11 @@ export function usersView(context) {
   const table = new Table('Users', /** @type {import('./table.js').Column<User>[]} */ ([
     { head: 'User', cell: (one) => person(one) },
     { head: 'Plan', cell: ({ limits }) => limits.plan },
-    { head: 'Own limits', cell: ({ overrides }) => ownLimits(overrides) },
+    { head: 'Overrides', cell: ({ overrides }) => ownLimits(overrides) },
     { head: 'Open sessions', kind: 'number', cell: ({ open_sessions: open, limits }) => `${count(open)} of ${count(limits.sessions)}` },
     { head: 'Minutes today', kind: 'number', cell: ({ minutes_today: used, limits }) => `${count(used)} of ${count(limits.minutes_per_day)}` },
     { head: 'State', cell: (one) => (one.blocked || one.roles.length > 0 ? stateBadges(one) : '–') },
-  ]), ({ key }) => key, 'Nobody is found.');
+  ]), ({ key }) => key, 'No users found.');
 
   const pages = new Pages(
     (cursor, signal) => context.api.users({ query: query.control.value.trim(), state: state.control.value, cursor }, signal),
@@ -55,7 +55,7 @@ export function usersView(context) {
   return {
     title: 'Users',
     element: h('div', {},
-      heading('Users', button('Add a user', () => void addUser(context), { class: 'button small primary' })),
+      heading('Users', button('Add user', () => void addUser(context), { class: 'button small primary' })),
       h('form', { class: 'filters', role: 'search', 'aria-label': 'Users', onsubmit: (/** @type {Event} */ event) => {
         event.preventDefault();
         window.clearTimeout(timer);
@@ -87,7 +87,7 @@ async function addUser(context) {
   const { plans } = await context.api.overview().catch(() => ({ plans: [{ name: 'default' }] }));
   const fields = [
     field('Username', h('input', { name: 'username', required: true, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' })),
-    field('Password', h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }), 'They can be given a new one at any time; nobody can read it.'),
+    field('Password', h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }), 'You can set a new one at any time. Nobody can read it.'),
     field('Plan', select('plan', plans.map(({ name }) => [name, name]), 'default')),
   ];
   let key = '';
@@ -102,7 +102,7 @@ async function addUser(context) {
       ({ key } = await context.api.addUser(user));
       context.announce(`Added ${user.username}.`);
     },
-    extra: checkboxes('Roles', 'roles', ['operator'], false, 'Operators see this page and may change everything on it.'),
+    extra: checkboxes('Roles', 'roles', ['operator'], false, 'Operators can see this page and change everything on it.'),
   });
   if (done) context.navigate(`/users/${key}`);
 }

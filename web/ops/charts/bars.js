@@ -24,7 +24,7 @@ export class BarList {
   /** @param {Bar[]} bars  the longest first */
   show(bars) {
     const longest = Math.max(1, ...bars.map(({ value }) => value));
-    this.#emptyNote.textContent = bars.length > 0 ? '' : 'Nobody talked in this time.';
+    this.#emptyNote.textContent = bars.length > 0 ? '' : 'No talk time in this period.';
     this.#body.replaceChildren(...bars.map(({ label, value }) => h('tr', {},
       h('th', { scope: 'row' }, label), h('td', {}, this.format(value)),
       h('td', { class: 'bar-cell' }, s('svg', { viewBox: '0 0 100 10', preserveAspectRatio: 'none', 'aria-hidden': 'true' },

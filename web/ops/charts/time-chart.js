@@ -28,7 +28,7 @@ export class TimeChart {
   #legend = h('ul', { class: 'legend' });
   #emptyNote = h('p', { class: 'chart-empty quiet', hidden: true });
   #table = h('div', { class: 'data', tabindex: 0, role: 'group', 'aria-label': 'Values' });
-  #details = h('details', {}, h('summary', {}, 'As a table'), this.#table);
+  #details = h('details', {}, h('summary', {}, 'Show as table'), this.#table);
   #stage;
   #title;
   #unit;
@@ -62,7 +62,7 @@ export class TimeChart {
     this.#picture = picture;
     const { series, times } = picture;
     const nothing = series.every(({ values }) => values.every((value) => !value));
-    this.#emptyNote.textContent = nothing ? `No ${this.#title.toLowerCase()} in this time.` : '';
+    this.#emptyNote.textContent = nothing ? `No ${this.#title.toLowerCase()} in this period.` : '';
     this.#emptyNote.hidden = !nothing;
     this.#legend.replaceChildren(...(series.length > 1 ? series.map((one) => this.#legendItem(one, picture.kind)) : []));
     this.#stage.setAttribute('aria-valuemin', '0');

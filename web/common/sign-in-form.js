@@ -1,6 +1,6 @@
 /**
- * The door: the sign-in form and its errors.
- * Owns: #door. Needs: the Api, and words for what can go wrong. Leaves: what happens inside to the page.
+ * The sign-in form with its errors, the wait after too many attempts, and the button that shows the password.
+ * The page decides what happens after a sign-in.
  */
 import { Countdown, clockWords } from './countdown.js';
 import { byId } from './dom.js';
@@ -36,9 +36,9 @@ export class SignInForm {
     this.#showPasswordButton.addEventListener('click', () => this.#setPasswordShown(this.#password.type === 'password'));
   }
 
-  /** Opens the door, with a word on why when it is not the first time. @param {string} [why] */
-  open(why = '') {
-    this.#error.textContent = why;
+  /** Shows an empty form, with the reason if the person was signed in before. @param {string} [reason] */
+  show(reason = '') {
+    this.#error.textContent = reason;
     this.#password.value = '';
     this.#setPasswordShown(false);
     this.#username.focus();

@@ -1,13 +1,13 @@
 /**
- * The connection's numbers, for whoever looks into a problem, and a button that copies them.
- * Owns: #diagnostics. Needs: the library's plain object. Nothing that opens a door is ever shown or copied.
+ * Shows the connection's measurements in a panel and copies them for a bug report.
+ * It never shows or copies a credential.
  */
 import { byId, create } from '../common/dom.js';
 
-/** Belt and braces: the library reports no credential, and one that slipped in would stop here. */
+/** The library reports no credentials. This is a second barrier. */
 const SECRET = /token|handle|auth|cookie|csrf/i;
 
-/** The library's names in a person's words; an unknown one is shown as it is. @type {Record<string, string>} */
+/** Labels for the library's names. An unknown name is shown as it is. @type {Record<string, string>} */
 const LABELS = {
   network: 'Network thread',
   'steps granted': 'Token after',
@@ -50,7 +50,7 @@ export class Diagnostics {
     byId('diagnostics-copy', HTMLButtonElement).addEventListener('click', () => void this.#copy(read()));
   }
 
-  /** The panel was opened. */
+  /** Fills the panel when it opens. */
   open() {
     this.#copied.textContent = '';
     this.show(this.#read());
@@ -82,7 +82,7 @@ export class Diagnostics {
 }
 
 /**
- * Nested values as one flat list of words: `playback.underruns` is looked up as "playback underruns".
+ * Flattens nested values into rows. `playback.underruns` is looked up as "playback underruns".
  * @param {object} report
  * @param {string} prefix
  * @returns {[string, string][]}

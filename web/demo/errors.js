@@ -1,10 +1,10 @@
 /**
- * Every way things can fail, as one plain sentence and a way on. A table, so that a new code is one new row.
- * Needs: nothing. Leaves: how it looks to notice.js, what an action does to main.js.
+ * One sentence and one next step for every error, in a table: a new code is a new row.
+ * notice.js shows them; main.js runs the actions.
  */
 
 /**
- * `useServerDetail`: the library knows the case better than this table does, so its sentence is the detail.
+ * `useServerDetail`: the error's own detail is more exact than this table's, so it is shown instead.
  * @typedef {'retry' | 'other-sessions' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
  * @typedef {{title: string, detail: string, actions: Action[], useServerDetail?: boolean}} Row
  * @typedef {Row & {code: string, retryAfterSeconds: number}} Explanation
@@ -29,16 +29,16 @@ const UPSTREAM = row('The model cannot be reached', 'The service behind this pag
 const FULL = row('Everyone is talking right now', 'The service is at its limit. A place usually becomes free within a minute.', 'retry');
 const SIGNED_OUT = row('You are signed out', 'Your sign-in has expired. Sign in again to continue.', 'sign-in');
 
-/** By the broker's code first, then by the library's reason. @type {Record<string, Row>} */
+/** Rows by the broker's code or the library's reason. The code has priority. @type {Record<string, Row>} */
 const TABLE = {
   // the microphone and the browser
   'permission-denied': row('The microphone is blocked', 'Allow it for this page in your browser’s site settings, then try again. You can also type instead.', 'retry', 'type'),
   'no-camera': { ...row('No working camera', 'Connect a camera or allow access to it, then try again.', 'dismiss'), useServerDetail: true },
   'no-microphone': { ...row('No working microphone', 'Connect a microphone or switch it on, then try again.', 'retry', 'type'), useServerDetail: true },
   unsupported: row('This browser isn’t supported', 'Voice needs a current version of Chrome, Edge, Firefox or Safari, over HTTPS.', 'type'),
-  // the line
+  // the connection
   network: row('The service cannot be reached', 'Check your connection, then try again.', 'retry'),
-  // Some browsers do not ask again for a module that failed once; a reload does.
+  // Some browsers never request a failed module again. A reload does.
   'part-missing': row('Part of the page didn’t load', 'Check your connection, then try again. If that does not help, reload the page.', 'retry', 'reload'),
   'panel-missing': row('Part of the page didn’t load', 'Check your connection, then open the panel again. If that does not help, reload the page.', 'dismiss'),
   offline: row('You are offline', 'You can talk again as soon as your connection is back.'),
@@ -47,7 +47,7 @@ const TABLE = {
   'session-ended': { ...row('This conversation has ended', 'You can start a new one at any time.', 'retry'), useServerDetail: true },
   'tool-failed': row('A tool failed', 'The conversation continues without its answer.', 'dismiss'),
   'send-failed': row('Your message was not sent', 'Your text is still in the box below.', 'dismiss'),
-  // who you are
+  // sign-in and permissions
   'bad-login': row('That username and password do not match', 'Check both and try again.', 'dismiss'),
   'login-throttled': row('Too many attempts', 'For your safety, wait a little before you try again.', 'retry'),
   'sign-in-failed': row('Sign-in failed', 'Nothing was changed. Try again.', 'dismiss'),
@@ -63,7 +63,7 @@ const TABLE = {
   forbidden: row('You are not allowed to do this', 'Ask the operator of this service for help.', 'dismiss'),
   'profile-forbidden': row('You cannot use this assistant', 'Choose another one, then try again.', 'retry'),
   'profile-unknown': row('This assistant no longer exists', 'Reload the page to see the current list.', 'reload'),
-  // your own allowance
+  // the limits of this user
   'rate-limited': row('Slow down a moment', 'You started many conversations in a short time. The button shows when you can start again.', 'retry'),
   'too-many-sessions': row('You are already in another conversation', 'End it in your other window or on your other device, or end it here. Then this one starts.', 'other-sessions'),
   'minutes-exhausted': row('Today’s minutes are used up', 'You get new minutes at 00:00 UTC.', 'dismiss'),

@@ -1,6 +1,6 @@
 /**
- * A part of the page whose code comes with its first use. Owns: the one fetch of it. Needs: nothing.
- * Leaves: what to tell people when it does not come to whoever asked.
+ * Loads a module on first use, once. A failed load rejects, and the next call tries again.
+ * The caller shows the failure.
  */
 import { ApiError } from '../common/api.js';
 
@@ -15,7 +15,7 @@ export class Lazy {
     this.#load = load;
   }
 
-  /** Rejects with `part-missing`; the next call tries again. @returns {Promise<Part>} */
+  /** Loads the part. Rejects with `part-missing`; the next call tries again. @returns {Promise<Part>} */
   get() {
     this.#part ??= this.#load().catch(() => {
       this.#part = null;
@@ -24,8 +24,8 @@ export class Lazy {
     return this.#part;
   }
 
-  /** For what matters only to a part that has been asked for, in order. @param {(part: Part) => void} use */
+  /** Runs `use` once the part has loaded, in order of the calls. Does nothing if nobody has requested the part. @param {(part: Part) => void} use */
   whenLoaded(use) {
-    this.#part?.then(use, () => {}); // whoever asked for it tells that it did not come
+    this.#part?.then(use, () => {}); // the caller of get() shows the failure
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What the page needs only once there is a conversation: words, cards, hints, figures, the key to hold.
- * Loaded with the first start, side by side with the token. Owns: the parts. Needs: the session and its events.
+ * The parts of the page that only a conversation needs: captions, cards, hints, diagnostics, push-to-talk.
+ * talk.js loads this module with the first start, while it asks for the token.
  */
 import { byId } from '../common/dom.js';
 
@@ -21,7 +21,7 @@ export class LivePanels {
   #diagnostics;
   #hints;
   #push;
-  /** By the event's name. @type {Handlers} */
+  /** Handlers by event name. @type {Handlers} */
   #handlers;
 
   /** @param {import('../live/index.js').LiveSession} session */
@@ -46,24 +46,24 @@ export class LivePanels {
     this.#handlers[type]?.(detail);
   }
 
-  /** The panel with the figures was opened. */
+  /** Fills the diagnostics panel when it opens. */
   openDiagnostics() {
     this.#diagnostics.open();
   }
 
-  /** The conversation is over; its words stay. */
+  /** The conversation has ended. Its transcript stays. */
   conversationEnded() {
     this.#hints.conversationEnded();
     this.#push.release();
   }
 
-  /** Who talked has signed out. */
+  /** Removes the transcript after a sign-out. */
   clearTranscript() {
     this.#captions.clear();
   }
 }
 
-/** The first line needs a place of its own; without any, the button has the middle. @param {boolean} filled */
+/** Makes room for the transcript at the first line, and returns the button to the middle after a clear. @param {boolean} filled */
 function showTranscript(filled) {
   if (talked.hidden !== filled) return;
   flip([byId('orb', HTMLDivElement), byId('status-lines', HTMLDivElement), byId('controls', HTMLDivElement)], () => {

@@ -1,6 +1,5 @@
 /**
- * The page: builds the parts, joins them, and says which of its two views is open.
- * Needs: index.html, the broker's routes, the library. Leaves: every detail to the modules it imports.
+ * Builds the demo page from its parts, connects them, and switches between the sign-in view and the talk view.
  */
 import { Api } from '../common/api.js';
 import { SignInForm } from '../common/sign-in-form.js';
@@ -52,13 +51,13 @@ function show(name) {
   tools.hidden = name !== 'talk';
 }
 
-/** Who was in the view lastUser: nobody else sees what was said in it. */
+/** The last signed-in user. If another user signs in, the page reloads and the transcript is gone. */
 let lastUser = '';
 
-/** Into the view, once the broker says who this is; false when it knows nobody. */
+/** Opens the talk view for the signed-in user. Returns false if nobody is signed in. */
 async function enter() {
   const profiles = api.profiles();
-  profiles.catch(() => {}); // told below, or without a sign-in not at all
+  profiles.catch(() => {}); // awaited below; without a sign-in the error does not matter
   const account = await api.me();
   if (!account) return false;
   if (lastUser && lastUser !== account.name) {
@@ -73,19 +72,19 @@ async function enter() {
   return true;
 }
 
-/** Out to the door. @param {string} why */
-function showSignIn(why) {
+/** Opens the sign-in view with a reason, or with none. @param {string} reason */
+function showSignIn(reason) {
   view.render({ state: 'signed-out', microphone: true, muted: false });
   notice.clear();
   show('sign-in');
-  signInForm.open(why);
+  signInForm.show(reason);
 }
 
 async function signOut() {
   byId('sign-out', HTMLButtonElement).disabled = true;
   await conversation.end();
-  const gone = await api.logout().then(() => true, () => false); // without the broker the cookie stays, and it expires by itself
-  // What was said, drafted or recorded goes with the page.
+  const gone = await api.logout().then(() => true, () => false); // if the broker is down, the cookie stays until it expires
+  // The reload removes the transcript, the draft and the recording.
   if (gone) window.location.reload();
   else {
     byId('sign-out', HTMLButtonElement).disabled = false;
@@ -96,19 +95,19 @@ async function signOut() {
   }
 }
 
-/** A new try keeps the focus on something that stays on the page. */
+/** Starts again. The focus moves to Talk, because the button that was clicked disappears. */
 async function startAgain() {
   view.talk.focus();
   await conversation.start(true);
 }
 
-/** As it was begun: written, or spoken. */
+/** Starts again in the same way as before: typed or spoken. */
 function resume() {
   if (conversation.typing && message.value) compose.requestSubmit();
   else void startAgain();
 }
 
-/** The caller's other conversations take all the places: which one shall make view for this one? */
+/** All places are taken by the person's other conversations: offers to end one of them. */
 async function offerOthers() {
   const failed = (/** @type {unknown} */ error) => notice.show(explain(error));
   try {
@@ -127,7 +126,7 @@ const videoPreview = new Lazy(async () => {
   const { VideoPreview } = await import('./video-preview.js');
   return new VideoPreview(conversation.session, view, (error) => notice.show(explain(error)));
 });
-/** A conversation may be running: nothing is to be started again. */
+/** A conversation may be running, so the notice does not offer to start one. */
 const showLoadFailure = () => notice.show(explain({ code: 'panel-showLoadFailure' }));
 
 /** @param {'camera' | 'screen'} source */
@@ -140,11 +139,11 @@ async function send() {
   if (!text) return;
   message.value = '';
   if (await conversation.say(text)) return;
-  message.value = [message.value, text].filter(Boolean).join(' '); // what did not go out is not lost
+  message.value = [message.value, text].filter(Boolean).join(' '); // unsent text returns to the box
 }
 
 /**
- * A panel that drops from the bar: closes on Escape, giving the focus back, and on a click elsewhere.
+ * Sets up a dropdown panel: it closes on Escape, which returns the focus, and on a click outside.
  * @param {HTMLDetailsElement} details
  * @param {(details: HTMLDetailsElement) => void} whenOpened
  */
@@ -162,7 +161,7 @@ function setUpDropdown(details, whenOpened) {
   });
 }
 
-// The sign-in puts the focus here with its ring, which a finger or a mouse does not need.
+// The focus ring after the sign-in is for keyboards only.
 view.talk.addEventListener('pointerdown', () => view.talk.blur());
 view.talk.addEventListener('click', () => void conversation.toggle());
 view.mute.addEventListener('click', () => conversation.toggleMute());
@@ -178,7 +177,7 @@ view.camera.addEventListener('click', () => toggleVideo('camera'));
 view.screen.addEventListener('click', () => toggleVideo('screen'));
 view.volume.addEventListener('input', () => conversation.setVolume(view.volume.valueAsNumber / 100));
 byId('sign-out', HTMLButtonElement).addEventListener('click', () => void signOut());
-// Only where the operator lets guests in. Asking who one is makes a guest of whoever has no sign-in.
+// Only where guests are enabled. `GET /me` without a sign-in creates a guest.
 document.getElementById('guest')?.addEventListener('click', () => {
   api.me().then(enter).then(() => view.talk.focus(), (error) => {
     const { title, detail } = explain(error);
@@ -195,7 +194,7 @@ for (const chip of document.querySelectorAll('[data-say]')) {
     message.focus();
   });
 }
-// In a conversation the library tells it, and whether the line holds all the same.
+// During a conversation the library reports it, and knows whether the connection still works.
 window.addEventListener('offline', () => {
   if (document.body.dataset.view === 'talk' && !conversation.live) notice.show(explain({ code: 'offline' }));
 });
@@ -206,7 +205,7 @@ window.addEventListener('online', () => {
 });
 window.addEventListener('pagehide', () => void conversation.end());
 
-/** What a sign-in elsewhere came back with, taken out of the address so that a reload does not say it again. */
+/** The error of a sign-in with another provider, or an empty string. Removes it from the URL so that a reload does not repeat it. */
 function signInResult() {
   const code = new URLSearchParams(window.location.search).get('sign-in');
   if (code === null) return '';
@@ -216,10 +215,10 @@ function signInResult() {
 }
 
 try {
-  const why = signInResult();
-  // Without a cookie the answer is known, and asking would leave a 401 in the console.
+  const reason = signInResult();
+  // Without a cookie nobody is signed in, and a request would leave a 401 in the console.
   const known = document.documentElement.dataset.signedIn !== 'no' && (await enter());
-  if (!known) showSignIn(why);
+  if (!known) showSignIn(reason);
 } catch (error) {
   const { title, detail } = explain(error);
   showSignIn(`${title}. ${detail}`);

@@ -1,6 +1,6 @@
 /**
- * The caller's conversations in other windows and on other devices, when they take all the places: which one shall end.
- * Needs: the Api, and the notice to put its buttons into. Loaded when it comes to that. Leaves: the new start to main.js.
+ * Lets the person choose which of their other conversations to end when all their places are taken.
+ * main.js starts the new conversation. Loaded on demand.
  */
 import { create } from '../common/dom.js';
 
@@ -8,21 +8,21 @@ import { create } from '../common/dom.js';
 
 /**
  * @param {import('../common/api.js').Api} api
- * @param {HTMLElement} place  of the buttons
- * @param {(profile: string) => string} nameOf  a profile, as the page calls it
- * @param {() => void} placeFreed  a place is free
+ * @param {HTMLElement} place  holds the buttons
+ * @param {(profile: string) => string} nameOf  the label of a profile
+ * @param {() => void} placeFreed  called when a place is free
  * @param {(error: unknown) => void} failed
  */
 export async function offerOtherSessions(api, place, nameOf, placeFreed, failed) {
   try {
     const { sessions } = /** @type {{sessions: OpenSession[]}} */ (await api.request('GET', '/me'));
-    // Whatever took the place may have ended meanwhile.
+    // The other conversation may have ended since.
     if (sessions.length === 0) return placeFreed();
     place.replaceChildren(...sessions.map((session, index) => {
       const button = create('button', buttonLabel(session, sessions.length, nameOf), index === 0 ? 'button small primary' : 'button small');
       button.type = 'button';
       button.addEventListener('click', () => {
-        for (const other of place.querySelectorAll('button')) other.disabled = true; // one place is enough
+        for (const other of place.querySelectorAll('button')) other.disabled = true; // end only one
         api.request('POST', `/sessions/${encodeURIComponent(session.id)}/end`, {}).then(placeFreed, failed);
       });
       return button;

@@ -1,9 +1,8 @@
 /**
- * Push-to-talk: the button under a finger, a mouse or a key, and the space bar wherever it means nothing else.
- * Owns: whether it is pressed. Leaves: what that means to the library.
+ * Push-to-talk: tracks whether the button or the space bar is held. The library decides what that means.
  */
 
-/** Where the space bar has a meaning of its own. A panel's handle opens with Enter, too, and has the focus once it is closed. */
+/** Elements that use the space bar themselves. `summary` is not one: Enter opens it too, and it has the focus after a panel closes. */
 const USES_SPACE = 'input, textarea, select, button, a, [tabindex]';
 
 export class PushToTalk {
@@ -16,11 +15,11 @@ export class PushToTalk {
     this.#button = button;
     this.#press = press;
     button.addEventListener('pointerdown', ({ pointerId }) => {
-      button.setPointerCapture(pointerId); // a finger may slide off it
+      button.setPointerCapture(pointerId); // keeps the press when the finger slides off
       this.#set(true);
     });
     for (const type of ['pointerup', 'pointercancel', 'blur']) button.addEventListener(type, () => this.#set(false));
-    button.addEventListener('contextmenu', (event) => event.preventDefault()); // a long touch
+    button.addEventListener('contextmenu', (event) => event.preventDefault()); // opened by a long touch
     document.addEventListener('keydown', (event) => this.#key(event, true));
     document.addEventListener('keyup', (event) => this.#key(event, false));
     window.addEventListener('blur', () => this.#set(false));
@@ -37,7 +36,7 @@ export class PushToTalk {
     if (!event.repeat) this.#set(down);
   }
 
-  /** Whatever is held: nobody is heard any more. */
+  /** Releases the button, even if it is still held down. */
   release() {
     this.#set(false);
   }

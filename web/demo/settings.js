@@ -1,11 +1,11 @@
 /**
- * The settings panel: devices and how to try them, turns, and what can be kept of a conversation.
- * Owns: the panel's controls. Needs: the library's session. Loaded when the panel is opened for the first time.
+ * The settings panel: audio devices and their tests, turn-taking, the transcript to save, and the recording.
+ * Loaded when the panel opens for the first time.
  */
 import { LiveError, LiveSession } from '../live/index.js';
 import { byId, create } from '../common/dom.js';
 
-/** Speech has an RMS near 0.1; the root brings that to the middle of the meter. */
+/** Maps an RMS to 0..1. Speech has an RMS near 0.1; the square root puts it in the middle of the meter. */
 const loudness = (/** @type {number} */ rms) => Math.min(1, Math.sqrt(rms * 3.5));
 
 export class Settings {
@@ -36,10 +36,10 @@ export class Settings {
     this.#on('save-text', () => save(new Blob([session.transcriptText()], { type: 'text/plain' }), 'txt'));
     this.#on('save-json', () => save(new Blob([session.transcriptJson()], { type: 'application/json' }), 'json'));
     this.#on('record', () => this.#toggleRecording());
-    byId('settings-panel', HTMLDivElement).inert = false; // until now a click would have been lost
+    byId('settings-panel', HTMLDivElement).inert = false; // before this a click had no effect
   }
 
-  /** What there is now. */
+  /** Shows the current devices, and whether there is a transcript to save. */
   async refresh() {
     byId('push-mode', HTMLInputElement).checked = this.#session.inputMode === 'push-to-talk';
     const { inputs, outputs, canChooseOutput } = await LiveSession.devices();

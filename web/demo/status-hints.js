@@ -1,6 +1,6 @@
 /**
- * What happens to devices and the network while a conversation goes on, as one line that says what to do about it.
- * Needs: the library's events. Leaves: showing to hint.js; what ends a conversation to talk.js.
+ * Turns device and network events during a conversation into one line that says what to do.
+ * hint.js shows it. Events that end a conversation belong to talk.js.
  */
 import { byId } from '../common/dom.js';
 
@@ -61,7 +61,7 @@ export class StatusHints {
     const text = cause === 'heard' ? 'The assistant seems to hear itself. Use headphones, or turn on half-duplex.' : 'The assistant may hear itself through this speaker. Use headphones, or turn on half-duplex.';
     this.#hint.show('echo', text, {
       'Turn on half-duplex': () => {
-        byId('half-duplex', HTMLInputElement).checked = true; // the settings, which may not have been opened yet
+        byId('half-duplex', HTMLInputElement).checked = true; // the settings panel may not be loaded yet
         this.#session.setHalfDuplex(true);
       },
     });

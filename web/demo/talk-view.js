@@ -1,6 +1,5 @@
 /**
- * The room's controls: what each state looks like and says.
- * Owns: #talk, #status, the row below it, the composer's look. Leaves: what a press does to talk.js.
+ * The controls of the talk view: what each state looks like and says. talk.js decides what a click does.
  */
 import { clockWords } from '../common/countdown.js';
 import { byId, create } from '../common/dom.js';
@@ -24,7 +23,7 @@ const LOOKS = {
   error: { status: 'Not connected', lead: '', talk: 'Talk', ring: 'rest' },
 };
 
-/** While one of these holds there is a conversation to stop. @type {ReadonlySet<State>} */
+/** The states in which there is a conversation to stop. @type {ReadonlySet<State>} */
 export const LIVE = new Set(/** @type {State[]} */ (['connecting', 'listening', 'thinking', 'speaking', 'reconnecting']));
 
 export class TalkView {
@@ -75,7 +74,7 @@ export class TalkView {
     this.#profileControl.hidden = live || this.profile.options.length < 2;
   }
 
-  /** With the focus, where Talk had it: the space bar is to be held, and not to end what it began. @param {boolean} offered */
+  /** Shows or hides the push-to-talk button. It takes the focus from Talk, so that the space bar does not end the conversation. @param {boolean} offered */
   #offerPush(offered) {
     const { activeElement } = document;
     this.push.hidden = !offered;
@@ -83,13 +82,13 @@ export class TalkView {
     else if (!offered && activeElement === this.push) this.talk.focus();
   }
 
-  /** What is left of the session; null: not known, or none runs. @param {number | null} seconds */
+  /** The time left in the session; null if unknown or if no session runs. @param {number | null} seconds */
   showClock(seconds) {
     this.#clock.hidden = seconds === null;
     this.#clock.textContent = seconds === null ? '' : `${clockWords(seconds)} left`;
   }
 
-  /** The wait that a refusal asked for, shown in the button itself. @param {number} seconds @param {number | null} share */
+  /** Shows the wait after a rejected request in the Talk button. @param {number} seconds @param {number | null} share */
   showWait(seconds, share) {
     const waiting = share !== null;
     this.#ring.setWait(share);
@@ -105,12 +104,12 @@ export class TalkView {
     }
   }
 
-  /** What the page calls a profile. @param {string} name */
+  /** The label of a profile. @param {string} name */
   nameOf(name) {
     return [...this.profile.options].find(({ value }) => value === name)?.text ?? name;
   }
 
-  /** Who there is to talk to. @param {import('../common/api.js').Profile[]} profiles */
+  /** Lists the profiles to choose from. @param {import('../common/api.js').Profile[]} profiles */
   offer(profiles) {
     this.profile.replaceChildren(...profiles.map(({ name, description, voice, default: chosen }) => {
       const option = create('option', `${description || name}${voice ? ` · voice ${voice}` : ''}`);

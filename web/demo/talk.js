@@ -1,6 +1,6 @@
 /**
- * The conversation: starts and ends the library's session and turns its events into what the page shows.
- * Owns: the one LiveSession. Needs: the views. Leaves: words and looks to talk-view.js, errors.js, during.js.
+ * Runs the conversation: starts and ends the library's session and turns its events into what the page shows.
+ * talk-view.js, errors.js and live-panels.js hold the texts and the layout.
  */
 import { LiveSession, TokenSource } from '../live/index.js';
 import { Countdown } from '../common/countdown.js';
@@ -17,13 +17,13 @@ import { LIVE } from './talk-view.js';
  * }} Parts
  */
 
-/** What during.js hears of. @type {(keyof import('../live/events.js').LiveEvents)[]} */
+/** Events that live-panels.js handles. @type {(keyof import('../live/events.js').LiveEvents)[]} */
 const FORWARDED_EVENTS = ['caption', 'toolcall', 'toolresult', 'toolcancel', 'grounding', 'diagnostics', 'network', 'device', 'echo', 'reconnected'];
 
-/** How long the end of a conversation is waited for: a broker that hangs keeps nobody. */
+/** The longest wait for the end of a conversation, in case the broker hangs. */
 const END_TIMEOUT_MS = 3000;
 
-/** Refusals after which only a new sign-in helps. */
+/** Error codes after which only a new sign-in helps. */
 const SIGN_IN_AGAIN = new Set(['missing-credentials', 'invalid-token', 'token-expired']);
 
 export class Conversation {
@@ -32,19 +32,19 @@ export class Conversation {
   /** @type {State} */
   #state = 'idle';
   #microphone = true;
-  /** Comes with the first start; what happens meanwhile waits for it, in order. */
+  /** Loaded with the first start. Events before that wait for it, in order. */
   #panels = new Lazy(async () => {
     const { LivePanels } = await import('./live-panels.js');
     return new LivePanels(this.#session);
   });
-  /** Whether the latest start led to a line. @type {Promise<boolean>} */
+  /** Whether the latest start succeeded. @type {Promise<boolean>} */
   #starting = Promise.resolve(false);
   #countdown = new Countdown();
-  /** The last conversation's place is free: with few places the next one would be refused before. @type {Promise<unknown>} */
+  /** Resolves when the previous conversation has ended. A token request before that could exceed the user's session limit. @type {Promise<unknown>} */
   #previousEnded = Promise.resolve();
-  /** Ticks while a session runs whose end is known. */
+  /** Interval that updates the time left. */
   #clock = 0;
-  /** The last fault that was shown: the library tells one both as a rejection and as an event. @type {unknown} */
+  /** The error shown last. The library reports one error both as a rejection and as an event. @type {unknown} */
   #lastError = null;
 
   /** @param {Parts} parts */
@@ -68,7 +68,7 @@ export class Conversation {
     return this.#state;
   }
 
-  /** For the parts of the page that only people who look for them load. */
+  /** For the panels that load on demand. */
   get session() {
     return this.#session;
   }
@@ -77,32 +77,32 @@ export class Conversation {
     return LIVE.has(this.#state);
   }
 
-  /** The last start was without a microphone. */
+  /** Whether the last start was without a microphone. */
   get typing() {
     return !this.#microphone;
   }
 
-  /** The panel with the library's figures was opened. */
+  /** Fills the diagnostics panel. */
   openDiagnostics() {
     this.#panels.whenLoaded((panels) => panels.openDiagnostics());
   }
 
-  /** Who talked has signed out: their words go. */
+  /** Removes the transcript after a sign-out. */
   clearTranscript() {
     this.#panels.whenLoaded((panels) => panels.clearTranscript());
   }
 
-  /** Compiles the audio parts before the first click, which then has less to wait for. */
+  /** Loads and compiles the audio parts early, so that the first click waits less. */
   async prepare() {
     try {
       await this.#session.prepare();
     } catch {
-      // Half-loaded parts would fail the click too; thrown away, they are loaded again by it.
+      // Parts that failed to load would fail the click too. Ending the session drops them, and the click loads them again.
       if (!this.live) await this.#session.end();
     }
   }
 
-  /** Back to the first screen, as after a sign-in. */
+  /** Returns to the idle state, as after a sign-in. */
   reset() {
     this.#countdown.stop();
     this.#parts.view.showWait(0, null);
@@ -111,17 +111,17 @@ export class Conversation {
     void this.prepare();
   }
 
-  /** The Talk button. From a typed conversation it goes over to a spoken one. */
+  /** Handles the Talk button. During a typed conversation it starts a spoken one. */
   async toggle() {
     if (this.#countdown.running) return;
     const spoken = this.live && this.#microphone;
-    if (this.live) void this.end(); // not awaited: phones open the microphone only while the tap is being handled
+    if (this.live) void this.end(); // not awaited: phones allow the microphone only during the tap event
     if (!spoken) await this.start(true);
   }
 
-  /** @param {boolean} microphone @returns {Promise<boolean>} whether the line is up */
+  /** @param {boolean} microphone @returns {Promise<boolean>} whether it is connected */
   start(microphone) {
-    // Not async: whoever writes meanwhile waits for the same promise, and is sent in that order.
+    // Not async: messages typed while connecting wait for the same promise and keep their order.
     if (!this.live) this.#starting = this.#begin(microphone);
     return this.#starting;
   }
@@ -161,8 +161,8 @@ export class Conversation {
   }
 
   /**
-   * Sends a typed message; without a conversation it opens one that needs no microphone.
-   * @param {string} text @returns {Promise<boolean>} whether it went out
+   * Sends a typed message. If no conversation runs, it starts one without a microphone.
+   * @param {string} text @returns {Promise<boolean>} whether it was sent
    */
   async say(text) {
     if (!(await (this.live ? this.#starting : this.start(false)))) return false;
@@ -176,7 +176,7 @@ export class Conversation {
     this.#show(this.#state);
   }
 
-  /** Push-to-talk, or an open microphone. @param {boolean} push */
+  /** Switches between push-to-talk and an open microphone. @param {boolean} push */
   setPush(push) {
     this.#session.setInputMode(push ? 'push-to-talk' : 'open');
     this.#show(this.#state);
@@ -187,7 +187,7 @@ export class Conversation {
     this.#session.setVolume(share);
   }
 
-  /** What the page asks for; the broker decides. */
+  /** The body of `POST /token`. */
   #tokenRequest() {
     const profile = this.#parts.view.profile.value;
     return { ...(profile && { profile }), client: { app: 'live-broker-demo' } };

@@ -1,6 +1,6 @@
 /**
- * Camera and screen: what the model is shown, and the preview of it.
- * Owns: #preview and the looks of the two buttons. Needs: the library's session. Loaded with the first use.
+ * Starts and stops the camera or the shared screen, and shows a preview of what the model sees.
+ * Loaded on first use.
  */
 import { LiveError } from '../live/index.js';
 import { byId } from '../common/dom.js';
@@ -14,7 +14,7 @@ export class VideoPreview {
   #preview = byId('preview', HTMLVideoElement);
   /** @type {Source | null} */
   #source = null;
-  /** What is on its way; a second click calls it off. @type {Source | null} */
+  /** The source that is starting. A second click cancels it. @type {Source | null} */
   #requested = null;
 
   /**
@@ -32,7 +32,7 @@ export class VideoPreview {
     });
   }
 
-  /** On, off, or over from the other one. @param {Source} source */
+  /** Starts this source, stops it, or switches to it from the other one. @param {Source} source */
   async toggle(source) {
     const off = source === this.#source || source === this.#requested;
     this.#requested = off ? null : source;
@@ -45,7 +45,7 @@ export class VideoPreview {
       if (this.#requested === source) this.#show(source, stream);
       else if (!this.#requested) this.#session.stopVideo();
     } catch (error) {
-      // Whoever closes the browser's own question has changed their mind, and so has who calls it off.
+      // Closing the browser's screen dialog or cancelling is not an error.
       const calledOff = error instanceof LiveError && error.reason === 'aborted';
       if (source === 'camera' && !calledOff) this.#failed(error);
     } finally {

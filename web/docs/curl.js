@@ -1,6 +1,6 @@
 /**
- * The command that calls a route, to copy into a shell. Pure.
- * Needs: an operation of the document. Leaves: the credential to the shell's variables, so that none is on the page.
+ * Writes the curl command for a route. Pure functions.
+ * Credentials stay in shell variables, so that none appears on the page.
  */
 
 import { example, resolve } from './schema.js';

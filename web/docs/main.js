@@ -1,6 +1,5 @@
 /**
- * The page /docs: /openapi.json, readable.
- * Needs: index.html. Leaves: what is shown to render.js.
+ * The page /docs: loads /openapi.json, shows it, and handles the filter and the copy buttons.
  */
 
 import { byId, create } from '../common/dom.js';
@@ -27,7 +26,7 @@ function show(spec) {
     byId('groups', HTMLElement).append(section);
     links.append(create('p', name, 'group'), list);
   }
-  // The browser looked for the place before it was there.
+  // The browser looked for the target before it existed.
   if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 
@@ -37,7 +36,7 @@ function link(route) {
   const anchor = create('a', '');
   anchor.href = `#${route.operation.operationId}`;
   const path = create('span', '');
-  // Where the line is too short it breaks between the parts of the path.
+  // A long path breaks between its segments.
   path.append(...route.path.split(/(?=\/)/).flatMap((part) => [document.createElement('wbr'), part]));
   anchor.append(badge(route.method), ' ', path);
   item.append(anchor);
@@ -69,7 +68,7 @@ document.addEventListener('click', async (event) => {
   setTimeout(() => { button.textContent = 'Copy'; }, 2000);
 });
 
-// On a phone the list would be all that one sees.
+// On a phone the open list would fill the screen.
 const menu = byId('menu', HTMLDetailsElement);
 const narrow = matchMedia('(max-width: 60rem)');
 menu.open = !narrow.matches;

@@ -1,6 +1,5 @@
 /**
- * The elements of the page: one article for each route.
- * Needs: the document. Leaves: fetching it and everything that reacts to people, to main.js.
+ * Builds the elements of the page /docs: one article per route. main.js handles events.
  */
 
 import { create } from '../common/dom.js';
@@ -11,7 +10,7 @@ import { example, resolve, rows } from './schema.js';
 /** @typedef {{method: string, path: string, group: string, operation: Schema}} Route */
 
 /**
- * In the order of the document's groups.
+ * All routes, in the order of the document's tags.
  * @param {Schema} spec
  * @returns {Route[]}
  */
@@ -45,7 +44,7 @@ export function article(route, spec, origin) {
 }
 
 /**
- * What the credentials are called in the document, and what they are.
+ * The section about credentials.
  * @param {Schema} spec
  * @returns {HTMLElement}
  */
@@ -102,7 +101,7 @@ function bodyRows(operation, schemas) {
 }
 
 /**
- * What the body's schema says of itself.
+ * The description of the request body, if there is one.
  * @param {Schema} operation
  * @param {{[name: string]: Schema}} schemas
  */
@@ -113,7 +112,7 @@ function bodyNote(operation, schemas) {
 }
 
 /**
- * The success with an example, and what may be refused.
+ * The success response with an example, and the errors.
  * @param {Schema} operation
  * @param {{[name: string]: Schema}} schemas
  * @param {string} name

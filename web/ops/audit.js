@@ -1,6 +1,5 @@
 /**
- * The audit trail: what happened, by whom, with what came of it; newest first.
- * Owns: the filters. Leaves: what is recorded to the broker.
+ * The audit trail: who did what, when, and with which outcome; newest first, with filters.
  */
 import { button, h } from './build.js';
 import { ErrorBox } from './error-box.js';
@@ -22,7 +21,7 @@ export function auditView(context) {
     field(`From (${ZONE})`, h('input', { name: 'since', type: 'datetime-local' })),
     field(`To (${ZONE})`, h('input', { name: 'until', type: 'datetime-local' })),
   ];
-  /** The filters as last applied: pages belong to these, not to what is being typed. */
+  /** The filters as last applied. "Show more" continues with these, not with what is being typed. */
   let applied = query();
 
   const table = new Table('Audit trail', /** @type {import('./table.js').Column<AuditEntry>[]} */ ([
@@ -53,7 +52,7 @@ export function auditView(context) {
     void pages.restart();
   }
 
-  /** A value that, chosen, becomes a filter. @param {string} name @param {string} value @param {string} [look] */
+  /** A button that turns a value into a filter. @param {string} name @param {string} value @param {string} [look] */
   function filterButton(name, value, look = '') {
     return button(value, () => {
       const control = fields.find(({ control: { name: its } }) => its === name)?.control;
@@ -82,7 +81,7 @@ export function auditView(context) {
 }
 
 /**
- * A change as before and after, member by member; anything else as a list.
+ * Shows a change as old and new values, and other members as a list.
  * @param {Record<string, unknown> | null} detail
  */
 function described(detail) {

@@ -1,6 +1,6 @@
 /**
- * Who and what is turned away besides the broker's own users: people of other issuers, single tokens, whole issuers.
- * Needs: the admin API. Leaves: lifting a block of a person to their own page, and of others to the `broker` command.
+ * Blocks that do not concern the broker's own users: people of other issuers, single tokens, whole issuers.
+ * An operator lifts a person's block on the user page, and the other kinds with the `broker` command.
  */
 import { h } from './build.js';
 import { ErrorBox } from './error-box.js';

@@ -1,6 +1,5 @@
 /**
- * Asks before something is done, does it, and says what came of it, in one modal dialog.
- * Owns: the dialog and its form. Leaves: what is done to whoever asks.
+ * A modal dialog that asks for confirmation, runs the action, and shows its result.
  */
 import { button, h, uniqueId } from './build.js';
 import { ErrorBox } from './error-box.js';
@@ -8,7 +7,7 @@ import { showFieldErrors } from './form.js';
 
 /** @typedef {import('./build.js').Child} Child */
 /**
- * `act` gets what the form holds. What it returns is shown before the dialog closes; nothing closes it at once.
+ * `act` gets the form data. Its result is shown in the dialog; without a result the dialog closes at once.
  * @typedef {{
  *   title: string, body: Child[], fields?: import('./form.js').Field[], extra?: Child, action: string, danger?: boolean,
  *   act: (form: FormData) => Promise<Child[] | void>,
@@ -18,13 +17,13 @@ import { showFieldErrors } from './form.js';
 /**
  * @param {import('./view.js').ViewContext} context
  * @param {DialogOptions} question
- * @returns {Promise<boolean>} whether it was done, once the dialog is closed
+ * @returns {Promise<boolean>} whether the action succeeded, once the dialog has closed
  */
 export function openDialog(context, { title, body, fields = [], extra, action, danger = false, act }) {
   const id = uniqueId('dialog');
   const errorBox = new ErrorBox(context);
   const submit = h('button', { type: 'submit', class: `button small ${danger ? 'danger' : 'primary'}` }, action);
-  const cancel = button('Cancel', () => busy || dialog.close()); // what is under way is told, whatever becomes of it
+  const cancel = button('Cancel', () => busy || dialog.close()); // a running request must show its result
   const content = h('div', { class: 'dialog-body' }, ...body, ...fields.map(({ element }) => element), extra);
   const form = h('form', { onsubmit: (/** @type {Event} */ event) => void send(event) },
     h('h2', { id }, title), content, errorBox.element, h('div', { class: 'dialog-foot' }, submit, cancel));

@@ -1,6 +1,5 @@
 /**
- * Ends one session, after a question that says what ending can and cannot do.
- * Needs: the admin API. Leaves: showing that it is gone to the view.
+ * Ends one session after a question that says what ending can and cannot do.
  */
 import { h } from './build.js';
 import { openDialog } from './dialog.js';
@@ -13,7 +12,7 @@ import { timeOf, formatTime } from './format.js';
  */
 export function endSession(context, session) {
   const who = session.name || session.subject;
-  // Once heard of, a session holds its place as long as its newest token is good; before that, its end bounds it.
+  // After a heartbeat a session holds its place until its newest token expires. Before that, `ends_at` is the limit.
   const latest = session.heartbeat_at ? session.held_until : session.ends_at;
   return openDialog(context, {
     title: `End the session of ${who}?`,

@@ -1,13 +1,13 @@
 /**
- * A place where a failed request says so: beside what failed, as an alert, with its wait counted down.
- * Owns: one element. Needs: the context, which takes whoever is signed out to the door. Leaves: the retry to its owner.
+ * Shows a failed request next to what failed, as an alert, with a countdown where the broker asks for a wait.
+ * If only a new sign-in helps, it opens the sign-in form.
  */
 import { Countdown, clockWords } from '../common/countdown.js';
 
 import { button, h } from './build.js';
 import { explain } from './errors.js';
 
-/** After these only a sign-in helps. */
+/** Error codes after which only a sign-in helps. */
 const SIGN_IN_AGAIN = new Set(['missing-credentials', 'invalid-token', 'token-expired', 'account-blocked', 'forbidden']);
 
 export class ErrorBox {
@@ -22,7 +22,7 @@ export class ErrorBox {
 
   /**
    * @param {unknown} error
-   * @param {() => void} [retry]  what a button offers, once a wait that the broker asked for is over
+   * @param {() => void} [retry]  run by a "Try again" button, after the wait that the broker asked for
    */
   show(error, retry) {
     if (error instanceof DOMException && error.name === 'AbortError') return;

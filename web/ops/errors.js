@@ -1,11 +1,11 @@
 /**
- * What can go wrong, for operators: the broker's own words where it has some, and what to do next.
- * Needs: nothing. Leaves: where it is shown to given.js and to the door.
+ * Explains errors to operators: the broker's own words where they are more exact, and the next step.
+ * error-box.js and the sign-in form show them.
  */
 
 /** @typedef {import('../common/sign-in-form.js').Explanation & {status: number, requestId: string}} Explanation */
 
-/** By the broker's code: title, and what to do unless the broker says more. @type {Record<string, [string, string]>} */
+/** Title and next step by the broker's code. @type {Record<string, [string, string]>} */
 const TABLE = {
   network: ['The broker cannot be reached', 'The change may not have been saved. Check your connection, then try again.'],
   'missing-credentials': ['You are signed out', 'Sign in again to continue. What you typed is still there.'],
@@ -30,7 +30,7 @@ const TABLE = {
   draining: ['The broker is restarting', 'Try again in a moment.'],
 };
 const UNKNOWN = ['Something went wrong in the broker', 'Search its log for the request id.'];
-/** Here the broker knows the case better than the table does. */
+/** Codes for which the broker's detail is more exact than the table. */
 const USE_SERVER_DETAIL = new Set(['forbidden', 'invalid-field', 'not-found', 'session-unknown', 'session-ended', 'field-not-allowed']);
 
 /**

@@ -1,6 +1,5 @@
 /**
- * Fields of forms: a label, a hint, and the fault that the broker found in them, tied together for screen readers.
- * Needs: build.js. Leaves: what is sent to whoever asks.
+ * Form fields: a label, a hint and an error from the broker, connected for screen readers.
  */
 import { h, uniqueId } from './build.js';
 
@@ -32,7 +31,7 @@ export function field(label, control, hint = '') {
 }
 
 /**
- * A set of boxes to tick, under one name.
+ * A group of checkboxes with one name.
  * @param {string} legend
  * @param {string} name
  * @param {string[]} values
@@ -51,10 +50,10 @@ export function select(name, choices, chosen = '') {
 }
 
 /**
- * Puts each fault that the broker named beside its field, and the focus into the first.
+ * Shows each field error from the broker next to its field, and focuses the first.
  * @param {Field[]} fields
  * @param {unknown} error
- * @returns {boolean} whether every fault has found its field
+ * @returns {boolean} whether every error belongs to one of the fields
  */
 export function showFieldErrors(fields, error) {
   for (const one of fields) one.showError('');

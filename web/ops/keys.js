@@ -1,6 +1,5 @@
 /**
- * Keys of backends: which there are, a new one (shown once), and revoking.
- * Needs: the admin API. Leaves: what a key may do to the broker's documentation.
+ * The service keys of backends: the list, a new key (shown only once), and revoking.
  */
 import { button, h } from './build.js';
 import { openDialog } from './dialog.js';
@@ -93,7 +92,7 @@ function state({ revoked_at: revoked, expires_at: expires }) {
   return expires && Date.parse(expires) < Date.now() ? badge('Expired', 'bad') : badge('Active', 'good');
 }
 
-/** It leaves the page with the dialog. @param {string} key */
+/** Shows the key in the dialog. It is gone when the dialog closes. @param {string} key */
 function shownOnce(key) {
   const copied = h('span', { class: 'quiet', role: 'status' });
   const output = h('input', { class: 'secret', readonly: true, value: key, 'aria-label': 'The key', spellcheck: 'false', onfocus: () => output.select() });

@@ -1,7 +1,6 @@
 /**
- * The limits of one person: what holds, and which of it is set here instead of by the plan.
- * Owns: the edit, which survives refreshes and sign-ins, and conflicts with other operators' edits.
- * Needs: the person with `version`. Leaves: loading it again to user.js.
+ * Edits one person's limits: which values come from the plan, and which are overrides.
+ * An edit survives refreshes and sign-ins, and detects edits by other operators. user.js loads the person again.
  */
 import { button, h } from './build.js';
 import { ErrorBox } from './error-box.js';
@@ -33,7 +32,7 @@ export class LimitsEditor {
   #rule = h('p', { class: 'quiet' });
   #save = h('button', { type: 'submit', class: 'button small primary' }, 'Save limits');
   #undo = button('Undo', () => this.#reset());
-  /** The person as last loaded: what the edit is based on. @type {User | null} */
+  /** The person as last loaded: the base of the edit. @type {User | null} */
   #user = null;
   #busy = false;
   element;
@@ -56,12 +55,12 @@ export class LimitsEditor {
     h('div', { class: 'limits-foot' }, this.#save, this.#undo));
   }
 
-  /** Whether something is typed here that is not saved. */
+  /** Whether there are unsaved changes. */
   get dirty() {
     return Object.keys(this.#changes()).length > 0;
   }
 
-  /** Shows what holds; an edit under way stays as it is. @param {User} user */
+  /** Shows the current limits. It does not touch an edit in progress. @param {User} user */
   show(user) {
     if (this.#user && this.dirty) return;
     this.#user = user;
@@ -77,7 +76,7 @@ export class LimitsEditor {
     this.#changed();
   }
 
-  /** What the plan gives is shown where nothing is set: of the plan that is chosen now. */
+  /** Where there is no override, shows the value from the plan that is selected now. */
   #changed() {
     const user = this.#user;
     if (!user) return;
@@ -91,7 +90,7 @@ export class LimitsEditor {
     this.#undo.hidden = clean;
   }
 
-  /** What differs from the person as loaded. @returns {Changes} */
+  /** The unsaved changes. @returns {Changes} */
   #changes() {
     const user = this.#user;
     if (!user) return {};
@@ -120,14 +119,14 @@ export class LimitsEditor {
   }
 
   /**
-   * Somebody was faster. Shows both edits; the newest version becomes the base, what was typed here stays typed.
+   * Another operator saved first. Shows both edits. The newest version becomes the base, and this edit stays in the form.
    * @param {User} before @param {Changes} changes
    */
   async #explainConflict(before, changes) {
     try {
       const [now, who] = await Promise.all([this.#context.api.user(before.key), this.#lastEditor(before)]);
       this.#user = now;
-      // What they set and was not touched here is taken over, so that saving does not undo it.
+      // Takes over their other changes, so that saving does not undo them.
       for (const row of this.#rows) if (!(row.name in changes)) row.set(now.overrides[row.name]);
       this.#changed();
       const rows = LIMITS.map(([name]) => name).filter((name) => now.overrides[name] !== before.overrides[name] || name in changes);
@@ -148,7 +147,7 @@ export class LimitsEditor {
     }
   }
 
-  /** Who edited last, if the audit trail says so. @param {User} user */
+  /** Who edited last, if the audit trail has it. @param {User} user */
   async #lastEditor({ issuer, subject }) {
     const { rows } = await this.#context.api.audit({ action: 'limits.set', limit: 20 });
     const entry = rows.find(({ detail }) => detail?.issuer === issuer && detail.subject === subject);
@@ -159,7 +158,7 @@ export class LimitsEditor {
 /** @param {Value | undefined} value */
 const describeValue = (value) => (value === undefined ? 'unchanged' : value === null ? 'from the plan' : String(value));
 
-/** One limit: a choice between the plan's value and one of its own. */
+/** One limit: the plan's value or an override. */
 class LimitRow {
   #own;
   #note = h('span', { class: 'badge' });
@@ -190,7 +189,7 @@ class LimitRow {
       h('div', { class: 'limit-source' }, this.#inherited, this.#note, h('label', { class: 'switch' }, this.#own, h('span', { 'aria-hidden': 'true' }, 'Override'))));
   }
 
-  /** What is set here: null where the plan decides. A number that is none stays text, for the broker to refuse. @returns {Value} */
+  /** The override, or null. Invalid number text stays text, so that the broker rejects it. @returns {Value} */
   get value() {
     const { control } = this.field;
     if (!this.#own.checked) return null;
@@ -205,7 +204,7 @@ class LimitRow {
     this.#show();
   }
 
-  /** @param {string | number} value  what the plan gives @param {string} plan */
+  /** @param {string | number} value  the value from the plan @param {string} plan */
   inherit(value, plan) {
     this.#inherited.textContent = String(value);
     this.#note.textContent = this.#own.checked ? 'override' : this.name === 'plan' ? 'from sign-in' : `plan ${plan}`;

@@ -1,6 +1,5 @@
 /**
- * The operators' page: the door, the tabs, and which view is open.
- * Needs: index.html, a sign-in with the role operator. Leaves: everything inside a view to its module.
+ * The operators' page: the sign-in form, the tabs, and which view is open.
  */
 import { SignInForm } from '../common/sign-in-form.js';
 import { byId } from '../common/dom.js';
@@ -19,7 +18,7 @@ import { usersView } from './users.js';
 /** @typedef {import('./view.js').ViewContext} ViewContext */
 /** @typedef {import('./view.js').View} View */
 
-/** By the first part of the fragment; what follows is the view's own. @type {Record<string, (context: ViewContext, rest: string) => View>} */
+/** Views by the first part of the URL fragment. The rest belongs to the view. @type {Record<string, (context: ViewContext, rest: string) => View>} */
 const VIEWS = {
   overview: overviewView,
   sessions: sessionsView,
@@ -28,7 +27,7 @@ const VIEWS = {
   blocks: blocksView,
   audit: auditView,
 };
-/** Earlier words are dropped from the live region; a reader speaks only what is added. */
+/** The most messages kept in the live region. A screen reader speaks only what is added. */
 const KEEP = 6;
 
 const signInDialog = byId('sign-in-dialog', HTMLDialogElement);
@@ -53,7 +52,7 @@ const context = {
   signedOut: ({ title, detail }) => showSignIn(`${title}. ${detail}`),
 };
 
-/** In, if the broker says that this is an operator. Whoever comes back finds the view as they left it. */
+/** Opens the page if the account is an operator. The same operator gets the view back as it was. */
 async function enter() {
   const account = await api.me();
   if (!account) throw new Error('The sign-in was not kept');
@@ -67,22 +66,22 @@ async function enter() {
   else route();
 }
 
-/** Out to the door, which stands over everything else, open dialogs included. @param {string} why */
-function showSignIn(why) {
+/** Opens the sign-in form above everything else, including open dialogs. @param {string} reason */
+function showSignIn(reason) {
   document.body.dataset.view = 'sign-in';
   if (!signInDialog.open) {
     signInDialog.showModal();
-    signInForm.open(why);
+    signInForm.show(reason);
   }
 }
 
 async function signOut() {
-  await api.logout().catch(() => {}); // without the broker the cookie stays, and it expires by itself
+  await api.logout().catch(() => {}); // if the broker is down, the cookie stays until it expires
   closeView();
   showSignIn('');
 }
 
-/** Forgets the view and who it was for. */
+/** Closes the view and forgets the operator. */
 function closeView() {
   open?.close();
   open = null;
@@ -90,7 +89,7 @@ function closeView() {
   host.replaceChildren();
 }
 
-/** Shows the view that the address names. */
+/** Shows the view that the URL names. */
 function route() {
   const [, name = '', rest = ''] = /^#\/([a-z]+)(?:\/([0-9a-f]+))?$/.exec(window.location.hash) ?? [];
   const known = name in VIEWS ? name : 'overview';
@@ -105,7 +104,7 @@ function route() {
   }
   open.refresh();
   window.scrollTo(0, 0);
-  // A screen reader reads the heading of what has just opened; at the first load it reads the page.
+  // A screen reader reads the heading of a new view. On the first load it reads the page.
   if (!first) host.querySelector('h1')?.focus();
 }
 
@@ -120,7 +119,7 @@ class NotAnOperator extends Error {
 }
 
 signInDialog.addEventListener('cancel', (event) => event.preventDefault());
-// Browsers close a dialog on the second Escape whatever it says; nobody is let in by that.
+// Browsers close a dialog on the second Escape even if the page prevents it, so it opens again.
 signInDialog.addEventListener('close', () => {
   if (document.body.dataset.view === 'sign-in') signInDialog.showModal();
 });
@@ -130,7 +129,7 @@ window.addEventListener('hashchange', () => {
 });
 
 try {
-  // Without a cookie the answer is known, and asking would leave a 401 in the console.
+  // Without a cookie nobody is signed in, and a request would leave a 401 in the console.
   if (document.documentElement.dataset.signedIn === 'no') showSignIn('');
   else await enter();
 } catch (error) {

@@ -1,6 +1,5 @@
 /**
- * How the broker is doing: figures of now, and charts over the last hour, day or week.
- * Owns: the tiles, the choice of range, the charts. Leaves: what is counted, and how, to the broker.
+ * The state of the broker: current figures, and charts for the last hour, day or week.
  */
 import { h } from './build.js';
 import { BarList } from './charts/bars.js';
@@ -15,12 +14,12 @@ import { Poll } from './poll.js';
 /** @typedef {import('./charts/plot.js').Series} Series */
 
 const EVERY_MS = 15_000;
-/** Codes that get a colour of their own; the rest are one. */
+/** The most codes with a colour of their own. The rest share one. */
 const MOST_CODES = 5;
 /** @type {Record<Range, string>} */
 const RANGES = { hour: 'Last hour', day: 'Last day', week: 'Last week' };
 
-/** Kept for whoever comes back to the view. @type {{range: Range}} */
+/** The range, kept while other views are open. @type {{range: Range}} */
 const last = { range: 'day' };
 
 /** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
@@ -88,7 +87,7 @@ function tile(name, value, beside = '', share) {
     share !== undefined && h('meter', { min: 0, max: 1, high: 0.8, value: Math.min(1, share), 'aria-label': `${name}: share used` })));
 }
 
-/** The most frequent codes, each one series. @param {Usage} usage @returns {Series[]} */
+/** One series for each of the most frequent codes. @param {Usage} usage @returns {Series[]} */
 function byCode({ points, totals: { refusals } }) {
   const codes = Object.entries(refusals).sort(([, a], [, b]) => b - a).map(([code]) => code);
   const named = codes.slice(0, codes.length > MOST_CODES + 1 ? MOST_CODES : MOST_CODES + 1);

@@ -1,6 +1,5 @@
 /**
- * Who talks right now: refreshes itself, can be filtered, and each session can be ended.
- * Owns: the table of live sessions. Leaves: ending one, which the user's page does too, to end-session.js.
+ * The live sessions: a list that refreshes itself, a filter, and a button to end each session.
  */
 import { button, h } from './build.js';
 import { endSession } from './end-session.js';
@@ -28,7 +27,7 @@ export function sessionsView(context) {
   let pages = 1;
   /** @type {Session[]} */
   let sessions = [];
-  /** How far this device's clock is behind the broker's; "ends in" counts by the broker's. */
+  /** The broker's clock minus this device's clock. "Ends in" uses the broker's clock. */
   let aheadMs = 0;
   const now = () => Date.now() + aheadMs;
 
@@ -65,7 +64,7 @@ export function sessionsView(context) {
       cursor = answer.next;
       if (cursor === null) break;
     }
-    // A row that has the focus does not vanish from under it.
+    // A row that has the focus stays, marked as ended.
     const focusedRow = sessions.find(({ id }) => id === table.focused);
     if (focusedRow && !rows.some(({ id }) => id === focusedRow.id)) rows.unshift({ ...focusedRow, state: 'ended' });
     sessions = rows;

@@ -1,6 +1,6 @@
 /**
- * One person: what holds and why, what the next token would be outcome, their sessions, and what can be done.
- * Owns: the sections and their loading. Leaves: the edit of limits to limits.js.
+ * One person: their limits, their next token request, their sessions, and the actions on the account.
+ * limits.js edits the limits.
  */
 import { button, h } from './build.js';
 import { openDialog } from './dialog.js';
@@ -186,7 +186,7 @@ function factRows(entries) {
   return entries.filter(([, value]) => value !== null).map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)));
 }
 
-/** A flat map that a client made up, as text. @param {Record<string, unknown>} map */
+/** A flat map from a client, as text. @param {Record<string, unknown>} map */
 function listValues(map) {
   const entries = Object.entries(map).filter(([, value]) => value !== null);
   if (entries.length === 0) return '–';

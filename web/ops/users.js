@@ -1,6 +1,5 @@
 /**
- * Everybody who may talk or ever did: search, and adding a user of the broker's own.
- * Owns: the search. Leaves: one person to user.js.
+ * The list of everyone who may talk or has talked: search, and adding a user of the broker's own.
  */
 import { button, h } from './build.js';
 import { openDialog } from './dialog.js';
@@ -12,10 +11,10 @@ import { Table } from './table.js';
 
 /** @typedef {import('./api.js').User} User */
 
-/** Long enough that a word is typed in one go. */
+/** Long enough to type a word without a request in between. */
 const TYPING_MS = 250;
 
-/** What was looked for last, kept for whoever comes back from one person to the list. */
+/** The last search, kept while a user page is open. */
 const last = { query: '', state: 'all' };
 
 /** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */

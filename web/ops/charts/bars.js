@@ -1,6 +1,5 @@
 /**
- * A ranking as bars: a table whose last column is drawn.
- * Needs: rows with a value. Leaves: what stands for a row to whoever asks.
+ * A ranking with bars: a table whose last column is a drawn bar.
  */
 import { h, s } from '../build.js';
 
@@ -21,7 +20,7 @@ export class BarList {
         h('thead', { class: 'visually-hidden' }, h('tr', {}, h('th', { scope: 'col' }, who), h('th', { scope: 'col' }, unit), h('td'))), this.#body), this.#emptyNote);
   }
 
-  /** @param {Bar[]} bars  the longest first */
+  /** @param {Bar[]} bars  largest first */
   show(bars) {
     const longest = Math.max(1, ...bars.map(({ value }) => value));
     this.#emptyNote.textContent = bars.length > 0 ? '' : 'No talk time in this period.';

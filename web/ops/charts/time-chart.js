@@ -1,6 +1,6 @@
 /**
- * A chart over time: heading, legend, plot, a cursor for pointer and keyboard, and the same as a table.
- * Owns: its figure and where the cursor stands. Needs: series on even steps. Leaves: drawing to plot.js.
+ * A chart over time: heading, legend, plot, a cursor for pointer and keyboard, and the same values as a table.
+ * plot.js draws.
  */
 import { h, s, uniqueId } from '../build.js';
 import { draw, DASHES, pattern } from './plot.js';
@@ -45,11 +45,11 @@ export class TimeChart {
     this.#draw();
   });
 
-  /** @param {string} title @param {string} unit  what one is, such as "tokens" */
+  /** @param {string} title @param {string} unit  the unit, such as "milliseconds" */
   constructor(title, unit) {
     this.#title = title;
     this.#unit = unit;
-    // A slider is what it is to a screen reader: a place on a scale that arrow keys move, with its value told.
+    // For a screen reader this is a slider: arrow keys move it, and its value is announced.
     this.#stage = h('div', { class: 'stage', tabindex: 0, role: 'slider', 'aria-label': `${title}, by time`, 'aria-orientation': 'horizontal' }, this.#svg, this.#emptyNote, this.#tooltip);
     this.element = h('figure', { class: 'chart card', 'aria-labelledby': this.#id },
       h('figcaption', { id: this.#id }, h('h2', {}, title), h('span', { class: 'quiet' }, unit)), this.#legend, this.#stage, this.#details);
@@ -113,7 +113,7 @@ export class TimeChart {
     this.#moveCursor(Math.floor((x / this.#area.width) * this.#count));
   }
 
-  /** Puts the cursor on a step. @param {number} index */
+  /** Moves the cursor to a time step. @param {number} index */
   #moveCursor(index) {
     if (!this.#picture || !this.#area || this.#count === 0) return;
     this.#cursor = Math.max(0, Math.min(this.#count - 1, index));
@@ -124,7 +124,7 @@ export class TimeChart {
       h('li', {}, swatch(tone, kind), `${name} `, h('b', {}, value))))));
     this.#tooltip.hidden = false;
     this.#cursorLine.toggleAttribute('data-shown', true);
-    // Beside the cursor, on the side that has room.
+    // Next to the cursor, on the side with room.
     const right = x + 12 + this.#tooltip.offsetWidth < this.#width;
     this.#tooltip.style.left = `${right ? x + 12 : Math.max(0, x - 12 - this.#tooltip.offsetWidth)}px`;
     this.#announceValue();
@@ -135,7 +135,7 @@ export class TimeChart {
     this.#cursorLine.toggleAttribute('data-shown', false);
   }
 
-  /** The same for whoever hears the page. */
+  /** Announces the same values to screen readers. */
   #announceValue() {
     if (!this.#picture || this.#count === 0) return;
     const at = this.#cursor < 0 ? this.#count - 1 : this.#cursor;
@@ -144,7 +144,7 @@ export class TimeChart {
     this.#stage.setAttribute('aria-valuetext', `${this.#when(at)}: ${values.join(', ')}`);
   }
 
-  /** What stands at a step. Of a stack of several, only what adds to it. @param {number} index */
+  /** The values at a time step. A stack shows only the parts that are not zero. @param {number} index */
   #values(index) {
     const { series, format, kind } = /** @type {Picture} */ (this.#picture);
     const adding = kind === 'columns' && series.length > 1 ? series.filter(({ values }) => values[index]) : series;
@@ -163,7 +163,7 @@ export class TimeChart {
     return h('li', {}, swatch(tone, kind), name);
   }
 
-  /** Only while it is open: it is long. The newest stand first. */
+  /** Filled only while it is open, because it is long. Newest first. */
   #fillTable() {
     if (!this.#picture || !this.#details.open) return;
     const { series, format } = this.#picture;
@@ -175,7 +175,7 @@ export class TimeChart {
   }
 }
 
-/** A piece of the colour with its pattern or dashes. @param {number} tone @param {Picture['kind']} kind */
+/** A sample of the colour with its pattern or dashes. @param {number} tone @param {Picture['kind']} kind */
 function swatch(tone, kind) {
   const id = uniqueId('swatch');
   return s('svg', { class: 'swatch', viewBox: '0 0 20 12', 'aria-hidden': 'true' }, ...(kind === 'lines'

@@ -8,27 +8,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.demo_page import DemoPage, Site, Visits, site
+from tests.browser.demo_page import DemoPage, Site, Visits
 from tests.browser.support import assert_at_most, wait_for
-from tests.conftest import MakeBroker
 from tests.support.counting_proxy import CountingProxy
-
-pytestmark = pytest.mark.measured
 
 BODIES = 52 * 1024
 WITH_HEADERS = 69 * 1024  # as HTTP/1.1 has them; HTTP/2, which a proxy in front gives, has hardly any
 DATA = {"/me", "/profiles"}
 
 
-@pytest.fixture(scope="module")
-def started(make_broker: MakeBroker) -> Iterator[Site]:
-    with site(make_broker) as running:
-        yield running
-
-
 @pytest.fixture
-def wire(started: Site) -> Iterator[CountingProxy]:
-    with CountingProxy(started.broker.port) as running:
+def wire(site: Site) -> Iterator[CountingProxy]:
+    with CountingProxy(site.broker.port) as running:
         yield running
 
 
@@ -149,8 +140,9 @@ def _added_ms(demo: DemoPage) -> float:
     return float(times["voice"] - times["clicked"] - waited)
 
 
-def test_the_click_adds_little_to_token_socket_and_setup(visit: Visits, started: Site) -> None:
+@pytest.mark.measured
+def test_the_click_adds_little_to_token_socket_and_setup(visit: Visits, site: Site) -> None:
     """With a service as far away as Google is: meanwhile the microphone opens."""
-    started.standin.control.scenario("setup-slow", seconds=0.3)
-    demo = _signed_in(visit, started.broker.url)
+    site.standin.control.scenario("setup-slow", seconds=0.3)
+    demo = _signed_in(visit, site.broker.url)
     assert_at_most(30, lambda: statistics.median(_added_ms(demo) for _ in range(5)))

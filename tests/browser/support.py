@@ -74,7 +74,7 @@ BLOCK = "ms => { const from = Date.now(); while (Date.now() < from + ms); return
 def launch(
     playwright: Playwright, microphone: Path | None = None, *, ask: bool = False, cameras: int = 1
 ) -> Browser:
-    """Starts Chromium. Its microphone plays the WAV file once, or beeps. `ask`: keep the permission prompt."""
+    """Starts Chromium. Its microphone plays the WAV file once, or beeps. `ask` keeps permission prompts."""
     args = list(FLAGS)
     if cameras > 1:
         args[-1] += f"=device-count={cameras}"

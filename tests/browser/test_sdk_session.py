@@ -1,6 +1,6 @@
 """The demo page with connections that the official SDK opens instead of the library.
 
-The page and the library come from the broker unchanged, except `index.js` of the library: its LiveSession opens
+The broker serves the page and the library unchanged, except `index.js`: its LiveSession opens
 connections with @google/genai, which esbuild bundles with pages/sdk-connect.mjs.
 """
 

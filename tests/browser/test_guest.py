@@ -1,4 +1,4 @@
-"""Talking without signing in, in Chromium, where the operator lets guests in."""
+"""Talking as a guest, in Chromium."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.browser.demo_page import Site, visits
 from tests.conftest import MakeBroker
 
 
-def test_a_guest_talks_and_leaves(browser: Browser, standin: StandIn, make_broker: MakeBroker) -> None:
+def test_guest_can_talk_and_leave(browser: Browser, standin: StandIn, make_broker: MakeBroker) -> None:
     broker = make_broker(standin.url, toml='[guests]\nenabled = true\naddress_rate = "100/hour"\n')
     with visits(browser) as visit:
         demo = visit(broker.url)
@@ -26,7 +26,7 @@ def test_a_guest_talks_and_leaves(browser: Browser, standin: StandIn, make_broke
         assert "guest." not in demo.kept()
 
 
-def test_nothing_is_offered_where_guests_are_off(browser: Browser, site: Site) -> None:
+def test_guest_button_is_absent_when_guests_are_disabled(browser: Browser, site: Site) -> None:
     with visits(browser) as visit:
         demo = visit(site.broker.url)
         demo.visit()

@@ -114,7 +114,7 @@ async function offerOthers() {
     const { offerOtherSessions } = await import('./other-sessions.js');
     await offerOtherSessions(api, notice.actions, (name) => view.nameOf(name), resume, failed);
   } catch {
-    failed({ code: 'part-showLoadFailure' });
+    failed({ code: 'part-missing' });
   }
 }
 
@@ -127,7 +127,7 @@ const videoPreview = new Lazy(async () => {
   return new VideoPreview(conversation.session, view, (error) => notice.show(explain(error)));
 });
 /** A conversation may be running, so the notice does not offer to start one. */
-const showLoadFailure = () => notice.show(explain({ code: 'panel-showLoadFailure' }));
+const showLoadFailure = () => notice.show(explain({ code: 'panel-missing' }));
 
 /** @param {'camera' | 'screen'} source */
 function toggleVideo(source) {

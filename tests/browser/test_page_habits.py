@@ -24,6 +24,7 @@ def start_with_push_to_talk(demo: DemoPage) -> Locator:
     demo.page.check("#push-mode")
     demo.page.keyboard.press("Escape")
     demo.start()
+    demo.page.wait_for_load_state("networkidle")  # the first start loads push-to-talk
     return demo.page.locator("#push")
 
 

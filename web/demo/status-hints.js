@@ -58,7 +58,7 @@ export class StatusHints {
 
   /** @param {'heard' | 'output'} cause */
   #echo(cause) {
-    const text = cause === 'heard' ? 'The assistant seems to hear itself. Use headphones, or turn on half-duplex.' : 'The assistant may hear itself through this speaker. Use headphones, or turn on half-duplex.';
+    const text = cause === 'heard' ? 'The assistant hears itself. Use headphones, or turn on half-duplex.' : 'This speaker may cause an echo. Use headphones, or turn on half-duplex.';
     this.#hint.show('echo', text, {
       'Turn on half-duplex': () => {
         byId('half-duplex', HTMLInputElement).checked = true; // the settings panel may not be loaded yet

@@ -60,7 +60,7 @@ export class TalkView {
     this.#status.dataset.state = state;
     this.#status.textContent = silenced && state === 'listening' ? 'Muted' : typing && state === 'listening' ? 'Connected' : look.status;
     this.#lead.toggleAttribute('data-matters', silenced || typing);
-    this.#lead.textContent = silenced ? 'The assistant cannot hear you until you unmute.' : typing ? 'Type below, or press Talk to use your voice.' : look.lead;
+    this.#lead.textContent = silenced ? 'The assistant cannot hear you.' : typing ? 'Type below, or press Talk to use your voice.' : look.lead;
     this.#talkLabel.textContent = typing && state !== 'connecting' ? 'Talk' : look.talk;
     this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';
     this.#ring.setMode(look.ring);

@@ -156,8 +156,8 @@ export class Conversation {
   }
 
   async end() {
-    const late = new Promise((resolve) => window.setTimeout(resolve, END_TIMEOUT_MS));
-    await (this.#previousEnded = Promise.race([this.#session.end(), late]));
+    const timeout = new Promise((resolve) => window.setTimeout(resolve, END_TIMEOUT_MS));
+    await (this.#previousEnded = Promise.race([this.#session.end(), timeout]));
   }
 
   /**

@@ -29,7 +29,7 @@ export function overviewView(context) {
   const totals = h('p', { class: 'quiet totals' });
   const tokens = new TimeChart('Tokens', 'issued');
   const refusals = new TimeChart('Refusals', 'by code');
-  const latency = new TimeChart('Time to mint', 'milliseconds');
+  const latency = new TimeChart('Mint time', 'milliseconds');
   const open = new TimeChart('Open sessions', 'at once');
   const minutes = new BarList('Minutes by user', 'minutes', 'User', count);
   const charts = [tokens, refusals, latency, open];
@@ -100,7 +100,7 @@ function byCode({ points, totals: { refusals } }) {
 /** @param {Usage} usage */
 function summary({ range, totals }) {
   const refused = Object.values(totals.refusals).reduce((sum, one) => sum + one, 0);
-  const mint = totals.mint_ms ? `half within ${milliseconds(totals.mint_ms.p50)}, 95 % within ${milliseconds(totals.mint_ms.p95)}` : 'none measured';
+  const mint = totals.mint_ms ? `half within ${milliseconds(totals.mint_ms.p50)}, 95 % within ${milliseconds(totals.mint_ms.p95)}` : 'no mint times';
   const heard = totals.first_audio_ms ? `; first words heard after ${milliseconds(totals.first_audio_ms.p50)}` : '';
   return `${RANGES[range]}: ${counted(totals.tokens, 'token')}, ${mint}; ${counted(refused, 'refusal')}; ${counted(totals.minutes, 'minute')}${heard}; ${counted(totals.underruns, 'gap')} in playback.`;
 }

@@ -62,7 +62,7 @@ export class TimeChart {
     this.#picture = picture;
     const { series, times } = picture;
     const nothing = series.every(({ values }) => values.every((value) => !value));
-    this.#emptyNote.textContent = nothing ? `No ${this.#title.toLowerCase()} in this period.` : '';
+    this.#emptyNote.textContent = nothing ? `No data in this period.` : '';
     this.#emptyNote.hidden = !nothing;
     this.#legend.replaceChildren(...(series.length > 1 ? series.map((one) => this.#legendItem(one, picture.kind)) : []));
     this.#stage.setAttribute('aria-valuemin', '0');

@@ -50,6 +50,7 @@ import { Api } from '../common/api.js';
  *   detail: Record<string, unknown> | null,
  * }} AuditEntry
  */
+/** `profiles` null stands for all. @typedef {{suspended: boolean, reason: string | null, profiles: string[] | null, renewals: boolean, since: string | null, by: string | null}} Suspension */
 /** @typedef {{p50: number, p95: number, p99: number}} Percentiles */
 /** @typedef {{at: string, tokens: number, refusals: Record<string, number>, mint_ms: Percentiles | null, open_sessions: number | null, minutes: number}} Point */
 /** @typedef {'hour' | 'day' | 'week'} Range */
@@ -67,6 +68,21 @@ export class AdminApi extends Api {
   /** @param {AbortSignal} [signal] @returns {Promise<Overview>} */
   overview(signal) {
     return this.#get('/admin/overview', {}, signal);
+  }
+
+  /** @param {AbortSignal} [signal] @returns {Promise<Suspension>} */
+  suspension(signal) {
+    return this.#get('/admin/suspension', {}, signal);
+  }
+
+  /** Replaces the suspension in force. @param {{reason: string, profiles?: string[], renewals: boolean}} terms @returns {Promise<Suspension>} */
+  suspend(terms) {
+    return this.#post('/admin/suspension', { suspended: true, ...terms });
+  }
+
+  /** @returns {Promise<Suspension>} */
+  resume() {
+    return this.#post('/admin/suspension', { suspended: false });
   }
 
   /** @param {Range} range @param {AbortSignal} [signal] @returns {Promise<Usage>} */

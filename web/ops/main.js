@@ -12,6 +12,7 @@ import { explain } from './errors.js';
 import { keysView } from './keys.js';
 import { overviewView } from './overview.js';
 import { sessionsView } from './sessions.js';
+import { SuspensionBanner } from './suspension.js';
 import { userView } from './user.js';
 import { usersView } from './users.js';
 
@@ -50,7 +51,10 @@ const context = {
     window.location.hash = `#${path}`;
   },
   signedOut: ({ title, detail }) => showSignIn(`${title}. ${detail}`),
+  suspend: () => void suspension.suspend(),
 };
+const suspension = new SuspensionBanner(context);
+host.before(suspension.element);
 
 /** Opens the page if the account is an operator. The same operator gets the view back as it was. */
 async function enter() {
@@ -62,6 +66,7 @@ async function enter() {
   byId('signed-in-as', HTMLSpanElement).textContent = account.name;
   document.body.dataset.view = 'main';
   if (signInDialog.open) signInDialog.close();
+  suspension.refresh();
   if (sameOperator && open) open.refresh();
   else route();
 }
@@ -85,6 +90,7 @@ async function signOut() {
 function closeView() {
   open?.close();
   open = null;
+  suspension.stop();
   operator = '';
   host.replaceChildren();
 }

@@ -1,7 +1,7 @@
 /**
  * The state of the broker: current figures, and charts for the last hour, day or week.
  */
-import { h } from './build.js';
+import { button, h } from './build.js';
 import { BarList } from './charts/bars.js';
 import { TimeChart } from './charts/time-chart.js';
 import { ErrorBox } from './error-box.js';
@@ -71,7 +71,7 @@ export function overviewView(context) {
   const poll = new Poll(EVERY_MS, load, (error) => errorBox.show(error, () => poll.now()));
   return {
     title: 'Overview',
-    element: h('div', {}, heading('Overview', choice), errorBox.element, tiles, totals,
+    element: h('div', {}, heading('Overview', choice, button('Suspend new tokens', context.suspend)), errorBox.element, tiles, totals,
       h('div', { class: 'charts' }, ...charts.map(({ element }) => element), minutes.element)),
     refresh: () => poll.now(),
     close() {

@@ -36,6 +36,12 @@ export class Poll {
     void this.#run();
   }
 
+  /** Stops until the next call of `now`. */
+  pause() {
+    this.#running?.abort();
+    window.clearTimeout(this.#timer);
+  }
+
   close() {
     this.#life.abort();
     this.#running?.abort();

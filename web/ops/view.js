@@ -5,9 +5,10 @@
 /**
  * `announce` speaks to screen readers. `navigate` opens a view: `navigate('/users')`.
  * `signedOut` opens the sign-in form above the view and leaves the view as it is.
+ * `suspend` opens the dialog that suspends new tokens.
  * @typedef {{
  *   api: import('./api.js').AdminApi, announce: (text: string) => void, navigate: (path: string) => void,
- *   signedOut: (explanation: import('./errors.js').Explanation) => void,
+ *   signedOut: (explanation: import('./errors.js').Explanation) => void, suspend: () => void,
  * }} ViewContext
  */
 

@@ -34,7 +34,7 @@ from broker.identity.bearer import Bearers
 from broker.identity.blocks import Admission
 from broker.identity.guests import Guests
 from broker.identity.login import Login
-from broker.identity.oidc.client import oidc_clients
+from broker.identity.oidc.factory import oidc_clients
 from broker.identity.oidc.flow import Flows
 from broker.identity.own_tokens import OwnTokens
 from broker.identity.service_keys import PEPPER_LABEL, ServiceKeys

@@ -46,7 +46,7 @@ worker_class = "broker.http.gunicorn_worker.DrainingWorker"
 threads = _settings.threads
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats on a disk can stall a worker
-accesslog = None  # ours has no queries and no tokens: see http/observe.py
+accesslog = None  # ours has no queries and no tokens: see http/request_log.py
 # Our format and redaction; below INFO gunicorn would print paths and queries.
 logconfig_dict = {
     "formatters": {"json": {"()": "broker.telemetry.log.formatter"}},
@@ -66,7 +66,7 @@ graceful_timeout = 20 + _settings.drain_seconds
 keepalive = 5
 limit_request_line = 4094
 limit_request_fields = 50
-forwarded_allow_ips = ""  # nobody's headers are believed but those of BROKER_TRUSTED_PROXIES
+forwarded_allow_ips = ""  # the broker itself evaluates BROKER_TRUSTED_PROXIES
 _SLOWEST_CLIENT_SECONDS = 3
 # A thread that comes back from a statement, with the store's lock in its hands, waits so long at most for one
 # that computes. Python's 5 ms at each of a dozen statements would be most of what a mint takes.
@@ -74,20 +74,20 @@ _SWITCH_SECONDS = 0.0005
 
 
 def on_starting(server: Any) -> None:
-    """What is for this machine only must not be carried onto the network, by a command line either."""
+    """Refuses to start if something for this machine only would listen on the network."""
     guests = _settings.config.guests
     faults = []
     for address in server.cfg.address:
         if _settings.standin and not _is_loopback(address):
             faults.append(
-                "BROKER_LIVE_URL names a stand-in on loopback: a development set-up does not listen on "
+                "BROKER_LIVE_URL names a stand-in on loopback: a development set-up must not listen on "
                 f"{_named(address)}"
             )
-        # Behind a Unix socket there is a proxy, and behind that the network.
+        # A Unix socket has a proxy in front of it, which may be open to the network.
         if guests.enabled and not guests.allow_network and not (_is_tcp(address) and _is_loopback(address)):
             faults.append(
-                f"broker.toml: guests.enabled: {_named(address)} is not on loopback; whoever reaches "
-                "the page could talk at your cost. If that is meant, set guests.allow_network = true"
+                f"broker.toml: guests.enabled: {_named(address)} is not on loopback; anyone who can "
+                "reach the page could talk at your cost. To allow it, set guests.allow_network = true"
             )
     if faults:
         print("The broker cannot start:", *faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
@@ -96,7 +96,7 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """A client that sends half a request would hold one of gthread's threads for ever without this."""
+    """Without this, a client that sends half a request would hold a thread forever."""
     timeval = struct.pack("ll", _SLOWEST_CLIENT_SECONDS, 0)
     for listener in worker.sockets:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)

@@ -26,7 +26,7 @@ def limits() -> None:
 @issuer_option
 @json_option
 def limits_show(user: str, issuer: str, as_json: bool) -> None:
-    """Show the limits that apply to USER, and which of them are USER's own."""
+    """Show the limits that apply to USER, and which are its own."""
     with _limit_admin() as admin:
         _print(user, admin.show(user, issuer), as_json)
 
@@ -54,7 +54,7 @@ def limits_list(as_json: bool) -> None:
 @click.option("--rate", help='Token requests, such as "10/minute; 200/day".')
 @click.option("--sessions", type=int, help="Sessions open at the same time.")
 @click.option("--minutes-per-day", type=int, help="Minutes of talk per day, over all sessions.")
-@click.option("--session-minutes", type=int, help="Minutes of a single session. Applies to new sessions.")
+@click.option("--session-minutes", type=int, help="The longest session, in minutes. Applies to new sessions.")
 @issuer_option
 @json_option
 def limits_set(user: str, issuer: str, as_json: bool, **changes: Any) -> None:

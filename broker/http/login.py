@@ -66,7 +66,7 @@ def logout(caller: Caller) -> None:
     if caller.cookie is not None:
         sign_ins.sign_out(caller.cookie)
     if caller.bearer is not None:
-        sign_ins.withdraw(caller.bearer)
+        sign_ins.revoke(caller.bearer)
     cookies.forget_sign_in()
 
 

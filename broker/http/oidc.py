@@ -16,7 +16,8 @@ from broker.errors import Refusal
 from broker.http import cookies, guards
 from broker.http.client_address import client_address
 from broker.http.responses import operation
-from broker.identity.oidc.client import OidcClient, Outcome, SignInFailed
+from broker.identity.oidc.client import OidcClient
+from broker.identity.oidc.errors import Outcome, SignInFailed
 from broker.identity.oidc.flow import LIFETIME_SECONDS, Flow, flow_id
 from broker.identity.sign_ins import LIFETIME
 from broker.parts import parts

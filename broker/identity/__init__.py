@@ -1,1 +1,1 @@
-"""Who is asking: from an unverified credential to a Principal."""
+"""Identity: verifies a credential and returns the Principal that it belongs to."""

@@ -1,7 +1,7 @@
-"""From an unverified bearer token to the principal that it proves, whoever issued it.
+"""Verifies a bearer token of any configured issuer and returns its principal.
 
-The token's `iss` picks one of the issuers that we configured, by exact match; algorithm, keys and rules then
-come from that issuer's configuration alone. No issuer can speak for another.
+The `iss` of the token selects the issuer by exact match. Algorithm, keys and rules then come only from the
+configuration of that issuer, so no issuer can create tokens for another.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from broker.principal import Principal
 
 @dataclass(frozen=True)
 class Verified:
-    """A principal and the terms of the token that proved it."""
+    """A principal, and what its credential says about itself."""
 
     principal: Principal
     issued_at: datetime
     token_id: str | None = None
     generation: str | None = None
-    """Of an own user's credentials: those of an earlier generation are withdrawn."""
+    """The generation of a broker user's credentials. Credentials of an earlier generation are revoked."""
 
 
 class TokenVerifier(Protocol):
-    """One issuer. `verify` refuses with `invalid-token`, `token-expired` or `keys-unavailable`."""
+    """Verifies the tokens of one issuer. Refuses `invalid-token`, `token-expired` or `keys-unavailable`."""
 
     @property
     def issuer(self) -> str: ...

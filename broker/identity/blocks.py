@@ -1,7 +1,7 @@
-"""Who is turned away although the credential is good, and how that is decided.
+"""Decides whether a principal with a valid credential is admitted or blocked.
 
-A block names a principal, all credentials of a principal from before a moment, one token by its id, or a
-whole issuer. It is looked up for each request, so it holds for the next one on every worker.
+A block names a principal, all credentials of a principal issued before a time, one token by its id, or a
+whole issuer. Every request looks it up, so it applies to the next request on every worker.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from broker.identity.bearer import Verified
 from broker.identity.users import User
 from broker.principal import OWN_ISSUER, Overrides, Principal, principal_key
 
-# A block of a token outlives it by more than clocks may differ.
+# The block of a token lasts longer than the token, by more than clocks can differ.
 _MARGIN = timedelta(minutes=10)
 
 
@@ -36,7 +36,7 @@ class Block:
 
 
 class Standing(Protocol):
-    """What the store knows of a principal and against its credential, in one read. See `store.blocks`."""
+    """A principal's user, overrides and matching blocks, in one read. The store implements it."""
 
     def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, list[Block]]: ...
     def of_other(self, verified: Verified) -> tuple[Overrides, list[Block]]: ...
@@ -44,25 +44,25 @@ class Standing(Protocol):
 
 
 def token_key(issuer: str, token_id: str) -> str:
-    """Under which a token is blocked. Two issuers may give out the same id: it counts for its own only."""
+    """The key of a blocked token. It contains the issuer, because two issuers may use the same token id."""
     return principal_key(issuer, token_id)
 
 
 class Admission:
-    """From a verified credential to the principal as it stands at this moment, or a refusal."""
+    """Returns the current principal of a verified credential, or refuses it."""
 
     def __init__(self, standing: Standing) -> None:
         self._standing = standing
 
-    def withdraw(self, verified: Verified, lifetime: timedelta) -> None:
-        """End one token of ours, which its holder signs out with."""
+    def revoke(self, verified: Verified, lifetime: timedelta) -> None:
+        """Revoke the broker token that its holder signs out with."""
         if verified.principal.issuer == OWN_ISSUER and verified.token_id is not None:
             self._standing.withdraw_token(
                 verified.principal, verified.token_id, verified.issued_at + lifetime + _MARGIN
             )
 
     def admit(self, verified: Verified) -> Principal:
-        """What a principal may do can change between two requests, so nothing of it is remembered."""
+        """The permissions of a principal can change between two requests, so nothing is cached."""
         if verified.principal.issuer != OWN_ISSUER:
             overrides, blocks = self._standing.of_other(verified)
             refuse_blocked(verified, blocks)
@@ -74,27 +74,27 @@ class Admission:
             raise Refusal("account-blocked")
         refuse_blocked(verified, blocks)
         if verified.generation != user.generation:
-            raise _withdrawn("of an earlier generation")
+            raise _revoked("earlier generation")
         return user.principal().with_overrides(overrides)
 
     def admit_unpresented(self, principal: Principal) -> Principal:
-        """For whom a service key asks: it shows no credential of its own, so none of its can be too old."""
+        """Admits a principal that presents no credential itself, for example the user of a service key."""
         return self.admit(Verified(principal, datetime.now(UTC)))
 
 
 def refuse_blocked(verified: Verified, blocks: Iterable[Block]) -> None:
-    """`account-blocked` if nothing that the caller can do helps, `invalid-token` if signing in again does."""
+    """Refuses `invalid-token` if a new sign-in helps, `account-blocked` if the caller can do nothing."""
     kinds = set()
     for block in blocks:
-        # Issue times are whole seconds, so that in doubt a token of the same second counts as older.
+        # Issue times are whole seconds, so a token from the same second counts as older.
         before = block.issued_before
         if block.kind is not BlockKind.ISSUED_BEFORE or before is None or verified.issued_at < before:
             kinds.add(block.kind)
     if kinds & {BlockKind.PRINCIPAL, BlockKind.ISSUER}:
         raise Refusal("account-blocked", reason=f"blocked: {', '.join(sorted(kinds))}")
     if kinds:
-        raise _withdrawn(f"blocked: {', '.join(sorted(kinds))}")
+        raise _revoked(f"blocked: {', '.join(sorted(kinds))}")
 
 
-def _withdrawn(reason: str) -> Refusal:
-    return Refusal("invalid-token", "The credential was withdrawn. Sign in again.", reason=reason)
+def _revoked(reason: str) -> Refusal:
+    return Refusal("invalid-token", "The credential was revoked. Sign in again.", reason=reason)

@@ -1,7 +1,7 @@
-"""What every verifier asks of a token's claims once the signature was good, whoever signed it.
+"""Checks the claims of a token after its signature was verified, for every issuer.
 
-PyJWT leaves these open: numbers given as strings, floats or booleans pass, and so does a subject that would
-break the store.
+PyJWT does not check these: it accepts numbers as strings, floats or booleans, and subjects that break the
+store.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from broker.errors import Refusal
 from broker.identity import jws
 
 
-def check_times(claims: Mapping[str, Any], longest_life_seconds: int) -> None:
-    """Real integers, and a life that is neither negative nor longer than agreed."""
+def check_times(claims: Mapping[str, Any], max_life_seconds: int) -> None:
+    """Requires integers, and a lifetime that is positive and within the limit."""
     issued, ends = claims.get("iat"), claims.get("exp")
-    # `type`, because a boolean is an int to isinstance.
+    # Not isinstance, because a boolean is an instance of int.
     if type(issued) is not int or type(ends) is not int or type(claims.get("nbf", 0)) is not int:
         raise jws.invalid("times")
-    if not 0 < ends - issued <= longest_life_seconds:
+    if not 0 < ends - issued <= max_life_seconds:
         raise jws.invalid("life")
 
 
 def check_clock(
     claims: Mapping[str, Any], now: float, leeway_seconds: int, oldest_seconds: int | None = None
 ) -> None:
-    """That the token holds now. Last of all checks: only of a good token may be said that it has expired."""
+    """Requires that the token is valid now.
+
+    This check is the last: only a valid token is reported as expired.
+    """
     if max(claims["iat"], claims.get("nbf", 0)) > now + leeway_seconds:
         raise jws.invalid("not valid yet")
     if claims["exp"] <= now - leeway_seconds:
@@ -36,14 +39,14 @@ def check_clock(
 
 
 def check_subject(subject: object) -> str:
-    """1 to 255 printable characters: a NUL or a lone surrogate would break the store later."""
+    """Requires 1 to 255 printable characters. A NUL or a lone surrogate would break the store later."""
     if not _is_identifier(subject):
         raise jws.invalid("subject")
     return subject
 
 
 def check_token_id(token_id: object) -> str | None:
-    """A token need have no id; one that cannot be looked up could not be blocked."""
+    """The id is optional. An id that the store cannot look up could not be blocked."""
     if token_id is None:
         return None
     if not _is_identifier(token_id):

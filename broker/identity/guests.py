@@ -1,7 +1,7 @@
-"""Guests: people who try the page without signing in. Off unless the operator turns them on.
+"""Guests: people who use the page without signing in. Off unless the operator turns them on.
 
-A guest is a random id in a cookie, signed together with the caller's address: the cookie of another address
-is no credential. Nothing is stored, so the limits that count are those of the address.
+A guest is a random id in a cookie, signed together with the caller's address, so the cookie is invalid at
+another address. Nothing is stored, so the limits of the address apply.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from broker.principal import GUEST_ISSUER, Principal
 from broker.settings import GuestSpec
 
 LIFETIME = timedelta(hours=24)
-_PREFIX = "guest."  # no cookie of a sign-in has a dot in it
+_PREFIX = "guest."  # the cookie of a sign-in contains no dot
 _COOKIE = re.compile(r"guest\.([0-9a-f]{32})\.(\d{1,12})\.([0-9a-f]{64})", re.ASCII)
 
 
 class Guests:
     def __init__(self, spec: GuestSpec, keys: Sequence[bytes]) -> None:
-        """`keys`: the first one signs, any of them is accepted."""
+        """`keys`: the first key signs; the signature of any key is accepted."""
         self.spec = spec
         self._keys = keys
 
     def welcome(self, address: str, *, now: datetime | None = None) -> tuple[str, Principal]:
-        """A new guest: the cookie, and who it is."""
+        """Creates a guest. Returns the cookie and the principal."""
         expires = int(((now or datetime.now(UTC)) + LIFETIME).timestamp())
         body = f"{secrets.token_hex(16)}.{expires}"
         cookie = f"{_PREFIX}{body}.{_signature(self._keys[0], body, address)}"
         return cookie, self._principal(body.split(".")[0])
 
     def verify(self, unverified_cookie: str, address: str, *, now: datetime | None = None) -> Verified:
-        """Refuses `invalid-token`, and `token-expired` for a cookie that was good."""
+        """Refuses `token-expired` for an expired cookie, and `invalid-token` for any other."""
         match = _COOKIE.fullmatch(unverified_cookie)
         if match is None:
-            raise Refusal("invalid-token", reason="no guest cookie")
+            raise Refusal("invalid-token", reason="not a guest cookie")
         body = f"{match[1]}.{match[2]}"
-        fits = [hmac.compare_digest(_signature(key, body, address), match[3]) for key in self._keys]
-        if not any(fits):
-            raise Refusal("invalid-token", reason="guest cookie altered or of another address")
+        matches = [hmac.compare_digest(_signature(key, body, address), match[3]) for key in self._keys]
+        if not any(matches):
+            raise Refusal("invalid-token", reason="guest cookie changed or from another address")
         expires_at = datetime.fromtimestamp(int(match[2]), UTC)
         if expires_at <= (now or datetime.now(UTC)):
             raise Refusal("token-expired", "Reload the page to start again.", reason="guest")

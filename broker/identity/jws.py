@@ -1,7 +1,7 @@
-"""The parts of a compact JWS, read strictly and before anything is believed.
+"""Parses a compact JWS strictly, before its verification.
 
-PyJWT takes a payload with the same member twice, and JSON libraries disagree about which one counts; so a
-token that could be read in two ways is refused before it is verified.
+PyJWT accepts a payload that contains the same member twice, and JSON libraries disagree about which value
+counts. So a token that two parsers could read differently is refused before it is verified.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from broker.errors import Refusal
 from broker.net import strict_json
 
 MAX_LENGTH = 8192
-# base64url without padding (RFC 7515, section 2), so that one token has one spelling.
+# base64url without padding (RFC 7515, section 2), so each token has only one spelling.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
 class UnverifiedToken:
-    """Nothing in it is true yet: it may pick among what we configured, and nothing else."""
+    """Not verified yet: its content may only select among configured issuers, keys and algorithms."""
 
     text: str
     header: dict[str, Any]
@@ -30,7 +30,7 @@ class UnverifiedToken:
 
 
 def read(text: str) -> UnverifiedToken:
-    """Refuses `invalid-token` for anything that is no compact JWS over two JSON objects."""
+    """Refuses `invalid-token` if the text is not a compact JWS with two JSON objects."""
     if len(text) > MAX_LENGTH:
         raise invalid("too long")
     if not _COMPACT.fullmatch(text):

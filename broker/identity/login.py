@@ -1,4 +1,7 @@
-"""Password -> a sign-in and an access token of ours. An unknown user and a wrong password look the same."""
+"""Signs a user in with a password: creates a sign-in and an access token.
+
+The answers for an unknown user and for a wrong password are the same.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ class SignedIn:
 
 
 class Login:
-    """In two steps, so that between them the caller can still refuse a right password."""
+    """Works in two steps, so that the caller can refuse a correct password between them."""
 
     def __init__(
         self, users: Directory, admission: Admission, sign_ins: CookieSignIns, key: SigningKey
@@ -39,16 +42,16 @@ class Login:
         return self._users.find(name) if name else None
 
     def check(self, user: User | None, password: str) -> User:
-        """Refuses `bad-login`, after the same work whether there is such a user or not."""
+        """Refuses `bad-login`. It does the same work for an unknown user."""
         if not passwords.verify(password, user.password_hash if user else None) or user is None:
             raise Refusal("bad-login")
         return user
 
     def sign_in(self, user: User, password: str, replaced_cookie: str | None = None) -> SignedIn:
-        """After `check`. The sign-in of `replaced_cookie` ends: a browser has one at a time, with a new id.
+        """Call after `check`. Ends the sign-in of `replaced_cookie`, so that a browser has only one.
 
-        What is made is of the generation that the user had when its password was checked, so a password
-        that was changed in the meantime leaves nothing behind.
+        The new credentials have the generation that the user had when the password was checked. So if the
+        password changes in the meantime, they are invalid.
         """
         verified = Verified(user.principal(), datetime.now(UTC), generation=user.generation)
         principal = self._admission.admit(verified)
@@ -63,5 +66,5 @@ class Login:
     def sign_out(self, cookie: str) -> None:
         self._sign_ins.close(cookie)
 
-    def withdraw(self, bearer: Verified) -> None:
-        self._admission.withdraw(bearer, timedelta(seconds=LIFETIME_SECONDS))
+    def revoke(self, bearer: Verified) -> None:
+        self._admission.revoke(bearer, timedelta(seconds=LIFETIME_SECONDS))

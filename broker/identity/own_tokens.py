@@ -1,6 +1,6 @@
-"""Verifies the access tokens that we issue ourselves.
+"""Verifies the broker's own access tokens.
 
-PyJWT leaves several things unchecked (numbers given as strings or floats, `typ`), so those are checked here.
+PyJWT does not check `typ`, or numbers given as strings or floats, so this module does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class OwnTokens:
     def verify(self, unverified: UnverifiedToken) -> Verified:
         claims = self._claims(unverified)
         subject = claims["sub"]
-        # Plan and roles are looked up for each request, not carried in the token.
+        # Each request looks up plan and roles; they are not in the token.
         principal = Principal(OWN_ISSUER, subject, subject, "default")
         issued_at = datetime.fromtimestamp(claims["iat"], UTC)
         return Verified(principal, issued_at, claims["jti"], claims["gen"])
@@ -45,7 +45,7 @@ class OwnTokens:
         key = self._keys.get(kid) if isinstance(kid, str) else None
         if key is None:
             raise jws.invalid("unknown kid")
-        # The algorithm is the key's. A header that says another one is not obeyed but refused.
+        # Each key has one algorithm. A header with another algorithm is refused.
         if header.get("alg") != key.algorithm:
             raise jws.invalid("alg")
         try:

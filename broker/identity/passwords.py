@@ -14,14 +14,14 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from broker.errors import Refusal
 
 MIN_LENGTH = 8
-MAX_LENGTH = 256  # hashing is work that anybody may ask for: bound it
+MAX_LENGTH = 256  # anyone can make the broker hash a password, so limit the work
 
 _hasher = PasswordHasher()
-# Each takes 64 MiB while it runs, and anybody may send a password: two at a time in a process, and the
-# threads that wait for their turn are few enough for the others to answer.
+# Anyone can send a password, and each check uses 64 MiB. So a process checks two at a time, and only a few
+# threads wait for their turn.
 _turns = threading.BoundedSemaphore(2)
 _WAIT_SECONDS = 1.5
-# More than these do not even wait: each that waits holds a thread that others need.
+# More callers than these are refused at once, because each waiting caller holds a thread.
 _waiting = threading.BoundedSemaphore(6)
 
 
@@ -29,33 +29,36 @@ def use_hasher(hasher: PasswordHasher) -> None:
     """Replaces the hasher of this process. Only tests call it, because hashing at full cost is slow."""
     global _hasher
     _hasher = hasher
-    _nobodys_hash.cache_clear()
+    _dummy_hash.cache_clear()
 
 
 def hash_password(password: str) -> str:
     with _turn():
-        return _hasher.hash(_normal(password))
+        return _hasher.hash(_normalize(password))
 
 
 def verify(password: str, password_hash: str | None) -> bool:
-    """Whether they match. With no hash (no such user) the same work is done, so that time tells nothing."""
-    against = password_hash or _nobodys_hash()
+    """Whether they match.
+
+    Without a hash (unknown user) it does the same work, so that timing reveals nothing.
+    """
+    against = password_hash or _dummy_hash()
     with _turn():
         try:
-            _hasher.verify(against, _normal(password))
+            _hasher.verify(against, _normalize(password))
         except (Argon2Error, InvalidHashError):
             return False
     return password_hash is not None
 
 
-def _normal(password: str) -> str:
-    """Keyboards differ in how they compose letters; RFC 8265 has them all in form C."""
+def _normalize(password: str) -> str:
+    """Normalizes to NFC (RFC 8265), because keyboards compose letters differently."""
     return unicodedata.normalize("NFC", password)
 
 
 def prepare() -> None:
-    """Make the first unknown user take no longer than the second."""
-    _nobodys_hash()
+    """Computes the dummy hash now, so that the first unknown user takes no longer than the second."""
+    _dummy_hash()
 
 
 def needs_rehash(password_hash: str) -> bool:
@@ -63,22 +66,22 @@ def needs_rehash(password_hash: str) -> bool:
 
 
 @cache
-def _nobodys_hash() -> str:
+def _dummy_hash() -> str:
     return _hasher.hash("no user has this password")
 
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    if not _turns.acquire(blocking=False) and not _waited():
-        raise Refusal("busy", reason="passwords are being checked")
+    if not _turns.acquire(blocking=False) and not _wait_for_turn():
+        raise Refusal("busy", reason="too many password checks at once")
     try:
         yield
     finally:
         _turns.release()
 
 
-def _waited() -> bool:
-    """Whether a turn came in time. Where too many wait already, none does."""
+def _wait_for_turn() -> bool:
+    """Whether a turn came in time. False at once if too many callers already wait."""
     if not _waiting.acquire(blocking=False):
         return False
     try:

@@ -1,10 +1,10 @@
-"""Service keys: what one looks like, how it is told from a typo, and what its holder may do.
+"""Service keys: their format, their verification, and what their holder may do.
 
     lbk_<id>_<secret><checksum>     lbk_h3k9x2m7q4ab_<43 characters><6 characters>
 
-The id is public and names the row. The secret is 32 random bytes. The checksum (CRC-32, as in other vendors'
-keys) lets a scanner tell a real key from noise, and refuses a typo before the store is asked. Of the key
-itself only an HMAC under a key of the server is kept: a copy of the database verifies nothing.
+The id is public and identifies the row. The secret is 32 random bytes. With the checksum (CRC-32, as in other
+vendors' keys), secret scanners recognize real keys, and a typo is refused without a query of the store. The
+store keeps only an HMAC under a key of the server, so a copy of the database verifies no key.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from broker.principal import KEY_ISSUER, Principal, end_user
 
 SCOPES = {
     "token": "POST /token: open sessions",
-    "sessions": "/sessions/…: next tokens, heartbeats and ends of the sessions that it opened",
+    "sessions": "/sessions/…: renew, heartbeat and end the sessions that it opened",
     "read": "GET /me and GET /profiles",
     "metrics": "GET /metrics",
 }
-# A key that names no scope is for an app: how busy the broker is, it need not know.
+# The default scopes are for apps. An app does not need metrics.
 USUAL_SCOPES = ("token", "sessions", "read")
 ANYBODY = "any"
 PEPPER_LABEL = "service-keys"
@@ -39,7 +39,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ID_LENGTH = 12
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY = re.compile(r"(lbk_([a-z0-9]{12})_[0-9A-Za-z]{43})([0-9A-Za-z]{6})", re.ASCII)
-# Printable by the book and invisible to the eye: with one of these an id is another one that looks the same.
+# Unicode calls these printable, but they are invisible: two different ids would look the same.
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -53,9 +53,9 @@ class ServiceKey:
     plan: str
     scopes: frozenset[str]
     profiles: frozenset[str] | None = None
-    """None: all that are open to its plan."""
+    """None: all profiles of its plan."""
     on_behalf_of_prefix: str | None = None
-    """Whose name it may use: None nobody's, "" anybody's, else ids that begin so and go on."""
+    """The user ids that it may act for: None: none, "": all, otherwise longer ids with this prefix."""
     created_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
@@ -63,7 +63,7 @@ class ServiceKey:
 
     @property
     def on_behalf_of(self) -> str | None:
-        """The grant as people write it: `any`, `PREFIX*`, or None."""
+        """The permission as people write it: `any`, `PREFIX*`, or None."""
         prefix = self.on_behalf_of_prefix
         return prefix if prefix is None else (f"{prefix}*" if prefix else ANYBODY)
 
@@ -71,23 +71,23 @@ class ServiceKey:
         return Principal(KEY_ISSUER, self.id, self.name, self.plan, profiles=self.profiles)
 
     def acting_for(self, subject: str) -> Principal:
-        """The user of this key called `subject`; refuses `forbidden` beyond the grant."""
+        """The user `subject` of this key. Refuses `forbidden` if the key may not act for it."""
         prefix = self.on_behalf_of_prefix
         if prefix is None:
             raise Refusal("forbidden", "This service key may not act for others.")
         check_subject(subject)
         rest = subject.removeprefix(prefix)
-        # A mark at the seam would change the prefix's last letter into another one.
+        # A combining mark after the prefix would change its last letter.
         if not subject.startswith(prefix) or not rest or unicodedata.category(rest[0]).startswith("M"):
             raise Refusal("forbidden", "This service key may not act for this user.")
         return end_user(self.principal(), subject)
 
 
 class KeyStore(Protocol):
-    """Where keys are kept. `store.service_keys` implements it."""
+    """The storage of keys. The store implements it."""
 
     def find(self, key_id: str) -> tuple[ServiceKey | None, datetime]:
-        """The key, and the time by the clock that all workers share."""
+        """The key, and the current time by the clock that all workers share."""
 
     def used(self, key: ServiceKey, now: datetime) -> None: ...
     def rehash(self, key_id: str, old_hmac: str, new_hmac: str) -> None: ...
@@ -95,40 +95,40 @@ class KeyStore(Protocol):
 
 class ServiceKeys:
     def __init__(self, store: KeyStore, peppers: Sequence[bytes]) -> None:
-        """`peppers`: the current one first; a key kept under an older one is kept anew at its next use."""
+        """`peppers`: the current one first. A key hashed with an older pepper is rehashed at its next use."""
         self._store = store
         self._peppers = peppers
 
     def verify(self, unverified_key: str) -> ServiceKey:
-        """Refuses `invalid-token`, and `token-expired` to who holds the real key only."""
+        """Refuses `token-expired` for the real key after its expiry, and `invalid-token` otherwise."""
         match = _KEY.fullmatch(unverified_key)
         if match is None or not hmac.compare_digest(checksum(match[1]), match[3]):
-            raise _invalid("no service key, or a typo in it")
+            raise _invalid("not a service key, or it has a typo")
         key, now = self._store.find(match[2])
-        # An unknown id costs the same work, so that time tells nothing.
+        # An unknown id takes the same work, so that timing reveals nothing.
         stored = key.secret_hmac if key else "0" * 64
         hashes = [keyed_hash(pepper, unverified_key) for pepper in self._peppers]
-        fits = [hmac.compare_digest(kept, stored) for kept in hashes]
-        if key is None or not any(fits):
+        matches = [hmac.compare_digest(candidate, stored) for candidate in hashes]
+        if key is None or not any(matches):
             raise _invalid("unknown service key")
         if key.revoked_at is not None:
             raise _invalid("revoked service key")
         if key.expires_at is not None and key.expires_at <= now:
             raise Refusal("token-expired", "The service key has expired.", reason=f"service key {key.id}")
-        if not fits[0]:
+        if not matches[0]:
             self._store.rehash(key.id, stored, hashes[0])
         self._store.used(key, now)
         return key
 
 
 def proof(key: ServiceKey) -> Verified:
-    """What a verified key proves, in the form in which every credential is admitted."""
+    """A verified key as a `Verified`, the type that `Admission` admits."""
     assert key.created_at is not None
     return Verified(key.principal(), key.created_at, key.id)
 
 
 def generate(pepper: bytes) -> tuple[str, str, str]:
-    """A new key: its public id, the key itself (to be shown once), and what to keep of it."""
+    """Creates a key. Returns its public id, the key itself (shown once), and its hash to store."""
     key_id = "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(_ID_LENGTH))
     body = f"lbk_{key_id}_{_base62(int.from_bytes(secrets.token_bytes(32)), 43)}"
     key = body + checksum(body)
@@ -148,18 +148,18 @@ def is_name(text: str) -> bool:
 
 
 def check_subject(subject: str) -> None:
-    """1 to 255 printable characters in Unicode's composed form, none of them invisible.
+    """Requires 1 to 255 printable, visible characters in Unicode's composed form (NFC).
 
-    Other forms are refused, not folded: the backend must name its users in one way, or one person would be
-    two principals here. Case and look-alikes are not judged: ids are compared letter by letter.
+    Other forms are refused, not normalized: with two spellings, one person would be two principals. Upper and
+    lower case and similar letters count as different characters.
     """
     problem = None
     if not 1 <= len(subject) <= 255:
         problem = "must have 1 to 255 characters"
     elif not subject.isprintable() or _INVISIBLE.search(subject):
-        problem = "must have printable characters only"
+        problem = "must contain only printable characters"
     elif not unicodedata.is_normalized("NFC", subject):
-        problem = "must be in Unicode's form NFC"
+        problem = "must be in Unicode normalization form NFC"
     if problem:
         fields = [{"field": "on_behalf_of", "problem": problem}]
         raise Refusal("invalid-field", f"on_behalf_of {problem}.", extensions={"fields": fields})

@@ -1,4 +1,4 @@
-"""The browser's login: a random cookie value, its record on the server, and the CSRF value bound to it."""
+"""Sign-ins of browsers: a random cookie value, its record on the server, and the CSRF token for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IDLE = timedelta(hours=2)
 
 @dataclass(frozen=True)
 class SignIn:
-    """`cookie` is what the browser holds; the store knows only its hash."""
+    """`cookie` is the value in the browser. The store keeps only its hash."""
 
     cookie: str = field(repr=False)
     csrf_token: str = field(repr=False)
@@ -27,7 +27,7 @@ class SignIn:
 
 
 class SignIns(Protocol):
-    """Where logins are kept. `store.sign_ins` implements it."""
+    """The storage of sign-ins. The store implements it."""
 
     def open(
         self, principal: Principal, id_sha256: str, lifetime: timedelta, generation: str | None
@@ -40,7 +40,7 @@ class SignIns(Protocol):
 
 class CookieSignIns:
     def __init__(self, store: SignIns, csrf_keys: Sequence[bytes]) -> None:
-        """`csrf_keys`: the first one makes values, any of them accepts one."""
+        """`csrf_keys`: the first key creates tokens; the tokens of any key are accepted."""
         self._store = store
         self._csrf_keys = csrf_keys
 
@@ -50,11 +50,11 @@ class CookieSignIns:
         return SignIn(cookie, self.csrf_token(cookie), expires_at)
 
     def verify(self, unverified_cookie: str) -> Verified | None:
-        """The principal as it was at the sign-in; None once that is over, or was not used for IDLE."""
+        """The principal at the time of the sign-in. None if it has ended or was unused for IDLE."""
         return self._store.find(_sha256(unverified_cookie), IDLE)
 
     def refused(self, username: str | None, address: str, code: str) -> None:
-        """Record that nobody was let in. A name that no user has is left out: it may be a password."""
+        """Record a failed sign-in. Leave out a name that no user has: it may be a password."""
         self._store.refused(username, address, code)
 
     def close(self, cookie: str) -> None:

@@ -1,8 +1,7 @@
-"""Our own keys and our own access tokens.
+"""The broker's own keys and access tokens.
 
-Every symmetric key is derived from BROKER_SECRET_KEY with its own label, so that no key can stand in for
-another. A signing key of the operator's own (BROKER_SIGNING_KEY) takes over the signing where it is set.
-Each key has one algorithm, fixed when it is made.
+Every symmetric key is derived from BROKER_SECRET_KEY with its own label, so that no key can replace another.
+If BROKER_SIGNING_KEY is set, that key signs instead. Each key has one fixed algorithm.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from broker.principal import OWN_ISSUER
 
 AUDIENCE = "live-broker"
-TYPE = "at+jwt"  # RFC 9068: an access token, so that no other JWT of ours could pass as one
+TYPE = "at+jwt"  # RFC 9068: marks access tokens, so that no other JWT of the broker is accepted as one
 LIFETIME_SECONDS = 3600
 
 PublicKey = Ed25519PublicKey | EllipticCurvePublicKey
@@ -40,10 +39,10 @@ def derive(secret: str, label: str) -> bytes:
 class SigningKey:
     kid: str
     key: bytes | PrivateKey | None = field(repr=False)
-    """What signs; None for a key that only verifies what it signed before."""
+    """The key that signs. None for a previous key, which only verifies."""
     algorithm: str = "HS256"
     public: PublicKey | None = None
-    """The half that may be published; None for a symmetric key."""
+    """The public key. None for a symmetric key."""
 
     @classmethod
     def from_secret(cls, secret: str) -> SigningKey:
@@ -51,7 +50,7 @@ class SigningKey:
 
     @classmethod
     def from_pem(cls, pem: str) -> SigningKey:
-        """Of an Ed25519 or a P-256 key, private or public; its `kid` is its thumbprint (RFC 7638)."""
+        """From an Ed25519 or P-256 key, private or public. The `kid` is the thumbprint (RFC 7638)."""
         private = load_pem_private_key(pem.encode(), None) if "PRIVATE KEY" in pem else None
         public = private.public_key() if private else load_pem_public_key(pem.encode())
         assert private is None or isinstance(private, PrivateKey)
@@ -67,7 +66,7 @@ class SigningKey:
         return self.key
 
     def jwk(self) -> dict[str, str] | None:
-        """The public half as a JWK; None for a symmetric key."""
+        """The public key as a JWK. None for a symmetric key."""
         if self.public is None:
             return None
         return {**_members(self.public, self.algorithm), "kid": self.kid, "use": "sig", "alg": self.algorithm}
@@ -75,28 +74,28 @@ class SigningKey:
 
 @dataclass(frozen=True)
 class KeyRing:
-    """`signs` makes new tokens; `honoured` are all keys whose tokens are accepted, by their `kid`."""
+    """`signs` signs new tokens. `honoured` contains all keys whose tokens are accepted, by `kid`."""
 
     signs: SigningKey
     honoured: Mapping[str, SigningKey]
 
     @classmethod
     def of(cls, secrets_: Iterable[str], pem: str | None = None, previous_pem: str | None = None) -> KeyRing:
-        """`secrets_`: the current one first. With `pem`, that key signs, and the rest is only honoured."""
+        """`secrets_`: the current secret first. With `pem`, that key signs and the others only verify."""
         keys = [SigningKey.from_pem(text) for text in (pem, previous_pem) if text]
         symmetric = [SigningKey.from_secret(secret) for secret in secrets_]
         signs = keys[0] if pem else symmetric[0]
         return cls(signs, {key.kid: key for key in (*keys, *symmetric)})
 
     def published(self) -> list[dict[str, str]]:
-        """The key set for everybody who wants to verify our tokens. Empty while the secret signs them."""
+        """The JWKs for services that verify the broker's tokens. Empty if only the secret signs."""
         return [jwk for key in self.honoured.values() if (jwk := key.jwk())]
 
 
 def issue_access_token(
     key: SigningKey, username: str, generation: str, *, now: datetime | None = None
 ) -> str:
-    """A bearer for one of our own users, good for LIFETIME_SECONDS."""
+    """A bearer token for a broker user, valid for LIFETIME_SECONDS."""
     issued_at = int((now or datetime.now(UTC)).timestamp())
     claims = {
         "iss": OWN_ISSUER,
@@ -107,14 +106,14 @@ def issue_access_token(
         "jti": secrets.token_urlsafe(16),
         "gen": generation,
     }
-    assert key.key is not None, "a key that only verifies was asked to sign"
+    assert key.key is not None, "a previous key cannot sign"
     return jwt.encode(claims, key.key, key.algorithm, headers={"kid": key.kid, "typ": TYPE})
 
 
 def _members(public: PublicKey, algorithm: str) -> dict[str, str]:
-    """The required members of its JWK (RFC 7518 section 6.2.1, RFC 8037 section 2)."""
-    written = jwt.get_algorithm_by_name(algorithm).to_jwk(public, as_dict=True)
-    return {name: str(written[name]) for name in ("crv", "kty", "x", "y") if name in written}
+    """The required members of the JWK (RFC 7518 section 6.2.1, RFC 8037 section 2)."""
+    jwk = jwt.get_algorithm_by_name(algorithm).to_jwk(public, as_dict=True)
+    return {name: str(jwk[name]) for name in ("crv", "kty", "x", "y") if name in jwk}
 
 
 def _thumbprint(members: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Own users: what one is, what a user name may look like, and what the identity part asks of a directory."""
+"""The broker's own users: the User, the rules for user names, and the protocol of their directory."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Protocol
 
 from broker.principal import OWN_ISSUER, Principal
 
-# ASCII in lower case only: "Alice", "alice" and a look-alike in another script can never be two accounts.
+# Only lower-case ASCII: "Alice", "alice" and similar letters of another script can never be two accounts.
 _USERNAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
 USERNAME_RULE = "1 to 64 of a-z 0-9 . _ @ + -, starting and ending with a letter or digit"
 
 
 def canonical_username(text: str) -> str | None:
-    """The one form in which a user name is stored and looked up, or None if it can be no user name."""
+    """The form in which a user name is stored and looked up. None if the text is not a valid user name."""
     name = text.strip().lower()
     return name if _USERNAME.fullmatch(name) else None
 
@@ -36,7 +36,7 @@ class User:
 
 
 class Directory(Protocol):
-    """Where users are kept. `store.users` implements it."""
+    """The storage of users. The store implements it."""
 
     def find(self, username: str) -> User | None: ...
     def rehash(self, username: str, old_hash: str, new_hash: str) -> None: ...

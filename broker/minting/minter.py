@@ -21,7 +21,7 @@ class MintedToken:
 
     @property
     def sha256(self) -> str:
-        """All that may be stored of it."""
+        """The only part of the token that may be stored."""
         return hashlib.sha256(self.name.encode()).hexdigest()
 
 
@@ -60,7 +60,7 @@ class Minter(Protocol):
 
 
 def preload_models(minter: Minter, profiles: Iterable[Profile]) -> None:
-    """Look up the models now, so that the first request does not wait for them. Failures are ignored."""
+    """Looks up the models now, so that the first request need not wait. It tries again after a failure."""
     for profile in profiles:
         with suppress(Refusal):
             minter.token_plan(profile)

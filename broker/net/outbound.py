@@ -1,7 +1,7 @@
 """Outgoing connections under one total deadline: name lookup, connecting, TLS, sending, every byte read.
 
-A leaf. The timeouts of HTTP libraries start anew with every byte, so a dripping server could hold a caller
-as long as it likes. Reads bodies up to a bound. Leaves headers, and what an answer means, to those who call.
+A leaf. The timeouts of HTTP libraries restart with every byte, so a slow server could hold a caller forever.
+Bodies are read up to a maximum size. The callers handle headers and the meaning of an answer.
 """
 
 from __future__ import annotations
@@ -19,26 +19,29 @@ from typing import Any
 import httpcore2
 
 
-class BodyRefused(Exception):  # noqa: N818 - named for what happened to the body
-    """An answer's body is larger than agreed, or packed."""
+class BodyRefused(Exception):  # noqa: N818 - an outcome, not a programming error
+    """The body of an answer is too large, or compressed."""
 
 
-def bounded_body(response: httpcore2.Response, most_bytes: int) -> bytes:
-    """The whole body, or BodyRefused. A packed one could be small here and huge once unpacked."""
+def bounded_body(response: httpcore2.Response, max_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises BodyRefused; a compressed body could be small here and huge after decompression.
+    """
     for name, value in response.headers:
         if name.lower() == b"content-encoding" and value.lower() != b"identity":
-            raise BodyRefused("packed although asked not to be")
+            raise BodyRefused("compressed although identity was requested")
     body = b""
     assert isinstance(response.stream, Iterable)
     for chunk in response.stream:
         body += chunk
-        if len(body) > most_bytes:
-            raise BodyRefused(f"more than {most_bytes} bytes")
+        if len(body) > max_bytes:
+            raise BodyRefused(f"more than {max_bytes} bytes")
     return body
 
 
 class Deadline(threading.local):
-    """When the running request of this thread must be over; a request never changes threads."""
+    """When the current request of this thread must end. A request never changes threads."""
 
     at = 0.0
 
@@ -53,7 +56,7 @@ class Deadline(threading.local):
 
 
 class _DeadlineStream(httpcore2.NetworkStream):
-    """Gives each operation only what is left of the whole."""
+    """Limits each operation to the time that remains until the deadline."""
 
     def __init__(self, stream: httpcore2.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
@@ -84,8 +87,8 @@ class _DeadlineStream(httpcore2.NetworkStream):
 class DeadlineBackend(httpcore2.NetworkBackend):
     """Sockets under one deadline.
 
-    `may_connect` judges the very addresses that are then connected to, so a name that answers differently
-    the next time gains nothing.
+    `may_connect` checks the addresses that are then connected to. So a name that resolves differently the
+    next time cannot get around it.
     """
 
     def __init__(
@@ -103,17 +106,17 @@ class DeadlineBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,  # noqa: ARG002 - the base class's
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - the base class's
     ) -> httpcore2.NetworkStream:
-        """Tries the addresses one after another within the deadline; the certificate is still the name's."""
+        """Tries one address after another within the deadline. The certificate must still match the name."""
         failure: httpcore2.ConnectError | None = None
         found = _addresses(host, port, self._deadline.left(httpcore2.ConnectTimeout))
         addresses = [address for address in found if self._may_connect(address)]
         if not addresses:
-            raise httpcore2.ConnectError("no address of this name may be connected to")
+            raise httpcore2.ConnectError("connections to every address of this name are forbidden")
         for tried, address in enumerate(addresses):
-            # One silent address must leave time for the next.
-            quota = self._deadline.left(httpcore2.ConnectTimeout) / (len(addresses) - tried)
+            # An address that does not answer must leave time for the next one.
+            seconds = self._deadline.left(httpcore2.ConnectTimeout) / (len(addresses) - tried)
             try:
-                stream = self._sockets.connect_tcp(address, port, quota)
+                stream = self._sockets.connect_tcp(address, port, seconds)
             except httpcore2.ConnectTimeout:
                 failure = None
             except httpcore2.ConnectError as error:
@@ -124,7 +127,7 @@ class DeadlineBackend(httpcore2.NetworkBackend):
 
 
 def _addresses(host: str, port: int, seconds: float) -> list[str]:
-    """Looks the name up aside, because the system's resolver takes no deadline; a literal needs none."""
+    """Resolves the name in another thread, because the system's resolver takes no deadline."""
     with suppress(ValueError):
         return [str(ip_address(host))]
     found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
@@ -133,14 +136,14 @@ def _addresses(host: str, port: int, seconds: float) -> list[str]:
         try:
             rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             found.put(list(dict.fromkeys(str(row[4][0]) for row in rows)))
-        except (OSError, UnicodeError) as error:  # the second: a name that cannot be encoded
+        except (OSError, UnicodeError) as error:  # UnicodeError: the name cannot be encoded
             found.put(error)
 
     threading.Thread(target=look_up, name="name-lookup", daemon=True).start()
     try:
         addresses = found.get(timeout=seconds)
     except queue.Empty:
-        raise httpcore2.ConnectTimeout("the name was not found in time") from None
+        raise httpcore2.ConnectTimeout("the name lookup timed out") from None
     if isinstance(addresses, Exception):
         raise httpcore2.ConnectError("the name was not found")
     return addresses

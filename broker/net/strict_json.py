@@ -1,6 +1,6 @@
-"""JSON as the RFC has it, and nothing that two readers could read in two ways. A leaf.
+"""Strict JSON (RFC 8259): rejects everything that two parsers could read differently. A leaf.
 
-Python's reader guesses the encoding, takes NaN, and of a member that comes twice keeps the last one.
+Python's own parser guesses the encoding, accepts NaN, and keeps the last of two members with the same name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 
 def loads(raw: bytes) -> Any:
-    """Raises ValueError for whatever is not UTF-8, not JSON, ambiguous, or nested beyond reason."""
+    """Raises ValueError if the bytes are not UTF-8, not JSON, ambiguous, or nested too deeply."""
     try:
         return json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
     except RecursionError as error:

@@ -1,5 +1,5 @@
-"""Profiles: what a session may be, and who may ask for which.
+"""Profiles: what a session may do, and who may use which profile.
 
-A leaf: needs only `errors`. What a profile's `config` may hold is judged in `minting`, which knows the
+A leaf: needs only `errors` and `principal`. `minting` checks the `config` of a profile, because it knows the
 Google SDK.
 """

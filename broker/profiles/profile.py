@@ -1,7 +1,7 @@
 """Profile: what a token may do, parsed strictly from one `[profiles.NAME]` of `broker.toml`.
 
-Owns the shape and the bounds. Needs nothing. `config` is kept as it is written; `minting.locking`
-compiles it.
+Owns the keys and their limits. Needs nothing. `config` is kept as it is written; `minting.compile` compiles
+it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Google refuses a token that would live 20 hours. Nobody can take a token back, so ours end within the hour.
+# Google rejects a lifetime of 20 hours. A token cannot be revoked, so ours expire within one hour.
 SLICE_SECONDS = (10, 3600)
-# Every connection gets a fresh token, so it need not be connectable for long.
+# Every connection gets a new token, so the time to connect can be short.
 CONNECT_SECONDS = (5, 900)
 
-# A config may be written with either spelling.
-_TO_THE_VOICE = (
+# The path to the voice. A config may use either spelling.
+_VOICE_PATH = (
     ("speech_config", "speechConfig"),
     ("voice_config", "voiceConfig"),
     ("prebuilt_voice_config", "prebuiltVoiceConfig"),
@@ -27,23 +27,23 @@ _TO_THE_VOICE = (
 Text = Annotated[str, Field(min_length=1, max_length=255)]
 
 
-# TOML has arrays only, hence `strict=False` on the collections; what is inside them stays strict.
+# TOML has only arrays, so collections need `strict=False`. Their items stay strict.
 class ProfileSpec(BaseModel):
-    """What may be written under `[profiles.NAME]`."""
+    """The keys under `[profiles.NAME]`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     description: str = ""
     models: Annotated[tuple[Text, ...], Field(strict=False)] = ()
-    """By preference: the first one that Google offers is used."""
+    """In order of preference. The first model that Google offers is used."""
     plans: Annotated[frozenset[Text], Field(strict=False, min_length=1)] = frozenset({"*"})
     lock: Literal["mask", "total"] = "mask"
     slice_seconds: Annotated[int, Field(ge=SLICE_SECONDS[0], le=SLICE_SECONDS[1])] = 900
     connect_within_seconds: Annotated[int, Field(ge=CONNECT_SECONDS[0], le=CONNECT_SECONDS[1])] = 120
     lock_also: Annotated[tuple[Text, ...], Field(strict=False)] = ()
-    """Further setup fields, by their wire names, that the client must not bring."""
+    """Wire names of more setup fields that the client must not set."""
     attestation: Literal["off", "monitor", "enforce"] = "off"
-    """Whether the app must prove itself too, with a token of an issuer of kind attestation."""
+    """Whether the app must also send a token from an issuer of kind attestation."""
     config: Mapping[str, Any] = Field(default_factory=dict)
     """A google-genai `LiveConnectConfig`."""
 
@@ -56,8 +56,8 @@ class Profile(ProfileSpec):
 
     @property
     def voice(self) -> str | None:
-        """The prebuilt voice that the config names; None: the model's own, or one that has no name."""
-        place: Any = self.config
-        for snake, wire in _TO_THE_VOICE:
-            place = place.get(snake, place.get(wire)) if isinstance(place, Mapping) else None
-        return place if isinstance(place, str) else None
+        """The prebuilt voice in the config. None: the model's default, or a voice without a name."""
+        value: Any = self.config
+        for snake, wire in _VOICE_PATH:
+            value = value.get(snake, value.get(wire)) if isinstance(value, Mapping) else None
+        return value if isinstance(value, str) else None

@@ -1,8 +1,8 @@
-"""Settings: what an operator may set, read once at start, with every fault reported together.
+"""Settings: everything that an operator can set, read once at start.
 
-Owns the environment (`os.environ` is read in `environment.py` and nowhere else), `broker.toml`, and the rules
-on both. Needs nothing of the broker. Leaves the checks that need the Google SDK to `minting.locking`; they
-are handed in through `load(checks=…)`, so that an operator still sees one list.
+If a setting is invalid, the broker refuses to start and lists every problem. Owns the environment (only
+`environment.py` reads `os.environ`), `broker.toml`, and the rules for both. `minting.compile` checks what
+needs the Google SDK; the app passes that check to `load(checks=…)`, so that the operator sees one list.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """broker.toml: plans, profiles and issuers, parsed strictly.
 
-Owns the shape and the bounds; an unknown key is a fault, never ignored. What a profile's `config` may hold is
-known to the Google SDK and to Google's models, so `minting.locking` judges that.
+Owns the keys and their limits. An unknown key is a fault. `minting.compile` checks the `config` of a profile,
+because that depends on the Google SDK and Google's models.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from broker.profiles.profile import ProfileSpec as ProfileSpec
 from broker.settings.issuers import IssuerSpec as IssuerSpec
 from broker.settings.issuers import Name, cross_faults
 
-# Beyond these a counter has outgrown what the stores count and what a header can say.
+# Above these, a counter exceeds the range of the stores and of the headers.
 _MOST_REQUESTS, _LONGEST_WINDOW = 1_000_000, 366 * 86_400
 SHIPPED = Path(__file__).parent / "broker.toml"
 
 
 def _rate(text: str) -> str:
-    """Flask-Limiter treats an empty or unparsable rate as no limit at all, so neither gets past here."""
+    """Rejects empty and unparsable rates, because Flask-Limiter treats them as no limit."""
     try:
         parsed = limits.parse_many(text)
     except ValueError:
-        raise ValueError('must read like "10/minute; 200/day"') from None
+        raise ValueError('must look like "10/minute; 200/day"') from None
     if not parsed or any(item.amount < 1 or item.multiples < 1 for item in parsed):
-        raise ValueError("must allow at least one request per window")
+        raise ValueError("must allow at least one request in each window")
     if any(item.amount > _MOST_REQUESTS or item.get_expiry() > _LONGEST_WINDOW for item in parsed):
-        raise ValueError("must allow at most a million requests, in windows of at most a year")
+        raise ValueError("must allow at most one million requests, in windows of at most one year")
     return text
 
 
@@ -57,22 +57,22 @@ class Project(_Strict):
 
 
 class Plan(_Strict):
-    """The limits of everybody on this plan."""
+    """The limits of each user on this plan."""
 
     rate: Rate
     sessions: Annotated[int, Field(ge=1, le=1_000_000)]
     minutes_per_day: Annotated[int, Field(ge=1, le=24 * 60 * 1000)]
     session_minutes: Annotated[int, Field(ge=1, le=20 * 60)]
     reserved_sessions: Annotated[int, Field(ge=0)] = 0
-    """So many of the project's sessions are kept for this plan."""
+    """The number of the project's sessions that only this plan may use."""
 
     def of_one(self) -> dict[str, Any]:
-        """What holds for each principal on it; places that are kept are kept for all of them together."""
+        """The limits of each principal. Reserved sessions apply to all principals of the plan together."""
         return self.model_dump(exclude={"reserved_sessions"})
 
 
 def _named(profiles: Any) -> Any:
-    """Gives each `[profiles.NAME]` its name, which is not among the keys that may be written."""
+    """Adds the name to each `[profiles.NAME]`. The file must not contain a `name` key."""
     if not isinstance(profiles, dict):
         return profiles
     for name, written in profiles.items():
@@ -88,15 +88,18 @@ Profiles = Annotated[Mapping[Name, Profile], BeforeValidator(_named)]
 
 
 class GuestSpec(_Strict):
-    """People without a sign-in. Anybody who reaches the page is one, so each default is the narrow one."""
+    """People without a sign-in. Anyone who can reach the page is a guest, so the defaults are strict."""
 
     enabled: bool = False
     plan: Name = "default"
     profiles: Annotated[frozenset[Name], Field(strict=False, min_length=1)] | None = None
     address_rate: Rate = "5/hour"
-    """Sessions of all guests of one address: a new guest is only a new cookie."""
+    """Sessions of all guests at one address.
+
+    A new cookie makes a new guest, so guests are counted together.
+    """
     allow_network: bool = False
-    """Without it guests are served on loopback only."""
+    """If false, the broker serves guests on loopback only."""
 
 
 class BrokerConfig(_Strict):
@@ -108,9 +111,9 @@ class BrokerConfig(_Strict):
 
 
 class Reading(NamedTuple):
-    """What could be read.
+    """The parsed file and its faults.
 
-    `profiles` holds the ones that parse, so that they are judged even beside a broken plan.
+    `profiles` contains every profile that parses, so that profiles are checked even if a plan is invalid.
     """
 
     config: BrokerConfig | None
@@ -146,7 +149,7 @@ def _readable_profiles(document: Mapping[str, Any]) -> dict[str, Profile]:
 
 
 def _fault(place: tuple[int | str, ...], message: str, kind: str) -> str:
-    """Pydantic's message without its values: a key pasted into the wrong file must not end up in a log."""
+    """Pydantic's message without its values, so that a secret in the wrong file never reaches a log."""
     plain = {
         "extra_forbidden": "is not a known key",
         "missing": "is missing",
@@ -157,7 +160,7 @@ def _fault(place: tuple[int | str, ...], message: str, kind: str) -> str:
 def _cross_faults(config: BrokerConfig) -> list[str]:
     faults = []
     if "default" not in config.plans:
-        faults.append("broker.toml: plans.default: is missing; whoever has no plan falls back to it")
+        faults.append("broker.toml: plans.default: is missing; users without a plan get it")
     reserved = sum(plan.reserved_sessions for plan in config.plans.values())
     if reserved > config.project.sessions:
         faults.append(
@@ -165,9 +168,9 @@ def _cross_faults(config: BrokerConfig) -> list[str]:
             f"{config.project.sessions}"
         )
     if not config.profiles:
-        faults.append("broker.toml: profiles: at least one is needed")
+        faults.append("broker.toml: profiles: at least one is required")
     elif len(config.profiles) > 1 and "default" not in config.profiles:
-        faults.append("broker.toml: profiles: of several, one must be named default")
+        faults.append("broker.toml: profiles: with several profiles, one must be named default")
     for name, profile in config.profiles.items():
         faults += [
             f"broker.toml: profiles.{name}.plans: there is no plan {plan!r}"
@@ -187,7 +190,7 @@ def _guest_faults(guests: GuestSpec, config: BrokerConfig) -> list[str]:
     if guests.plan not in config.plans:
         return [f"broker.toml: guests.plan: there is no plan {guests.plan!r}"]
     return [
-        f"broker.toml: guests.profiles: {name!r} is not open to the plan {guests.plan!r}"
+        f"broker.toml: guests.profiles: {name!r} is not available to the plan {guests.plan!r}"
         for name in sorted(guests.profiles or ())
         if name not in config.profiles or not config.profiles[name].allows(guests.plan)
     ]

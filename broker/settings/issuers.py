@@ -1,7 +1,7 @@
-"""`[[issuers]]` of broker.toml: whose tokens are believed, and for what.
+"""`[[issuers]]` of broker.toml: the external issuers whose tokens the broker accepts.
 
-Owns the shape and the bounds of one entry and the faults that show when entries, plans and profiles are seen
-side by side. Leaves what the keys do to `identity.issuers`.
+Owns the keys of one entry, their limits, and the faults that concern entries, plans and profiles together.
+`identity.issuers` implements the behaviour.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from broker.net.addresses import is_loopback
 from broker.profiles.profile import Profile
-from broker.settings.parsers import is_loopback
 
 ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-# What users may write into themselves at Supabase, Auth0 and Clerk: never a source of rights.
-USERS_OWN = {"user_metadata", "raw_user_meta_data", "unsafe_metadata"}
+# Users can write these themselves at Supabase, Auth0 and Clerk, so they never give permissions.
+USER_WRITABLE = {"user_metadata", "raw_user_meta_data", "unsafe_metadata"}
 
 LEEWAY_SECONDS = (0, 60)
 LIFE_SECONDS = (60, 30 * 24 * 3600)
@@ -52,17 +52,17 @@ def scope(text: str) -> str:
 
 def label(text: str) -> str:
     if not text.isprintable() or text != text.strip():
-        raise ValueError("must be printable, without spaces around it")
+        raise ValueError("must be printable, without spaces at the start or end")
     return text
 
 
 def _list(value: Any) -> Any:
-    """One value stands for a list of one."""
+    """Turns a single value into a list with one item."""
     return value if isinstance(value, list | tuple) else (value,)
 
 
 def claim_path(value: Any) -> Any:
-    """Where a claim is: `a.b` goes into objects, an address is one name, a list spells out each step."""
+    """The path of a claim: `a.b` goes into objects, a URL is one name, and a list gives each step."""
     if isinstance(value, str):
         return (value,) if "://" in value else tuple(value.split("."))
     return value
@@ -79,11 +79,11 @@ SecretName = Annotated[str, AfterValidator(secret_name)]
 Scope = Annotated[str, AfterValidator(scope)]
 Scopes = Annotated[tuple[Scope, ...], BeforeValidator(_list), Field(strict=False, max_length=20)]
 Label = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(label)]
-Wanted = Annotated[tuple[str | bool | int, ...], BeforeValidator(_list), Field(strict=False)]
+ClaimValues = Annotated[tuple[str | bool | int, ...], BeforeValidator(_list), Field(strict=False)]
 
 
 class IssuerSpec(BaseModel):
-    """One external issuer. Asymmetric keys only: a shared secret could not tell its issuer from us."""
+    """One external issuer. Asymmetric keys only: with a shared secret, the broker could forge its tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -98,7 +98,7 @@ class IssuerSpec(BaseModel):
     algorithms: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("RS256",)
     typ: Texts = ()
     authorized_parties: Texts = ()
-    required_claims: Mapping[Text, Wanted] = Field(default_factory=dict)
+    required_claims: Mapping[Text, ClaimValues] = Field(default_factory=dict)
     subject_claim: ClaimPath = ("sub",)
     plan_claim: ClaimPath | None = None
     plans: Mapping[Text, Text] = Field(default_factory=dict)
@@ -107,7 +107,7 @@ class IssuerSpec(BaseModel):
     leeway_seconds: Annotated[int, Field(ge=LEEWAY_SECONDS[0], le=LEEWAY_SECONDS[1])] = 30
     max_life_seconds: Annotated[int, Field(ge=LIFE_SECONDS[0], le=LIFE_SECONDS[1])] = 24 * 3600
     max_age_seconds: Annotated[int, Field(ge=LIFE_SECONDS[0], le=LIFE_SECONDS[1])] | None = None
-    # Sign-in in the browser: without client_id there is none.
+    # Sign-in in the browser, only with client_id.
     client_id: Text | None = None
     client_secret_env: SecretName | None = None
     scopes: Scopes = ("openid", "profile")
@@ -117,7 +117,7 @@ class IssuerSpec(BaseModel):
 
     @property
     def signs_in_browsers(self) -> bool:
-        """An issuer that is only watched lets nobody in, so there is no button for it either."""
+        """Whether the page has a button for this issuer. An issuer on trial admits nobody, so it has none."""
         return self.client_id is not None and self.mode == "enforce"
 
 
@@ -129,9 +129,9 @@ def cross_faults(
         earlier = issuers[:position]
         found = [*_own_faults(issuer), *_plan_faults(issuer, plans)]
         if any(other.name == issuer.name for other in earlier):
-            found.append(f"name: {issuer.name!r} is taken")
+            found.append(f"name: {issuer.name!r} is already used")
         if any((other.kind, other.issuer) == (issuer.kind, issuer.issuer) for other in earlier):
-            found.append("issuer: has an entry already; a token is judged by exactly one")
+            found.append("issuer: already has an entry; exactly one entry must apply to a token")
         faults += [f"broker.toml: issuers.{position}.{fault}" for fault in found]
     if not any(issuer.kind == "attestation" for issuer in issuers):
         faults += [
@@ -145,28 +145,28 @@ def cross_faults(
 def _own_faults(issuer: IssuerSpec) -> list[str]:
     faults = []
     if any(algorithm not in ASYMMETRIC for algorithm in issuer.algorithms):
-        faults.append("algorithms: only asymmetric ones are accepted")
+        faults.append("algorithms: only asymmetric algorithms are accepted")
     if (issuer.jwks_url is None) != issuer.discover:
-        faults.append("jwks_url: give either this or discover = true")
+        faults.append("jwks_url: set either this or discover = true")
     if not issuer.audience and not issuer.authorized_parties:
-        faults.append("audience: is missing; only with authorized_parties may tokens have none")
+        faults.append("audience: is missing; it is optional only with authorized_parties")
     for key in ("jwks_url", "issuer", "token_endpoint"):
         host = urlsplit(getattr(issuer, key) or "").hostname
         if _is_private(host) and not issuer.private_network:
             faults.append(f"{key}: is a private address; private_network = true allows it")
     if (issuer.operator_claim is None) != (not issuer.operator_values):
-        faults.append("operator_claim: goes together with operator_values")
+        faults.append("operator_claim: must be set together with operator_values")
     faults += [
-        f"{key}: lies where users can write it themselves"
+        f"{key}: is a claim that users can write themselves"
         for key in ("plan_claim", "operator_claim", "subject_claim")
-        if USERS_OWN & set(getattr(issuer, key) or ())
+        if USER_WRITABLE & set(getattr(issuer, key) or ())
     ]
     faults += _sign_in_faults(issuer)
     if issuer.kind == "attestation":
         about_users = (issuer.plan_claim, issuer.plans, issuer.operator_claim)
         if any(about_users) or issuer.mode != "enforce":
             faults.append(
-                "kind: an attestation gives no plan and no role; profiles say whether it is enforced"
+                "kind: an attestation gives no plan and no role; the profiles decide whether it is enforced"
             )
     return faults
 
@@ -174,16 +174,16 @@ def _own_faults(issuer: IssuerSpec) -> list[str]:
 def _sign_in_faults(issuer: IssuerSpec) -> list[str]:
     given = issuer.model_fields_set
     faults = [
-        f"{key}: needs client_id, or nobody signs in with it"
+        f"{key}: needs client_id; without it nobody can sign in"
         for key in ("client_secret_env", "scopes", "authorization_endpoint", "token_endpoint", "label")
         if key in given and issuer.client_id is None
     ]
     if issuer.client_id is not None and issuer.kind == "attestation":
-        faults.append("client_id: an attestation is about an app, nobody can sign in with it")
+        faults.append("client_id: an attestation identifies an app; nobody can sign in with it")
     if (issuer.authorization_endpoint is None) != (issuer.token_endpoint is None):
-        faults.append("token_endpoint: goes together with authorization_endpoint")
+        faults.append("token_endpoint: must be set together with authorization_endpoint")
     if "openid" not in issuer.scopes:
-        faults.append("scopes: must hold openid, or there is no ID token")
+        faults.append("scopes: must contain openid; without it there is no ID token")
     return faults
 
 
@@ -194,7 +194,7 @@ def _plan_faults(issuer: IssuerSpec, plans: Collection[str]) -> list[str]:
 
 
 def _is_private(host: str | None) -> bool:
-    """Of literal addresses; names are judged when they are connected to."""
+    """Whether a literal address is private. Host names are checked when the broker connects."""
     try:
         return host is not None and not is_loopback(host) and not ip_address(host).is_global
     except ValueError:

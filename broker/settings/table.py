@@ -1,6 +1,6 @@
 """SETTINGS: every variable once, with its type, its default and a line of help.
 
-The loader, the documentation and the tests all read this table; nothing else knows a variable's name.
+The loader, the documentation and the tests read this table. No other module contains the name of a variable.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from broker.settings import parsers as values
+from broker.settings import parsers, secret_parsers
 
 GOOGLE_URL = "https://generativelanguage.googleapis.com"
 
@@ -17,20 +17,20 @@ GOOGLE_URL = "https://generativelanguage.googleapis.com"
 @dataclass(frozen=True)
 class Setting:
     name: str
-    """The variable."""
+    """The name of the variable."""
     attribute: str
     """The attribute of `Settings` that it fills."""
     type: str
-    """For people: what kind of text it is."""
+    """The kind of text, for the documentation."""
     parse: Callable[[str], Any]
     help: str
     default: str | None = None
-    """As it would be written in the environment; None means that nothing is assumed."""
+    """Written as in the environment. None: no default."""
     required: bool = False
     secret: bool = False
-    """Kept as a `SecretStr`, and also read from the file that `NAME_FILE` names."""
+    """Kept as a `SecretStr`. Can also come from the file that `NAME_FILE` names."""
     alias: str | None = None
-    """The name that hosting platforms set by themselves; ours wins."""
+    """The name that hosting platforms set. `name` takes precedence."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -39,88 +39,90 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
-        "GEMINI_API_KEY", "gemini_api_key", "secret", values.api_key,
+        "GEMINI_API_KEY", "gemini_api_key", "secret", secret_parsers.api_key,
         "The Gemini API key that mints the tokens. It never leaves the server.",
         required=True, secret=True,
     ),
     Setting(
-        "BROKER_SECRET_KEY", "secret_key", "secret", values.secret_key,
-        "Signs sign-ins and bearers: 32 random bytes or more, the same for every worker and host.",
+        "BROKER_SECRET_KEY", "secret_key", "secret", secret_parsers.secret_key,
+        "Signs sign-ins and bearer tokens. At least 32 random bytes, the same for every worker and host.",
         required=True, secret=True,
     ),
     Setting(
-        "BROKER_SECRET_KEY_PREVIOUS", "secret_key_previous", "secret", values.secret_key,
-        "The secret before this one: what was signed with it holds until it expires. Unset it after a day.",
+        "BROKER_SECRET_KEY_PREVIOUS", "secret_key_previous", "secret", secret_parsers.secret_key,
+        "The previous secret. Sign-ins and tokens that it signed stay valid until they expire. "
+        "Unset it after one day.",
         secret=True,
     ),
     Setting(
-        "BROKER_SIGNING_KEY", "signing_key", "secret PEM", values.signing_key,
-        "An Ed25519 or P-256 private key that signs bearers, so that others can verify them. "
-        "Unset: the secret signs them.",
+        "BROKER_SIGNING_KEY", "signing_key", "secret PEM", secret_parsers.signing_key,
+        "An Ed25519 or P-256 private key that signs bearer tokens, so that other services can verify them. "
+        "Unset: BROKER_SECRET_KEY signs them.",
         secret=True,
     ),
     Setting(
-        "BROKER_SIGNING_KEY_PREVIOUS", "signing_key_previous", "secret PEM", values.honoured_key,
-        "The signing key before this one, private or public: its bearers hold until they expire.",
+        "BROKER_SIGNING_KEY_PREVIOUS", "signing_key_previous", "secret PEM", secret_parsers.verification_key,
+        "The previous signing key, private or public. Its bearer tokens stay valid until they expire.",
         secret=True,
     ),
     Setting(
-        "BROKER_CONFIG", "config_path", "path", values.path,
-        "The broker.toml with plans, profiles and issuers. Unset: the one that is shipped.",
+        "BROKER_CONFIG", "config_path", "path", parsers.path,
+        "The broker.toml with plans, profiles and issuers. Unset: the shipped file.",
     ),
     Setting(
-        "BROKER_DATABASE_URL", "database_url", "secret URL", values.database_url,
-        "Users, sessions, counters and audit: SQLite (sqlite:///path) or PostgreSQL (postgresql://…).",
+        "BROKER_DATABASE_URL", "database_url", "secret URL", parsers.database_url,
+        "The database for users, sessions, counters and the audit trail: SQLite (sqlite:///path) or "
+        "PostgreSQL (postgresql://…).",
         default="sqlite:///var/broker.sqlite3", secret=True, alias="DATABASE_URL",
     ),
     Setting(
-        "BROKER_REDIS_URL", "redis_url", "secret URL", values.redis_url,
-        "Where the request counters live. Unset: the database holds them, just as exactly.",
+        "BROKER_REDIS_URL", "redis_url", "secret URL", parsers.redis_url,
+        "The Redis server for the request counters. Unset: the database counts them, equally exactly.",
         secret=True, alias="REDIS_URL",
     ),
     Setting(
-        "BROKER_LIVE_URL", "live_url", "URL", values.live_url,
-        "Where tokens are minted and sockets opened: Google, or a stand-in on loopback.",
+        "BROKER_LIVE_URL", "live_url", "URL", parsers.live_url,
+        "The Live API that mints tokens and opens sockets: Google, or a stand-in on loopback.",
         default=GOOGLE_URL,
     ),
     Setting(
-        "BROKER_ALLOWED_ORIGINS", "allowed_origins", "list of origins", values.origins,
-        "Other web origins whose pages may call the broker, each exact, separated by commas or spaces.",
+        "BROKER_ALLOWED_ORIGINS", "allowed_origins", "list of origins", parsers.origins,
+        "Other web origins whose pages may call the broker: exact origins, separated by commas or spaces.",
         default="",
     ),
     Setting(
-        "BROKER_TRUSTED_HOSTS", "trusted_hosts", "list of host names", values.hosts,
-        "The names by which the broker is reached; a request for any other is refused. "
-        "Unset: any name, or with a stand-in those of loopback.",
+        "BROKER_TRUSTED_HOSTS", "trusted_hosts", "list of host names", parsers.hosts,
+        "The host names of the broker. Requests with another Host header are rejected. "
+        "Unset: any host name; with a stand-in, only loopback.",
         default="",
     ),
     Setting(
-        "BROKER_TRUSTED_PROXIES", "trusted_proxies", "list of networks", values.proxies,
-        "Addresses or networks of your own proxies, whose X-Forwarded-For is believed.",
+        "BROKER_TRUSTED_PROXIES", "trusted_proxies", "list of networks", parsers.proxies,
+        "Addresses or networks of your own proxies. The broker trusts their X-Forwarded-For.",
         default="",
     ),
-    Setting("PORT", "port", "number", values.port, "The TCP port to listen on.", default="8080"),
+    Setting("PORT", "port", "number", parsers.port, "The TCP port to listen on.", default="8080"),
     Setting(
-        "WEB_CONCURRENCY", "web_concurrency", "number", values.workers, "Worker processes.", default="2",
+        "WEB_CONCURRENCY", "web_concurrency", "number", parsers.workers, "Worker processes.", default="2",
     ),
     Setting(
-        "BROKER_THREADS", "threads", "number", values.threads,
-        "Threads of each worker, so how many requests it answers at once.", default="32",
+        "BROKER_THREADS", "threads", "number", parsers.threads,
+        "Threads of each worker: the number of requests that it answers at once.", default="32",
     ),
     Setting(
-        "BROKER_DRAIN_SECONDS", "drain_seconds", "number", values.drain_seconds,
+        "BROKER_DRAIN_SECONDS", "drain_seconds", "number", parsers.drain_seconds,
         "Seconds between SIGTERM, when /readyz starts to fail, and the end of the listener. "
-        "Set it to what your load balancer needs to notice.",
+        "Set it to the time that your load balancer needs to notice.",
         default="0",
     ),
     Setting(
-        "BROKER_LOG_LEVEL", "log_level", "DEBUG, INFO, WARNING or ERROR", values.log_level,
-        "The least level that is logged.", default="INFO",
+        "BROKER_LOG_LEVEL", "log_level", "DEBUG, INFO, WARNING or ERROR", parsers.log_level,
+        "The lowest level that is logged.", default="INFO",
     ),
 )  # fmt: skip
 
-# The Google SDK reads these behind our back; each would send the key, or the request, somewhere else.
-DIVERTING: tuple[str, ...] = (
+# The Google SDK reads these by itself. Each of them would send the key or the request to another server.
+REDIRECTING: tuple[str, ...] = (
     "GOOGLE_GEMINI_BASE_URL",
     "GOOGLE_GENAI_CLIENT_MODE",
     "GOOGLE_GENAI_HTTP_CLIENT",

@@ -1,1 +1,1 @@
-"""What operators can see of the broker at work."""
+"""Logs and metrics: what operators see of the running broker."""

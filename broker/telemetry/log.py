@@ -1,7 +1,7 @@
-"""Structured logs: one JSON object per line on stderr, with every secret taken out on the way.
+"""Structured logs: one JSON object per line on stderr, without secrets.
 
-Events are constant words with fields. Redaction is the last step before the line is written, so that it
-also covers tracebacks and the lines of libraries.
+Events are constant words with fields. Redaction is the last step before a line is written, so it also covers
+tracebacks and the lines of libraries.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
-# Below WARNING, client libraries print every request, and lower still its headers and body, keys included.
+# Below WARNING, client libraries log every request; at DEBUG also headers and bodies, which contain keys.
 QUIET = ("google_genai", "httpx2", "httpcore2", "urllib3", "sqlalchemy", "alembic", "flask-limiter")
 _MAX_FIELD = 2000
 _SHAPES = re.compile(
     r"auth_tokens/[A-Za-z0-9._~%-]+"  # Live API tokens
     r"|AIza[A-Za-z0-9_-]{20,}|AQ\.[A-Za-z0-9_-]{10,}"  # Google API keys
-    r"|lbk_[a-z0-9]{12}_[A-Za-z0-9]+"  # our service keys
+    r"|lbk_[a-z0-9]{12}_[A-Za-z0-9]+"  # service keys of the broker
     r"|eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"  # JWTs
-    r"|(?<=://)[^/@\s:\"]*:[^/@\s\"]+(?=@)"  # user:password of a URL
+    r"|(?<=://)[^/@\s:\"]*:[^/@\s\"]+(?=@)"  # user:password in a URL
     r"|(?i:(?<=bearer ))[A-Za-z0-9._~+/=-]{8,}"
 )
 _REDACTED = "[redacted]"
@@ -51,7 +51,7 @@ def current_request_id() -> str:
 
 
 def configure(level: str, secrets: Iterable[str] = ()) -> None:
-    """Set up logging for this process. `secrets` are exact strings that no line may hold."""
+    """Set up logging for this process. `secrets` are exact strings that no line may contain."""
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -68,7 +68,7 @@ def configure(level: str, secrets: Iterable[str] = ()) -> None:
 
 
 def formatter(secrets: Iterable[str] = ()) -> logging.Formatter:
-    """Any log record -> one redacted JSON line; also for the loggers of gunicorn."""
+    """Turns any log record into one redacted JSON line. Gunicorn's loggers use it too."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
         processors=[
@@ -80,14 +80,17 @@ def formatter(secrets: Iterable[str] = ()) -> logging.Formatter:
 
 
 class WithoutSlowClients(logging.Filter):
-    """Anybody can stop in mid-request; gunicorn makes an error with a traceback of each."""
+    """Drops the errors for clients that stop in the middle of a request.
+
+    Anyone can cause these, and gunicorn logs each one with a traceback.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
 class Redactor:
-    """A structlog processor over the finished line."""
+    """A structlog processor that redacts the finished line."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         exact = sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True)

@@ -1,9 +1,9 @@
 """Every metric, declared once. `docs/operations.md` explains them; a test compares the two.
 
 Owns names, labels and buckets. Needs prometheus_client, which adds up the workers of one gunicorn through the
-files in PROMETHEUS_MULTIPROC_DIR (set in gunicorn_conf.py before this is imported). Labels come from
-closed sets: no name and nothing that came from outside, so that whoever reads them does not learn who talks.
-Leaves `GET /metrics` to http/metrics.py.
+files in PROMETHEUS_MULTIPROC_DIR (gunicorn_conf.py sets it before this module is imported). Labels come from
+closed sets, without names or text from outside, so the metrics do not reveal who talks. `http/metrics.py`
+serves `GET /metrics`.
 """
 
 from __future__ import annotations
@@ -68,17 +68,20 @@ RECONNECTS = Counter(
 )
 
 
-def count_report(before: Mapping[str, int], told: Mapping[str, int]) -> None:
-    """What a client's report adds to the one before it: each tells all since the session began."""
-    if "first_audio_ms" in told and "first_audio_ms" not in before:
-        FIRST_AUDIO_SECONDS.observe(told["first_audio_ms"] / 1000)
+def count_report(before: Mapping[str, int], report: Mapping[str, int]) -> None:
+    """Counts what a client's report adds to the one before it.
+
+    Each report covers the whole session so far.
+    """
+    if "first_audio_ms" in report and "first_audio_ms" not in before:
+        FIRST_AUDIO_SECONDS.observe(report["first_audio_ms"] / 1000)
     for name, counter in (("underruns", UNDERRUNS), ("reconnects", RECONNECTS)):
-        counter.inc(max(0, told.get(name, 0) - before.get(name, 0)))
+        counter.inc(max(0, report.get(name, 0) - before.get(name, 0)))
 
 
 @contextmanager
 def timed(histogram: Histogram) -> Iterator[None]:
-    """Observes the seconds until the end, whatever the end is."""
+    """Observes how long the block takes, also when it raises."""
     started = perf_counter()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Gauges that the store answers when Prometheus asks: open sessions, and whether minting is suspended."""
+"""Gauges that the store computes at each scrape: open sessions, and whether minting is suspended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from broker.errors import Refusal
 
-_KEPT_SECONDS = 5.0
+_CACHE_SECONDS = 5.0
 
 
 class StoreGauge(Collector):
@@ -26,18 +26,18 @@ class StoreGauge(Collector):
         self._documentation = documentation
         self._read = read
         self._lock = threading.Lock()
-        self._asked_at = float("-inf")
-        self._found: float | None = None
+        self._read_at = float("-inf")
+        self._last_value: float | None = None
 
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            mine = time.monotonic() - self._asked_at >= _KEPT_SECONDS
-            if mine:
-                self._asked_at = time.monotonic()
-        if mine:  # scrapes that come meanwhile get the last answer and do not wait for a store that hangs
+            refresh = time.monotonic() - self._read_at >= _CACHE_SECONDS
+            if refresh:
+                self._read_at = time.monotonic()
+        if refresh:  # other scrapes get the last value and do not wait for a store that hangs
             try:
-                self._found = self._read()
+                self._last_value = self._read()
             except Refusal:
-                self._found = None
-        if (found := self._found) is not None:
-            yield GaugeMetricFamily(self._name, self._documentation, value=found)
+                self._last_value = None
+        if (value := self._last_value) is not None:
+            yield GaugeMetricFamily(self._name, self._documentation, value=value)

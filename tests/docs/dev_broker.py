@@ -24,9 +24,8 @@ def dev_broker(folder: Path) -> Iterator[str]:
     """Yields the address of a running `broker dev`."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [str(Path(sys.executable).with_name("broker")), "dev", "--port", str(port)]
     process = Process(
-        command,
+        [str(Path(sys.executable).with_name("broker")), "dev", "--port", str(port)],
         log_path=folder / "log",
         answers=lambda: responds(f"{url}/readyz"),
         cwd=folder,

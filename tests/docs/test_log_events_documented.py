@@ -12,18 +12,34 @@ BROKER = ROOT / "broker"
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 
 
-def is_logger(node: ast.expr) -> bool:
-    """Recognizes `_log.info` and `getattr(_log, level)`."""
-    if isinstance(node, ast.Attribute) and node.attr in LEVELS:
-        return isinstance(node.value, ast.Name) and node.value.id == "_log"
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
-        return isinstance(node.args[0], ast.Name) and node.args[0].id == "_log"
-    return False
+def is_log_method(node: ast.AST) -> bool:
+    """Recognizes `_log.info` and the other levels."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in LEVELS
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "_log"
+    )
+
+
+def names_of_log_methods(tree: ast.Module) -> set[str]:
+    """Recognizes `write = _log.error if … else _log.info`."""
+    return {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and any(is_log_method(part) for part in ast.walk(node.value))
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
 
 
 def events(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and is_logger(node.func):
+    tree = ast.parse(path.read_text())
+    names = names_of_log_methods(tree)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        if is_log_method(node.func) or (isinstance(node.func, ast.Name) and node.func.id in names):
             event = node.args[0]
             assert isinstance(event, ast.Constant), f"{path}:{node.lineno} must log a constant word"
             yield str(event.value)

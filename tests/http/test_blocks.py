@@ -281,7 +281,7 @@ def test_an_issuer_that_was_removed_vouches_for_nobody_and_can_still_be_blocked(
         block_admin(later).block_issuer("https://never.example")
 
 
-def test_whoever_is_turned_away_leaves_a_record(with_idp: Flask) -> None:
+def test_refused_callers_are_recorded(with_idp: Flask) -> None:
     held = bearer(with_idp)
     block_admin(with_idp).block("alice")
     assert told(with_idp.test_client().post("/token", headers=held)) == (403, "account-blocked")

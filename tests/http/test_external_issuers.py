@@ -435,7 +435,7 @@ def test_one_person_with_two_issuers_and_two_spellings_is_four_principals(app: F
     assert ("live-broker", "alice") not in seen
 
 
-def test_an_issuer_on_trial_opens_nothing_and_tells_what_it_would_have_done(app: Flask, state: State) -> None:
+def test_issuer_on_trial_admits_nobody_and_records_the_result(app: Flask, state: State) -> None:
     def rows() -> list[tuple[str, Any]]:
         with parts_of(app).database.read() as connection:
             query = select(audit.c.outcome, audit.c.actor).where(audit.c.action == "issuer-audit")
@@ -453,7 +453,7 @@ def test_an_issuer_on_trial_opens_nothing_and_tells_what_it_would_have_done(app:
     assert rows()[before:] == [("would-admit", actor), ("token-expired", actor), ("invalid-token", actor)]
 
 
-def test_a_trial_is_not_seen_through_a_store_that_fails(app: Flask, state: State) -> None:
+def test_failing_store_does_not_reveal_a_trial(app: Flask, state: State) -> None:
     class Broken:
         def record(self, **_: Any) -> None:
             raise Refusal("store-unavailable")

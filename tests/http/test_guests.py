@@ -330,7 +330,7 @@ def test_does_not_start_on_the_network_unless_it_is_allowed(tmp_path: Path, bind
     ("table", "fault"),
     [
         ('plan = "none"', "guests.plan: there is no plan 'none'"),
-        ('profiles = ["none"]', "guests.profiles: 'none' is not open to the plan 'default'"),
+        ('profiles = ["none"]', "guests.profiles: 'none' is not available to the plan 'default'"),
         ("profiles = []", "guests.profiles"),
         ('address_rate = "often"', "guests.address_rate"),
         ('allow_network = "yes"', "guests.allow_network"),

@@ -21,7 +21,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from broker.identity.oidc.client import MAX_EXCHANGES, Outcome
+from broker.identity.oidc.client import MAX_EXCHANGES
+from broker.identity.oidc.errors import Outcome
 from broker.identity.oidc.flow import LIFETIME_SECONDS, Flows
 from broker.identity.signing import derive
 from broker.parts import parts_of

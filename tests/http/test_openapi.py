@@ -154,6 +154,9 @@ def test_each_success_matches_its_schema(make_app: MakeApp) -> None:
     ask("POST /admin/sessions/{session_id}/end", olga, session_id=other)
     ask("GET /admin/audit", olga)
     ask("GET /admin/usage", olga)
+    ask("POST /admin/suspension", olga, {"suspended": True, "reason": "Maintenance."})
+    ask("GET /admin/suspension", olga)
+    ask("POST /admin/suspension", olga, {"suspended": False})
     ask("GET /metrics", olga)
 
     ask("POST /sessions/{session_id}/end", alice, session_id=session)

@@ -94,7 +94,7 @@ def test_a_revoked_and_an_expired_key_are_turned_away(app: Flask, client: FlaskC
 
 
 @pytest.mark.parametrize("value", ["", " ", "abc", "lbk_x", "bearer lbk_x", "é", "x" * 4000])
-def test_refuses_what_is_no_key(client: FlaskClient, value: str) -> None:
+def test_refuses_text_that_is_not_a_key(client: FlaskClient, value: str) -> None:
     assert told(client.post("/token", headers={"X-API-Key": value})) == (401, "invalid-token")
 
 
@@ -210,7 +210,7 @@ def test_only_keys_may_name_somebody(app: Flask, client: FlaskClient, value: Any
 
 
 @pytest.mark.parametrize(
-    ("grant", "value", "outcome"),
+    ("permission", "value", "outcome"),
     [
         (None, "u1", (403, "forbidden")),
         ("acme:*", "acme:u1", (200, "")),
@@ -228,10 +228,10 @@ def test_only_keys_may_name_somebody(app: Flask, client: FlaskClient, value: Any
         ("any", "a\0", (422, "invalid-field")),
     ],
 )
-def test_a_key_names_whom_its_grant_covers(
-    app: Flask, client: FlaskClient, grant: str | None, value: Any, outcome: tuple[int, str]
+def test_key_acts_only_for_users_that_its_permission_covers(
+    app: Flask, client: FlaskClient, permission: str | None, value: Any, outcome: tuple[int, str]
 ) -> None:
-    assert told(post(client, key_headers(app, on_behalf_of=grant), on_behalf_of=value)) == outcome
+    assert told(post(client, key_headers(app, on_behalf_of=permission), on_behalf_of=value)) == outcome
     if outcome[1] == "forbidden":
         assert [row[1] for row in audit_rows(app, "token")] == ["forbidden"]
 
@@ -259,7 +259,7 @@ def test_both_are_charged(make_app: MakeApp) -> None:
         assert client.post(f"/sessions/{session}/token", headers=shop).status_code == expected
 
 
-def test_a_user_who_is_refused_costs_the_key_nothing(make_app: MakeApp) -> None:
+def test_refused_user_does_not_charge_the_key(make_app: MakeApp) -> None:
     app = make_app(rate="2/minute", toml=plans("10/minute"))
     client = app.test_client(use_cookies=False)
     shop = key_headers(app, plan="backend", on_behalf_of="any")
@@ -269,7 +269,7 @@ def test_a_user_who_is_refused_costs_the_key_nothing(make_app: MakeApp) -> None:
     assert post(client, shop, on_behalf_of="u2").status_code == 200
 
 
-def test_a_key_that_is_used_up_costs_its_users_nothing(make_app: MakeApp) -> None:
+def test_exhausted_key_does_not_charge_its_users(make_app: MakeApp) -> None:
     app = make_app(rate="10/minute", toml=plans("2/minute"))
     client = app.test_client(use_cookies=False)
     shop = key_headers(app, plan="backend", on_behalf_of="any")

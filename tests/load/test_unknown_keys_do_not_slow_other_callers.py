@@ -18,7 +18,7 @@ import pytest
 
 from broker.errors import Refusal
 from broker.identity.bearer import Bearers
-from broker.identity.issuers import key_cache as jwks
+from broker.identity.issuers import key_cache
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.fetch import load
 from broker.identity.issuers.key_cache import KeyCache
@@ -82,7 +82,7 @@ def test_good_callers_wait_no_longer(server: KeyServer, tokens: int) -> None:
     asked = len(server.asked)
     unknown = [KEY.token(claims(server.url), kid=f"unknown-{number}") for number in range(tokens)]
     disturbed = beside(refused, unknown, serve)
-    assert 1 <= len(server.asked) - asked <= 60 / jwks.REST_SECONDS + 1
+    assert 1 <= len(server.asked) - asked <= 60 / key_cache.COOLDOWN_SECONDS + 1
     assert disturbed < 3 * usual + 20
 
 
@@ -113,6 +113,6 @@ def test_broker_fetches_keys_a_few_times_only(
         disturbed = beside(refused, unknown, serve)
         assert client.post("/token", headers=good).status_code == 200
     # Each worker fetches at its start, at the first unknown key, and once after each rest.
-    rests = (time.monotonic() - started) / jwks.REST_SECONDS
+    rests = (time.monotonic() - started) / key_cache.COOLDOWN_SECONDS
     assert len(server.asked) <= WORKERS * (2 + rests)
     assert disturbed < 3 * usual + 50

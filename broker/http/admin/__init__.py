@@ -9,10 +9,21 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from broker.http.admin import audit, blocks, keys, limits, operator, overview, sessions, usage, users
+from broker.http.admin import (
+    audit,
+    blocks,
+    keys,
+    limits,
+    operator,
+    overview,
+    sessions,
+    suspension,
+    usage,
+    users,
+)
 from broker.operators.errors import OperatorError
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
-for _module in (overview, users, limits, sessions, keys, blocks, audit, usage):
+for _module in (overview, suspension, users, limits, sessions, keys, blocks, audit, usage):
     bp.register_blueprint(_module.bp)
 bp.register_error_handler(OperatorError, operator.answer)

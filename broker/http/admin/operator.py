@@ -14,6 +14,7 @@ from broker.operators.errors import EditConflict, NotFound, OperatorError, Sessi
 from broker.operators.keys import KeyAdmin
 from broker.operators.limits import LimitAdmin
 from broker.operators.sessions import SessionAdmin
+from broker.operators.suspension import SuspensionAdmin
 from broker.operators.users import UserAdmin
 from broker.parts import parts
 from broker.store.reporting.people import Person, SqlPeople
@@ -45,6 +46,10 @@ def limit_admin(caller: Caller) -> LimitAdmin:
 
 def session_admin(caller: Caller) -> SessionAdmin:
     return SessionAdmin(parts().database, actor=actor(caller))
+
+
+def suspension_admin(caller: Caller) -> SuspensionAdmin:
+    return SuspensionAdmin(parts().settings, parts().database, actor=actor(caller))
 
 
 def key_admin(caller: Caller) -> KeyAdmin:

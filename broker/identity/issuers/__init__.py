@@ -1,9 +1,8 @@
-"""External issuers: whose tokens are believed, as `[[issuers]]` says.
+"""External issuers: the issuers in `[[issuers]]` whose tokens the broker accepts.
 
-Owns everything between an entry in the settings and a verifier: keys (`fetch`, `keys`, `jwks`), the
-token's own terms (`external`, `values`), issuers on trial (`audited`) and attestation. Needs
-`identity.bearer` and the settings' types. Leaves the routing of tokens to `identity.bearer`, which knows
-nothing of how one is verified.
+Builds a verifier from each entry: keys (`fetch`, `jwks`, `key_cache`), claims (`external`, `claim_paths`),
+issuers on trial (`trial`) and attestation. Needs `identity.bearer` and the types of the settings.
+`identity.bearer` chooses the verifier for a token and does not know how it works.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from broker.identity.issuers.attestation import Admit, Attestations
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.fetch import load
 from broker.identity.issuers.key_cache import KeyCache
-from broker.identity.issuers.trial import Trail, TrialIssuer
+from broker.identity.issuers.trial import AuditTrail, TrialIssuer
 from broker.settings import IssuerSpec
 
 
 @dataclass(frozen=True)
 class Issuers:
     verifiers: Sequence[TokenVerifier]
-    """Of bearers."""
+    """The verifiers of bearer tokens."""
     id_tokens: Mapping[str, TokenVerifier]
-    """By the issuer's name: of the ID tokens that a sign-in in the browser brings."""
+    """Issuer name -> the verifier of its ID tokens, for sign-in in the browser."""
     attestations: Attestations
 
 
-def build(specs: Iterable[IssuerSpec], plans: Collection[str], trail: Trail, admit: Admit) -> Issuers:
-    """A verifier for each entry. The keys begin to load at once, in threads of their own."""
+def build(specs: Iterable[IssuerSpec], plans: Collection[str], audit: AuditTrail, admit: Admit) -> Issuers:
+    """Builds a verifier for each entry. The keys start to load at once, in separate threads."""
     bearers: list[TokenVerifier] = []
     attesters: list[TokenVerifier] = []
     id_tokens: dict[str, TokenVerifier] = {}
@@ -42,12 +41,12 @@ def build(specs: Iterable[IssuerSpec], plans: Collection[str], trail: Trail, adm
         if spec.kind == "attestation":
             attesters.append(verifier)
         else:
-            bearers.append(TrialIssuer(verifier, trail) if spec.mode == "audit" else verifier)
+            bearers.append(TrialIssuer(verifier, audit) if spec.mode == "audit" else verifier)
         if spec.signs_in_browsers:
             id_tokens[spec.name] = ExternalIssuer(_for_id_tokens(spec), cache, plans)
     return Issuers(bearers, id_tokens, Attestations(attesters, admit))
 
 
 def _for_id_tokens(spec: IssuerSpec) -> IssuerSpec:
-    """The same issuer, keys and claims; but an ID token is made out to our client, and is no access token."""
+    """The same issuer, keys and claims, but with the rules for ID tokens: our client id is the audience."""
     return spec.model_copy(update={"audience": (spec.client_id,), "authorized_parties": (), "typ": ()})

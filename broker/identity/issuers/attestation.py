@@ -1,6 +1,6 @@
-"""Attestation: does a genuine app ask? Beside the credential, never instead of one.
+"""Attestation: checks that a request comes from a genuine app, in addition to the credential.
 
-The token (Firebase App Check's JWT) names an app, not a user; each profile says whether it counts.
+The token (a Firebase App Check JWT) identifies an app, not a user. Each profile says whether it is required.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ _log = structlog.get_logger("broker.identity")
 
 class Attestations:
     def __init__(self, verifiers: Iterable[TokenVerifier], admit: Admit) -> None:
-        """`admit` refuses apps, issuers and single tokens that are blocked."""
+        """`admit` refuses blocked apps, issuers and tokens."""
         self._tokens = Bearers(verifiers)
         self._admit = admit
 
     def check(self, profile: Profile, unverified_token: str | None) -> None:
-        """Refuses `forbidden` without a good token where the profile enforces it, `keys-unavailable` if
-        that cannot be told."""
+        """Where the profile enforces attestation, refuses `forbidden` without a valid token.
+
+        Refuses `keys-unavailable` if the token cannot be checked.
+        """
         if profile.attestation == "off":
             return
         try:
@@ -40,7 +42,7 @@ class Attestations:
 
     def _app(self, unverified_token: str | None) -> str:
         if unverified_token is None:
-            raise jws.invalid("no attestation")
+            raise jws.invalid("no attestation token")
         return self._admit(self._tokens.verify(unverified_token)).subject
 
     def _refused(self, profile: Profile, refusal: Refusal) -> None:

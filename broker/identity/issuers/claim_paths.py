@@ -1,4 +1,4 @@
-"""Finds a claim by its path, and reads what it says without guessing at its type."""
+"""Finds a claim by its path and reads its value without conversion of types."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def find(claims: Mapping[str, Any], path: Sequence[str]) -> Any:
 
 
 def texts(value: Any) -> frozenset[str]:
-    """What a claim says that may be one text or a list of them. Nothing else says anything."""
+    """The strings of a claim that is a string or a list. Other values are ignored."""
     items = value if isinstance(value, list) else [value]
     return frozenset(item for item in items if isinstance(item, str))
 
 
-def says(value: Any, wanted: Sequence[str | bool | int]) -> bool:
-    """Whether the claim, or one item of it, is one of the wanted values. `True` is not 1, and "1" neither."""
+def matches(value: Any, wanted: Sequence[str | bool | int]) -> bool:
+    """Whether the claim, or one item of it, equals a wanted value. `True`, 1 and "1" are different."""
     if value is None or not wanted:
         return value is not None
     items = value if isinstance(value, list) else [value]

@@ -1,7 +1,7 @@
-"""Verifies the tokens of one external issuer, by nothing but what the settings say about it.
+"""Verifies the tokens of one external issuer, by the rules in the settings.
 
-Of the token's header only `kid` and `alg` are looked at, and both only choose among what is configured.
-Whatever could name a key in another way is refused rather than ignored.
+The header only selects among the configured keys and algorithms, with `kid` and `alg`. A token whose header
+could name a key in another way is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jwt
 from broker.identity import jws
 from broker.identity.bearer import Verified
 from broker.identity.claims import check_clock, check_subject, check_times, check_token_id
-from broker.identity.issuers.claim_paths import find, says, texts
+from broker.identity.issuers.claim_paths import find, matches, texts
 from broker.identity.issuers.jwks import MAX_KID_LENGTH
 from broker.identity.issuers.key_cache import KeyCache
 from broker.identity.jws import UnverifiedToken
@@ -29,7 +29,7 @@ _jws = jwt.PyJWS()
 
 
 class ExternalIssuer:
-    """`plans` are the known ones: an issuer cannot invent another. `now` is for tests."""
+    """`plans`: the existing plans; an issuer cannot create another. `now` is for tests."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ExternalIssuer:
     ) -> None:
         self._spec = spec
         self._keys = keys
-        # Only where the entry maps no names of its own, the plans' names are taken as they are.
+        # If the entry maps no plans, the claim must contain the name of a plan.
         self._plans = dict(spec.plans) or {plan: plan for plan in plans}
         self._required = [(claim_path(path), wanted) for path, wanted in spec.required_claims.items()]
         self._now = now
@@ -56,7 +56,7 @@ class ExternalIssuer:
 
     def verify(self, unverified: UnverifiedToken) -> Verified:
         self.check_signature(unverified)
-        return self.judge(unverified.claims)
+        return self.check_claims(unverified.claims)
 
     def check_signature(self, unverified: UnverifiedToken) -> None:
         header = unverified.header
@@ -68,21 +68,24 @@ class ExternalIssuer:
             raise jws.invalid("kid")
         key = self._keys.key(kid)
         if algorithm not in key.algorithms:
-            raise jws.invalid("alg is not the key's")
+            raise jws.invalid("alg does not fit the key")
         try:
             _jws.decode(unverified.text, key.key, algorithms=[algorithm])
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise jws.invalid(type(error).__name__) from error
 
-    def judge(self, claims: Mapping[str, Any]) -> Verified:
-        """Of claims whose signature was good. That they have expired is said last, of a token else good."""
+    def check_claims(self, claims: Mapping[str, Any]) -> Verified:
+        """Checks the claims after the signature.
+
+        Expiry is checked last, so it is reported only for a valid token.
+        """
         spec = self._spec
         if claims.get("iss") != spec.issuer:
             raise jws.invalid("iss")
         self._check_audience(claims)
         self._check_parties(claims)
         for path, wanted in self._required:
-            if not says(find(claims, path), wanted):
+            if not matches(find(claims, path), wanted):
                 raise jws.invalid("a required claim")
         subject = check_subject(find(claims, spec.subject_claim))
         token_id = check_token_id(claims.get("jti"))
@@ -95,12 +98,12 @@ class ExternalIssuer:
         typ = header.get("typ", "JWT" if not self._spec.typ else None)
         if not isinstance(typ, str):
             raise jws.invalid("typ")
-        # RFC 7515, section 4.1.9: a media type, so without regard to case and to its "application/".
+        # RFC 7515, section 4.1.9: a media type, so ignore case and the prefix "application/".
         if typ.lower().removeprefix("application/") not in {t.lower() for t in self._spec.typ or ("JWT",)}:
             raise jws.invalid("typ")
 
     def _check_audience(self, claims: Mapping[str, Any]) -> None:
-        """Without an audience in the settings a token must have none either: it was meant for somebody."""
+        """If the settings name no audience, the token must have none: otherwise it is for another service."""
         if not self._spec.audience:
             if "aud" in claims:
                 raise jws.invalid("aud")
@@ -119,21 +122,21 @@ class ExternalIssuer:
 
     def _principal(self, subject: str, claims: Mapping[str, Any]) -> Principal:
         name = claims.get("name")
-        shown = isinstance(name, str) and 1 <= len(name) <= 255 and name.isprintable()
+        is_displayable = isinstance(name, str) and 1 <= len(name) <= 255 and name.isprintable()
         return Principal(
             self._spec.issuer,
             subject,
-            str(name) if shown else subject,
+            str(name) if is_displayable else subject,
             self._plan(claims),
             self._roles(claims),
         )
 
     def _plan(self, claims: Mapping[str, Any]) -> str:
-        said = texts(find(claims, self._spec.plan_claim)) if self._spec.plan_claim else frozenset()
-        return next((plan for value, plan in self._plans.items() if value in said), "default")
+        values = texts(find(claims, self._spec.plan_claim)) if self._spec.plan_claim else frozenset()
+        return next((plan for value, plan in self._plans.items() if value in values), "default")
 
     def _roles(self, claims: Mapping[str, Any]) -> frozenset[str]:
         if self._spec.operator_claim is None:
             return frozenset()
-        said = texts(find(claims, self._spec.operator_claim))
-        return frozenset({OPERATOR}) if said & set(self._spec.operator_values) else frozenset()
+        values = texts(find(claims, self._spec.operator_claim))
+        return frozenset({OPERATOR}) if values & set(self._spec.operator_values) else frozenset()

@@ -1,6 +1,6 @@
-"""A published key set -> the keys that may verify a token, each with the algorithms that it may be used with.
+"""Parses a published key set (JWKS). Returns the usable keys, each with its permitted algorithms.
 
-Members are loaded one by one: one that is broken, or not for us, must not take the good ones down.
+Members are loaded one by one, so an invalid or unsuitable member does not affect the others.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 MAX_KEYS = 100
 MAX_KID_LENGTH = 255
 RSA_BITS = range(2048, 8192 + 1)
-# Longer base64 than 8192 bits need: not worth a look.
+# The base64 of 8192 bits is shorter than this.
 _MAX_MODULUS_LENGTH = 1400
 _PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
-# algorithm -> key type and curves. A key of one kind never serves an algorithm of another.
+# Algorithm -> key type and curves.
 _KINDS: Mapping[str, tuple[str, tuple[str | None, ...]]] = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", (None,))),
     "ES256": ("EC", ("P-256",)),
@@ -28,8 +28,8 @@ _KINDS: Mapping[str, tuple[str, tuple[str | None, ...]]] = {
 }
 
 
-class KeySetRefused(Exception):  # noqa: N818 - named for what happened to it
-    """What the issuer published cannot be used; the message is for the log."""
+class KeySetRefused(Exception):  # noqa: N818 - an outcome, not a programming error
+    """The published key set cannot be used. The message is for the log."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class IssuerKey:
 
 
 def parse(document: object, algorithms: Collection[str]) -> dict[str, IssuerKey]:
-    """The usable keys by kid. `algorithms` are the issuer's, from the settings. Raises KeySetRefused."""
+    """The usable keys by kid. `algorithms` come from the settings of the issuer. Raises KeySetRefused."""
     members = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(members, list):
         raise KeySetRefused("not a key set")
@@ -59,7 +59,7 @@ def parse(document: object, algorithms: Collection[str]) -> dict[str, IssuerKey]
 def _key(member: dict[str, Any], algorithms: Collection[str]) -> IssuerKey | None:
     try:
         return _usable(member, algorithms)
-    except Exception:  # noqa: BLE001 - a broken member raises nearly anything, and all of it means: not this one
+    except Exception:  # noqa: BLE001 - an invalid member can raise almost any error; it is skipped
         return None
 
 

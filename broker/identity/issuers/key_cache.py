@@ -1,10 +1,10 @@
-"""KeyCache: an issuer's keys at hand, whatever its key server does.
+"""KeyCache: keeps the keys of an issuer available while its key server is slow or down.
 
-- A key that is known is answered at once, also while the server is slow, down or asked again.
-- One fetch at a time, in a thread of its own and outside the lock; after it, none for a while, however many
-  tokens name keys that nobody knows and however often the server failed.
-- What was good last is kept for a day of failures.
-- Few callers wait for a fetch: a slow key server must not hold every thread.
+- A known key is returned at once, also while a fetch is running.
+- One fetch runs at a time, in its own thread and outside the lock. After it, the cache waits before the next
+  fetch, even if many tokens name unknown keys or the server failed.
+- While fetches fail, the last good keys stay valid for one day.
+- Few callers wait for a fetch, so that a slow key server cannot hold every thread.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from broker.identity import jws
 from broker.identity.issuers.jwks import IssuerKey
 
 FRESH_SECONDS = 600
-KEEP_SECONDS = 24 * 3600
-REST_SECONDS = 30  # after a fetch, good or bad
-REST_EMPTY_SECONDS = 5  # after a failure that leaves no key at all
-REMEMBER_SECONDS = 300
-REMEMBERED_KIDS = 1000
-WAITING = 4
-WAIT_SECONDS = 4.0  # a fetch ends before that by its own deadline
+STALE_SECONDS = 24 * 3600
+COOLDOWN_SECONDS = 30  # after a fetch, also after a failed one
+COOLDOWN_EMPTY_SECONDS = 5  # after a failure, while there are no keys
+UNKNOWN_KID_SECONDS = 300
+MAX_UNKNOWN_KIDS = 1000
+MAX_WAITING = 4
+WAIT_SECONDS = 4.0  # longer than the deadline of a fetch
 
 Load = Callable[[], Mapping[str, IssuerKey]]
 _log = structlog.get_logger("broker.identity")
@@ -51,96 +51,99 @@ class KeyCache:
         self._clock = clock
         self._spawn = spawn
         self._lock = threading.Lock()
-        self._seats = threading.BoundedSemaphore(WAITING)
+        self._waiting_slots = threading.BoundedSemaphore(MAX_WAITING)
         self._keys: Mapping[str, IssuerKey] = {}
         self._loaded_at = -math.inf
-        self._resting_until = -math.inf
+        self._next_fetch_at = -math.inf
         self._healthy = False
-        self._flight: threading.Event | None = None
-        self._unknown: dict[str, float] = {}
+        self._fetch: threading.Event | None = None
+        self._unknown_kids: dict[str, float] = {}
 
     def prefetch(self) -> None:
-        """Begin to load the keys, so that the first caller need not wait for them."""
+        """Start to load the keys, so that the first caller need not wait."""
         self._refresh(None)
 
     def key(self, kid: str) -> IssuerKey:
-        """Refuses `invalid-token` for a kid that the issuer does not have, `keys-unavailable` if that cannot
-        be told."""
+        """Refuses `invalid-token` for a kid that the issuer does not have.
+
+        Refuses `keys-unavailable` while the broker cannot find out.
+        """
         with self._lock:
             key = self._known(kid)
-        flight = self._refresh(kid if key is None else None)
+        fetch = self._refresh(kid if key is None else None)
         if key is not None:
             return key
-        if flight is not None and self._seats.acquire(blocking=False):
+        if fetch is not None and self._waiting_slots.acquire(blocking=False):
             try:
-                flight.wait(WAIT_SECONDS)
+                fetch.wait(WAIT_SECONDS)
             finally:
-                self._seats.release()
+                self._waiting_slots.release()
         with self._lock:
             key = self._known(kid)
             if key is not None:
                 return key
-            raise self._refusal(kid, asked=flight is not None)
+            raise self._refusal(kid, looked_up=fetch is not None)
 
     def _known(self, kid: str) -> IssuerKey | None:
-        if self._clock() - self._loaded_at > KEEP_SECONDS:
+        if self._clock() - self._loaded_at > STALE_SECONDS:
             self._keys = {}
         return self._keys.get(kid)
 
     def _refresh(self, missing: str | None) -> threading.Event | None:
-        """The fetch that may bring the kid `missing`; begun now if one is due."""
+        """The fetch that may find the kid `missing`. Starts one if it is due."""
         with self._lock:
             now = self._clock()
-            wanted = missing is not None and not self._is_remembered(missing, now)
-            if self._flight is not None:
-                return self._flight if wanted else None
+            wanted = missing is not None and not self._is_unknown(missing, now)
+            if self._fetch is not None:
+                return self._fetch if wanted else None
             stale = not self._keys or now - self._loaded_at > FRESH_SECONDS
-            if not (stale or wanted) or now < self._resting_until:
+            if not (stale or wanted) or now < self._next_fetch_at:
                 return None
-            flight = self._flight = threading.Event()
+            fetch = self._fetch = threading.Event()
         try:
-            self._spawn(lambda: self._fly(flight))
-        except RuntimeError:  # no thread is to be had
-            self._land(flight, {})
-        return flight
+            self._spawn(lambda: self._fetch_now(fetch))
+        except RuntimeError:  # no thread is available
+            self._finish(fetch, {})
+        return fetch
 
-    def _fly(self, flight: threading.Event) -> None:
+    def _fetch_now(self, fetch: threading.Event) -> None:
         keys: Mapping[str, IssuerKey] = {}
         try:
             keys = self._load()
             _log.info("issuer_keys_loaded", entry=self._name, keys=len(keys))
-        except Exception as error:  # noqa: BLE001 - whatever it was, the flight must land
+        except Exception as error:  # noqa: BLE001 - the fetch must end after any error
             _log.warning(
                 "issuer_keys_failed", entry=self._name, error=type(error).__name__, reason=str(error)[:200]
             )
-        self._land(flight, keys)
+        self._finish(fetch, keys)
 
-    def _land(self, flight: threading.Event, keys: Mapping[str, IssuerKey]) -> None:
+    def _finish(self, fetch: threading.Event, keys: Mapping[str, IssuerKey]) -> None:
         with self._lock:
             now = self._clock()
             self._healthy = bool(keys)
             if keys:
                 self._keys, self._loaded_at = keys, now
-            self._resting_until = now + (REST_SECONDS if self._keys else REST_EMPTY_SECONDS)
-            self._flight = None
-        flight.set()
+            self._next_fetch_at = now + (COOLDOWN_SECONDS if self._keys else COOLDOWN_EMPTY_SECONDS)
+            self._fetch = None
+        fetch.set()
 
-    def _refusal(self, kid: str, *, asked: bool) -> Refusal:
+    def _refusal(self, kid: str, *, looked_up: bool) -> Refusal:
         now = self._clock()
-        if self._is_remembered(kid, now):
+        if self._is_unknown(kid, now):
             return jws.invalid("unknown kid")
-        if self._healthy and self._flight is None:
-            # Only what was looked for and not found: a kid that came during a rest may be a new key's.
-            if asked:
-                self._remember(kid, now)
+        if self._healthy and self._fetch is None:
+            # Remember only kids that a fetch did not find. During the cooldown, a kid may belong to a new
+            # key.
+            if looked_up:
+                self._remember_unknown(kid, now)
             return jws.invalid("unknown kid")
-        wait = max(1, math.ceil(self._resting_until - now)) if self._flight is None else 1
+        wait = max(1, math.ceil(self._next_fetch_at - now)) if self._fetch is None else 1
         return Refusal("keys-unavailable", reason=f"keys of {self._name}", retry_after_seconds=wait)
 
-    def _remember(self, kid: str, now: float) -> None:
-        while len(self._unknown) >= REMEMBERED_KIDS:
-            self._unknown.pop(next(iter(self._unknown)))
-        self._unknown[kid] = now
+    def _remember_unknown(self, kid: str, now: float) -> None:
+        while len(self._unknown_kids) >= MAX_UNKNOWN_KIDS:
+            self._unknown_kids.pop(next(iter(self._unknown_kids)))
+        self._unknown_kids[kid] = now
 
-    def _is_remembered(self, kid: str, now: float) -> bool:
-        return now - self._unknown.get(kid, -math.inf) < REMEMBER_SECONDS and bool(self._keys)
+    def _is_unknown(self, kid: str, now: float) -> bool:
+        return now - self._unknown_kids.get(kid, -math.inf) < UNKNOWN_KID_SECONDS and bool(self._keys)

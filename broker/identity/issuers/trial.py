@@ -1,8 +1,8 @@
-"""An issuer on trial (`mode = "audit"`): every token is judged in full, and none opens anything.
+"""An issuer on trial (`mode = "audit"`): every token is fully checked, but no token is accepted.
 
-The caller gets what it would get if the issuer were not in the settings at all. The log has every verdict;
-the audit trail has those on tokens that the issuer did sign, once a minute per subject and verdict in each
-worker, since anybody can send us any number of the others.
+The caller gets the same answer as without the entry. The log records every result. The audit trail records
+only tokens that the issuer signed, because anyone can send other tokens; and each worker records one entry in
+a minute for each subject and result.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.jws import UnverifiedToken
 
 WOULD_ADMIT = "would-admit"
-_REPEAT_SECONDS = 60
-_REMEMBERED = 1000
+_RECORD_INTERVAL_SECONDS = 60
+_MAX_RECORDED = 1000
 _log = structlog.get_logger("broker.identity")
 
 
-class Trail(Protocol):
+class AuditTrail(Protocol):
     """The audit trail. `store.audit.AuditLog` implements it."""
 
     def record(self, *, actor: str, action: str, outcome: str, detail: Mapping[str, Any]) -> None: ...
@@ -33,54 +33,54 @@ class Trail(Protocol):
 
 class TrialIssuer:
     def __init__(
-        self, judge: ExternalIssuer, trail: Trail, *, clock: Callable[[], float] = time.monotonic
+        self, verifier: ExternalIssuer, audit: AuditTrail, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._judge = judge
-        self._trail = trail
+        self._verifier = verifier
+        self._audit = audit
         self._clock = clock
         self._lock = threading.Lock()
         self._recorded: dict[tuple[str, str], float] = {}
 
     @property
     def issuer(self) -> str:
-        return self._judge.issuer
+        return self._verifier.issuer
 
     def verify(self, unverified: UnverifiedToken) -> NoReturn:
-        verdict: dict[str, Any] = {"verdict": WOULD_ADMIT, "reason": None}
+        result: dict[str, Any] = {"verdict": WOULD_ADMIT, "reason": None}
         signed = False
         try:
-            self._judge.check_signature(unverified)
+            self._verifier.check_signature(unverified)
             signed = True
-            principal = self._judge.judge(unverified.claims).principal
-            verdict |= {"plan": principal.plan, "roles": sorted(principal.roles)}
+            principal = self._verifier.check_claims(unverified.claims).principal
+            result |= {"plan": principal.plan, "roles": sorted(principal.roles)}
         except Refusal as refusal:
-            verdict |= {"verdict": refusal.code, "reason": refusal.reason}
-        _log.info("issuer_audited", entry=self._judge.name, signed=signed, **verdict)
+            result |= {"verdict": refusal.code, "reason": refusal.reason}
+        _log.info("issuer_audited", entry=self._verifier.name, signed=signed, **result)
         if signed:
-            self._record(str(unverified.claims.get("sub"))[:255], verdict)
+            self._record(str(unverified.claims.get("sub"))[:255], result)
         raise jws.invalid("the issuer is on trial")
 
-    def _record(self, subject: str, verdict: dict[str, Any]) -> None:
+    def _record(self, subject: str, result: dict[str, Any]) -> None:
         subject = subject if subject.isprintable() else ascii(subject)[:255]
-        if self._is_repeated(subject, verdict["verdict"]):
+        if self._is_repeated(subject, result["verdict"]):
             return
         try:
-            self._trail.record(
+            self._audit.record(
                 actor=f"{self.issuer} {subject}",
                 action="issuer-audit",
-                outcome=verdict["verdict"],
-                detail={"entry": self._judge.name, **{k: v for k, v in verdict.items() if k != "verdict"}},
+                outcome=result["verdict"],
+                detail={"entry": self._verifier.name, **{k: v for k, v in result.items() if k != "verdict"}},
             )
         except Refusal as refusal:
-            # Nothing hangs on this row, and the caller must not see from the answer that there is a trial.
-            _log.warning("issuer_audit_not_recorded", entry=self._judge.name, code=refusal.code)
+            # The row is not essential, and the answer must not reveal the trial to the caller.
+            _log.warning("issuer_audit_not_recorded", entry=self._verifier.name, code=refusal.code)
 
     def _is_repeated(self, subject: str, verdict: str) -> bool:
         now = self._clock()
         with self._lock:
             last = self._recorded.pop((subject, verdict), None)
-            repeated = last is not None and now - last < _REPEAT_SECONDS
+            repeated = last is not None and now - last < _RECORD_INTERVAL_SECONDS
             self._recorded[subject, verdict] = last if repeated and last is not None else now
-            while len(self._recorded) > _REMEMBERED:
+            while len(self._recorded) > _MAX_RECORDED:
                 self._recorded.pop(next(iter(self._recorded)))
         return repeated

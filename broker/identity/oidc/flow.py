@@ -1,8 +1,8 @@
-"""One attempt to sign in, bound to the browser that began it.
+"""One attempt to sign in, bound to the browser that started it.
 
-The browser keeps a signed value with a random seed; state, nonce and PKCE verifier are derived from the seed
-with a key of ours. So the server keeps nothing until the browser comes back, and nothing that stands in the
-cookie can be sent to a provider. That a flow ends once is the caller's to see to, by its id.
+The browser keeps a signed value with a random seed. State, nonce and PKCE verifier are derived from the seed
+with a key of the broker. So the server stores nothing until the browser returns, and the cookie contains
+nothing that a provider accepts. The caller makes sure, by the flow's id, that a flow is used once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SEED_BYTES = 32
 
 @dataclass(frozen=True)
 class Flow:
-    """`issuer` is the name in `broker.toml`; state, nonce and verifier are good for this flow only."""
+    """`issuer` is the name in `broker.toml`. State, nonce and verifier are valid only for this flow."""
 
     issuer: str
     return_to: str
@@ -40,12 +40,12 @@ class Flow:
 
 
 def flow_id(unverified_state: str) -> str:
-    """Names a flow without telling its state, so that two tabs do not share a cookie."""
+    """An id that does not reveal the state. With it, two tabs do not share a cookie."""
     return hashlib.sha256(unverified_state.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class Flows:
-    """`key` is for this purpose alone."""
+    """`key` must have no other purpose."""
 
     def __init__(self, key: bytes, clock: Callable[[], float] = time.time) -> None:
         self._key = key
@@ -56,20 +56,20 @@ class Flows:
         return self._flow(issuer, return_to, self._clock() + LIFETIME_SECONDS, seed)
 
     def open(self, unverified_cookie: str) -> Flow | None:
-        """The flow of a cookie that we made and that is not over."""
+        """The flow of a cookie that the broker signed and that has not expired. Otherwise None."""
         payload, _, mac = unverified_cookie.rpartition(".")
         if not hmac.compare_digest(self._mac("cookie", payload).encode(), mac.encode("utf-8", "replace")):
             return None
         try:
-            written: dict[str, Any] = json.loads(_unbase64(payload))
-            flow = self._flow(written["i"], written["r"], written["e"], _unbase64(written["s"]))
+            content: dict[str, Any] = json.loads(_unbase64(payload))
+            flow = self._flow(content["i"], content["r"], content["e"], _unbase64(content["s"]))
         except (ValueError, KeyError, TypeError, binascii.Error):
-            return None  # of another version of ours: the signature was good
+            return None  # the signature is valid, so another version of the broker wrote it
         return flow if flow.expires_at > self._clock() else None
 
     def _flow(self, issuer: str, return_to: str, expires_at: float, seed: bytes) -> Flow:
-        written = {"i": issuer, "r": return_to, "e": expires_at, "s": _base64(seed)}
-        payload = _base64(json.dumps(written, separators=(",", ":")).encode())
+        content = {"i": issuer, "r": return_to, "e": expires_at, "s": _base64(seed)}
+        payload = _base64(json.dumps(content, separators=(",", ":")).encode())
         return Flow(
             issuer,
             return_to,

@@ -1,8 +1,8 @@
-"""Where an issuer's endpoints are: as configured, or by OpenID Connect Discovery.
+"""The endpoints of an issuer, from the settings or by OpenID Connect Discovery.
 
-A discovered document is kept for an hour, and through an outage of the issuer for a day; a failure is not
-asked again for some seconds. It must name the very issuer that it was asked for, or one issuer could send
-our users, and their codes, to another.
+A discovery document is cached for one hour, and during an outage of the issuer for one day. After a failure,
+the next attempt waits ten seconds. The document must name the requested issuer; otherwise one issuer could
+send the users and their codes to another.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from urllib.parse import urlsplit
 
 from authlib.oidc.discovery import get_well_known_url
 
-from broker.settings.parsers import is_loopback
+from broker.net.addresses import is_loopback
 
 FRESH_SECONDS = 3600
 KEPT_SECONDS = 24 * 3600
 COOL_DOWN_SECONDS = 10
-WAITING = 4  # a provider that hangs must not take all threads
+MAX_WAITING = 4  # a provider that hangs must not hold every thread
 _ENDPOINT = re.compile(r"https?://[^/?#@\s\\]+(/[^#\s\\]*)?(\?[^#\s\\]*)?")
 
 FetchJson = Callable[[str], Mapping[str, Any]]
 
 
-class ProviderDown(Exception):  # noqa: N818 - what is the case
-    """The provider cannot be reached or does not answer as one. The text is for the log only."""
+class ProviderUnavailable(Exception):  # noqa: N818 - an outcome, not a programming error
+    """The provider is unreachable or its answer is unusable. The text is only for the log."""
 
 
 @dataclass(frozen=True)
 class Endpoints:
     authorization: str
     token: str
-    names_itself: bool = False
-    """Whether each answer to the browser carries `iss` (RFC 9207), so that one without it is forged."""
-    secret_in_body: bool = False
-    """Whether the client secret goes into the form, because the token endpoint takes it nowhere else."""
+    sends_iss: bool = False
+    """Whether every answer to the browser contains `iss` (RFC 9207). Then an answer without it is forged."""
+    posts_secret: bool = False
+    """Whether the token endpoint accepts the client secret only in the form."""
 
 
 class Provider(Protocol):
@@ -47,72 +47,72 @@ class Provider(Protocol):
 
 
 @dataclass(frozen=True)
-class Configured:
-    """Endpoints from `broker.toml`: nothing is fetched."""
+class ConfiguredProvider:
+    """Endpoints from `broker.toml`. Fetches nothing."""
 
-    found: Endpoints
+    configured: Endpoints
 
     def endpoints(self) -> Endpoints:
-        return self.found
+        return self.configured
 
 
-class Discovered:
+class DiscoveredProvider:
     def __init__(self, issuer: str, fetch: FetchJson, clock: Callable[[], float] = time.monotonic) -> None:
         self._issuer = issuer
         self._fetch = fetch
         self._clock = clock
-        self._turn = threading.Lock()
-        self._seats = threading.BoundedSemaphore(WAITING)
-        self._why = "others wait for it already"
-        self._found: Endpoints | None = None
-        self._found_at = self._not_before = float("-inf")
+        self._fetch_lock = threading.Lock()
+        self._waiting_slots = threading.BoundedSemaphore(MAX_WAITING)
+        self._failure = "too many callers wait for it"
+        self._cached: Endpoints | None = None
+        self._cached_at = self._next_fetch_at = float("-inf")
 
     def endpoints(self) -> Endpoints:
-        """Raises ProviderDown. One fetch at a time; while it runs, others go on with what is known."""
-        if self._found is None or self._clock() >= self._found_at + FRESH_SECONDS:
+        """Raises ProviderUnavailable. During a fetch, other callers get the cached endpoints."""
+        if self._cached is None or self._clock() >= self._cached_at + FRESH_SECONDS:
             self._refresh()
-        if self._found is None or self._clock() >= self._found_at + KEPT_SECONDS:
-            raise ProviderDown(self._why)
-        return self._found
+        if self._cached is None or self._clock() >= self._cached_at + KEPT_SECONDS:
+            raise ProviderUnavailable(self._failure)
+        return self._cached
 
     def _refresh(self) -> None:
-        if self._found is None:
-            if not self._seats.acquire(blocking=False):
+        if self._cached is None:
+            if not self._waiting_slots.acquire(blocking=False):
                 return
             try:
-                with self._turn:
+                with self._fetch_lock:
                     self._fetch_if_due()
             finally:
-                self._seats.release()
-        elif self._turn.acquire(blocking=False):
+                self._waiting_slots.release()
+        elif self._fetch_lock.acquire(blocking=False):
             try:
                 self._fetch_if_due()
             finally:
-                self._turn.release()
+                self._fetch_lock.release()
 
     def _fetch_if_due(self) -> None:
         now = self._clock()
-        if now < self._not_before or (self._found and now < self._found_at + FRESH_SECONDS):
+        if now < self._next_fetch_at or (self._cached and now < self._cached_at + FRESH_SECONDS):
             return
         try:
-            self._found = read(self._fetch(get_well_known_url(self._issuer, external=True)), self._issuer)
-            self._found_at = now
-        except ProviderDown as down:
-            self._why = str(down)
+            self._cached = read(self._fetch(get_well_known_url(self._issuer, external=True)), self._issuer)
+            self._cached_at = now
+        except ProviderUnavailable as down:
+            self._failure = str(down)
         finally:
-            self._not_before = self._clock() + COOL_DOWN_SECONDS
+            self._next_fetch_at = self._clock() + COOL_DOWN_SECONDS
 
 
 def read(document: Mapping[str, Any], issuer: str) -> Endpoints:
     """The endpoints of a discovery document of this issuer."""
     if document.get("issuer") != issuer:
-        raise ProviderDown("the document is another issuer's")
+        raise ProviderUnavailable("the document names another issuer")
     methods = document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
     return Endpoints(
         authorization=_endpoint(document.get("authorization_endpoint")),
         token=_endpoint(document.get("token_endpoint")),
-        names_itself=document.get("authorization_response_iss_parameter_supported") is True,
-        secret_in_body=isinstance(methods, list)
+        sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
+        posts_secret=isinstance(methods, list)
         and "client_secret_basic" not in methods
         and "client_secret_post" in methods,
     )
@@ -120,8 +120,8 @@ def read(document: Mapping[str, Any], issuer: str) -> Endpoints:
 
 def _endpoint(value: object) -> str:
     if not isinstance(value, str) or len(value) > 1000 or not _ENDPOINT.fullmatch(value):
-        raise ProviderDown("an endpoint is missing or no address")
+        raise ProviderUnavailable("an endpoint is missing or not a URL")
     parts = urlsplit(value)
     if parts.scheme != "https" and not is_loopback(parts.hostname):
-        raise ProviderDown("an endpoint is not https")
+        raise ProviderUnavailable("an endpoint is not https")
     return value

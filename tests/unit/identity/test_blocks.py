@@ -62,44 +62,46 @@ def before(moment: datetime) -> Block:
     ],
 )
 @pytest.mark.parametrize("principal", [EVE, ALICE], ids=["another issuer's", "own"])
-def test_a_block_of_each_kind(principal: Principal, blocks: list[Block], answer: str) -> None:
+def test_each_kind_of_block_refuses_the_credential(
+    principal: Principal, blocks: list[Block], answer: str
+) -> None:
     known = Known(*blocks, user=User("alice", "hash", generation="1"))
     assert told(known, Verified(principal, THEN, "jti", "1")) == answer
 
 
-def test_another_issuers_principal_comes_in_as_its_issuer_says() -> None:
+def test_external_principal_keeps_its_issuers_plan_and_roles() -> None:
     assert Admission(Known()).admit(Verified(EVE, THEN)) == EVE
 
 
-def test_an_own_user_comes_in_as_it_is_now_and_not_as_the_token_says() -> None:
+def test_own_user_has_current_plan_and_roles() -> None:
     user = User("alice", "hash", plan="gold", roles=frozenset({"operator"}), generation="1")
     admitted = Admission(Known(user=user)).admit(Verified(ALICE, THEN, "jti", "1"))
     assert (admitted.plan, admitted.roles) == ("gold", frozenset({"operator"}))
 
 
 @pytest.mark.parametrize("generation", ["0", "", None])
-def test_an_own_credential_needs_the_present_generation(generation: str | None) -> None:
+def test_credential_of_earlier_generation_is_refused(generation: str | None) -> None:
     known = Known(user=User("alice", "hash", generation="1"))
     assert told(known, Verified(ALICE, THEN, "jti", generation)) == "invalid-token"
 
 
-def test_an_own_user_who_is_gone_or_blocked() -> None:
+def test_deleted_or_blocked_user_is_refused() -> None:
     assert told(Known(), Verified(ALICE, THEN, "jti", "1")) == "invalid-token"
     blocked = Known(user=User("alice", "hash", blocked_at=THEN, generation="1"))
     assert told(blocked, Verified(ALICE, THEN, "jti", "1")) == "account-blocked"
     assert told(blocked, Verified(ALICE, THEN, "jti", "0")) == "account-blocked"
 
 
-def test_only_tokens_of_ours_are_withdrawn_by_whoever_signs_out_and_for_longer_than_they_live() -> None:
+def test_sign_out_revokes_only_own_tokens_beyond_their_lifetime() -> None:
     known, hour = Known(), timedelta(hours=1)
-    Admission(known).withdraw(Verified(EVE, THEN, "theirs"), hour)
-    Admission(known).withdraw(Verified(ALICE, THEN), hour)
-    Admission(known).withdraw(Verified(ALICE, THEN, "ours", "1"), hour)
+    Admission(known).revoke(Verified(EVE, THEN, "theirs"), hour)
+    Admission(known).revoke(Verified(ALICE, THEN), hour)
+    Admission(known).revoke(Verified(ALICE, THEN, "ours", "1"), hour)
     ((token_id, until),) = known.withdrawn
     assert token_id == "ours"
     assert until > THEN + hour
 
 
-def test_the_same_token_id_of_two_issuers_is_two_tokens() -> None:
+def test_same_token_id_of_two_issuers_is_two_tokens() -> None:
     assert token_key("https://a.example", "1") != token_key("https://b.example", "1")
     assert token_key("https://a.example", "b1") != token_key("https://a.exampleb", "1")

@@ -62,7 +62,7 @@ def test_has_a_prefix_a_public_id_and_a_secret_of_256_bits() -> None:
     assert len(seen) == 400
 
 
-def test_what_is_kept_shows_nothing_of_the_key_and_depends_on_the_server() -> None:
+def test_stored_hash_reveals_nothing_and_depends_on_the_server() -> None:
     _, key, kept = generate(PEPPER)
     assert re.fullmatch("[0-9a-f]{64}", kept)
     assert kept == service_keys.keyed_hash(PEPPER, key)
@@ -78,7 +78,7 @@ def test_verifies_the_key_and_notes_its_use() -> None:
     assert store.uses == 1
 
 
-def test_every_single_typo_is_refused_before_the_store_is_asked() -> None:
+def test_typo_is_refused_without_a_store_query() -> None:
     store, secret = made()
     for place, letter in enumerate(secret):
         for wrong in ("x" if letter != "x" else "y", letter.swapcase()):
@@ -91,7 +91,7 @@ def test_every_single_typo_is_refused_before_the_store_is_asked() -> None:
     "presented",
     ["", "lbk_", "lbk__", "nonsense", "lbk_" + "a" * 12, "é" * 66, "lbk_" + "a" * 12 + "_" + "٣" * 49],
 )
-def test_refuses_what_is_no_key(presented: str) -> None:
+def test_refuses_text_that_is_not_a_key(presented: str) -> None:
     store, _ = made()
     assert refusal(store, presented) == "invalid-token"
     assert store.asked == []
@@ -105,7 +105,7 @@ def test_a_key_with_a_good_checksum_and_a_wrong_secret_is_refused() -> None:
     assert store.uses == 0
 
 
-def test_the_secret_of_another_key_does_not_fit() -> None:
+def test_secret_of_another_key_is_refused() -> None:
     store, secret = made()
     _, other = made()
     body = secret[:17] + other[17:-6]
@@ -123,14 +123,14 @@ def test_revoked_and_expired_keys_are_refused() -> None:
     assert refusal(store, secret) == "invalid-token"
 
 
-def test_whether_a_key_has_expired_is_told_to_its_holder_only() -> None:
+def test_only_the_holder_learns_that_a_key_has_expired() -> None:
     store, secret = made()
     store.key = replace(store.key, expires_at=NOW)
     body = secret[:-7] + ("x" if secret[-7] != "x" else "y")
     assert refusal(store, body + checksum(body)) == "invalid-token"
 
 
-def test_a_key_outlives_a_change_of_the_servers_secret() -> None:
+def test_key_stays_valid_after_the_server_secret_changes() -> None:
     store, secret = made(pepper=b"o" * 32)
     assert refusal(store, secret) == "invalid-token"
     assert ServiceKeys(store, [PEPPER, b"o" * 32]).verify(secret)
@@ -144,7 +144,7 @@ def test_a_key_is_a_principal_of_its_own() -> None:
     assert principal.roles == frozenset()
 
 
-def test_the_user_of_one_key_is_not_that_of_another_nor_an_own_user() -> None:
+def test_users_of_different_keys_are_different_principals() -> None:
     one, two = made("")[0].key, made("")[0].key
     keys = {one.acting_for("alice").key, two.acting_for("alice").key, principal_key("live-broker", "alice")}
     assert len(keys) == 3
@@ -222,7 +222,7 @@ def test_acts_within_its_prefix_only(prefix: str | None, subject: str, outcome: 
     ],
     ids=ascii,
 )
-def test_refuses_a_subject_that_could_be_taken_for_another(subject: str) -> None:
+def test_refuses_ambiguous_subject(subject: str) -> None:
     with pytest.raises(Refusal) as raised:
         check_subject(subject)
     assert raised.value.code == "invalid-field"
@@ -230,7 +230,7 @@ def test_refuses_a_subject_that_could_be_taken_for_another(subject: str) -> None
     assert subject not in str(raised.value.detail)
 
 
-def test_case_and_look_alikes_are_different_people() -> None:
+def test_case_and_similar_letters_are_different_users() -> None:
     key = made("")[0].key
     names = ["alice", "Alice", "\N{CYRILLIC SMALL LETTER A}lice", "\N{FULLWIDTH LATIN SMALL LETTER A}lice"]
     assert len({key.acting_for(name).key for name in names}) == len(names)

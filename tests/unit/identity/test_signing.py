@@ -87,7 +87,7 @@ def test_signs_with_the_algorithm_of_its_key(algorithm: str) -> None:
     ],
     ids=["secret", "secret to key", "key", "key, its public half kept", "key to secret"],
 )
-def test_what_was_signed_before_a_rotation_holds_until_it_expires(before: KeyRing, after: KeyRing) -> None:
+def test_tokens_stay_valid_after_a_key_rotation(before: KeyRing, after: KeyRing) -> None:
     token = token_of(before)
     assert verify(after, token) == "alice"
     assert token_of(after).split(".")[0] != token.split(".")[0], "but new ones are signed with the new key"
@@ -95,11 +95,11 @@ def test_what_was_signed_before_a_rotation_holds_until_it_expires(before: KeyRin
 
 @pytest.mark.parametrize("after", [KeyRing.of([NEW]), KeyRing.of([NEW], pem(OTHER))])
 @pytest.mark.parametrize("before", [KeyRing.of([OLD]), KeyRing.of([OLD], pem(ED))])
-def test_a_key_that_left_the_ring_is_worth_nothing(before: KeyRing, after: KeyRing) -> None:
+def test_removed_key_no_longer_verifies(before: KeyRing, after: KeyRing) -> None:
     assert refusal(after, token_of(before)) == "invalid-token"
 
 
-def test_no_key_plays_another_ones_part() -> None:
+def test_no_key_can_replace_another() -> None:
     """Every kid with every algorithm, above all a public key as if it were the shared secret."""
     ring = KeyRing.of([NEW], pem(ED), pem(EC))
     secret_kid = SigningKey.from_secret(NEW).kid
@@ -133,7 +133,7 @@ def test_no_key_plays_another_ones_part() -> None:
 
 
 @pytest.mark.parametrize("key", [ED, EC], ids=["EdDSA", "ES256"])
-def test_others_can_verify_with_what_is_published(key: Any) -> None:
+def test_published_keys_verify_tokens(key: Any) -> None:
     ring = KeyRing.of([NEW], pem(key), pem(OTHER))
     token = token_of(ring)
     published = jwt.PyJWKSet.from_dict({"keys": ring.published()})
@@ -141,7 +141,7 @@ def test_others_can_verify_with_what_is_published(key: Any) -> None:
     assert jwt.decode(token, found, audience="live-broker", issuer="live-broker")["sub"] == "alice"
 
 
-def test_publishes_public_halves_only() -> None:
+def test_publishes_only_public_keys() -> None:
     assert KeyRing.of([NEW, OLD]).published() == []
     for jwk in KeyRing.of([NEW], pem(EC), pem(ED)).published():
         assert set(jwk) <= {"kty", "crv", "x", "y", "kid", "use", "alg"}

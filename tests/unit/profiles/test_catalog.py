@@ -1,4 +1,4 @@
-"""The catalog: who may use which profile, and which is meant when none is named."""
+"""The catalog: who may use which profile, and which profile is the default."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ def on_plan(plan: str, *, profiles: frozenset[str] | None = None) -> Principal:
     return Principal("live-broker", "alice", "alice", plan, profiles=profiles)
 
 
-def test_the_default_is_the_one_called_default() -> None:
+def test_profile_named_default_is_the_default() -> None:
     assert Catalog([GOLD, FREE]).get().name == "default"
     assert Catalog([GOLD, FREE]).get(None) is FREE
 
 
-def test_the_only_profile_is_the_default_whatever_its_name() -> None:
+def test_single_profile_is_the_default() -> None:
     assert Catalog([GOLD]).get() is GOLD
 
 
 @pytest.mark.parametrize("name", ["nobody", "", "Default", "default ", "__class__"])
-def test_an_unknown_name_is_refused_and_not_repeated(name: str) -> None:
+def test_unknown_name_is_refused_and_not_repeated(name: str) -> None:
     with pytest.raises(Refusal) as raised:
         Catalog([FREE]).get(name)
     assert raised.value.code == "profile-unknown"
     assert raised.value.detail is None
 
 
-def test_a_plan_sees_its_own_profiles_and_the_open_ones() -> None:
+def test_plan_allows_its_own_and_the_open_profiles() -> None:
     catalog = Catalog([FREE, GOLD])
     assert catalog.open_to(on_plan("default")) == [FREE]
     assert catalog.open_to(on_plan("gold")) == [FREE, GOLD]
     assert not GOLD.allows("*")
 
 
-def test_a_list_of_profiles_only_narrows_what_the_plan_gives() -> None:
+def test_list_of_profiles_only_restricts_the_plan() -> None:
     catalog = Catalog([FREE, GOLD])
     narrowed = on_plan("default", profiles=frozenset({"gold"}))
     assert catalog.open_to(narrowed) == []
@@ -52,7 +52,7 @@ def test_a_list_of_profiles_only_narrows_what_the_plan_gives() -> None:
         assert raised.value.code == "profile-forbidden"
 
 
-def test_the_key_that_acts_decides_for_its_users() -> None:
+def test_service_key_decides_for_its_users() -> None:
     catalog = Catalog([FREE, GOLD])
     user = end_user(on_plan("gold", profiles=frozenset({"gold"})), "u-1")
     assert user.plan == "default"
@@ -60,8 +60,8 @@ def test_the_key_that_acts_decides_for_its_users() -> None:
     assert catalog.admit("gold", user) is GOLD
 
 
-def test_an_empty_catalog_cannot_be_built() -> None:
-    with pytest.raises(ValueError, match="needs a profile"):
+def test_empty_catalog_is_rejected() -> None:
+    with pytest.raises(ValueError, match="needs at least one profile"):
         Catalog([])
 
 
@@ -75,5 +75,5 @@ def test_an_empty_catalog_cannot_be_built() -> None:
         ({"speech_config": {"voice_config": {"replicated_voice_config": {"mime_type": "audio/pcm"}}}}, None),
     ],
 )
-def test_a_profile_tells_the_voice_that_it_names(config: dict[str, object], voice: str | None) -> None:
+def test_profile_returns_its_configured_voice(config: dict[str, object], voice: str | None) -> None:
     assert Profile(name="any", config=config).voice == voice

@@ -1,4 +1,4 @@
-"""Settings: whatever an operator may get wrong is found at start, all of it at once; no secret is shown."""
+"""Settings: all mistakes are reported together at start, and no secret is shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from broker.profiles.profile import Profile
 from broker.settings import SETTINGS, Settings, SettingsError, load
-from broker.settings.table import DIVERTING
+from broker.settings.table import REDIRECTING
 
 GOOD = {"GEMINI_API_KEY": "AQ.test-0123456789", "BROKER_SECRET_KEY": secrets.token_hex(32)}
 PLAN = '[plans.default]\nrate = "10/minute"\nsessions = 2\nminutes_per_day = 60\nsession_minutes = 30\n'
@@ -34,7 +34,7 @@ def faults(environ: Mapping[str, str]) -> list[str]:
 
 
 def fault(name: str, text: str) -> str:
-    """The only fault, which must begin with the variable's name."""
+    """The only fault, which must begin with the name of the variable."""
     found = faults({**GOOD, name: text})
     assert len(found) == 1, found
     assert found[0].startswith(name)
@@ -53,7 +53,7 @@ def config(tmp_path: Path, text: str) -> Settings:
     return load({**GOOD, "BROKER_CONFIG": str(path)})
 
 
-def test_two_secrets_are_enough_to_start() -> None:
+def test_only_two_settings_are_required() -> None:
     settings = load(GOOD)
     assert settings.gemini_api_key.get_secret_value() == GOOD["GEMINI_API_KEY"]
     assert settings.live_url == "https://generativelanguage.googleapis.com"
@@ -64,7 +64,7 @@ def test_two_secrets_are_enough_to_start() -> None:
     assert settings.config.project.sessions == 50
 
 
-def test_each_setting_of_the_table_is_an_attribute() -> None:
+def test_each_setting_in_the_table_is_an_attribute() -> None:
     settings = load(GOOD)
     for setting in SETTINGS:
         assert hasattr(settings, setting.attribute), setting.name
@@ -81,8 +81,8 @@ def test_all_faults_are_reported_together(tmp_path: Path) -> None:
         assert any(place in text for text in found), found
 
 
-def test_the_checks_of_others_join_the_same_list(tmp_path: Path) -> None:
-    """Profiles are judged even where a plan beside them is broken, so that nobody starts five times."""
+def test_faults_of_extra_checks_are_in_the_same_list(tmp_path: Path) -> None:
+    """Profiles are checked even if a plan is invalid, so that operators see all faults at the first start."""
     path = tmp_path / "broker.toml"
     path.write_text(PLAN.replace("10/minute", "often") + PROFILE)
 
@@ -110,7 +110,7 @@ def public_pem(key: Any) -> str:
 
 
 @pytest.mark.parametrize("key", [ED25519, P256], ids=["Ed25519", "P-256"])
-def test_a_signing_key_is_a_private_key_in_pem(key: Any) -> None:
+def test_signing_key_is_a_private_key_in_pem(key: Any) -> None:
     settings = load(
         {
             **GOOD,
@@ -137,13 +137,13 @@ def test_a_signing_key_is_a_private_key_in_pem(key: Any) -> None:
     ],
     ids=["public", "RSA", "P-384", "encrypted", "cut off", "no key", "not PEM"],
 )
-def test_anything_else_is_no_signing_key(text: str) -> None:
-    said = fault("BROKER_SIGNING_KEY", text)
-    assert "openssl genpkey" in said
-    assert text.splitlines()[-1] not in said
+def test_invalid_signing_key_is_rejected_without_quoting_it(text: str) -> None:
+    message = fault("BROKER_SIGNING_KEY", text)
+    assert "openssl genpkey" in message
+    assert text.splitlines()[-1] not in message
 
 
-def test_a_previous_secret_must_be_as_good_and_another_one() -> None:
+def test_previous_secret_must_be_strong_and_different() -> None:
     assert fault("BROKER_SECRET_KEY_PREVIOUS", "a" * 64)
     assert fault("BROKER_SECRET_KEY_PREVIOUS", GOOD["BROKER_SECRET_KEY"])
     settings = load({**GOOD, "BROKER_SECRET_KEY_PREVIOUS": (older := secrets.token_hex(32))})
@@ -154,7 +154,7 @@ def test_a_previous_secret_must_be_as_good_and_another_one() -> None:
     ]
 
 
-def test_no_secret_is_ever_shown() -> None:
+def test_settings_and_faults_show_no_secret() -> None:
     canary = "canary-" + secrets.token_hex(20)
     settings = load(
         {
@@ -191,17 +191,17 @@ def test_no_secret_is_ever_shown() -> None:
         "<put 32 random bytes here, thank you very much>",
     ],
 )
-def test_a_weak_secret_key_is_refused(key: str) -> None:
+def test_weak_secret_key_is_rejected(key: str) -> None:
     assert "secrets.token_hex(32)" in fault("BROKER_SECRET_KEY", key)
 
 
 @pytest.mark.parametrize("size", [16, 32, 64])
-def test_a_random_secret_key_is_accepted(size: int) -> None:
+def test_random_secret_key_is_accepted(size: int) -> None:
     for key in (secrets.token_hex(size), secrets.token_urlsafe(max(size, 24))):
         load({**GOOD, "BROKER_SECRET_KEY": key})
 
 
-def test_one_secret_does_not_serve_twice() -> None:
+def test_secret_key_must_differ_from_api_key() -> None:
     key = secrets.token_hex(32)
     assert faults({"GEMINI_API_KEY": key, "BROKER_SECRET_KEY": key}) == [
         "BROKER_SECRET_KEY must not be the same as GEMINI_API_KEY"
@@ -209,30 +209,33 @@ def test_one_secret_does_not_serve_twice() -> None:
 
 
 @pytest.mark.parametrize("key", ["your-api-key", "auth_tokens/abcdefgh", "two words", "schlüssel-ä", "<key>"])
-def test_what_cannot_be_an_api_key_is_refused(key: str) -> None:
+def test_invalid_api_key_is_rejected(key: str) -> None:
     fault("GEMINI_API_KEY", key)
 
 
 @pytest.mark.parametrize("key", ["AIzaSyA-made-up", "AQ.Ab8RN6", "anything.else"])
-def test_no_shape_is_asked_of_an_api_key(key: str) -> None:
-    """Google changed the shape of its keys in 2026; a check by prefix would have locked everybody out."""
+def test_api_key_may_have_any_prefix_and_length(key: str) -> None:
+    """Google changed the form of its keys in 2026.
+
+    A check of the prefix would have rejected every new key.
+    """
     load({**GOOD, "GEMINI_API_KEY": key})
 
 
-def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+def test_secret_can_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("AQ.from-a-file\n")
     settings = load({"BROKER_SECRET_KEY": GOOD["BROKER_SECRET_KEY"], "GEMINI_API_KEY_FILE": str(path)})
     assert settings.gemini_api_key.get_secret_value() == "AQ.from-a-file"
 
 
-def test_a_secret_in_two_places_is_refused(tmp_path: Path) -> None:
+def test_secret_in_two_places_is_rejected(tmp_path: Path) -> None:
     found = faults({**GOOD, "GEMINI_API_KEY_FILE": str(tmp_path / "key")})
     assert found == ["GEMINI_API_KEY and GEMINI_API_KEY_FILE are both set; keep one"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"])
-def test_a_useless_secret_file_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_unusable_secret_file_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "key"
     if content is not None:
         path.write_bytes(content)
@@ -242,13 +245,13 @@ def test_a_useless_secret_file_is_named(tmp_path: Path, content: bytes | None) -
     assert str(path) in found
 
 
-@pytest.mark.parametrize("name", DIVERTING)
-def test_a_variable_that_would_divert_the_sdk_is_refused(name: str) -> None:
-    assert "divert" in fault(name, "false")
+@pytest.mark.parametrize("name", REDIRECTING)
+def test_variable_that_would_redirect_the_sdk_is_rejected(name: str) -> None:
+    assert "redirect" in fault(name, "false")
 
 
 @pytest.mark.parametrize("name", ["BROKER_SECRET", "BROKER_TRUSTED_PROXY", "BROKER_THREADS_FILE"])
-def test_a_misspelt_setting_is_refused(name: str) -> None:
+def test_misspelled_setting_is_rejected(name: str) -> None:
     assert "is not a known setting" in fault(name, "1")
 
 
@@ -258,7 +261,7 @@ def test_kubernetes_service_links_are_not_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "understood"),
+    ("given", "parsed"),
     [
         ("postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
         ("postgresql://u:p@h:5432/d?sslmode=require", "postgresql+psycopg://u:p@h:5432/d?sslmode=require"),
@@ -269,26 +272,26 @@ def test_kubernetes_service_links_are_not_settings() -> None:
         ("sqlite:///x.db", "sqlite:///x.db"),
     ],
 )
-def test_database_urls_become_sqlalchemys(given: str, understood: str) -> None:
-    assert load({**GOOD, "DATABASE_URL": given}).database_url.get_secret_value() == understood
+def test_database_url_is_converted_for_sqlalchemy(given: str, parsed: str) -> None:
+    assert load({**GOOD, "DATABASE_URL": given}).database_url.get_secret_value() == parsed
 
 
 @pytest.mark.parametrize(
     "url",
     ["mysql://h/d", "postgresql+psycopg2://h/d", "/var/db", "sqlite://", "sqlite:///:memory:", "postgres://"],
 )
-def test_a_database_that_cannot_serve_is_refused(url: str) -> None:
+def test_unsupported_database_is_rejected(url: str) -> None:
     fault("BROKER_DATABASE_URL", url)
 
 
-def test_our_name_wins_over_the_platforms() -> None:
+def test_own_name_takes_precedence_over_the_platforms_name() -> None:
     settings = load({**GOOD, "DATABASE_URL": "postgres://h/d", "BROKER_DATABASE_URL": "sqlite:///ours.db"})
     assert settings.database_url.get_secret_value() == "sqlite:///ours.db"
     assert load({**GOOD, "BROKER_REDIS_URL": "", "REDIS_URL": "redis://h"}).redis_url is not None
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9090", "http://localhost:9090/", "https://[::1]:9090"])
-def test_a_loopback_upstream_is_a_stand_in(url: str) -> None:
+def test_loopback_live_url_is_a_stand_in(url: str) -> None:
     settings = load({**GOOD, "BROKER_LIVE_URL": url})
     assert settings.standin
     assert settings.live_url == url.rstrip("/")
@@ -313,11 +316,11 @@ def test_a_loopback_upstream_is_a_stand_in(url: str) -> None:
         "http://127.0.0.1:99999",
     ],
 )
-def test_the_api_key_goes_to_google_or_to_loopback_only(url: str) -> None:
+def test_live_url_must_be_google_or_loopback(url: str) -> None:
     fault("BROKER_LIVE_URL", url)
 
 
-def test_origins_are_as_browsers_send_them() -> None:
+def test_origins_are_normalized_like_browsers_send_them() -> None:
     text = "https://App.example, https://app.example: http://localhost:5173"
     assert load({**GOOD, "BROKER_ALLOWED_ORIGINS": text}).allowed_origins == (
         "https://app.example",
@@ -330,12 +333,12 @@ def test_origins_are_as_browsers_send_them() -> None:
     ["*", "null", "https://*.app.example", "https://app.example/", "http://app.example", "app.example",
      "https://app.example:443", "https://app.example?", "https://b\u00fccher.example", "file:///x"],
 )  # fmt: skip
-def test_an_origin_that_is_not_exact_is_refused(origin: str) -> None:
+def test_inexact_origin_is_rejected(origin: str) -> None:
     fault("BROKER_ALLOWED_ORIGINS", origin)
 
 
 @pytest.mark.parametrize("proxies", ["0.0.0.0/0", "::/0", "0.0.0.0/1", "*", "proxy.example", "10.0.0.1/8"])
-def test_a_proxy_that_could_be_anybody_is_refused(proxies: str) -> None:
+def test_too_wide_or_invalid_proxy_is_rejected(proxies: str) -> None:
     fault("BROKER_TRUSTED_PROXIES", proxies)
 
 
@@ -350,16 +353,16 @@ def test_proxies_are_networks() -> None:
 
 @pytest.mark.parametrize("name", ["PORT", "WEB_CONCURRENCY", "BROKER_THREADS"])
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "99999999999", "٣"])
-def test_a_number_out_of_bounds_is_refused(name: str, text: str) -> None:
+def test_number_out_of_range_is_rejected(name: str, text: str) -> None:
     fault(name, text)
 
 
-def test_the_log_level_is_upper_case() -> None:
+def test_log_level_is_converted_to_upper_case() -> None:
     assert load({**GOOD, "BROKER_LOG_LEVEL": "debug"}).log_level == "DEBUG"
     fault("BROKER_LOG_LEVEL", "loud")
 
 
-def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+def test_missing_or_invalid_config_file_is_named(tmp_path: Path) -> None:
     assert "cannot be read" in fault("BROKER_CONFIG", str(tmp_path / "nowhere.toml"))
     assert "is not TOML" in config_faults(tmp_path, "[plans")[0]
 
@@ -395,19 +398,19 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
          'algorithms = ["HS256"]\n', "issuers.0.algorithms"),
     ],
 )  # fmt: skip
-def test_the_file_is_read_strictly(tmp_path: Path, text: str, place: str) -> None:
+def test_config_file_is_parsed_strictly(tmp_path: Path, text: str, place: str) -> None:
     found = config_faults(tmp_path, text)
     assert any(place in item for item in found), found
     assert all(item.startswith("broker.toml: ") for item in found)
 
 
-def test_a_value_in_the_wrong_place_is_not_repeated(tmp_path: Path) -> None:
-    """Somebody pastes a key into the file; the fault goes to a log."""
+def test_fault_does_not_repeat_the_value(tmp_path: Path) -> None:
+    """An operator may paste a key into the file, and the fault goes to a log."""
     found = config_faults(tmp_path, PLAN + PROFILE + '[profiles.a]\nslice_seconds = "AQ.pasted-key"\n')
     assert "pasted" not in str(found)
 
 
-def test_profiles_know_their_names(tmp_path: Path) -> None:
+def test_profiles_have_their_names(tmp_path: Path) -> None:
     settings = config(
         tmp_path, PLAN + PROFILE + '[profiles.tutor]\nplans = ["default"]\nslice_seconds = 600\n'
     )

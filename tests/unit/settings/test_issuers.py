@@ -1,4 +1,4 @@
-"""`[[issuers]]`: what an operator may get wrong about whose tokens are believed, found at start."""
+"""`[[issuers]]`: mistakes in the entries are found at start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GOOD = {
 
 
 def read(tmp_path: Path, *entries: dict[str, str | None], profile: str = "") -> Settings:
-    """Each entry is GOOD with these keys changed; None leaves one out."""
+    """Each entry is GOOD with these keys changed. None removes a key."""
     text = BASE.format(profile=profile)
     for entry in entries:
         written = {key: value for key, value in {**GOOD, **entry}.items() if value is not None}
@@ -42,12 +42,12 @@ def spec(tmp_path: Path, **entry: str | None) -> IssuerSpec:
     return read(tmp_path, entry).config.issuers[0]
 
 
-def test_the_least_that_is_needed(tmp_path: Path) -> None:
-    least = spec(tmp_path)
-    assert (least.kind, least.mode, least.algorithms, least.subject_claim) == (
+def test_defaults_of_a_minimal_entry(tmp_path: Path) -> None:
+    minimal = spec(tmp_path)
+    assert (minimal.kind, minimal.mode, minimal.algorithms, minimal.subject_claim) == (
         "oidc", "enforce", ("RS256",), ("sub",),
     )  # fmt: skip
-    assert (least.leeway_seconds, least.max_life_seconds, least.max_age_seconds) == (30, 86400, None)
+    assert (minimal.leeway_seconds, minimal.max_life_seconds, minimal.max_age_seconds) == (30, 86400, None)
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,11 @@ def test_the_least_that_is_needed(tmp_path: Path) -> None:
         ('["resource_access", "my.client", "roles"]', ("resource_access", "my.client", "roles")),
     ],
 )
-def test_a_claim_is_named_by_its_path(tmp_path: Path, written: str, path: tuple[str, ...]) -> None:
+def test_claim_path_is_parsed(tmp_path: Path, written: str, path: tuple[str, ...]) -> None:
     assert spec(tmp_path, plan_claim=written).plan_claim == path
 
 
-def test_one_value_stands_for_a_list_of_one(tmp_path: Path) -> None:
+def test_single_value_becomes_a_list(tmp_path: Path) -> None:
     entry = spec(
         tmp_path, audience='["a", "b"]', typ='"at+jwt"', required_claims='{ a = "x", b = [true, 1], c = [] }'
     )
@@ -82,8 +82,8 @@ WRONG: dict[str, tuple[dict[str, str | None], str]] = {
     "no audience": ({"audience": None}, "audience: is missing"),
     "no audience in the list": ({"audience": "[]"}, "audience: is missing"),
     "empty audience": ({"audience": '""'}, "audience"),
-    "no keys": ({"jwks_url": None}, "jwks_url: give either"),
-    "keys twice": ({"discover": "true"}, "jwks_url: give either"),
+    "no keys": ({"jwks_url": None}, "jwks_url: set either"),
+    "keys twice": ({"discover": "true"}, "jwks_url: set either"),
     "keys by file": ({"jwks_url": '"file:///etc/passwd"'}, "jwks_url: must be an https"),
     "keys inside": ({"jwks_url": '"https://10.0.0.1/keys"'}, "jwks_url: is a private address"),
     "keys at the metadata service": ({"jwks_url": '"https://169.254.169.254/k"'}, "jwks_url: is a private"),
@@ -101,13 +101,14 @@ WRONG: dict[str, tuple[dict[str, str | None], str]] = {
     "age": ({"max_age_seconds": "0"}, "max_age_seconds"),
     "unknown plan": ({"plan_claim": '"p"', "plans": '{ a = "gold" }'}, "plans: there is no plan 'gold'"),
     "plans for nothing": ({"plans": '{ a = "default" }'}, "plans: needs plan_claim"),
-    "operators of any value": ({"operator_claim": '"roles"'}, "operator_claim: goes together"),
-    "operators of no claim": ({"operator_values": '"x"'}, "operator_claim: goes together"),
-    "plan from the user": ({"plan_claim": '"user_metadata.plan"'}, "plan_claim: lies where users"),
+    "operators of any value": ({"operator_claim": '"roles"'}, "operator_claim: must be set together"),
+    "operators of no claim": ({"operator_values": '"x"'}, "operator_claim: must be set together"),
+    "plan from the user": ({"plan_claim": '"user_metadata.plan"'}, "plan_claim: is a claim that users"),
     "role from the user": (
-        {"operator_claim": '"unsafe_metadata.role"', "operator_values": '"x"'}, "operator_claim: lies where",
+        {"operator_claim": '"unsafe_metadata.role"', "operator_values": '"x"'},
+        "operator_claim: is a claim that users",
     ),
-    "subject from the user": ({"subject_claim": '"user_metadata.id"'}, "subject_claim: lies where users"),
+    "subject from the user": ({"subject_claim": '"user_metadata.id"'}, "subject_claim: is a claim"),
     "empty path": ({"plan_claim": '"a..b"'}, "plan_claim"),
     "deep path": ({"plan_claim": '"a.b.c.d.e.f.g.h.i"'}, "plan_claim"),
     "claim as a float": ({"required_claims": "{ a = 1.5 }"}, "required_claims"),
@@ -118,7 +119,7 @@ WRONG: dict[str, tuple[dict[str, str | None], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_fault_is_named_by_its_place(tmp_path: Path, name: str) -> None:
+def test_fault_names_its_place(tmp_path: Path, name: str) -> None:
     entry, fault = WRONG[name]
     with pytest.raises(SettingsError) as raised:
         read(tmp_path, entry)
@@ -127,25 +128,25 @@ def test_a_fault_is_named_by_its_place(tmp_path: Path, name: str) -> None:
     )
 
 
-def test_what_has_no_aud_needs_a_party(tmp_path: Path) -> None:
+def test_audience_is_optional_with_authorized_parties(tmp_path: Path) -> None:
     assert spec(tmp_path, audience=None, authorized_parties='"app"').audience == ()
 
 
-def test_a_private_network_is_a_decision(tmp_path: Path) -> None:
+def test_private_network_allows_a_private_address(tmp_path: Path) -> None:
     inside = spec(tmp_path, jwks_url='"https://10.0.0.1/keys"', private_network="true")
     assert inside.private_network
 
 
-def test_a_token_is_judged_by_one_entry(tmp_path: Path) -> None:
+def test_second_entry_for_an_issuer_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as raised:
         read(tmp_path, {}, {"name": '"y"'})
     assert raised.value.faults == [
-        "broker.toml: issuers.1.issuer: has an entry already; a token is judged by exactly one"
+        "broker.toml: issuers.1.issuer: already has an entry; exactly one entry must apply to a token"
     ]
     read(tmp_path, {}, {"name": '"y"', "kind": '"attestation"'})
 
 
-def test_a_profile_cannot_ask_for_an_attestation_that_nobody_gives(tmp_path: Path) -> None:
+def test_attestation_in_a_profile_needs_an_attestation_issuer(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as raised:
         read(tmp_path, {}, profile='attestation = "monitor"')
     assert raised.value.faults == [

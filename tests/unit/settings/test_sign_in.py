@@ -1,4 +1,4 @@
-"""The keys of `[[issuers]]` about signing in with a browser, and the client secrets beside them."""
+"""The keys of `[[issuers]]` for sign-in in the browser, and their client secrets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def faults(folder: Path, *, env: dict[str, str] | None = None, **more: Any) -> s
     return "\n".join(caught.value.faults)
 
 
-def test_an_issuer_without_a_client_id_signs_nobody_in(tmp_path: Path) -> None:
+def test_issuer_without_client_id_has_no_browser_sign_in(tmp_path: Path) -> None:
     assert not read(tmp_path, client_id=None).config.issuers[0].signs_in_browsers
     assert not read(tmp_path, mode="audit").config.issuers[0].signs_in_browsers
     assert read(tmp_path).config.issuers[0].signs_in_browsers
@@ -42,15 +42,15 @@ def test_an_issuer_without_a_client_id_signs_nobody_in(tmp_path: Path) -> None:
         ({"client_secret_env": "local"}, "client_secret_env: must be the NAME"),
         ({"client_secret_env": "A B"}, "client_secret_env: must be the NAME"),
         ({"client_secret": "x"}, "client_secret: is not a known key"),
-        ({"scopes": ["profile"]}, "scopes: must hold openid"),
-        ({"scopes": []}, "scopes: must hold openid"),
+        ({"scopes": ["profile"]}, "scopes: must contain openid"),
+        ({"scopes": []}, "scopes: must contain openid"),
         ({"scopes": ["openid profile"]}, "must be one scope"),
         ({"scopes": ["openid", 'a"b']}, "must be one scope"),
         ({"label": ""}, "label"),
         ({"label": "x" * 41}, "label"),
         ({"label": "a\nb"}, "label: must be printable"),
-        ({"authorization_endpoint": "https://id.example/a"}, "token_endpoint: goes together"),
-        ({"token_endpoint": "https://id.example/a"}, "token_endpoint: goes together"),
+        ({"authorization_endpoint": "https://id.example/a"}, "token_endpoint: must be set together"),
+        ({"token_endpoint": "https://id.example/a"}, "token_endpoint: must be set together"),
         (
             {"authorization_endpoint": "http://id.example/a", "token_endpoint": "https://id.example/"},
             "https://",
@@ -62,11 +62,11 @@ def test_an_issuer_without_a_client_id_signs_nobody_in(tmp_path: Path) -> None:
         ({"kind": "attestation"}, "client_id: an attestation"),
     ],
 )
-def test_a_fault_is_named(tmp_path: Path, more: dict[str, Any], place: str) -> None:
+def test_fault_names_its_place(tmp_path: Path, more: dict[str, Any], place: str) -> None:
     assert place in faults(tmp_path, **more)
 
 
-def test_a_client_secret_comes_from_its_variable_or_its_file(tmp_path: Path) -> None:
+def test_client_secret_comes_from_a_variable_or_a_file(tmp_path: Path) -> None:
     secret = secrets.token_urlsafe(24)
     settings = read(tmp_path, client_secret_env="LOCAL", env={NAME: secret})
     assert settings.client_secrets["local"].get_secret_value() == secret
@@ -77,13 +77,13 @@ def test_a_client_secret_comes_from_its_variable_or_its_file(tmp_path: Path) -> 
     assert settings.client_secrets["local"].get_secret_value() == secret
 
 
-def test_a_client_secret_that_is_missing_is_a_fault(tmp_path: Path) -> None:
+def test_missing_client_secret_is_a_fault(tmp_path: Path) -> None:
     assert f"{NAME} (or {NAME}_FILE) is not set" in faults(tmp_path, client_secret_env="LOCAL")
     both = {NAME: "a", f"{NAME}_FILE": "b"}
     assert "are both set" in faults(tmp_path, client_secret_env="LOCAL", env=both)
 
 
-def test_a_client_secret_that_nobody_asked_for_is_a_fault(tmp_path: Path) -> None:
+def test_unused_client_secret_is_a_fault(tmp_path: Path) -> None:
     secret = secrets.token_urlsafe(24)
     found = faults(tmp_path, env={NAME: secret})
     assert f"{NAME} is not a known setting" in found
@@ -91,7 +91,7 @@ def test_a_client_secret_that_nobody_asked_for_is_a_fault(tmp_path: Path) -> Non
     assert "BROKER_OIDC_LOCAL is not a known setting" in faults(tmp_path, env={"BROKER_OIDC_LOCAL": "x"})
 
 
-def test_a_client_secret_that_is_no_text_of_one_line_is_a_fault(tmp_path: Path) -> None:
+def test_client_secret_must_be_printable_ascii(tmp_path: Path) -> None:
     assert "must be printable ASCII" in faults(
         tmp_path, client_secret_env="LOCAL", env={NAME: "gehei\u00dfnis"}
     )

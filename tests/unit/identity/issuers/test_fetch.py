@@ -10,7 +10,7 @@ from typing import Any
 import httpcore2
 import pytest
 
-from broker.identity.issuers.fetch import MAX_BYTES, load, reachable
+from broker.identity.issuers.fetch import MAX_BYTES, load
 from broker.identity.issuers.jwks import KeySetRefused
 from broker.settings import IssuerSpec
 from tests.support.issuers import KeyServer, signer
@@ -87,13 +87,13 @@ def test_refuses_a_body_that_is_no_key_set(server: KeyServer, body: bytes) -> No
         load(spec(server))
 
 
-def test_refuses_a_packed_body(server: KeyServer) -> None:
+def test_refuses_a_compressed_body(server: KeyServer) -> None:
     server.headers = {"Content-Encoding": "gzip"}
-    with pytest.raises(KeySetRefused, match="packed"):
+    with pytest.raises(KeySetRefused, match="compressed"):
         load(spec(server))
 
 
-def test_a_dripping_server_does_not_outlast_the_deadline(server: KeyServer) -> None:
+def test_deadline_ends_a_slow_server(server: KeyServer) -> None:
     server.drip_seconds = 0.2
     started = time.monotonic()
     with pytest.raises(httpcore2.TimeoutException):
@@ -104,36 +104,3 @@ def test_a_dripping_server_does_not_outlast_the_deadline(server: KeyServer) -> N
 def test_a_server_that_is_not_there(server: KeyServer) -> None:
     with pytest.raises(httpcore2.ConnectError):
         load(spec(server, jwks_url="http://127.0.0.1:9/keys"))
-
-
-@pytest.mark.parametrize(
-    ("host", "private_network", "address", "allowed"),
-    [
-        ("id.example", False, "8.8.8.8", True),
-        ("id.example", False, "2001:4860:4860::8888", True),
-        ("id.example", False, "10.0.0.1", False),
-        ("id.example", False, "192.168.1.1", False),
-        ("id.example", False, "172.16.0.1", False),
-        ("id.example", False, "100.64.0.1", False),
-        ("id.example", False, "127.0.0.1", False),
-        ("id.example", False, "0.0.0.0", False),
-        ("id.example", False, "169.254.169.254", False),
-        ("id.example", False, "224.0.0.1", False),
-        ("id.example", False, "::1", False),
-        ("id.example", False, "fd00::1", False),
-        ("id.example", False, "fe80::1%eth0", False),
-        ("id.example", False, "::ffff:10.0.0.1", False),
-        ("id.example", False, "::ffff:127.0.0.1", False),
-        ("id.example", True, "10.0.0.1", True),
-        ("id.example", True, "127.0.0.1", False),
-        ("id.example", True, "169.254.169.254", False),
-        ("localhost", False, "127.0.0.1", True),
-        ("127.0.0.1", False, "127.0.0.1", True),
-        ("localhost", False, "8.8.8.8", False),
-        ("localhost", False, "10.0.0.1", False),
-    ],
-)
-def test_a_public_name_must_not_lead_inwards(
-    host: str, private_network: bool, address: str, allowed: bool
-) -> None:
-    assert reachable(host, private_network)(address) is allowed

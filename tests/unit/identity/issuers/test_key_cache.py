@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from broker.errors import Refusal
-from broker.identity.issuers import key_cache as jwks
+from broker.identity.issuers import key_cache
 from broker.identity.issuers.jwks import IssuerKey, KeySetRefused
 from broker.identity.issuers.key_cache import KeyCache
 
@@ -63,7 +63,7 @@ def test_known_keys_hold_through_an_hour_without_the_key_server() -> None:
     for _ in range(HOUR):
         issuer.now += 1
         assert cache.key("a").kid == "a"
-    assert issuer.fetches - 1 <= HOUR / jwks.REST_SECONDS
+    assert issuer.fetches - 1 <= HOUR / key_cache.COOLDOWN_SECONDS
 
 
 def test_the_last_good_keys_hold_for_a_day_and_not_longer() -> None:
@@ -76,7 +76,7 @@ def test_the_last_good_keys_hold_for_a_day_and_not_longer() -> None:
     issuer.now += 2
     assert code(cache, "a") == "keys-unavailable"
     issuer.down = False
-    issuer.now += jwks.REST_SECONDS
+    issuer.now += key_cache.COOLDOWN_SECONDS
     assert cache.key("a").kid == "a"
 
 
@@ -89,17 +89,17 @@ def test_an_empty_set_does_not_replace_good_keys() -> None:
     assert cache.key("a").kid == "a"
 
 
-def test_a_withdrawn_key_is_gone_after_the_next_fetch() -> None:
+def test_removed_key_is_gone_after_the_next_fetch() -> None:
     issuer = Issuer("a", "b")
     cache = issuer.cache()
     cache.key("a")
     issuer.kids = ("b",)
-    issuer.now += jwks.FRESH_SECONDS + 1
+    issuer.now += key_cache.FRESH_SECONDS + 1
     cache.key("b")  # begins the fetch in the background
     assert code(cache, "a") == "invalid-token"
 
 
-def test_a_thousand_unknown_kids_cause_a_handful_of_fetches() -> None:
+def test_many_unknown_kids_cause_few_fetches() -> None:
     issuer = Issuer("a")
     cache = issuer.cache()
     cache.key("a")
@@ -114,17 +114,17 @@ def test_an_unknown_kid_is_remembered_and_the_memory_is_bounded() -> None:
     issuer = Issuer("a")
     cache = issuer.cache()
     cache.key("a")
-    issuer.now += jwks.REST_SECONDS
+    issuer.now += key_cache.COOLDOWN_SECONDS
     assert code(cache, "stale") == "invalid-token"
     fetches = issuer.fetches
     for _ in range(5):
-        issuer.now += jwks.REST_SECONDS + 1
+        issuer.now += key_cache.COOLDOWN_SECONDS + 1
         assert code(cache, "stale") == "invalid-token"
     assert issuer.fetches == fetches
-    for number in range(jwks.REMEMBERED_KIDS + 5):
-        issuer.now += jwks.REST_SECONDS
+    for number in range(key_cache.MAX_UNKNOWN_KIDS + 5):
+        issuer.now += key_cache.COOLDOWN_SECONDS
         code(cache, f"unknown-{number}")
-    assert len(cache._unknown) == jwks.REMEMBERED_KIDS
+    assert len(cache._unknown_kids) == key_cache.MAX_UNKNOWN_KIDS
 
 
 def test_a_new_key_is_found_when_a_token_names_it() -> None:
@@ -132,7 +132,7 @@ def test_a_new_key_is_found_when_a_token_names_it() -> None:
     cache = issuer.cache()
     cache.key("old")
     issuer.kids = ("old", "new")
-    issuer.now += jwks.REST_SECONDS
+    issuer.now += key_cache.COOLDOWN_SECONDS
     assert cache.key("new").kid == "new"
 
 
@@ -143,7 +143,7 @@ def test_a_new_key_that_shows_up_during_a_rest_is_found_right_after_it() -> None
     cache.key("old")
     issuer.kids = ("old", "new")
     assert code(cache, "new") == "invalid-token"
-    issuer.now += jwks.REST_SECONDS
+    issuer.now += key_cache.COOLDOWN_SECONDS
     assert cache.key("new").kid == "new"
 
 
@@ -152,19 +152,19 @@ def test_a_kid_that_was_unknown_is_known_once_it_is_published() -> None:
     cache = issuer.cache()
     assert code(cache, "new") == "invalid-token"  # looked for, and remembered
     issuer.kids = ("old", "new")
-    issuer.now += jwks.FRESH_SECONDS + 1
+    issuer.now += key_cache.FRESH_SECONDS + 1
     cache.key("old")
     assert cache.key("new").kid == "new"
 
 
-def test_failures_rest_too() -> None:
+def test_cooldown_applies_after_failures() -> None:
     issuer = Issuer("a")
     issuer.down = True
     cache = issuer.cache()
     for _ in range(200):
         assert code(cache, "a") == "keys-unavailable"
     assert issuer.fetches == 1
-    issuer.now += jwks.REST_EMPTY_SECONDS
+    issuer.now += key_cache.COOLDOWN_EMPTY_SECONDS
     assert code(cache, "a") == "keys-unavailable"
     assert issuer.fetches == 2
 
@@ -174,7 +174,7 @@ def test_says_when_to_ask_again() -> None:
     issuer.down = True
     with pytest.raises(Refusal) as refused:
         issuer.cache().key("a")
-    assert refused.value.retry_after_seconds == jwks.REST_EMPTY_SECONDS
+    assert refused.value.retry_after_seconds == key_cache.COOLDOWN_EMPTY_SECONDS
 
 
 def test_an_unknown_kid_while_the_server_fails_may_be_a_new_key() -> None:
@@ -188,7 +188,7 @@ def test_an_unknown_kid_while_the_server_fails_may_be_a_new_key() -> None:
     assert cache.key("a").kid == "a"
 
 
-def test_a_load_that_raises_anything_lands() -> None:
+def test_fetch_ends_after_any_error() -> None:
     def broken() -> Mapping[str, IssuerKey]:
         raise RecursionError
 
@@ -196,7 +196,7 @@ def test_a_load_that_raises_anything_lands() -> None:
     assert code(cache, "a") == "keys-unavailable"
 
 
-def test_no_thread_is_a_failure_and_not_a_hang() -> None:
+def test_missing_thread_is_a_failure() -> None:
     def no_thread(_work: Callable[[], None]) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -210,8 +210,8 @@ def test_known_keys_never_wait_for_a_fetch_that_hangs() -> None:
     issuer.now += HOUR
     issuer.gate = threading.Event()
     try:
-        with ThreadPoolExecutor(jwks.WAITING + 4) as pool:
-            others = [pool.submit(code, cache, f"unknown-{n}") for n in range(jwks.WAITING + 4)]
+        with ThreadPoolExecutor(key_cache.MAX_WAITING + 4) as pool:
+            others = [pool.submit(code, cache, f"unknown-{n}") for n in range(key_cache.MAX_WAITING + 4)]
             # All but those with a seat are sent away while the fetch still hangs.
             until = time.monotonic() + 10
             while sum(other.done() for other in others) < 4 and time.monotonic() < until:
@@ -225,20 +225,20 @@ def test_known_keys_never_wait_for_a_fetch_that_hangs() -> None:
     finally:
         issuer.gate.set()
     assert known == ["a"] * 1000
-    assert took < jwks.WAIT_SECONDS / 2  # 1,000 of them: not one has waited
-    assert len(waiting) == jwks.WAITING
+    assert took < key_cache.WAIT_SECONDS / 2  # 1,000 of them: not one has waited
+    assert len(waiting) == key_cache.MAX_WAITING
     assert set(answers) <= {"invalid-token", "keys-unavailable"}
     assert issuer.fetches == 2
 
 
-def test_one_fetch_for_everybody_who_comes_at_the_same_time() -> None:
+def test_concurrent_callers_share_one_fetch() -> None:
     issuer = Issuer("a")
     issuer.gate = threading.Event()
     cache = issuer.threaded()
     cache.prefetch()
-    with ThreadPoolExecutor(jwks.WAITING) as pool:
-        keys = [pool.submit(cache.key, "a") for _ in range(jwks.WAITING)]
+    with ThreadPoolExecutor(key_cache.MAX_WAITING) as pool:
+        keys = [pool.submit(cache.key, "a") for _ in range(key_cache.MAX_WAITING)]
         time.sleep(0.05)
         issuer.gate.set()
-        assert [key.result().kid for key in keys] == ["a"] * jwks.WAITING
+        assert [key.result().kid for key in keys] == ["a"] * key_cache.MAX_WAITING
     assert issuer.fetches == 1

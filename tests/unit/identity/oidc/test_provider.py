@@ -12,9 +12,9 @@ from broker.identity.oidc.provider import (
     COOL_DOWN_SECONDS,
     FRESH_SECONDS,
     KEPT_SECONDS,
-    WAITING,
-    Discovered,
-    ProviderDown,
+    MAX_WAITING,
+    DiscoveredProvider,
+    ProviderUnavailable,
 )
 
 ISSUER = "https://id.example"
@@ -32,12 +32,12 @@ class State:
         self.now = 0.0
         self.asked: list[str] = []
         self.document: Mapping[str, Any] | None = GOOD
-        self.provider = Discovered(ISSUER, self._fetch, lambda: self.now)
+        self.provider = DiscoveredProvider(ISSUER, self._fetch, lambda: self.now)
 
     def _fetch(self, url: str) -> Mapping[str, Any]:
         self.asked.append(url)
         if self.document is None:
-            raise ProviderDown("off")
+            raise ProviderUnavailable("off")
         return self.document
 
 
@@ -56,7 +56,7 @@ def test_a_document_is_asked_for_once_an_hour(state: State) -> None:
     assert len(state.asked) == 2
 
 
-def test_an_outage_of_less_than_a_day_is_not_noticed(state: State) -> None:
+def test_outage_of_less_than_a_day_is_survived(state: State) -> None:
     state.provider.endpoints()
     state.document = None
     asked = 0
@@ -66,17 +66,17 @@ def test_an_outage_of_less_than_a_day_is_not_noticed(state: State) -> None:
         asked += 1
     assert len(state.asked) <= asked
     state.now = KEPT_SECONDS
-    with pytest.raises(ProviderDown):
+    with pytest.raises(ProviderUnavailable):
         state.provider.endpoints()
     state.document = GOOD
     state.now += COOL_DOWN_SECONDS
     state.provider.endpoints()
 
 
-def test_a_failure_is_not_asked_again_at_once(state: State) -> None:
+def test_failure_is_not_retried_at_once(state: State) -> None:
     state.document = None
     for _ in range(100):
-        with pytest.raises(ProviderDown, match="off"):
+        with pytest.raises(ProviderUnavailable, match="off"):
             state.provider.endpoints()
     assert len(state.asked) == 1
     state.document = GOOD
@@ -92,7 +92,7 @@ def test_a_document_that_turns_bad_does_not_replace_the_good_one(state: State) -
     assert state.provider.endpoints().token == GOOD["token_endpoint"]
 
 
-def test_few_wait_for_a_provider_that_hangs() -> None:
+def test_few_callers_wait_for_a_hanging_provider() -> None:
     hanging, entered = threading.Event(), threading.Event()
 
     def fetch(_url: str) -> Mapping[str, Any]:
@@ -100,17 +100,17 @@ def test_few_wait_for_a_provider_that_hangs() -> None:
         assert hanging.wait(20)
         return GOOD
 
-    provider = Discovered(ISSUER, fetch)
+    provider = DiscoveredProvider(ISSUER, fetch)
     found: list[str] = []
     down: list[str] = []
 
     def ask() -> None:
         try:
             found.append(provider.endpoints().token)
-        except ProviderDown as reason:
+        except ProviderUnavailable as reason:
             down.append(str(reason))
 
-    threads = [threading.Thread(target=ask) for _ in range(WAITING + 3)]
+    threads = [threading.Thread(target=ask) for _ in range(MAX_WAITING + 3)]
     for thread in threads:
         thread.start()
     assert entered.wait(20)
@@ -119,4 +119,4 @@ def test_few_wait_for_a_provider_that_hangs() -> None:
     hanging.set()
     for thread in threads:
         thread.join()
-    assert (len(found), len(down)) == (WAITING, 3)
+    assert (len(found), len(down)) == (MAX_WAITING, 3)

@@ -20,7 +20,11 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 WEB = next(path for path in (_PACKAGE / "_web", _PACKAGE.parent / "web") if path.is_dir())
 ASSETS = Assets(WEB)
 # The library starts these itself, so the browser cannot find them through the imports of the page.
-_STARTED = (NETWORK_WORKER, "live/worklets/capture-processor.js", "live/worklets/playback-processor.js")
+_STARTED = (
+    NETWORK_WORKER,
+    "live/audio/worklets/capture-processor.js",
+    "live/audio/worklets/playback-processor.js",
+)
 _FOLDERS = "any(live, demo, ops, docs, common)"
 _YEAR = "max-age=31536000, immutable"
 

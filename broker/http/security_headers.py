@@ -13,7 +13,7 @@ from flask import Request, Response
 # The policy of the document applies to these. Only their media type must be believed.
 _PARTS_OF_DOCUMENTS = (".js", ".css")
 _WORKER = "-worker.js"
-NETWORK_WORKER = "live/net-worker.js"
+NETWORK_WORKER = "live/network/network-worker.js"
 _CLOSED = "default-src 'none'; frame-ancestors 'none'"
 _ON_DOCUMENTS = {
     "Referrer-Policy": "no-referrer",

@@ -89,7 +89,7 @@ def test_page_allows_only_its_own_scripts_and_the_live_host(app: Flask, client: 
     assert f"connect-src 'self' {live};" in policy
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
-    with client.get("/live/net-worker.js") as worker:
+    with client.get("/live/network/network-worker.js") as worker:
         own = worker.headers["Content-Security-Policy"]
         assert worker.mimetype == "text/javascript"
     narrower = f"default-src 'none'; script-src 'self'; connect-src 'self' {live}; "
@@ -98,7 +98,7 @@ def test_page_allows_only_its_own_scripts_and_the_live_host(app: Flask, client: 
 
 def test_scripts_and_styles_carry_only_the_headers_that_they_need(client: FlaskClient) -> None:
     """A page loads about fifty of them, and the policy of the document applies to them."""
-    for part in ("live/mic.js", "demo/room.css"):
+    for part in ("live/audio/mic.js", "demo/talk-view.css"):
         with client.get(f"/assets/{ASSETS.version}/{part}") as answer:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.headers["Content-Type"].startswith("text/")
@@ -106,6 +106,6 @@ def test_scripts_and_styles_carry_only_the_headers_that_they_need(client: FlaskC
             assert sum(len(f"{name}: {value}\r\n") for name, value in answer.headers) < 240
     with client.get(f"/assets/{ASSETS.version}/common/icon.svg") as picture:
         assert picture.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
-    for closed in ("/live/no-such.js", "/live/recorder-worker.js"):
+    for closed in ("/live/no-such.js", "/live/media/recorder-worker.js"):
         with client.get(closed) as answer:
             assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"

@@ -99,7 +99,12 @@ export class FakeContext {
     if (FakeContext.firefox && rate !== this.sampleRate) {
       throw new DOMException('of another rate', 'NotSupportedError');
     }
-    const source = { stream, connected: null, connect: (node) => (source.connected = node), disconnect: () => (source.connected = null) };
+    const source = {
+      stream,
+      connected: null,
+      connect: (node) => (source.connected = node),
+      disconnect: () => (source.connected = null),
+    };
     this.sources.push(source);
     return source;
   }
@@ -160,7 +165,8 @@ export function installBrowser(t, { Context = FakeContext } = {}) {
     },
     unplug(deviceId) {
       this.devices = this.devices.filter((device) => device.deviceId !== deviceId);
-      for (const track of this.tracks) if (track.device.deviceId === deviceId && track.readyState === 'live') track.end();
+      for (const track of this.tracks)
+        if (track.device.deviceId === deviceId && track.readyState === 'live') track.end();
       mediaDevices.dispatchEvent(new Event('devicechange'));
     },
     changed: () => mediaDevices.dispatchEvent(new Event('devicechange')),
@@ -173,7 +179,9 @@ export function installBrowser(t, { Context = FakeContext } = {}) {
     browser.wishes.push(audio);
     if (browser.refuses) throw new DOMException('refused', browser.refuses);
     const wanted = audio.deviceId?.exact;
-    const device = browser.devices.find(({ kind, deviceId }) => kind === 'audioinput' && (!wanted || deviceId === wanted));
+    const device = browser.devices.find(
+      ({ kind, deviceId }) => kind === 'audioinput' && (!wanted || deviceId === wanted),
+    );
     if (!device) throw new DOMException('none', wanted ? 'OverconstrainedError' : 'NotFoundError');
     const track = new FakeTrack(device);
     browser.tracks.push(track);

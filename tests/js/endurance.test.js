@@ -5,9 +5,9 @@ import { setTimeout } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-import { PlaybackEngine } from '../../web/live/playback-engine.js';
-import { Resampler } from '../../web/live/resampler.js';
-import { VoiceDecoder } from '../../web/live/voice-decoder.js';
+import { PlaybackEngine } from '../../web/live/audio/playback-engine.js';
+import { VoiceDecoder } from '../../web/live/network/voice-decoder.js';
+import { Resampler } from '../../web/live/shared/resampler.js';
 
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc');

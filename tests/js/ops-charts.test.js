@@ -33,7 +33,10 @@ test('time ticks are round, in order, inside, and never more than there is room 
 
 test('a midnight is named by its day', () => {
   const from = new Date(2026, 10, 24, 18).getTime();
-  assert.deepEqual(timeTicks(from, from + 12 * 3_600_000, 4).map(({ label }) => label), ['18:00', '21:00', 'Wed 25', '03:00', '06:00']);
+  assert.deepEqual(
+    timeTicks(from, from + 12 * 3_600_000, 4).map(({ label }) => label),
+    ['18:00', '21:00', 'Wed 25', '03:00', '06:00'],
+  );
 });
 
 test('where nothing is known the line has a gap, and a lonely value is a run of its own', () => {

@@ -34,7 +34,13 @@ afterEach(() => {
 
 test('it asks again after its time, not while nobody looks, and at once when somebody looks again', async () => {
   let asked = 0;
-  poll = new Poll(1000, async () => { asked += 1; }, assert.fail);
+  poll = new Poll(
+    1000,
+    async () => {
+      asked += 1;
+    },
+    assert.fail,
+  );
   poll.now();
   await settle();
   await pass(1000);
@@ -54,13 +60,22 @@ test('it asks less and less often while it fails, and as asked for by the broker
   /** @type {unknown[]} */
   const faults = [];
   let fault = /** @type {object | null} */ ({});
-  poll = new Poll(1000, async () => {
-    asked += 1;
-    if (fault) throw fault;
-  }, (error) => faults.push(error));
+  poll = new Poll(
+    1000,
+    async () => {
+      asked += 1;
+      if (fault) throw fault;
+    },
+    (error) => faults.push(error),
+  );
   poll.now();
   await settle();
-  for (const [waitMs, total] of [[1999, 1], [1, 2], [3999, 2], [1, 3]]) {
+  for (const [waitMs, total] of [
+    [1999, 1],
+    [1, 2],
+    [3999, 2],
+    [1, 3],
+  ]) {
     await pass(waitMs);
     assert.equal(asked, total);
   }
@@ -80,12 +95,20 @@ test('it asks less and less often while it fails, and as asked for by the broker
 test('a newer question gives up the one that is under way', async () => {
   /** @type {AbortSignal[]} */
   const signals = [];
-  poll = new Poll(1000, (signal) => new Promise((resolve, reject) => {
-    signals.push(signal);
-    signal.addEventListener('abort', () => reject(signal.reason));
-  }), assert.fail);
+  poll = new Poll(
+    1000,
+    (signal) =>
+      new Promise((_resolve, reject) => {
+        signals.push(signal);
+        signal.addEventListener('abort', () => reject(signal.reason));
+      }),
+    assert.fail,
+  );
   poll.now();
   poll.now();
   await settle();
-  assert.deepEqual(signals.map(({ aborted }) => aborted), [true, false]);
+  assert.deepEqual(
+    signals.map(({ aborted }) => aborted),
+    [true, false],
+  );
 });

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { before, after, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { brotliCompressSync } from 'node:zlib';
 
 import { build } from 'esbuild';
@@ -36,8 +36,8 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 test('the package holds the modules, their types and what to read, and nothing else', () => {
-  const modules = (place) => readdirSync(join(LIVE, place)).filter((name) => name.endsWith('.js')).map((name) => place + name);
-  const expected = [...modules(''), ...modules('worklets/'), 'README.md', 'package.json'];
+  const modules = readdirSync(LIVE, { recursive: true }).filter((name) => name.endsWith('.js'));
+  const expected = [...modules, 'README.md', 'package.json'];
   assert.deepEqual(files.filter((path) => !path.startsWith('types/')).sort(), expected.sort());
   assert.ok(files.includes('types/index.d.ts'));
   assert.ok(files.every((path) => !path.startsWith('types/') || path.endsWith('.d.ts')));
@@ -64,7 +64,15 @@ export {};
 test('a TypeScript program that uses the package compiles strictly, and a wrong one does not', () => {
   writeFileSync(join(folder, 'consumer.ts'), CONSUMER);
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-  const compilerOptions = { target: 'ES2023', module: 'NodeNext', lib: ['ES2023', 'DOM', 'DOM.Iterable'], types: [], strict: true, noEmit: true, skipLibCheck: false };
+  const compilerOptions = {
+    target: 'ES2023',
+    module: 'NodeNext',
+    lib: ['ES2023', 'DOM', 'DOM.Iterable'],
+    types: [],
+    strict: true,
+    noEmit: true,
+    skipLibCheck: false,
+  };
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
   try {
     execFileSync(TSC, ['--project', folder], { encoding: 'utf8' });
@@ -76,13 +84,19 @@ test('a TypeScript program that uses the package compiles strictly, and a wrong 
 /** What is fetched with `import(…)` comes with its first use. */
 const later = {
   name: 'later',
-  setup: (build) => build.onResolve({ filter: /^\./ }, ({ kind, path }) => (kind === 'dynamic-import' ? { path, external: true } : undefined)),
+  setup: (build) =>
+    build.onResolve({ filter: /^\./ }, ({ kind, path }) =>
+      kind === 'dynamic-import' ? { path, external: true } : undefined,
+    ),
 };
 
 /** Compressed, minified and in one piece. @param {string[]} entries */
 async function weigh(...entries) {
   const { outputFiles } = await build({
-    stdin: { contents: entries.map((path) => `export * from ${JSON.stringify(join(LIVE, path))};`).join('\n'), resolveDir: ROOT },
+    stdin: {
+      contents: entries.map((path) => `export * from ${JSON.stringify(join(LIVE, path))};`).join('\n'),
+      resolveDir: ROOT,
+    },
     bundle: true,
     minify: true,
     format: 'esm',
@@ -96,7 +110,12 @@ async function weigh(...entries) {
 
 test('the library, and all that a spoken conversation loads, keep to their budgets', async () => {
   const library = await weigh('index.js');
-  const conversation = await weigh('index.js', 'net-worker.js', 'worklets/capture-processor.js', 'worklets/playback-processor.js');
+  const conversation = await weigh(
+    'index.js',
+    'network/network-worker.js',
+    'audio/worklets/capture-processor.js',
+    'audio/worklets/playback-processor.js',
+  );
   assert.ok(library > 5000, 'something was weighed');
   assert.ok(library <= LIBRARY_BYTES, `${library} bytes`);
   assert.ok(conversation > library + 5000, 'worker and worklets, too');
@@ -105,9 +124,20 @@ test('the library, and all that a spoken conversation loads, keep to their budge
 
 test('the README names each export, method, event and reason', () => {
   const names = Object.keys(door);
-  const methods = Object.getOwnPropertyNames(door.LiveSession.prototype).filter((name) => name !== 'constructor' && name !== 'emit');
-  const events = [...readFileSync(join(LIVE, 'events.js'), 'utf8').split('object} LiveEvents')[1].split('*/')[0].matchAll(/^ \* @property .*?\}+ (\w+)\b/gm)].map(([, name]) => name);
-  const reasons = [...readFileSync(join(LIVE, 'errors.js'), 'utf8').split('LiveErrorReason')[0].matchAll(/'([a-z-]+)'/g)].map(([, name]) => name);
+  const methods = Object.getOwnPropertyNames(door.LiveSession.prototype).filter(
+    (name) => name !== 'constructor' && name !== 'emit',
+  );
+  const events = [
+    ...readFileSync(join(LIVE, 'shared/events.js'), 'utf8')
+      .split('object} LiveEvents')[1]
+      .split('*/')[0]
+      .matchAll(/^ \* @property .*?\}+ (\w+)\b/gm),
+  ].map(([, name]) => name);
+  const reasons = [
+    ...readFileSync(join(LIVE, 'shared/errors.js'), 'utf8')
+      .split('LiveErrorReason')[0]
+      .matchAll(/'([a-z-]+)'/g),
+  ].map(([, name]) => name);
   assert.ok(events.includes('caption') && events.includes('reconnected') && reasons.includes('network'));
   const missing = [...names, ...methods, ...events, ...reasons].filter((name) => !README.includes(name));
   assert.deepEqual(missing, []);

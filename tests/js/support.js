@@ -1,7 +1,7 @@
 /**
  * What the library's tests share: the wire samples, a socket that the test holds the other end of, a loopback server.
  */
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
 const WIRE = new URL('../wire/', import.meta.url);

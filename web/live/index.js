@@ -1,17 +1,20 @@
 /**
- * The one public door of the library. README.md shows its use.
+ * The public entry of the library. README.md shows its use.
  */
-import { loaded } from './errors.js';
+import { lazyModule } from './shared/errors.js';
 
-export { LiveError } from './errors.js';
+/** @typedef {import('./shared/events.js').LiveEvents} LiveEvents */
+
 export { LiveSession } from './live-session.js';
-export { TokenSource } from './token-source.js';
+export { TokenSource } from './network/token-source.js';
+export { LiveError } from './shared/errors.js';
 
 /**
- * A connection without microphone, speaker and renewal, shaped as the official SDK's live session. Resolves after
- * `setupComplete`; rejects with a LiveError when it closes before or nothing comes.
- * @param {import('./live-socket.js').ConnectOptions} options
+ * The low-level API: a connection without microphone, loudspeaker and renewal, with the methods of the official SDK's
+ * live session. Resolves after `setupComplete`. Rejects with a LiveError when the connection closes before, or when the
+ * service does not answer.
+ * @param {import('./network/live-socket.js').ConnectOptions} options
  */
 export async function connect(options) {
-  return (await loaded(import('./low-door.js'))).connect(options);
+  return (await lazyModule(import('./network/raw-session.js'))).connect(options);
 }

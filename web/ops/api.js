@@ -1,10 +1,10 @@
 /**
- * The admin API, route by route, with the shapes of its answers.
- * Needs: a sign-in with the role operator. Leaves: refusals, as ApiError, to whoever asked.
+ * The admin API, one method per route, with the types of its responses.
+ * It needs a sign-in with the operator role. Errors reach the caller as ApiError.
  */
 import { Api } from '../common/api.js';
 
-/** Times are RFC 3339 in UTC; `key` names a person. */
+/** Times are RFC 3339 in UTC. `key` identifies a person. */
 /** @typedef {{plan: string | null, rate: string | null, sessions: number | null, minutes_per_day: number | null, session_minutes: number | null}} Overrides */
 /** @typedef {keyof Overrides} LimitName */
 /** @typedef {{rule: string, plan: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number}} Limits */

@@ -2,8 +2,9 @@
  * The library's own capture worklet behind a device of any rate, as fast as the machine can: an OfflineAudioContext in
  * the microphone's place. What the worklet sends to the network side is what comes back.
  */
-import { scriptUrl } from '/live/scripts.js';
+import { trustedUrl } from '/live/shared/trusted-url.js';
 
+const CAPTURE = new URL('/live/audio/worklets/capture-processor.js', location.href);
 const STEP_SECONDS = 0.1;
 
 /**
@@ -13,7 +14,7 @@ const STEP_SECONDS = 0.1;
  */
 export async function capture({ rate, seconds, lead, parts }) {
   const context = new OfflineAudioContext({ sampleRate: rate, length: Math.round(rate * seconds) });
-  await context.audioWorklet.addModule(scriptUrl('./worklets/capture-processor.js'));
+  await context.audioWorklet.addModule(trustedUrl(CAPTURE));
   const node = new AudioWorkletNode(context, 'live-capture', {
     numberOfInputs: 1,
     numberOfOutputs: 0,

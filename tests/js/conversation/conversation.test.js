@@ -1,0 +1,520 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Conversation } from '../../../web/live/conversation/conversation.js';
+import { Transcript } from '../../../web/live/conversation/transcript.js';
+import { Diagnostics } from '../../../web/live/shared/diagnostics.js';
+import '../../../web/live/conversation/tool-runner.js'; // which a conversation with functions has fetched by its start
+import { settle } from '../support.js';
+
+/** A conversation and all that it told. */
+function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-live', setup = {}, ...options } = {}) {
+  const events = [];
+  const holds = [];
+  const transcript = new Transcript((sentence) => events.push({ type: 'sentence', detail: sentence }));
+  const sent = [];
+  const states = [];
+  const conversation = new Conversation(
+    {
+      emit: (type, detail) => events.push({ type, detail }),
+      send: (message) => sent.push(message),
+      changed: () => states.at(-1) === conversation.state || states.push(conversation.state),
+      speaker: { running: audible, latencySeconds: lag / 24000 },
+      hold: (held) => holds.push(held),
+      transcript,
+      diagnostics: new Diagnostics(),
+    },
+    { tools, ...options },
+    's1',
+  );
+  conversation.useModel(model, setup);
+  const content = (serverContent, turn = 1, position = 0) =>
+    conversation.receive({ serverContent }, { turn, position });
+  return {
+    conversation,
+    content,
+    sent,
+    states,
+    holds,
+    transcript,
+    call: (...functionCalls) => conversation.receive({ toolCall: { functionCalls } }, { turn: 1, position: 0 }),
+    responses: () => sent.map((message) => message.toolResponse.functionResponses),
+    events,
+    of: (type) => events.filter((event) => event.type === type).map(({ detail }) => detail),
+    /** The last word on each caption. */
+    captions() {
+      const last = new Map(this.of('caption').map((caption) => [caption.id, caption]));
+      return [...last.values()].map(({ role, text, final, interrupted }) => ({ role, text, final, interrupted }));
+    },
+    played: (type, turn, more = {}) => conversation.onPlayback({ type, turn, ...more }),
+  };
+}
+
+const AUDIO = { modelTurn: { parts: [{ inlineData: { mimeType: 'audio/pcm;rate=24000' } }] } };
+
+test('a spoken turn: listening, thinking, speaking, listening', () => {
+  const t = talk();
+  t.content({ inputTranscription: { text: 'How are you?' } });
+  t.content({ ...AUDIO, outputTranscription: { text: 'Well. ' } });
+  t.played('started', 1);
+  t.content({ outputTranscription: { text: 'And you?' } }, 1, 960);
+  t.content({ generationComplete: true }, 1, 1920);
+  t.played('meter', 1, { played: 960, rms: 0 });
+  t.played('drained', 1);
+  t.content({ turnComplete: true }, 1, 1920);
+  assert.deepEqual(t.states, ['thinking', 'speaking', 'listening']);
+  assert.deepEqual(t.captions(), [
+    { role: 'user', text: 'How are you?', final: true, interrupted: false },
+    { role: 'model', text: 'Well. And you?', final: true, interrupted: false },
+  ]);
+});
+
+test('the model’s words are shown when the sound before them was heard', () => {
+  const t = talk();
+  const shown = () => t.captions().at(-1).text;
+  t.content({ outputTranscription: { text: 'one ' } }, 1, 0);
+  t.content({ outputTranscription: { text: 'two ' } }, 1, 2400);
+  t.content({ outputTranscription: { text: 'three' } }, 1, 4800);
+  assert.deepEqual(t.captions(), []);
+  t.played('meter', 1, { played: 1200, rms: 0 });
+  assert.equal(shown(), 'one ');
+  t.played('meter', 1, { played: 2399, rms: 0 });
+  assert.equal(shown(), 'one ');
+  t.played('meter', 1, { played: 2400, rms: 0 });
+  assert.equal(shown(), 'one two ');
+  t.played('drained', 1);
+  assert.equal(shown(), 'one two three');
+});
+
+test('an interruption ends the caption where the sound ended, for good', () => {
+  const t = talk();
+  t.content({ ...AUDIO, outputTranscription: { text: 'one ' } });
+  t.played('started', 1);
+  t.content({ outputTranscription: { text: 'two' } }, 1, 24000);
+  t.content({ interrupted: true }, 1, 48000);
+  assert.equal(t.conversation.state, 'listening');
+  t.content({ turnComplete: true }, 1, 48000);
+  t.played('silent', 1, { played: 23999, receivedAt: 0 });
+  t.played('meter', 1, { played: 24000, rms: 0 });
+  assert.deepEqual(t.captions(), [{ role: 'model', text: 'one ', final: true, interrupted: true }]);
+  assert.equal(t.transcript.turns[0].heardSamples, 23999);
+});
+
+test('what was heard since the last report counts too when an interruption ends it', () => {
+  const t = talk();
+  t.content({ ...AUDIO, outputTranscription: { text: 'one ' } });
+  t.content({ outputTranscription: { text: 'two ' } }, 1, 1200);
+  t.content({ outputTranscription: { text: 'three' } }, 1, 2400);
+  t.content({ interrupted: true }, 1, 48000);
+  t.played('silent', 1, { played: 1300, receivedAt: 0 });
+  assert.deepEqual(t.captions(), [{ role: 'model', text: 'one two ', final: true, interrupted: true }]);
+});
+
+test('words wait for the way from the worklet to the ear', () => {
+  const t = talk({ lag: 4800 });
+  t.content({ ...AUDIO, outputTranscription: { text: 'late' } });
+  t.played('meter', 1, { played: 4799, rms: 0 });
+  assert.deepEqual(t.captions(), []);
+  t.played('meter', 1, { played: 4800, rms: 0 });
+  assert.equal(t.captions()[0].text, 'late');
+});
+
+test('a turn that was heard out is not interrupted by what comes after it', () => {
+  const t = talk();
+  t.content({ ...AUDIO, outputTranscription: { text: 'all' } });
+  t.played('started', 1);
+  t.content({ generationComplete: true }, 1, 960);
+  t.played('drained', 1);
+  t.content({ interrupted: true }, 1, 960);
+  t.played('silent', 1, { played: 960, receivedAt: 0 });
+  assert.deepEqual(t.captions(), [{ role: 'model', text: 'all', final: true, interrupted: false }]);
+  assert.equal(t.transcript.turns[0].heardSamples, 960);
+});
+
+test('sound of a turn that was cut does not count as speaking any more', () => {
+  const t = talk();
+  t.content(AUDIO, 4);
+  t.content({ interrupted: true }, 4, 960);
+  t.played('started', 4); // was on its way from the worklet
+  assert.equal(t.conversation.state, 'listening');
+  t.played('started', 5);
+  assert.equal(t.conversation.state, 'speaking');
+});
+
+test('a late transcript of the user joins its turn, and an interim guess is replaced', () => {
+  const t = talk();
+  t.content({ interimInputTranscription: { text: 'what is' } });
+  t.content({ inputTranscription: { text: 'What ' } });
+  t.content({ interimInputTranscription: { text: 'is the' } });
+  assert.equal(t.captions()[0].text, 'What is the');
+  t.content({ outputTranscription: { text: 'Sunny.' } });
+  t.content({ inputTranscription: { text: 'is the weather?' } });
+  assert.equal(t.captions()[0].text, 'What is the weather?');
+});
+
+test('without running playback the words come as they arrive', () => {
+  const t = talk({ audible: false });
+  t.content({ outputTranscription: { text: 'all of it' } }, 1, 99999);
+  t.content({ turnComplete: true }, 1, 99999);
+  assert.deepEqual(t.captions(), [{ role: 'model', text: 'all of it', final: true, interrupted: false }]);
+});
+
+test('a turn without sound ends its captions', () => {
+  const t = talk();
+  t.content({ outputTranscription: { text: 'silent' } });
+  t.content({ turnComplete: true });
+  assert.equal(t.captions()[0].final, true);
+});
+
+test('what was typed is thought about until it is answered', () => {
+  const t = talk();
+  t.conversation.addTypedText('hello');
+  assert.equal(t.conversation.state, 'thinking');
+  t.content({ turnComplete: true });
+  assert.equal(t.conversation.state, 'listening');
+});
+
+test('a turn that is complete while the service works on is not idle', () => {
+  const t = talk();
+  t.content({ turnComplete: true, interactionStatus: 'IN_PROGRESS' });
+  assert.equal(t.conversation.state, 'thinking');
+  t.conversation.receive({ interactionStatus: 'IDLE' }, { turn: 1, position: 0 });
+  assert.equal(t.conversation.state, 'listening');
+});
+
+test('what was typed is a turn of its own, said at once, before the answer to it', () => {
+  const t = talk();
+  t.content({ ...AUDIO, outputTranscription: { text: 'Hm.' } }, 1, 960);
+  t.content({ turnComplete: true }, 1, 960);
+  t.played('drained', 1);
+  t.conversation.addTypedText('hello');
+  t.content({ ...AUDIO, outputTranscription: { text: 'Hi.' } }, 2);
+  t.played('meter', 2, { played: 0, rms: 0 });
+  assert.deepEqual(
+    t.transcript.turns.map(({ turn, text, typed }) => [turn, text, typed]),
+    [
+      [1, 'Hm.', undefined],
+      [2, 'hello', true],
+      [2, 'Hi.', undefined],
+    ],
+  );
+});
+
+test('what a new session is told ends before the lines that have not gone out', () => {
+  const t = talk({ history: [{ role: 'user', text: 'before' }] });
+  assert.deepEqual(
+    ['one', 'two', 'three'].map((text) => t.conversation.addTypedText(text)),
+    [1, 2, 3],
+  );
+  const told = (all, typed) => t.conversation.turnsSoFar(all, typed).map(({ parts: [{ text }] }) => text);
+  assert.deepEqual(told(true, 2), ['before', 'one', 'two']);
+  assert.deepEqual(told(false, 2), ['before']);
+});
+
+test('what was heard and what was billed is counted', () => {
+  const diagnostics = new Diagnostics();
+  const device = { latencySeconds: 0, deviceUnderruns: null, context: { sampleRate: 24000 } };
+  for (const [turn, played] of [
+    [1, 12000],
+    [1, 24000],
+    [1, 24000],
+    [2, 0],
+    [2, 48000],
+  ]) {
+    diagnostics.played({ type: 'meter', rms: 0, turn, played }, device);
+  }
+  for (const more of [0, 1])
+    diagnostics.used({ promptTokenCount: 100 + more, responseTokenCount: 20, totalTokenCount: 130 });
+  const { played_seconds, input_tokens, output_tokens, total_tokens, output_rate } = diagnostics.report();
+  assert.deepEqual([played_seconds, input_tokens, output_tokens, total_tokens, output_rate], [3, 201, 40, 260, 24000]);
+});
+
+test('a language that the service tells is kept', () => {
+  const t = talk();
+  t.content({ inputTranscription: { text: 'Guten Tag', languageCode: 'de-DE' } });
+  t.content({ outputTranscription: { text: 'Bonjour', languageCode: 'fr-FR' } });
+  t.content({ turnComplete: true });
+  assert.deepEqual(
+    t.transcript.turns.map(({ language }) => language),
+    ['de-DE', 'fr-FR'],
+  );
+});
+
+test('thoughts are told and never captions', () => {
+  const t = talk();
+  t.content({ modelTurn: { parts: [{ text: 'I wonder.', thought: true }] } });
+  assert.equal(t.conversation.state, 'thinking');
+  assert.deepEqual(t.of('thought'), [{ turn: 1, text: 'I wonder.' }]);
+  assert.deepEqual(t.captions(), []);
+});
+
+test('sources are plain titles with https addresses, and nothing else', () => {
+  const t = talk();
+  const web = (uri, title) => ({ web: { uri, title } });
+  t.content({
+    groundingMetadata: {
+      groundingChunks: [
+        web('https://example.org/a', '<b>A</b>'),
+        web('http://example.org/'),
+        web('javascript:alert(1)'),
+        web('https://'),
+        { web: {} },
+        { retrievedContext: { uri: 'HTTPS://example.net' } },
+      ],
+      webSearchQueries: ['a'],
+    },
+  });
+  const links = [
+    { title: '<b>A</b>', url: 'https://example.org/a' },
+    { title: 'example.net', url: 'https://example.net/' },
+  ];
+  assert.deepEqual(t.of('grounding'), [{ turn: 1, links, queries: ['a'] }]);
+});
+
+test('a service that waits for more input is listening', () => {
+  const t = talk();
+  t.content({ inputTranscription: { text: 'My number is' }, interactionStatus: 'IN_PROGRESS' });
+  assert.equal(t.conversation.state, 'thinking');
+  t.content({ waitingForInput: true });
+  assert.equal(t.conversation.state, 'listening');
+});
+
+const BLOCKING = { model: 'models/gemini-2.5-flash-native-audio-preview-09-2025' };
+
+test('functions that the model waits for are run side by side and answered together', async () => {
+  const t = talk({ ...BLOCKING, tools: { add: async ({ a, b }) => a + b, when: () => ({ time: 'noon' }) } });
+  await t.conversation.prepare();
+  t.call({ id: '1', name: 'add', args: { a: 1, b: 2 } }, { id: '2', name: 'when' }, { id: '3', name: 'toString' });
+  assert.equal(t.conversation.state, 'thinking');
+  await settle();
+  assert.deepEqual(t.sent, [
+    {
+      toolResponse: {
+        functionResponses: [
+          { id: '1', name: 'add', response: { result: 3 } },
+          { id: '2', name: 'when', response: { time: 'noon' } },
+          { id: '3', name: 'toString', response: { error: 'There is no function toString.' } },
+        ],
+      },
+    },
+  ]);
+  assert.deepEqual(
+    t.of('toolcall').map(({ name, blocking }) => [name, blocking]),
+    [
+      ['add', true],
+      ['when', true],
+      ['toString', true],
+    ],
+  );
+  assert.deepEqual(
+    t
+      .of('toolresult')
+      .map(({ id, ok }) => [id, ok])
+      .sort(),
+    [
+      ['1', true],
+      ['2', true],
+      ['3', false],
+    ],
+  );
+  assert.ok(t.of('toolresult').every(({ ms }) => ms >= 0));
+  assert.deepEqual(
+    t.of('error').map(({ error }) => error.reason),
+    ['tool-failed'],
+  );
+  assert.equal(t.conversation.state, 'listening');
+  assert.deepEqual(t.holds, [true, false]);
+});
+
+test('functions that the model does not wait for are answered one by one, with a word on when to speak of them', async () => {
+  let finish;
+  const tools = {
+    slow: { run: () => new Promise((resolve) => (finish = resolve)), scheduling: 'SILENT' },
+    quick: () => 'done',
+  };
+  const t = talk({ tools });
+  t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
+  await settle();
+  assert.equal(t.conversation.state, 'listening');
+  assert.deepEqual(t.responses(), [[{ id: '2', name: 'quick', response: { result: 'done' } }]]);
+  finish([1]);
+  await settle();
+  assert.deepEqual(t.responses()[1], [{ id: '1', name: 'slow', response: { result: [1] }, scheduling: 'SILENT' }]);
+  assert.deepEqual(t.holds, []);
+});
+
+test('what the setup says of a function counts before what the model does by itself, where the model has it', async () => {
+  const tools = [{ googleSearch: {} }, { functionDeclarations: [{ name: 'a', behavior: 'BLOCKING' }, { name: 'b' }] }];
+  const blocking = async (model) => {
+    const t = talk({ model, setup: { tools }, tools: { a: () => 1, b: () => 2 } });
+    t.call({ id: '1', name: 'a' }, { id: '2', name: 'b' });
+    await settle();
+    return t.of('toolcall').map((call) => call.blocking);
+  };
+  assert.deepEqual(await blocking('models/gemini-3.8-live'), [true, false]);
+  assert.deepEqual(await blocking('models/gemini-3.8-live-extended-thinking'), [false, false]);
+});
+
+test('a generator gives results as they come to a model that does not wait, and its last one to another', async () => {
+  const search = async function* () {
+    yield 'one';
+    yield 'two';
+  };
+  const call = { id: '1', name: 'search' };
+  const later = talk({ tools: { search } });
+  later.call(call);
+  await settle();
+  assert.deepEqual(later.responses().flat(), [
+    { ...call, response: { result: 'one' }, willContinue: true },
+    { ...call, response: { result: 'two' }, willContinue: true },
+    { ...call, response: {}, scheduling: 'SILENT' },
+  ]);
+  const waiting = talk({ ...BLOCKING, tools: { search } });
+  waiting.call(call);
+  await settle();
+  assert.deepEqual(waiting.responses().flat(), [{ ...call, response: { result: 'two' } }]);
+});
+
+test('a cancelled function is told so, and its answer is not sent', async () => {
+  const signals = [];
+  const tools = { slow: (_args, { signal }) => new Promise(() => signals.push(signal)), quick: () => 'done' };
+  const t = talk({ ...BLOCKING, tools });
+  t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
+  await settle();
+  assert.deepEqual(t.sent, []);
+  t.conversation.receive({ toolCallCancellation: { ids: ['1', 'unheard-of'] } }, { turn: 1, position: 0 });
+  await settle();
+  assert.equal(signals[0].aborted, true);
+  assert.deepEqual(
+    t.responses()[0].map(({ id }) => id),
+    ['2'],
+  );
+  assert.deepEqual(
+    t.of('toolcancel').map(({ id, name, reason }) => [id, name, reason]),
+    [['1', 'slow', 'service']],
+  );
+  assert.equal(t.conversation.state, 'listening');
+  assert.deepEqual(t.holds, [true, false]);
+});
+
+test('a call that was taken back after it was done, while another one ran, is not answered', async () => {
+  let finish;
+  const t = talk({
+    ...BLOCKING,
+    tools: { slow: () => new Promise((resolve) => (finish = resolve)), quick: () => 'done' },
+  });
+  t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
+  await settle();
+  t.conversation.receive({ toolCallCancellation: { ids: ['2'] } }, { turn: 1, position: 0 });
+  finish('late');
+  await settle();
+  assert.deepEqual(
+    t.responses()[0].map(({ id }) => id),
+    ['1'],
+  );
+});
+
+test('a call that is taken back while what runs it is still being fetched is not begun', async () => {
+  let runs = 0;
+  const t = talk({ tools: { count: () => ++runs } });
+  t.call({ id: '1', name: 'count' });
+  t.conversation.receive({ toolCallCancellation: { ids: ['1'] } }, { turn: 1, position: 0 });
+  await settle();
+  assert.equal(runs, 0);
+  assert.deepEqual(
+    t.of('toolcancel').map(({ id }) => id),
+    ['1'],
+  );
+});
+
+test('a call that comes twice is run once', async () => {
+  let runs = 0;
+  const t = talk({ tools: { count: () => ++runs } });
+  t.call({ id: '1', name: 'count' }, { id: '1', name: 'count' });
+  await settle();
+  t.call({ id: '1', name: 'count' });
+  await settle();
+  assert.equal(runs, 1);
+  assert.equal(t.sent.length, 1);
+});
+
+test('a function that takes too long is answered with an error, and told', async () => {
+  const signals = [];
+  const tools = { slow: (_args, { signal }) => new Promise(() => signals.push(signal)) };
+  const t = talk({ tools, toolTimeoutMs: 5 });
+  t.call({ id: '1', name: 'slow' });
+  await settle();
+  assert.match(t.responses()[0][0].response.error, /longer than 5 ms/);
+  assert.equal(signals[0].aborted, true);
+  assert.deepEqual(
+    t.of('toolresult').map(({ ok }) => ok),
+    [false],
+  );
+});
+
+test('the end aborts every function and sends nothing', async () => {
+  const t = talk({ tools: { slow: () => new Promise(() => {}) } });
+  t.call({ id: '1', name: 'slow' });
+  t.conversation.stop();
+  await settle();
+  assert.deepEqual(t.sent, []);
+  assert.deepEqual(
+    t.of('toolcancel').map(({ reason }) => reason),
+    ['ended'],
+  );
+});
+
+test('the next connection is not told the answers to calls that it does not know, and may use their ids again', async () => {
+  let finish;
+  const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)) } });
+  t.call({ id: '1', name: 'slow' });
+  await settle();
+  t.conversation.disconnected({ turn: 1, position: 0 }, ['1']);
+  t.conversation.dropCalls();
+  finish('too late');
+  await settle();
+  assert.deepEqual(t.sent, []);
+  assert.deepEqual(
+    t.of('toolcancel').map(({ reason }) => reason),
+    ['connection'],
+  );
+  assert.deepEqual(t.holds, [true, false]);
+  t.call({ id: '1', name: 'slow' });
+  await settle();
+  finish('in time');
+  await settle();
+  assert.deepEqual(t.responses(), [[{ id: '1', name: 'slow', response: { result: 'in time' } }]]);
+});
+
+test('a call that the next connection knows of runs on over the break', async () => {
+  let finish;
+  const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)) } });
+  t.call({ id: '1', name: 'slow' });
+  await settle();
+  t.conversation.disconnected({ turn: 1, position: 0 }, []);
+  finish('in time');
+  await settle();
+  assert.deepEqual(t.responses(), [[{ id: '1', name: 'slow', response: { result: 'in time' } }]]);
+});
+
+test('an answer that JSON has no form for is the function’s failure; what it has one for is sent in it', async () => {
+  const t = talk({
+    ...BLOCKING,
+    tools: { big: () => 10n, none: () => undefined, date: () => new Date(0), map: () => new Map() },
+  });
+  t.call(...['big', 'none', 'date', 'map'].map((name) => ({ id: name, name })));
+  await settle();
+  const [big, ...others] = t.responses()[0].map(({ response }) => response);
+  assert.match(big.error, /BigInt/);
+  assert.deepEqual(others, [{ result: null }, { result: '1970-01-01T00:00:00.000Z' }, {}]);
+});
+
+test('an unknown key is reported once', () => {
+  const t = talk();
+  for (let i = 0; i < 3; i++) t.conversation.receive({ novelty: i }, { turn: 1, position: 0 });
+  assert.deepEqual(
+    t.of('diagnostics').map(({ unknownKeys }) => unknownKeys),
+    [['novelty']],
+  );
+  assert.equal(t.of('message').length, 3);
+});

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Transcript } from '../../../web/live/conversation/transcript.js';
+
+/** A transcript and the sentences that it gave out. */
+function kept() {
+  const sentences = [];
+  const transcript = new Transcript(({ role, text, first }) =>
+    sentences.push(`${role}${first ? '' : ' goes on'}: ${text}`),
+  );
+  const take = (turn, role, text, more = {}) =>
+    transcript.update({ id: `s1-${turn}-${role}`, turn, role, text, ...more });
+  return { transcript, sentences, take };
+}
+
+test('the same id replaces, and a late question stands before its answer', () => {
+  const { transcript, take } = kept();
+  take(1, 'model', 'Hel');
+  take(1, 'model', 'Hello.');
+  take(2, 'user', 'And');
+  take(1, 'user', 'Hi.');
+  assert.deepEqual(
+    transcript.turns.map(({ text }) => text),
+    ['Hi.', 'Hello.', 'And'],
+  );
+  assert.equal(transcript.text(), 'User: Hi.\nModel: Hello.\nUser: And\n');
+  assert.deepEqual(JSON.parse(transcript.json()), transcript.turns);
+});
+
+test('copies do not change what is kept', () => {
+  const { transcript, take } = kept();
+  take(1, 'user', 'Hi.');
+  transcript.turns[0].text = 'changed';
+  assert.equal(transcript.turns[0].text, 'Hi.');
+});
+
+test('only finished sentences are given out, each once', () => {
+  const { sentences, take } = kept();
+  take(1, 'model', 'It is 3.');
+  assert.deepEqual(sentences, []);
+  take(1, 'model', 'It is 3.14. Or');
+  take(1, 'model', 'It is 3.14. Or so');
+  take(1, 'model', 'It is 3.14. Or so', { final: true });
+  take(1, 'model', 'It is 3.14. Or so', { final: true });
+  assert.deepEqual(sentences, ['model: It is 3.14.', 'model goes on: Or so']);
+});
+
+test('a question is given out before the answer to it, though nobody has ended it', () => {
+  const { sentences, take } = kept();
+  take(1, 'user', 'what is the time');
+  take(1, 'model', 'Noon. Or');
+  take(1, 'user', 'what is the time please', { final: true });
+  assert.deepEqual(sentences, ['user: what is the time', 'model: Noon.', 'user goes on: please']);
+});
+
+test('an hour of talk is kept, and never more than 5000 turns', () => {
+  const { transcript, take } = kept();
+  for (let turn = 1; turn <= 6000; turn++) take(turn, 'user', 'x');
+  assert.equal(transcript.turns.length, 5000);
+  assert.equal(transcript.turns.at(-1).turn, 6000);
+});
+
+test('a new session is told the newest turns of this start, within a bound', () => {
+  const { transcript, take } = kept();
+  take(1, 'user', 'x'.repeat(19_000));
+  take(2, 'user', 'y'.repeat(1_500));
+  take(2, 'model', 'short');
+  assert.deepEqual(
+    transcript.contents('s1').map(({ role, parts }) => [role, parts[0].text.length]),
+    [
+      ['user', 1500],
+      ['model', 5],
+    ],
+  );
+  assert.deepEqual(transcript.contents('s2'), []);
+  assert.deepEqual(transcript.contents('s'), []);
+});

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { actionFor, nextStep, renewalDelayMs } from '../../../web/live/network/reconnect-policy.js';
+import { LiveError } from '../../../web/live/shared/errors.js';
+import { wire } from '../support.js';
+
+const FRESH = { attempt: 0, refused: 0 };
+const closed = (code, reason = '') => LiveError.closed(code, reason, true);
+const refused = (status, code, retryAfter = null) => LiveError.tokenRefused(status, { code }, retryAfter);
+const middle = () => 0.5;
+
+/** From the advice in the samples to what is done while a conversation is on. */
+const WHILE_OPEN = {
+  no: ['stop'],
+  later: ['stop'],
+  'new token': ['retry'],
+  'new token, then resume': ['retry'],
+  resume: ['retry', 'spread'],
+  'resume with backoff': ['retry', 'spread'],
+  'fresh session': ['retry'],
+};
+
+for (const { code, reason, retry } of wire('errors-and-closes.derived.json').closes) {
+  test(`${code} ${reason.slice(0, 50)}: ${retry}`, () => {
+    assert.ok(
+      WHILE_OPEN[retry].includes(actionFor(closed(code, reason), 'open')),
+      actionFor(closed(code, reason), 'open'),
+    );
+  });
+}
+
+for (const [phase, code, reason, action] of [
+  ['resuming', 1007, 'Request contains an invalid argument.', 'seed'],
+  ['opening', 1007, 'Request contains an invalid argument.', 'stop'],
+  ['resuming', 1007, 'something unheard of', 'seed'],
+  ['resuming', 1008, 'Requested entity was not found.', 'seed'],
+  ['resuming', 1008, 'something unheard of', 'seed'],
+  ['opening', 1008, 'something unheard of', 'stop'],
+  ['resuming', 1011, 'Internal error encountered.', 'retry'],
+  ['resuming', 1011, 'Token has been used too many times', 'retry'],
+  ['resuming', 1007, 'API key expired. Please renew the API key.', 'stop'],
+  ['resuming', 1011, 'Resource has been exhausted (e.g. check quota).', 'stop'],
+  ['open', 1006, '', 'retry'],
+  ['resuming', 1006, '', 'retry'],
+  ['opening', 1006, '', 'retry'],
+  ['open', 1001, '', 'spread'],
+  ['open', 1011, 'The service is currently unavailable.', 'spread'],
+  ['open', 1000, '', 'stop'],
+  ['open', 4321, 'something unheard of', 'retry'],
+]) {
+  test(`${phase}, ${code} ${reason || 'without a word'}: ${action}`, () => {
+    assert.equal(actionFor(closed(code, reason), phase), action);
+  });
+}
+
+for (const [status, code, action] of [
+  [401, 'token-expired', 'stop'],
+  [403, 'account-blocked', 'stop'],
+  [404, 'session-unknown', 'stop'],
+  [408, 'request-timeout', 'retry'],
+  [409, 'session-ended', 'stop'],
+  [422, 'invalid-field', 'stop'],
+  [429, 'minutes-exhausted', 'stop'],
+  [429, 'rate-limited', 'retry'],
+  [500, 'internal', 'retry'],
+  [502, 'upstream-rejected', 'stop'],
+  [502, 'upstream-error', 'retry'],
+  [503, 'draining', 'retry'],
+  [503, 'minting-suspended', 'stop'],
+  [503, 'upstream-quota', 'stop'],
+]) {
+  test(`the broker’s ${status} ${code}: ${action}`, () =>
+    assert.equal(actionFor(refused(status, code), 'open'), action));
+}
+
+test('a broker that is not there is tried again', () => {
+  assert.equal(actionFor(new LiveError({ reason: 'network', detail: 'Away.' }), 'resuming'), 'retry');
+});
+
+test('at once, then after half a second, 1, 2 and 4 or up to twice of that; then it is over', () => {
+  const waits = (random) => {
+    const steps = [];
+    for (let outage = FRESH; ; ) {
+      const step = nextStep(closed(1006), 'resuming', outage, random);
+      if (step.stop) return steps;
+      steps.push(step.delayMs);
+      outage = step;
+    }
+  };
+  assert.deepEqual(
+    waits(() => 0),
+    [0, 500, 1000, 2000, 4000],
+  );
+  assert.deepEqual(
+    waits(() => 1),
+    [0, 1000, 2000, 4000, 8000],
+  );
+});
+
+test('a handle that is refused twice is given up for the text so far; a line that breaks twice is not its fault', () => {
+  const after = (error) => {
+    const once = nextStep(error, 'resuming', nextStep(closed(1006), 'open', FRESH));
+    return [once.seed, nextStep(error, 'resuming', once).seed];
+  };
+  assert.deepEqual(after(closed(1011, 'Internal error encountered.')), [false, true]);
+  assert.deepEqual(after(closed(1006)), [false, false]);
+  assert.deepEqual(after(refused(503, 'busy')), [false, false]);
+  assert.equal(nextStep(closed(1008, 'Requested entity was not found.'), 'resuming', FRESH).seed, true);
+});
+
+test('Retry-After is waited for; one that is too long ends it', () => {
+  assert.equal(nextStep(refused(429, 'rate-limited', '7'), 'open', FRESH, () => 0).delayMs, 7000);
+  assert.equal(nextStep(refused(429, 'too-many-sessions', '600'), 'open', FRESH).stop, true);
+  assert.equal(
+    renewalDelayMs(refused(503, 'busy', '40'), 0, () => 0),
+    40_000,
+  );
+});
+
+test('renewals wait longer and longer, up to half a minute, or twice of it by chance', () => {
+  const away = new LiveError({ reason: 'network', detail: 'Away.' });
+  assert.deepEqual(
+    [0, 1, 2, 5, 50].map((failures) => renewalDelayMs(away, failures, () => 0)),
+    [1000, 2000, 4000, 30_000, 30_000],
+  );
+  assert.equal(renewalDelayMs(away, 5, middle), 45_000);
+});
+
+test('no storm: of a thousand clients that the service drops at once, no tenth of a second sees more than a quarter', () => {
+  const counts = new Array(400).fill(0);
+  for (let client = 0; client < 1000; client++) {
+    let at = 0;
+    for (let outage = FRESH; outage.attempt < 4; ) {
+      const step = nextStep(closed(1011, 'The service is currently unavailable.'), 'opening', outage);
+      at += step.delayMs;
+      counts[Math.floor(at / 100)] += 1;
+      outage = step;
+    }
+  }
+  assert.ok(Math.max(...counts) < 250, `${Math.max(...counts)}`);
+});

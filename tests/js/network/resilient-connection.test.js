@@ -1,0 +1,505 @@
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import { ResilientConnection } from '../../../web/live/network/resilient-connection.js';
+import { LiveError } from '../../../web/live/shared/errors.js';
+import { readServerMessage } from '../../../web/live/shared/protocol.js';
+import { FakeWebSocket, virtualTime } from '../support.js';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const SETUP = { model: 'models/m', sessionResumption: {} };
+const TURNS = [{ role: 'user', parts: [{ text: 'We spoke of tea.' }] }];
+const at = (seconds) => new Date(Date.UTC(2030, 0, 1) + seconds * 1000).toISOString();
+/** What the broker answers; seconds from now. */
+const answerOf = ({ life = 900, ends = 1800, within = 120, setup = SETUP } = {}) => ({
+  token: 'auth_tokens/secret',
+  url: 'ws://live.test/ws',
+  setup,
+  expires_in: life,
+  expires_at: at(life),
+  connect_within: within,
+  session: { id: 'ses_1', ends_at: at(ends), renew_after: at(life * 0.8) },
+});
+const refusal = (status, code, retryAfter = null) =>
+  LiveError.tokenRefused(status, { code, detail: `${code}.` }, retryAfter);
+
+beforeEach(() => FakeWebSocket.install());
+
+/** A line that is up, on a clock of the test's; `net.broker` is what it is reports when it asks for a token. */
+async function connected(t, { handle = 'h1', answer = answerOf(), random = 0 } = {}) {
+  const pass = virtualTime(t);
+  t.mock.method(Math, 'random', () => random);
+  const net = {
+    pass,
+    reports: [],
+    asked: [],
+    life: [],
+    endedWith: [],
+    idle: true,
+    broker: () => answer,
+    of: (type) => net.reports.filter((report) => report.type === type),
+    get sockets() {
+      return FakeWebSocket.made;
+    },
+    get socket() {
+      return FakeWebSocket.last;
+    },
+    async accept() {
+      net.socket.open();
+      await net.serve({ setupComplete: {} });
+    },
+    async serve(message, socket = net.socket) {
+      socket.serve(message);
+      await pass(1, 1);
+    },
+    async drop(code, reason = '') {
+      net.socket.drop(code, reason);
+      await pass(1, 1);
+    },
+  };
+  const connection = new ResilientConnection({
+    async ask(what, detail) {
+      net.asked.push({ what, ...detail });
+      return what === 'plan' ? { answer: net.broker() } : TURNS;
+    },
+    report: (report) => net.reports.push(report),
+    receive(message) {
+      for (const fact of readServerMessage(message)) connection.observe(fact);
+    },
+    idle: () => net.idle,
+    granted: () => {},
+    up: (resumed) => net.life.push(resumed ? 'resumed' : 'new'),
+    down: () => net.life.push('down'),
+    ended(error) {
+      net.endedWith.push(error);
+      void connection.stop(true);
+    },
+  });
+  t.after(() => connection.stop(true));
+  net.connection = connection;
+  void connection.start({ answer });
+  await pass(1, 1);
+  await net.accept();
+  if (handle) await net.serve({ sessionResumptionUpdate: { newHandle: handle, resumable: true } });
+  return net;
+}
+
+const setupOf = (socket) => socket.messages[0].setup;
+
+test('goAway: the next token beforehand, the old socket closed first, the new one with the newest resumable handle', async (t) => {
+  const net = await connected(t);
+  net.idle = false;
+  await net.serve({ sessionResumptionUpdate: { newHandle: 'h2', resumable: true } });
+  await net.serve({ sessionResumptionUpdate: { newHandle: '', resumable: false } });
+  await net.serve({ sessionResumptionUpdate: {} });
+  await net.serve({ goAway: { timeLeft: '50s' } });
+  await net.pass(SECOND);
+  assert.deepEqual(
+    net.asked.map(({ what, handle }) => [what, handle]),
+    [['plan', 'h2']],
+  );
+  assert.equal(net.sockets.length, 1, 'still talking on the old one');
+  await net.serve({ sessionResumptionUpdate: { newHandle: 'h3', resumable: true } });
+  net.idle = true;
+  const [old] = net.sockets;
+  await net.pass(300);
+  assert.equal(old.closedWith, 1000);
+  assert.equal(net.sockets.length, 2);
+  await net.accept();
+  assert.deepEqual(setupOf(net.socket).sessionResumption, { handle: 'h3' });
+  assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+  assert.deepEqual(net.asked.length, 1);
+  const [{ resumed, seeded, planned, gapMs }] = net.of('reconnected');
+  assert.deepEqual([resumed, seeded, planned], [true, false, true]);
+  assert.ok(gapMs < SECOND);
+  assert.deepEqual(net.of('reconnecting'), []);
+});
+
+test('the old socket is waited for before the new one is opened, though not for ever', async (t) => {
+  const net = await connected(t);
+  const [old] = net.sockets;
+  old.close = (code) => (old.closedWith = code); // the closing handshake takes its time
+  await net.serve({ goAway: { timeLeft: '50s' } });
+  await net.pass(700);
+  assert.equal(old.closedWith, 1000);
+  assert.equal(net.sockets.length, 1);
+  await net.pass(SECOND);
+  assert.equal(net.sockets.length, 2);
+});
+
+test('a turn that does not end is left one second before the connection', async (t) => {
+  const net = await connected(t);
+  net.idle = false;
+  await net.serve({ goAway: { timeLeft: '10.5s' } });
+  await net.pass(9250);
+  assert.equal(net.sockets.length, 1);
+  await net.pass(600);
+  assert.equal(net.sockets.length, 2);
+});
+
+test('with a total lock the token, which holds the handle, is fetched at the moment of leaving', async (t) => {
+  const net = await connected(t, { answer: answerOf({ setup: { model: 'models/m' } }) });
+  net.idle = false;
+  await net.serve({ goAway: { timeLeft: '50s' } });
+  await net.pass(20 * SECOND);
+  assert.deepEqual(net.asked, []);
+  await net.serve({ sessionResumptionUpdate: { newHandle: 'h9', resumable: true } });
+  net.idle = true;
+  await net.pass(SECOND);
+  assert.deepEqual(
+    net.asked.map(({ handle }) => handle),
+    ['h9'],
+  );
+  assert.equal(net.sockets.length, 2);
+});
+
+test('with a total lock and no good moment it is fetched in time all the same', async (t) => {
+  const net = await connected(t, { answer: answerOf({ setup: { model: 'models/m' } }) });
+  net.idle = false;
+  await net.serve({ goAway: { timeLeft: '50s' } });
+  await net.pass(49.5 * SECOND);
+  assert.equal(net.sockets.length, 2);
+});
+
+test('a next token that has waited too long is not used', async (t) => {
+  const net = await connected(t, { answer: answerOf({ within: 5 }) });
+  net.idle = false;
+  await net.serve({ goAway: { timeLeft: '50s' } });
+  await net.pass(20 * SECOND);
+  assert.ok(net.asked.length >= 4, `${net.asked.length}`);
+});
+
+test('before a slice ends the next one is taken up, and the clock reports', async (t) => {
+  const net = await connected(t);
+  const [first] = net.of('clock');
+  assert.ok(Math.abs(first.remainingMs - 30 * MINUTE) < SECOND);
+  await net.pass(11.9 * MINUTE, SECOND);
+  assert.equal(net.sockets.length, 1);
+  net.broker = () => answerOf({ ends: 1800 - 720 });
+  for (let waited = 0; net.sockets.length === 1 && waited < 15; waited++) await net.pass(SECOND, 250);
+  await net.accept();
+  assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+  const last = net.of('clock').at(-1);
+  assert.ok(Math.abs(last.endsAt - first.endsAt) < 30 * SECOND);
+  assert.ok(last.renewedAt > first.renewedAt);
+});
+
+test('while the broker is away the conversation goes on, and renewal is tried until the slice ends', async (t) => {
+  const net = await connected(t);
+  net.broker = () => {
+    throw refusal(503, 'draining', '5');
+  };
+  await net.pass(12.5 * MINUTE, SECOND);
+  const early = net.asked.length;
+  assert.ok(early > 3 && early < 12, `${early}`);
+  assert.deepEqual(net.endedWith, []);
+  await net.pass(MINUTE, SECOND);
+  assert.ok(net.asked.length > early && net.asked.length <= early + 3);
+  net.broker = () => answerOf();
+  for (let waited = 0; net.sockets.length === 1 && waited < 60; waited++) await net.pass(SECOND, 250);
+  await net.accept();
+  assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+});
+
+test('when there is no other token the conversation lasts as long as this one, and then ends with the reason', async (t) => {
+  const net = await connected(t);
+  net.broker = () => {
+    throw refusal(429, 'minutes-exhausted', '36000');
+  };
+  await net.pass(12.1 * MINUTE, SECOND);
+  assert.equal(net.asked.length, 1);
+  assert.ok(net.of('clock').at(-1).remainingMs < 3 * MINUTE, 'the app is reports of the new end');
+  assert.deepEqual(net.endedWith, []);
+  await net.pass(3 * MINUTE, SECOND);
+  assert.deepEqual(
+    net.endedWith.map(({ reason, detail }) => [reason, detail]),
+    [['session-ended', 'minutes-exhausted.']],
+  );
+  assert.equal(net.asked.length, 1);
+});
+
+test('a session ends when its time is up, a minute after it was warned of', async (t) => {
+  const net = await connected(t, { answer: answerOf({ life: 300, ends: 300 }) });
+  await net.pass(241 * SECOND, SECOND);
+  assert.equal(net.of('clock').length, 2);
+  assert.ok(net.of('clock')[1].remainingMs <= MINUTE);
+  await net.pass(56 * SECOND, SECOND);
+  assert.deepEqual(net.endedWith, []);
+  await net.pass(2 * SECOND, SECOND);
+  assert.deepEqual(
+    net.endedWith.map(({ reason }) => reason),
+    ['session-ended'],
+  );
+  assert.equal(net.sockets.length, 1);
+  assert.equal(net.socket.closedWith, 1000);
+});
+
+for (const [code, reason] of [
+  [1006, ''],
+  [1008, 'The operation was aborted.'],
+  [1011, 'Internal error occurred.'],
+  [1011, 'auth token has expired'],
+]) {
+  test(`${code} ${reason || 'without a word'}: at once a fresh token and the handle`, async (t) => {
+    const net = await connected(t);
+    await net.pass(10 * SECOND);
+    await net.drop(code, reason);
+    assert.deepEqual(
+      net.asked.map(({ handle }) => handle),
+      ['h1'],
+    );
+    await net.accept();
+    assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+    assert.deepEqual(
+      net.of('reconnecting').map(({ attempt, delayMs }) => [attempt, delayMs]),
+      [[1, 0]],
+    );
+    assert.equal(net.of('reconnected')[0].planned, false);
+  });
+}
+
+test('a handle refused once is tried once more after a pause, then a new connection is reports the text so far', async (t) => {
+  const net = await connected(t);
+  await net.pass(10 * SECOND);
+  await net.drop(1006);
+  net.socket.open();
+  await net.drop(1011, 'Internal error encountered.');
+  assert.equal(net.sockets.length, 2);
+  await net.pass(600);
+  net.socket.open();
+  assert.deepEqual(setupOf(net.socket).sessionResumption, { handle: 'h1' });
+  await net.drop(1011, 'Internal error encountered.');
+  await net.pass(1100);
+  await net.accept();
+  assert.deepEqual(setupOf(net.socket), SETUP);
+  assert.deepEqual(net.socket.messages[1], { clientContent: { turns: TURNS, turnComplete: false } });
+  assert.deepEqual(net.life, ['new', 'down', 'new']);
+  const [{ resumed, seeded }] = net.of('reconnected');
+  assert.deepEqual([resumed, seeded], [false, true]);
+  assert.deepEqual(
+    net.asked.map(({ what, handle }) => [what, handle]),
+    [
+      ['plan', 'h1'],
+      ['plan', 'h1'],
+      ['plan', ''],
+      ['history', undefined],
+    ],
+  );
+});
+
+test('a handle that is gone for sure is not tried twice', async (t) => {
+  const net = await connected(t);
+  await net.drop(1006);
+  net.socket.open();
+  await net.drop(1008, 'Requested entity was not found.');
+  await net.pass(600);
+  await net.accept();
+  assert.equal(net.of('reconnected')[0].seeded, true);
+});
+
+test('without any handle the next connection is reports the text so far', async (t) => {
+  const net = await connected(t, { handle: '' });
+  await net.drop(1006);
+  await net.accept();
+  assert.equal(net.of('reconnected')[0].seeded, true);
+});
+
+test('a token that came too late or was used up is replaced, and the handle kept', async (t) => {
+  const net = await connected(t);
+  for (const reason of ['Token has been used too many times', 'new_session_expire_time deadline exceeded']) {
+    await net.drop(1006);
+    net.socket.open();
+    await net.drop(1011, reason);
+    await net.pass(1100);
+    await net.accept();
+    assert.deepEqual(setupOf(net.socket).sessionResumption, { handle: 'h1' });
+    await net.pass(6 * SECOND);
+  }
+});
+
+for (const [code, reason] of [
+  [1011, 'Resource has been exhausted (e.g. check quota).'],
+  [1007, 'API key expired. Please renew the API key.'],
+  [1007, 'User location is not supported for the API use.'],
+  [1007, 'Request contains an invalid argument.'],
+]) {
+  test(`${code} ${reason} ends it at once, in one sentence`, async (t) => {
+    const net = await connected(t);
+    await net.drop(code, reason);
+    assert.equal(net.sockets.length, 1);
+    assert.equal(net.endedWith.length, 1);
+    assert.match((await net.endedWith[0].explained()).detail, /^[^.]+\.$/);
+  });
+}
+
+test('a broker that refuses for good ends it', async (t) => {
+  for (const [status, code, reason] of [
+    [403, 'profile-forbidden', 'token-refused'],
+    [409, 'session-ended', 'session-ended'],
+    [429, 'minutes-exhausted', 'session-ended'],
+    [403, 'account-blocked', 'session-ended'],
+  ]) {
+    await t.test(code, async (t) => {
+      FakeWebSocket.install();
+      const net = await connected(t);
+      net.broker = () => {
+        throw refusal(status, code);
+      };
+      await net.drop(1006);
+      assert.deepEqual(
+        net.endedWith.map((error) => [error.reason, error.detail]),
+        [[reason, `${code}.`]],
+      );
+      assert.equal(net.asked.length, 1);
+    });
+  }
+});
+
+test('five tries, never faster than the delays say, then one sentence', async (t) => {
+  const net = await connected(t);
+  const times = [];
+  net.broker = () => {
+    times.push(performance.now());
+    throw new LiveError({ reason: 'network', detail: 'The broker could not be reached.' });
+  };
+  await net.drop(1006);
+  await net.pass(20 * SECOND);
+  const gaps = times.slice(1).map((time, n) => time - times[n]);
+  assert.equal(times.length, 5);
+  for (const [n, least] of [500, 1000, 2000, 4000].entries()) assert.ok(gaps[n] >= least, `${gaps}`);
+  assert.deepEqual(
+    net.endedWith.map(({ detail }) => detail),
+    ['The broker could not be reached.'],
+  );
+});
+
+test('a connection that breaks as soon as it is up is no reason to begin counting anew', async (t) => {
+  const net = await connected(t);
+  await net.pass(10 * SECOND);
+  for (let tries = 0; net.endedWith.length === 0 && tries < 50; tries++) {
+    await net.drop(1011, 'Internal error occurred.');
+    await net.pass(5 * SECOND, 250);
+    if (net.socket.readyState === 0) await net.accept();
+  }
+  assert.equal(net.sockets.length, 6);
+  assert.deepEqual(
+    net.endedWith.map(({ reason }) => reason),
+    ['connection-lost'],
+  );
+});
+
+test('offline: no try is spent; online: at once', async (t) => {
+  const net = await connected(t);
+  net.connection.setOnline(false);
+  await net.drop(1006);
+  await net.pass(25 * SECOND);
+  assert.equal(net.sockets.length, 1);
+  net.connection.setOnline(true);
+  await net.pass(1, 1);
+  assert.equal(net.sockets.length, 2);
+  await net.accept();
+  assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+});
+
+test('a connection that was being opened in the old network is given up for one in the new', async (t) => {
+  const net = await connected(t);
+  await net.drop(1006);
+  assert.equal(net.sockets.length, 2);
+  net.connection.setOnline(false);
+  await net.pass(SECOND);
+  net.connection.setOnline(true);
+  await net.pass(100);
+  assert.equal(net.sockets.length, 3);
+  assert.equal(net.sockets[1].closedWith, 1000);
+  await net.accept();
+  assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+});
+
+test('offline for an hour is no error, as far as the session lasts', async (t) => {
+  const net = await connected(t, { answer: answerOf({ life: 7200, ends: 7200 }) });
+  net.broker = () => {
+    throw new LiveError({ reason: 'network', detail: 'The broker could not be reached.' });
+  };
+  net.connection.setOnline(false);
+  await net.drop(1006);
+  await net.pass(60 * MINUTE, SECOND);
+  assert.deepEqual(net.endedWith, []);
+  assert.ok(net.asked.length <= 121, 'tried twice a minute at most');
+  await net.pass(61 * MINUTE, SECOND);
+  assert.deepEqual(
+    net.endedWith.map(({ reason }) => reason),
+    ['session-ended'],
+  );
+});
+
+test('a silent service: reports after ten seconds, replaced after twenty', async (t) => {
+  const net = await connected(t);
+  await net.serve({ sessionResumptionUpdate: { newHandle: 'h2', resumable: true } });
+  net.connection.send({ realtimeInput: {} }, false);
+  await net.pass(12 * SECOND);
+  assert.equal(net.connection.silent, true);
+  assert.equal(net.sockets.length, 1);
+  await net.pass(9 * SECOND);
+  assert.equal(net.sockets.length, 2);
+  assert.equal(net.connection.silent, false);
+});
+
+test('says something every 30 s even when nothing is said, or the service hangs up', async (t) => {
+  const net = await connected(t);
+  await net.pass(29 * SECOND);
+  assert.equal(net.socket.messages.length, 1);
+  await net.pass(2 * SECOND);
+  assert.equal(net.socket.messages.length, 2);
+  const silence = Buffer.from(net.socket.messages[1].realtimeInput.audio.data, 'base64');
+  assert.deepEqual([...new Set(silence)], [0]);
+  net.connection.send({ realtimeInput: { text: 'hi' } }, false);
+  await net.pass(29 * SECOND);
+  assert.equal(net.socket.messages.length, 3);
+});
+
+test('after a turn of somebody who only types, a little silence brings the handle that knows of it, once', async (t) => {
+  const net = await connected(t);
+  net.idle = false;
+  net.connection.send({ realtimeInput: { text: 'hi' } }, true);
+  net.connection.spoken();
+  await net.pass(5 * SECOND);
+  assert.equal(net.socket.messages.length, 2);
+  net.idle = true;
+  await net.pass(10 * SECOND);
+  assert.equal(net.socket.messages.length, 3);
+  await net.serve({ sessionResumptionUpdate: { newHandle: 'h2', resumable: true } });
+  await net.pass(10 * SECOND);
+  assert.equal(net.socket.messages.length, 3);
+});
+
+test('muted, and the connection about to end: a little silence brings the handle that is missing', async (t) => {
+  const net = await connected(t);
+  await net.serve({ sessionResumptionUpdate: { resumable: false } });
+  await net.serve({ goAway: { timeLeft: '50s' } });
+  await net.pass(3 * SECOND);
+  assert.ok(net.socket.messages.length >= 2);
+  assert.equal(net.sockets.length, 1);
+  await net.serve({ sessionResumptionUpdate: { newHandle: 'h2', resumable: true } });
+  await net.pass(SECOND);
+  assert.equal(net.sockets.length, 2);
+});
+
+test('ending it: while a token is asked for, while it waits, while it opens', async (t) => {
+  const waits = {
+    'while waiting to try again': (net) => net.drop(1011, 'The service is currently unavailable.'),
+    'while opening': (net) => net.drop(1006),
+  };
+  for (const [name, begin] of Object.entries(waits)) {
+    await t.test(name, async (t) => {
+      FakeWebSocket.install();
+      const net = await connected(t, { random: 0.5 });
+      await begin(net);
+      const before = net.sockets.length;
+      await net.connection.stop(true);
+      await net.pass(10 * SECOND);
+      assert.equal(net.sockets.length, before);
+      assert.equal(net.socket.readyState, 3);
+      assert.deepEqual(net.endedWith, []);
+    });
+  }
+});

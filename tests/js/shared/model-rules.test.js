@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { historyMessage, rulesFor } from '../../../web/live/shared/model-rules.js';
+
+const TURNS = [
+  { role: 'user', parts: [{ text: 'My name is Ada.' }] },
+  { role: 'model', parts: [{ text: 'Hello Ada.' }] },
+];
+/** [model, waits for functions by default, may be told when to speak, microphone held, pictures] */
+const MODELS = [
+  ['models/gemini-2.5-flash-native-audio-preview-09-2025', true, true, true, true],
+  ['models/gemini-2.5-flash-native-audio-latest', true, true, true, true],
+  ['models/gemini-3.1-flash-live-preview', true, false, true, true],
+  ['models/gemini-3.8-live', false, true, false, true],
+  ['models/gemini-3.8-live-extended-thinking', false, false, false, true],
+  ['models/gemini-3.5-transcribe-live', false, false, false, false],
+  ['models/not-made-yet', false, true, false, true],
+  [undefined, false, true, false, true],
+];
+
+for (const [model, blocking, scheduling, holdsMicrophone, video] of MODELS) {
+  test(`knows what ${model} takes`, () => {
+    const rules = rulesFor(model);
+    assert.equal(rules.behaviors[0] === 'BLOCKING', blocking);
+    assert.deepEqual([rules.scheduling, rules.holdsMicrophone, rules.video], [scheduling, holdsMicrophone, video]);
+  });
+}
+
+test('a history is closed where the setup asks for it first, and stays open elsewhere', () => {
+  const model = 'models/gemini-3.1-flash-live-preview';
+  const historyConfig = { initialHistoryInClientContent: true };
+  assert.deepEqual(historyMessage(TURNS, { model, historyConfig }), { turns: TURNS, turnComplete: true });
+  assert.deepEqual(historyMessage(TURNS, { model }), { turns: TURNS, turnComplete: false });
+  assert.equal(historyMessage([], { model, historyConfig }), null);
+  assert.equal(historyMessage(TURNS, { model: 'models/gemini-3.5-transcribe-live' }), null);
+});

@@ -1,0 +1,122 @@
+/**
+ * The controls of the talk view: what each state looks like and says. talk.js decides what a click does.
+ */
+import { clockWords } from '../common/countdown.js';
+import { byId, create } from '../common/dom.js';
+
+/**
+ * @typedef {'signed-out' | 'idle' | 'connecting' | 'listening' | 'thinking' | 'speaking' | 'reconnecting' | 'ended' | 'error'} State
+ * @typedef {{state: State, microphone: boolean, muted: boolean, push?: boolean, video?: boolean}} Scene
+ * @typedef {{status: string, lead: string, talk: string, ring: import('./ring.js').Mode}} Look
+ */
+
+/** @type {Record<State, Look>} */
+const LOOKS = {
+  'signed-out': { status: 'Signed out', lead: '', talk: 'Talk', ring: 'rest' },
+  idle: { status: 'Ready when you are', lead: 'Press Talk, allow the microphone, and speak.', talk: 'Talk', ring: 'rest' },
+  connecting: { status: 'Connecting…', lead: 'You can start speaking now. Nothing you say is lost.', talk: 'Cancel', ring: 'busy' },
+  listening: { status: 'Listening', lead: '', talk: 'Stop', ring: 'live' },
+  thinking: { status: 'Thinking…', lead: '', talk: 'Stop', ring: 'thinking' },
+  speaking: { status: 'Speaking', lead: 'Speak at any time to interrupt.', talk: 'Stop', ring: 'live' },
+  reconnecting: { status: 'Reconnecting…', lead: 'One moment. Nothing you say is lost.', talk: 'Stop', ring: 'busy' },
+  ended: { status: 'Conversation ended', lead: 'Press Talk to start a new one.', talk: 'Talk', ring: 'rest' },
+  error: { status: 'Not connected', lead: '', talk: 'Talk', ring: 'rest' },
+};
+
+/** The states in which there is a conversation to stop. @type {ReadonlySet<State>} */
+export const LIVE = new Set(/** @type {State[]} */ (['connecting', 'listening', 'thinking', 'speaking', 'reconnecting']));
+
+export class TalkView {
+  talk = byId('talk', HTMLButtonElement);
+  mute = byId('mute', HTMLButtonElement);
+  end = byId('end', HTMLButtonElement);
+  push = byId('push', HTMLButtonElement);
+  camera = byId('camera', HTMLButtonElement);
+  screen = byId('screen', HTMLButtonElement);
+  #clock = byId('clock', HTMLSpanElement);
+  volume = byId('volume', HTMLInputElement);
+  profile = byId('profile', HTMLSelectElement);
+  #talkLabel = byId('talk-label', HTMLSpanElement);
+  #talkWait = byId('talk-wait', HTMLSpanElement);
+  #status = byId('status', HTMLParagraphElement);
+  #lead = byId('lead', HTMLParagraphElement);
+  #profileControl = byId('profile-control', HTMLDivElement);
+  #volumeControl = byId('volume-control', HTMLDivElement);
+  #ring;
+
+  /** @param {import('./ring.js').Ring} ring */
+  constructor(ring) {
+    this.#ring = ring;
+  }
+
+  /** @param {Scene} scene */
+  render({ state, microphone, muted, push = false, video = false }) {
+    const look = LOOKS[state];
+    const live = LIVE.has(state);
+    const typing = live && !microphone;
+    const silenced = muted && microphone && live && state !== 'connecting';
+    document.body.dataset.state = state;
+    document.body.toggleAttribute('data-muted', silenced);
+    this.#status.dataset.state = state;
+    this.#status.textContent = silenced && state === 'listening' ? 'Muted' : typing && state === 'listening' ? 'Connected' : look.status;
+    this.#lead.toggleAttribute('data-matters', silenced || typing);
+    this.#lead.textContent = silenced ? 'The assistant cannot hear you.' : typing ? 'Type below, or press Talk to use your voice.' : look.lead;
+    this.#talkLabel.textContent = typing && state !== 'connecting' ? 'Talk' : look.talk;
+    this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';
+    this.#ring.setMode(look.ring);
+    this.mute.hidden = !live || !microphone || push || state === 'connecting';
+    this.mute.setAttribute('aria-pressed', String(muted));
+    this.#offerPush(push && live && microphone && state !== 'connecting');
+    this.camera.hidden = !video || !live || state === 'connecting' || !navigator.mediaDevices;
+    this.screen.hidden = this.camera.hidden || !('getDisplayMedia' in navigator.mediaDevices);
+    this.end.hidden = !typing || state === 'connecting';
+    this.#volumeControl.hidden = !live || state === 'connecting';
+    this.#profileControl.hidden = live || this.profile.options.length < 2;
+  }
+
+  /** Shows or hides the push-to-talk button. It takes the focus from Talk, so that the space bar does not end the conversation. @param {boolean} offered */
+  #offerPush(offered) {
+    const { activeElement } = document;
+    this.push.hidden = !offered;
+    if (offered && activeElement === this.talk) this.push.focus();
+    else if (!offered && activeElement === this.push) this.talk.focus();
+  }
+
+  /** The time left in the session; null if unknown or if no session runs. @param {number | null} seconds */
+  showClock(seconds) {
+    this.#clock.hidden = seconds === null;
+    this.#clock.textContent = seconds === null ? '' : `${clockWords(seconds)} left`;
+  }
+
+  /** Shows the wait after a rejected request in the Talk button. @param {number} seconds @param {number | null} share */
+  showWait(seconds, share) {
+    const waiting = share !== null;
+    this.#ring.setWait(share);
+    this.#talkWait.hidden = !waiting;
+    this.#talkWait.textContent = waiting ? clockWords(seconds) : '';
+    this.talk.toggleAttribute('data-waiting', waiting);
+    if (waiting) {
+      this.#talkLabel.textContent = 'Wait';
+      this.talk.setAttribute('aria-disabled', 'true');
+    } else {
+      this.#talkLabel.textContent = 'Talk';
+      this.talk.removeAttribute('aria-disabled');
+    }
+  }
+
+  /** The label of a profile. @param {string} name */
+  nameOf(name) {
+    return [...this.profile.options].find(({ value }) => value === name)?.text ?? name;
+  }
+
+  /** Lists the profiles to choose from. @param {import('../common/api.js').Profile[]} profiles */
+  offer(profiles) {
+    this.profile.replaceChildren(...profiles.map(({ name, description, voice, default: chosen }) => {
+      const option = create('option', `${description || name}${voice ? ` · voice ${voice}` : ''}`);
+      option.value = name;
+      option.selected = chosen;
+      return option;
+    }));
+    this.#profileControl.hidden = profiles.length < 2;
+  }
+}

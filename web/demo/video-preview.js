@@ -1,0 +1,66 @@
+/**
+ * Starts and stops the camera or the shared screen, and shows a preview of what the model sees.
+ * Loaded on first use.
+ */
+import { LiveError } from '../live/index.js';
+import { byId } from '../common/dom.js';
+
+/** @typedef {'camera' | 'screen'} Source */
+
+export class VideoPreview {
+  #session;
+  #view;
+  #failed;
+  #preview = byId('preview', HTMLVideoElement);
+  /** @type {Source | null} */
+  #source = null;
+  /** The source that is starting. A second click cancels it. @type {Source | null} */
+  #requested = null;
+
+  /**
+   * @param {import('../live/index.js').LiveSession} session
+   * @param {import('./talk-view.js').TalkView} view
+   * @param {(error: unknown) => void} failed
+   */
+  constructor(session, view, failed) {
+    this.#session = session;
+    this.#view = view;
+    this.#failed = failed;
+    session.addEventListener('video', ({ detail: { state, source } }) => {
+      if (state === 'off' || state === 'denied') this.#show(null, null);
+      else this.#preview.toggleAttribute('data-paused', state === 'paused' && source === this.#source);
+    });
+  }
+
+  /** Starts this source, stops it, or switches to it from the other one. @param {Source} source */
+  async toggle(source) {
+    const off = source === this.#source || source === this.#requested;
+    this.#requested = off ? null : source;
+    if (off) {
+      this.#session.stopVideo();
+      return;
+    }
+    try {
+      const stream = await this.#session.startVideo({ source });
+      if (this.#requested === source) this.#show(source, stream);
+      else if (!this.#requested) this.#session.stopVideo();
+    } catch (error) {
+      // Closing the browser's screen dialog or cancelling is not an error.
+      const calledOff = error instanceof LiveError && error.reason === 'aborted';
+      if (source === 'camera' && !calledOff) this.#failed(error);
+    } finally {
+      if (this.#requested === source) this.#requested = null;
+    }
+  }
+
+  /** @param {Source | null} source @param {MediaStream | null} stream */
+  #show(source, stream) {
+    this.#source = source;
+    this.#preview.srcObject = stream;
+    this.#preview.hidden = stream === null;
+    if (stream) void this.#preview.play().catch(() => {});
+    for (const name of /** @type {Source[]} */ (['camera', 'screen'])) {
+      this.#view[name].setAttribute('aria-pressed', String(name === source));
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * The broker's routes for one session: next token, heartbeat, report and end.
+ * The network uses them all. The page uses report and end too, because it may be closing.
+ */
+import { LiveError } from '../shared/errors.js';
+import { ENDING_CODES, postToBroker } from './broker-request.js';
+
+/** @typedef {import('./token-source.js').TokenRequest} TokenRequest */
+
+export class BrokerSession {
+  /**
+   * @param {Pick<TokenRequest, 'url' | 'headers' | 'credentials'>} access of the token's request: the same identity
+   *   keeps and ends the session. The page replaces it when it has newer headers
+   * @param {string} id
+   */
+  constructor(access, id) {
+    this.access = access;
+    this.id = id;
+  }
+
+  /** The request for the next token. @param {string} handle for the resumption, or '' @returns {TokenRequest} */
+  nextTokenRequest(handle) {
+    return this.#request('token', handle ? { handle } : {});
+  }
+
+  /**
+   * Reports that the session is alive. Returns the status, or 0 when the broker is away. That does no harm, because the
+   * conversation does not pass through the broker. Throws when the session has ended.
+   */
+  async heartbeat() {
+    const response = await postToBroker(this.#request('heartbeat')).catch(() => null);
+    if (!response) return 0;
+    const answer = await response.json().catch(() => null);
+    if (answer?.state === 'ended' || ENDING_CODES.has(answer?.code)) {
+      throw LiveError.ended(answer.message || answer.detail || 'The session has ended.', {
+        code: answer.code,
+        status: response.status,
+      });
+    }
+    return response.status;
+  }
+
+  /** @param {Record<string, number>} figures */
+  async report(figures) {
+    await postToBroker(this.#request('report', figures), true).catch(() => null);
+  }
+
+  /** Ends the session, even while the page closes. A failure does no harm, because the session expires by itself. */
+  async end() {
+    await postToBroker(this.#request('end'), true).catch(() => null);
+  }
+
+  /** @param {string} verb @param {object} [body] @returns {TokenRequest} */
+  #request(verb, body = {}) {
+    const url = new URL(`sessions/${encodeURIComponent(this.id)}/${verb}`, this.access.url).href;
+    return { ...this.access, url, body: JSON.stringify(body) };
+  }
+}

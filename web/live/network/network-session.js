@@ -1,0 +1,287 @@
+/**
+ * The network side of a session: audio up, audio down, and the messages that wait for a connection. It runs in a worker,
+ * or on the main thread where there is none. Either way the page talks to it through one MessagePort.
+ *
+ * Leaves captions, functions and states to the page. Audio goes directly between here and the worklets, so a busy page
+ * does not disturb it.
+ */
+import { encodeBase64 } from '../shared/base64.js';
+import { epochNow } from '../shared/clock.js';
+import { LiveError } from '../shared/errors.js';
+import { INPUT_MIME } from '../shared/pcm.js';
+import { readServerMessage, withoutAudio } from '../shared/protocol.js';
+import { ResilientConnection } from './resilient-connection.js';
+import { SendQueue } from './send-queue.js';
+import { SpeechActivity } from './speech-activity.js';
+import { opensTurn, TurnPlayback } from './turn-playback.js';
+
+/** @typedef {import('./messages.js').NetworkCommand} NetworkCommand */
+/** @typedef {import('./messages.js').NetworkReport} NetworkReport */
+/** @typedef {import('./resilient-connection.js').ConnectionHost} ConnectionHost */
+/**
+ * `new`: no resumption handle includes the call. `lost`: the service has forgotten it.
+ * @typedef {'new' | 'saved' | 'lost'} CallState
+ */
+/** @typedef {{message: Record<string, any>, typed?: number}} Outgoing `typed`: the number of a typed text in this start */
+
+/** After so much silence an answer would have begun. */
+const QUIET_MS = 2500;
+/** How many of the page's messages may wait for a connection. Pictures never wait. */
+const MAX_WAITING = 200;
+/**
+ * The socket may buffer so much when a picture comes. A picture is larger than a second of speech, and speech must not
+ * wait for it.
+ */
+const PICTURE_BUFFERED_BYTES = 16 * 1024;
+const ASK_TIMEOUT_MS = 10_000;
+const NETWORK_CHECK_MS = 250;
+/** A worker that ends at once would cut off the closing handshake. */
+const CLOSE_MS = 1000;
+
+/** @implements {ConnectionHost} */
+export class NetworkSession {
+  #port;
+  #onstopped;
+  #stopped = false;
+  #connection;
+  /** @type {MessagePort | null} */
+  #capture = null;
+  #queue;
+  #activity;
+  #playback = new TurnPlayback();
+  /** Function calls by what the service knows of them. @type {Map<string, CallState>} */
+  #calls = new Map();
+  /** Something was said that has no complete answer. */
+  #busy = false;
+  /** The service reports that it still works. */
+  #serviceWorking = false;
+  /** Messages that wait for a connection. @type {Outgoing[]} */
+  #waiting = [];
+  /** The last typed text that was sent. */
+  #typedSent = 0;
+  /** @type {Map<number, {resolve: (value: any) => void, reject: (error: LiveError) => void}>} */
+  #questions = new Map();
+  #questionCount = 0;
+  /** @type {import('../shared/events.js').NetworkState} */
+  #network = { state: 'ok', droppedMs: 0 };
+  #networkCheck = setInterval(() => this.#checkNetwork(), NETWORK_CHECK_MS);
+
+  /**
+   * @param {MessagePort} port to the page
+   * @param {() => void} [onstopped] after the socket is closed
+   * @param {import('./open-connection.js').Connect} [connect] another client's way to connect
+   */
+  constructor(port, onstopped = () => {}, connect) {
+    this.#port = port;
+    this.#onstopped = onstopped;
+    this.#connection = new ResilientConnection(this, connect);
+    this.#queue = new SendQueue(
+      (item) => (typeof item === 'boolean' ? this.#activity.mark(item) : this.#sendAudio(item)),
+      () => this.#connection.bufferedBytes,
+    );
+    this.#activity = new SpeechActivity(this.#queue, (input, expectsReply) => this.#sendNow(input, expectsReply));
+    port.onmessage = ({ data }) => this.#handle(data);
+    this.report({ type: 'hello' });
+  }
+
+  get #quietMs() {
+    return epochNow() - this.#queue.loudAt;
+  }
+
+  /** @param {NetworkCommand} command */
+  #handle(command) {
+    if (command.type === 'start') void this.#start(command);
+    else if (command.type === 'send') this.#send(command);
+    else if (command.type === 'ports') this.#connectPorts(command);
+    else if (command.type === 'picture') void this.#sendPicture(command.bitmap);
+    else if (command.type === 'hold') this.#queue.hold(command.held);
+    else if (command.type === 'mute') this.#activity.setMuted(command.muted);
+    else if (command.type === 'activity') this.#activity.setPressed(command.active);
+    else if (command.type === 'online') this.#connection.setOnline(command.online);
+    else if (command.type === 'reply') this.#answered(command);
+    else this.#stop(command.pageEnds);
+  }
+
+  /** @param {NetworkCommand & {type: 'start'}} command */
+  async #start({ plan, muted, active, hasHistory, ...ports }) {
+    this.#connectPorts(ports);
+    this.#activity.start(muted, active);
+    try {
+      await this.#connection.start(plan, hasHistory);
+    } catch (cause) {
+      this.ended(LiveError.from(cause, 'connection-lost'));
+    }
+  }
+
+  /** @param {import('./token-source.js').TokenAnswer} answer */
+  granted({ setup, session, model }) {
+    this.#activity.granted(setup);
+    const { manual } = this.#activity;
+    this.report({ type: 'granted', at: epochNow(), manual, session, model, setup });
+  }
+
+  /** @param {import('./messages.js').Question} what @param {object} [detail] @returns {Promise<any>} */
+  ask(what, detail) {
+    const id = ++this.#questionCount;
+    return new Promise((resolve, reject) => {
+      this.#questions.set(id, { resolve, reject });
+      const error = { reason: /** @type {const} */ ('network'), detail: 'The page did not answer.' };
+      setTimeout(() => this.#answered({ id, error }), ASK_TIMEOUT_MS);
+      this.report({ type: 'ask', id, what, detail: what === 'history' ? { typedSent: this.#typedSent } : detail });
+    });
+  }
+
+  /** @param {Omit<NetworkCommand & {type: 'reply'}, 'type'>} reply */
+  #answered({ id, value, error }) {
+    const question = this.#questions.get(id);
+    this.#questions.delete(id);
+    if (error) question?.reject(new LiveError(error));
+    else question?.resolve(value);
+  }
+
+  /** @param {Outgoing} outgoing */
+  #send(outgoing) {
+    if (!this.#connection.up) {
+      if (this.#waiting.length < MAX_WAITING) this.#waiting.push(outgoing);
+      return;
+    }
+    const { message, typed } = outgoing;
+    this.#typedSent = typed ?? this.#typedSent;
+    const { realtimeInput, toolResponse, clientContent } = message;
+    // An answer to a call that the service has forgotten would end the connection.
+    const answers = toolResponse?.functionResponses;
+    if (answers?.some((/** @type {{id: string}} */ { id }) => this.#calls.get(id) === 'lost')) return;
+    const expectsReply = !realtimeInput || realtimeInput.text !== undefined;
+    this.#busy ||= expectsReply && clientContent?.turnComplete !== false;
+    this.#connection.spoken();
+    this.#connection.send(message, expectsReply);
+  }
+
+  /** @param {Record<string, any>} realtimeInput @param {boolean} expectsReply */
+  #sendNow(realtimeInput, expectsReply) {
+    this.#connection.send({ realtimeInput }, expectsReply);
+  }
+
+  /** @param {Uint8Array} chunk */
+  #sendAudio(chunk) {
+    const quietMs = this.#quietMs;
+    const audio = { data: encodeBase64(chunk), mimeType: INPUT_MIME };
+    // After the end of speech a reply is due.
+    this.#sendNow({ audio }, quietMs > QUIET_MS / 2 && quietMs < QUIET_MS);
+  }
+
+  /** Sends a picture now or never: a late picture is useless and would delay speech. @param {ImageBitmap} bitmap */
+  async #sendPicture(bitmap) {
+    if (!this.#pictureFits) return bitmap.close();
+    const { encodePicture } = await import('./picture-encoder.js');
+    const video = await encodePicture(bitmap).catch(() => null); // without OffscreenCanvas
+    if (video && this.#pictureFits) this.#sendNow({ video }, false);
+  }
+
+  get #pictureFits() {
+    const { up, bufferedBytes } = this.#connection;
+    return up && !this.#queue.slow && bufferedBytes <= PICTURE_BUFFERED_BYTES;
+  }
+
+  /** Sends everything that waits, in order. @param {boolean} resumed the service knows the conversation so far */
+  up(resumed) {
+    if (!resumed) for (const id of this.#calls.keys()) this.#calls.set(id, 'lost');
+    for (const outgoing of this.#waiting.splice(0)) this.#send(outgoing);
+    this.#queue.open();
+  }
+
+  down() {
+    const { turn, position } = this.#playback;
+    const calls = this.#changeCalls('lost');
+    this.#queue.close(this.#activity.open);
+    this.#playback.disconnected(this.#busy);
+    this.#activity.open = this.#busy = this.#serviceWorking = false;
+    this.report({ type: 'broken', turn, position, calls });
+  }
+
+  #checkNetwork() {
+    const { slow, droppedMs } = this.#queue;
+    const { online, silent } = this.#connection;
+    const state = !online ? 'offline' : silent ? 'silent' : slow ? 'slow' : 'ok';
+    if (state === this.#network.state && droppedMs === this.#network.droppedMs) return;
+    this.#network = { state, droppedMs };
+    this.report({ type: 'network', state, droppedMs });
+  }
+
+  /** @param {Record<string, any>} message */
+  receive(message) {
+    const receivedAt = epochNow();
+    const facts = readServerMessage(message);
+    this.#playback.receive(facts);
+    const { turn, position } = this.#playback;
+    this.report({ type: 'message', message: withoutAudio(message), turn, position });
+    for (const fact of facts) {
+      this.#connection.observe(fact);
+      this.#playback.play(fact, receivedAt);
+      this.#observe(fact);
+    }
+  }
+
+  /** @param {import('../shared/protocol.js').ServerFact} fact */
+  #observe(fact) {
+    if (fact.type === 'toolCall') for (const { id } of fact.calls) this.#calls.set(id, 'new');
+    else if (fact.type === 'resumption' && fact.handle) this.#changeCalls('saved');
+    // With some models the work goes on after the end of a turn.
+    if (fact.type === 'interactionStatus') this.#serviceWorking = fact.status === 'IN_PROGRESS';
+    if (fact.type === 'turnComplete') this.#busy = false;
+    else if (opensTurn(fact)) {
+      this.#busy = true;
+      this.#connection.spoken();
+    }
+  }
+
+  /** Changes the state of all new calls and returns their ids. @param {CallState} state */
+  #changeCalls(state) {
+    const ids = [...this.#calls.keys()].filter((id) => this.#calls.get(id) === 'new');
+    for (const id of ids) this.#calls.set(id, state);
+    return ids;
+  }
+
+  /**
+   * Connects the worklets, again when an audio context was created again.
+   * @param {{playback?: MessagePort, capture?: MessagePort}} ports
+   */
+  #connectPorts({ playback, capture }) {
+    if (playback) this.#playback.port = playback;
+    if (!capture) return;
+    this.#capture = capture;
+    capture.onmessage = ({ data }) => this.#queue.push(new Uint8Array(data));
+  }
+
+  /** @param {LiveError} error */
+  ended(error) {
+    if (this.#stopped) return;
+    this.report({ type: 'failed', error: error.toJSON() });
+    this.#stop(true); // the page hears of the failure and ends the broker's session
+  }
+
+  /** @param {boolean} pageEnds */
+  async #stop(pageEnds) {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearInterval(this.#networkCheck);
+    this.#activity.stop();
+    this.#capture?.close();
+    this.#playback.port?.close();
+    await this.#connection.stop(pageEnds);
+    setTimeout(() => {
+      this.#port.close();
+      this.#onstopped();
+    }, CLOSE_MS);
+  }
+
+  /** Nobody speaks, types or waits for an answer. */
+  idle() {
+    return !this.#busy && !this.#serviceWorking && !this.#activity.open && this.#quietMs > QUIET_MS;
+  }
+
+  /** @param {NetworkReport} report */
+  report(report) {
+    this.#port.postMessage(report);
+  }
+}

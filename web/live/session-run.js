@@ -1,0 +1,211 @@
+/**
+ * One start of a LiveSession until its end. Joins audio, network and conversation: connects them, turns network reports
+ * into events and figures, and answers the network's questions.
+ *
+ * Leaves the order of states, and what stays from one start to the next, to live-session.js.
+ */
+import { Conversation } from './conversation/conversation.js';
+import { BrokerSession } from './network/broker-session.js';
+import { epochNow } from './shared/clock.js';
+import { Diagnostics } from './shared/diagnostics.js';
+import { LiveError } from './shared/errors.js';
+
+/** @typedef {import('./audio/audio-io.js').AudioIO} AudioIO */
+/** @typedef {import('./network/network-client.js').NetworkClient} NetworkClient */
+/** @typedef {import('./network/messages.js').NetworkReport} NetworkReport */
+/** @typedef {import('./network/token-source.js').TokenPlan} TokenPlan */
+/** @typedef {import('./conversation/conversation.js').ConversationHost} ConversationHost */
+/**
+ * The parts of a start. They can be created before the click, and are dropped at the end.
+ * @typedef {{audio: AudioIO, client: Promise<NetworkClient>}} Parts
+ */
+/**
+ * @typedef {object} RunHost
+ * @property {import('./shared/events.js').Emit} emit
+ * @property {import('./conversation/transcript.js').Transcript} transcript
+ * @property {() => void} changed the state may have changed
+ * @property {(error: LiveError) => void} failed
+ */
+/** @typedef {{tokenSource: import('./network/token-source.js').TokenSource}
+ *   & import('./conversation/conversation.js').ConversationOptions} RunOptions */
+
+/** @implements {ConversationHost} */
+export class SessionRun {
+  #options;
+  #host;
+  #controller = new AbortController();
+  signal = this.#controller.signal;
+  diagnostics = new Diagnostics(epochNow());
+  /** Everything is connected: from now on the state follows the conversation. */
+  started = false;
+  /** The connection broke and was not replaced yet. */
+  reconnecting = false;
+  endsAt = Infinity;
+  /** @type {NetworkClient | null} */
+  client = null;
+  /** @type {BrokerSession | null} */
+  brokerSession = null;
+  conversation;
+  /** @type {AudioIO | null} */
+  #audio = null;
+  #setReady = () => {};
+  /** Rejects when the run is stopped. @type {Promise<never>} */
+  stopped = new Promise((_resolve, reject) => {
+    this.signal.addEventListener('abort', () => reject(this.signal.reason));
+  });
+
+  /** @param {RunOptions} options @param {string} id of this start @param {RunHost} host */
+  constructor(options, id, host) {
+    this.#options = options;
+    this.#host = host;
+    this.stopped.catch(() => {}); // nobody listens after the start
+    this.changed = host.changed;
+    this.transcript = host.transcript;
+    this.conversation = new Conversation(this, options, id);
+  }
+
+  get speaker() {
+    return this.#audio?.speaker;
+  }
+
+  /** @type {import('./shared/events.js').Emit} */
+  emit = (type, detail) => {
+    if (type === 'caption') this.#audio?.caption(/** @type {import('./shared/events.js').Caption} */ (detail));
+    this.#host.emit(type, detail);
+  };
+
+  /** @param {Record<string, any>} message */
+  send(message) {
+    this.client?.post({ type: 'send', message });
+  }
+
+  /** @param {boolean} held */
+  hold(held) {
+    this.client?.post({ type: 'hold', held });
+  }
+
+  /** Runs inside the click up to its first await. @param {Parts} parts @param {boolean} microphone */
+  async start({ audio, client }, microphone) {
+    this.#audio = audio;
+    audio.onplayed = (report) => {
+      this.conversation.onPlayback(report);
+      this.diagnostics.played(report, audio.speaker);
+      if (report.type !== 'meter') this.#emitDiagnostics();
+    };
+    audio.oncapture = (report) => this.diagnostics.captured(report);
+    const playback = new MessageChannel();
+    const ports = { playback: playback.port2 };
+    const steps = [audio.openSpeaker(playback.port1), this.conversation.prepare()];
+    if (microphone) {
+      const capture = new MessageChannel();
+      Object.assign(ports, { capture: capture.port2 });
+      steps.push(this.#openMic(audio, capture.port1));
+    }
+    steps.push(this.#connect(audio, client, ports));
+    await Promise.all(steps);
+  }
+
+  /** @param {LiveError} why */
+  stop(why) {
+    this.#controller.abort(why);
+    this.conversation.stop();
+  }
+
+  /** Sends the last report and ends the broker's session. */
+  async endSession() {
+    const session = this.brokerSession;
+    await Promise.all([session?.report(this.diagnostics.report()), session?.end()]);
+  }
+
+  /** @param {AudioIO} audio @param {MessagePort} port */
+  async #openMic(audio, port) {
+    await audio.openMic(port);
+    if (!this.signal.aborted) this.diagnostics.microphone(audio.settings, epochNow());
+  }
+
+  /**
+   * @param {AudioIO} audio @param {Promise<NetworkClient>} opening
+   * @param {{playback: MessagePort, capture?: MessagePort}} ports
+   */
+  async #connect(audio, opening, ports) {
+    const { tokenSource, history } = this.#options;
+    const [client, plan] = await Promise.all([opening, tokenSource.describe({ signal: this.signal })]);
+    if (this.signal.aborted) return;
+    this.client = client;
+    this.diagnostics.onThread(client.thread);
+    client.onreport = (report) => this.#onReport(plan, report);
+    const hasHistory = !!history?.length;
+    /** @type {Promise<void>} */
+    const ready = new Promise((resolve) => {
+      this.#setReady = resolve;
+    });
+    client.post({ type: 'start', plan, ...ports, ...audio.gateState, hasHistory }, Object.values(ports));
+    await ready;
+  }
+
+  /** @param {TokenPlan} plan of the first token @param {NetworkReport} report */
+  #onReport(plan, report) {
+    const { type } = report;
+    if (type === 'message') {
+      if (report.message.serverContent) this.#audio?.expectSound();
+      this.conversation.receive(report.message, report);
+    } else if (type === 'ask') void this.#answer(report);
+    else if (type === 'failed') void this.#fail(report.error);
+    else if (type === 'broken') this.conversation.disconnected(report, report.calls);
+    else if (type === 'reconnecting' || type === 'reconnected' || type === 'network' || type === 'clock') {
+      this.#onConnectionChange(report);
+    } else if (type !== 'hello') {
+      this.diagnostics.mark(type, report.at);
+      if (type === 'granted') this.#onGranted(plan, report);
+      if (type === 'ready') this.#setReady();
+    }
+  }
+
+  /** @param {TokenPlan} plan @param {NetworkReport & {type: 'granted'}} report */
+  #onGranted(plan, { session, manual, model, setup }) {
+    if (session && 'request' in plan) this.brokerSession = new BrokerSession(plan.request, session.id);
+    this.#audio?.granted(manual);
+    this.conversation.useModel(model, setup);
+  }
+
+  /** @param {import('./shared/errors.js').LiveErrorFields} fields */
+  async #fail(fields) {
+    const error = await new LiveError(fields).explained();
+    if (!this.signal.aborted) this.#host.failed(error);
+  }
+
+  /** @param {NetworkReport & {type: 'reconnecting' | 'reconnected' | 'network' | 'clock'}} report */
+  #onConnectionChange(report) {
+    const { type, ...detail } = report;
+    if (report.type === 'clock') this.endsAt = report.endsAt;
+    else if (report.type === 'network') this.diagnostics.sent(report);
+    else {
+      this.reconnecting = report.type === 'reconnecting';
+      if (report.type === 'reconnected') this.diagnostics.reconnected(report);
+      if (report.type === 'reconnected' && report.seeded) this.conversation.dropCalls();
+      this.changed();
+    }
+    this.emit(type, /** @type {any} */ (detail));
+    if (type !== 'clock') this.#emitDiagnostics();
+  }
+
+  /** Answers a question of the network. @param {NetworkReport & {type: 'ask'}} question */
+  async #answer({ id, what, detail }) {
+    const answers = {
+      plan: () => this.#options.tokenSource.describe({ signal: this.signal, ...detail }),
+      history: () => this.conversation.turnsSoFar(this.started, detail.typedSent),
+      report: () => this.diagnostics.report(),
+    };
+    try {
+      const value = /** @type {any} */ (await answers[what]());
+      if (this.brokerSession && value.request) this.brokerSession.access = value.request;
+      this.client?.post({ type: 'reply', id, value });
+    } catch (cause) {
+      this.client?.post({ type: 'reply', id, error: LiveError.from(cause, 'token-refused').toJSON() });
+    }
+  }
+
+  #emitDiagnostics() {
+    this.emit('diagnostics', this.diagnostics.snapshot());
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * One table of the texts and codes with which Google closes a connection: a name for each, and what the client does.
+ * The only module that knows them. errors.js makes a reason of the name, error-sentences.js the words for a person, and
+ * network/reconnect-policy.js carries the actions out.
+ *
+ * Texts decide before codes, because 1008 and 1011 stand for final and for passing problems alike.
+ */
+
+/**
+ * @typedef {'quota' | 'credentials' | 'region' | 'settings' | 'used-token' | 'late-token' | 'time-up' | 'expired-token'
+ *   | 'argument' | 'handle' | 'aborted' | 'overloaded'} CloseKind
+ */
+/**
+ * `stop`: end. `retry`: try again. `spread`: try again at a random moment, because the service is in trouble and not all
+ * clients may return at once. `seed`: give up the resumption handle and send the text so far instead.
+ * @typedef {'stop' | 'retry' | 'spread' | 'seed'} Action
+ */
+/**
+ * During a conversation; while resuming with a handle; while opening without one. A missing action is the first one.
+ * @typedef {[Action, Action?, Action?]} Actions
+ */
+
+/** The first pattern that matches applies. @type {[RegExp, CloseKind, ...Actions][]} */
+const TEXTS = [
+  [/quota|exhausted/i, 'quota', 'stop'],
+  [/api.?key|unregistered|not been used in/i, 'credentials', 'stop'],
+  [/location is not/i, 'region', 'stop'],
+  [/not found for api|not supported by|cannot find field|deprecated|speaker voice/i, 'settings', 'stop'],
+  [/token has been used/i, 'used-token', 'retry'],
+  [/expire_time/i, 'late-token', 'retry'],
+  [/^auth token has expired/i, 'time-up', 'retry'],
+  [/token has expired/i, 'expired-token', 'retry'],
+  [/invalid argument/i, 'argument', 'stop', 'seed', 'stop'],
+  [/entity was not found/i, 'handle', 'retry', 'seed', 'retry'],
+  [/operation was aborted|goaway/i, 'aborted', 'retry'],
+  [/unavailable|deadline expired/i, 'overloaded', 'spread'],
+];
+/** For a close without a known text. @type {Record<number, Actions>} */
+const CODES = {
+  1000: ['stop', 'retry', 'stop'],
+  1001: ['spread'],
+  1007: ['stop', 'seed', 'stop'],
+  1008: ['retry', 'seed', 'stop'],
+};
+
+/**
+ * @param {number} code
+ * @param {string} text the close frame's reason
+ * @returns {{kind?: CloseKind, actions: Actions}} without a kind the text is unknown
+ */
+export function closeMeaning(code, text) {
+  const [, kind, ...actions] = TEXTS.find(([pattern]) => pattern.test(text)) ?? [];
+  return { kind, actions: kind ? /** @type {Actions} */ (actions) : (CODES[code] ?? ['retry']) };
+}

@@ -1,0 +1,172 @@
+/**
+ * The figures of one start: how long each step took and what was lost.
+ * They contain no token, no resumption handle and nothing that was said.
+ */
+import { CHUNK_MS, OUTPUT_RATE } from './pcm.js';
+
+/** @typedef {'granted' | 'opened' | 'ready' | 'microphone' | 'sound'} Mark */
+/**
+ * Times are milliseconds; `steps` count from the click.
+ * @typedef {object} Report
+ * @property {'worker' | 'main' | null} network the thread that owns the socket
+ * @property {Partial<Record<Mark, number>>} steps token granted, socket opened, session set up, microphone open,
+ *   first sound
+ * @property {{turns: number, interruptions: number, receiptToSoundMs: number | null,
+ *   speechEndToSoundMs: number | null, interruptedToSilenceMs: number | null,
+ *   interruptedAfterSamples: number | null}} turns the latest figure of each kind
+ * @property {{underruns: number, droppedSamples: number, strayBytes: number, latencyMs: number,
+ *   deviceUnderruns: number | null, sampleRate: number | null, playedSeconds: number}} playback
+ * @property {{input: number, output: number, total: number}} tokens counted by the service, over all turns
+ * @property {{droppedChunks: number, slowNetwork: boolean, starved: number, sampleRate: number | null,
+ *   echoCancellation?: unknown, noiseSuppression?: unknown, autoGainControl?: unknown}} capture
+ * @property {{reconnects: number, handovers: number, gapMs: number | null, lostMs: number}} line replaced
+ *   after a break, replaced as planned, how long the latest of either took, speech that was never sent
+ * @property {string[]} unknownKeys keys of server frames, each once
+ */
+
+export class Diagnostics {
+  #clickedAt;
+  #loudAt = 0;
+  /** The turn that played last, and how many of its samples. */
+  #turn = 0;
+  #played = 0;
+  /** @type {Report} */
+  #report = {
+    network: null,
+    steps: {},
+    turns: {
+      turns: 0,
+      interruptions: 0,
+      receiptToSoundMs: null,
+      speechEndToSoundMs: null,
+      interruptedToSilenceMs: null,
+      interruptedAfterSamples: null,
+    },
+    playback: {
+      underruns: 0,
+      droppedSamples: 0,
+      strayBytes: 0,
+      latencyMs: 0,
+      deviceUnderruns: null,
+      sampleRate: null,
+      playedSeconds: 0,
+    },
+    tokens: { input: 0, output: 0, total: 0 },
+    capture: { droppedChunks: 0, slowNetwork: false, starved: 0, sampleRate: null },
+    line: { reconnects: 0, handovers: 0, gapMs: null, lostMs: 0 },
+    unknownKeys: [],
+  };
+
+  /** @param {number} clickedAt epoch milliseconds */
+  constructor(clickedAt = 0) {
+    this.#clickedAt = clickedAt;
+  }
+
+  /** A copy that no longer changes. @returns {Report} */
+  snapshot() {
+    return structuredClone(this.#report);
+  }
+
+  /** The known figures as whole numbers, for `POST /sessions/{id}/report`. @returns {Record<string, number>} */
+  report() {
+    const { steps, turns, playback, capture, line, tokens } = this.#report;
+    const { granted, opened, ready } = steps;
+    const figures = {
+      first_audio_ms: steps.sound,
+      speech_end_to_audio_ms: turns.speechEndToSoundMs,
+      interrupt_to_silence_ms: turns.interruptedToSilenceMs,
+      token_ms: granted,
+      socket_ms: opened && granted && opened - granted,
+      setup_ms: ready && opened && ready - opened,
+      underruns: playback.underruns,
+      dropped_chunks: capture.droppedChunks,
+      reconnects: line.reconnects,
+      input_rate: capture.sampleRate,
+      output_rate: playback.sampleRate,
+      played_seconds: playback.playedSeconds,
+      input_tokens: tokens.input,
+      output_tokens: tokens.output,
+      total_tokens: tokens.total,
+    };
+    const known = Object.entries(figures).filter(([, value]) => typeof value === 'number' && value >= 0);
+    return Object.fromEntries(known.map(([name, value]) => [name, Math.round(/** @type {number} */ (value))]));
+  }
+
+  /** Only the first call for a step counts. @param {Mark} step @param {number} at */
+  mark(step, at) {
+    this.#report.steps[step] ??= Math.round(at - this.#clickedAt);
+  }
+
+  /** @param {'worker' | 'main'} thread */
+  onThread(thread) {
+    this.#report.network = thread;
+  }
+
+  /** @param {{sampleRate: number}} settings @param {number} at */
+  microphone(settings, at) {
+    this.mark('microphone', at);
+    Object.assign(this.#report.capture, settings);
+  }
+
+  /** @param {import('./audio-messages.js').CaptureReport} report */
+  captured(report) {
+    if (report.type === 'starved') this.#report.capture.starved += 1;
+    else this.#loudAt = report.loudAt;
+  }
+
+  /** @param {{state: string, droppedMs: number}} report */
+  sent({ state, droppedMs }) {
+    this.#report.capture.slowNetwork = state === 'slow';
+    this.#report.capture.droppedChunks = droppedMs / CHUNK_MS;
+    this.#report.line.lostMs = droppedMs;
+  }
+
+  /** @param {{planned: boolean, gapMs: number}} report */
+  reconnected({ planned, gapMs }) {
+    this.#report.line[planned ? 'handovers' : 'reconnects'] += 1;
+    this.#report.line.gapMs = gapMs;
+  }
+
+  /**
+   * @param {import('./audio-messages.js').PlaybackReport} event
+   * @param {{latencySeconds: number, deviceUnderruns: number | null, context: {sampleRate: number}}} device
+   */
+  played(event, { latencySeconds, deviceUnderruns, context }) {
+    const { turns, playback } = this.#report;
+    playback.deviceUnderruns = deviceUnderruns;
+    playback.sampleRate = context.sampleRate;
+    if (event.type === 'meter') {
+      // `played` starts at 0 with each turn.
+      const before = event.turn === this.#turn ? this.#played : 0;
+      playback.playedSeconds += Math.max(0, event.played - before) / OUTPUT_RATE;
+      [this.#turn, this.#played] = [event.turn, event.played];
+    } else if (event.type === 'started') {
+      this.mark('sound', event.at);
+      turns.turns += 1;
+      turns.receiptToSoundMs = Math.round(event.at - event.receivedAt);
+      turns.speechEndToSoundMs = this.#loudAt ? event.at - this.#loudAt : null;
+      playback.latencyMs = Math.round(latencySeconds * 1000);
+    } else if (event.type === 'silent') {
+      turns.interruptions += 1;
+      turns.interruptedToSilenceMs = Math.max(0, Math.round(event.at - event.receivedAt));
+      turns.interruptedAfterSamples = event.played;
+    } else if (event.type === 'underrun') playback.underruns += 1;
+    else if (event.type === 'dropped') playback.droppedSamples += event.samples;
+    else if (event.type === 'stray') playback.strayBytes += 1;
+  }
+
+  /** @param {Record<string, any>} usage the service's usageMetadata of one turn, everything billed for it included */
+  used({ promptTokenCount = 0, responseTokenCount = 0, totalTokenCount = 0 }) {
+    const { tokens } = this.#report;
+    tokens.input += promptTokenCount;
+    tokens.output += responseTokenCount;
+    tokens.total += totalTokenCount;
+  }
+
+  /** Notes a key that this library does not know. Returns true the first time. @param {string} key */
+  unknown(key) {
+    if (this.#report.unknownKeys.includes(key)) return false;
+    this.#report.unknownKeys.push(key);
+    return true;
+  }
+}

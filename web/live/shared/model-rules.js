@@ -1,0 +1,55 @@
+/**
+ * One table of how the Live models differ: thinking, functions, text, video.
+ *
+ * Sources: Google's pages on each model and on thinking (September 2026). Typed text needs no column, because every
+ * model takes it as `realtimeInput.text`. No document says that a blocking call and the microphone exclude each other.
+ * Several projects report it: 2.5 closes with 1008, and 3.1 takes the sound for a new turn and drops the call.
+ */
+/** @typedef {'BLOCKING' | 'NON_BLOCKING'} Behavior */
+/**
+ * @typedef {object} ModelRules
+ * @property {'budget' | 'level' | 'built-in' | 'none'} thinking how the setup names it
+ * @property {Behavior[]} behaviors of functions; the first is the default
+ * @property {boolean} scheduling a function response may say when the model talks about it
+ * @property {boolean} content takes `clientContent` at any time, not only as the initial history
+ * @property {boolean} video
+ * @property {boolean} holdsMicrophone no audio may be sent while a blocking call is unanswered
+ */
+
+/** The rules of the current generation, and the default for an unknown model. @type {ModelRules} */
+const CURRENT = {
+  thinking: 'built-in',
+  behaviors: ['NON_BLOCKING', 'BLOCKING'],
+  scheduling: true,
+  content: true,
+  video: true,
+  holdsMicrophone: false,
+};
+
+/** The first pattern that matches the model's name applies. @type {[RegExp, Partial<ModelRules>][]} */
+const MODELS = [
+  [/2\.5/, { thinking: 'budget', behaviors: ['BLOCKING', 'NON_BLOCKING'], holdsMicrophone: true }],
+  [/3\.1-flash-live/, { thinking: 'level', behaviors: ['BLOCKING'], scheduling: false, holdsMicrophone: true }],
+  [/extended-thinking/, { thinking: 'level', behaviors: ['NON_BLOCKING'], scheduling: false }],
+  [/translate|transcribe/, { thinking: 'none', scheduling: false, content: false, video: false }],
+];
+
+/** @param {string} [model] e.g. `models/gemini-3.8-live` @returns {ModelRules} */
+export function rulesFor(model = '') {
+  return { ...CURRENT, ...MODELS.find(([pattern]) => pattern.test(model))?.[1] };
+}
+
+/**
+ * The message that gives a new session the earlier conversation, for `sendClientContent`. Returns null when there is
+ * nothing to send or the model takes no turns.
+ *
+ * Where the setup asks for its history first, the turns are closed and the model does not answer them. Elsewhere a
+ * closed turn would ask for an answer, so the turns stay open until the user speaks.
+ * @param {Record<string, any>[]} turns
+ * @param {Record<string, any>} [setup]
+ */
+export function historyMessage(turns, setup) {
+  const closed = !!setup?.historyConfig?.initialHistoryInClientContent;
+  if (turns.length === 0 || !(closed || rulesFor(setup?.model).content)) return null;
+  return { turns, turnComplete: closed };
+}

@@ -1,0 +1,31 @@
+/**
+ * Makes the address of a worker or worklet acceptable to a page that requires Trusted Types.
+ *
+ * Owns the policy `live-broker`, which accepts the library's own files and nothing else. A page with the CSP
+ * `require-trusted-types-for 'script'; trusted-types live-broker` can use the library and cannot start other workers.
+ */
+
+const LIBRARY = new URL('..', import.meta.url).href;
+
+/** @typedef {{createScriptURL: (url: string) => any}} Policy */
+/** @type {{createPolicy: (name: string, rules: Policy) => Policy} | undefined} */
+const trustedTypes = /** @type {any} */ (globalThis).trustedTypes;
+/** @type {Policy | undefined} */
+let policy;
+
+/**
+ * Returns the address in the form that the browser accepts.
+ * @param {URL} url of a file of this library
+ * @returns {URL}
+ */
+export function trustedUrl(url) {
+  if (!trustedTypes) return url;
+  policy ??= trustedTypes.createPolicy('live-broker', { createScriptURL: accept });
+  return policy.createScriptURL(url.href);
+}
+
+/** @param {string} url */
+function accept(url) {
+  if (!url.startsWith(LIBRARY)) throw new TypeError('not a library file');
+  return url;
+}

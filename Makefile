@@ -68,4 +68,4 @@ lock: ## rewrite the locks from pyproject.toml and package.json (LOCK_ARGS=--upg
 	@scripts/lock $(LOCK_ARGS)
 
 clean: ## remove everything that the other targets made, also the development database
-	rm -rf .venv node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts .coverage
+	rm -rf .venv node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts .coverage*

@@ -24,13 +24,15 @@ test: setup ## set up and run every check and every test
 	@$(MAKE) --jobs=2 --output-sync=target types test-js
 	@$(MAKE) test-py
 
-lint: ## ruff: rules and format
+lint: ## ruff over Python, Biome over JavaScript: rules and format
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
+	npm run --silent lint
 
-format: ## let ruff rewrite what it can
+format: ## let ruff and Biome rewrite what they can
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
+	npx biome check --write
 
 types: ## mypy --strict over Python, tsc --checkJs --strict over web/
 	$(VENV)/mypy

@@ -27,14 +27,16 @@ test: setup ## set up, then run every check and the fast form of every test (8 m
 test-long: setup ## run the tests that take minutes, repeat a promise many times or measure times
 	$(PYTEST) -m long
 
-lint: ## Ruff: rules, complexity and format; Vulture: code that nothing uses
+lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	@scripts/unused
+	npm run --silent lint
 
-format: ## let Ruff repair what it can
+format: ## let Ruff and Biome repair what they can
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
+	npx biome check --write
 
 types: ## mypy --strict over Python, tsc --checkJs --strict over web/
 	$(VENV)/mypy

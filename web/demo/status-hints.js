@@ -6,6 +6,8 @@ import { byId } from '../common/dom.js';
 
 import { Hint } from './hint.js';
 
+/** @typedef {import('../live/index.js').LiveEvents} LiveEvents */
+
 /** @type {Record<string, Record<string, string>>} */
 const DEVICE_HINTS = {
   microphone: {
@@ -26,7 +28,7 @@ const NETWORK_HINTS = {
 export class StatusHints {
   #hint = new Hint();
   #session;
-  /** @type {import('./live-panels.js').Handlers} */
+  /** Handlers by event name. @type {{[K in keyof LiveEvents]?: (detail: LiveEvents[K]) => void}} */
   handlers = {
     network: ({ state }) => {
       if (state === 'ok') this.#hint.clear('network');

@@ -27,14 +27,16 @@ test: setup ## set up, then run every check and the fast form of every test (8 m
 test-long: setup ## run the tests that take minutes, repeat a promise many times or measure times
 	$(PYTEST) -m long
 
-lint: ## Ruff: rules, complexity and format; Vulture: code that nothing uses
+lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	@scripts/unused
+	npm run --silent lint
 
-format: ## let Ruff repair what it can
+format: ## let Ruff and Biome repair what they can
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
+	npx biome check --write
 
 types: ## mypy --strict over Python, tsc --checkJs --strict over web/
 	$(VENV)/mypy
@@ -68,4 +70,4 @@ lock: ## rewrite the locks from pyproject.toml and package.json (LOCK_ARGS=--upg
 	@scripts/lock $(LOCK_ARGS)
 
 clean: ## remove everything that the other targets made, also the development database
-	rm -rf .venv node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts .coverage
+	rm -rf .venv node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts .coverage*

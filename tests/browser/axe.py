@@ -1,4 +1,4 @@
-"""axe-core: what breaks WCAG 2.2 AA on a page as it stands, or what axe calls good practice."""
+"""axe-core: violations of WCAG 2.2 AA and of its best practices in the current page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RUN = """async () => (await axe.run(document, {
 
 
 def violations(page: Page) -> list[str]:
-    """Needs a page that goes without its content security policy: injected checkers are what it forbids."""
+    """Needs a page whose visit ignores the content security policy, which forbids injected scripts."""
     if not page.evaluate("'axe' in globalThis"):
         page.evaluate(_AXE.read_text())
     found: list[str] = page.evaluate(_RUN)

@@ -1,4 +1,4 @@
-"""Fixtures of the browser tests: Chromium, a stand-in and a broker of their own, pages that record."""
+"""Fixtures of the browser tests: Chromium, brokers with a stand-in, and pages that record."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from sqlalchemy import update
 
 from broker.standin import StandIn
 from broker.store.database.tables import sessions
-from tests.browser.demo_page import DemoPage, Site, Visits, visits
+from tests.browser.demo_page import DemoPage, Site, Visits, running_site, visits
+from tests.browser.ops_page import OpsPage, OpsVisits, ops_visits
 from tests.browser.stage_server import StageServer
 from tests.browser.support import Bench, Stage, launch
+from tests.conftest import MakeBroker
 
 AnyStage = TypeVar("AnyStage", bound=Stage)
 
@@ -30,7 +32,7 @@ class LaunchBrowser(Protocol):
 
 @dataclass(frozen=True)
 class Service:
-    """A broker and the stand-in behind it. Scenarios of these tests meet nobody else."""
+    """A broker in this process and the stand-in behind it, shared by the tests of the library."""
 
     standin: StandIn
     broker: StageServer
@@ -57,7 +59,7 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def as_new(talking: Service) -> Service:
-    """As just started: no scenario, connection or request, and no session that a page could not end."""
+    """Removes every scenario, connection and request, and ends sessions that a page left open."""
     talking.standin.control.reset()
     talking.broker.requests.clear()
     with talking.broker.database.write() as store:
@@ -73,7 +75,7 @@ def service(talking: Service) -> Service:
 
 @pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    """Chromium whose microphone beeps; shared. Tests that need a certain sound launch their own."""
+    """Chromium whose microphone beeps, shared. Tests that need another sound launch their own."""
     running = launch(playwright)
     yield running
     running.close()
@@ -81,7 +83,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def launch_browser(playwright: Playwright) -> Iterator[LaunchBrowser]:
-    """A Chromium of one's own: with a WAV file in its microphone, or one that has to be asked for."""
+    """launch_browser(wav): another Chromium, with a WAV file as microphone or with a permission prompt."""
     running: list[Browser] = []
 
     def start(microphone: Path | None = None, *, ask: bool = False, cameras: int = 1) -> Browser:
@@ -95,9 +97,9 @@ def launch_browser(playwright: Playwright) -> Iterator[LaunchBrowser]:
 
 @pytest.fixture
 def open_stage(service: Service, browser: Browser) -> Iterator[OpenStage]:
-    """open_stage(Demo or Bench, a browser of one's own or none, an init script): a page, not yet opened.
+    """open_stage(Demo or Bench, browser, init script): a page, not opened yet.
 
-    At the end, no page may have complained on its console.
+    At the end it fails if any page logged an error or warning.
     """
     opened: list[Stage] = []
 
@@ -126,12 +128,39 @@ def bench(open_stage: OpenStage, service: Service) -> Bench:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visits]:
-    """visit(url): the demo page as a new person meets it. At the end, no visit may have had a fault."""
+    """visit(url): the demo page as a new person sees it. At the end it fails if any visit had a fault."""
     with visits(browser) as opening:
         yield opening
 
 
+@pytest.fixture(scope="session")
+def shared_site(make_shared_broker: MakeBroker) -> Iterator[Site]:
+    """One production broker for all page tests of this process: a start takes longer than most tests."""
+    with running_site(make_shared_broker) as site:
+        yield site
+
+
 @pytest.fixture
-def demo(visit: Visits, service: Site | Service) -> DemoPage:
-    """A first visit to the module's own `service`, not signed in."""
-    return visit(service.broker.url)
+def site(shared_site: Site) -> Site:
+    """The shared broker without scenarios and without open sessions."""
+    shared_site.reset()
+    return shared_site
+
+
+@pytest.fixture
+def demo(visit: Visits, site: Site) -> DemoPage:
+    """A first visit to the demo page, not signed in."""
+    return visit(site.broker.url)
+
+
+@pytest.fixture
+def visit_ops(browser: Browser) -> Iterator[OpsVisits]:
+    """visit_ops(url): the operators' page. At the end it fails if any visit had a fault."""
+    with ops_visits(browser) as opening:
+        yield opening
+
+
+@pytest.fixture
+def ops(visit_ops: OpsVisits, site: Site) -> OpsPage:
+    """A first visit to the operators' page, not signed in."""
+    return visit_ops(site.broker.url)

@@ -1,7 +1,7 @@
-"""The demo page as a person uses it, for the tests of the page and its pictures.
+"""The demo page as a person uses it, for the tests of the page and its screenshots.
 
-Owns: a browser context per visit, and the record of what must never happen in it (errors in the console,
-broken rules of the content security policy). Needs a running broker. Leaves what should happen to the tests.
+Each visit has its own browser context. A visit records what must never happen: errors on the console and
+violations of the content security policy.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from sqlalchemy import update
 
 from broker.standin import StandIn
+from broker.store.database.tables import sessions
 from tests.conftest import MakeBroker
 from tests.support.servers import PASSWORD, BrokerServer
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-# The browser's own line about an answer such as 401, which the tests bring about on purpose.
+# The browser's own message about a response such as 401, which the tests cause on purpose.
 NETWORK_NOTE = re.compile(r"^Failed to load resource: ")
 # Tokens of the service, and JSON Web Tokens such as our own bearers.
 TOKEN_LIKE = re.compile(r"auth_tokens|eyJ[\w-]{8}")
@@ -50,24 +52,63 @@ RING_REACH = """() => {
 }"""
 
 
+# Plans of the shared broker, for tests about limits. Users of the same names have them.
+PLANS = """
+[plans.single]
+rate = "100/minute"
+sessions = 1
+minutes_per_day = 600
+session_minutes = 30
+[plans.double]
+rate = "100/minute"
+sessions = 2
+minutes_per_day = 600
+session_minutes = 30
+[plans.once]
+rate = "1/minute"
+sessions = 2
+minutes_per_day = 60
+session_minutes = 30
+[plans.pausing]
+rate = "1/8 seconds"
+sessions = 2
+minutes_per_day = 600
+session_minutes = 30
+"""
+OPERATORS = ("olga", "oscar")
+PLAN_USERS = ("single", "double", "once", "pausing")
+USERS = ("demo", "alice", "bob", "carol", "dave", "dora", "erin")
+
+
 @dataclass(frozen=True)
 class Site:
-    """A broker as it runs in production, and the stand-in behind it: of these tests alone."""
+    """A broker as it runs in production, with three workers, and the stand-in behind it."""
 
     standin: StandIn
     broker: BrokerServer
 
+    def reset(self) -> None:
+        """Removes every scenario and connection, and ends every open session."""
+        self.standin.control.reset()
+        with self.broker.database.write() as store:
+            store.execute(update(sessions).where(sessions.c.state == "open").values(state="ended"))
+
 
 @contextmanager
-def site(make_broker: MakeBroker) -> Iterator[Site]:
+def running_site(make_broker: MakeBroker) -> Iterator[Site]:
     with StandIn(port=0) as standin:
-        broker = make_broker(standin.url)
-        broker.add_user("demo")
+        broker = make_broker(standin.url, toml=PLANS, workers=3)
+        for name in USERS:
+            broker.add_user(name)
+        for name in PLAN_USERS:
+            broker.add_user(name, plan=name)
+        for name in OPERATORS:
+            broker.add_user(name, roles=["operator"])
         yield Site(standin, broker)
 
 
 class DemoPage:
-    """One visit. `page` is Playwright's; the rest are the things that a person sees and does."""
+    """One visit. `page` is Playwright's; the rest is what a person sees and does."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -96,14 +137,17 @@ class DemoPage:
         self.page.fill("#password", password)
         self.page.click("#sign-in-submit")
 
-    def enter(self) -> None:
-        """To the Talk button, ready."""
-        self.visit()
-        self.sign_in()
+    def enter(self, username: str = "demo") -> None:
+        """Opens the page for a user who is signed in already. test_sign_in.py covers the form."""
+        answer = self.page.request.post(
+            f"{self.url}/auth/login", data={"username": username, "password": PASSWORD}
+        )
+        assert answer.ok
+        self.page.goto(self.url)
         self.expect_state("idle")
 
     def start(self) -> None:
-        """Into a spoken conversation."""
+        """Starts a spoken conversation."""
         self.talk.click()
         self.expect_state("listening")
 
@@ -116,28 +160,28 @@ class DemoPage:
         try:
             expect(self.status).to_have_attribute("data-state", wanted, timeout=15_000)
         except AssertionError as fault:
-            told = self.notice.get_attribute("data-code")
-            raise AssertionError(f"wanted {states}; the page tells {told}") from fault
+            shown = self.notice.get_attribute("data-code")
+            raise AssertionError(f"expected {states}; the page shows the error {shown}") from fault
 
     def expect_notice(self, code: str) -> None:
         expect(self.notice).to_be_visible(timeout=15_000)
         expect(self.notice).to_have_attribute("data-code", code)
 
     def caption(self, role: str, text: str | re.Pattern[str]) -> None:
-        """There is a turn of this voice with this text."""
+        """Waits for a turn of this speaker with this text."""
         turns = self.captions.locator(f"[data-role={role}] .words")
         expect(turns.filter(has_text=text).first).to_be_visible(timeout=15_000)
 
     def ring_reach(self) -> int:
-        """How many painted pixels of the ring lie clearly outside of its resting circles."""
+        """The number of painted pixels clearly outside the ring's resting circles."""
         return int(self.page.evaluate(RING_REACH))
 
     def overflow(self) -> int:
-        """How many pixels the page is wider than the window."""
+        """By how many pixels the page is wider than the window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
     def kept(self) -> str:
-        """All that the page leaves where others could find it: address, storage, document, console."""
+        """Everything the page leaves behind: URL, storage, document, console."""
         stored = self.page.evaluate(
             """async () => JSON.stringify([
                 location.href, history.state, document.cookie, {...localStorage}, {...sessionStorage},
@@ -167,7 +211,7 @@ class Visits:
 
 @contextmanager
 def visits(browser: Browser) -> Iterator[Visits]:
-    """Afterwards no visit has had a fault."""
+    """At the end it fails if any visit had a fault."""
     opening = Visits(browser)
     yield opening
     for demo in opening.opened:

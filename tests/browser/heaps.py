@@ -1,7 +1,6 @@
-"""What a page's threads hold: its own heap, its workers' and its worklets', through the browser's own tools.
+"""The memory of a page's threads: the page, its workers and its worklets.
 
-Playwright knows no worklets; the protocol's sessions for them are opened here. Leaves what is too much to
-the tests.
+Playwright does not support worklets, so this module opens DevTools sessions for them itself.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ PARTS = ("usedSize", "embedderHeapUsedSize", "backingStorageSize")
 
 
 class Heaps:
-    """Make it before the page is opened."""
+    """Create it before the page opens."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -33,11 +32,11 @@ class Heaps:
         )
 
     def used(self) -> dict[str, int]:
-        """Bytes of each thread after a collection, what lies outside of the script's heap included.
+        """Bytes of each thread after a garbage collection, including those outside the script heap.
 
-        Audio contexts of one page may share a thread; its bytes are then told for each of their worklets.
+        Audio contexts of one page may share a thread. Its bytes then count for each of their worklets.
         """
-        for _ in range(2):  # what the first one finds to be finished with is free after the second
+        for _ in range(2):  # objects that the first pass finds unused are free after the second
             for session in self._threads:
                 self._ask(session, "HeapProfiler.collectGarbage")
             self._cdp.send("HeapProfiler.collectGarbage")

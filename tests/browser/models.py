@@ -1,4 +1,4 @@
-"""A broker with a profile for each model, for tests of what models do differently."""
+"""A broker with a profile for each model, for tests of the differences between models."""
 
 from __future__ import annotations
 

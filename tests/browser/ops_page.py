@@ -1,4 +1,4 @@
-"""The operators' page as a person uses it. Owns its visits; what must never happen in them is on record."""
+"""The operators' page as a person uses it. Visits record what must never happen, as on the demo page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.demo_page import DESKTOP, DemoPage
-from tests.support.servers import PASSWORD
+from tests.support.servers import PASSWORD, BrokerServer
 
 
 class OpsPage(DemoPage):
@@ -20,14 +20,17 @@ class OpsPage(DemoPage):
         super().__init__(page, f"{url}/ops")
         self.view = page.locator("#view")
         self.heading = page.locator("#view h1")
-        self.dialog = page.locator("dialog.ask")
-        self.fault = page.locator("#view > div > .fault")
+        self.dialog = page.locator("dialog.action-dialog")
+        self.fault = page.locator("#view > div > .error-box")
 
     def enter(self, view: str = "overview", name: str = "olga") -> None:
+        """Opens a view for an operator who is signed in already."""
+        origin = self.url.removesuffix("/ops")
+        answer = self.page.request.post(f"{origin}/auth/login", data={"username": name, "password": PASSWORD})
+        assert answer.ok
         self.page.goto(f"{self.url}#/{view}")
-        self.sign_in(name)
-        expect(self.page.locator("#gate")).to_be_hidden()
-        expect(self.heading).to_be_visible()
+        expect(self.heading).to_be_visible(timeout=15_000)
+        expect(self.page.locator("#sign-in-dialog")).to_be_hidden()
 
     def sign_in(self, username: str = "olga", password: str = PASSWORD) -> None:
         super().sign_in(username, password)
@@ -37,7 +40,7 @@ class OpsPage(DemoPage):
         expect(self.heading).to_have_text(tab)
 
     def open_user(self, name: str) -> None:
-        """Through the list, as one does."""
+        """Finds the user in the list and opens their page."""
         self.go("Users")
         self.page.get_by_label("Search").fill(name)
         self.page.get_by_role("link", name=name, exact=True).click()
@@ -45,23 +48,23 @@ class OpsPage(DemoPage):
         expect(self.limit("Sessions at once")).to_be_visible()
 
     def limit(self, label: str) -> Locator:
-        """The switch that gives a limit a value of its own."""
-        return self.page.get_by_role("switch", name=f"{label}: a value of its own")
+        """The switch that overrides a limit."""
+        return self.page.get_by_role("switch", name=f"{label}: override")
 
-    def give(self, label: str, value: str) -> None:
-        """Types a value of their own into a limit; not saved yet."""
+    def override(self, label: str, value: str) -> None:
+        """Types an override of a limit, without saving it."""
         self.limit(label).check()
         self.page.get_by_label(label, exact=True).fill(value)
 
     def save(self) -> None:
         self.page.get_by_role("button", name="Save limits").click()
 
-    def said(self, text: str | re.Pattern[str]) -> None:
-        """A screen reader has been told."""
+    def announced(self, text: str | re.Pattern[str]) -> None:
+        """Waits until screen readers get this text."""
         expect(self.page.locator("#announcer").get_by_text(text).first).to_be_attached()
 
     def tab_to(self, target: Locator, most: int = 40) -> None:
-        """With the Tab key alone; whatever has the focus shows it."""
+        """Moves the focus to an element with the Tab key alone."""
         for _ in range(most):
             self.page.keyboard.press("Tab")
             if target.evaluate("(target) => target === document.activeElement"):
@@ -84,7 +87,7 @@ class OpsVisits:
 
 @contextmanager
 def ops_visits(browser: Browser) -> Iterator[OpsVisits]:
-    """Afterwards no visit has had a fault."""
+    """At the end it fails if any visit had a fault."""
     opening = OpsVisits(browser)
     yield opening
     for ops in opening.opened:
@@ -94,13 +97,22 @@ def ops_visits(browser: Browser) -> Iterator[OpsVisits]:
 
 
 def beat_faster(page: Page, seconds: int = 1) -> None:
-    """The broker's answers reach the page as they are, but for the half a minute between two heartbeats."""
+    """Shortens the time between heartbeats in the broker's responses. Everything else stays as it is."""
 
-    def hasten(route: Route) -> None:
+    def shorten(route: Route) -> None:
         answer = route.fetch()
-        told = answer.json()
-        if "session" in told:
-            told["session"]["heartbeat_seconds"] = seconds
-        route.fulfill(response=answer, json=told)
+        content = answer.json()
+        if "session" in content:
+            content["session"]["heartbeat_seconds"] = seconds
+        route.fulfill(response=answer, json=content)
 
-    page.route("**/token", hasten)
+    page.route("**/token", shorten)
+
+
+def request_tokens(broker: BrokerServer, name: str, times: int = 6, **body: Any) -> list[int]:
+    """The statuses of requests on separate connections, so that every worker is asked."""
+    statuses = []
+    for _ in range(times):
+        with broker.client(name) as client:
+            statuses.append(client.post("/token", json=body).status_code)
+    return statuses

@@ -1,8 +1,7 @@
-"""The real broker, in this process, with a few files of ours beside it on the same origin.
+"""The real broker in this process, with the test pages of pages/ under /bench/ on the same origin.
 
-Owns: serving pages/ under /bench/ with the policy that the broker gives its own pages. A browser's test
-tools can intercept every request of a page but a worklet's, and the recorder is a worklet; so it has to come
-from the origin. Several processes and databases under load are tested elsewhere (BrokerServer).
+The test pages get the policy of the broker's own pages. Playwright cannot intercept the requests of worklets,
+and the recorder is a worklet, so it must come from the origin. BrokerServer runs several processes.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ PREFIX = "/bench/"
 
 
 class StageServer:
-    """Use as a context manager; has the users alice and demo."""
+    """Use as a context manager. It has the users alice and demo."""
 
     def __init__(
         self, folder: Path, live_url: str, *, rate: str = "1000/minute", config: Path | None = None
@@ -44,7 +43,9 @@ class StageServer:
         config = config or write_config(folder, rate=rate)
         settings = load(environment(folder, live_url, config=config, PORT=str(self.port)))
         self._settings = settings
-        self.requests: list[str] = []  # "POST /token", in order; also from workers and leaving pages
+        self.requests: list[
+            str
+        ] = []  # such as "POST /token", in order, including those of workers and closing pages
         self._app = create_app(settings)
         self.database = parts_of(self._app).database
         migrate.upgrade(self.database)
@@ -73,7 +74,7 @@ class StageServer:
         self.database.dispose()
 
     def restart(self, away_seconds: float) -> None:
-        """Nobody listens for so long; then the broker is built anew on the same port and database."""
+        """Stops the broker for this time. Then a new one starts on the same port and database."""
         self._stop()
         time.sleep(away_seconds)
         self._app = create_app(self._settings)
@@ -84,7 +85,7 @@ class StageServer:
         return self.user_admin.access_token(username)
 
     def asked(self, pattern: str) -> bool:
-        """Whether there was such a request, say "POST /token", since the test began."""
+        """Whether a request such as "POST /token" arrived since the test began."""
         return any(re.fullmatch(pattern, request) for request in tuple(self.requests))
 
     def _serve(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:

@@ -1,7 +1,7 @@
-"""Half a minute of sound both ways at once: a long answer that came in one go, and a voice in the microphone.
+"""Half a minute of sound both ways: a long answer that arrives at once, and a voice in the microphone.
 
-The answer has to play for its thirty seconds, so what is measured of the microphone meanwhile costs no time.
-The voice is so soft that the stand-in does not take it for speech, which would interrupt.
+The answer plays for thirty seconds, and the microphone is measured during that time. The voice is too soft to
+count as speech, which would interrupt the answer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SENTENCE = "I am still talking while you are, and softly, so that you go on. "
 
 @dataclass(frozen=True)
 class Talk:
-    """What was recorded of it. Times are epoch milliseconds, of chunks in their order."""
+    """The recorded data. Times are epoch milliseconds of the chunks, in order."""
 
     ready_ms: float
     made_ms: Samples  # the capture worklet had the chunk's last sample; rounded down to a millisecond
@@ -66,7 +66,7 @@ def sent_within_ms(service: Service) -> float:
 
 
 def be_busy(page: Page, times: int) -> list[float]:
-    """Blocks the page's main thread; tells when each time began."""
+    """Blocks the page's main thread several times. Returns when each block began."""
     began: list[float] = []
     for _ in range(times):
         page.wait_for_timeout(BLOCK_MS)
@@ -76,14 +76,14 @@ def be_busy(page: Page, times: int) -> list[float]:
 
 
 def longest_wait_ms(arrived_ms: Samples, busy_from_ms: float) -> float:
-    """For the next chunk, while the page was busy."""
+    """The longest wait for the next chunk while the page was busy."""
     until_ms = busy_from_ms + BLOCK_MS
     during = arrived_ms[(arrived_ms > busy_from_ms) & (arrived_ms < until_ms)]
     return float(np.diff([busy_from_ms, *during, until_ms]).max())
 
 
 def have(bench: Bench, service: Service) -> Talk:
-    """The conversation, from the click to the end of the answer."""
+    """Runs the conversation, from the click to the end of the answer."""
     control = service.standin.control
     control.scenario("burst")
     assert bench.start() is None
@@ -125,8 +125,8 @@ def talk(
     assert bench.faults == []
 
 
-def test_half_a_minute_that_comes_at_once_is_heard_as_it_was_sent(talk: Talk) -> None:
-    """Each of its 720000 samples, while the microphone is on and the page is busy now and then."""
+def test_half_a_minute_at_once_sounds_as_it_was_sent(talk: Talk) -> None:
+    """All 720000 samples are equal, while the microphone is on and the page is sometimes busy."""
     assert len(talk.answer) == SECONDS * 48000
     print(f"sent within {talk.answer_sent_within_ms:.0f} ms")
     assert talk.answer_sent_within_ms < SECONDS * 100, "it did not come at once"
@@ -134,8 +134,8 @@ def test_half_a_minute_that_comes_at_once_is_heard_as_it_was_sent(talk: Talk) ->
     assert_same_sound(talk.heard, pcm(talk.answer))
 
 
-def test_a_chunk_is_there_within_5_ms_of_its_last_sample(talk: Talk) -> None:
-    """From the block of samples that completes it in the worklet to its arrival at the stand-in.
+def test_chunk_arrives_within_5_ms_of_its_last_sample(talk: Talk) -> None:
+    """Measured from its last block in the worklet to its arrival at the stand-in.
 
     Of each third of the conversation the median of five batches, of some 2 s; the best third counts, for the
     machine may be busy with something else. What waited for the connection is left out.
@@ -152,8 +152,8 @@ def test_a_chunk_is_there_within_5_ms_of_its_last_sample(talk: Talk) -> None:
     assert min(thirds) <= 5, f"milliseconds: {thirds}"
 
 
-def test_a_busy_page_does_not_hold_up_the_microphone(talk: Talk) -> None:
-    """Blocked for 300 ms, six times: chunks go on arriving, and nothing of the voice is missing.
+def test_busy_page_does_not_delay_the_microphone(talk: Talk) -> None:
+    """The page is blocked for 300 ms, six times. Chunks continue to arrive, and no speech is missing.
 
     The best of the six counts, for the machine may be busy with something else.
     """
@@ -165,8 +165,8 @@ def test_a_busy_page_does_not_hold_up_the_microphone(talk: Talk) -> None:
     assert talk.captured.startswith(talk.received)
 
 
-def test_without_workers_a_busy_page_holds_it_up(open_stage: OpenStage, service: Service) -> None:
-    """The same on the main thread: the test above can fail."""
+def test_busy_page_without_workers_delays_the_microphone(open_stage: OpenStage, service: Service) -> None:
+    """The same on the main thread. This shows that the previous test can fail."""
     service.standin.control.scenario("mute")
     bench = open_stage(Bench, None, NO_WORKER)
     bench.open(service.broker.bearer())

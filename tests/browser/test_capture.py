@@ -36,12 +36,12 @@ def tones(folder: Path, *parts: tuple[float, float], seconds: float = 12) -> Pat
 
 
 @pytest.mark.measured
-def test_9_khz_does_not_come_back_as_7_khz(
+def test_9_khz_does_not_fold_to_7_khz(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
-    """At 16 kHz a 9 kHz tone folds to 7 kHz unless it is filtered out first; 1 kHz must pass beside it.
+    """At 16 kHz a 9 kHz tone folds to 7 kHz unless a filter removes it first. A 1 kHz tone must pass.
 
-    The browser would take a steady tone away as noise; so only our own filter is measured.
+    The browser's own noise control is off, because it would remove a steady tone.
     """
     bench = open_stage(Bench, launch_browser(tones(tmp_path, (9000, 0.4), (1000, 0.4))), UNPROCESSED)
     bench.open(service.broker.bearer())
@@ -50,7 +50,7 @@ def test_9_khz_does_not_come_back_as_7_khz(
     bench.end()
 
     heard = pcm(service.standin.control.received_audio())[INPUT_RATE * 2 : INPUT_RATE * 4]
-    # Half a second each; the median, because a busy machine's device may lose a block in one of them.
+    # The median of four parts of half a second: a busy machine may lose a block in one of them.
     parts = np.split(heard, 4)
     passed = float(np.median([level_db(part, INPUT_RATE, 1000) for part in parts]))
     folded = float(np.median([level_db(part, INPUT_RATE, 7000) for part in parts]))
@@ -59,7 +59,7 @@ def test_9_khz_does_not_come_back_as_7_khz(
 
 
 @pytest.mark.measured
-def test_words_arrive_as_20_ms_chunks_after_setup_complete(
+def test_speech_arrives_as_20_ms_chunks_after_setup_complete(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
     demo = open_stage(Demo, launch_browser(speak(tmp_path, "These are some words.", before=0.2)))
@@ -77,20 +77,19 @@ def test_words_arrive_as_20_ms_chunks_after_setup_complete(
         "audio/pcm;rate=16000"
     }
     assert {entry["frame"]["realtimeInput"]["audio"]["data"]["bytes"] for entry in audio} == {CHUNK_BYTES}
-    # What was said while the line was still being set up has come too: more sound than there was time for.
+    # Speech from before the setup arrives too: more sound than the time since then.
     span_seconds = (audio[-1]["ms"] - ready_ms) / 1000
     assert len(audio) * 0.02 - span_seconds > 0.8
 
 
 @pytest.mark.measured
-@pytest.mark.long
-def test_keeps_no_more_than_five_seconds_before_setup_complete(bench: Bench, service: Service) -> None:
+def test_at_most_five_seconds_are_kept_before_setup_complete(bench: Bench, service: Service) -> None:
     service.standin.control.scenario("setup-slow", seconds=7)
     assert bench.start() is None
     ready_ms = service.standin.control.received()["connections"][-1]["ready_ms"]
     wait_for("live sound", lambda: frames(service)[-1]["ms"] > ready_ms + 2000)
     audio = [entry["ms"] for entry in frames(service) if is_audio(entry)]
-    # More than the time since then had room for is what was kept: 250 chunks are 5 s, give or take 0.5 s.
+    # The surplus over the time since then was kept: 250 chunks are 5 s, plus or minus 0.5 s.
     assert 225 <= len(audio) - (audio[-1] - ready_ms) / 20 <= 275
     assert bench.diagnostics()["capture"]["droppedChunks"] >= 50
     bench.end()
@@ -110,7 +109,7 @@ def test_mute_sends_one_end_of_stream_and_no_sound(bench: Bench, service: Servic
     bench.end()
 
 
-def test_gives_everything_back_at_the_end(bench: Bench, service: Service) -> None:
+def test_end_releases_microphone_connection_and_worker(bench: Bench, service: Service) -> None:
     assert bench.start() is None
     wait_for("sound", lambda: seconds_heard(service) > 0.2)
     with bench.page.expect_response("**/sessions/*/end") as ended:
@@ -126,11 +125,11 @@ def test_gives_everything_back_at_the_end(bench: Bench, service: Service) -> Non
     bench.end()
 
 
-def test_a_refused_microphone_ends_the_session_too(
+def test_denied_microphone_ends_the_session(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service
 ) -> None:
     bench = open_stage(Bench, launch_browser(ask=True))
-    bench.page.context.grant_permissions([])  # whatever is not granted is refused from here on
+    bench.page.context.grant_permissions([])  # denies everything else
     bench.open(service.broker.bearer())
     error = bench.start()
     assert error["reason"] == "permission-denied"
@@ -141,8 +140,8 @@ def test_a_refused_microphone_ends_the_session_too(
     assert service.standin.control.health()["open_connections"] == 0
 
 
-def test_a_microphone_that_goes_away_is_replaced(open_stage: OpenStage, service: Service) -> None:
-    """The track ends, as when a headset is pulled out; the line and the worklet stay."""
+def test_lost_microphone_is_replaced(open_stage: OpenStage, service: Service) -> None:
+    """The track ends, as if a headset is unplugged. The connection and the worklet stay."""
     script = """
       const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
       globalThis.streams = [];

@@ -23,7 +23,7 @@ LEAD_SECONDS = 2
 SECONDS = 600.01  # a little more, so that the ten minutes' last chunk is whole
 TONE_SECONDS = 0.5
 PASSED_HZ = (50, 100, 200, 400, 1000, 2000, 3000, 4000, 5000, 6000, 6500, 6800, 7000)
-# At 8 kHz exactly a tone and its image are one; what is seen of it depends on when the samples are taken.
+# At exactly 8 kHz a tone and its image coincide, and the result depends on the sampling moment.
 FOLDED_HZ = (
     8025,
     8100,
@@ -60,13 +60,13 @@ def sweep(rate: int, low: float, high: float, seconds: float, peak: float = 0.5)
 
 
 def mark(rate: int) -> Samples:
-    """A sound that is at one place only."""
+    """A sound that occurs only once."""
     whole = sweep(rate, 300, 6000, MARK_SECONDS)
     return whole * np.hanning(len(whole))
 
 
 class Heard:
-    """What the worklet sent."""
+    """The samples that the worklet sent."""
 
     def __init__(self, page: Page, rate: int) -> None:
         self._page = page
@@ -125,7 +125,7 @@ def _packed(sound: Samples) -> str:
 
 
 def level_db(samples: Samples, peak: float) -> float:
-    """All that is in there, beside a sine of that peak."""
+    """The level of everything in the samples, relative to a sine of this peak."""
     return float(20 * np.log10(np.sqrt(2 * np.mean(samples**2)) / peak + 1e-9))
 
 
@@ -142,32 +142,32 @@ def test_tones_pass_within_half_a_decibel_up_to_7_khz(heard: Heard) -> None:
     assert all(abs(level) < 0.5 for level in levels.values()), levels
 
 
-def test_a_sweep_passes_within_half_a_decibel_up_to_7_khz(heard: Heard) -> None:
+def test_sweep_passes_within_half_a_decibel_up_to_7_khz(heard: Heard) -> None:
     levels = [level_db(part, 0.5) for part in heard.sweep(PASSED_SWEEP_AT)]
     assert max(map(abs, levels)) < 0.5
 
 
-def test_tones_from_8_khz_on_come_back_80_db_down_at_most(heard: Heard) -> None:
-    """Nothing that is heard of them belongs there, whatever its frequency."""
+def test_tones_above_8_khz_are_80_db_down(heard: Heard) -> None:
+    """Any remainder counts, whatever its frequency."""
     levels = {hz: level_db(heard.tone(FOLDED_AT, n), 0.9) for n, hz in enumerate(heard.folded_hz)}
     assert all(level < -80 for level in levels.values()), levels
 
 
-def test_a_sweep_from_8_khz_on_comes_back_80_db_down_at_most(heard: Heard) -> None:
+def test_sweep_above_8_khz_is_80_db_down(heard: Heard) -> None:
     assert max(level_db(part, 0.9) for part in heard.sweep(FOLDED_SWEEP_AT)) < -80
 
 
 def test_ten_minutes_do_not_drift_by_a_sample(heard: Heard) -> None:
     first, last = (heard.place(at) for at in MARKS_AT)
     assert last - first == pytest.approx((MARKS_AT[1] - MARKS_AT[0]) * HEARD_RATE, abs=0.05)
-    # What was rendered before the worklet had its port is not in there; that is part of the lead.
+    # Samples rendered before the worklet had its port are missing. They belong to the lead.
     missing = MARKS_AT[0] * HEARD_RATE - first
     assert missing / CHUNK == pytest.approx(round(missing / CHUNK), abs=0.05 / CHUNK)
     assert heard.samples + round(missing) == 600 * HEARD_RATE
 
 
-def test_a_steady_tone_keeps_its_phase_for_ten_minutes(heard: Heard) -> None:
-    """Looked at every ten seconds: no sample is lost or added in between either."""
+def test_steady_tone_keeps_its_phase_for_ten_minutes(heard: Heard) -> None:
+    """Checked every ten seconds: no sample is lost or added in between."""
     turns = np.exp(-2j * np.pi * STEADY_HZ * np.arange(HEARD_RATE // 10) / HEARD_RATE)
     times = range(STEADY_FROM + 1, STEADY_UNTIL, 10)
     angles = [np.angle(np.sum(heard.read(at, 0.1) * turns)) for at in times]

@@ -19,18 +19,18 @@ def turn_is_complete(service: Service, turn: int = 1) -> bool:
 
 
 def hear_out(bench: Bench, service: Service) -> None:
-    """Until the answer is over, here and there."""
+    """Waits until the answer has ended at the stand-in and on the page."""
     wait_for("the turn's end", lambda: turn_is_complete(service), 40)
     bench.wait_state("listening")
     bench.page.wait_for_timeout(300)  # the recorder posts ten times a second
 
 
 @pytest.mark.measured
-def test_a_spoken_sentence_is_answered_and_heard_sample_for_sample(
+def test_spoken_sentence_is_answered_and_heard_sample_for_sample(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
     """Through the page: microphone, resampler, socket, VAD, answer, jitter buffer, loudspeaker."""
-    # The answer at once, as the service may send it: no stall of a busy machine is then an underrun.
+    # The whole answer at once, as the service may send it. A busy machine then causes no underrun.
     service.standin.control.scenario("burst")
     demo = open_stage(Demo, launch_browser(speak(tmp_path, SENTENCE)))
     demo.open()
@@ -47,10 +47,16 @@ def test_a_spoken_sentence_is_answered_and_heard_sample_for_sample(
     assert demo.captions("model"), "no caption of the answer"
 
 
-@pytest.mark.measured
-@pytest.mark.long
-@pytest.mark.parametrize("scenario", ["burst", "odd-bytes", "big-chunks", "text-frames"])
-def test_hears_the_same_however_the_service_packs_it(bench: Bench, service: Service, scenario: str) -> None:
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "burst",
+        pytest.param("odd-bytes", marks=pytest.mark.measured),
+        pytest.param("big-chunks", marks=pytest.mark.measured),
+        pytest.param("text-frames", marks=pytest.mark.measured),
+    ],
+)
+def test_every_packing_of_an_answer_sounds_the_same(bench: Bench, service: Service, scenario: str) -> None:
     service.standin.control.scenario(scenario)
     assert bench.start(microphone=False) is None
     bench.say("/long 2")
@@ -61,8 +67,7 @@ def test_hears_the_same_however_the_service_packs_it(bench: Bench, service: Serv
 
 
 @pytest.mark.measured
-@pytest.mark.long
-def test_a_late_network_is_bridged_without_a_click(bench: Bench, service: Service) -> None:
+def test_late_network_is_bridged_without_a_click(bench: Bench, service: Service) -> None:
     service.standin.control.scenario("stall", after_seconds=0.5, seconds=0.8)
     service.standin.control.scenario("pace", speed=1.0)
     assert bench.start(microphone=False) is None
@@ -75,7 +80,7 @@ def test_a_late_network_is_bridged_without_a_click(bench: Bench, service: Servic
     assert steps.max() <= 0.03
 
 
-def test_a_function_call_is_answered_by_the_page(open_stage: OpenStage, service: Service) -> None:
+def test_page_answers_a_function_call(open_stage: OpenStage, service: Service) -> None:
     demo = open_stage(Demo)
     demo.open()
     demo.type("/tool get_time")
@@ -86,22 +91,22 @@ def test_a_function_call_is_answered_by_the_page(open_stage: OpenStage, service:
     demo.wait_state("listening")
 
 
-def test_the_page_never_holds_the_token(bench: Bench, service: Service) -> None:
-    """The worker asks for it and uses it; nothing that the page can reach has it."""
+def test_page_never_holds_the_token(bench: Bench, service: Service) -> None:
+    """The worker requests and uses it. Nothing that the page can reach holds it."""
     assert bench.start(microphone=False) is None
     bench.say("hello")
     bench.wait_state("speaking")
-    told: str = bench.page.evaluate(
+    reachable: str = bench.page.evaluate(
         "JSON.stringify([bench.events, bench.session.diagnostics(), {...localStorage}, {...sessionStorage},"
         " document.cookie, location.href, performance.getEntries().map(entry => entry.name)])"
     )
     assert service.standin.control.received()["connections"][-1]["auth"] == "query"
-    assert "auth_tokens/" not in told
+    assert "auth_tokens/" not in reachable
     bench.end()
 
 
-def test_the_low_door_connects_and_talks(bench: Bench) -> None:
-    """On the main thread, with a token that the app got itself."""
+def test_low_level_api_connects_and_talks(bench: Bench) -> None:
+    """On the main thread, with a token that the app requested itself."""
     said = bench.page.evaluate(
         """async () => {
           const headers = { Authorization: `Bearer ${bench.bearer}`, 'Content-Type': 'application/json' };
@@ -143,7 +148,7 @@ def test_the_low_door_connects_and_talks(bench: Bench) -> None:
         ("internal", "connection-lost"),
     ],
 )
-def test_a_refused_connection_says_why(bench: Bench, service: Service, close: str, reason: str) -> None:
+def test_refused_connection_has_a_reason(bench: Bench, service: Service, close: str, reason: str) -> None:
     service.standin.control.scenario("refuse", close=close)
     error = bench.start()
     assert error["reason"] == reason
@@ -152,7 +157,7 @@ def test_a_refused_connection_says_why(bench: Bench, service: Service, close: st
     wait_for("the worker's end", bench.worker_ended)
 
 
-def test_a_refused_token_gives_the_brokers_words(bench: Bench, service: Service) -> None:
+def test_refused_token_has_the_brokers_code_and_detail(bench: Bench, service: Service) -> None:
     service.standin.control.scenario("mint-status", status=503)
     error = bench.start()
     assert error["reason"] == "token-refused"
@@ -161,9 +166,7 @@ def test_a_refused_token_gives_the_brokers_words(bench: Bench, service: Service)
     assert error["detail"]
 
 
-def test_an_end_that_no_second_try_helps_releases_everything_and_may_be_restarted(
-    bench: Bench, service: Service
-) -> None:
+def test_final_close_releases_everything_and_allows_a_restart(bench: Bench, service: Service) -> None:
     assert bench.start() is None
     service.standin.control.push(close="quota")
     bench.wait_state("error")
@@ -175,7 +178,7 @@ def test_an_end_that_no_second_try_helps_releases_everything_and_may_be_restarte
     assert bench.state() == "ended"
 
 
-def test_ending_while_connecting_stops_the_start(bench: Bench, service: Service) -> None:
+def test_end_while_connecting_aborts_the_start(bench: Bench, service: Service) -> None:
     service.standin.control.scenario("setup-hang")
     bench.page.evaluate("bench.options = {}")
     bench.page.click("#go")

@@ -1,4 +1,4 @@
-"""What opening the page costs: bytes on the wire, the depth of its requests, the way from click to voice."""
+"""The cost of opening the page: bytes, request depth, and the time from the click to the first speech."""
 
 from __future__ import annotations
 
@@ -8,38 +8,29 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.demo_page import DemoPage, Site, Visits, site
+from tests.browser.demo_page import DemoPage, Site, Visits
 from tests.browser.support import assert_at_most, wait_for
-from tests.conftest import MakeBroker
 from tests.support.counting_proxy import CountingProxy
 
-pytestmark = pytest.mark.measured
-
 BODIES = 52 * 1024
-WITH_HEADERS = 69 * 1024  # as HTTP/1.1 has them; HTTP/2, which a proxy in front gives, has hardly any
+WITH_HEADERS = 69 * 1024  # with HTTP/1.1 headers; HTTP/2 through a proxy sends far fewer
 DATA = {"/me", "/profiles"}
 
 
-@pytest.fixture(scope="module")
-def started(make_broker: MakeBroker) -> Iterator[Site]:
-    with site(make_broker) as running:
-        yield running
-
-
 @pytest.fixture
-def wire(started: Site) -> Iterator[CountingProxy]:
-    with CountingProxy(started.broker.port) as running:
+def wire(site: Site) -> Iterator[CountingProxy]:
+    with CountingProxy(site.broker.port) as running:
         yield running
 
 
-# The page's own list, and what its worker and worklets import is in it too: the page has preloaded that.
+# The list includes the imports of the worker and the worklets, because the page preloads them.
 ENCODED = """() => Object.fromEntries(performance.getEntries()
     .filter((entry) => 'encodedBodySize' in entry)
     .map(({ name, encodedBodySize }) => [name, encodedBodySize]))"""
 
 
 def _signed_in(visit: Visits, url: str) -> DemoPage:
-    """Somebody who has been here before and has nothing in the cache."""
+    """A signed-in visitor with an empty cache."""
     demo = visit(url)
     answer = demo.page.request.post(
         f"{url}/auth/login", data={"username": "demo", "password": "correct horse battery"}
@@ -49,17 +40,17 @@ def _signed_in(visit: Visits, url: str) -> DemoPage:
 
 
 def _open(demo: DemoPage) -> None:
-    """To `idle`, with everything loaded that the page loads by itself."""
+    """Opens the page and waits until it is idle and has loaded everything."""
     demo.page.goto(demo.url, wait_until="networkidle")
     demo.expect_state("idle")
     wait_for("the network worker", lambda: demo.page.workers)
     demo.page.wait_for_load_state("networkidle")
 
 
-def test_the_page_and_the_library_fit_into_60_kilobytes(visit: Visits, wire: CountingProxy) -> None:
-    """All that was asked for up to `idle`: the bodies as the browser got them, and every byte on the wire.
+def test_page_and_library_fit_into_69_kilobytes_with_headers(visit: Visits, wire: CountingProxy) -> None:
+    """Everything requested before `idle`: the bodies, and all bytes on the wire.
 
-    A browser tells 300 bytes a file for the headers, whatever they are, so the wire is asked.
+    The browser reports 300 bytes of headers per file in any case, so a proxy counts the bytes.
     """
     demo = _signed_in(visit, wire.url)
     wire.forget()
@@ -72,8 +63,8 @@ def test_the_page_and_the_library_fit_into_60_kilobytes(visit: Visits, wire: Cou
     assert came < WITH_HEADERS, f"{came} bytes with headers, {bodies} without, in {files} answers"
 
 
-def test_the_page_is_three_requests_deep(visit: Visits, wire: CountingProxy) -> None:
-    """The page, then its files, all of which it names, then the caller's data; and each file once."""
+def test_page_is_three_requests_deep(visit: Visits, wire: CountingProxy) -> None:
+    """The page, then the files that it names, then the user's data. Each file once."""
     demo = _signed_in(visit, wire.url)
     wire.forget()
     _open(demo)
@@ -85,15 +76,15 @@ def test_the_page_is_three_requests_deep(visit: Visits, wire: CountingProxy) -> 
     assert set(files) - {"/favicon.ico"} <= named
     assert any(path.endswith("/live/network/network-session.js") for path in files)
     assert any(path.endswith("/worklets/playback-processor.js") for path in files)
-    assert len(files) == len(set(files)), "the worker and the worklets take theirs from the cache"
+    assert len(files) == len(set(files)), "the worker and the worklets use the cache"
     assert set(rest) - set(files) == DATA
-    # Neither waits for the other's answer: both are asked for before anything else is.
+    # Both are requested at once, before anything else.
     order = [path for path in rest if not path.endswith(".svg")]
     at = min(order.index(path) for path in DATA)
     assert set(order[at : at + 2]) == DATA
 
 
-def test_a_second_visit_asks_for_the_page_and_the_data_alone(visit: Visits, wire: CountingProxy) -> None:
+def test_second_visit_requests_only_the_page_and_the_data(visit: Visits, wire: CountingProxy) -> None:
     demo = _signed_in(visit, wire.url)
     _open(demo)
     wire.forget()
@@ -101,7 +92,7 @@ def test_a_second_visit_asks_for_the_page_and_the_data_alone(visit: Visits, wire
     assert set(wire.paths) == {"/", *DATA}
 
 
-# In the network worker: when the request for the token, the socket and the first chunk of voice were there.
+# In the network worker: the times of the token request, the socket and the first chunk of speech.
 WATCH_WORKER = """() => {
     const now = () => performance.timeOrigin + performance.now();
     const times = globalThis.times = {};
@@ -133,7 +124,7 @@ WATCH_CLICK = """() => {
 
 
 def _added_ms(demo: DemoPage) -> float:
-    """From the click to the first chunk of voice, without what broker and service took to answer."""
+    """The time from the click to the first speech, without the responses of broker and service."""
     _open(demo)
     (worker,) = demo.page.workers
     worker.evaluate(WATCH_WORKER)
@@ -145,12 +136,13 @@ def _added_ms(demo: DemoPage) -> float:
         times[end] - times[begin]
         for begin, end in (("asked", "granted"), ("dialled", "opened"), ("opened", "ready"))
     )
-    assert times["voice"] >= times["ready"], "nothing is said before the session is set up"
+    assert times["voice"] >= times["ready"], "no speech is sent before the setup"
     return float(times["voice"] - times["clicked"] - waited)
 
 
-def test_the_click_adds_little_to_token_socket_and_setup(visit: Visits, started: Site) -> None:
-    """With a service as far away as Google is: meanwhile the microphone opens."""
-    started.standin.control.scenario("setup-slow", seconds=0.3)
-    demo = _signed_in(visit, started.broker.url)
+@pytest.mark.measured
+def test_click_adds_at_most_30_ms_to_token_socket_and_setup(visit: Visits, site: Site) -> None:
+    """The service is as far away as Google, and the microphone opens in the meantime."""
+    site.standin.control.scenario("setup-slow", seconds=0.3)
+    demo = _signed_in(visit, site.broker.url)
     assert_at_most(30, lambda: statistics.median(_added_ms(demo) for _ in range(5)))

@@ -1,16 +1,15 @@
-"""Talking without signing in, in Chromium, where the operator lets guests in."""
+"""Talking as a guest, in Chromium."""
 
 from __future__ import annotations
 
 from playwright.sync_api import Browser, expect
 
 from broker.standin import StandIn
-from tests.browser.demo_page import visits
+from tests.browser.demo_page import Site, visits
 from tests.conftest import MakeBroker
-from tests.support.servers import BrokerServer
 
 
-def test_a_guest_talks_and_leaves(browser: Browser, standin: StandIn, make_broker: MakeBroker) -> None:
+def test_guest_can_talk_and_leave(browser: Browser, standin: StandIn, make_broker: MakeBroker) -> None:
     broker = make_broker(standin.url, toml='[guests]\nenabled = true\naddress_rate = "100/hour"\n')
     with visits(browser) as visit:
         demo = visit(broker.url)
@@ -27,8 +26,8 @@ def test_a_guest_talks_and_leaves(browser: Browser, standin: StandIn, make_broke
         assert "guest." not in demo.kept()
 
 
-def test_nothing_is_offered_where_guests_are_off(browser: Browser, broker: BrokerServer) -> None:
+def test_guest_button_is_absent_when_guests_are_disabled(browser: Browser, site: Site) -> None:
     with visits(browser) as visit:
-        demo = visit(broker.url)
+        demo = visit(site.broker.url)
         demo.visit()
         expect(demo.page.get_by_role("button", name="Try without signing in")).to_have_count(0)

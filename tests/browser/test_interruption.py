@@ -21,17 +21,17 @@ from tests.browser.support import (
     wait_for,
 )
 
-# Both limits are the product's promise; a click is heard from about 0.03 of full scale.
+# Both limits are the product's promise. A click is audible from about 0.03 of full scale.
 SILENT_WITHIN_MS = 15
 LARGEST_STEP = 0.03
-# Of a single interruption, which a busy machine may hold up.
+# For a single interruption, which a busy machine may delay.
 ONE_WITHIN_MS = 30
-# 0.3 of full scale at 200 Hz moves by 0.016 a sample by itself, which leaves room to see a step.
+# At 0.3 of full scale, 200 Hz moves by 0.016 per sample, which leaves room to see a step.
 TONE = "/tone 200 30"
 
 
 def interruptions(service: Service) -> list[float]:
-    """When `interrupted` left the stand-in (epoch milliseconds), which is no later than its receipt."""
+    """The times at which `interrupted` left the stand-in, in epoch milliseconds."""
     frames: list[dict[str, Any]] = service.standin.control.sent()["frames"]
     return [f["ms"] for f in frames if f["frame"].get("serverContent", {}).get("interrupted")]
 
@@ -41,10 +41,10 @@ def silence_after(recording: Recording, sent_ms: float) -> float:
 
 
 @pytest.mark.measured
-def test_speaking_over_an_answer_stops_it_at_once(
+def test_speech_stops_an_answer_at_once(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
-    """Through the page: a long tone is playing when the voice in the microphone begins."""
+    """On the demo page a long tone plays when the voice in the microphone begins."""
     demo = open_stage(Demo, launch_browser(speak(tmp_path, "Stop. That is enough for now.", before=3)))
     demo.open()
     demo.talk()
@@ -61,7 +61,7 @@ def test_speaking_over_an_answer_stops_it_at_once(
     assert silence_after(recording, sent_ms) <= ONE_WITHIN_MS
     cut = int(np.searchsorted(recording.times, sent_ms + 1000)) * 128
     assert np.abs(np.diff(recording.samples[:cut])).max() <= LARGEST_STEP
-    # The next answer comes whole: nothing of its beginning was swallowed.
+    # The next answer is complete from its first sample.
     assert_same_sound(
         Recording(recording.samples[cut:], recording.times).heard(),
         pcm(service.standin.control.sent_audio(turn=2)),
@@ -69,21 +69,20 @@ def test_speaking_over_an_answer_stops_it_at_once(
 
 
 def _median_silent_after_ms(bench: Bench, service: Service) -> float:
-    """Of five interruptions."""
+    """The median of five interruptions."""
     for _ in range(5):
         bench.say(TONE)
         bench.wait_state("speaking")
         bench.page.wait_for_timeout(400)
         service.standin.control.push(interrupt=True)
         bench.wait_state("listening")
-        bench.page.wait_for_timeout(250)  # a silence that can be seen, and the recorder's last post
+        bench.page.wait_for_timeout(250)  # a silence long enough to measure, and the recorder's last post
     recording = bench.recording()
     return statistics.median(silence_after(recording, ms) for ms in interruptions(service)[-5:])
 
 
 @pytest.mark.measured
-@pytest.mark.long
-def test_every_interruption_is_silent_within_the_promised_time(bench: Bench, service: Service) -> None:
+def test_interruptions_are_silent_within_the_promised_time(bench: Bench, service: Service) -> None:
     assert bench.start(microphone=False) is None
     assert_at_most(SILENT_WITHIN_MS, lambda: _median_silent_after_ms(bench, service))
     recording = bench.recording()
@@ -91,3 +90,17 @@ def test_every_interruption_is_silent_within_the_promised_time(bench: Bench, ser
     print(f"step {step:.4f}")
     assert step <= LARGEST_STEP
     assert np.abs(recording.samples).max() > 0.2, "no tone to interrupt"
+
+
+def test_interrupted_answer_stops_and_the_next_one_is_spoken(bench: Bench, service: Service) -> None:
+    """The fast form of the measured tests."""
+    assert bench.start(microphone=False) is None
+    bench.say(TONE)
+    bench.wait_state("speaking")
+    service.standin.control.push(interrupt=True)
+    bench.wait_state("listening")
+    assert len(interruptions(service)) == 1
+    bench.say("/tone 200 0.5")
+    bench.wait_state("speaking")
+    bench.wait_state("listening")
+    bench.end()

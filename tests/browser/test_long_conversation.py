@@ -1,8 +1,8 @@
-"""Forty-five minutes of talk over connections that end, break and are refused; the broker restarts once.
+"""A 45-minute conversation over connections that end, break and are refused; the broker restarts once.
 
-All that ends at Google's and at the broker's ends 45 times sooner than it would: connections, and the
-slices that a token pays for. So this takes a minute, and nothing else is hurried. The microphone plays pips
-that tell which one they are; a line is typed every two seconds.
+Everything that ends at Google or at the broker ends 45 times sooner: connections, and the time that one token
+pays for. So the test takes one minute. Nothing else runs faster. The microphone plays numbered pips, and a
+line is typed every two seconds. test_reconnect.py has a fast form with three handovers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SCALE = 45.0
 TALK_SECONDS = MINUTES * 60 / SCALE
 SLICE_SECONDS = int(900 / SCALE)
 SAY_EVERY_SECONDS = 2.0
-MARGIN_MS = 300  # an answer takes its time
+MARGIN_MS = 300  # the time of an answer
 MOST_UNDERRUNS = 2
 FADE_SAMPLES = 120  # of an answer that was interrupted; they are mixed into the beginning of the next one
 AWAY_SECONDS = 1.5
@@ -45,17 +45,17 @@ PIPS_HZ = [600.0 + 200 * n for n in range(8)]
 
 @dataclass(frozen=True)
 class Talk:
-    """What is left when it is over. Times are epoch milliseconds."""
+    """Everything recorded about the conversation. Times are epoch milliseconds."""
 
     connections: list[dict[str, Any]]
     said: dict[str, float]
-    """What was typed, and when."""
+    """Typed lines, and when each was typed."""
     answers: list[tuple[dict[str, Any], Samples]]
-    """Each turn of the service, with its sound."""
+    """Each turn of the stand-in, with its sound."""
     played: Samples
-    """What went to the loudspeaker."""
+    """The samples that went to the loudspeaker."""
     spoken: list[Samples]
-    """What each connection heard of the microphone."""
+    """The microphone's sound, per connection."""
     diagnostics: dict[str, Any]
     events: dict[str, list[dict[str, Any]]]
     rows: list[Any]
@@ -66,17 +66,17 @@ class Talk:
 
     @property
     def gaps(self) -> list[tuple[float, float]]:
-        """From a break to the next connection, as the page saw it."""
+        """From each break to the next connection, as the page saw it."""
         ends = self.events["reconnected"]
         return [(event["at"] - event["detail"]["gapMs"], event["at"]) for event in ends]
 
     def in_a_gap(self, begin: float, end: float) -> bool:
-        """Whether an answer to something said then had to cross one."""
+        """Whether an answer in this interval overlaps a gap."""
         return any(gap[0] - MARGIN_MS <= end and begin <= gap[1] + MARGIN_MS for gap in self.gaps)
 
 
 def pips() -> Samples:
-    """Too short for speech, and too soft for the client to wait for its end."""
+    """Sounds too short and too soft to count as speech."""
     out = np.zeros(int((TALK_SECONDS + 30) * MIC_RATE))
     t = np.arange(int(PIP_SECONDS * MIC_RATE)) / MIC_RATE
     for n in range(int((TALK_SECONDS + 29) / PIP_EVERY_SECONDS)):
@@ -86,7 +86,7 @@ def pips() -> Samples:
 
 
 def pips_in(heard: Samples) -> list[tuple[int, int]]:
-    """(where it begins, which of the eight)."""
+    """(first sample, number of the pip from 0 to 7)."""
     t = np.arange(int(PIP_SECONDS * HEARD_RATE)) / HEARD_RATE
     waves = np.exp(-2j * np.pi * np.outer(PIPS_HZ, t))
     loud = np.flatnonzero(np.abs(heard) > 0.008)
@@ -96,7 +96,7 @@ def pips_in(heard: Samples) -> list[tuple[int, int]]:
 
 
 def lost_ms(spoken: list[Samples]) -> list[float]:
-    """What is missing between each two pips, over all connections in a row."""
+    """The missing milliseconds between neighbouring pips, over all connections."""
     found = pips_in(np.concatenate(spoken))
     pip = PIP_EVERY_SECONDS * HEARD_RATE
     return [
@@ -121,7 +121,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, S
 
 
 def misbehave(standin: StandIn) -> None:
-    """Ten minutes shortened to seven and a half, and hardly one connection gets to see even those."""
+    """Connections last seven and a half minutes at most, and most end earlier."""
     standin.control.scenario("connection-length", seconds=450 / SCALE, notice_seconds=100 / SCALE)
     standin.control.scenario("random-close", from_seconds=120 / SCALE, to_seconds=1000 / SCALE, seed=4)
     standin.control.scenario("burst")
@@ -172,7 +172,7 @@ def talk(
     page.wait_for_timeout(500)  # the recorder posts ten times a second
     kinds = ("reconnecting", "reconnected", "statechange", "error", "clock")
     played = bench.recording().samples
-    # Both at one moment: the line may be changing again.
+    # Both in one call, because the connection may change again.
     diagnostics, events = page.evaluate(
         "kinds => [bench.session.diagnostics(),"
         " Object.fromEntries(kinds.map(kind => [kind, bench.of(kind)]))]",
@@ -224,7 +224,7 @@ def collect(
     )
 
 
-def test_it_was_as_bad_as_it_was_meant_to_be(talk: Talk) -> None:
+def test_connections_ended_in_every_intended_way(talk: Talk) -> None:
     ends = Counter((c["closed"] or {}).get("code") for c in talk.connections)
     reconnected = [event["detail"] for event in talk.events["reconnected"]]
     assert ends[1006] >= 1
@@ -235,15 +235,15 @@ def test_it_was_as_bad_as_it_was_meant_to_be(talk: Talk) -> None:
     assert talk.diagnostics["line"]["handovers"] + talk.diagnostics["line"]["reconnects"] == len(reconnected)
 
 
-def test_it_never_ended(talk: Talk) -> None:
+def test_conversation_never_ended(talk: Talk) -> None:
     assert talk.events["error"] == []
     states = {event["detail"]["state"] for event in talk.events["statechange"]}
     assert states <= {"connecting", "listening", "thinking", "speaking", "reconnecting"}
-    # The broker was away for a moment, and the browser notes it.
+    # The broker restarted, and the browser logged its failed requests.
     assert [fault for fault in talk.faults if "/sessions/" not in fault] == []
 
 
-def test_each_line_arrived_once_and_in_order_and_none_outside_a_gap_was_left_unanswered(talk: Talk) -> None:
+def test_each_line_arrived_once_in_order_and_was_answered_outside_gaps(talk: Talk) -> None:
     arrived = [
         entry["frame"]["realtimeInput"]["text"]
         for connection in talk.connections
@@ -258,10 +258,10 @@ def test_each_line_arrived_once_and_in_order_and_none_outside_a_gap_was_left_una
     assert len(unanswered) < len(talk.said) / 4
 
 
-def test_what_came_was_heard_in_its_order_and_without_a_hole_across_connections(talk: Talk) -> None:
-    """Sample for sample: nothing is missing, and no silence was put in while something was queued.
+def test_answers_were_heard_in_order_and_without_holes(talk: Talk) -> None:
+    """Sample for sample: nothing is missing, and no silence was inserted while sound was queued.
 
-    A machine too busy to send an answer in one go empties the queue; the client counts that as an underrun.
+    If the machine is too busy to send an answer at once, the queue runs empty. The client counts an underrun.
     """
     playback = talk.diagnostics["playback"]
     assert playback["droppedSamples"] == 0
@@ -278,7 +278,7 @@ def test_what_came_was_heard_in_its_order_and_without_a_hole_across_connections(
         at = played.find(sound[loud[0] + skipped : loud[-1] + 1].astype("<f4").tobytes())
         if at >= 0:
             heard_at[turn["text"]] = at
-        # What was still on its way when the line broke arrives in part: that is lost inside the gap.
+        # An answer in transit when the connection broke arrives only in part. The rest is lost in the gap.
         elif not talk.in_a_gap(turn["started_ms"], turn["generation_complete_ms"]):
             broken.append(turn["text"])
     assert len(broken) <= playback["underruns"], broken
@@ -288,15 +288,15 @@ def test_what_came_was_heard_in_its_order_and_without_a_hole_across_connections(
     assert positions == sorted(positions)
 
 
-def test_every_slice_was_followed_by_another_before_it_ended(talk: Talk) -> None:
-    """A token ends its connection when its time is up: without the next one this would soon be over."""
+def test_every_token_was_renewed_before_it_expired(talk: Talk) -> None:
+    """A token ends its connection when it expires, so a missed renewal would end the conversation."""
     renewals = [event["at"] for event in talk.events["clock"]]
     assert len(renewals) > TALK_SECONDS / SLICE_SECONDS
     assert max(np.diff(renewals)) < SLICE_SECONDS * 1000
 
 
-def test_hardly_any_speech_is_lost(talk: Talk) -> None:
-    """At most 200 ms for each change of connection, beside what a gap of over five seconds makes too old."""
+def test_hardly_any_speech_was_lost(talk: Talk) -> None:
+    """At most 200 ms per change of connection, plus speech that gaps over five seconds made too old."""
     lost = lost_ms(talk.spoken)
     too_old = talk.diagnostics["line"]["lostMs"]
     assert len(lost) > 1.5 * TALK_SECONDS
@@ -307,7 +307,7 @@ def test_hardly_any_speech_is_lost(talk: Talk) -> None:
     assert too_old <= sum(max(0.0, end - begin - 4900) for begin, end in talk.gaps)
 
 
-def test_it_is_one_session_and_charged_once(talk: Talk) -> None:
+def test_conversation_was_one_session_and_charged_once(talk: Talk) -> None:
     assert [row.state for row in talk.rows] == ["ended"]
     assert talk.used_minutes <= talk.elapsed_seconds / 60 + 1
     [report] = talk.reports

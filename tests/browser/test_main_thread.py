@@ -1,7 +1,8 @@
-"""What a conversation takes of the page's main thread: the model speaks, its words appear, a voice is sent.
+"""The share of the page's main thread that a conversation takes.
 
-Counted is the processor's time that the thread's tasks take, as the browser tells it: a machine that is busy
-with something else does not disturb.
+The model speaks, captions appear, and a voice is sent.
+
+The browser reports the processor time of the thread's tasks, so other load on the machine does not matter.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LINE = "/long 60"
 
 
 def _library(page: Page, service: Service) -> str:
-    """Nothing but the library."""
+    """The library alone."""
     page.goto(f"{service.broker.url}/bench/bench.html")
     page.wait_for_function("globalThis.bench")
     page.evaluate("options => bench.make(options)", {"bearer": service.broker.bearer(), "keep": []})
@@ -38,7 +39,7 @@ def _library(page: Page, service: Service) -> str:
 
 
 def _demo(page: Page, service: Service) -> str:
-    """The page that users load: captions, the ring of both levels, the clock."""
+    """The demo page: captions, the ring of both levels, the clock."""
     page.goto(service.broker.url)
     page.fill("#username", "demo")
     page.fill("#password", PASSWORD)
@@ -58,7 +59,7 @@ class MainThread:
         self._cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
 
     def share(self, seconds: float) -> float:
-        """Of one processor, over so long."""
+        """The share of one processor over this time."""
         before = self._metrics()
         self._page.wait_for_timeout(seconds * 1000)
         after = self._metrics()
@@ -74,12 +75,12 @@ class MainThread:
 def test_talk_takes_less_than_3_percent_of_the_main_thread(
     launch_browser: LaunchBrowser, service: Service, tmp_path: Path, open_page: Callable[[Page, Service], str]
 ) -> None:
-    # A voice from the next room: sent and shown, but not taken for an interruption.
+    # A faint voice: sent and shown, but too soft to interrupt.
     faint = 0.004 * np.random.default_rng(1).uniform(-1, 1, 48000 * 60)
     page = launch_browser(write_wav(tmp_path / "faint.wav", faint)).new_page()
     state = open_page(page, service)
     wait_for("the answer", lambda: page.evaluate(state) == "speaking")
-    page.wait_for_timeout(4000)  # the first seconds compile what the others run
+    page.wait_for_timeout(4000)  # the first seconds compile the code
     thread = MainThread(page)
 
     def share() -> float:

@@ -17,7 +17,7 @@ from tests.conftest import MakeBroker
 from tests.support.provider import PASSWORD, ProviderProcess, entry
 from tests.support.servers import BrokerServer
 
-# The characters that a form-encoded secret must survive.
+# Characters that form encoding changes.
 SECRET = "pro+vider: s%cret/&=?"
 CLIENTS = {
     "local": {"token_endpoint_auth_method": "none"},
@@ -56,9 +56,7 @@ def at_the_provider(demo: DemoPage, name: str) -> None:
     demo.page.get_by_role("button", name="Sign in").click()
 
 
-def test_the_button_leads_to_the_provider_and_back_into_the_room(
-    demo: DemoPage, broker: BrokerServer
-) -> None:
+def test_provider_button_signs_in_and_returns_to_the_page(demo: DemoPage, broker: BrokerServer) -> None:
     demo.visit()
     press(demo)
     at_the_provider(demo, "ada@staff")
@@ -81,7 +79,7 @@ def test_the_button_leads_to_the_provider_and_back_into_the_room(
     assert names == set()
 
 
-def test_the_cookies_are_out_of_a_scripts_reach(demo: DemoPage, broker: BrokerServer) -> None:
+def test_scripts_cannot_read_the_cookies(demo: DemoPage, broker: BrokerServer) -> None:
     demo.visit()
     press(demo)
     during = [c for c in demo.page.context.cookies(broker.url) if c["name"].startswith("live-broker")]
@@ -96,7 +94,7 @@ def test_the_cookies_are_out_of_a_scripts_reach(demo: DemoPage, broker: BrokerSe
 
 
 def test_two_tabs_sign_in_side_by_side(demo: DemoPage, broker: BrokerServer) -> None:
-    """Both flows began before either ended; the later sign-in takes the place of the earlier one."""
+    """Both flows start before either ends. The later sign-in replaces the earlier one."""
     demo.visit()
     press(demo)
     other = demo.page.context.new_page()
@@ -114,12 +112,12 @@ def test_two_tabs_sign_in_side_by_side(demo: DemoPage, broker: BrokerServer) -> 
         assert thief.get("/me", headers={"Cookie": f"live-broker={first}"}).status_code == 401
 
 
-def test_leaving_the_provider_is_said_in_our_words_and_once(demo: DemoPage, broker: BrokerServer) -> None:
+def test_cancel_at_the_provider_shows_our_own_message_once(demo: DemoPage, broker: BrokerServer) -> None:
     demo.visit()
     press(demo)
     demo.page.get_by_role("button", name="Cancel").click()
     error = demo.page.locator("#sign-in-error")
-    expect(error).to_contain_text("The sign-in was cancelled")
+    expect(error).to_contain_text("Sign-in was cancelled")
     assert "provider-text" not in demo.page.content()
     assert demo.page.url == f"{broker.url}/"
     demo.page.reload()
@@ -127,7 +125,7 @@ def test_leaving_the_provider_is_said_in_our_words_and_once(demo: DemoPage, brok
     expect(error).to_be_empty()
 
 
-def test_a_blocked_person_is_told_so_at_the_door(
+def test_blocked_person_sees_the_reason_at_sign_in(
     demo: DemoPage, broker: BrokerServer, provider: ProviderProcess
 ) -> None:
     broker.block_admin.block("mallory", provider.issuer)
@@ -138,14 +136,14 @@ def test_a_blocked_person_is_told_so_at_the_door(
     assert not [c for c in demo.page.context.cookies(broker.url) if c["name"] == "live-broker"]
 
 
-def test_a_visitor_without_a_cookie_leaves_the_console_empty(demo: DemoPage) -> None:
+def test_visit_without_a_cookie_logs_nothing(demo: DemoPage) -> None:
     demo.visit()
     demo.page.wait_for_load_state("networkidle")
     assert demo.console == []
 
 
-def test_back_and_forth_a_callback_works_once(demo: DemoPage, broker: BrokerServer) -> None:
-    """Whoever reads the address in the history, or reloads it, gets nothing."""
+def test_callback_works_once(demo: DemoPage, broker: BrokerServer) -> None:
+    """The address from the history, or a reload of it, signs nobody in."""
     seen: list[str] = []
     demo.page.on("request", lambda request: seen.append(request.url))
     demo.visit()
@@ -166,8 +164,8 @@ def test_back_and_forth_a_callback_works_once(demo: DemoPage, broker: BrokerServ
     elsewhere.close()
 
 
-def test_the_provider_refuses_a_request_without_pkce(broker: BrokerServer) -> None:
-    """Somebody on the way takes the challenge out, hoping for a code that needs no verifier."""
+def test_provider_rejects_a_request_without_pkce(broker: BrokerServer) -> None:
+    """An attacker removes the challenge to get a code that needs no verifier."""
     with broker.client() as client:
         address = client.get("/auth/oidc/local").headers["location"]
         stripped = re.sub(r"&code_challenge(_method)?=[^&]+", "", address)
@@ -178,7 +176,7 @@ def test_the_provider_refuses_a_request_without_pkce(broker: BrokerServer) -> No
     assert (answer.status_code, answer.headers["location"]) == (303, "/?sign-in=sign-in-failed")
 
 
-def test_it_works_with_a_client_secret(
+def test_sign_in_works_with_a_client_secret(
     visit: Visits, provider: ProviderProcess, standin: StandIn, make_broker: MakeBroker
 ) -> None:
     toml = entry("basic", provider.issuer, client_secret_env="BASIC")

@@ -1,6 +1,6 @@
-"""What the demo page tells while a conversation goes on: devices, the line, sources, what can be kept.
+"""What the demo page shows during a conversation: devices, reconnects, sources, recordings.
 
-The tests of the first part share one conversation, as a person has one, and leave it as it was.
+The tests of the first part share one conversation and leave it as it was.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.browser.support import wait_for
 from tests.browser.wire import Wire
 from tests.conftest import MakeBroker
 
-# The page's streams, so that a test can do to them what a person's hands or the system do.
+# Keeps the page's streams, so that a test can end them as a person or the system would.
 REMEMBER_STREAMS = """
     globalThis.streams = [];
     for (const ask of ['getUserMedia', 'getDisplayMedia']) {
@@ -61,7 +61,7 @@ def service(wire: tuple[StandIn, Wire], make_broker: MakeBroker) -> Site:
 
 @pytest.fixture(scope="module")
 def talking(browser: Browser, service: Site) -> Iterator[DemoPage]:
-    """In a spoken conversation; muted, or the microphone's beeps would be answered."""
+    """A spoken conversation, muted so that the model does not answer the beeps."""
     with visits(browser) as opening:
         demo = opening(service.broker.url)
         demo.page.add_init_script(REMEMBER_STREAMS)
@@ -82,7 +82,7 @@ def hint(demo: DemoPage, words: str) -> None:
     expect(demo.page.locator("#hint")).to_contain_text(words, timeout=15_000)
 
 
-def test_where_an_answer_comes_from_is_a_link_that_tells_nobody(talk: DemoPage) -> None:
+def test_sources_are_links_without_opener_and_referrer(talk: DemoPage) -> None:
     talk.say("/search warm socks")
     link = talk.captions.get_by_role("link", name="The first page")
     expect(link).to_be_visible(timeout=15_000)
@@ -92,7 +92,7 @@ def test_where_an_answer_comes_from_is_a_link_that_tells_nobody(talk: DemoPage) 
     talk.expect_state("listening")
 
 
-def test_a_recording_is_saved_as_a_wav_with_both_voices(talk: DemoPage) -> None:
+def test_recording_is_saved_as_a_wav_with_both_voices(talk: DemoPage) -> None:
     talk.page.click("#settings summary")
     record = talk.page.locator("#record")
     record.click()
@@ -111,32 +111,32 @@ def test_a_recording_is_saved_as_a_wav_with_both_voices(talk: DemoPage) -> None:
         assert (file.getnchannels(), file.getsampwidth()) == (2, 2)
         samples = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").reshape(-1, 2)
     assert np.abs(samples[:, 1]).max() > 3000, "the assistant's voice is on the right"
-    assert np.abs(samples[:, 0]).max() == 0, "who is muted is not recorded"
+    assert np.abs(samples[:, 0]).max() == 0, "a muted user is not recorded"
 
 
-def test_a_shared_screen_is_shown_and_its_end_too(talk: DemoPage) -> None:
+def test_shared_screen_and_its_end_are_shown(talk: DemoPage) -> None:
     button, preview = talk.page.locator("#screen"), talk.page.locator("#preview")
     button.click()
     expect(preview).to_be_visible()
     expect(button).to_have_attribute("aria-pressed", "true")
     expect(talk.page.locator("#camera")).to_have_attribute("aria-pressed", "false")
-    talk.page.evaluate(END_NEWEST)  # the browser's own bar, which is not the page's to press
+    talk.page.evaluate(END_NEWEST)  # as with the browser's own "Stop sharing" bar
     expect(preview).to_be_hidden()
     expect(button).to_have_attribute("aria-pressed", "false")
     expect(talk.notice).to_be_hidden()
 
 
-def test_a_speaker_whose_echo_nobody_cancels_brings_up_headphones(talk: DemoPage) -> None:
-    """And the offer to take turns is the same switch as the one in the settings."""
+def test_speaker_without_echo_cancellation_suggests_headphones(talk: DemoPage) -> None:
+    """The offered half-duplex is the same switch as in the settings."""
     talk.page.click("#settings summary")
     speakers = talk.page.locator("#speaker option")
     wait_for("the speakers", lambda: speakers.count() > 1)
     other = speakers.last.get_attribute("value")
     talk.page.select_option("#speaker", other)
-    hint(talk, "Headphones help, or take turns.")
+    hint(talk, "Use headphones, or turn on half-duplex.")
     expect(talk.page.locator("#half-duplex")).not_to_be_checked()
     talk.page.keyboard.press("Escape")
-    talk.page.get_by_role("button", name="Take turns").click()
+    talk.page.get_by_role("button", name="Turn on half-duplex").click()
     expect(talk.page.locator("#hint")).to_be_hidden()
     talk.page.click("#settings summary")
     expect(talk.page.locator("#half-duplex")).to_be_checked()
@@ -144,19 +144,19 @@ def test_a_speaker_whose_echo_nobody_cancels_brings_up_headphones(talk: DemoPage
     talk.page.select_option("#speaker", "")
 
 
-def test_a_microphone_that_is_pulled_out_is_told_and_so_is_the_one_in_its_place(talk: DemoPage) -> None:
+def test_lost_microphone_and_its_replacement_are_shown(talk: DemoPage) -> None:
     talk.page.evaluate(LISTEN_TO_HINT)
     talk.page.evaluate("() => streams.splice(1)")  # the microphone's alone
     talk.page.evaluate(END_NEWEST)
     hint(talk, "Now using ")
-    told = talk.page.evaluate("hinted")
-    assert "The microphone is gone. Connect it again, or choose another in Settings." in told
+    hints = talk.page.evaluate("hinted")
+    assert "The microphone was disconnected. Reconnect it, or choose another one in Settings." in hints
     talk.expect_state("listening")
     talk.page.get_by_role("button", name="Close").click()
     expect(talk.page.locator("#hint")).to_be_hidden()
 
 
-def test_offline_in_a_conversation_is_told_once_and_passes(talk: DemoPage) -> None:
+def test_offline_hint_disappears_when_back_online(talk: DemoPage) -> None:
     talk.page.context.set_offline(True)
     hint(talk, "You are offline.")
     expect(talk.notice).to_be_hidden()
@@ -165,8 +165,8 @@ def test_offline_in_a_conversation_is_told_once_and_passes(talk: DemoPage) -> No
     talk.expect_state("listening")
 
 
-def test_a_line_that_breaks_is_told_and_what_the_assistant_still_knows(talk: DemoPage, service: Site) -> None:
-    """First the service restarts and goes on where it was, then it knows nothing any more and is told."""
+def test_reconnect_hint_says_what_the_assistant_still_knows(talk: DemoPage, service: Site) -> None:
+    """The first reconnect resumes the session. The second gets a new session and sends the history."""
     control = service.standin.control
     talk.say("The word is marmalade")
     talk.caption("model", "You wrote: The word is marmalade")
@@ -180,13 +180,13 @@ def test_a_line_that_breaks_is_told_and_what_the_assistant_still_knows(talk: Dem
     expect(talk.page.locator("#hint")).to_be_hidden()
     control.scenario("resume-refused", close="internal", times=2)
     control.push(drop=True)
-    hint(talk, "The assistant was told what was said so far.")
+    hint(talk, "The assistant knows what was said.")
     talk.expect_state("listening")
     talk.caption("user", "The word is marmalade")
 
 
-def test_a_restarted_broker_disturbs_no_conversation(talk: DemoPage, service: Site) -> None:
-    """It is not in the line. Without it no other can begin, which is said; nobody has to sign in again."""
+def test_broker_restart_does_not_disturb_a_conversation(talk: DemoPage, service: Site) -> None:
+    """No audio passes through the broker. A new start fails until it is back, and needs no new sign-in."""
     service.broker.close()
     talk.say("Still there?")
     talk.caption("model", "You wrote: Still there?")
@@ -195,7 +195,7 @@ def test_a_restarted_broker_disturbs_no_conversation(talk: DemoPage, service: Si
     talk.expect_state("ended")
     talk.talk.click()
     talk.expect_notice("network")
-    expect(talk.notice).to_contain_text("The broker cannot be reached")
+    expect(talk.notice).to_contain_text("The service cannot be reached")
     service.broker.__enter__()
     talk.page.get_by_role("button", name="Try again").click()
     talk.expect_state("listening")
@@ -205,7 +205,7 @@ def test_a_restarted_broker_disturbs_no_conversation(talk: DemoPage, service: Si
 # ---- visits of their own ---------------------------------------------------------------------------------
 
 
-def test_a_slow_network_is_told_while_it_lasts(
+def test_slow_network_hint_lasts_as_long_as_the_slowness(
     visit: Visits, service: Site, wire: tuple[StandIn, Wire]
 ) -> None:
     _, line = wire
@@ -214,16 +214,16 @@ def test_a_slow_network_is_told_while_it_lasts(
     demo.start()
     line.clog()
     try:
-        # What the system's own buffers take is not the page's to see: fill them.
+        # Fill the system's own buffers, which the page cannot see.
         fill = "message.value = '/help' + ' '.repeat(5_000_000) + '.'; compose.requestSubmit()"
         demo.page.evaluate(fill)
-        hint(demo, "The network is slow. The assistant hears you late.")
+        hint(demo, "The network is slow. The assistant hears you with a delay.")
     finally:
         line.free()
     expect(demo.page.locator("#hint")).to_be_hidden(timeout=15_000)
 
 
-def test_a_blocked_account_is_told_at_the_start_and_at_the_door(visit: Visits, service: Site) -> None:
+def test_blocked_account_is_shown_at_start_and_at_sign_in(visit: Visits, service: Site) -> None:
     demo = visit(service.broker.url)
     demo.visit()
     demo.sign_in("bert")

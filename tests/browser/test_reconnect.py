@@ -1,4 +1,4 @@
-"""Connections that end or break in mid-conversation, as a page sees it in a real Chromium."""
+"""Connections that end or break during a conversation, in a real Chromium."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.environment import write_config
 
 
 def typed(service: Service) -> list[tuple[int, str]]:
-    """(connection, text) of every line that arrived."""
+    """(connection, text) of every typed line that arrived."""
     return [
         (connection["number"], entry["frame"]["realtimeInput"]["text"])
         for connection in service.standin.control.received()["connections"]
@@ -30,7 +30,7 @@ def typed(service: Service) -> list[tuple[int, str]]:
 
 
 def back(bench: Bench, times: int = 1, seconds: float = 20.0) -> dict[str, Any]:
-    """The detail of the last `reconnected`, once there are so many."""
+    """Waits for this many `reconnected` events. Returns the detail of the last."""
     wait_for("the next connection", lambda: len(bench.events("reconnected")) >= times, seconds)
     detail: dict[str, Any] = bench.events("reconnected")[-1]["detail"]
     return detail
@@ -41,19 +41,19 @@ def states(bench: Bench) -> list[str]:
 
 
 def handles(service: Service) -> list[float]:
-    """When each was sent, epoch milliseconds."""
+    """The times at which handles were sent, in epoch milliseconds."""
     frames = service.standin.control.sent()["frames"]
     return [f["ms"] for f in frames if f["frame"].get("sessionResumptionUpdate", {}).get("resumable")]
 
 
 def handle_known(service: Service) -> None:
-    """The client has been given a handle."""
+    """Waits until the client has a handle."""
     wait_for("a handle", lambda: handles(service))
 
 
 @pytest.mark.measured
-def test_a_planned_change_of_connection_is_not_heard_and_not_seen(bench: Bench, service: Service) -> None:
-    """An answer of four seconds is playing while the line goes from one connection to the next."""
+def test_planned_handover_is_not_heard_and_not_seen(bench: Bench, service: Service) -> None:
+    """An answer of four seconds plays during the change from one connection to the next."""
     service.standin.control.scenario("burst")
     assert bench.start(microphone=False) is None  # whose beeps would interrupt
     handle_known(service)
@@ -75,7 +75,7 @@ def test_a_planned_change_of_connection_is_not_heard_and_not_seen(bench: Bench, 
     assert second["resumed"]
 
 
-def test_a_broken_line_is_taken_up_again_and_what_was_typed_meanwhile_is_answered(
+def test_dropped_connection_resumes_and_answers_what_was_typed_meanwhile(
     bench: Bench, service: Service
 ) -> None:
     assert bench.start(microphone=False) is None
@@ -93,7 +93,31 @@ def test_a_broken_line_is_taken_up_again_and_what_was_typed_meanwhile_is_answere
     assert bench.events("error") == []
 
 
-def test_a_conversation_whose_handle_is_refused_is_told_what_was_said(bench: Bench, service: Service) -> None:
+def test_three_handovers_keep_every_line_in_one_session(bench: Bench, service: Service) -> None:
+    """The fast form of the 45-minute conversation in test_long_conversation.py."""
+    assert bench.start(microphone=False) is None
+    handle_known(service)
+    lines = [f"line {number}" for number in range(4)]
+    for number, line in enumerate(lines):
+        bench.say(line)
+        bench.wait_state("speaking")
+        bench.wait_state("listening")
+        if number == 3:
+            break
+        service.standin.control.push(go_away=2)
+        detail = back(bench, number + 1)
+        assert detail["planned"]
+        assert detail["resumed"]
+    assert typed(service) == [(number + 1, line) for number, line in enumerate(lines)]
+    assert "reconnecting" not in states(bench)
+    assert bench.diagnostics()["line"]["handovers"] == 3
+    assert bench.events("error") == []
+    assert len(open_sessions(service)) == 1
+    assert [request for request in service.broker.requests if request == "POST /token"] == ["POST /token"]
+    ended_without_a_trace(bench, service)
+
+
+def test_new_session_gets_the_history_when_its_handle_is_refused(bench: Bench, service: Service) -> None:
     assert bench.start(microphone=False) is None
     handle_known(service)
     bench.say("the word is marmalade")
@@ -114,8 +138,8 @@ def test_a_conversation_whose_handle_is_refused_is_told_what_was_said(bench: Ben
     assert len(renewals) - len(tokens) >= 3
 
 
-def test_who_only_types_is_taken_up_after_the_last_turn_too(bench: Bench, service: Service) -> None:
-    """Handles come in reaction to input only: without a nudge the newest one would be from before it."""
+def test_typed_conversation_resumes_after_its_last_turn(bench: Bench, service: Service) -> None:
+    """Google sends handles only after input. Without a nudge the newest one would precede the last turn."""
     assert bench.start(microphone=False) is None
     handle_known(service)
     bench.say("the word is marmalade")
@@ -133,7 +157,7 @@ def test_who_only_types_is_taken_up_after_the_last_turn_too(bench: Bench, servic
     )
 
 
-def test_offline_it_waits_and_online_it_tries_at_once(bench: Bench, service: Service) -> None:
+def test_reconnect_waits_while_offline_and_starts_when_online(bench: Bench, service: Service) -> None:
     assert bench.start() is None
     handle_known(service)
     bench.page.context.set_offline(True)
@@ -149,10 +173,10 @@ def test_offline_it_waits_and_online_it_tries_at_once(bench: Bench, service: Ser
     assert back(bench)["resumed"]
     assert time.monotonic() - began < 10
     assert bench.state() == "listening"
-    bench.faults.clear()  # the browser notes requests that an offline page makes
+    bench.faults.clear()  # the browser logs requests of an offline page
 
 
-def test_the_network_goes_in_the_middle_of_a_planned_change(bench: Bench, service: Service) -> None:
+def test_handover_survives_a_lost_network(bench: Bench, service: Service) -> None:
     assert bench.start() is None
     handle_known(service)
     service.standin.control.scenario("setup-hang", times=1)
@@ -169,10 +193,8 @@ def test_the_network_goes_in_the_middle_of_a_planned_change(bench: Bench, servic
     bench.faults.clear()
 
 
-@pytest.mark.measured
-@pytest.mark.long
-def test_a_line_that_stayed_behind_in_another_network_is_left(bench: Bench, service: Service) -> None:
-    """Open, and dead: no frame comes any more. That the network is another one makes it suspect."""
+def test_silent_connection_is_replaced_after_a_network_change(bench: Bench, service: Service) -> None:
+    """The connection is open but no frame arrives. The network change makes the client check it."""
     assert bench.start() is None
     service.standin.control.scenario("fall-silent", after_seconds=2.5, times=1)
     service.standin.control.push(drop=True)
@@ -199,8 +221,7 @@ def wired(tmp_path: Path) -> Iterator[tuple[Wire, StandIn, StageServer]]:
 
 
 @pytest.mark.measured
-@pytest.mark.long
-def test_a_slow_network_is_told_and_loses_only_what_is_too_old(
+def test_slow_network_is_reported_and_drops_only_old_speech(
     open_stage: OpenStage, wired: tuple[Wire, StandIn, StageServer]
 ) -> None:
     wire, standin, broker = wired
@@ -210,12 +231,12 @@ def test_a_slow_network_is_told_and_loses_only_what_is_too_old(
     assert bench.start() is None
     bench.page.wait_for_timeout(1000)
     wire.clog()
-    # What the system's own buffers take is not ours to see: fill them.
+    # Fill the system's own buffers, which the page cannot see.
     bench.page.evaluate("bench.session.sendText('x'.repeat(6_000_000))")
     wait_for("slow", lambda: [e for e in bench.events("network") if e["detail"]["state"] == "slow"])
     bench.page.wait_for_timeout(6500)
     dropped = bench.events("network")[-1]["detail"]["droppedMs"]
-    assert 0 < dropped < 4000, "five seconds are kept, and what is older is counted"
+    assert 0 < dropped < 4000, "five seconds are kept, and older speech is counted"
     wire.free()
     wait_for("ok", lambda: bench.events("network")[-1]["detail"]["state"] == "ok")
     before = standin.control.received()["connections"][-1]["audio_in_seconds"]
@@ -243,8 +264,8 @@ def ended_without_a_trace(bench: Bench, service: Service) -> None:
     assert bench.events("error") == []
 
 
-def test_an_end_while_the_token_is_asked_for_gives_the_session_back(bench: Bench, service: Service) -> None:
-    """The broker grants what nobody waits for any more; it would count until it ran out."""
+def test_end_during_the_token_request_releases_the_session(bench: Bench, service: Service) -> None:
+    """The broker still issues the token. Without an end the session would count until it expires."""
     service.standin.control.scenario("mint-slow", seconds=1.0)
     bench.page.evaluate("bench.options = {}")
     bench.page.click("#go")
@@ -256,9 +277,7 @@ def test_an_end_while_the_token_is_asked_for_gives_the_session_back(bench: Bench
 
 
 @pytest.mark.parametrize("when", ["waiting to try again", "asking for the next token", "opening", "leaving"])
-def test_an_end_while_the_line_is_down_leaves_nothing_behind(
-    bench: Bench, service: Service, when: str
-) -> None:
+def test_end_while_disconnected_leaves_nothing_open(bench: Bench, service: Service, when: str) -> None:
     assert bench.start() is None
     handle_known(service)
     control = service.standin.control
@@ -281,8 +300,8 @@ def test_an_end_while_the_line_is_down_leaves_nothing_behind(
     ended_without_a_trace(bench, service)
 
 
-def test_a_session_that_has_had_its_time_ends_and_says_so(bench: Bench) -> None:
-    """As an app's own backend may tell it: five seconds, of which the client leaves itself two to hang up."""
+def test_session_past_its_end_time_ends_with_a_reason(bench: Bench) -> None:
+    """An app's own backend sets five seconds. The client needs two of them to hang up."""
     bench.page.evaluate(
         """async () => {
           await bench.session.end();
@@ -309,7 +328,7 @@ def test_a_session_that_has_had_its_time_ends_and_says_so(bench: Bench) -> None:
     wait_for("the worker's end", bench.worker_ended)
 
 
-def test_with_a_total_lock_the_handle_goes_into_the_token(
+def test_total_lock_puts_the_handle_into_the_token(
     open_stage: OpenStage, tmp_path: Path, service: Service
 ) -> None:
     config = write_config(tmp_path)

@@ -1,7 +1,7 @@
-"""The demo page on the official SDK's session in place of the library's own: nothing else is different.
+"""The demo page with connections that the official SDK opens instead of the library.
 
-The page and the library come from the broker as they are, but for the library's door: behind it is a
-LiveSession whose connections are opened by @google/genai, which esbuild bundles with pages/sdk-connect.mjs.
+The broker serves the page and the library unchanged, except `index.js`: its LiveSession opens
+connections with @google/genai, which esbuild bundles with pages/sdk-connect.mjs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import pytest
 from playwright.sync_api import Route
 
 from tests.browser.conftest import LaunchBrowser
-from tests.browser.demo_page import DemoPage, Site, site, visits
+from tests.browser.demo_page import DemoPage, Site, visits
 from tests.browser.support import speak, wait_for
-from tests.conftest import MakeBroker
 
 ROOT = Path(__file__).parents[2]
 DOOR = """
@@ -29,14 +28,8 @@ export class LiveSession extends Own {
 export { LiveError } from './errors.js';
 export { TokenSource } from './token-source.js';
 """
-# What the SDK itself says on the console of whoever uses it with a token and with a setup of the broker's.
+# Console messages of the SDK itself about ephemeral tokens and about the broker's setup.
 SDK_NOTES = re.compile(r"Ephemeral token support is experimental|`LiveConnectConfig\.generation_config`")
-
-
-@pytest.fixture(scope="module")
-def started(make_broker: MakeBroker) -> Iterator[Site]:
-    with site(make_broker) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +42,15 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def demo(started: Site, bundle: str, launch_browser: LaunchBrowser, tmp_path: Path) -> Iterator[DemoPage]:
-    """Ready for the click; somebody who says a sentence after it."""
+def demo(site: Site, bundle: str, launch_browser: LaunchBrowser, tmp_path: Path) -> Iterator[DemoPage]:
+    """The demo page, ready to start, with a microphone that says a sentence."""
     microphone = launch_browser(speak(tmp_path, "Good morning."))
 
     def serve(text: str, route: Route) -> None:
         route.fulfill(content_type="text/javascript", body=text)
 
     with visits(microphone) as visit:
-        demo = visit(started.broker.url)
+        demo = visit(site.broker.url)
         demo.page.route("**/live/index.js", lambda route: serve(DOOR, route))
         demo.page.route("**/sdk-connect.js", lambda route: serve(bundle, route))
         demo.enter()
@@ -65,9 +58,9 @@ def demo(started: Site, bundle: str, launch_browser: LaunchBrowser, tmp_path: Pa
         demo.faults[:] = [fault for fault in demo.faults if not SDK_NOTES.search(fault)]
 
 
-def test_the_demo_holds_a_conversation_on_the_official_sdks_session(demo: DemoPage, started: Site) -> None:
-    """Spoken and typed, heard, with a function, and over a change of connection."""
-    control = started.standin.control
+def test_demo_page_talks_through_the_official_sdk(demo: DemoPage, site: Site) -> None:
+    """Spoken and typed turns, a function call, and a planned change of connection."""
+    control = site.standin.control
     demo.start()
     demo.expect_state("speaking")
     demo.caption("user", re.compile(r"\w"))
@@ -90,9 +83,7 @@ def test_the_demo_holds_a_conversation_on_the_official_sdks_session(demo: DemoPa
     demo.caption("model", re.compile("after the change"))
 
     first, second = control.received()["connections"]
-    assert [one["path"].startswith("//ws/") for one in (first, second)] == [True, True], (
-        "so does the SDK alone"
-    )
+    assert [one["path"].startswith("//ws/") for one in (first, second)] == [True, True], "the SDK's own path"
     assert first["closed"]["ms"] <= second["opened_ms"]
     assert second["resumed"]
     assert first["audio_frames"] > 20

@@ -1,4 +1,4 @@
-"""Sound that comes late, lumpy or to a busy page: what is heard of it, and when."""
+"""Sound that arrives late, in lumps, or at a busy page: what is heard, and when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RAMP_SAMPLES = 121  # 5 ms, and what is lost by rounding
 
 
 def _changed(heard: Samples, sent: Samples) -> int:
-    """How many samples are not as they were sent, one hole left out: as seen from both ends."""
+    """The number of samples that differ from the sent ones, not counting one hole."""
     loud = np.flatnonzero(sent)
     part = sent[loud[0] : loud[-1] + 1]
     length = len(part)
@@ -28,7 +28,7 @@ def _changed(heard: Samples, sent: Samples) -> int:
 
 
 def _hear(bench: Bench, service: Service, meanwhile: Callable[[], None] = lambda: None) -> int:
-    """Of an answer in a conversation of its own, how many samples are heard otherwise than they were sent."""
+    """Runs a conversation with one answer. Returns how many of its samples changed."""
     from_sample = len(bench.recording().samples)
     assert bench.start(microphone=False) is None
     bench.say("/tone 300 4")
@@ -49,15 +49,17 @@ def _be_busy(bench: Bench) -> None:
         bench.page.wait_for_timeout(200)
 
 
-def test_a_blocked_main_thread_leaves_no_trace_in_an_answer(bench: Bench, service: Service) -> None:
-    """Blocked for 300 ms, three times, while sound comes a little faster than it plays."""
+def test_blocked_main_thread_does_not_change_an_answer(bench: Bench, service: Service) -> None:
+    """The thread is blocked for 300 ms, three times, while sound arrives slightly faster than it plays."""
     service.standin.control.scenario("pace", speed=1.5)
     assert_at_most(0, lambda: _hear(bench, service, lambda: _be_busy(bench)))
     assert bench.diagnostics()["network"] == "worker"
 
 
-def test_without_workers_a_blocked_main_thread_is_heard(open_stage: OpenStage, service: Service) -> None:
-    """The test above can fail."""
+def test_blocked_main_thread_without_workers_changes_an_answer(
+    open_stage: OpenStage, service: Service
+) -> None:
+    """This shows that the previous test can fail."""
     service.standin.control.scenario("pace", speed=1.5)
     bench = open_stage(Bench, None, NO_WORKER)
     bench.open(service.broker.bearer())
@@ -66,8 +68,8 @@ def test_without_workers_a_blocked_main_thread_is_heard(open_stage: OpenStage, s
 
 
 @pytest.mark.parametrize("seed", [2, 3])
-def test_late_chunks_make_one_hole_at_the_most(bench: Bench, service: Service, seed: int) -> None:
-    """Chunks of 40 ms at the pace of speech, each up to 120 ms late; two such networks.
+def test_late_chunks_make_at_most_one_hole(bench: Bench, service: Service, seed: int) -> None:
+    """Chunks of 40 ms at the pace of speech, each up to 120 ms late, on two such networks.
 
     The rest is as it was sent, but for the ramp before the hole and the one after it.
     """
@@ -79,7 +81,7 @@ def test_late_chunks_make_one_hole_at_the_most(bench: Bench, service: Service, s
 
 
 def _receipt_to_sound(bench: Bench) -> int:
-    """Of an answer in a conversation of its own: late ones before it would have made the queue longer."""
+    """Measured in a new conversation, because earlier late chunks would lengthen the queue."""
     assert bench.start(microphone=False) is None
     bench.say("/tone 200 0.5")
     bench.wait_state("speaking")
@@ -90,7 +92,7 @@ def _receipt_to_sound(bench: Bench) -> int:
 
 
 @pytest.mark.parametrize(("scenario", "options", "limit"), [("pace", {"speed": 1}, 70), ("burst", {}, 20)])
-def test_the_first_chunk_is_soon_heard(
+def test_first_chunk_is_heard_soon(
     bench: Bench, service: Service, scenario: str, options: dict[str, Any], limit: int
 ) -> None:
     service.standin.control.scenario(scenario, **options)

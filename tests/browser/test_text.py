@@ -1,4 +1,4 @@
-"""Typed text and history on each model; and thoughts, sources, waiting, novelties beside the voice."""
+"""Typed text and history on each model, and messages besides speech: thoughts, sources, unknown keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ talking = pytest.fixture(scope="module")(serve_models)
 
 
 def messages(service: Service) -> list[dict[str, Any]]:
-    """What the client said after its setup, but for sound."""
+    """The client's messages after its setup, without audio."""
     received = service.standin.control.received()["connections"][-1]["received"][1:]
     return [e["frame"] for e in received if "audio" not in e["frame"].get("realtimeInput", {})]
 
@@ -29,7 +29,7 @@ def begin(open_stage: OpenStage, service: Service, profile: str, **options: Any)
 
 
 def answered(bench: Bench, text: str) -> list[str]:
-    """Says it; the model's words afterwards."""
+    """Sends the text. Returns the model's answers."""
     before = len(bench.page.evaluate("bench.session.transcript"))
     bench.say(text)
     bench.wait_state("speaking")
@@ -41,7 +41,7 @@ def answered(bench: Bench, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("profile", MODELS)
-def test_every_model_is_told_a_history_and_takes_typed_text(
+def test_every_model_accepts_a_history_and_typed_text(
     open_stage: OpenStage, service: Service, profile: str
 ) -> None:
     model, history_first = MODELS[profile]
@@ -55,9 +55,7 @@ def test_every_model_is_told_a_history_and_takes_typed_text(
     assert typed == {"realtimeInput": {"text": "/history"}}
 
 
-def test_text_that_is_typed_before_the_line_is_up_is_said_then(
-    open_stage: OpenStage, service: Service
-) -> None:
+def test_text_typed_while_connecting_is_sent_once_connected(open_stage: OpenStage, service: Service) -> None:
     service.standin.control.scenario("setup-slow", seconds=1.0, times=1)
     bench = open_stage(Bench)
     bench.open(service.broker.bearer(), body={"profile": "m38"})
@@ -69,7 +67,7 @@ def test_text_that_is_typed_before_the_line_is_up_is_said_then(
     bench.wait_state("speaking")
 
 
-def test_content_is_added_without_an_answer_and_with_one(open_stage: OpenStage, service: Service) -> None:
+def test_content_can_be_added_with_and_without_an_answer(open_stage: OpenStage, service: Service) -> None:
     bench = begin(open_stage, service, "m38")
     add = "turnComplete => bench.session.sendContent({ turns: 'The code is 7.', turnComplete })"
     bench.page.evaluate(add, False)
@@ -79,8 +77,8 @@ def test_content_is_added_without_an_answer_and_with_one(open_stage: OpenStage, 
     bench.wait_state("speaking")
 
 
-def test_content_is_refused_for_a_model_that_takes_none(bench: Bench) -> None:
-    """The stand-in has no such model: the answer to the page's own request for a token names one."""
+def test_content_is_rejected_for_a_model_without_it(bench: Bench) -> None:
+    """The stand-in has no such model, so the test changes the model in the token response."""
     refused = bench.page.evaluate("""async () => {
       const headers = { Authorization: `Bearer ${bench.bearer}` };
       const answer = await (await fetch('/token', { method: 'POST', headers })).json();
@@ -99,7 +97,7 @@ def test_content_is_refused_for_a_model_that_takes_none(bench: Bench) -> None:
     assert refused == ["unsupported", "listening"]
 
 
-def test_every_key_of_every_frame_is_told_or_named(open_stage: OpenStage, service: Service) -> None:
+def test_every_key_of_every_frame_is_handled_or_reported(open_stage: OpenStage, service: Service) -> None:
     bench = begin(open_stage, service, "m38")
     assert answered(bench, "/thought Seven.") == ["Seven."]
     [thought] = bench.events("thought")
@@ -107,7 +105,7 @@ def test_every_key_of_every_frame_is_told_or_named(open_stage: OpenStage, servic
     answered(bench, "/search warm socks")
     [found] = bench.events("grounding")
     assert found["detail"]["queries"] == ["warm socks"]
-    # The stand-in names a page in clear, too.
+    # The stand-in also sends the address of a page without encryption.
     assert found["detail"]["links"] == [{"title": "The first page", "url": "https://example.org/1"}]
     bench.say("/unsure")  # and waits for more
     bench.wait_state("listening")

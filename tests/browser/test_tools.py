@@ -1,4 +1,4 @@
-"""Functions of the page: side by side, waited for or not, taken back, and answered on their own line only."""
+"""Function calls: in parallel, blocking or not, cancelled, and answered on their own connection only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ talking = pytest.fixture(scope="module")(serve_models)
 
 
 def responses(service: Service, connection: int = -1) -> list[list[dict[str, Any]]]:
-    """The function responses that came, frame by frame."""
+    """The function responses that arrived, frame by frame."""
     received = service.standin.control.received()["connections"][connection]["received"]
     return [e["frame"]["toolResponse"]["functionResponses"] for e in received if "toolResponse" in e["frame"]]
 
@@ -45,7 +45,7 @@ def call(bench: Bench, line: str, count: int = 1) -> None:
     wait_for("the call", lambda: len(bench.events("toolcall")) >= before + count)
 
 
-def test_a_start_whose_functions_cannot_be_loaded_fails_and_the_next_one_does_not(
+def test_start_fails_if_its_functions_cannot_load_and_the_next_start_succeeds(
     open_stage: OpenStage, service: Service
 ) -> None:
     bench = open_stage(Bench, script=TOOLS)
@@ -60,7 +60,7 @@ def test_a_start_whose_functions_cannot_be_loaded_fails_and_the_next_one_does_no
     wait_for("the answer", lambda: responses(service))
 
 
-def test_calls_that_the_model_waits_for_are_answered_together_and_the_microphone_waits_too(
+def test_blocking_calls_are_answered_together_and_hold_the_microphone(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
     silence = write_wav(tmp_path / "silence.wav", np.zeros(48000 * 30))
@@ -90,9 +90,7 @@ def test_calls_that_the_model_waits_for_are_answered_together_and_the_microphone
     wait_for("what was said meanwhile", lambda: sound() - before >= 25)
 
 
-def test_calls_that_the_model_does_not_wait_for_are_answered_as_they_are_ready(
-    open_stage: OpenStage, service: Service
-) -> None:
+def test_non_blocking_calls_are_answered_when_ready(open_stage: OpenStage, service: Service) -> None:
     bench = open_stage(Bench, None, TOOLS)
     begin(bench, service, "m38")
     call(bench, "/tools", 3)
@@ -115,7 +113,7 @@ def test_calls_that_the_model_does_not_wait_for_are_answered_as_they_are_ready(
     assert last["scheduling"] == "SILENT"
 
 
-def test_extended_thinking_is_not_told_when_to_speak(open_stage: OpenStage, service: Service) -> None:
+def test_answers_for_extended_thinking_have_no_scheduling(open_stage: OpenStage, service: Service) -> None:
     bench = open_stage(Bench, None, TOOLS)
     begin(bench, service, "deep")
     call(bench, "/tool slow")
@@ -125,7 +123,7 @@ def test_extended_thinking_is_not_told_when_to_speak(open_stage: OpenStage, serv
     assert "scheduling" not in answer
 
 
-def test_a_call_is_taken_back_when_the_user_goes_on(open_stage: OpenStage, service: Service) -> None:
+def test_call_is_cancelled_when_the_user_continues(open_stage: OpenStage, service: Service) -> None:
     bench = open_stage(Bench, None, TOOLS)
     begin(bench, service, "m31")
     call(bench, "/tool slow")
@@ -140,10 +138,10 @@ def test_a_call_is_taken_back_when_the_user_goes_on(open_stage: OpenStage, servi
     assert responses(service) == []
 
 
-def test_a_call_of_a_lost_connection_is_not_answered_on_the_next_one(
+def test_call_of_a_lost_connection_is_not_answered_on_the_next(
     open_stage: OpenStage, service: Service
 ) -> None:
-    """No handle is given out during a call, so the resumed session does not know it: 1007 would follow."""
+    """Google sends no handle during a call, so the resumed session would close with 1007."""
     bench = open_stage(Bench, None, TOOLS)
     begin(bench, service, "m25")
     bench.page.wait_for_timeout(

@@ -1,4 +1,4 @@
-"""What was said: words with the sound that is heard, cut where it was, kept over connections, and on tape."""
+"""Transcripts follow the sound, end where an interruption cut it, and survive reconnects. Recordings too."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUANTUM = 128
 
 
 def fragments(service: Service) -> list[tuple[int, str]]:
-    """The words of the last connection as they were sent: samples of sound that came before, and the text."""
+    """The words that the last connection sent: (samples sent before them, text)."""
     position, found = 0, []
     for entry in service.standin.control.sent()["frames"]:
         content = entry["frame"].get("serverContent", {})
@@ -40,7 +40,7 @@ def model_turn(bench: Bench) -> dict[str, Any]:
     return next(turn for turn in turns(bench) if turn["role"] == "model")
 
 
-def test_an_interrupted_answer_ends_with_what_was_heard_of_it(bench: Bench, service: Service) -> None:
+def test_interrupted_answer_ends_with_its_last_heard_word(bench: Bench, service: Service) -> None:
     assert bench.start(microphone=False) is None
     bench.say(LONG)
     bench.wait_state("speaking")
@@ -53,14 +53,14 @@ def test_an_interrupted_answer_ends_with_what_was_heard_of_it(bench: Bench, serv
     assert turn["interrupted"]
     assert turn["text"] == "".join(text for position, text in sent if position <= turn["heardSamples"])
     assert len(turn["text"]) < len("".join(text for _, text in sent)), "all of it had come"
-    # The sound ends where the caption says, but for a rest between two words at the very end.
+    # The sound ends where the caption ends, except for a pause between two words.
     heard = len(bench.recording().heard())
     assert 0 <= turn["heardSamples"] - heard <= 0.3 * 24000
     bench.page.wait_for_timeout(500)
-    assert model_turn(bench)["text"] == turn["text"], "words came after the interruption"
+    assert model_turn(bench)["text"] == turn["text"], "words arrived after the interruption"
 
 
-def test_words_are_shown_with_their_sound_and_not_when_they_come(bench: Bench, service: Service) -> None:
+def test_words_appear_with_their_sound(bench: Bench, service: Service) -> None:
     service.standin.control.scenario("burst")
     assert bench.start(microphone=False) is None
     bench.say("/long 4")
@@ -76,15 +76,13 @@ def test_words_are_shown_with_their_sound_and_not_when_they_come(bench: Bench, s
         at = next(e["at"] for e in shown if e["detail"]["text"].startswith(text))
         delays.append(at - recording.times[min((first + position) // QUANTUM, len(recording.times) - 1)])
     assert len(delays) >= 3
-    # All of it came at once; each word waits for its sound, of which the worklet tells 20 times a second.
+    # All words arrive at once. Each waits for its sound, which the worklet reports 20 times a second.
     assert -20 <= statistics.median(delays) <= 200
     sentences = [e["detail"]["text"] for e in bench.events("sentence") if e["detail"]["role"] == "model"]
     assert " ".join(sentences) == text.strip()
 
 
-def test_a_lost_session_is_told_what_was_said_and_the_transcript_goes_on(
-    bench: Bench, service: Service
-) -> None:
+def test_new_session_gets_the_history_and_the_transcript_continues(bench: Bench, service: Service) -> None:
     assert bench.start(microphone=False) is None
     bench.say("My name is Ada.")
     bench.wait_state("speaking")
@@ -113,7 +111,7 @@ def test_a_lost_session_is_told_what_was_said_and_the_transcript_goes_on(
 
 
 def bursts(folder: Path) -> Path:
-    """A tone of 0.6 s in the microphone after 3 s, and silence."""
+    """A microphone file: 3 s of silence, a tone of 0.6 s, and silence."""
     rate = 48000
     samples = np.zeros(30 * rate)
     at = np.arange(int(0.6 * rate))
@@ -126,10 +124,10 @@ def onset(samples: Samples, level: float = 0.03) -> int:
 
 
 @pytest.mark.measured
-def test_a_recording_has_both_voices_at_their_times(
+def test_recording_has_both_voices_at_their_times(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
-    """The user's tone on the left, the whole answer on the right, as far apart as they really were."""
+    """The user's tone is on the left and the whole answer on the right, at their real distance."""
     service.standin.control.scenario("answer-tone", hz=200, seconds=1.5)
     service.standin.control.scenario("burst")
     bench = open_stage(Bench, launch_browser(bursts(tmp_path)))
@@ -181,8 +179,8 @@ def test_a_recording_has_both_voices_at_their_times(
     assert [e["detail"]["state"] for e in bench.events("recording")] == ["on", "off"]
 
 
-def test_what_may_not_be_heard_is_not_recorded(bench: Bench, service: Service) -> None:
-    """The microphone beeps all the time; while it is muted the tape is silent on the left."""
+def test_muted_microphone_is_not_recorded(bench: Bench, service: Service) -> None:
+    """The microphone beeps all the time. While it is muted, the left channel is silent."""
     assert bench.start() is None
     bench.page.evaluate("bench.session.setMuted(true)")
     bench.page.evaluate("bench.session.startRecording()")

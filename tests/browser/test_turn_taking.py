@@ -1,4 +1,4 @@
-"""Who may be heard when: push-to-talk, half-duplex, the guard against echo; and the test tone."""
+"""Turn-taking: push-to-talk, half-duplex, the echo guard, and the test tone."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ ECHO = """
 
 @pytest.fixture(scope="module")
 def manual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A broker whose profile `manual` leaves it to the client to say when the user speaks."""
+    """A broker whose profile `manual` lets the client mark the user's speech."""
     folder = tmp_path_factory.mktemp("manual")
     config = write_config(folder, more=MANUAL)
     with StandIn(port=0) as standin, StageServer(folder, standin.url, config=config) as broker:
@@ -60,12 +60,12 @@ def manual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def kinds(service: Service) -> list[tuple[str, float]]:
-    """What came after the setup (`audio`, `activityStart`, `audioStreamEnd`, …), and when (epoch ms)."""
+    """The messages after the setup (`audio`, `activityStart`, …) with their epoch milliseconds."""
     received: list[dict[str, Any]] = service.standin.control.received()["connections"][-1]["received"]
     return [(kind, entry["ms"]) for entry in received for kind in entry["frame"].get("realtimeInput", {})]
 
 
-def test_push_to_talk_sends_what_is_said_while_it_is_pressed(manual: Service, browser: Browser) -> None:
+def test_push_to_talk_sends_speech_only_while_pressed(manual: Service, browser: Browser) -> None:
     bench = Bench(browser.new_page(), manual.broker.url)
     bench.open(manual.broker.bearer(), body={"profile": "manual"})
     assert bench.start() is None
@@ -82,7 +82,7 @@ def test_push_to_talk_sends_what_is_said_while_it_is_pressed(manual: Service, br
     assert bench.faults == []
 
 
-def test_half_duplex_keeps_the_microphone_from_the_line_while_the_model_is_heard(
+def test_half_duplex_sends_no_microphone_sound_while_the_model_speaks(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service, tmp_path: Path
 ) -> None:
     soft = speak(tmp_path, "This is too soft to interrupt anybody.", before=0, peak_db=-42)
@@ -100,8 +100,8 @@ def test_half_duplex_keeps_the_microphone_from_the_line_while_the_model_is_heard
     assert said[end + 1][1] - said[end][1] > 1500 * 0.9, "it was heard during the answer"
 
 
-def test_a_model_interrupted_by_its_own_voice_is_noticed(open_stage: OpenStage, service: Service) -> None:
-    """At the third time: with the first the guard comes, and one may be chance. On a busy machine, later.
+def test_echo_of_the_models_own_voice_is_detected(open_stage: OpenStage, service: Service) -> None:
+    """At the third interruption: the first loads the guard, and one may be chance. Later on a busy machine.
 
     Half a second of sound, a pause, sound again: so that levels which come late follow each other, too.
     """
@@ -123,7 +123,7 @@ def test_a_model_interrupted_by_its_own_voice_is_noticed(open_stage: OpenStage, 
     assert interruptions >= 3
 
 
-def test_the_test_tone_is_heard(bench: Bench) -> None:
+def test_test_tone_is_heard(bench: Bench) -> None:
     rate = int(bench.page.evaluate("new AudioContext().sampleRate"))
 
     def play() -> list[Samples]:

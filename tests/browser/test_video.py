@@ -1,4 +1,4 @@
-"""Camera and screen: one picture a second to the service, none that nobody sees, nothing left on."""
+"""Camera and screen: one frame per second, none while the page is hidden, and nothing stays on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from tests.browser.conftest import LaunchBrowser, OpenStage, Service
 from tests.browser.support import Bench, wait_for
 
-# What a person does by going to another tab, which a browser without a window has none of.
+# Hides the page, as a person does by opening another tab. A headless browser has no other way.
 HIDE = """hidden => {
   Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
   document.dispatchEvent(new Event('visibilitychange'));
@@ -23,7 +23,7 @@ START = """async options => {
 
 
 def pictures(service: Service) -> list[dict[str, Any]]:
-    """Every picture of every connection: when it came, and what the record says of it."""
+    """Every video frame of every connection: its time and its description."""
     return [
         {"ms": entry["ms"], **entry["frame"]["realtimeInput"]["video"]}
         for connection in service.standin.control.received()["connections"]
@@ -36,7 +36,7 @@ def states(bench: Bench) -> list[tuple[str, str | None]]:
     return [(e["detail"]["state"], e["detail"].get("reason")) for e in bench.events("video")]
 
 
-def test_the_model_is_shown_a_picture_a_second_until_it_is_stopped(bench: Bench, service: Service) -> None:
+def test_model_gets_one_frame_per_second_until_stopped(bench: Bench, service: Service) -> None:
     assert bench.page.evaluate(START, {"facingMode": "user"}) is None
     assert states(bench) == [("paused", "disconnected")], "pictures without a conversation"
     assert bench.start(microphone=False) is None
@@ -48,19 +48,19 @@ def test_the_model_is_shown_a_picture_a_second_until_it_is_stopped(bench: Bench,
     assert len(pictures(service)) <= len(seen) + 1, "one may have been on its way"
     assert {picture["mimeType"] for picture in seen} == {"image/jpeg"}
     assert all(picture["data"]["bytes"] > 1000 for picture in seen)
-    # A second lies between two, give or take the way to the service.
+    # One second apart, plus or minus the network delay.
     assert (seen[-1]["ms"] - seen[0]["ms"]) / (len(seen) - 1) > 900
     assert states(bench)[1:] == [("on", None), ("off", "stopped")]
 
 
-def test_a_browser_that_cannot_pack_pictures_is_told_at_once(open_stage: OpenStage, service: Service) -> None:
+def test_missing_image_encoder_is_reported_at_once(open_stage: OpenStage, service: Service) -> None:
     bench = open_stage(Bench, script="delete globalThis.OffscreenCanvas;")
     bench.open(service.broker.bearer())
     assert bench.page.evaluate(START, {})["reason"] == "unsupported"
     assert bench.page.evaluate(START, {"source": "screen"})["reason"] == "unsupported"
 
 
-def test_a_picture_is_a_jpeg_of_768_pixels_at_most(bench: Bench) -> None:
+def test_frame_is_a_jpeg_of_at_most_768_pixels(bench: Bench) -> None:
     found = bench.page.evaluate(
         """async () => {
           const { encodePicture } = await import('/live/network/picture-encoder.js');
@@ -75,7 +75,7 @@ def test_a_picture_is_a_jpeg_of_768_pixels_at_most(bench: Bench) -> None:
     assert found == ["image/jpeg", 768, 432, "/9j/"]
 
 
-def test_a_hidden_page_and_a_lost_line_pause_the_camera(bench: Bench, service: Service) -> None:
+def test_hidden_page_and_lost_connection_pause_the_camera(bench: Bench, service: Service) -> None:
     assert bench.start(microphone=False) is None
     assert bench.page.evaluate(START, {}) is None
     wait_for("a picture", lambda: pictures(service))
@@ -104,7 +104,7 @@ def test_a_hidden_page_and_a_lost_line_pause_the_camera(bench: Bench, service: S
     assert bench.page.evaluate("preview.getTracks().length") == 0
 
 
-def test_a_screen_whose_sharing_the_browser_ends_is_off(bench: Bench, service: Service) -> None:
+def test_screen_is_off_after_the_browser_ends_sharing(bench: Bench, service: Service) -> None:
     assert bench.start(microphone=False) is None
     assert bench.page.evaluate(START, {"source": "screen"}) is None
     bench.page.evaluate(HIDE, True)  # people share a screen in order to look elsewhere
@@ -114,7 +114,7 @@ def test_a_screen_whose_sharing_the_browser_ends_is_off(bench: Bench, service: S
     assert bench.state() == "listening"
 
 
-def test_the_next_camera_is_shown_in_the_same_preview(
+def test_next_camera_uses_the_same_preview(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service
 ) -> None:
     bench = open_stage(Bench, launch_browser(cameras=2))
@@ -132,7 +132,7 @@ def test_the_next_camera_is_shown_in_the_same_preview(
     assert bench.page.evaluate(device) == [first]
 
 
-def test_a_refused_camera_leaves_the_conversation_alone(
+def test_denied_camera_does_not_disturb_the_conversation(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service
 ) -> None:
     bench = open_stage(Bench, launch_browser(ask=True))

@@ -1,7 +1,4 @@
-"""A slow network: a line between a browser and the stand-in that can be clogged.
-
-Needs the stand-in's address. Leaves connections to tcp_proxy.py.
-"""
+"""A slow network: a proxy between the browser and the stand-in that can stop the traffic."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_page_allows_only_its_own_scripts_and_the_live_host(app: Flask, client: 
 
 def test_scripts_and_styles_carry_only_the_headers_that_they_need(client: FlaskClient) -> None:
     """A page loads about fifty of them, and the policy of the document applies to them."""
-    for part in ("live/audio/mic.js", "demo/room.css"):
+    for part in ("live/audio/mic.js", "demo/talk-view.css"):
         with client.get(f"/assets/{ASSETS.version}/{part}") as answer:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.headers["Content-Type"].startswith("text/")

@@ -1,23 +1,23 @@
 /**
- * The broker's JSON routes as our pages need them: who am I, sign in, sign out, profiles.
- * Owns: the CSRF token, in memory only. Leaves: `POST /token` to the library, which gets its headers from here.
+ * Calls the broker's JSON routes for our pages: account, sign-in, sign-out and profiles.
+ * Keeps the CSRF token in memory only. The library calls `POST /token` itself and gets its headers from here.
  */
 
-/** How long a route other than the mint may take before the page calls it unreachable. */
+/** The longest wait for a response. `POST /token` does not go through here. */
 const TIMEOUT_MS = 15_000;
 
 /**
  * @typedef {{name: string, plan: string, roles: string[], csrf_token?: string}} Account
  * @typedef {{name: string, description: string, models: string[], voice: string | null, default: boolean}} Profile
- * @typedef {{field: string, problem: string}} FieldFault
+ * @typedef {{field: string, problem: string}} FieldError
  */
 
-/** A refused or failed request, in the broker's own words (problem+json). */
+/** A rejected or failed request, with the members of the broker's problem+json. */
 export class ApiError extends Error {
   /**
    * @param {string} code  the stable code; `network` when there was no answer
    * @param {number} status
-   * @param {{detail?: string, hint?: string, retry_after_seconds?: number, request_id?: string, fields?: FieldFault[]}} [problem]
+   * @param {{detail?: string, hint?: string, retry_after_seconds?: number, request_id?: string, fields?: FieldError[]}} [problem]
    */
   constructor(code, status, problem = {}) {
     super(`${code} (${status})`);
@@ -35,7 +35,7 @@ export class ApiError extends Error {
 export class Api {
   #csrfToken = '';
 
-  /** The header that a request by cookie must carry. @returns {Record<string, string>} */
+  /** The header that a request with a cookie must send. @returns {Record<string, string>} */
   csrfHeaders() {
     return this.#csrfToken ? { 'X-CSRF-Token': this.#csrfToken } : {};
   }
@@ -53,7 +53,7 @@ export class Api {
   }
 
   /**
-   * Signs in. The answer also holds an access token for other clients; the page drops it and lives by the cookie.
+   * Signs in. The response also has an access token for other clients. The page ignores it and uses the cookie.
    * @param {string} username
    * @param {string} password
    */
@@ -74,7 +74,7 @@ export class Api {
   }
 
   /**
-   * Asks one route. Rejects with an ApiError, or with the signal's own reason when that ends the wait.
+   * Calls one route. Rejects with an ApiError, or with the signal's reason if the signal aborts.
    * @param {string} method
    * @param {string} path
    * @param {object} [body]

@@ -1,9 +1,8 @@
 /**
- * Counts a wait down, by a clock that no one can set back.
- * Needs: seconds. Leaves: how it is shown to whoever asked.
+ * Counts a wait down. It uses a monotonic clock, which nobody can set back. The caller shows the time left.
  */
 
-/** Often enough that no second is skipped on a busy page. */
+/** Short enough that a busy page skips no second. */
 const TICK_MS = 200;
 
 export class Countdown {
@@ -37,7 +36,7 @@ export class Countdown {
   }
 }
 
-/** "0:42", and "1:05:00" for the rare long one. @param {number} seconds */
+/** "0:42", or "1:05:00" for an hour and more. @param {number} seconds */
 export function clockWords(seconds) {
   const two = (/** @type {number} */ part) => String(part).padStart(2, '0');
   const minutes = Math.floor(seconds / 60);

@@ -1,10 +1,9 @@
 /**
- * Finds the page's elements by id, with their types.
- * Needs: index.html. Leaves: everything that is done with them.
+ * Finds elements by id with the right type, and creates elements with text.
  */
 
 /**
- * The element with this id. A missing one is a fault of the page, said at load and not at the first click.
+ * The element with this id. Throws if it is missing, so that a broken page fails at load and not at the first click.
  * @template {Element} T
  * @param {string} id
  * @param {new () => T} type
@@ -17,7 +16,7 @@ export function byId(id, type) {
 }
 
 /**
- * A new element with text; never markup.
+ * A new element. `text` is never parsed as markup.
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {string} text

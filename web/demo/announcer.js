@@ -1,10 +1,10 @@
 /**
- * What a screen reader says: short status words, and finished sentences as the library gives them.
- * Owns: the one polite live region. Leaves: urgent errors to the notice, which is an alert of its own.
+ * Speaks to screen readers through one polite live region: short status messages and finished sentences.
+ * Urgent errors go to notice.js, which is an alert.
  */
 import { create } from '../common/dom.js';
 
-/** Earlier sentences are dropped from the region; a reader only speaks what is added. */
+/** The most sentences kept in the region. A screen reader speaks only what is added. */
 const KEEP = 12;
 
 /** @type {Record<string, string>} */

@@ -1,6 +1,6 @@
 /**
- * The conversation as text: one list item per turn, growing in place.
- * Owns: #captions and how it scrolls. Leaves: what a screen reader hears to announcer.js.
+ * Shows the conversation as text, one list item per turn that grows in place, and scrolls it.
+ * announcer.js decides what a screen reader hears.
  */
 import { create } from '../common/dom.js';
 
@@ -10,11 +10,11 @@ import { create } from '../common/dom.js';
 /** @type {Record<Caption['role'], string>} */
 const NAMES = { user: 'You', model: 'Assistant' };
 
-/** Nearer to the end than this, the list follows new text; further up, someone is reading. */
+/** Within this distance from the end the list follows new text. Further up, someone is reading. */
 const FOLLOW_WITHIN_PX = 80;
-/** Lines on the page; an hour has hundreds, at some ten kilobytes each. All that was said is in the transcript to save. */
+/** The most lines on the page. An hour has hundreds, at about ten kilobytes each. The saved transcript has them all. */
 const MOST_LINES = 60;
-/** Of a function's arguments no more is shown. */
+/** The most characters shown of a function's arguments. */
 const MOST_ARGUMENTS = 200;
 
 export class Captions {
@@ -24,26 +24,26 @@ export class Captions {
   /** @type {Map<string, Line>} */
   #lines = new Map();
   #following = true;
-  /** Functions that are running. @type {Map<string, {card: HTMLElement, words: HTMLElement}>} */
+  /** Cards of running functions, by call id. @type {Map<string, {card: HTMLElement, label: HTMLElement}>} */
   #tools = new Map();
 
   /**
    * @param {HTMLElement} list
    * @param {HTMLElement} scroll  the box that scrolls
-   * @param {(filled: boolean) => void} whenFilled  the page makes room for the first line
+   * @param {(filled: boolean) => void} whenFilled  called with true at the first line, and with false after `clear`
    */
   constructor(list, scroll, whenFilled) {
     this.#list = list;
     this.#scroll = scroll;
     this.#whenFilled = whenFilled;
-    // The box shrinks when something above it appears; the last words stay in view then too.
+    // The box shrinks when something appears above it. The last line stays in view.
     new ResizeObserver(() => this.#follow()).observe(scroll);
     scroll.addEventListener('scroll', () => {
       this.#following = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < FOLLOW_WITHIN_PX;
     });
   }
 
-  /** Shows a turn, or its new text. @param {Caption} caption */
+  /** Shows a turn, or updates its text. @param {Caption} caption */
   show(caption) {
     if (!caption.text.trim()) return;
     this.#change(() => {
@@ -54,14 +54,14 @@ export class Captions {
     });
   }
 
-  /** A card for a function that the model has called. @param {{id: string, name: string, args: object}} call */
+  /** Adds a card for a function that the model calls. @param {{id: string, name: string, args: object}} call */
   tool({ id, name, args }) {
-    const words = create('p', `Using ${name}…`);
-    const card = this.#card([words]);
+    const label = create('p', `Using ${name}…`);
+    const card = this.#card([label]);
     card.dataset.tool = 'running';
     const given = JSON.stringify(args);
     if (given !== '{}') card.append(create('code', given.slice(0, MOST_ARGUMENTS)));
-    this.#tools.set(id, { card, words });
+    this.#tools.set(id, { card, label });
   }
 
   /** @param {string} id @param {'done' | 'failed' | 'cancelled'} state @param {string} text */
@@ -70,10 +70,10 @@ export class Captions {
     if (!tool) return;
     this.#tools.delete(id);
     tool.card.dataset.tool = state;
-    tool.words.textContent = text;
+    tool.label.textContent = text;
   }
 
-  /** Where an answer comes from; the library lets only https through. @param {{title: string, url: string}[]} links */
+  /** Adds a card with the sources of an answer. The library passes on https links only. @param {{title: string, url: string}[]} links */
   sources(links) {
     if (links.length === 0) return;
     this.#card([create('p', 'Sources'), ...links.map(({ title, url }) => {
@@ -108,7 +108,7 @@ export class Captions {
     const words = create('p', '', 'words');
     const text = document.createTextNode('');
     words.append(text);
-    item.append(create('span', NAMES[role], 'who'), words);
+    item.append(create('span', NAMES[role], 'speaker'), words);
     this.#list.append(item);
     const line = { item, text };
     this.#lines.set(id, line);
@@ -118,12 +118,12 @@ export class Captions {
   /** @param {() => void} change */
   #change(change) {
     change();
-    if (this.#following) this.#forget(); // who is reading further up keeps what is there
+    if (this.#following) this.#dropOldLines(); // not while someone reads further up
     this.#whenFilled(true);
     this.#follow();
   }
 
-  #forget() {
+  #dropOldLines() {
     while (this.#list.childElementCount > MOST_LINES) this.#list.firstElementChild?.remove();
     for (const [id, { item }] of this.#lines) {
       if (this.#lines.size <= MOST_LINES) break;
@@ -137,7 +137,7 @@ export class Captions {
 }
 
 /**
- * Appends what is new instead of replacing all, so that a selection in a growing line survives.
+ * Appends the new part instead of replacing the text, so that a selection in a growing line survives.
  * @param {Text} node
  * @param {string} text
  */

@@ -1,13 +1,13 @@
 /**
- * The connection's numbers, for whoever looks into a problem, and a button that copies them.
- * Owns: #diagnostics. Needs: the library's plain object. Nothing that opens a door is ever shown or copied.
+ * Shows the connection's measurements in a panel and copies them for a bug report.
+ * It never shows or copies a credential.
  */
 import { byId, create } from '../common/dom.js';
 
-/** Belt and braces: the library reports no credential, and one that slipped in would stop here. */
+/** The library reports no credentials. This is a second barrier. */
 const SECRET = /token|handle|auth|cookie|csrf/i;
 
-/** The library's names in a person's words; an unknown one is shown as it is. @type {Record<string, string>} */
+/** Labels for the library's names. An unknown name is shown as it is. @type {Record<string, string>} */
 const LABELS = {
   network: 'Network thread',
   'steps granted': 'Token after',
@@ -28,10 +28,10 @@ const LABELS = {
   'capture slow network': 'Slow network',
   'capture starved': 'Microphone gaps',
   'capture sample rate': 'Microphone rate',
-  'line reconnects': 'Broken lines replaced',
-  'line handovers': 'Planned changes of line',
-  'line gap ms': 'Last change took',
-  'line lost ms': 'Speech never sent',
+  'line reconnects': 'Reconnects after a drop',
+  'line handovers': 'Planned reconnects',
+  'line gap ms': 'Last reconnect took',
+  'line lost ms': 'Speech lost',
 };
 /** @type {[RegExp, string][]} */
 const UNITS = [[/ ms$|^steps /, ' ms'], [/sample rate$/, ' Hz']];
@@ -50,7 +50,7 @@ export class Diagnostics {
     byId('diagnostics-copy', HTMLButtonElement).addEventListener('click', () => void this.#copy(read()));
   }
 
-  /** The panel was opened. */
+  /** Fills the panel when it opens. */
   open() {
     this.#copied.textContent = '';
     this.show(this.#read());
@@ -76,13 +76,13 @@ export class Diagnostics {
       await navigator.clipboard.writeText(lines.map(([name, value]) => `${name}: ${value}`).join('\n'));
       this.#copied.textContent = 'Copied';
     } catch {
-      this.#copied.textContent = 'The browser did not allow it. Select the values to copy them.';
+      this.#copied.textContent = 'The browser blocked copying. Select the values and copy them yourself.';
     }
   }
 }
 
 /**
- * Nested values as one flat list of words: `playback.underruns` is looked up as "playback underruns".
+ * Flattens nested values into rows. `playback.underruns` is looked up as "playback underruns".
  * @param {object} report
  * @param {string} prefix
  * @returns {[string, string][]}
@@ -92,12 +92,12 @@ function flatten(report, prefix = '') {
     if (SECRET.test(key) || value === undefined || value === null || value === '') return [];
     const name = `${prefix}${key.replace(/([a-z0-9])([A-Z])/g, '$1 $2').toLowerCase()}`;
     if (typeof value === 'object') return flatten(value, `${name} `);
-    return [/** @type {[string, string]} */ ([LABELS[name] ?? name, words(name, value)])];
+    return [/** @type {[string, string]} */ ([LABELS[name] ?? name, formatValue(name, value)])];
   });
 }
 
 /** @param {string} name @param {unknown} value */
-function words(name, value) {
+function formatValue(name, value) {
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   if (typeof value !== 'number') return String(value);
   const unit = UNITS.find(([pattern]) => pattern.test(name))?.[1] ?? '';

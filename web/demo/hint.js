@@ -1,23 +1,22 @@
 /**
- * One line about something to know while the conversation goes on; the page's errors are the notice's.
- * Owns: #hint. Leaves: what its buttons do to whoever shows it.
+ * Shows one line of advice during a conversation, with buttons. Errors go to notice.js.
  */
 import { byId, create } from '../common/dom.js';
 
 export class Hint {
   #bar = byId('hint', HTMLDivElement);
-  /** What the line is about, so that its end takes away this line and no other. */
-  #about = '';
+  /** The topic of the current line, so that `clear(topic)` removes this line and no other. */
+  #topic = '';
 
   /**
-   * @param {string} about
+   * @param {string} topic
    * @param {string} text
-   * @param {Record<string, () => void>} [actions] by the words of their buttons
+   * @param {Record<string, () => void>} [actions] by button label
    */
-  show(about, text, actions = {}) {
-    this.#about = about;
-    const buttons = Object.entries({ ...actions, Close: () => {} }).map(([words, act]) => {
-      const button = create('button', words, 'button small');
+  show(topic, text, actions = {}) {
+    this.#topic = topic;
+    const buttons = Object.entries({ ...actions, Close: () => {} }).map(([label, act]) => {
+      const button = create('button', label, 'button small');
       button.type = 'button';
       button.addEventListener('click', () => {
         this.clear();
@@ -29,10 +28,10 @@ export class Hint {
     this.#bar.replaceChildren(create('p', text), ...buttons);
   }
 
-  /** @param {string} [about] only if the line is about this */
-  clear(about = this.#about) {
-    if (about !== this.#about) return;
-    this.#about = '';
+  /** @param {string} [topic] clear only a line on this topic */
+  clear(topic = this.#topic) {
+    if (topic !== this.#topic) return;
+    this.#topic = '';
     this.#bar.hidden = true;
     this.#bar.replaceChildren();
   }

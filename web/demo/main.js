@@ -1,17 +1,16 @@
 /**
- * The page: builds the parts, joins them, and says which of its two views is open.
- * Needs: index.html, the broker's routes, the library. Leaves: every detail to the modules it imports.
+ * Builds the demo page from its parts, connects them, and switches between the sign-in view and the talk view.
  */
 import { Api } from '../common/api.js';
-import { Door } from '../common/auth.js';
+import { SignInForm } from '../common/sign-in-form.js';
 import { byId } from '../common/dom.js';
 
 import { Announcer } from './announcer.js';
 import { explain } from './errors.js';
-import { Late } from './late.js';
+import { Lazy } from './lazy.js';
 import { Notice } from './notice.js';
 import { Ring } from './ring.js';
-import { Room } from './room.js';
+import { TalkView } from './talk-view.js';
 import { Conversation } from './talk.js';
 
 /** @typedef {import('./errors.js').Action} Action */
@@ -22,20 +21,20 @@ const tools = byId('tools', HTMLDivElement);
 
 const api = new Api();
 const ring = new Ring(byId('ring', HTMLCanvasElement), byId('talk', HTMLButtonElement));
-const room = new Room(ring);
+const view = new TalkView(ring);
 const announcer = new Announcer(byId('announcer', HTMLDivElement));
 const notice = new Notice((action) => ACTIONS[action]());
-const door = new Door(api, explain, async () => {
+const signInForm = new SignInForm(api, explain, async () => {
   if (!(await enter())) throw new Error('The sign-in was not kept');
-  room.talk.focus();
+  view.talk.focus();
 });
-const conversation = new Conversation({ api, room, ring, notice, announcer, signedOut: leave });
+const conversation = new Conversation({ api, view, ring, notice, announcer, signedOut: showSignIn });
 
 /** @type {Record<Action, () => void>} */
 const ACTIONS = {
   retry: resume,
-  'find-others': () => void findOthers(),
-  'sign-in': () => leave(''),
+  'other-sessions': () => void offerOthers(),
+  'sign-in': () => showSignIn(''),
   type: () => message.focus(),
   reload: () => window.location.reload(),
   dismiss: () => {
@@ -44,95 +43,95 @@ const ACTIONS = {
   },
 };
 
-/** @param {'door' | 'room'} view */
-function show(view) {
-  document.body.dataset.view = view;
-  byId('door', HTMLElement).hidden = view !== 'door';
-  byId('room', HTMLElement).hidden = view !== 'room';
-  tools.hidden = view !== 'room';
+/** @param {'sign-in' | 'talk'} name */
+function show(name) {
+  document.body.dataset.view = name;
+  byId('sign-in-view', HTMLElement).hidden = name !== 'sign-in';
+  byId('talk-view', HTMLElement).hidden = name !== 'talk';
+  tools.hidden = name !== 'talk';
 }
 
-/** Who was in the room last: nobody else sees what was said in it. */
-let last = '';
+/** The last signed-in user. If another user signs in, the page reloads and the transcript is gone. */
+let lastUser = '';
 
-/** Into the room, once the broker says who this is; false when it knows nobody. */
+/** Opens the talk view for the signed-in user. Returns false if nobody is signed in. */
 async function enter() {
   const profiles = api.profiles();
-  profiles.catch(() => {}); // told below, or without a sign-in not at all
+  profiles.catch(() => {}); // awaited below; without a sign-in the error does not matter
   const account = await api.me();
   if (!account) return false;
-  if (last && last !== account.name) {
+  if (lastUser && lastUser !== account.name) {
     window.location.reload();
     return true;
   }
-  last = account.name;
-  room.offer(await profiles);
+  lastUser = account.name;
+  view.offer(await profiles);
   byId('sign-out', HTMLButtonElement).title = `Signed in as ${account.name}`;
-  show('room');
+  show('talk');
   conversation.reset();
   return true;
 }
 
-/** Out to the door. @param {string} why */
-function leave(why) {
-  room.render({ state: 'signed-out', microphone: true, muted: false });
+/** Opens the sign-in view with a reason, or with none. @param {string} reason */
+function showSignIn(reason) {
+  view.render({ state: 'signed-out', microphone: true, muted: false });
   notice.clear();
-  show('door');
-  door.open(why);
+  show('sign-in');
+  signInForm.show(reason);
 }
 
 async function signOut() {
   byId('sign-out', HTMLButtonElement).disabled = true;
   await conversation.end();
-  const gone = await api.logout().then(() => true, () => false); // without the broker the cookie stays, and it expires by itself
-  // What was said, drafted or recorded goes with the page.
+  const gone = await api.logout().then(() => true, () => false); // if the broker is down, the cookie stays until it expires
+  // The reload removes the transcript, the draft and the recording.
   if (gone) window.location.reload();
   else {
     byId('sign-out', HTMLButtonElement).disabled = false;
-    conversation.forget();
+    conversation.clearTranscript();
     announcer.clear();
     message.value = '';
-    leave('');
+    showSignIn('');
   }
 }
 
-/** A new try keeps the focus on something that stays on the page. */
-async function again() {
-  room.talk.focus();
+/** Starts again. The focus moves to Talk, because the button that was clicked disappears. */
+async function startAgain() {
+  view.talk.focus();
   await conversation.start(true);
 }
 
-/** As it was begun: written, or spoken. */
+/** Starts again in the same way as before: typed or spoken. */
 function resume() {
   if (conversation.typing && message.value) compose.requestSubmit();
-  else void again();
+  else void startAgain();
 }
 
-/** The caller's other conversations take all the places: which one shall make room for this one? */
-async function findOthers() {
+/** All places are taken by the person's other conversations: offers to end one of them. */
+async function offerOthers() {
   const failed = (/** @type {unknown} */ error) => notice.show(explain(error));
   try {
-    const { offerEnds } = await import('./elsewhere.js');
-    await offerEnds(api, notice.actions, (name) => room.nameOf(name), resume, failed);
+    const { offerOtherSessions } = await import('./other-sessions.js');
+    await offerOtherSessions(api, notice.actions, (name) => view.nameOf(name), resume, failed);
   } catch {
     failed({ code: 'part-missing' });
   }
 }
 
-const settings = new Late(async () => {
+const settings = new Lazy(async () => {
   const { Settings } = await import('./settings.js');
   return new Settings(conversation.session, (push) => conversation.setPush(push));
 });
-const seeing = new Late(async () => {
-  const { Seeing } = await import('./seeing.js');
-  return new Seeing(conversation.session, room, (error) => notice.show(explain(error)));
+const videoPreview = new Lazy(async () => {
+  const { VideoPreview } = await import('./video-preview.js');
+  return new VideoPreview(conversation.session, view, (error) => notice.show(explain(error)));
 });
-/** A conversation may be running: nothing is to be started again. */
-const missing = () => notice.show(explain({ code: 'panel-missing' }));
+/** A conversation may be running, so the notice does not offer to start one. */
+const showLoadFailure = () => notice.show(explain({ code: 'panel-missing' }));
 
 /** @param {'camera' | 'screen'} source */
-function see(source) {
-  void seeing.get().then((view) => view.toggle(source), missing);
+function toggleVideo(source) {
+  void videoPreview.get().then((preview) => preview.toggle(source), showLoadFailure);
 }
 
 async function send() {
@@ -140,15 +139,15 @@ async function send() {
   if (!text) return;
   message.value = '';
   if (await conversation.say(text)) return;
-  message.value = [message.value, text].filter(Boolean).join(' '); // what did not go out is not lost
+  message.value = [message.value, text].filter(Boolean).join(' '); // unsent text returns to the box
 }
 
 /**
- * A panel that drops from the bar: closes on Escape, giving the focus back, and on a click elsewhere.
+ * Sets up a dropdown panel: it closes on Escape, which returns the focus, and on a click outside.
  * @param {HTMLDetailsElement} details
  * @param {(details: HTMLDetailsElement) => void} whenOpened
  */
-function dropPanel(details, whenOpened) {
+function setUpDropdown(details, whenOpened) {
   details.addEventListener('toggle', () => {
     if (details.open) whenOpened(details);
   });
@@ -162,27 +161,27 @@ function dropPanel(details, whenOpened) {
   });
 }
 
-// The sign-in puts the focus here with its ring, which a finger or a mouse does not need.
-room.talk.addEventListener('pointerdown', () => room.talk.blur());
-room.talk.addEventListener('click', () => void conversation.toggle());
-room.mute.addEventListener('click', () => conversation.toggleMute());
-room.end.addEventListener('click', () => void conversation.end().then(() => room.talk.focus()));
-dropPanel(byId('settings', HTMLDetailsElement), (panel) => {
-  settings.get().then((view) => view.refresh()).catch(() => {
+// The focus ring after the sign-in is for keyboards only.
+view.talk.addEventListener('pointerdown', () => view.talk.blur());
+view.talk.addEventListener('click', () => void conversation.toggle());
+view.mute.addEventListener('click', () => conversation.toggleMute());
+view.end.addEventListener('click', () => void conversation.end().then(() => view.talk.focus()));
+setUpDropdown(byId('settings', HTMLDetailsElement), (panel) => {
+  settings.get().then((panel) => panel.refresh()).catch(() => {
     panel.open = false;
-    missing();
+    showLoadFailure();
   });
 });
-dropPanel(byId('diagnostics', HTMLDetailsElement), () => conversation.inspect());
-room.camera.addEventListener('click', () => see('camera'));
-room.screen.addEventListener('click', () => see('screen'));
-room.volume.addEventListener('input', () => conversation.setVolume(room.volume.valueAsNumber / 100));
+setUpDropdown(byId('diagnostics', HTMLDetailsElement), () => conversation.openDiagnostics());
+view.camera.addEventListener('click', () => toggleVideo('camera'));
+view.screen.addEventListener('click', () => toggleVideo('screen'));
+view.volume.addEventListener('input', () => conversation.setVolume(view.volume.valueAsNumber / 100));
 byId('sign-out', HTMLButtonElement).addEventListener('click', () => void signOut());
-// Only where the operator lets guests in. Asking who one is makes a guest of whoever has no sign-in.
+// Only where guests are enabled. `GET /me` without a sign-in creates a guest.
 document.getElementById('guest')?.addEventListener('click', () => {
-  api.me().then(enter).then(() => room.talk.focus(), (error) => {
+  api.me().then(enter).then(() => view.talk.focus(), (error) => {
     const { title, detail } = explain(error);
-    leave(`${title}. ${detail}`);
+    showSignIn(`${title}. ${detail}`);
   });
 });
 compose.addEventListener('submit', (event) => {
@@ -195,9 +194,9 @@ for (const chip of document.querySelectorAll('[data-say]')) {
     message.focus();
   });
 }
-// In a conversation the library tells it, and whether the line holds all the same.
+// During a conversation the library reports it, and knows whether the connection still works.
 window.addEventListener('offline', () => {
-  if (document.body.dataset.view === 'room' && !conversation.live) notice.show(explain({ code: 'offline' }));
+  if (document.body.dataset.view === 'talk' && !conversation.live) notice.show(explain({ code: 'offline' }));
 });
 window.addEventListener('online', () => {
   if (notice.code !== 'offline') return;
@@ -206,8 +205,8 @@ window.addEventListener('online', () => {
 });
 window.addEventListener('pagehide', () => void conversation.end());
 
-/** What a sign-in elsewhere came back with, taken out of the address so that a reload does not say it again. */
-function returned() {
+/** The error of a sign-in with another provider, or an empty string. Removes it from the URL so that a reload does not repeat it. */
+function signInResult() {
   const code = new URLSearchParams(window.location.search).get('sign-in');
   if (code === null) return '';
   window.history.replaceState(null, '', window.location.pathname);
@@ -216,11 +215,11 @@ function returned() {
 }
 
 try {
-  const why = returned();
-  // Without a cookie the answer is known, and asking would leave a 401 in the console.
+  const reason = signInResult();
+  // Without a cookie nobody is signed in, and a request would leave a 401 in the console.
   const known = document.documentElement.dataset.signedIn !== 'no' && (await enter());
-  if (!known) leave(why);
+  if (!known) showSignIn(reason);
 } catch (error) {
   const { title, detail } = explain(error);
-  leave(`${title}. ${detail}`);
+  showSignIn(`${title}. ${detail}`);
 }

@@ -1,6 +1,5 @@
 /**
- * The one place where the page says that something went wrong, and what to do next.
- * Owns: #notice and the countdown of a refusal that names its seconds. Leaves: what an action does to main.js.
+ * Shows the current error and its actions. main.js runs the actions.
  */
 import { byId, create } from '../common/dom.js';
 
@@ -13,10 +12,10 @@ export class Notice {
   #box = byId('notice', HTMLDivElement);
   #title = byId('notice-title', HTMLParagraphElement);
   #detail = byId('notice-detail', HTMLParagraphElement);
-  /** The place of what can be done. */
+  /** Holds the action buttons. */
   actions = byId('notice-actions', HTMLParagraphElement);
   #act;
-  /** The code that is shown, or ''. */
+  /** The error code on display, or ''. */
   code = '';
 
   /** @param {(action: Action) => void} act */
@@ -32,8 +31,8 @@ export class Notice {
     this.#box.hidden = false;
     this.#title.textContent = title;
     this.#detail.textContent = detail;
-    // Looked up without being asked for; the button stands for the case that it fails.
-    if (actions.includes('find-others')) this.#act('find-others');
+    // Runs at once. The button remains in case it fails.
+    if (actions.includes('other-sessions')) this.#act('other-sessions');
   }
 
   clear() {
@@ -45,7 +44,7 @@ export class Notice {
     delete this.#box.dataset.code;
   }
 
-  /** While someone must wait, there is nothing to try; the Talk button counts. @param {boolean} waiting */
+  /** Hides "Try again" during a wait. The Talk button shows the countdown. @param {boolean} waiting */
   hold(waiting) {
     for (const button of this.actions.querySelectorAll('button')) {
       button.hidden = waiting && button.dataset.action === 'retry';

@@ -1,8 +1,7 @@
 /**
- * The ring around the Talk button: both voices' levels, and what the line is doing.
- * Owns: the canvas and its frames; it draws only while something moves, and no oftener than a slow ripple needs: at the
- * screen's own pace the ring alone took 5 % of the page's thread. Leaves: all words to room.js.
- * With reduced motion nothing travels or bends: a voice only makes its circle thicker.
+ * Draws the ring around the Talk button: the level of both voices, and the state of the connection.
+ * It draws only while something moves, and at a slow pace: at the screen's own pace the ring took 5 % of the main thread.
+ * With reduced motion nothing travels or bends; a voice only makes its circle thicker.
  */
 
 /** @typedef {'rest' | 'busy' | 'thinking' | 'live'} Mode */
@@ -10,9 +9,9 @@
 
 const TAU = Math.PI * 2;
 const POINTS = 72;
-/** Levels come every 50 ms. */
+/** Time between frames. Levels arrive every 50 ms. */
 const PAUSE_MS = 90;
-/** A voice rises at once and falls slowly, or the ring would flicker. */
+/** A level rises at once and falls slowly; otherwise the ring flickers. */
 const RISE = 0.9;
 const FALL = 0.38;
 const QUIET = 0.004;
@@ -28,7 +27,7 @@ export class Ring {
   #target = { you: 0, them: 0 };
   #level = { you: 0, them: 0 };
   #frame = 0;
-  /** CSS pixels, of the square canvas and of the button inside. Asking for them in each frame would cost a layout. */
+  /** Sizes in CSS pixels. Reading them in each frame would force a layout. */
   #size = { canvas: 0, button: 0 };
   /** @type {Colours} */
   #colours = { you: '', them: '', line: '' };
@@ -36,7 +35,7 @@ export class Ring {
 
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {HTMLElement} button  the circle that it surrounds
+   * @param {HTMLElement} button  the circle inside the ring
    */
   constructor(canvas, button) {
     this.#canvas = canvas;
@@ -44,49 +43,49 @@ export class Ring {
     const context = canvas.getContext('2d');
     if (!context) throw new Error('The page cannot draw');
     this.#context = context;
-    const observer = new ResizeObserver(() => this.#fit());
+    const observer = new ResizeObserver(() => this.#resize());
     for (const element of [canvas, button]) observer.observe(element);
     for (const query of ['(prefers-color-scheme: dark)', '(forced-colors: active)']) {
-      window.matchMedia(query).addEventListener('change', () => this.#mix());
+      window.matchMedia(query).addEventListener('change', () => this.#readColours());
     }
-    this.#still.addEventListener('change', () => this.#wake());
+    this.#still.addEventListener('change', () => this.#scheduleFrame());
   }
 
-  /** Loudness as RMS, 0..1. @param {number} input @param {number} output */
+  /** Levels as RMS, 0..1. @param {number} input @param {number} output */
   setLevels(input, output) {
     this.#target = { you: loudness(input), them: loudness(output) };
-    this.#wake();
+    this.#scheduleFrame();
   }
 
   /** @param {Mode} mode */
   setMode(mode) {
     this.#mode = mode;
     if (mode !== 'live') this.#target = { you: 0, them: 0 };
-    this.#mix();
+    this.#readColours();
   }
 
-  /** The share of a wait that is left, or null. @param {number | null} share */
+  /** The share of a wait that is left, 0..1; null ends the wait. @param {number | null} share */
   setWait(share) {
     this.#wait = share;
-    this.#wake();
+    this.#scheduleFrame();
   }
 
-  #fit() {
+  #resize() {
     const scale = window.devicePixelRatio || 1;
     this.#size = { canvas: this.#canvas.clientWidth, button: this.#button.offsetWidth };
     this.#canvas.width = this.#canvas.height = Math.round(this.#size.canvas * scale);
-    this.#mix();
+    this.#readColours();
   }
 
-  /** Takes the colours that the style sheets give right now. */
-  #mix() {
+  /** Reads the current colours from the style sheets. */
+  #readColours() {
     const style = getComputedStyle(this.#canvas);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     this.#colours = { you: colour('--you'), them: colour('--them'), line: colour('--ring') };
-    this.#wake();
+    this.#scheduleFrame();
   }
 
-  #wake() {
+  #scheduleFrame() {
     this.#frame ||= window.setTimeout(() => this.#draw(), PAUSE_MS);
   }
 
@@ -109,10 +108,10 @@ export class Ring {
     else if (this.#mode === 'live' || moving) this.#drawVoices(inner, room, seconds);
     else this.#circle(inner, this.#colours.line, 1.5);
     const travels = this.#mode !== 'rest' && !this.#still.matches && this.#wait === null;
-    if (moving || travels) this.#wake();
+    if (moving || travels) this.#scheduleFrame();
   }
 
-  /** One frame nearer to what was heard. @param {'you' | 'them'} who */
+  /** Moves a level one frame closer to its target. Returns whether it still moves. @param {'you' | 'them'} who */
   #approach(who) {
     const gap = this.#target[who] - this.#level[who];
     this.#level[who] += gap * (gap > 0 ? RISE : FALL);
@@ -134,7 +133,7 @@ export class Ring {
   }
 
   /**
-   * A circle that swells and ripples with a voice; without one it is only a circle.
+   * A circle that swells and ripples with a voice. Without a voice it is a plain circle.
    * @param {number} radius @param {number} swell @param {number} seconds @param {string} colour
    */
   #blob(radius, swell, seconds, colour) {
@@ -154,7 +153,7 @@ export class Ring {
     context.strokeStyle = colour;
     context.lineWidth = 2;
     context.stroke();
-    context.arc(0, 0, radius, 0, TAU); // only what reaches past the resting circle is tinted
+    context.arc(0, 0, radius, 0, TAU); // tint only the part outside the resting circle
     context.fillStyle = colour;
     context.globalAlpha = 0.16;
     context.fill('evenodd');
@@ -199,7 +198,7 @@ export class Ring {
   }
 }
 
-/** Ordinary speech has an RMS near 0.1; the root brings that to the middle of the scale. @param {number} rms */
+/** Maps an RMS to 0..1. Speech has an RMS near 0.1; the square root puts it in the middle. @param {number} rms */
 function loudness(rms) {
   return Math.min(1, Math.sqrt(Math.max(0, rms) * 3.5));
 }

@@ -1,11 +1,11 @@
 /**
- * The settings panel: devices and how to try them, turns, and what can be kept of a conversation.
- * Owns: the panel's controls. Needs: the library's session. Loaded when the panel is opened for the first time.
+ * The settings panel: audio devices and their tests, turn-taking, the transcript to save, and the recording.
+ * Loaded when the panel opens for the first time.
  */
 import { LiveError, LiveSession } from '../live/index.js';
 import { byId, create } from '../common/dom.js';
 
-/** Speech has an RMS near 0.1; the root brings that to the middle of the meter. */
+/** Maps an RMS to 0..1. Speech has an RMS near 0.1; the square root puts it in the middle of the meter. */
 const loudness = (/** @type {number} */ rms) => Math.min(1, Math.sqrt(rms * 3.5));
 
 export class Settings {
@@ -14,7 +14,7 @@ export class Settings {
   #speaker = byId('speaker', HTMLSelectElement);
   #halfDuplex = byId('half-duplex', HTMLInputElement);
   #record = byId('record', HTMLButtonElement);
-  #said = byId('kept', HTMLSpanElement);
+  #status = byId('settings-status', HTMLSpanElement);
 
   /** @param {LiveSession} session @param {(push: boolean) => void} pushChosen */
   constructor(session, pushChosen) {
@@ -31,15 +31,15 @@ export class Settings {
     this.#on('test-tone', () => session.playTestTone(this.#speaker.value));
     this.#on('copy-text', async () => {
       await navigator.clipboard.writeText(session.transcriptText());
-      this.#said.textContent = 'Copied';
+      this.#status.textContent = 'Copied';
     });
     this.#on('save-text', () => save(new Blob([session.transcriptText()], { type: 'text/plain' }), 'txt'));
     this.#on('save-json', () => save(new Blob([session.transcriptJson()], { type: 'application/json' }), 'json'));
     this.#on('record', () => this.#toggleRecording());
-    byId('settings-panel', HTMLDivElement).inert = false; // until now a click would have been lost
+    byId('settings-panel', HTMLDivElement).inert = false; // before this a click had no effect
   }
 
-  /** What there is now. */
+  /** Shows the current devices, and whether there is a transcript to save. */
   async refresh() {
     byId('push-mode', HTMLInputElement).checked = this.#session.inputMode === 'push-to-talk';
     const { inputs, outputs, canChooseOutput } = await LiveSession.devices();
@@ -47,9 +47,9 @@ export class Settings {
     fill(this.#speaker, outputs, 'Speaker');
     byId('speaker-control', HTMLDivElement).hidden = !canChooseOutput || outputs.length < 2;
     const said = this.#session.transcript.length > 0;
-    byId('keep', HTMLParagraphElement).hidden = !said;
+    byId('transcript-actions', HTMLParagraphElement).hidden = !said;
     byId('nothing-said', HTMLParagraphElement).hidden = said;
-    this.#said.textContent = '';
+    this.#status.textContent = '';
   }
 
   /** @param {HTMLSelectElement} select @param {(id: string) => Promise<void>} use */
@@ -61,7 +61,7 @@ export class Settings {
         before = select.value;
       } catch {
         select.value = before;
-        this.#said.textContent = 'That device could not be used.';
+        this.#status.textContent = 'This device does not work. Choose another one.';
       }
     });
   }
@@ -72,7 +72,7 @@ export class Settings {
       try {
         await act();
       } catch (error) {
-        this.#said.textContent = error instanceof LiveError ? error.detail : 'The browser did not allow it.';
+        this.#status.textContent = error instanceof LiveError ? error.detail : 'The browser did not allow this.';
       }
     });
   }
@@ -87,7 +87,7 @@ export class Settings {
   #recording(state) {
     this.#record.setAttribute('aria-pressed', String(state !== 'off'));
     this.#record.textContent = state === 'off' ? 'Record' : 'Stop and save';
-    this.#said.textContent = state === 'on' ? 'Recording on this device' : state === 'full' ? 'The recording is full' : '';
+    this.#status.textContent = state === 'on' ? 'Recording on this device' : state === 'full' ? 'The recording is full. Stop to save it.' : '';
   }
 }
 
@@ -99,7 +99,7 @@ function fill(select, devices, kind) {
     option.value = deviceId === 'default' ? '' : deviceId;
     return option;
   }));
-  if (devices.length === 0) select.append(create('option', `The system’s own`));
+  if (devices.length === 0) select.append(create('option', 'System default'));
   if ([...select.options].some(({ value }) => value === chosen)) select.value = chosen;
 }
 

@@ -1,29 +1,29 @@
 /**
- * The conversation: starts and ends the library's session and turns its events into what the page shows.
- * Owns: the one LiveSession. Needs: the views. Leaves: words and looks to room.js, errors.js, during.js.
+ * Runs the conversation: starts and ends the library's session and turns its events into what the page shows.
+ * talk-view.js, errors.js and live-panels.js hold the texts and the layout.
  */
 import { LiveSession, TokenSource } from '../live/index.js';
 import { Countdown } from '../common/countdown.js';
 
 import { explain } from './errors.js';
-import { Late } from './late.js';
-import { LIVE } from './room.js';
+import { Lazy } from './lazy.js';
+import { LIVE } from './talk-view.js';
 
-/** @typedef {import('./room.js').State} State */
+/** @typedef {import('./talk-view.js').State} State */
 /**
  * @typedef {{
- *   api: import('../common/api.js').Api, room: import('./room.js').Room, ring: import('./ring.js').Ring,
+ *   api: import('../common/api.js').Api, view: import('./talk-view.js').TalkView, ring: import('./ring.js').Ring,
  *   notice: import('./notice.js').Notice, announcer: import('./announcer.js').Announcer, signedOut: (why: string) => void,
  * }} Parts
  */
 
-/** What during.js hears of. @type {(keyof import('../live/index.js').LiveEvents)[]} */
-const PASSED_ON = ['caption', 'toolcall', 'toolresult', 'toolcancel', 'grounding', 'diagnostics', 'network', 'device', 'echo', 'reconnected'];
+/** Events that live-panels.js handles. @type {(keyof import('../live/index.js').LiveEvents)[]} */
+const FORWARDED_EVENTS = ['caption', 'toolcall', 'toolresult', 'toolcancel', 'grounding', 'diagnostics', 'network', 'device', 'echo', 'reconnected'];
 
-/** How long the end of a conversation is waited for: a broker that hangs keeps nobody. */
-const PATIENCE_MS = 3000;
+/** The longest wait for the end of a conversation, in case the broker hangs. */
+const END_TIMEOUT_MS = 3000;
 
-/** Refusals after which only a new sign-in helps. */
+/** Error codes after which only a new sign-in helps. */
 const SIGN_IN_AGAIN = new Set(['missing-credentials', 'invalid-token', 'token-expired']);
 
 export class Conversation {
@@ -32,20 +32,20 @@ export class Conversation {
   /** @type {State} */
   #state = 'idle';
   #microphone = true;
-  /** Comes with the first start; what happens meanwhile waits for it, in order. */
-  #during = new Late(async () => {
-    const { During } = await import('./during.js');
-    return new During(this.#session);
+  /** Loaded with the first start. Events before that wait for it, in order. */
+  #panels = new Lazy(async () => {
+    const { LivePanels } = await import('./live-panels.js');
+    return new LivePanels(this.#session);
   });
-  /** Whether the latest start led to a line. @type {Promise<boolean>} */
+  /** Whether the latest start succeeded. @type {Promise<boolean>} */
   #starting = Promise.resolve(false);
   #countdown = new Countdown();
-  /** The last conversation's place is free: with few places the next one would be refused before. @type {Promise<unknown>} */
-  #givenBack = Promise.resolve();
-  /** Ticks while a session runs whose end is known. */
+  /** Resolves when the previous conversation has ended. A token request before that could exceed the user's session limit. @type {Promise<unknown>} */
+  #previousEnded = Promise.resolve();
+  /** Interval that updates the time left. */
   #clock = 0;
-  /** The last fault that was shown: the library tells one both as a rejection and as an event. @type {unknown} */
-  #told = null;
+  /** The error shown last. The library reports one error both as a rejection and as an event. @type {unknown} */
+  #lastError = null;
 
   /** @param {Parts} parts */
   constructor(parts) {
@@ -54,10 +54,10 @@ export class Conversation {
       tokenSource: TokenSource.endpoint('/token', {
         credentials: 'same-origin',
         headers: async () => {
-          await this.#givenBack;
+          await this.#previousEnded;
           return parts.api.csrfHeaders();
         },
-        body: () => this.#wish(),
+        body: () => this.#tokenRequest(),
       }),
       tools: { get_time: async () => (await import('./tools.js')).get_time() },
     });
@@ -68,7 +68,7 @@ export class Conversation {
     return this.#state;
   }
 
-  /** For the parts of the page that only people who look for them load. */
+  /** For the panels that load on demand. */
   get session() {
     return this.#session;
   }
@@ -77,51 +77,51 @@ export class Conversation {
     return LIVE.has(this.#state);
   }
 
-  /** The last start was without a microphone. */
+  /** Whether the last start was without a microphone. */
   get typing() {
     return !this.#microphone;
   }
 
-  /** The panel with the library's figures was opened. */
-  inspect() {
-    this.#during.tell((during) => during.inspect());
+  /** Fills the diagnostics panel. */
+  openDiagnostics() {
+    this.#panels.whenLoaded((panels) => panels.openDiagnostics());
   }
 
-  /** Who talked has signed out: their words go. */
-  forget() {
-    this.#during.tell((during) => during.forget());
+  /** Removes the transcript after a sign-out. */
+  clearTranscript() {
+    this.#panels.whenLoaded((panels) => panels.clearTranscript());
   }
 
-  /** Compiles the audio parts before the first click, which then has less to wait for. */
+  /** Loads and compiles the audio parts early, so that the first click waits less. */
   async prepare() {
     try {
       await this.#session.prepare();
     } catch {
-      // Half-loaded parts would fail the click too; thrown away, they are loaded again by it.
+      // Parts that failed to load would fail the click too. Ending the session drops them, and the click loads them again.
       if (!this.live) await this.#session.end();
     }
   }
 
-  /** Back to the first screen, as after a sign-in. */
+  /** Returns to the idle state, as after a sign-in. */
   reset() {
     this.#countdown.stop();
-    this.#parts.room.showWait(0, null);
+    this.#parts.view.showWait(0, null);
     this.#parts.notice.clear();
     this.#show('idle');
     void this.prepare();
   }
 
-  /** The Talk button. From a typed conversation it goes over to a spoken one. */
+  /** Handles the Talk button. During a typed conversation it starts a spoken one. */
   async toggle() {
     if (this.#countdown.running) return;
     const spoken = this.live && this.#microphone;
-    if (this.live) void this.end(); // not awaited: phones open the microphone only while the tap is being handled
+    if (this.live) void this.end(); // not awaited: phones allow the microphone only during the tap event
     if (!spoken) await this.start(true);
   }
 
-  /** @param {boolean} microphone @returns {Promise<boolean>} whether the line is up */
+  /** @param {boolean} microphone @returns {Promise<boolean>} whether it is connected */
   start(microphone) {
-    // Not async: whoever writes meanwhile waits for the same promise, and is sent in that order.
+    // Not async: messages typed while connecting wait for the same promise and keep their order.
     if (!this.live) this.#starting = this.#begin(microphone);
     return this.#starting;
   }
@@ -130,7 +130,7 @@ export class Conversation {
   async #begin(microphone) {
     if (this.#countdown.running) return false;
     this.#parts.notice.clear();
-    this.#told = null;
+    this.#lastError = null;
     this.#microphone = microphone;
     this.#session.setMuted(false);
     if (!navigator.onLine) {
@@ -148,7 +148,7 @@ export class Conversation {
 
   async #load() {
     try {
-      await this.#during.get();
+      await this.#panels.get();
     } catch (error) {
       void this.end();
       throw error;
@@ -156,13 +156,13 @@ export class Conversation {
   }
 
   async end() {
-    const late = new Promise((resolve) => window.setTimeout(resolve, PATIENCE_MS));
-    await (this.#givenBack = Promise.race([this.#session.end(), late]));
+    const timeout = new Promise((resolve) => window.setTimeout(resolve, END_TIMEOUT_MS));
+    await (this.#previousEnded = Promise.race([this.#session.end(), timeout]));
   }
 
   /**
-   * Sends a typed message; without a conversation it opens one that needs no microphone.
-   * @param {string} text @returns {Promise<boolean>} whether it went out
+   * Sends a typed message. If no conversation runs, it starts one without a microphone.
+   * @param {string} text @returns {Promise<boolean>} whether it was sent
    */
   async say(text) {
     if (!(await (this.live ? this.#starting : this.start(false)))) return false;
@@ -172,11 +172,11 @@ export class Conversation {
 
   toggleMute() {
     this.#session.setMuted(!this.#session.muted);
-    this.#parts.announcer.say(this.#session.muted ? 'Muted' : 'Not muted');
+    this.#parts.announcer.say(this.#session.muted ? 'Muted' : 'Unmuted');
     this.#show(this.#state);
   }
 
-  /** Push-to-talk, or an open microphone. @param {boolean} push */
+  /** Switches between push-to-talk and an open microphone. @param {boolean} push */
   setPush(push) {
     this.#session.setInputMode(push ? 'push-to-talk' : 'open');
     this.#show(this.#state);
@@ -187,9 +187,9 @@ export class Conversation {
     this.#session.setVolume(share);
   }
 
-  /** What the page asks for; the broker decides. */
-  #wish() {
-    const profile = this.#parts.room.profile.value;
+  /** The body of `POST /token`. */
+  #tokenRequest() {
+    const profile = this.#parts.view.profile.value;
     return { ...(profile && { profile }), client: { app: 'live-broker-demo' } };
   }
 
@@ -203,7 +203,7 @@ export class Conversation {
       if (detail.role === 'model' || this.#microphone) announcer.sentence(detail);
     });
     session.addEventListener('clock', ({ detail }) => this.#runClock(detail.remainingMs));
-    for (const type of PASSED_ON) session.addEventListener(type, ({ detail }) => this.#during.tell((during) => during.hear(type, detail)));
+    for (const type of FORWARDED_EVENTS) session.addEventListener(type, ({ detail }) => this.#panels.whenLoaded((panels) => panels.handle(type, detail)));
   }
 
   /** @param {number} remainingMs */
@@ -212,10 +212,10 @@ export class Conversation {
     this.#clock = 0;
     if (!Number.isFinite(remainingMs)) return;
     const until = performance.now() + remainingMs;
-    const tick = () => this.#parts.room.showClock(Math.max(0, Math.ceil((until - performance.now()) / 1000)));
+    const tick = () => this.#parts.view.showClock(Math.max(0, Math.ceil((until - performance.now()) / 1000)));
     this.#clock = window.setInterval(tick, 1000);
     tick();
-    if (remainingMs < 61_000) this.#parts.announcer.say('One minute is left.');
+    if (remainingMs < 61_000) this.#parts.announcer.say('One minute left.');
   }
 
   /** @param {State} state @param {unknown} [error] */
@@ -231,8 +231,8 @@ export class Conversation {
 
   /** @param {unknown} error */
   #fail(error) {
-    if (error === this.#told) return;
-    this.#told = error;
+    if (error === this.#lastError) return;
+    this.#lastError = error;
     const explanation = explain(error);
     if (explanation.code === 'aborted') return; // the person pressed Cancel
     if (SIGN_IN_AGAIN.has(explanation.code)) {
@@ -246,10 +246,10 @@ export class Conversation {
 
   /** @param {number} seconds */
   #wait(seconds) {
-    const { room, notice, announcer } = this.#parts;
+    const { view, notice, announcer } = this.#parts;
     notice.hold(true);
-    this.#countdown.start(seconds, (left, share) => room.showWait(left, share), () => {
-      room.showWait(0, null);
+    this.#countdown.start(seconds, (left, share) => view.showWait(left, share), () => {
+      view.showWait(0, null);
       notice.hold(false);
       announcer.say('You can try again now.');
     });
@@ -259,10 +259,10 @@ export class Conversation {
   #show(state) {
     this.#state = state;
     const { muted, inputMode, model } = this.#session;
-    this.#parts.room.render({ state, microphone: this.#microphone, muted, push: inputMode === 'push-to-talk', sees: !!model?.video });
+    this.#parts.view.render({ state, microphone: this.#microphone, muted, push: inputMode === 'push-to-talk', video: !!model?.video });
     if (this.live) return;
     window.clearInterval(this.#clock);
-    this.#parts.room.showClock(null);
-    this.#during.tell((during) => during.over());
+    this.#parts.view.showClock(null);
+    this.#panels.whenLoaded((panels) => panels.conversationEnded());
   }
 }

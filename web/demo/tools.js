@@ -1,9 +1,9 @@
 /**
- * The functions that the model may call in this page, and what a person reads when one of them ran.
- * Needs: a profile that declares them. Loaded during a conversation. Leaves: calling, answering and cancelling to the library.
+ * The functions that the model can call in this page, and the line that the page shows after each.
+ * A profile must declare them. The library calls, answers and cancels them.
  */
 
-/** The time where the person sits, which only their browser knows. */
+/** The person's local time, which only their browser knows. */
 export async function get_time() {
   const now = new Date();
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
@@ -11,4 +11,4 @@ export async function get_time() {
 }
 
 /** @type {Record<string, string>} */
-export const TOOL_NOTES = { get_time: 'Looked at the clock' };
+export const TOOL_NOTES = { get_time: 'Checked the time' };

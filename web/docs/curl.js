@@ -1,6 +1,6 @@
 /**
- * The command that calls a route, to copy into a shell. Pure.
- * Needs: an operation of the document. Leaves: the credential to the shell's variables, so that none is on the page.
+ * Writes the curl command for a route. Pure functions.
+ * Credentials stay in shell variables, so that none appears on the page.
  */
 
 import { example, resolve } from './schema.js';
@@ -18,7 +18,7 @@ import { example, resolve } from './schema.js';
 export function curl(origin, method, path, operation, schemas) {
   const url = `${origin}${path.replace(/{([a-z_]+)}/g, (_, name) => `$${name.toUpperCase()}`)}`;
   const lines = [method === 'GET' ? `curl "${url}"` : `curl -X ${method} "${url}"`];
-  if (operation.security?.length) lines.push('-H "Authorization: Bearer $TOKEN"');
+  if (operation.security?.length) lines.push('-H "Authorization: Bearer $BEARER"');
   const schema = operation.requestBody?.content['application/json'].schema;
   if (schema) {
     const body = JSON.stringify(resolve(schema, schemas).examples?.[0] ?? example(schema, schemas, '', true));

@@ -1,10 +1,9 @@
 /**
- * The page /docs: /openapi.json, readable.
- * Needs: index.html. Leaves: what is shown to render.js.
+ * The page /docs: loads /openapi.json, shows it, and handles the filter and the copy buttons.
  */
 
 import { byId, create } from '../common/dom.js';
-import { article, badge, credentials, routesOf, withoutMarks } from './render.js';
+import { article, badge, credentials, routesOf, withoutBackticks } from './render.js';
 
 const lead = byId('lead', HTMLElement);
 const links = byId('links', HTMLElement);
@@ -13,7 +12,7 @@ const filter = byId('filter', HTMLInputElement);
 /** @param {import('./schema.js').Schema} spec */
 function show(spec) {
   byId('version', HTMLElement).textContent = spec.info.version;
-  lead.textContent = withoutMarks(`${spec.info.summary} ${spec.info.description}`);
+  lead.textContent = withoutBackticks(`${spec.info.summary} ${spec.info.description}`);
   byId('credentials', HTMLElement).append(credentials(spec));
   const routes = routesOf(spec);
   for (const { name } of spec.tags) {
@@ -27,7 +26,7 @@ function show(spec) {
     byId('groups', HTMLElement).append(section);
     links.append(create('p', name, 'group'), list);
   }
-  // The browser looked for the place before it was there.
+  // The browser looked for the target before it existed.
   if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 
@@ -37,7 +36,7 @@ function link(route) {
   const anchor = create('a', '');
   anchor.href = `#${route.operation.operationId}`;
   const path = create('span', '');
-  // Where the line is too short it breaks between the parts of the path.
+  // A long path breaks between its segments.
   path.append(...route.path.split(/(?=\/)/).flatMap((part) => [document.createElement('wbr'), part]));
   anchor.append(badge(route.method), ' ', path);
   item.append(anchor);
@@ -56,7 +55,7 @@ filter.addEventListener('input', () => {
     list.hidden = isEmpty;
     if (list.previousElementSibling instanceof HTMLElement) list.previousElementSibling.hidden = isEmpty;
   }
-  byId('none', HTMLElement).textContent = shown ? '' : 'No route contains that.';
+  byId('none', HTMLElement).textContent = shown ? '' : 'No matching routes.';
 });
 
 document.addEventListener('click', async (event) => {
@@ -65,11 +64,11 @@ document.addEventListener('click', async (event) => {
   if (!button || !text) return;
   const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
   button.textContent = done ? 'Copied' : 'Select and copy';
-  byId('copied', HTMLElement).textContent = done ? 'Copied.' : 'Could not copy.';
+  byId('copied', HTMLElement).textContent = done ? 'Copied.' : 'Copying failed. Select the text and copy it.';
   setTimeout(() => { button.textContent = 'Copy'; }, 2000);
 });
 
-// On a phone the list would be all that one sees.
+// On a phone the open list would fill the screen.
 const menu = byId('menu', HTMLDetailsElement);
 const narrow = matchMedia('(max-width: 60rem)');
 menu.open = !narrow.matches;

@@ -1,6 +1,5 @@
 /**
- * The elements of the page: one article for each route.
- * Needs: the document. Leaves: fetching it and everything that reacts to people, to main.js.
+ * Builds the elements of the page /docs: one article per route. main.js handles events.
  */
 
 import { create } from '../common/dom.js';
@@ -11,7 +10,7 @@ import { example, resolve, rows } from './schema.js';
 /** @typedef {{method: string, path: string, group: string, operation: Schema}} Route */
 
 /**
- * In the order of the document's groups.
+ * All routes, in the order of the document's tags.
  * @param {Schema} spec
  * @returns {Route[]}
  */
@@ -35,30 +34,30 @@ export function article(route, spec, origin) {
   element.id = operation.operationId;
   const heading = create('h3', '');
   heading.append(badge(method), ' ', create('code', path));
-  element.append(heading, create('p', `${operation.summary}.`), who(operation));
-  const asked = [...parameters(operation), ...bodyRows(operation, schemas)];
-  const said = about(operation, schemas);
-  if (asked.length) element.append(create('h4', 'Takes'), ...said, table(['Field', 'Type', 'About'], asked));
-  element.append(create('h4', 'Try it'), sample(curl(origin, method, path, operation, schemas), `Command for ${method} ${path}`));
+  element.append(heading, create('p', `${operation.summary}.`), access(operation));
+  const inputs = [...parameters(operation), ...bodyRows(operation, schemas)];
+  const note = bodyNote(operation, schemas);
+  if (inputs.length) element.append(create('h4', 'Request'), ...note, table(['Field', 'Type', 'Description'], inputs));
+  element.append(create('h4', 'Try it'), sample(curl(origin, method, path, operation, schemas), `curl command for ${method} ${path}`));
   element.append(...answers(operation, schemas, `${method} ${path}`));
   return element;
 }
 
 /**
- * What the credentials are called in the document, and what they are.
+ * The section about credentials.
  * @param {Schema} spec
  * @returns {HTMLElement}
  */
 export function credentials(spec) {
   const section = create('section', '', 'credentials');
   const list = create('dl', '');
-  const names = /** @type {{[name: string]: string}} */ ({ bearer: 'Authorization: Bearer …', service_key: 'X-API-Key: lbk_…', cookie: 'The page’s cookie' });
+  const names = /** @type {{[name: string]: string}} */ ({ bearer: 'Authorization: Bearer …', service_key: 'X-API-Key: lbk_…', cookie: 'Cookie of this page' });
   for (const [name, scheme] of Object.entries(/** @type {{[name: string]: Schema}} */ (spec.components.securitySchemes))) {
     const term = create('dt', '');
     term.append(create('code', names[name] ?? name));
-    list.append(term, create('dd', withoutMarks(scheme.description)));
+    list.append(term, create('dd', withoutBackticks(scheme.description)));
   }
-  section.append(create('h2', 'Credentials'), create('p', 'One of these with each request; two at once are refused.', 'quiet'), list);
+  section.append(create('h2', 'Credentials'), create('p', 'Send one of these with each request. The broker rejects a request with two.', 'quiet'), list);
   return section;
 }
 
@@ -70,8 +69,8 @@ export function badge(method) {
 }
 
 /** @param {Schema} operation */
-function who(operation) {
-  return create('p', withoutMarks(operation.description), 'who quiet');
+function access(operation) {
+  return create('p', withoutBackticks(operation.description), 'access quiet');
 }
 
 /**
@@ -83,7 +82,7 @@ function parameters(operation) {
     one.name,
     one.schema.enum ? one.schema.enum.join(' | ') : (one.schema.type ?? one.schema.anyOf?.[0]?.type ?? 'string'),
     one.in === 'path' ? 'in the path'
-      : one.in === 'header' ? `a header. ${withoutMarks(one.description)}`
+      : one.in === 'header' ? `a header. ${withoutBackticks(one.description)}`
       : `in the URL${one.schema.default ? `; default ${one.schema.default}` : ''}`,
   ]);
 }
@@ -102,18 +101,18 @@ function bodyRows(operation, schemas) {
 }
 
 /**
- * What the body's schema says of itself.
+ * The description of the request body, if there is one.
  * @param {Schema} operation
  * @param {{[name: string]: Schema}} schemas
  */
-function about(operation, schemas) {
+function bodyNote(operation, schemas) {
   const schema = operation.requestBody?.content['application/json'].schema;
-  const said = schema && resolve(schema, schemas).description;
-  return said ? [create('p', withoutMarks(said), 'quiet said')] : [];
+  const note = schema && resolve(schema, schemas).description;
+  return note ? [create('p', withoutBackticks(note), 'quiet body-note')] : [];
 }
 
 /**
- * The success with an example, and what may be refused.
+ * The success response with an example, and the errors.
  * @param {Schema} operation
  * @param {{[name: string]: Schema}} schemas
  * @param {string} name
@@ -126,16 +125,16 @@ function answers(operation, schemas, name) {
   /** @type {HTMLElement[]} */
   const shown = [
     ...success.flatMap(([status, answer]) => {
-      const heading = create('h4', `Answers ${status}`);
+      const heading = create('h4', `Response ${status}`);
       const [type, content] = Object.entries(/** @type {{[type: string]: Schema}} */ (answer.content ?? {}))[0] ?? [];
-      if (!content?.schema.$ref) return [heading, create('p', type ?? 'Nothing in the body.', 'quiet')];
-      const fields = rows(content.schema, schemas).map((row) => [row.name, row.type, row.required ? '' : 'only sometimes']);
+      if (!content?.schema.$ref) return [heading, create('p', type ?? 'No response body.', 'quiet')];
+      const fields = rows(content.schema, schemas).map((row) => [row.name, row.type, row.required ? '' : 'optional']);
       /** @type {HTMLElement[]} */
       const parts = [heading, sample(JSON.stringify(example(content.schema, schemas), null, 2), `Example of ${name}`)];
-      if (fields.length) parts.push(more(`${fields.length} fields`, table(['Field', 'Type', 'About'], fields)));
+      if (fields.length) parts.push(foldable(`${fields.length} fields`, table(['Field', 'Type', 'Description'], fields)));
       return parts;
     }),
-    more(`Refusals: ${refusals.map(([status]) => status).join(', ')}`, table(['Status', 'Code', 'Means'], refusals.flatMap(([status, answer]) =>
+    foldable(`Errors: ${refusals.map(([status]) => status).join(', ')}`, table(['Status', 'Code', 'Meaning'], refusals.flatMap(([status, answer]) =>
       [...answer.description.matchAll(/`([a-z-]+)`: ([^`]+)/g)].map((match) => [status, match[1], match[2].trim()])))),
   ];
   return shown;
@@ -145,7 +144,7 @@ function answers(operation, schemas, name) {
  * @param {string} title
  * @param {HTMLElement} content
  */
-function more(title, content) {
+function foldable(title, content) {
   const element = create('details', '');
   element.append(create('summary', title), content);
   return element;
@@ -196,6 +195,6 @@ function table(heads, lines) {
 }
 
 /** @param {string} text */
-export function withoutMarks(text) {
+export function withoutBackticks(text) {
   return text.replaceAll('`', '');
 }

@@ -1,6 +1,6 @@
 /**
- * JSON schemas as people read them: rows of a table, and an example of a value. Pure.
- * Needs: schemas as pydantic writes them ($ref, anyOf with null, properties, items). Leaves: elements to render.js.
+ * Turns JSON schemas into table rows and example values. Pure functions.
+ * It reads schemas as pydantic writes them: $ref, anyOf with null, properties, items.
  */
 
 /** @typedef {{[name: string]: any}} Schema */
@@ -12,7 +12,7 @@ const BOUNDS = /** @type {const} */ ([
 ]);
 
 /**
- * The schema that a reference leads to.
+ * Follows a $ref.
  * @param {Schema} schema
  * @param {{[name: string]: Schema}} schemas
  * @returns {Schema}
@@ -23,7 +23,7 @@ export function resolve(schema, schemas) {
 }
 
 /**
- * Without the null that only says that it may be missing.
+ * Removes the null that only marks a value as optional.
  * @param {Schema} schema
  * @returns {{schema: Schema, nullable: boolean}}
  */
@@ -50,7 +50,7 @@ export function typeName(given, schemas) {
 }
 
 /**
- * One row for each field, those of an object inside under its path.
+ * One row per field. Fields of nested objects have a path as their name.
  * @param {Schema} given
  * @param {{[name: string]: Schema}} schemas
  * @param {string} path
@@ -90,7 +90,7 @@ function bounds(schema) {
 }
 
 /**
- * A value that fits, so that one sees what comes.
+ * An example value for the schema.
  * @param {Schema} given
  * @param {{[name: string]: Schema}} schemas
  * @param {string} name
@@ -123,7 +123,7 @@ export function example(given, schemas, name = '', requiredOnly = false, depth =
 }
 
 const TIME = '2026-11-23T10:15:00Z';
-/** What fields of these names hold. @type {{[name: string]: unknown}} */
+/** Example values by field name. @type {{[name: string]: unknown}} */
 const SAMPLES = {
   token: 'auth_tokens/…', access_token: 'eyJ…', csrf_token: '5d0c…', issuer: 'live-broker', subject: 'alice', name: 'alice',
   username: 'alice', password: 'a long password', plan: 'default', profile: 'default', rate: '10/minute', policy: '10/minute',
@@ -132,7 +132,7 @@ const SAMPLES = {
   expires_at: TIME, connect_by: TIME, renew_after: TIME, honoured_until: TIME, expires_in: 900, connect_within: 120,
   heartbeat_seconds: 30, actor: 'live-broker:olga', action: 'limits.set', outcome: 'ok', rule: 'default', answer: 'granted',
   state: 'open', status: 200, next: null, key: '4b0e…', version: 0, reason: 'left', minutes_per_day: 60, session_minutes: 30,
-  sessions: 2, limit: 2, open: 1, used: 15, remaining: 9, reset: 42, reported_at: TIME, handle: null, on_behalf_of: null,
+  sessions: 2, limit: 60, open: 1, used: 15, remaining: 9, reset: 42, reported_at: TIME, handle: null, on_behalf_of: null,
   auth: { in: 'query', name: 'access_token' }, audio: { input: 'audio/pcm;rate=16000', output: 'audio/pcm;rate=24000' },
   setup: { model: 'models/gemini-3.8-live' }, locked: ['model', 'systemInstruction', 'tools'], ttl_seconds: null, client: {}, detail: null, roles: [], blocked: null,
 };

@@ -1,10 +1,10 @@
 /**
- * The admin API, route by route, with the shapes of its answers.
- * Needs: a sign-in with the role operator. Leaves: refusals, as ApiError, to whoever asked.
+ * The admin API, one method per route, with the types of its responses.
+ * It needs a sign-in with the operator role. Errors reach the caller as ApiError.
  */
 import { Api } from '../common/api.js';
 
-/** Times are RFC 3339 in UTC; `key` names a person. */
+/** Times are RFC 3339 in UTC. `key` identifies a person. */
 /** @typedef {{plan: string | null, rate: string | null, sessions: number | null, minutes_per_day: number | null, session_minutes: number | null}} Overrides */
 /** @typedef {keyof Overrides} LimitName */
 /** @typedef {{rule: string, plan: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number}} Limits */
@@ -50,6 +50,7 @@ import { Api } from '../common/api.js';
  *   detail: Record<string, unknown> | null,
  * }} AuditEntry
  */
+/** `profiles` null stands for all. @typedef {{suspended: boolean, reason: string | null, profiles: string[] | null, renewals: boolean, since: string | null, by: string | null}} Suspension */
 /** @typedef {{p50: number, p95: number, p99: number}} Percentiles */
 /** @typedef {{at: string, tokens: number, refusals: Record<string, number>, mint_ms: Percentiles | null, open_sessions: number | null, minutes: number}} Point */
 /** @typedef {'hour' | 'day' | 'week'} Range */
@@ -67,6 +68,21 @@ export class AdminApi extends Api {
   /** @param {AbortSignal} [signal] @returns {Promise<Overview>} */
   overview(signal) {
     return this.#get('/admin/overview', {}, signal);
+  }
+
+  /** @param {AbortSignal} [signal] @returns {Promise<Suspension>} */
+  suspension(signal) {
+    return this.#get('/admin/suspension', {}, signal);
+  }
+
+  /** Replaces the suspension in force. @param {{reason: string, profiles?: string[], renewals: boolean}} terms @returns {Promise<Suspension>} */
+  suspend(terms) {
+    return this.#post('/admin/suspension', { suspended: true, ...terms });
+  }
+
+  /** @returns {Promise<Suspension>} */
+  resume() {
+    return this.#post('/admin/suspension', { suspended: false });
   }
 
   /** @param {Range} range @param {AbortSignal} [signal] @returns {Promise<Usage>} */

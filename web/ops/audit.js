@@ -1,10 +1,9 @@
 /**
- * The audit trail: what happened, by whom, with what came of it; newest first.
- * Owns: the filters. Leaves: what is recorded to the broker.
+ * The audit trail: who did what, when, and with which outcome; newest first, with filters.
  */
 import { button, h } from './build.js';
-import { Fault } from './fault.js';
-import { field, showFaults } from './form.js';
+import { ErrorBox } from './error-box.js';
+import { field, showFieldErrors } from './form.js';
 import { timeOf, ZONE } from './format.js';
 import { badge, heading, Pages } from './parts.js';
 import { Table } from './table.js';
@@ -13,33 +12,33 @@ import { Table } from './table.js';
 
 const GOOD = new Set(['ok', 'granted', 'issued', 'confirmed']);
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
-export function auditView(desk) {
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
+export function auditView(context) {
+  const errorBox = new ErrorBox(context);
   const text = (/** @type {string} */ label, /** @type {string} */ name, hint = '') => field(label, h('input', { name, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' }), hint);
   const fields = [
-    text('Actor', 'actor'), text('Action', 'action'), text('Outcome', 'outcome'), text('Session', 'session'), text('Request id', 'request_id'),
-    field(`Since (${ZONE})`, h('input', { name: 'since', type: 'datetime-local' })),
-    field(`Until (${ZONE})`, h('input', { name: 'until', type: 'datetime-local' })),
+    text('Actor', 'actor'), text('Action', 'action'), text('Outcome', 'outcome'), text('Session', 'session'), text('Request ID', 'request_id'),
+    field(`From (${ZONE})`, h('input', { name: 'since', type: 'datetime-local' })),
+    field(`To (${ZONE})`, h('input', { name: 'until', type: 'datetime-local' })),
   ];
-  /** The filters as last applied: pages belong to these, not to what is being typed. */
+  /** The filters as last applied. "Show more" continues with these, not with what is being typed. */
   let applied = query();
 
   const table = new Table('Audit trail', /** @type {import('./table.js').Column<AuditEntry>[]} */ ([
     { head: `When (${ZONE})`, cell: ({ at }) => timeOf(at) },
-    { head: 'Actor', cell: ({ actor }) => pick('actor', actor) },
-    { head: 'Action', cell: ({ action }) => pick('action', action, 'whole') },
+    { head: 'Actor', cell: ({ actor }) => filterButton('actor', actor) },
+    { head: 'Action', cell: ({ action }) => filterButton('action', action, 'whole') },
     { head: 'Outcome', cell: ({ outcome }) => badge(outcome, GOOD.has(outcome) ? 'good' : 'plain') },
     { head: 'Detail', cell: ({ detail }) => described(detail) },
-    { head: 'Session', cell: ({ session_id: id }) => (id ? pick('session', id, 'small') : '–') },
-    { head: 'Request', cell: ({ request_id: id }) => (id ? pick('request_id', id, 'small') : '–') },
-  ]), ({ id }) => String(id), 'Nothing is recorded that fits.');
+    { head: 'Session', cell: ({ session_id: id }) => (id ? filterButton('session', id, 'small') : '–') },
+    { head: 'Request', cell: ({ request_id: id }) => (id ? filterButton('request_id', id, 'small') : '–') },
+  ]), ({ id }) => String(id), 'No matching entries.');
 
-  const pages = new Pages((cursor, signal) => desk.api.audit({ ...applied, cursor }, signal), (rows) => {
-    fault.clear();
+  const pages = new Pages((cursor, signal) => context.api.audit({ ...applied, cursor }, signal), (rows) => {
+    errorBox.clear();
     table.show(rows);
   }, (error) => {
-    if (!showFaults(fields, error)) fault.show(error, apply);
+    if (!showFieldErrors(fields, error)) errorBox.show(error, apply);
   });
 
   function query() {
@@ -48,20 +47,20 @@ export function auditView(desk) {
   }
 
   function apply() {
-    for (const one of fields) one.fault('');
+    for (const one of fields) one.showError('');
     applied = query();
     void pages.restart();
   }
 
-  /** A value that, chosen, becomes a filter. @param {string} name @param {string} value @param {string} [look] */
-  function pick(name, value, look = '') {
+  /** A button that turns a value into a filter. @param {string} name @param {string} value @param {string} [look] */
+  function filterButton(name, value, look = '') {
     return button(value, () => {
       const control = fields.find(({ control: { name: its } }) => its === name)?.control;
       if (!control) return;
       control.value = value;
       apply();
       control.focus();
-    }, { class: `pick ${look}`, title: 'Show only these' });
+    }, { class: `filter-value ${look}`, title: 'Filter by this value' });
   }
 
   return {
@@ -75,14 +74,14 @@ export function auditView(desk) {
         for (const { control } of fields) control.value = '';
         apply();
       }))),
-      fault.element, table.element, pages.element),
+      errorBox.element, table.element, pages.element),
     refresh: () => void pages.restart(),
     close: () => pages.close(),
   };
 }
 
 /**
- * A change as before and after, member by member; anything else as a list.
+ * Shows a change as old and new values, and other members as a list.
  * @param {Record<string, unknown> | null} detail
  */
 function described(detail) {
@@ -93,7 +92,7 @@ function described(detail) {
   return h('dl', { class: 'detail' },
     ...Object.entries(rest).map(([name, value]) => h('div', {}, h('dt', {}, name.replaceAll('_', ' ')), h('dd', {}, plain(value)))),
     ...changed.map((name) => h('div', {}, h('dt', {}, name.replaceAll('_', ' ')),
-      h('dd', {}, h('del', {}, plain(mapOf(before)[name])), h('span', { class: 'unseen' }, ' became '), h('span', { 'aria-hidden': 'true' }, ' → '), h('ins', {}, plain(mapOf(after)[name]))))));
+      h('dd', {}, h('del', {}, plain(mapOf(before)[name])), h('span', { class: 'visually-hidden' }, ' became '), h('span', { 'aria-hidden': 'true' }, ' → '), h('ins', {}, plain(mapOf(after)[name]))))));
 }
 
 /** @param {unknown} value @returns {Record<string, unknown>} */

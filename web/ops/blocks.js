@@ -1,9 +1,9 @@
 /**
- * Who and what is turned away besides the broker's own users: people of other issuers, single tokens, whole issuers.
- * Needs: the admin API. Leaves: lifting a block of a person to their own page, and of others to the `broker` command.
+ * Blocks that do not concern the broker's own users: people of other issuers, single tokens, whole issuers.
+ * An operator lifts a person's block on the user page, and the other kinds with the `broker` command.
  */
 import { h } from './build.js';
-import { Fault } from './fault.js';
+import { ErrorBox } from './error-box.js';
 import { timeOf } from './format.js';
 import { heading, issuerWords, Pages } from './parts.js';
 import { Table } from './table.js';
@@ -11,27 +11,27 @@ import { Table } from './table.js';
 /** @typedef {import('./api.js').Block} Block */
 
 /** @type {Record<string, string>} */
-const KINDS = { principal: 'A person', jti: 'One token', issuer: 'Everybody of an issuer', 'issued-before': 'What was signed before' };
+const KINDS = { principal: 'Person', jti: 'Single token', issuer: 'Whole issuer', 'issued-before': 'Tokens issued before a time' };
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
-export function blocksView(desk) {
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
+export function blocksView(context) {
+  const errorBox = new ErrorBox(context);
   const table = new Table('Blocks', /** @type {import('./table.js').Column<Block>[]} */ ([
-    { head: 'Who', cell: ({ subject }) => subject || 'everybody' },
-    { head: 'Of', cell: ({ issuer }) => issuerWords(issuer) },
-    { head: 'What', cell: ({ kind }) => KINDS[kind] ?? kind },
+    { head: 'Who', cell: ({ subject }) => subject || 'everyone' },
+    { head: 'Issuer', cell: ({ issuer }) => issuerWords(issuer) },
+    { head: 'Kind', cell: ({ kind }) => KINDS[kind] ?? kind },
     { head: 'Reason', cell: ({ reason }) => reason || '–' },
     { head: 'Since', cell: ({ created_at: since }) => timeOf(since) },
-  ]), ({ kind, issuer, subject }) => JSON.stringify([kind, issuer, subject]), 'Nothing of this kind is blocked.');
-  const pages = new Pages((cursor, signal) => desk.api.blocks({ cursor }, signal), (rows) => {
-    fault.clear();
+  ]), ({ kind, issuer, subject }) => JSON.stringify([kind, issuer, subject]), 'No blocks.');
+  const pages = new Pages((cursor, signal) => context.api.blocks({ cursor }, signal), (rows) => {
+    errorBox.clear();
     table.show(rows);
-  }, (error) => fault.show(error, () => void pages.restart()));
+  }, (error) => errorBox.show(error, () => void pages.restart()));
   return {
     title: 'Blocks',
     element: h('div', {}, heading('Blocks'),
-      h('p', { class: 'quiet lead' }, 'The broker’s own users are not in this list: find those who are blocked among the ', h('a', { href: '#/users' }, 'users'), '. People are unblocked on their own page, single tokens and whole issuers with ', h('code', {}, 'broker blocks'), '.'),
-      fault.element, table.element, pages.element),
+      h('p', { class: 'quiet lead' }, 'This list does not include the broker’s own users. Find blocked ones under ', h('a', { href: '#/users' }, 'Users'), '. Unblock a person on their own page. Unblock single tokens and whole issuers with ', h('code', {}, 'broker blocks'), '.'),
+      errorBox.element, table.element, pages.element),
     refresh: () => void pages.restart(),
     close: () => pages.close(),
   };

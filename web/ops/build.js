@@ -1,6 +1,5 @@
 /**
- * Builds elements: text is always text, attributes are set one by one, and there is no markup in strings.
- * Needs: nothing. Leaves: what is built to the views.
+ * Builds HTML and SVG elements. Text is always text, and attributes are set one by one; no string is parsed as markup.
  */
 
 /** @typedef {Node | string | null | undefined | false} Child */
@@ -9,7 +8,7 @@
 const SVG = 'http://www.w3.org/2000/svg';
 
 /**
- * An HTML element. A function as an attribute listens: `onclick` to clicks.
+ * An HTML element. A function as an attribute becomes an event listener: `onclick` listens to clicks.
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {Attributes} [attributes]
@@ -17,7 +16,7 @@ const SVG = 'http://www.w3.org/2000/svg';
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function h(tag, attributes = {}, ...children) {
-  return furnish(document.createElement(tag), attributes, children);
+  return fill(document.createElement(tag), attributes, children);
 }
 
 /**
@@ -29,7 +28,7 @@ export function h(tag, attributes = {}, ...children) {
  * @returns {SVGElementTagNameMap[K]}
  */
 export function s(tag, attributes = {}, ...children) {
-  return furnish(document.createElementNS(SVG, tag), attributes, children);
+  return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
 /**
@@ -38,7 +37,7 @@ export function s(tag, attributes = {}, ...children) {
  * @param {Attributes} attributes
  * @param {Child[]} children
  */
-function furnish(element, attributes, children) {
+function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === 'function') element.addEventListener(name.slice(2), value);
     else if (typeof value === 'boolean') element.toggleAttribute(name, value);
@@ -59,7 +58,7 @@ export function button(text, act, attributes = {}) {
 
 let made = 0;
 
-/** An id that nothing else on the page has. @param {string} stem */
+/** An id that is unique on the page. @param {string} stem */
 export function uniqueId(stem) {
   made += 1;
   return `${stem}-${made}`;

@@ -1,34 +1,33 @@
 /**
- * Asks before something is done, does it, and says what came of it, in one modal dialog.
- * Owns: the dialog and its form. Leaves: what is done to whoever asks.
+ * A modal dialog that asks for confirmation, runs the action, and shows its result.
  */
 import { button, h, uniqueId } from './build.js';
-import { Fault } from './fault.js';
-import { showFaults } from './form.js';
+import { ErrorBox } from './error-box.js';
+import { showFieldErrors } from './form.js';
 
 /** @typedef {import('./build.js').Child} Child */
 /**
- * `act` gets what the form holds. What it returns is shown before the dialog closes; nothing closes it at once.
+ * `act` gets the form data. Its result is shown in the dialog; without a result the dialog closes at once.
  * @typedef {{
  *   title: string, body: Child[], fields?: import('./form.js').Field[], extra?: Child, action: string, danger?: boolean,
  *   act: (form: FormData) => Promise<Child[] | void>,
- * }} Question
+ * }} DialogOptions
  */
 
 /**
- * @param {import('./desk.js').Desk} desk
- * @param {Question} question
- * @returns {Promise<boolean>} whether it was done, once the dialog is closed
+ * @param {import('./view.js').ViewContext} context
+ * @param {DialogOptions} question
+ * @returns {Promise<boolean>} whether the action succeeded, once the dialog has closed
  */
-export function ask(desk, { title, body, fields = [], extra, action, danger = false, act }) {
+export function openDialog(context, { title, body, fields = [], extra, action, danger = false, act }) {
   const id = uniqueId('dialog');
-  const fault = new Fault(desk);
+  const errorBox = new ErrorBox(context);
   const submit = h('button', { type: 'submit', class: `button small ${danger ? 'danger' : 'primary'}` }, action);
-  const cancel = button('Cancel', () => busy || dialog.close()); // what is under way is told, whatever becomes of it
+  const cancel = button('Cancel', () => busy || dialog.close()); // a running request must show its result
   const content = h('div', { class: 'dialog-body' }, ...body, ...fields.map(({ element }) => element), extra);
   const form = h('form', { onsubmit: (/** @type {Event} */ event) => void send(event) },
-    h('h2', { id }, title), content, fault.element, h('div', { class: 'dialog-foot' }, submit, cancel));
-  const dialog = h('dialog', { class: 'ask', 'aria-labelledby': id }, form);
+    h('h2', { id }, title), content, errorBox.element, h('div', { class: 'dialog-foot' }, submit, cancel));
+  const dialog = h('dialog', { class: 'action-dialog', 'aria-labelledby': id }, form);
   let done = false;
   let busy = false;
 
@@ -38,14 +37,14 @@ export function ask(desk, { title, body, fields = [], extra, action, danger = fa
     if (busy) return;
     busy = true;
     submit.setAttribute('aria-disabled', 'true');
-    fault.clear();
+    errorBox.clear();
     try {
       const result = await act(new FormData(form));
       done = true;
-      if (result) tell(result);
+      if (result) showResult(result);
       else dialog.close();
     } catch (error) {
-      if (!showFaults(fields, error)) fault.show(error);
+      if (!showFieldErrors(fields, error)) errorBox.show(error);
     } finally {
       busy = false;
       submit.removeAttribute('aria-disabled');
@@ -53,7 +52,7 @@ export function ask(desk, { title, body, fields = [], extra, action, danger = fa
   }
 
   /** @param {Child[]} result */
-  function tell(result) {
+  function showResult(result) {
     const close = button('Close', () => dialog.close());
     content.replaceChildren(h('div', { role: 'status' }, ...result));
     form.querySelector('.dialog-foot')?.replaceChildren(close);

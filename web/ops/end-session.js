@@ -1,34 +1,33 @@
 /**
- * Ends one session, after a question that says what ending can and cannot do.
- * Needs: the admin API. Leaves: showing that it is gone to the view.
+ * Ends one session after a question that says what ending can and cannot do.
  */
 import { h } from './build.js';
-import { ask } from './dialog.js';
-import { timeOf, words } from './format.js';
+import { openDialog } from './dialog.js';
+import { timeOf, formatTime } from './format.js';
 
 /**
- * @param {import('./desk.js').Desk} desk
+ * @param {import('./view.js').ViewContext} context
  * @param {import('./api.js').Session} session
  * @returns {Promise<boolean>} whether it was ended
  */
-export function endSession(desk, session) {
+export function endSession(context, session) {
   const who = session.name || session.subject;
-  // Once heard of, a session holds its place as long as its newest token is good; before that, its end bounds it.
+  // After a heartbeat a session holds its place until its newest token expires. Before that, `ends_at` is the limit.
   const latest = session.heartbeat_at ? session.held_until : session.ends_at;
-  return ask(desk, {
+  return openDialog(context, {
     title: `End the session of ${who}?`,
     body: [
-      h('p', {}, 'It gets no further token from now on, and its page is told at its next heartbeat.'),
-      h('p', {}, 'Nothing takes a token back at Google: a client that goes on all the same may be heard until ', timeOf(latest), ' at the latest.'),
+      h('p', {}, 'It gets no more tokens. The client learns of this at its next heartbeat.'),
+      h('p', {}, 'A token cannot be revoked at Google. A client that ignores the end can keep talking until ', timeOf(latest), ' at the latest.'),
       h('p', { class: 'quiet' }, `${session.profile} · ${session.id}`),
     ],
     action: 'End session',
     danger: true,
     async act() {
-      const { honoured_until: until } = await desk.api.endSession(session.id);
-      const told = until ? `Google may honour its last token until ${words(until)}.` : 'No token of it is good any more.';
-      desk.say(`The session of ${who} has ended. ${told}`);
-      return [h('p', {}, h('strong', {}, 'The session has ended.')), h('p', {}, told)];
+      const { honoured_until: until } = await context.api.endSession(session.id);
+      const outcome = until ? `Google may accept its last token until ${formatTime(until)}.` : 'None of its tokens is valid any longer.';
+      context.announce(`The session of ${who} has ended. ${outcome}`);
+      return [h('p', {}, h('strong', {}, 'The session has ended.')), h('p', {}, outcome)];
     },
   });
 }

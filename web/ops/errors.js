@@ -1,51 +1,51 @@
 /**
- * What can go wrong, for operators: the broker's own words where it has some, and what to do next.
- * Needs: nothing. Leaves: where it is shown to fault.js and to the door.
+ * Explains errors to operators: the broker's own words where they are more exact, and the next step.
+ * error-box.js and the sign-in form show them.
  */
 
-/** @typedef {import('../common/auth.js').Explanation & {status: number, requestId: string}} Explanation */
+/** @typedef {import('../common/sign-in-form.js').Explanation & {status: number, requestId: string}} Explanation */
 
-/** By the broker's code: title, and what to do unless the broker says more. @type {Record<string, [string, string]>} */
+/** Title and next step by the broker's code. @type {Record<string, [string, string]>} */
 const TABLE = {
-  network: ['The broker cannot be reached', 'Nothing is known to have changed. Check your connection, then try again.'],
-  'missing-credentials': ['You are signed out', 'Sign in again to go on. What you typed is still there.'],
-  'invalid-token': ['You are signed out', 'Your sign-in has ended. Sign in again; what you typed is still there.'],
-  'token-expired': ['You are signed out', 'Your sign-in has ended. Sign in again; what you typed is still there.'],
+  network: ['The broker cannot be reached', 'The change may not have been saved. Check your connection, then try again.'],
+  'missing-credentials': ['You are signed out', 'Sign in again to continue. What you typed is still there.'],
+  'invalid-token': ['You are signed out', 'Your sign-in has expired. Sign in again. What you typed is still there.'],
+  'token-expired': ['You are signed out', 'Your sign-in has expired. Sign in again. What you typed is still there.'],
   'bad-login': ['That username and password do not match', 'Check both and try again.'],
-  'login-throttled': ['Too many tries', 'Please wait a little before the next one.'],
+  'login-throttled': ['Too many attempts', 'Wait a little before you try again.'],
   'account-blocked': ['Your account is blocked', 'Another operator can unblock you.'],
-  forbidden: ['This page is for operators', 'You are signed in without the role operator.'],
-  'csrf-failed': ['This page is out of date', 'Reload it and go on; you stay signed in.'],
+  forbidden: ['This page is for operators', 'Your account does not have the operator role.'],
+  'csrf-failed': ['This page is out of date', 'Reload it to continue. You stay signed in.'],
   'origin-forbidden': ['This address is not allowed', 'Open the page at the broker’s own address.'],
-  'edit-conflict': ['Somebody else changed this meanwhile', 'Nothing of yours was saved.'],
-  'invalid-field': ['Something is not right yet', 'Nothing was saved.'],
-  'field-not-allowed': ['This broker does not know a field', 'Reload the page: it may be of another version.'],
-  'not-found': ['It is not there', 'It may have been removed meanwhile.'],
-  'session-unknown': ['There is no such session', 'It may have ended meanwhile.'],
-  'session-ended': ['The session has ended already', 'Nothing was left to do.'],
-  'rate-limited': ['Too many requests', 'Please wait a moment.'],
-  'store-unavailable': ['The broker cannot reach its store', 'Nothing was changed. It tries again by itself.'],
-  'audit-unavailable': ['The broker cannot keep its records', 'Nothing was changed.'],
-  busy: ['The broker is busy', 'Nothing was changed. Please try again in a moment.'],
-  draining: ['The broker is restarting', 'It is back in a moment.'],
+  'edit-conflict': ['Another operator changed this', 'Your changes were not saved.'],
+  'invalid-field': ['Some values are not valid', 'Nothing was saved.'],
+  'field-not-allowed': ['The broker rejected an unknown field', 'The page may be from another version. Reload it.'],
+  'not-found': ['Not found', 'It may have been removed.'],
+  'session-unknown': ['No such session', 'It may have ended already.'],
+  'session-ended': ['The session has already ended', 'There is nothing to do.'],
+  'rate-limited': ['Too many requests', 'Wait a moment, then try again.'],
+  'store-unavailable': ['The broker cannot reach its store', 'Nothing was changed. The page tries again automatically.'],
+  'audit-unavailable': ['The broker cannot write to the audit trail', 'Nothing was changed.'],
+  busy: ['The broker is busy', 'Nothing was changed. Try again in a moment.'],
+  draining: ['The broker is restarting', 'Try again in a moment.'],
 };
-const UNKNOWN = ['The broker has a problem', 'Its log tells more under the request id.'];
-/** Here the broker knows the case better than the table does. */
-const THEIRS = new Set(['forbidden', 'invalid-field', 'not-found', 'session-unknown', 'session-ended', 'field-not-allowed']);
+const UNKNOWN = ['Something went wrong in the broker', 'Search its log for the request id.'];
+/** Codes for which the broker's detail is more exact than the table. */
+const USE_SERVER_DETAIL = new Set(['forbidden', 'invalid-field', 'not-found', 'session-unknown', 'session-ended', 'field-not-allowed']);
 
 /**
  * @param {unknown} error  an ApiError, or anything else that was thrown
  * @returns {Explanation}
  */
 export function explain(error) {
-  const fault = /** @type {Partial<import('../common/api.js').ApiError>} */ (typeof error === 'object' && error !== null ? error : {});
-  const code = fault.code ?? 'unknown';
+  const given = /** @type {Partial<import('../common/api.js').ApiError>} */ (typeof error === 'object' && error !== null ? error : {});
+  const code = given.code ?? 'unknown';
   const [title, own] = TABLE[code] ?? UNKNOWN;
-  const detail = ((THEIRS.has(code) || !(code in TABLE)) && fault.detail) || own;
+  const detail = ((USE_SERVER_DETAIL.has(code) || !(code in TABLE)) && given.detail) || own;
   return {
     code, title, detail,
-    status: fault.status ?? 0,
-    requestId: fault.requestId ?? '',
-    retryAfterSeconds: Math.max(0, Math.ceil(fault.retryAfterSeconds ?? 0)),
+    status: given.status ?? 0,
+    requestId: given.requestId ?? '',
+    retryAfterSeconds: Math.max(0, Math.ceil(given.retryAfterSeconds ?? 0)),
   };
 }

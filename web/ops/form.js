@@ -1,11 +1,10 @@
 /**
- * Fields of forms: a label, a hint, and the fault that the broker found in them, tied together for screen readers.
- * Needs: build.js. Leaves: what is sent to whoever asks.
+ * Form fields: a label, a hint and an error from the broker, connected for screen readers.
  */
 import { h, uniqueId } from './build.js';
 
 /** @typedef {HTMLInputElement | HTMLSelectElement} Control */
-/** @typedef {{element: HTMLElement, control: Control, fault: (text: string) => void}} Field */
+/** @typedef {{element: HTMLElement, control: Control, showError: (text: string) => void}} Field */
 
 /**
  * @template {Control} C
@@ -16,15 +15,15 @@ import { h, uniqueId } from './build.js';
  */
 export function field(label, control, hint = '') {
   const id = uniqueId('field');
-  const fault = h('p', { class: 'field-fault', id: `${id}-fault` });
+  const message = h('p', { class: 'field-error', id: `${id}-error` });
   control.id = id;
-  control.setAttribute('aria-describedby', hint ? `${id}-hint ${id}-fault` : `${id}-fault`);
+  control.setAttribute('aria-describedby', hint ? `${id}-hint ${id}-error` : `${id}-error`);
   return {
     element: h('div', { class: 'form-row' },
-      h('label', { for: id }, label), control, hint && h('p', { class: 'quiet', id: `${id}-hint` }, hint), fault),
+      h('label', { for: id }, label), control, hint && h('p', { class: 'quiet', id: `${id}-hint` }, hint), message),
     control,
-    fault(text) {
-      fault.textContent = text;
+    showError(text) {
+      message.textContent = text;
       if (text) control.setAttribute('aria-invalid', 'true');
       else control.removeAttribute('aria-invalid');
     },
@@ -32,16 +31,16 @@ export function field(label, control, hint = '') {
 }
 
 /**
- * A set of boxes to tick, under one name.
+ * A group of checkboxes with one name.
  * @param {string} legend
  * @param {string} name
  * @param {string[]} values
  * @param {boolean} ticked
  * @param {string} [hint]
  */
-export function boxes(legend, name, values, ticked, hint = '') {
+export function checkboxes(legend, name, values, ticked, hint = '') {
   return h('fieldset', { class: 'form-row' }, h('legend', {}, legend), hint && h('p', { class: 'quiet' }, hint),
-    h('div', { class: 'boxes' }, ...values.map((value) => h('label', {},
+    h('div', { class: 'checkboxes' }, ...values.map((value) => h('label', {},
       h('input', { type: 'checkbox', name, value, checked: ticked }), value))));
 }
 
@@ -51,21 +50,21 @@ export function select(name, choices, chosen = '') {
 }
 
 /**
- * Puts each fault that the broker named beside its field, and the focus into the first.
+ * Shows each field error from the broker next to its field, and focuses the first.
  * @param {Field[]} fields
  * @param {unknown} error
- * @returns {boolean} whether every fault has found its field
+ * @returns {boolean} whether every error belongs to one of the fields
  */
-export function showFaults(fields, error) {
-  for (const one of fields) one.fault('');
-  const faults = /** @type {{fields?: import('../common/api.js').FieldFault[]}} */ (error ?? {}).fields ?? [];
-  const hit = faults.map(({ field: name, problem }) => {
+export function showFieldErrors(fields, error) {
+  for (const one of fields) one.showError('');
+  const errors = /** @type {{fields?: import('../common/api.js').FieldError[]}} */ (error ?? {}).fields ?? [];
+  const matched = errors.map(({ field: name, problem }) => {
     const found = fields.find(({ control }) => control.name === name);
-    found?.fault(sentence(problem));
+    found?.showError(sentence(problem));
     return found;
   });
-  hit.find((one) => one !== undefined)?.control.focus();
-  return hit.length > 0 && hit.every((one) => one !== undefined);
+  matched.find((one) => one !== undefined)?.control.focus();
+  return matched.length > 0 && matched.every((one) => one !== undefined);
 }
 
 /** @param {string} text */

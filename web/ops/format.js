@@ -1,6 +1,5 @@
 /**
- * Numbers and times as people read them: English words, the reader's own time zone.
- * Needs: RFC 3339 times. Leaves: where they stand to the views.
+ * Formats numbers and RFC 3339 times for people: English words, the reader's own time zone.
  */
 import { clockWords } from '../common/countdown.js';
 
@@ -10,7 +9,7 @@ const COUNT = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 });
 const DAY_TIME = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
-/** The zone that every time on the page is in, such as "GMT+1". */
+/** The time zone of all times on the page, such as "GMT+1". */
 export const ZONE = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' }).formatToParts().find(({ type }) => type === 'timeZoneName')?.value ?? '';
 
 /** "1,234". @param {number} number */
@@ -26,27 +25,27 @@ export function milliseconds(ms) {
 }
 
 /**
- * A time as text of a `time` element, with its exact form beside it; a dash for none.
+ * A `time` element with the exact time as its title, or `none`.
  * @param {string | null | undefined} at
  * @param {string} [none]
  */
 export function timeOf(at, none = '–') {
-  return at ? h('time', { datetime: at, title: at }, words(at)) : none;
+  return at ? h('time', { datetime: at, title: at }, formatTime(at)) : none;
 }
 
 /** "14:02:11", or "24 Nov, 14:02:11" on another day. @param {string} at */
-export function words(at) {
+export function formatTime(at) {
   const when = new Date(at);
   return when.toDateString() === new Date().toDateString() ? TIME.format(when) : DAY_TIME.format(when);
 }
 
-/** How long until then: "12:30", "over". @param {string} at @param {number} nowMs */
+/** Time left: "12:30", or "over". @param {string} at @param {number} nowMs */
 export function left(at, nowMs) {
   const seconds = Math.ceil((Date.parse(at) - nowMs) / 1000);
   return seconds > 0 ? clockWords(seconds) : 'over';
 }
 
-/** How long ago: "8 s ago", "4 min ago", "2 h ago", "3 d ago". @param {string} at @param {number} nowMs */
+/** Time since: "8 s ago", "4 min ago", "2 h ago", "3 d ago". @param {string} at @param {number} nowMs */
 export function ago(at, nowMs) {
   const seconds = Math.max(0, Math.round((nowMs - Date.parse(at)) / 1000));
   if (seconds < 90) return `${seconds} s ago`;

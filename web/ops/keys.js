@@ -1,11 +1,10 @@
 /**
- * Keys of backends: which there are, a new one (shown once), and revoking.
- * Needs: the admin API. Leaves: what a key may do to the broker's documentation.
+ * The service keys of backends: the list, a new key (shown only once), and revoking.
  */
 import { button, h } from './build.js';
-import { ask } from './dialog.js';
-import { Fault } from './fault.js';
-import { boxes, field, select } from './form.js';
+import { openDialog } from './dialog.js';
+import { ErrorBox } from './error-box.js';
+import { checkboxes, field, select } from './form.js';
 import { timeOf } from './format.js';
 import { badge, heading, Pages } from './parts.js';
 import { Table } from './table.js';
@@ -14,65 +13,65 @@ import { Table } from './table.js';
 
 const SCOPES = ['token', 'sessions', 'read'];
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
-export function keysView(desk) {
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
+export function keysView(context) {
+  const errorBox = new ErrorBox(context);
   const table = new Table('Service keys', /** @type {import('./table.js').Column<ServiceKey>[]} */ ([
     { head: 'Name', cell: ({ name, id }) => h('span', { class: 'person' }, h('span', {}, name), h('small', { class: 'quiet' }, id)) },
     { head: 'State', cell: (one) => state(one) },
     { head: 'Plan', cell: ({ plan }) => plan },
-    { head: 'May', cell: ({ scopes }) => scopes.join(', ') },
-    { head: 'Profiles', cell: ({ profiles }) => profiles?.join(', ') ?? 'all of its plan' },
-    { head: 'Acts for', cell: ({ on_behalf_of: whose }) => (whose === null ? 'itself only' : whose === 'any' ? 'anybody' : whose) },
+    { head: 'Scopes', cell: ({ scopes }) => scopes.join(', ') },
+    { head: 'Profiles', cell: ({ profiles }) => profiles?.join(', ') ?? 'all in its plan' },
+    { head: 'On behalf of', cell: ({ on_behalf_of: whose }) => (whose === null ? 'itself only' : whose === 'any' ? 'anyone' : whose) },
     { head: 'Last used', cell: ({ last_used_at: at }) => timeOf(at, 'never') },
     { head: 'Expires', cell: ({ expires_at: at }) => timeOf(at, 'never') },
     { head: 'Actions', kind: 'actions', cell: (one) => (one.revoked_at ? '' : button('Revoke', () => void revoke(one), { 'aria-label': `Revoke the key ${one.name}` })) },
-  ]), ({ id }) => id, 'There is no service key yet.');
-  const pages = new Pages((cursor, signal) => desk.api.keys({ cursor }, signal), (rows) => {
-    fault.clear();
+  ]), ({ id }) => id, 'No service keys yet.');
+  const pages = new Pages((cursor, signal) => context.api.keys({ cursor }, signal), (rows) => {
+    errorBox.clear();
     table.show(rows);
-  }, (error) => fault.show(error, refresh));
+  }, (error) => errorBox.show(error, refresh));
   const refresh = () => void pages.restart();
 
   /** @param {ServiceKey} key */
   async function revoke({ id, name }) {
-    const done = await ask(desk, {
+    const done = await openDialog(context, {
       title: `Revoke the key ${name}?`,
-      body: [h('p', {}, 'It is turned away from its next request on, for good. Sessions that it opened run to their end; nobody can renew them. Its name stays taken.')],
+      body: [h('p', {}, 'The broker rejects the key from its next request. Sessions that it opened continue to their end and cannot be renewed. You cannot undo this or reuse the name.')],
       action: 'Revoke key',
       danger: true,
       async act() {
-        await desk.api.revokeKey(id);
-        desk.say(`Revoked ${name}.`);
+        await context.api.revokeKey(id);
+        context.announce(`Revoked ${name}.`);
       },
     });
     if (done) refresh();
   }
 
   async function create() {
-    const { plans, profiles } = await desk.api.overview().catch(() => ({ plans: [{ name: 'default' }], profiles: [] }));
-    const done = await ask(desk, {
-      title: 'Make a service key',
+    const { plans, profiles } = await context.api.overview().catch(() => ({ plans: [{ name: 'default' }], profiles: [] }));
+    const done = await openDialog(context, {
+      title: 'Create a service key',
       body: [],
       fields: [
         field('Name', h('input', { name: 'name', required: true, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', maxlength: 64 })),
-        field('Plan', select('plan', plans.map(({ name }) => [name, name]), 'default'), 'Its rate is for all users of the backend together.'),
-        field('Acts for', h('input', { name: 'on_behalf_of', autocomplete: 'off', spellcheck: 'false', placeholder: 'itself only' }), 'any, or ids that begin so: shop:*'),
-        field('Expires after days', h('input', { name: 'expires_days', type: 'number', min: 1, max: 3650, inputmode: 'numeric', placeholder: 'never' })),
+        field('Plan', select('plan', plans.map(({ name }) => [name, name]), 'default'), 'All users of the backend share its rate.'),
+        field('On behalf of', h('input', { name: 'on_behalf_of', autocomplete: 'off', spellcheck: 'false', placeholder: 'itself only' }), 'Enter any, or a prefix such as shop:*'),
+        field('Expires after (days)', h('input', { name: 'expires_days', type: 'number', min: 1, max: 3650, inputmode: 'numeric', placeholder: 'never' })),
       ],
-      extra: h('div', {}, boxes('May', 'scopes', SCOPES, true),
-        profiles.length > 1 && boxes('Only these profiles', 'profiles', profiles, false, 'None ticked: all of its plan.')),
-      action: 'Make key',
+      extra: h('div', {}, checkboxes('Scopes', 'scopes', SCOPES, true),
+        profiles.length > 1 && checkboxes('Profiles', 'profiles', profiles, false, 'Leave empty for all')),
+      action: 'Create key',
       async act(form) {
         const text = (/** @type {string} */ name) => String(form.get(name) ?? '').trim();
         const chosen = form.getAll('profiles').map(String);
-        const made = await desk.api.createKey({
+        const made = await context.api.createKey({
           name: text('name'), plan: text('plan'), scopes: form.getAll('scopes').map(String),
           ...(chosen.length > 0 && { profiles: chosen }),
           ...(text('on_behalf_of') && { on_behalf_of: text('on_behalf_of') }),
           ...(text('expires_days') && { expires_days: Number(text('expires_days')) }),
         });
-        desk.say(`Made the key ${made.name}. It is shown this once.`);
+        context.announce(`Created the key ${made.name}. It is shown only once.`);
         return shownOnce(made.key);
       },
     });
@@ -81,7 +80,7 @@ export function keysView(desk) {
 
   return {
     title: 'Service keys',
-    element: h('div', {}, heading('Service keys', button('Make a key', () => void create(), { class: 'button small primary' })), fault.element, table.element, pages.element),
+    element: h('div', {}, heading('Service keys', button('Create key', () => void create(), { class: 'button small primary' })), errorBox.element, table.element, pages.element),
     refresh,
     close: () => pages.close(),
   };
@@ -90,15 +89,15 @@ export function keysView(desk) {
 /** @param {ServiceKey} key */
 function state({ revoked_at: revoked, expires_at: expires }) {
   if (revoked) return badge('Revoked', 'bad');
-  return expires && Date.parse(expires) < Date.now() ? badge('Expired', 'bad') : badge('Good', 'good');
+  return expires && Date.parse(expires) < Date.now() ? badge('Expired', 'bad') : badge('Active', 'good');
 }
 
-/** It leaves the page with the dialog. @param {string} key */
+/** Shows the key in the dialog. It is gone when the dialog closes. @param {string} key */
 function shownOnce(key) {
   const copied = h('span', { class: 'quiet', role: 'status' });
   const output = h('input', { class: 'secret', readonly: true, value: key, 'aria-label': 'The key', spellcheck: 'false', onfocus: () => output.select() });
   const copy = button('Copy', () => void navigator.clipboard.writeText(key).then(
     () => { copied.textContent = 'Copied.'; },
-    () => { output.focus(); copied.textContent = 'Copy it with the keyboard.'; }));
-  return [h('p', {}, h('strong', {}, 'Keep the key now: nobody can show it again.')), output, h('p', { class: 'copy' }, copy, copied)];
+    () => { output.focus(); copied.textContent = 'Press Ctrl+C or ⌘C to copy.'; }));
+  return [h('p', {}, h('strong', {}, 'Save the key now. It cannot be shown again.')), output, h('p', { class: 'copy' }, copy, copied)];
 }

@@ -1,12 +1,11 @@
 /**
- * The limits of one person: what holds, and which of it is set here instead of by the plan.
- * Owns: the edit, which survives refreshes and sign-ins, and conflicts with other operators' edits.
- * Needs: the person with `version`. Leaves: loading it again to user.js.
+ * Edits one person's limits: which values come from the plan, and which are overrides.
+ * An edit survives refreshes and sign-ins, and detects edits by other operators. user.js loads the person again.
  */
 import { button, h } from './build.js';
-import { Fault } from './fault.js';
-import { field, select, showFaults } from './form.js';
-import { words } from './format.js';
+import { ErrorBox } from './error-box.js';
+import { field, select, showFieldErrors } from './form.js';
+import { formatTime } from './format.js';
 
 /** @typedef {import('./api.js').User} User */
 /** @typedef {import('./api.js').LimitName} LimitName */
@@ -16,52 +15,52 @@ import { words } from './format.js';
 /** @type {[name: LimitName, label: string, hint: string][]} */
 const LIMITS = [
   ['plan', 'Plan', ''],
-  ['rate', 'Requests for a token', 'Such as 10/minute; 200/day'],
+  ['rate', 'Token requests', 'For example 10/minute; 200/day'],
   ['sessions', 'Sessions at once', ''],
-  ['minutes_per_day', 'Minutes a day', ''],
-  ['session_minutes', 'Minutes of one session', ''],
+  ['minutes_per_day', 'Minutes per day', ''],
+  ['session_minutes', 'Minutes per session', ''],
 ];
 const LABELS = Object.fromEntries(LIMITS.map(([name, label]) => [name, label]));
 
 export class LimitsEditor {
   #rows;
-  #desk;
+  #context;
   #plans;
   #saved;
-  #fault;
+  #errorBox;
   #conflict = h('div', { class: 'conflict', role: 'alert' });
   #rule = h('p', { class: 'quiet' });
   #save = h('button', { type: 'submit', class: 'button small primary' }, 'Save limits');
   #undo = button('Undo', () => this.#reset());
-  /** The person as last loaded: what the edit is based on. @type {User | null} */
+  /** The person as last loaded: the base of the edit. @type {User | null} */
   #user = null;
   #busy = false;
   element;
 
   /**
-   * @param {import('./desk.js').Desk} desk
+   * @param {import('./view.js').ViewContext} context
    * @param {import('./api.js').Plan[]} plans
    * @param {() => void} saved
    */
-  constructor(desk, plans, saved) {
-    this.#desk = desk;
+  constructor(context, plans, saved) {
+    this.#context = context;
     this.#plans = plans;
     this.#saved = saved;
-    this.#fault = new Fault(desk);
-    this.#rows = LIMITS.map(([name, label, hint]) => new Row(name, label, hint, plans, () => this.#changed()));
+    this.#errorBox = new ErrorBox(context);
+    this.#rows = LIMITS.map(([name, label, hint]) => new LimitRow(name, label, hint, plans, () => this.#changed()));
     this.element = h('form', { class: 'limits', novalidate: true, onsubmit: (/** @type {Event} */ event) => {
       event.preventDefault();
       void this.#send();
-    } }, this.#rule, ...this.#rows.map(({ element }) => element), this.#fault.element, this.#conflict,
+    } }, this.#rule, ...this.#rows.map(({ element }) => element), this.#errorBox.element, this.#conflict,
     h('div', { class: 'limits-foot' }, this.#save, this.#undo));
   }
 
-  /** Whether something is typed here that is not saved. */
+  /** Whether there are unsaved changes. */
   get dirty() {
     return Object.keys(this.#changes()).length > 0;
   }
 
-  /** Shows what holds; an edit under way stays as it is. @param {User} user */
+  /** Shows the current limits. It does not touch an edit in progress. @param {User} user */
   show(user) {
     if (this.#user && this.dirty) return;
     this.#user = user;
@@ -71,17 +70,17 @@ export class LimitsEditor {
   #reset() {
     const user = this.#user;
     if (!user) return;
-    this.#fault.clear();
+    this.#errorBox.clear();
     this.#conflict.replaceChildren();
     for (const row of this.#rows) row.set(user.overrides[row.name]);
     this.#changed();
   }
 
-  /** What the plan gives is shown where nothing is set: of the plan that is chosen now. */
+  /** Where there is no override, shows the value from the plan that is selected now. */
   #changed() {
     const user = this.#user;
     if (!user) return;
-    this.#rule.textContent = `What holds: ${user.limits.rule}.`;
+    this.#rule.textContent = `Rule: ${user.limits.rule}.`;
     const chosen = this.#rows[0].value;
     const name = typeof chosen === 'string' ? chosen : user.plan;
     const plan = this.#plans.find((one) => one.name === name);
@@ -91,7 +90,7 @@ export class LimitsEditor {
     this.#undo.hidden = clean;
   }
 
-  /** What differs from the person as loaded. @returns {Changes} */
+  /** The unsaved changes. @returns {Changes} */
   #changes() {
     const user = this.#user;
     if (!user) return {};
@@ -103,64 +102,64 @@ export class LimitsEditor {
     const changes = this.#changes();
     if (!user || this.#busy || Object.keys(changes).length === 0) return;
     this.#busy = true;
-    this.#fault.clear();
+    this.#errorBox.clear();
     this.#conflict.replaceChildren();
     try {
-      this.#user = await this.#desk.api.setLimits(user.key, user.version, /** @type {import('./api.js').Overrides} */ (changes));
+      this.#user = await this.#context.api.setLimits(user.key, user.version, /** @type {import('./api.js').Overrides} */ (changes));
       this.#reset();
-      for (const one of this.#rows) one.field.fault('');
-      this.#desk.say('Saved. It holds from the next request on.');
+      for (const one of this.#rows) one.field.showError('');
+      this.#context.announce('Saved. The new limits apply from the next request.');
       this.#saved();
     } catch (error) {
       if (/** @type {{code?: string}} */ (error).code === 'edit-conflict') await this.#explainConflict(user, changes);
-      else if (!showFaults(this.#rows.map((row) => row.field), error)) this.#fault.show(error);
+      else if (!showFieldErrors(this.#rows.map((row) => row.field), error)) this.#errorBox.show(error);
     } finally {
       this.#busy = false;
     }
   }
 
   /**
-   * Somebody was faster. Shows both edits; the newest version becomes the base, what was typed here stays typed.
+   * Another operator saved first. Shows both edits. The newest version becomes the base, and this edit stays in the form.
    * @param {User} before @param {Changes} changes
    */
   async #explainConflict(before, changes) {
     try {
-      const [now, who] = await Promise.all([this.#desk.api.user(before.key), this.#editor(before)]);
+      const [now, who] = await Promise.all([this.#context.api.user(before.key), this.#lastEditor(before)]);
       this.#user = now;
-      // What they set and was not touched here is taken over, so that saving does not undo it.
+      // Takes over their other changes, so that saving does not undo them.
       for (const row of this.#rows) if (!(row.name in changes)) row.set(now.overrides[row.name]);
       this.#changed();
       const rows = LIMITS.map(([name]) => name).filter((name) => now.overrides[name] !== before.overrides[name] || name in changes);
-      const redo = button('Save mine over it', () => void this.#send(), { class: 'button small primary' });
+      const redo = button('Overwrite with mine', () => void this.#send(), { class: 'button small primary' });
       this.#conflict.replaceChildren(
-        h('p', {}, h('strong', {}, 'Somebody else changed these limits meanwhile. '), who, ' Nothing of yours was saved yet.'),
-        h('table', {}, h('thead', {}, h('tr', {}, ...['Limit', 'Before', 'Theirs, now', 'Yours'].map((head) => h('th', { scope: 'col' }, head)))),
-          h('tbody', {}, ...rows.map((name) => h('tr', {}, h('th', { scope: 'row' }, LABELS[name]), ...[before.overrides[name], now.overrides[name], name in changes ? changes[name] : undefined].map((value) => h('td', {}, told(value))))))),
+        h('p', {}, h('strong', {}, 'Another operator changed these limits. '), who, ' Your changes are not saved yet.'),
+        h('table', {}, h('thead', {}, h('tr', {}, ...['Limit', 'Before', 'Theirs', 'Yours'].map((head) => h('th', { scope: 'col' }, head)))),
+          h('tbody', {}, ...rows.map((name) => h('tr', {}, h('th', { scope: 'row' }, LABELS[name]), ...[before.overrides[name], now.overrides[name], name in changes ? changes[name] : undefined].map((value) => h('td', {}, describeValue(value))))))),
         h('p', { class: 'dialog-foot' }, redo, button('Keep theirs', () => {
           this.#reset();
           this.#rows[0].focus();
-          this.#desk.say('Kept what they set.');
+          this.#context.announce('Kept the other operator’s values.');
         })),
       );
       redo.focus();
     } catch (error) {
-      this.#fault.show(error);
+      this.#errorBox.show(error);
     }
   }
 
-  /** Who edited last, if the audit trail says so. @param {User} user */
-  async #editor({ issuer, subject }) {
-    const { rows } = await this.#desk.api.audit({ action: 'limits.set', limit: 20 });
+  /** Who edited last, if the audit trail has it. @param {User} user */
+  async #lastEditor({ issuer, subject }) {
+    const { rows } = await this.#context.api.audit({ action: 'limits.set', limit: 20 });
     const entry = rows.find(({ detail }) => detail?.issuer === issuer && detail.subject === subject);
-    return entry ? `It was ${entry.actor}, at ${words(entry.at)}.` : '';
+    return entry ? `${entry.actor} saved them at ${formatTime(entry.at)}.` : '';
   }
 }
 
 /** @param {Value | undefined} value */
-const told = (value) => (value === undefined ? 'not touched' : value === null ? 'as the plan' : String(value));
+const describeValue = (value) => (value === undefined ? 'unchanged' : value === null ? 'from the plan' : String(value));
 
-/** One limit: a choice between the plan's value and one of its own. */
-class Row {
+/** One limit: the plan's value or an override. */
+class LimitRow {
   #own;
   #note = h('span', { class: 'badge' });
   #inherited = h('span', { class: 'inherited' });
@@ -178,7 +177,7 @@ class Row {
       : name === 'rate' ? h('input', { name, autocomplete: 'off', spellcheck: 'false' })
       : h('input', { name, type: 'number', min: 0, inputmode: 'numeric' });
     this.field = field(label, control, hint);
-    this.#own = h('input', { type: 'checkbox', role: 'switch', 'aria-label': `${label}: a value of its own` });
+    this.#own = h('input', { type: 'checkbox', role: 'switch', 'aria-label': `${label}: override` });
     this.#own.addEventListener('change', () => {
       if (this.#own.checked && control.value === '') control.value = this.#inherited.textContent ?? '';
       this.#show();
@@ -187,10 +186,10 @@ class Row {
     });
     control.addEventListener('input', changed);
     this.element = h('div', { class: 'limit' }, this.field.element,
-      h('div', { class: 'limit-source' }, this.#inherited, this.#note, h('label', { class: 'switch' }, this.#own, h('span', { 'aria-hidden': 'true' }, 'Own value'))));
+      h('div', { class: 'limit-source' }, this.#inherited, this.#note, h('label', { class: 'switch' }, this.#own, h('span', { 'aria-hidden': 'true' }, 'Override'))));
   }
 
-  /** What is set here: null where the plan decides. A number that is none stays text, for the broker to refuse. @returns {Value} */
+  /** The override, or null. Invalid number text stays text, so that the broker rejects it. @returns {Value} */
   get value() {
     const { control } = this.field;
     if (!this.#own.checked) return null;
@@ -201,14 +200,14 @@ class Row {
   set(value) {
     this.#own.checked = value !== null;
     this.field.control.value = value === null ? '' : String(value);
-    this.field.fault('');
+    this.field.showError('');
     this.#show();
   }
 
-  /** @param {string | number} value  what the plan gives @param {string} plan */
+  /** @param {string | number} value  the value from the plan @param {string} plan */
   inherit(value, plan) {
     this.#inherited.textContent = String(value);
-    this.#note.textContent = this.#own.checked ? 'own' : this.name === 'plan' ? 'as signed in' : `plan ${plan}`;
+    this.#note.textContent = this.#own.checked ? 'override' : this.name === 'plan' ? 'from sign-in' : `plan ${plan}`;
     this.#note.dataset.tone = this.#own.checked ? 'own' : 'plain';
   }
 

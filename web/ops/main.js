@@ -1,8 +1,7 @@
 /**
- * The operators' page: the door, the tabs, and which view is open.
- * Needs: index.html, a sign-in with the role operator. Leaves: everything inside a view to its module.
+ * The operators' page: the sign-in form, the tabs, and which view is open.
  */
-import { Door } from '../common/auth.js';
+import { SignInForm } from '../common/sign-in-form.js';
 import { byId } from '../common/dom.js';
 
 import { AdminApi } from './api.js';
@@ -13,90 +12,96 @@ import { explain } from './errors.js';
 import { keysView } from './keys.js';
 import { overviewView } from './overview.js';
 import { sessionsView } from './sessions.js';
+import { SuspensionBanner } from './suspension.js';
 import { userView } from './user.js';
 import { usersView } from './users.js';
 
-/** @typedef {import('./desk.js').Desk} Desk */
-/** @typedef {import('./desk.js').View} View */
+/** @typedef {import('./view.js').ViewContext} ViewContext */
+/** @typedef {import('./view.js').View} View */
 
-/** By the first part of the fragment; what follows is the view's own. @type {Record<string, (desk: Desk, rest: string) => View>} */
+/** Views by the first part of the URL fragment. The rest belongs to the view. @type {Record<string, (context: ViewContext, rest: string) => View>} */
 const VIEWS = {
   overview: overviewView,
   sessions: sessionsView,
-  users: (desk, key) => (key ? userView(desk, key) : usersView(desk)),
+  users: (context, key) => (key ? userView(context, key) : usersView(context)),
   keys: keysView,
   blocks: blocksView,
   audit: auditView,
 };
-/** Earlier words are dropped from the live region; a reader speaks only what is added. */
+/** The most messages kept in the live region. A screen reader speaks only what is added. */
 const KEEP = 6;
 
-const gate = byId('gate', HTMLDialogElement);
+const signInDialog = byId('sign-in-dialog', HTMLDialogElement);
 const host = byId('view', HTMLElement);
 const announcer = byId('announcer', HTMLDivElement);
 const api = new AdminApi();
-const door = new Door(api, explain, enter);
+const signInForm = new SignInForm(api, explain, enter);
 /** @type {View | null} */
 let open = null;
 let operator = '';
 
-/** @type {Desk} */
-const desk = {
+/** @type {ViewContext} */
+const context = {
   api,
-  say(text) {
+  announce(text) {
     announcer.append(h('p', {}, text));
     while (announcer.childElementCount > KEEP) announcer.firstElementChild?.remove();
   },
-  at(path) {
+  navigate(path) {
     window.location.hash = `#${path}`;
   },
-  signedOut: ({ title, detail }) => leave(`${title}. ${detail}`),
+  signedOut: ({ title, detail }) => showSignIn(`${title}. ${detail}`),
+  suspend: () => void suspension.suspend(),
 };
+const suspension = new SuspensionBanner(context);
+host.before(suspension.element);
 
-/** In, if the broker says that this is an operator. Whoever comes back finds the view as they left it. */
+/** Opens the page if the account is an operator. The same operator gets the view back as it was. */
 async function enter() {
   const account = await api.me();
   if (!account) throw new Error('The sign-in was not kept');
   if (!account.roles.includes('operator')) throw new NotAnOperator(account.name);
-  const same = operator === account.name;
+  const sameOperator = operator === account.name;
   operator = account.name;
-  byId('who', HTMLSpanElement).textContent = account.name;
-  document.body.dataset.view = 'desk';
-  if (gate.open) gate.close();
-  if (same && open) open.refresh();
+  byId('signed-in-as', HTMLSpanElement).textContent = account.name;
+  document.body.dataset.view = 'main';
+  if (signInDialog.open) signInDialog.close();
+  suspension.refresh();
+  if (sameOperator && open) open.refresh();
   else route();
 }
 
-/** Out to the door, which stands over everything else, open dialogs included. @param {string} why */
-function leave(why) {
-  document.body.dataset.view = 'door';
-  if (!gate.open) {
-    gate.showModal();
-    door.open(why);
+/** Opens the sign-in form above everything else, including open dialogs. @param {string} reason */
+function showSignIn(reason) {
+  document.body.dataset.view = 'sign-in';
+  if (!signInDialog.open) {
+    signInDialog.showModal();
+    signInForm.show(reason);
   }
 }
 
 async function signOut() {
-  await api.logout().catch(() => {}); // without the broker the cookie stays, and it expires by itself
-  shut();
-  leave('');
+  await api.logout().catch(() => {}); // if the broker is down, the cookie stays until it expires
+  closeView();
+  showSignIn('');
 }
 
-/** Forgets the view and who it was for. */
-function shut() {
+/** Closes the view and forgets the operator. */
+function closeView() {
   open?.close();
   open = null;
+  suspension.stop();
   operator = '';
   host.replaceChildren();
 }
 
-/** Shows the view that the address names. */
+/** Shows the view that the URL names. */
 function route() {
   const [, name = '', rest = ''] = /^#\/([a-z]+)(?:\/([0-9a-f]+))?$/.exec(window.location.hash) ?? [];
   const known = name in VIEWS ? name : 'overview';
   const first = open === null;
   open?.close();
-  open = VIEWS[known](desk, rest);
+  open = VIEWS[known](context, rest);
   host.replaceChildren(open.element);
   document.title = `${open.title} · Live Broker`;
   for (const link of document.querySelectorAll('#tabs a')) {
@@ -105,7 +110,7 @@ function route() {
   }
   open.refresh();
   window.scrollTo(0, 0);
-  // A screen reader reads the heading of what has just opened; at the first load it reads the page.
+  // A screen reader reads the heading of a new view. On the first load it reads the page.
   if (!first) host.querySelector('h1')?.focus();
 }
 
@@ -115,14 +120,14 @@ class NotAnOperator extends Error {
   /** @param {string} name */
   constructor(name) {
     super('not an operator');
-    this.detail = `You are signed in as ${name}, without the role operator.`;
+    this.detail = `You are signed in as ${name}, who does not have the operator role.`;
   }
 }
 
-gate.addEventListener('cancel', (event) => event.preventDefault());
-// Browsers close a dialog on the second Escape whatever it says; nobody is let in by that.
-gate.addEventListener('close', () => {
-  if (document.body.dataset.view === 'door') gate.showModal();
+signInDialog.addEventListener('cancel', (event) => event.preventDefault());
+// Browsers close a dialog on the second Escape even if the page prevents it, so it opens again.
+signInDialog.addEventListener('close', () => {
+  if (document.body.dataset.view === 'sign-in') signInDialog.showModal();
 });
 byId('sign-out', HTMLButtonElement).addEventListener('click', () => void signOut());
 window.addEventListener('hashchange', () => {
@@ -130,10 +135,10 @@ window.addEventListener('hashchange', () => {
 });
 
 try {
-  // Without a cookie the answer is known, and asking would leave a 401 in the console.
-  if (document.documentElement.dataset.signedIn === 'no') leave('');
+  // Without a cookie nobody is signed in, and a request would leave a 401 in the console.
+  if (document.documentElement.dataset.signedIn === 'no') showSignIn('');
   else await enter();
 } catch (error) {
   const { title, detail, code } = explain(error);
-  leave(code === 'unknown' ? '' : `${title}. ${detail}`);
+  showSignIn(code === 'unknown' ? '' : `${title}. ${detail}`);
 }

@@ -1,11 +1,10 @@
 /**
- * How the broker is doing: figures of now, and charts over the last hour, day or week.
- * Owns: the tiles, the choice of range, the charts. Leaves: what is counted, and how, to the broker.
+ * The state of the broker: current figures, and charts for the last hour, day or week.
  */
-import { h } from './build.js';
+import { button, h } from './build.js';
 import { BarList } from './charts/bars.js';
 import { TimeChart } from './charts/time-chart.js';
-import { Fault } from './fault.js';
+import { ErrorBox } from './error-box.js';
 import { count, counted, milliseconds } from './format.js';
 import { heading, person } from './parts.js';
 import { Poll } from './poll.js';
@@ -15,27 +14,27 @@ import { Poll } from './poll.js';
 /** @typedef {import('./charts/plot.js').Series} Series */
 
 const EVERY_MS = 15_000;
-/** Codes that get a colour of their own; the rest are one. */
+/** The most codes with a colour of their own. The rest share one. */
 const MOST_CODES = 5;
 /** @type {Record<Range, string>} */
 const RANGES = { hour: 'Last hour', day: 'Last day', week: 'Last week' };
 
-/** Kept for whoever comes back to the view. @type {{range: Range}} */
+/** The range, kept while other views are open. @type {{range: Range}} */
 const last = { range: 'day' };
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
-export function overviewView(desk) {
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
+export function overviewView(context) {
+  const errorBox = new ErrorBox(context);
   const tiles = h('dl', { class: 'tiles' });
   const totals = h('p', { class: 'quiet totals' });
-  const tokens = new TimeChart('Tokens', 'handed out');
+  const tokens = new TimeChart('Tokens', 'issued');
   const refusals = new TimeChart('Refusals', 'by code');
-  const latency = new TimeChart('Time to mint', 'milliseconds');
+  const latency = new TimeChart('Mint time', 'milliseconds');
   const open = new TimeChart('Open sessions', 'at once');
   const minutes = new BarList('Minutes by user', 'minutes', 'User', count);
   const charts = [tokens, refusals, latency, open];
 
-  const choice = h('fieldset', { class: 'range' }, h('legend', { class: 'unseen' }, 'Time'),
+  const choice = h('fieldset', { class: 'range' }, h('legend', { class: 'visually-hidden' }, 'Time'),
     ...Object.entries(RANGES).map(([value, label]) => h('label', {},
       h('input', { type: 'radio', name: 'range', value, checked: value === last.range, onchange: () => {
         last.range = /** @type {Range} */ (value);
@@ -43,8 +42,8 @@ export function overviewView(desk) {
       } }), h('span', {}, label))));
 
   async function load(/** @type {AbortSignal} */ signal) {
-    const [now, usage] = await Promise.all([desk.api.overview(signal), desk.api.usage(last.range, signal)]);
-    fault.clear();
+    const [now, usage] = await Promise.all([context.api.overview(signal), context.api.usage(last.range, signal)]);
+    errorBox.clear();
     showNow(now);
     showUsage(usage);
   }
@@ -69,10 +68,10 @@ export function overviewView(desk) {
     totals.textContent = summary(usage);
   }
 
-  const poll = new Poll(EVERY_MS, load, (error) => fault.show(error, () => poll.now()));
+  const poll = new Poll(EVERY_MS, load, (error) => errorBox.show(error, () => poll.now()));
   return {
     title: 'Overview',
-    element: h('div', {}, heading('Overview', choice), fault.element, tiles, totals,
+    element: h('div', {}, heading('Overview', choice, button('Suspend new tokens', context.suspend)), errorBox.element, tiles, totals,
       h('div', { class: 'charts' }, ...charts.map(({ element }) => element), minutes.element)),
     refresh: () => poll.now(),
     close() {
@@ -85,10 +84,10 @@ export function overviewView(desk) {
 /** @param {string} name @param {string} value @param {string} [beside] @param {number} [share]  0..1 */
 function tile(name, value, beside = '', share) {
   return h('div', { class: 'tile card' }, h('dt', {}, name), h('dd', {}, h('strong', {}, value), ' ', h('span', { class: 'quiet' }, beside),
-    share !== undefined && h('meter', { min: 0, max: 1, high: 0.8, value: Math.min(1, share), 'aria-label': `${name}: share taken` })));
+    share !== undefined && h('meter', { min: 0, max: 1, high: 0.8, value: Math.min(1, share), 'aria-label': `${name}: share used` })));
 }
 
-/** The most frequent codes, each one series. @param {Usage} usage @returns {Series[]} */
+/** One series for each of the most frequent codes. @param {Usage} usage @returns {Series[]} */
 function byCode({ points, totals: { refusals } }) {
   const codes = Object.entries(refusals).sort(([, a], [, b]) => b - a).map(([code]) => code);
   const named = codes.slice(0, codes.length > MOST_CODES + 1 ? MOST_CODES : MOST_CODES + 1);
@@ -101,7 +100,7 @@ function byCode({ points, totals: { refusals } }) {
 /** @param {Usage} usage */
 function summary({ range, totals }) {
   const refused = Object.values(totals.refusals).reduce((sum, one) => sum + one, 0);
-  const mint = totals.mint_ms ? `half of them within ${milliseconds(totals.mint_ms.p50)}, 95 % within ${milliseconds(totals.mint_ms.p95)}` : 'none of them timed';
+  const mint = totals.mint_ms ? `half within ${milliseconds(totals.mint_ms.p50)}, 95 % within ${milliseconds(totals.mint_ms.p95)}` : 'no mint times';
   const heard = totals.first_audio_ms ? `; first words heard after ${milliseconds(totals.first_audio_ms.p50)}` : '';
   return `${RANGES[range]}: ${counted(totals.tokens, 'token')}, ${mint}; ${counted(refused, 'refusal')}; ${counted(totals.minutes, 'minute')}${heard}; ${counted(totals.underruns, 'gap')} in playback.`;
 }

@@ -1,17 +1,16 @@
 /**
- * What several views share: headings, people, badges, pages of rows.
- * Needs: build.js, format.js. Leaves: what is asked for to the views.
+ * Parts that several views share: headings, people, badges, and lists that load page by page.
  */
 import { button, h } from './build.js';
 
 /** @typedef {import('./build.js').Child} Child */
 
-/** The heading that gets the focus when the view opens. @param {string} title @param {...Child} beside */
+/** The view's heading. It gets the focus when the view opens. @param {string} title @param {...Child} beside */
 export function heading(title, ...beside) {
   return h('div', { class: 'heading' }, h('h1', { tabindex: -1 }, title), h('div', { class: 'heading-tools' }, ...beside));
 }
 
-/** A person by name, with who vouches for them where that is not us. @param {import('./api.js').Person} person @param {boolean} [linked] */
+/** A person by name, with the issuer if it is not the broker. @param {import('./api.js').Person} person @param {boolean} [linked] */
 export function person({ key, issuer, subject, name }, linked = true) {
   return h('span', { class: 'person' },
     linked ? h('a', { href: `#/users/${key}` }, name || subject) : h('span', {}, name || subject),
@@ -19,11 +18,11 @@ export function person({ key, issuer, subject, name }, linked = true) {
 }
 
 /** @type {Record<string, string>} */
-const OURS = { 'live-broker': 'own user', 'live-broker:key': 'service key', 'live-broker:guest': 'guest' };
+const OURS = { 'live-broker': 'broker user', 'live-broker:key': 'service key', 'live-broker:guest': 'guest' };
 
 /** @param {string} issuer */
 export function issuerWords(issuer) {
-  if (issuer.startsWith('live-broker:key:')) return `user of key ${issuer.slice('live-broker:key:'.length)}`;
+  if (issuer.startsWith('live-broker:key:')) return `user of the key ${issuer.slice('live-broker:key:'.length)}`;
   return OURS[issuer] ?? issuer.replace(/^https:\/\//, '');
 }
 
@@ -31,7 +30,7 @@ export function issuerWords(issuer) {
 export const badge = (text, tone = 'plain') => h('span', { class: 'badge', 'data-tone': tone }, text);
 
 /**
- * Rows that come page by page, with a button for the next one.
+ * Rows that load page by page, with a button for the next page.
  * @template T
  */
 export class Pages {
@@ -43,7 +42,7 @@ export class Pages {
   #show;
   #failed;
   #more = button('Show more', () => void this.#fetch());
-  /** A newer question makes answers to older ones void. */
+  /** A newer request cancels older ones. */
   #asked = new AbortController();
 
   /**
@@ -59,7 +58,7 @@ export class Pages {
     this.#more.hidden = true;
   }
 
-  /** From the first page on. @returns {Promise<void>} */
+  /** Loads the first page again. @returns {Promise<void>} */
   restart() {
     this.#next = null;
     return this.#fetch(true);

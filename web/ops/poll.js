@@ -1,6 +1,6 @@
 /**
- * Does something again and again: not while nobody looks, slower while it fails, one at a time.
- * Owns: the timer and the running request. Leaves: what is done, and how a fault is shown, to the view.
+ * Repeats a request at an interval: one at a time, slower after failures, and not while the tab is hidden.
+ * The view shows the result and the errors.
  */
 
 const LONGEST_MS = 120_000;
@@ -11,9 +11,9 @@ export class Poll {
   #failed;
   #failures = 0;
   #timer = 0;
-  /** Ends with the view. */
+  /** Aborted when the view closes. */
   #life = new AbortController();
-  /** Ends the request that runs, when a newer one takes its place. @type {AbortController | null} */
+  /** Aborts the running request when a newer one replaces it. @type {AbortController | null} */
   #running = null;
 
   /**
@@ -31,9 +31,15 @@ export class Poll {
     }, { signal: this.#life.signal });
   }
 
-  /** At once; what runs already is given up. */
+  /** Runs at once. Aborts a running request. */
   now() {
     void this.#run();
+  }
+
+  /** Stops until the next call of `now`. */
+  pause() {
+    this.#running?.abort();
+    window.clearTimeout(this.#timer);
   }
 
   close() {

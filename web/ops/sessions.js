@@ -1,10 +1,9 @@
 /**
- * Who talks right now: refreshes itself, can be filtered, and each session can be ended.
- * Owns: the table of live sessions. Leaves: ending one, which the user's page does too, to end-session.js.
+ * The live sessions: a list that refreshes itself, a filter, and a button to end each session.
  */
 import { button, h } from './build.js';
 import { endSession } from './end-session.js';
-import { Fault } from './fault.js';
+import { ErrorBox } from './error-box.js';
 import { field } from './form.js';
 import { ago, counted, left, timeOf } from './format.js';
 import { badge, heading, person } from './parts.js';
@@ -16,11 +15,11 @@ import { Table } from './table.js';
 const EVERY_MS = 5000;
 const PAGE = 100;
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
-export function sessionsView(desk) {
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
+export function sessionsView(context) {
+  const errorBox = new ErrorBox(context);
   const summary = h('p', { class: 'quiet', id: 'sessions-summary' });
-  const filter = field('Filter', h('input', { type: 'search', name: 'filter', autocomplete: 'off', placeholder: 'User, profile, model or id', oninput: () => show() }));
+  const filter = field('Filter', h('input', { type: 'search', name: 'filter', autocomplete: 'off', placeholder: 'User, profile, model or ID', oninput: () => show() }));
   const more = button('Show more', () => {
     pages += 1;
     poll.now();
@@ -28,7 +27,7 @@ export function sessionsView(desk) {
   let pages = 1;
   /** @type {Session[]} */
   let sessions = [];
-  /** How far this device's clock is behind the broker's; "ends in" counts by the broker's. */
+  /** The broker's clock minus this device's clock. "Ends in" uses the broker's clock. */
   let aheadMs = 0;
   const now = () => Date.now() + aheadMs;
 
@@ -40,55 +39,55 @@ export function sessionsView(desk) {
     { head: 'Ends in', kind: 'number', cell: ({ ends_at: at, state }) => (state === 'open' ? left(at, now()) : '–') },
     { head: 'Last heartbeat', cell: ({ heartbeat_at: at }) => (at ? ago(at, now()) : 'none yet') },
     { head: 'Actions', kind: 'actions', cell: (one) => (one.state === 'open' ? endButton(one) : badge('Ended')) },
-  ]), ({ id }) => id, 'Nobody is talking.');
+  ]), ({ id }) => id, 'No live sessions.');
 
   /** @param {Session} one */
   function endButton(one) {
-    return button('End', () => void endSession(desk, one).then((ended) => {
+    return button('End', () => void endSession(context, one).then((ended) => {
       if (ended) poll.now();
     }), { 'aria-label': `End the session of ${one.name || one.subject}`, 'data-session': one.id });
   }
 
   function show() {
-    const words = filter.control.value.trim().toLowerCase();
-    const shown = sessions.filter((one) => `${one.name}\n${one.subject}\n${one.profile}\n${one.model}\n${one.id}`.toLowerCase().includes(words));
+    const wanted = filter.control.value.trim().toLowerCase();
+    const shown = sessions.filter((one) => `${one.name}\n${one.subject}\n${one.profile}\n${one.model}\n${one.id}`.toLowerCase().includes(wanted));
     table.show(shown);
-    summary.textContent = words ? `${counted(shown.length, 'session')} of ${sessions.length}` : counted(sessions.length, 'session');
+    summary.textContent = wanted ? `${counted(shown.length, 'session')} of ${sessions.length}` : counted(sessions.length, 'session');
   }
 
   async function load(/** @type {AbortSignal} */ signal) {
     const rows = /** @type {Session[]} */ ([]);
     let cursor = /** @type {string | null} */ (null);
     for (let page = 0; page < pages; page += 1) {
-      const answer = await desk.api.sessions({ state: 'open', limit: PAGE, cursor }, signal);
+      const answer = await context.api.sessions({ state: 'open', limit: PAGE, cursor }, signal);
       rows.push(...answer.rows);
       cursor = answer.next;
       if (cursor === null) break;
     }
-    // A row that has the focus does not vanish from under it.
-    const held = sessions.find(({ id }) => id === table.focused);
-    if (held && !rows.some(({ id }) => id === held.id)) rows.unshift({ ...held, state: 'ended' });
+    // A row that has the focus stays, marked as ended.
+    const focusedRow = sessions.find(({ id }) => id === table.focused);
+    if (focusedRow && !rows.some(({ id }) => id === focusedRow.id)) rows.unshift({ ...focusedRow, state: 'ended' });
     sessions = rows;
     more.hidden = cursor === null;
-    fault.clear();
+    errorBox.clear();
     show();
   }
 
-  const poll = new Poll(EVERY_MS, load, (error) => fault.show(error, () => poll.now()));
-  const tick = window.setInterval(() => {
+  const poll = new Poll(EVERY_MS, load, (error) => errorBox.show(error, () => poll.now()));
+  const ticker = window.setInterval(() => {
     if (!document.hidden && sessions.length > 0) show();
   }, 1000);
-  void desk.api.overview().then(({ now: theirs }) => {
+  void context.api.overview().then(({ now: theirs }) => {
     aheadMs = Date.parse(theirs) - Date.now();
   }, () => {});
 
   return {
     title: 'Live sessions',
-    element: h('div', {}, heading('Live sessions', summary), h('div', { class: 'filters' }, filter.element), fault.element, table.element, h('p', { class: 'more' }, more)),
+    element: h('div', {}, heading('Live sessions', summary), h('div', { class: 'filters' }, filter.element), errorBox.element, table.element, h('p', { class: 'more' }, more)),
     refresh: () => poll.now(),
     close() {
       poll.close();
-      window.clearInterval(tick);
+      window.clearInterval(ticker);
     },
   };
 }

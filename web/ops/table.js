@@ -1,6 +1,5 @@
 /**
- * A table that can be filled again without losing focus, selection or place: rows are kept by their key.
- * Owns: its rows. Needs: columns that turn a row into text or nodes. Leaves: paging and order to the view.
+ * A table that keeps focus, selection and scroll position when its rows change. Rows are matched by key.
  */
 import { h } from './build.js';
 
@@ -17,20 +16,20 @@ export class Table {
   #rows = new Map();
 
   /**
-   * @param {string} caption  for screen readers; the view's heading says it to the eye
-   * @param {Column<T>[]} columns  the first is each row's head
+   * @param {string} caption  for screen readers; others see the view's heading
+   * @param {Column<T>[]} columns  the first is the row header
    * @param {(row: T) => string} keyOf
-   * @param {string} none  what stands there when there is nothing
+   * @param {string} none  the text of an empty table
    */
   constructor(caption, columns, keyOf, none) {
     this.#columns = columns;
     this.#keyOf = keyOf;
     this.#empty = h('p', { class: 'none quiet' }, none);
-    // Narrow screens lay rows out as cards, and a browser then forgets that this is a table: hence the roles.
+    // On narrow screens rows become cards, and the browser drops the table semantics. The roles restore them.
     const heads = columns.map(({ head, kind }) => h('th', { role: 'columnheader', scope: 'col', 'data-kind': kind },
-      kind === 'actions' ? h('span', { class: 'unseen' }, head) : head));
+      kind === 'actions' ? h('span', { class: 'visually-hidden' }, head) : head));
     this.element = h('div', { class: 'table' },
-      h('table', { role: 'table' }, h('caption', { class: 'unseen' }, caption),
+      h('table', { role: 'table' }, h('caption', { class: 'visually-hidden' }, caption),
         h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, ...heads)), this.#body),
       this.#empty);
     this.#empty.hidden = true;
@@ -42,7 +41,7 @@ export class Table {
     return null;
   }
 
-  /** @param {T[]} rows  in their order, keys unique */
+  /** @param {T[]} rows  in order, with unique keys */
   show(rows) {
     const keys = new Set(rows.map(this.#keyOf));
     for (const [key, row] of this.#rows) {
@@ -53,7 +52,7 @@ export class Table {
     let next = this.#body.firstElementChild;
     for (const one of rows) {
       const row = this.#row(one);
-      // Moving a row would take the focus out of it; those that are in place stay untouched.
+      // Moving a row loses its focus, so a row in the right place is not moved.
       if (row === next) next = next.nextElementSibling;
       else this.#body.insertBefore(row, next);
     }
@@ -78,7 +77,7 @@ export class Table {
 }
 
 /**
- * Nothing is touched that looks the same; that keeps the focus, and what somebody has selected.
+ * Leaves an equal cell alone, which keeps the focus and the selection.
  * @param {HTMLTableCellElement} cell
  * @param {import('./build.js').Child} fresh
  */

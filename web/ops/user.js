@@ -1,27 +1,27 @@
 /**
- * One person: what holds and why, what the next token would be told, their sessions, and what can be done.
- * Owns: the sections and their loading. Leaves: the edit of limits to limits.js.
+ * One person: their limits, their next token request, their sessions, and the actions on the account.
+ * limits.js edits the limits.
  */
 import { button, h } from './build.js';
-import { ask } from './dialog.js';
+import { openDialog } from './dialog.js';
 import { endSession } from './end-session.js';
-import { Fault } from './fault.js';
+import { ErrorBox } from './error-box.js';
 import { field } from './form.js';
-import { count, counted, timeOf, words } from './format.js';
+import { count, counted, timeOf, formatTime } from './format.js';
 import { LimitsEditor } from './limits.js';
 import { badge, issuerWords, Pages } from './parts.js';
 import { Table } from './table.js';
-import { marks } from './users.js';
+import { stateBadges } from './users.js';
 
 /** @typedef {import('./api.js').UserInFull} UserInFull */
 /** @typedef {import('./api.js').Session} Session */
 
 const SESSIONS = 10;
 
-/** @param {import('./desk.js').Desk} desk @param {string} key @returns {import('./desk.js').View} */
-export function userView(desk, key) {
-  const life = new AbortController();
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @param {string} key @returns {import('./view.js').View} */
+export function userView(context, key) {
+  const lifetime = new AbortController();
+  const errorBox = new ErrorBox(context);
   const name = h('h1', { tabindex: -1 }, 'User');
   const state = h('div', { class: 'heading-tools' });
   const facts = h('dl', { class: 'facts' });
@@ -37,23 +37,23 @@ export function userView(desk, key) {
     { head: 'Profile', cell: ({ profile }) => profile },
     { head: 'Charged', kind: 'number', cell: ({ seconds }) => `${count(Math.ceil(seconds / 60))} min` },
     { head: 'Ended', cell: ({ ended_at: at }) => timeOf(at) },
-    { head: 'Client', cell: ({ client }) => pairs(client) },
-    { head: 'Reported', cell: ({ report }) => (report ? pairs(report) : '–') },
+    { head: 'Client', cell: ({ client }) => listValues(client) },
+    { head: 'Report', cell: ({ report }) => (report ? listValues(report) : '–') },
     { head: 'Actions', kind: 'actions', cell: (one) => (one.state === 'open'
-      ? button('End', () => void endSession(desk, one).then((ended) => ended && refresh()), { 'aria-label': `End the session of ${words(one.opened_at)}` }) : '') },
-  ]), ({ id }) => id, 'No session yet.');
+      ? button('End', () => void endSession(context, one).then((ended) => ended && refresh()), { 'aria-label': `End the session started at ${formatTime(one.opened_at)}` }) : '') },
+  ]), ({ id }) => id, 'No sessions yet.');
   const sessions = new Pages(
-    (cursor, signal) => desk.api.sessions({ state: 'all', user: key, limit: SESSIONS, cursor }, signal),
+    (cursor, signal) => context.api.sessions({ state: 'all', user: key, limit: SESSIONS, cursor }, signal),
     (rows) => table.show(rows),
-    (error) => fault.show(error, refresh),
+    (error) => errorBox.show(error, refresh),
   );
 
   /** @param {UserInFull} user */
   function show(user) {
     name.textContent = user.name || user.subject;
     document.title = `${name.textContent} · Live Broker`;
-    state.replaceChildren(marks(user));
-    facts.replaceChildren(...pairsOf([
+    state.replaceChildren(stateBadges(user));
+    facts.replaceChildren(...factRows([
       ['Signs in with', issuerWords(user.issuer)],
       ['Subject', user.subject],
       ['Added', timeOf(user.created_at)],
@@ -61,17 +61,17 @@ export function userView(desk, key) {
       ['Minutes today', `${count(user.minutes_today)} of ${count(user.limits.minutes_per_day)}`],
       ['Blocked', user.blocked && h('span', {}, timeOf(user.blocked.at), user.blocked.reason ? `: ${user.blocked.reason}` : '')],
     ]));
-    showNext(user.next_token);
+    showNextToken(user.next_token);
     editor?.show(user);
     showActions(user);
   }
 
   /** @param {import('./api.js').NextToken} token */
-  function showNext(token) {
+  function showNextToken(token) {
     const granted = token.answer === 'granted';
     next.replaceChildren(
       h('p', {}, badge(granted ? 'Granted' : token.answer, granted ? 'good' : 'bad'), ' ', granted ? `with the profile ${token.profile}` : token.detail),
-      h('p', { class: 'quiet' }, `Decided by: ${token.rule}. Left: `, token.left.map(({ policy, remaining }) => `${count(remaining)} of ${policy}`).join(', ') || 'no rate', '.'),
+      h('p', { class: 'quiet' }, `Rule: ${token.rule}. Remaining: `, token.left.map(({ policy, remaining }) => `${count(remaining)} of ${policy}`).join(', ') || 'no rate limit', '.'),
     );
   }
 
@@ -81,65 +81,65 @@ export function userView(desk, key) {
     actions.replaceChildren(
       user.blocked ? button('Unblock', () => void unblock(user)) : button('Block', () => void block(user), { class: 'button small danger' }),
       button('Sign out everywhere', () => void signOut(user)),
-      ...(user.own ? [button('Set a password', () => void password(user))] : []),
+      ...(user.own ? [button('Set password', () => void password(user))] : []),
     );
     if (had) actions.querySelector('button')?.focus();
   }
 
   /** @param {UserInFull} user */
   async function block(user) {
-    const reason = field('Reason', h('input', { name: 'reason', maxlength: 255, autocomplete: 'off' }), 'For operators; it stands in the audit trail.');
-    await ask(desk, {
+    const reason = field('Reason', h('input', { name: 'reason', maxlength: 255, autocomplete: 'off' }), 'Only operators see it, in the audit trail.');
+    await openDialog(context, {
       title: `Block ${user.name || user.subject}?`,
-      body: [h('p', {}, 'From their next request on they are turned away, whatever they present. Open sessions get no further token and are told at their next heartbeat.')],
+      body: [h('p', {}, 'The broker rejects every request from this person, whatever credential they use. Open sessions get no more tokens and learn of the block at their next heartbeat.')],
       fields: [reason],
       action: 'Block',
       danger: true,
       async act(form) {
-        const { honoured_until: until } = await desk.api.block(key, String(form.get('reason') ?? '').trim());
-        const told = until ? `Google may honour the last token until ${words(until)}.` : 'No token of theirs is good any more.';
-        desk.say(`Blocked. ${told}`);
-        return [h('p', {}, h('strong', {}, 'Blocked.')), h('p', {}, told)];
+        const { honoured_until: until } = await context.api.block(key, String(form.get('reason') ?? '').trim());
+        const outcome = until ? `Google may accept the last token until ${formatTime(until)}.` : 'None of their tokens is valid any longer.';
+        context.announce(`Blocked. ${outcome}`);
+        return [h('p', {}, h('strong', {}, 'Blocked.')), h('p', {}, outcome)];
       },
     }) && refresh();
   }
 
   /** @param {UserInFull} user */
   async function unblock(user) {
-    await ask(desk, {
+    await openDialog(context, {
       title: `Unblock ${user.name || user.subject}?`,
-      body: [h('p', {}, 'They can sign in again. What they were signed in with before stays withdrawn.')],
+      body: [h('p', {}, 'They can sign in again. Their previous sign-ins stay revoked.')],
       action: 'Unblock',
       act: async () => {
-        await desk.api.unblock(key);
-        desk.say('Unblocked.');
+        await context.api.unblock(key);
+        context.announce('Unblocked.');
       },
     }) && refresh();
   }
 
   /** @param {UserInFull} user */
   async function signOut(user) {
-    await ask(desk, {
+    await openDialog(context, {
       title: `Sign out ${user.name || user.subject}?`,
-      body: [h('p', {}, 'Every sign-in and bearer of before this moment ends. They may sign in again at once.')],
+      body: [h('p', {}, 'All existing sign-ins and bearer tokens become invalid. They can sign in again at once.')],
       action: 'Sign out',
       act: async () => {
-        await desk.api.signOut(key);
-        desk.say('Signed out everywhere.');
+        await context.api.signOut(key);
+        context.announce('Signed out everywhere.');
       },
     }) && refresh();
   }
 
   /** @param {UserInFull} user */
   async function password(user) {
-    await ask(desk, {
-      title: `A new password for ${user.name || user.subject}`,
-      body: [h('p', {}, 'Ends every sign-in and bearer of before.')],
+    await openDialog(context, {
+      title: `Set a new password for ${user.name || user.subject}`,
+      body: [h('p', {}, 'All existing sign-ins and bearer tokens become invalid.')],
       fields: [field('New password', h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }))],
       action: 'Set password',
       async act(form) {
-        await desk.api.setPassword(key, String(form.get('password') ?? ''));
-        desk.say('The password is set.');
+        await context.api.setPassword(key, String(form.get('password') ?? ''));
+        context.announce('Password changed.');
       },
     }) && refresh();
   }
@@ -147,14 +147,14 @@ export function userView(desk, key) {
   async function load() {
     try {
       if (!editor) {
-        const { plans } = await desk.api.overview(life.signal);
-        editor = new LimitsEditor(desk, plans, refresh);
+        const { plans } = await context.api.overview(lifetime.signal);
+        editor = new LimitsEditor(context, plans, refresh);
         limits.replaceChildren(editor.element);
       }
-      show(await desk.api.user(key, life.signal));
-      fault.clear();
+      show(await context.api.user(key, lifetime.signal));
+      errorBox.clear();
     } catch (error) {
-      if (!life.signal.aborted) fault.show(error, refresh);
+      if (!lifetime.signal.aborted) errorBox.show(error, refresh);
     }
   }
 
@@ -167,27 +167,27 @@ export function userView(desk, key) {
     title: 'User',
     element: h('div', {},
       h('p', { class: 'back' }, h('a', { href: '#/users' }, 'All users')),
-      h('div', { class: 'heading' }, name, state), fault.element,
+      h('div', { class: 'heading' }, name, state), errorBox.element,
       h('div', { class: 'columns' },
         h('section', { class: 'card', 'aria-label': 'About' }, h('h2', {}, 'About'), facts, actions),
-        h('section', { class: 'card', 'aria-label': 'Next token' }, h('h2', {}, 'What the next token would be told'), next)),
+        h('section', { class: 'card', 'aria-label': 'Next token request' }, h('h2', {}, 'Next token request'), next)),
       h('section', { class: 'card', 'aria-label': 'Limits' }, h('h2', {}, 'Limits'), limits),
       h('section', { 'aria-label': 'Sessions' }, h('h2', {}, 'Sessions'), table.element, sessions.element)),
     refresh,
     close() {
-      life.abort();
+      lifetime.abort();
       sessions.close();
     },
   };
 }
 
 /** @param {[string, import('./build.js').Child][]} entries */
-function pairsOf(entries) {
+function factRows(entries) {
   return entries.filter(([, value]) => value !== null).map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)));
 }
 
-/** A flat map that a client made up, as text. @param {Record<string, unknown>} map */
-function pairs(map) {
+/** A flat map from a client, as text. @param {Record<string, unknown>} map */
+function listValues(map) {
   const entries = Object.entries(map).filter(([, value]) => value !== null);
   if (entries.length === 0) return '–';
   const text = entries.map(([name, value]) => `${name.replaceAll('_', ' ')} ${value}`);

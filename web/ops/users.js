@@ -1,28 +1,27 @@
 /**
- * Everybody who may talk or ever did: search, and adding a user of the broker's own.
- * Owns: the search. Leaves: one person to user.js.
+ * The list of everyone who may talk or has talked: search, and adding a user of the broker's own.
  */
 import { button, h } from './build.js';
-import { ask } from './dialog.js';
-import { Fault } from './fault.js';
-import { boxes, field, select } from './form.js';
+import { openDialog } from './dialog.js';
+import { ErrorBox } from './error-box.js';
+import { checkboxes, field, select } from './form.js';
 import { count, counted } from './format.js';
 import { badge, heading, Pages, person } from './parts.js';
 import { Table } from './table.js';
 
 /** @typedef {import('./api.js').User} User */
 
-/** Long enough that a word is typed in one go. */
+/** Long enough to type a word without a request in between. */
 const TYPING_MS = 250;
 
-/** What was looked for last, kept for whoever comes back from one person to the list. */
+/** The last search, kept while a user page is open. */
 const last = { query: '', state: 'all' };
 
-/** @param {import('./desk.js').Desk} desk @returns {import('./desk.js').View} */
-export function usersView(desk) {
-  const fault = new Fault(desk);
+/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
+export function usersView(context) {
+  const errorBox = new ErrorBox(context);
   const query = field('Search', h('input', { type: 'search', name: 'query', value: last.query, autocomplete: 'off', spellcheck: 'false', maxlength: 255, placeholder: 'Name or subject', oninput: () => later() }));
-  const state = field('Show', select('state', [['all', 'Everybody'], ['blocked', 'Blocked only']], last.state));
+  const state = field('Show', select('state', [['all', 'All users'], ['blocked', 'Blocked only']], last.state));
   state.control.addEventListener('change', () => void pages.restart());
   const found = h('p', { class: 'quiet', role: 'status' });
   let timer = 0;
@@ -30,21 +29,21 @@ export function usersView(desk) {
   const table = new Table('Users', /** @type {import('./table.js').Column<User>[]} */ ([
     { head: 'User', cell: (one) => person(one) },
     { head: 'Plan', cell: ({ limits }) => limits.plan },
-    { head: 'Own limits', cell: ({ overrides }) => ownLimits(overrides) },
+    { head: 'Overrides', cell: ({ overrides }) => ownLimits(overrides) },
     { head: 'Open sessions', kind: 'number', cell: ({ open_sessions: open, limits }) => `${count(open)} of ${count(limits.sessions)}` },
     { head: 'Minutes today', kind: 'number', cell: ({ minutes_today: used, limits }) => `${count(used)} of ${count(limits.minutes_per_day)}` },
-    { head: 'State', cell: (one) => (one.blocked || one.roles.length > 0 ? marks(one) : '–') },
-  ]), ({ key }) => key, 'Nobody is found.');
+    { head: 'State', cell: (one) => (one.blocked || one.roles.length > 0 ? stateBadges(one) : '–') },
+  ]), ({ key }) => key, 'No users found.');
 
   const pages = new Pages(
-    (cursor, signal) => desk.api.users({ query: query.control.value.trim(), state: state.control.value, cursor }, signal),
+    (cursor, signal) => context.api.users({ query: query.control.value.trim(), state: state.control.value, cursor }, signal),
     (rows, more) => {
       Object.assign(last, { query: query.control.value, state: state.control.value });
-      fault.clear();
+      errorBox.clear();
       table.show(rows);
       found.textContent = `${more ? 'The first ' : ''}${counted(rows.length, 'person').replace('persons', 'people')}`;
     },
-    (error) => fault.show(error, () => void pages.restart()),
+    (error) => errorBox.show(error, () => void pages.restart()),
   );
 
   function later() {
@@ -55,13 +54,13 @@ export function usersView(desk) {
   return {
     title: 'Users',
     element: h('div', {},
-      heading('Users', button('Add a user', () => void addUser(desk), { class: 'button small primary' })),
+      heading('Users', button('Add user', () => void addUser(context), { class: 'button small primary' })),
       h('form', { class: 'filters', role: 'search', 'aria-label': 'Users', onsubmit: (/** @type {Event} */ event) => {
         event.preventDefault();
         window.clearTimeout(timer);
         void pages.restart();
       } }, query.element, state.element, found),
-      fault.element, table.element, pages.element),
+      errorBox.element, table.element, pages.element),
     refresh: () => void pages.restart(),
     close() {
       window.clearTimeout(timer);
@@ -77,21 +76,21 @@ function ownLimits(overrides) {
 }
 
 /** @param {User} user */
-export function marks({ blocked, roles }) {
-  return h('span', { class: 'marks' },
+export function stateBadges({ blocked, roles }) {
+  return h('span', { class: 'badges' },
     blocked && badge('Blocked', 'bad'), roles.includes('operator') && badge('Operator', 'own'));
 }
 
-/** @param {import('./desk.js').Desk} desk */
-async function addUser(desk) {
-  const { plans } = await desk.api.overview().catch(() => ({ plans: [{ name: 'default' }] }));
+/** @param {import('./view.js').ViewContext} context */
+async function addUser(context) {
+  const { plans } = await context.api.overview().catch(() => ({ plans: [{ name: 'default' }] }));
   const fields = [
     field('Username', h('input', { name: 'username', required: true, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' })),
-    field('Password', h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }), 'They can be given a new one at any time; nobody can read it.'),
+    field('Password', h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }), 'You can set a new one at any time. Nobody can read it.'),
     field('Plan', select('plan', plans.map(({ name }) => [name, name]), 'default')),
   ];
   let key = '';
-  const done = await ask(desk, {
+  const done = await openDialog(context, {
     title: 'Add a user',
     body: [],
     fields,
@@ -99,10 +98,10 @@ async function addUser(desk) {
     async act(form) {
       const text = (/** @type {string} */ name) => String(form.get(name) ?? '');
       const user = { username: text('username'), password: text('password'), plan: text('plan'), roles: form.getAll('roles').map(String) };
-      ({ key } = await desk.api.addUser(user));
-      desk.say(`Added ${user.username}.`);
+      ({ key } = await context.api.addUser(user));
+      context.announce(`Added ${user.username}.`);
     },
-    extra: boxes('Roles', 'roles', ['operator'], false, 'Operators see this page and may change everything on it.'),
+    extra: checkboxes('Roles', 'roles', ['operator'], false, 'Operators can see this page and change everything on it.'),
   });
-  if (done) desk.at(`/users/${key}`);
+  if (done) context.navigate(`/users/${key}`);
 }

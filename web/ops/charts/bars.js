@@ -1,6 +1,5 @@
 /**
- * A ranking as bars: a table whose last column is drawn.
- * Needs: rows with a value. Leaves: what stands for a row to whoever asks.
+ * A ranking with bars: a table whose last column is a drawn bar.
  */
 import { h, s } from '../build.js';
 
@@ -9,7 +8,7 @@ import { h, s } from '../build.js';
 export class BarList {
   element;
   #body = h('tbody');
-  #none = h('p', { class: 'quiet' });
+  #emptyNote = h('p', { class: 'quiet' });
 
   /** @param {string} title @param {string} unit @param {string} who @param {(value: number) => string} format */
   constructor(title, unit, who, format) {
@@ -17,14 +16,14 @@ export class BarList {
     this.title = title;
     this.element = h('section', { class: 'chart card', 'aria-label': title },
       h('div', { class: 'caption' }, h('h2', {}, title), h('span', { class: 'quiet' }, unit)),
-      h('table', { class: 'bars' }, h('caption', { class: 'unseen' }, `${title}, ${unit}`),
-        h('thead', { class: 'unseen' }, h('tr', {}, h('th', { scope: 'col' }, who), h('th', { scope: 'col' }, unit), h('td'))), this.#body), this.#none);
+      h('table', { class: 'bars' }, h('caption', { class: 'visually-hidden' }, `${title}, ${unit}`),
+        h('thead', { class: 'visually-hidden' }, h('tr', {}, h('th', { scope: 'col' }, who), h('th', { scope: 'col' }, unit), h('td'))), this.#body), this.#emptyNote);
   }
 
-  /** @param {Bar[]} bars  the longest first */
+  /** @param {Bar[]} bars  largest first */
   show(bars) {
     const longest = Math.max(1, ...bars.map(({ value }) => value));
-    this.#none.textContent = bars.length > 0 ? '' : 'Nobody talked in this time.';
+    this.#emptyNote.textContent = bars.length > 0 ? '' : 'No talk time in this period.';
     this.#body.replaceChildren(...bars.map(({ label, value }) => h('tr', {},
       h('th', { scope: 'row' }, label), h('td', {}, this.format(value)),
       h('td', { class: 'bar-cell' }, s('svg', { viewBox: '0 0 100 10', preserveAspectRatio: 'none', 'aria-hidden': 'true' },

@@ -1,12 +1,12 @@
 /**
- * Draws one plot into an SVG: axes, stacked columns or lines. No state, no events.
- * Needs: its size in CSS pixels and the series. Leaves: frame, legend, cursor and table to time-chart.js.
+ * Draws one plot into an SVG: axes, and stacked columns or lines. It keeps no state and handles no events.
+ * time-chart.js adds the frame, legend, cursor and table.
  */
 import { s } from '../build.js';
 import { runs, timeTicks, valueScale } from './scale.js';
 
 /**
- * `tone`: which of the colours and patterns, 0 to 5. `values`: one for each time, null where nothing is known.
+ * `tone`: the colour and pattern, 0 to 5. `values`: one per time step, null if unknown.
  * @typedef {{name: string, values: (number | null)[], tone: number}} Series
  * @typedef {{from: number, stepMs: number, count: number}} Times  `from`: milliseconds since 1970
  * @typedef {{kind: 'columns' | 'lines', times: Times, series: Series[], format: (value: number) => string}} Picture
@@ -22,7 +22,7 @@ export const DASHES = ['', '7 3', '2 3', '10 3 2 3', '4 4', '1 4'];
  * @param {Picture} picture
  * @param {number} width
  * @param {number} height
- * @param {string} id  under which its patterns are found
+ * @param {string} id  prefix for the ids of its patterns
  * @returns {Area}
  */
 export function draw(svg, picture, width, height, id) {
@@ -64,14 +64,14 @@ function timeAxis({ from, stepMs, count }, { left, top, width, height }) {
   const to = from + stepMs * count;
   return timeTicks(from, to, Math.max(2, Math.floor(width / 72))).map(({ at, label }) => {
     const x = round(left + ((at - from) / (to - from)) * width);
-    // The outermost labels stay inside of the picture.
+    // The first and last labels stay inside the picture.
     const anchor = x - left < 14 ? 'start' : left + width - x < 14 ? 'end' : 'middle';
     return s('g', { class: 'tick' }, s('line', { x1: x, x2: x, y1: top + height, y2: top + height + 4 }),
       s('text', { x, y: top + height + 17, 'text-anchor': anchor }, label));
   });
 }
 
-/** One path for each series, not one element for each column. @param {Series[]} series @param {Times} times @param {Area} area @param {(value: number) => number} y @param {string} id */
+/** One path per series, not one element per column. @param {Series[]} series @param {Times} times @param {Area} area @param {(value: number) => number} y @param {string} id */
 function columns(series, { count }, area, y, id) {
   const slot = area.width / count;
   const gap = slot > 4 ? Math.min(2, slot * 0.2) : 0;
@@ -88,7 +88,7 @@ function columns(series, { count }, area, y, id) {
   });
 }
 
-/** A value between two gaps has no line; it is a dot. @param {Series} series @param {Area} area @param {(value: number) => number} y */
+/** A single value between two gaps is drawn as a dot. @param {Series} series @param {Area} area @param {(value: number) => number} y */
 function line({ values, tone }, area, y) {
   const place = (/** @type {number} */ index) => `${round(area.x(index))} ${y(/** @type {number} */ (values[index]))}`;
   return runs(values).map((run) => (run.length === 1
@@ -96,7 +96,7 @@ function line({ values, tone }, area, y) {
     : s('path', { class: `line tone-${tone}`, d: `M${run.map(place).join('L')}`, 'stroke-dasharray': DASHES[tone] || null })));
 }
 
-/** A colour with its own hatching: the parts of a stack are told apart without the colour. @param {string} id @param {number} tone */
+/** A colour with its own hatching, so that nobody needs the colour to distinguish the parts of a stack. @param {string} id @param {number} tone */
 export function pattern(id, tone) {
   const hatchings = ['', 'M-1 1l2-2M0 8l8-8M7 9l2-2', 'M4 0v8', 'M2 2h2v2h-2zM6 6h2v2h-2z', 'M0 4h8', 'M0 0l8 8M0 8l8-8'];
   return s('pattern', { id, class: `tone-${tone}`, width: 8, height: 8, patternUnits: 'userSpaceOnUse' },

@@ -1,5 +1,5 @@
 /**
- * Where values and times lie on an axis, and which of them are named. Pure.
+ * Positions and labels of values and times on an axis. Pure functions.
  */
 
 /**
@@ -15,7 +15,7 @@ const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-dig
 const DATE = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric' });
 
 /**
- * Steps of 1, 2 or 5 times a power of ten, whole numbers only, from 0 to at or above `highest`.
+ * Ticks at 1, 2 or 5 times a power of ten, whole numbers only, from 0 up to `highest` or just above.
  * @param {number} highest
  * @param {number} most  ticks above 0
  * @returns {ValueScale}
@@ -29,7 +29,7 @@ export function valueScale(highest, most = 4) {
 }
 
 /**
- * Round local times between two moments, `most` at most; a midnight is named by its day.
+ * Round local times between two moments, at most `most`. A midnight shows its date.
  * @param {number} from  milliseconds
  * @param {number} to  milliseconds
  * @param {number} most
@@ -38,7 +38,7 @@ export function valueScale(highest, most = 4) {
 export function timeTicks(from, to, most) {
   const step = TIME_STEPS.find((one) => (to - from) / one <= most) ?? 7 * DAY;
   const ticks = [];
-  // Counted on the local clock, so that they stay round on the days when clocks are changed.
+  // Computed on the local clock, so that they stay round on days with a clock change.
   const start = new Date(from);
   start.setHours(0, 0, 0, 0);
   for (let index = 0; ; index += 1) {
@@ -52,7 +52,7 @@ export function timeTicks(from, to, most) {
 }
 
 /**
- * Runs of values without a gap between them.
+ * Runs of values without a gap.
  * @param {(number | null)[]} values
  * @returns {number[][]}  indexes
  */

@@ -1,6 +1,6 @@
 /**
- * A chart over time: heading, legend, plot, a cursor for pointer and keyboard, and the same as a table.
- * Owns: its figure and where the cursor stands. Needs: series on even steps. Leaves: drawing to plot.js.
+ * A chart over time: heading, legend, plot, a cursor for pointer and keyboard, and the same values as a table.
+ * plot.js draws.
  */
 import { h, s, uniqueId } from '../build.js';
 import { draw, DASHES, pattern } from './plot.js';
@@ -23,12 +23,12 @@ export class TimeChart {
   element;
   #id = uniqueId('chart');
   #svg = s('svg', { class: 'plot', 'aria-hidden': 'true', focusable: 'false' });
-  #rule = s('line', { class: 'rule' });
-  #tip = h('div', { class: 'tip', 'aria-hidden': 'true', hidden: true });
+  #cursorLine = s('line', { class: 'cursor-line' });
+  #tooltip = h('div', { class: 'tooltip', 'aria-hidden': 'true', hidden: true });
   #legend = h('ul', { class: 'legend' });
-  #none = h('p', { class: 'none-yet quiet', hidden: true });
+  #emptyNote = h('p', { class: 'chart-empty quiet', hidden: true });
   #table = h('div', { class: 'data', tabindex: 0, role: 'group', 'aria-label': 'Values' });
-  #details = h('details', {}, h('summary', {}, 'As a table'), this.#table);
+  #details = h('details', {}, h('summary', {}, 'Show as table'), this.#table);
   #stage;
   #title;
   #unit;
@@ -36,7 +36,7 @@ export class TimeChart {
   #picture = null;
   /** @type {import('./plot.js').Area | null} */
   #area = null;
-  #at = -1;
+  #cursor = -1;
   #width = 0;
   #observer = new ResizeObserver(([entry]) => {
     const width = Math.floor(entry.contentRect.width);
@@ -45,12 +45,12 @@ export class TimeChart {
     this.#draw();
   });
 
-  /** @param {string} title @param {string} unit  what one is, such as "tokens" */
+  /** @param {string} title @param {string} unit  the unit, such as "milliseconds" */
   constructor(title, unit) {
     this.#title = title;
     this.#unit = unit;
-    // A slider is what it is to a screen reader: a place on a scale that arrow keys move, with its value told.
-    this.#stage = h('div', { class: 'stage', tabindex: 0, role: 'slider', 'aria-label': `${title}, by time`, 'aria-orientation': 'horizontal' }, this.#svg, this.#none, this.#tip);
+    // For a screen reader this is a slider: arrow keys move it, and its value is announced.
+    this.#stage = h('div', { class: 'stage', tabindex: 0, role: 'slider', 'aria-label': `${title}, by time`, 'aria-orientation': 'horizontal' }, this.#svg, this.#emptyNote, this.#tooltip);
     this.element = h('figure', { class: 'chart card', 'aria-labelledby': this.#id },
       h('figcaption', { id: this.#id }, h('h2', {}, title), h('span', { class: 'quiet' }, unit)), this.#legend, this.#stage, this.#details);
     this.#listen();
@@ -62,12 +62,12 @@ export class TimeChart {
     this.#picture = picture;
     const { series, times } = picture;
     const nothing = series.every(({ values }) => values.every((value) => !value));
-    this.#none.textContent = nothing ? `No ${this.#title.toLowerCase()} in this time.` : '';
-    this.#none.hidden = !nothing;
-    this.#legend.replaceChildren(...(series.length > 1 ? series.map((one) => this.#key(one, picture.kind)) : []));
+    this.#emptyNote.textContent = nothing ? `No data in this period.` : '';
+    this.#emptyNote.hidden = !nothing;
+    this.#legend.replaceChildren(...(series.length > 1 ? series.map((one) => this.#legendItem(one, picture.kind)) : []));
     this.#stage.setAttribute('aria-valuemin', '0');
     this.#stage.setAttribute('aria-valuemax', String(Math.max(0, times.count - 1)));
-    this.#at = Math.min(this.#at, times.count - 1);
+    this.#cursor = Math.min(this.#cursor, times.count - 1);
     this.#draw();
     if (this.#details.open) this.#fillTable();
   }
@@ -77,11 +77,11 @@ export class TimeChart {
   }
 
   #listen() {
-    this.#stage.addEventListener('pointermove', (event) => this.#point(event.clientX));
-    this.#stage.addEventListener('pointerdown', (event) => this.#point(event.clientX));
+    this.#stage.addEventListener('pointermove', (event) => this.#moveCursorTo(event.clientX));
+    this.#stage.addEventListener('pointerdown', (event) => this.#moveCursorTo(event.clientX));
     this.#stage.addEventListener('pointerleave', () => this.#hide());
     this.#stage.addEventListener('focus', () => {
-      if (this.#stage.matches(':focus-visible')) this.#mark(this.#at < 0 ? this.#count - 1 : this.#at);
+      if (this.#stage.matches(':focus-visible')) this.#moveCursor(this.#cursor < 0 ? this.#count - 1 : this.#cursor);
     });
     this.#stage.addEventListener('blur', () => this.#hide());
     this.#stage.addEventListener('keydown', (event) => {
@@ -89,7 +89,7 @@ export class TimeChart {
       if (event.key === 'Escape') this.#hide();
       if (!move) return;
       event.preventDefault();
-      this.#mark(move(this.#at < 0 ? this.#count - 1 : this.#at, this.#count));
+      this.#moveCursor(move(this.#cursor < 0 ? this.#count - 1 : this.#cursor, this.#count));
     });
     this.#details.addEventListener('toggle', () => this.#fillTable());
   }
@@ -101,50 +101,50 @@ export class TimeChart {
   #draw() {
     if (!this.#picture || this.#width === 0) return;
     this.#area = draw(this.#svg, this.#picture, this.#width, HEIGHT, this.#id);
-    this.#svg.append(this.#rule);
-    if (this.#tip.hidden) this.#tell();
-    else this.#mark(this.#at);
+    this.#svg.append(this.#cursorLine);
+    if (this.#tooltip.hidden) this.#announceValue();
+    else this.#moveCursor(this.#cursor);
   }
 
   /** @param {number} clientX */
-  #point(clientX) {
+  #moveCursorTo(clientX) {
     if (!this.#area) return;
     const x = clientX - this.#stage.getBoundingClientRect().left - this.#area.left;
-    this.#mark(Math.floor((x / this.#area.width) * this.#count));
+    this.#moveCursor(Math.floor((x / this.#area.width) * this.#count));
   }
 
-  /** Puts the cursor on a step. @param {number} index */
-  #mark(index) {
+  /** Moves the cursor to a time step. @param {number} index */
+  #moveCursor(index) {
     if (!this.#picture || !this.#area || this.#count === 0) return;
-    this.#at = Math.max(0, Math.min(this.#count - 1, index));
+    this.#cursor = Math.max(0, Math.min(this.#count - 1, index));
     const { kind } = this.#picture;
-    const x = this.#area.x(this.#at);
-    for (const [name, value] of Object.entries({ x1: x, x2: x, y1: this.#area.top, y2: this.#area.top + this.#area.height })) this.#rule.setAttribute(name, String(value));
-    this.#tip.replaceChildren(h('strong', {}, this.#when(this.#at)), h('ul', {}, ...this.#values(this.#at).map(({ name, tone, value }) => (
+    const x = this.#area.x(this.#cursor);
+    for (const [name, value] of Object.entries({ x1: x, x2: x, y1: this.#area.top, y2: this.#area.top + this.#area.height })) this.#cursorLine.setAttribute(name, String(value));
+    this.#tooltip.replaceChildren(h('strong', {}, this.#when(this.#cursor)), h('ul', {}, ...this.#values(this.#cursor).map(({ name, tone, value }) => (
       h('li', {}, swatch(tone, kind), `${name} `, h('b', {}, value))))));
-    this.#tip.hidden = false;
-    this.#rule.toggleAttribute('data-shown', true);
-    // Beside the cursor, on the side that has room.
-    const right = x + 12 + this.#tip.offsetWidth < this.#width;
-    this.#tip.style.left = `${right ? x + 12 : Math.max(0, x - 12 - this.#tip.offsetWidth)}px`;
-    this.#tell();
+    this.#tooltip.hidden = false;
+    this.#cursorLine.toggleAttribute('data-shown', true);
+    // Next to the cursor, on the side with room.
+    const right = x + 12 + this.#tooltip.offsetWidth < this.#width;
+    this.#tooltip.style.left = `${right ? x + 12 : Math.max(0, x - 12 - this.#tooltip.offsetWidth)}px`;
+    this.#announceValue();
   }
 
   #hide() {
-    this.#tip.hidden = true;
-    this.#rule.toggleAttribute('data-shown', false);
+    this.#tooltip.hidden = true;
+    this.#cursorLine.toggleAttribute('data-shown', false);
   }
 
-  /** The same for whoever hears the page. */
-  #tell() {
+  /** Announces the same values to screen readers. */
+  #announceValue() {
     if (!this.#picture || this.#count === 0) return;
-    const at = this.#at < 0 ? this.#count - 1 : this.#at;
+    const at = this.#cursor < 0 ? this.#count - 1 : this.#cursor;
     this.#stage.setAttribute('aria-valuenow', String(at));
     const values = this.#values(at).map(({ name, value }) => `${name} ${value}`);
     this.#stage.setAttribute('aria-valuetext', `${this.#when(at)}: ${values.join(', ')}`);
   }
 
-  /** What stands at a step. Of a stack of several, only what adds to it. @param {number} index */
+  /** The values at a time step. A stack shows only the parts that are not zero. @param {number} index */
   #values(index) {
     const { series, format, kind } = /** @type {Picture} */ (this.#picture);
     const adding = kind === 'columns' && series.length > 1 ? series.filter(({ values }) => values[index]) : series;
@@ -159,23 +159,23 @@ export class TimeChart {
   }
 
   /** @param {import('./plot.js').Series} series @param {Picture['kind']} kind */
-  #key({ name, tone }, kind) {
+  #legendItem({ name, tone }, kind) {
     return h('li', {}, swatch(tone, kind), name);
   }
 
-  /** Only while it is open: it is long. The newest stand first. */
+  /** Filled only while it is open, because it is long. Newest first. */
   #fillTable() {
     if (!this.#picture || !this.#details.open) return;
     const { series, format } = this.#picture;
     const rows = Array.from({ length: this.#count }, (_, index) => this.#count - 1 - index);
-    this.#table.replaceChildren(h('table', {}, h('caption', { class: 'unseen' }, `${this.#title}, ${this.#unit}`),
+    this.#table.replaceChildren(h('table', {}, h('caption', { class: 'visually-hidden' }, `${this.#title}, ${this.#unit}`),
       h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'From'), ...series.map(({ name }) => h('th', { scope: 'col' }, name)))),
       h('tbody', {}, ...rows.map((index) => h('tr', {}, h('th', { scope: 'row' }, this.#when(index)),
         ...series.map(({ values: { [index]: value } }) => h('td', {}, value === null || value === undefined ? '–' : format(value))))))));
   }
 }
 
-/** A piece of the colour with its pattern or dashes. @param {number} tone @param {Picture['kind']} kind */
+/** A sample of the colour with its pattern or dashes. @param {number} tone @param {Picture['kind']} kind */
 function swatch(tone, kind) {
   const id = uniqueId('swatch');
   return s('svg', { class: 'swatch', viewBox: '0 0 20 12', 'aria-hidden': 'true' }, ...(kind === 'lines'

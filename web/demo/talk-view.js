@@ -1,33 +1,32 @@
 /**
- * The room's controls: what each state looks like and says.
- * Owns: #talk, #status, the row below it, the composer's look. Leaves: what a press does to talk.js.
+ * The controls of the talk view: what each state looks like and says. talk.js decides what a click does.
  */
 import { clockWords } from '../common/countdown.js';
 import { byId, create } from '../common/dom.js';
 
 /**
  * @typedef {'signed-out' | 'idle' | 'connecting' | 'listening' | 'thinking' | 'speaking' | 'reconnecting' | 'ended' | 'error'} State
- * @typedef {{state: State, microphone: boolean, muted: boolean, push?: boolean, sees?: boolean}} Scene
- * @typedef {{words: string, lead: string, talk: string, ring: import('./ring.js').Mode}} Look
+ * @typedef {{state: State, microphone: boolean, muted: boolean, push?: boolean, video?: boolean}} Scene
+ * @typedef {{status: string, lead: string, talk: string, ring: import('./ring.js').Mode}} Look
  */
 
 /** @type {Record<State, Look>} */
 const LOOKS = {
-  'signed-out': { words: 'Signed out', lead: '', talk: 'Talk', ring: 'rest' },
-  idle: { words: 'Ready when you are', lead: 'Press Talk, allow the microphone, and speak.', talk: 'Talk', ring: 'rest' },
-  connecting: { words: 'Connecting…', lead: 'You can speak already. Nothing you say is lost.', talk: 'Cancel', ring: 'busy' },
-  listening: { words: 'Listening', lead: '', talk: 'Stop', ring: 'live' },
-  thinking: { words: 'Thinking…', lead: '', talk: 'Stop', ring: 'thinking' },
-  speaking: { words: 'Speaking', lead: 'Talk over it whenever you like.', talk: 'Stop', ring: 'live' },
-  reconnecting: { words: 'Reconnecting…', lead: 'Hold on. Nothing you say is lost.', talk: 'Stop', ring: 'busy' },
-  ended: { words: 'Conversation ended', lead: 'Press Talk to start another.', talk: 'Talk', ring: 'rest' },
-  error: { words: 'Not connected', lead: '', talk: 'Talk', ring: 'rest' },
+  'signed-out': { status: 'Signed out', lead: '', talk: 'Talk', ring: 'rest' },
+  idle: { status: 'Ready when you are', lead: 'Press Talk, allow the microphone, and speak.', talk: 'Talk', ring: 'rest' },
+  connecting: { status: 'Connecting…', lead: 'You can start speaking now. Nothing you say is lost.', talk: 'Cancel', ring: 'busy' },
+  listening: { status: 'Listening', lead: '', talk: 'Stop', ring: 'live' },
+  thinking: { status: 'Thinking…', lead: '', talk: 'Stop', ring: 'thinking' },
+  speaking: { status: 'Speaking', lead: 'Speak at any time to interrupt.', talk: 'Stop', ring: 'live' },
+  reconnecting: { status: 'Reconnecting…', lead: 'One moment. Nothing you say is lost.', talk: 'Stop', ring: 'busy' },
+  ended: { status: 'Conversation ended', lead: 'Press Talk to start a new one.', talk: 'Talk', ring: 'rest' },
+  error: { status: 'Not connected', lead: '', talk: 'Talk', ring: 'rest' },
 };
 
-/** While one of these holds there is a conversation to stop. @type {ReadonlySet<State>} */
+/** The states in which there is a conversation to stop. @type {ReadonlySet<State>} */
 export const LIVE = new Set(/** @type {State[]} */ (['connecting', 'listening', 'thinking', 'speaking', 'reconnecting']));
 
-export class Room {
+export class TalkView {
   talk = byId('talk', HTMLButtonElement);
   mute = byId('mute', HTMLButtonElement);
   end = byId('end', HTMLButtonElement);
@@ -51,31 +50,31 @@ export class Room {
   }
 
   /** @param {Scene} scene */
-  render({ state, microphone, muted, push = false, sees = false }) {
+  render({ state, microphone, muted, push = false, video = false }) {
     const look = LOOKS[state];
     const live = LIVE.has(state);
     const typing = live && !microphone;
-    const quiet = muted && microphone && live && state !== 'connecting';
+    const silenced = muted && microphone && live && state !== 'connecting';
     document.body.dataset.state = state;
-    document.body.toggleAttribute('data-muted', quiet);
+    document.body.toggleAttribute('data-muted', silenced);
     this.#status.dataset.state = state;
-    this.#status.textContent = quiet && state === 'listening' ? 'Muted' : typing && state === 'listening' ? 'Connected' : look.words;
-    this.#lead.toggleAttribute('data-matters', quiet || typing);
-    this.#lead.textContent = quiet ? 'You are not heard until you unmute.' : typing ? 'Type below, or press Talk to use your voice.' : look.lead;
+    this.#status.textContent = silenced && state === 'listening' ? 'Muted' : typing && state === 'listening' ? 'Connected' : look.status;
+    this.#lead.toggleAttribute('data-matters', silenced || typing);
+    this.#lead.textContent = silenced ? 'The assistant cannot hear you.' : typing ? 'Type below, or press Talk to use your voice.' : look.lead;
     this.#talkLabel.textContent = typing && state !== 'connecting' ? 'Talk' : look.talk;
     this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';
     this.#ring.setMode(look.ring);
     this.mute.hidden = !live || !microphone || push || state === 'connecting';
     this.mute.setAttribute('aria-pressed', String(muted));
     this.#offerPush(push && live && microphone && state !== 'connecting');
-    this.camera.hidden = !sees || !live || state === 'connecting' || !navigator.mediaDevices;
+    this.camera.hidden = !video || !live || state === 'connecting' || !navigator.mediaDevices;
     this.screen.hidden = this.camera.hidden || !('getDisplayMedia' in navigator.mediaDevices);
     this.end.hidden = !typing || state === 'connecting';
     this.#volumeControl.hidden = !live || state === 'connecting';
     this.#profileControl.hidden = live || this.profile.options.length < 2;
   }
 
-  /** With the focus, where Talk had it: the space bar is to be held, and not to end what it began. @param {boolean} offered */
+  /** Shows or hides the push-to-talk button. It takes the focus from Talk, so that the space bar does not end the conversation. @param {boolean} offered */
   #offerPush(offered) {
     const { activeElement } = document;
     this.push.hidden = !offered;
@@ -83,13 +82,13 @@ export class Room {
     else if (!offered && activeElement === this.push) this.talk.focus();
   }
 
-  /** What is left of the session; null: not known, or none runs. @param {number | null} seconds */
+  /** The time left in the session; null if unknown or if no session runs. @param {number | null} seconds */
   showClock(seconds) {
     this.#clock.hidden = seconds === null;
     this.#clock.textContent = seconds === null ? '' : `${clockWords(seconds)} left`;
   }
 
-  /** The wait that a refusal asked for, shown in the button itself. @param {number} seconds @param {number | null} share */
+  /** Shows the wait after a rejected request in the Talk button. @param {number} seconds @param {number | null} share */
   showWait(seconds, share) {
     const waiting = share !== null;
     this.#ring.setWait(share);
@@ -105,12 +104,12 @@ export class Room {
     }
   }
 
-  /** What the page calls a profile. @param {string} name */
+  /** The label of a profile. @param {string} name */
   nameOf(name) {
     return [...this.profile.options].find(({ value }) => value === name)?.text ?? name;
   }
 
-  /** Who there is to talk to. @param {import('../common/api.js').Profile[]} profiles */
+  /** Lists the profiles to choose from. @param {import('../common/api.js').Profile[]} profiles */
   offer(profiles) {
     this.profile.replaceChildren(...profiles.map(({ name, description, voice, default: chosen }) => {
       const option = create('option', `${description || name}${voice ? ` · voice ${voice}` : ''}`);

@@ -1,10 +1,9 @@
 /**
- * Push-to-talk: the button under a finger, a mouse or a key, and the space bar wherever it means nothing else.
- * Owns: whether it is pressed. Leaves: what that means to the library.
+ * Push-to-talk: tracks whether the button or the space bar is held. The library decides what that means.
  */
 
-/** Where the space bar has a meaning of its own. A panel's handle opens with Enter, too, and has the focus once it is closed. */
-const TAKES_SPACE = 'input, textarea, select, button, a, [tabindex]';
+/** Elements that use the space bar themselves. `summary` is not one: Enter opens it too, and it has the focus after a panel closes. */
+const USES_SPACE = 'input, textarea, select, button, a, [tabindex]';
 
 export class PushToTalk {
   #button;
@@ -16,11 +15,11 @@ export class PushToTalk {
     this.#button = button;
     this.#press = press;
     button.addEventListener('pointerdown', ({ pointerId }) => {
-      button.setPointerCapture(pointerId); // a finger may slide off it
+      button.setPointerCapture(pointerId); // keeps the press when the finger slides off
       this.#set(true);
     });
     for (const type of ['pointerup', 'pointercancel', 'blur']) button.addEventListener(type, () => this.#set(false));
-    button.addEventListener('contextmenu', (event) => event.preventDefault()); // a long touch
+    button.addEventListener('contextmenu', (event) => event.preventDefault()); // opened by a long touch
     document.addEventListener('keydown', (event) => this.#key(event, true));
     document.addEventListener('keyup', (event) => this.#key(event, false));
     window.addEventListener('blur', () => this.#set(false));
@@ -31,13 +30,13 @@ export class PushToTalk {
     if (event.code !== 'Space') return;
     if (this.#button.hidden) return this.release();
     const { target } = event;
-    const elsewhere = target instanceof Element && target !== this.#button && target.closest(TAKES_SPACE);
-    if (elsewhere && !this.#pressed) return;
+    const otherControl = target instanceof Element && target !== this.#button && target.closest(USES_SPACE);
+    if (otherControl && !this.#pressed) return;
     event.preventDefault();
     if (!event.repeat) this.#set(down);
   }
 
-  /** Whatever is held: nobody is heard any more. */
+  /** Releases the button, even if it is still held down. */
   release() {
     this.#set(false);
   }
@@ -47,7 +46,7 @@ export class PushToTalk {
     if (pressed === this.#pressed || (pressed && this.#button.hidden)) return;
     this.#pressed = pressed;
     this.#button.toggleAttribute('data-pressed', pressed);
-    this.#button.textContent = pressed ? 'You are heard' : 'Hold to talk';
+    this.#button.textContent = pressed ? 'Listening…' : 'Hold to talk';
     this.#press(pressed);
   }
 }

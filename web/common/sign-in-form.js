@@ -1,19 +1,19 @@
 /**
- * The door: the sign-in form and its errors.
- * Owns: #door. Needs: the Api, and words for what can go wrong. Leaves: what happens inside to the page.
+ * The sign-in form with its errors, the wait after too many attempts, and the button that shows the password.
+ * The page decides what happens after a sign-in.
  */
 import { Countdown, clockWords } from './countdown.js';
 import { byId } from './dom.js';
 
 /** @typedef {{code: string, title: string, detail: string, retryAfterSeconds: number}} Explanation */
 
-export class Door {
+export class SignInForm {
   #form = byId('sign-in', HTMLFormElement);
   #username = byId('username', HTMLInputElement);
   #password = byId('password', HTMLInputElement);
   #submit = byId('sign-in-submit', HTMLButtonElement);
   #error = byId('sign-in-error', HTMLParagraphElement);
-  #peek = byId('peek', HTMLButtonElement);
+  #showPasswordButton = byId('show-password', HTMLButtonElement);
   #countdown = new Countdown();
   #busy = false;
   #api;
@@ -33,14 +33,14 @@ export class Door {
       event.preventDefault();
       void this.#signIn();
     });
-    this.#peek.addEventListener('click', () => this.#showPassword(this.#password.type === 'password'));
+    this.#showPasswordButton.addEventListener('click', () => this.#setPasswordShown(this.#password.type === 'password'));
   }
 
-  /** Opens the door, with a word on why when it is not the first time. @param {string} [why] */
-  open(why = '') {
-    this.#error.textContent = why;
+  /** Shows an empty form, with the reason if the person was signed in before. @param {string} [reason] */
+  show(reason = '') {
+    this.#error.textContent = reason;
     this.#password.value = '';
-    this.#showPassword(false);
+    this.#setPasswordShown(false);
     this.#username.focus();
   }
 
@@ -52,16 +52,16 @@ export class Door {
       await this.#api.login(this.#username.value.trim(), this.#password.value);
       await this.#enter();
       this.#password.value = '';
-      this.#showPassword(false);
+      this.#setPasswordShown(false);
     } catch (error) {
-      this.#refuse(this.#explain(error));
+      this.#showError(this.#explain(error));
     } finally {
       this.#setBusy(false);
     }
   }
 
   /** @param {Explanation} explanation */
-  #refuse({ code, title, detail, retryAfterSeconds }) {
+  #showError({ code, title, detail, retryAfterSeconds }) {
     this.#error.textContent = `${title}. ${detail}`;
     const wrong = code === 'bad-login';
     for (const input of [this.#username, this.#password]) input.setAttribute('aria-invalid', String(wrong));
@@ -85,9 +85,9 @@ export class Door {
   }
 
   /** @param {boolean} shown */
-  #showPassword(shown) {
+  #setPasswordShown(shown) {
     this.#password.type = shown ? 'text' : 'password';
-    this.#peek.textContent = shown ? 'Hide' : 'Show';
-    this.#peek.setAttribute('aria-label', shown ? 'Hide password' : 'Show password');
+    this.#showPasswordButton.textContent = shown ? 'Hide' : 'Show';
+    this.#showPasswordButton.setAttribute('aria-label', shown ? 'Hide password' : 'Show password');
   }
 }

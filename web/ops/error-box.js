@@ -1,28 +1,28 @@
 /**
- * A place where a failed request says so: beside what failed, as an alert, with its wait counted down.
- * Owns: one element. Needs: the desk, which takes whoever is signed out to the door. Leaves: the retry to its owner.
+ * Shows a failed request next to what failed, as an alert, with a countdown where the broker asks for a wait.
+ * If only a new sign-in helps, it opens the sign-in form.
  */
 import { Countdown, clockWords } from '../common/countdown.js';
 
 import { button, h } from './build.js';
 import { explain } from './errors.js';
 
-/** After these only a sign-in helps. */
+/** Error codes after which only a sign-in helps. */
 const SIGN_IN_AGAIN = new Set(['missing-credentials', 'invalid-token', 'token-expired', 'account-blocked', 'forbidden']);
 
-export class Fault {
-  element = h('div', { class: 'fault', role: 'alert' });
+export class ErrorBox {
+  element = h('div', { class: 'error-box', role: 'alert' });
   #countdown = new Countdown();
-  #desk;
+  #context;
 
-  /** @param {import('./desk.js').Desk} desk */
-  constructor(desk) {
-    this.#desk = desk;
+  /** @param {import('./view.js').ViewContext} context */
+  constructor(context) {
+    this.#context = context;
   }
 
   /**
    * @param {unknown} error
-   * @param {() => void} [retry]  what a button offers, once a wait that the broker asked for is over
+   * @param {() => void} [retry]  run by a "Try again" button, after the wait that the broker asked for
    */
   show(error, retry) {
     if (error instanceof DOMException && error.name === 'AbortError') return;
@@ -35,11 +35,11 @@ export class Fault {
     this.#countdown.stop();
     this.element.dataset.code = code;
     this.element.replaceChildren(
-      h('div', {}, h('strong', {}, title), ' ', detail, requestId && h('small', {}, `Request id ${requestId}`)),
+      h('div', {}, h('strong', {}, title), ' ', detail, requestId && h('small', {}, `Request ID ${requestId}`)),
       again ?? '',
     );
     if (again && retryAfterSeconds > 0) this.#hold(again, retryAfterSeconds);
-    if (SIGN_IN_AGAIN.has(code)) this.#desk.signedOut(explanation);
+    if (SIGN_IN_AGAIN.has(code)) this.#context.signedOut(explanation);
   }
 
   clear() {

@@ -1,30 +1,30 @@
 /**
- * Camera and screen: what the model is shown, and the preview of it.
- * Owns: #preview and the looks of the two buttons. Needs: the library's session. Loaded with the first use.
+ * Starts and stops the camera or the shared screen, and shows a preview of what the model sees.
+ * Loaded on first use.
  */
 import { LiveError } from '../live/index.js';
 import { byId } from '../common/dom.js';
 
 /** @typedef {'camera' | 'screen'} Source */
 
-export class Seeing {
+export class VideoPreview {
   #session;
-  #room;
+  #view;
   #failed;
   #preview = byId('preview', HTMLVideoElement);
   /** @type {Source | null} */
   #source = null;
-  /** What is on its way; a second click calls it off. @type {Source | null} */
-  #asked = null;
+  /** The source that is starting. A second click cancels it. @type {Source | null} */
+  #requested = null;
 
   /**
    * @param {import('../live/index.js').LiveSession} session
-   * @param {import('./room.js').Room} room
+   * @param {import('./talk-view.js').TalkView} view
    * @param {(error: unknown) => void} failed
    */
-  constructor(session, room, failed) {
+  constructor(session, view, failed) {
     this.#session = session;
-    this.#room = room;
+    this.#view = view;
     this.#failed = failed;
     session.addEventListener('video', ({ detail: { state, source } }) => {
       if (state === 'off' || state === 'denied') this.#show(null, null);
@@ -32,24 +32,24 @@ export class Seeing {
     });
   }
 
-  /** On, off, or over from the other one. @param {Source} source */
+  /** Starts this source, stops it, or switches to it from the other one. @param {Source} source */
   async toggle(source) {
-    const off = source === this.#source || source === this.#asked;
-    this.#asked = off ? null : source;
+    const off = source === this.#source || source === this.#requested;
+    this.#requested = off ? null : source;
     if (off) {
       this.#session.stopVideo();
       return;
     }
     try {
       const stream = await this.#session.startVideo({ source });
-      if (this.#asked === source) this.#show(source, stream);
-      else if (!this.#asked) this.#session.stopVideo();
+      if (this.#requested === source) this.#show(source, stream);
+      else if (!this.#requested) this.#session.stopVideo();
     } catch (error) {
-      // Whoever closes the browser's own question has changed their mind, and so has who calls it off.
+      // Closing the browser's screen dialog or cancelling is not an error.
       const calledOff = error instanceof LiveError && error.reason === 'aborted';
       if (source === 'camera' && !calledOff) this.#failed(error);
     } finally {
-      if (this.#asked === source) this.#asked = null;
+      if (this.#requested === source) this.#requested = null;
     }
   }
 
@@ -60,7 +60,7 @@ export class Seeing {
     this.#preview.hidden = stream === null;
     if (stream) void this.#preview.play().catch(() => {});
     for (const name of /** @type {Source[]} */ (['camera', 'screen'])) {
-      this.#room[name].setAttribute('aria-pressed', String(name === source));
+      this.#view[name].setAttribute('aria-pressed', String(name === source));
     }
   }
 }

@@ -1,0 +1,197 @@
+"""A conversation on the demo page: talk, type, mute, cancel, push-to-talk, save and end."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.demo_page import DemoPage, Site, Visits
+from tests.browser.support import wait_for
+
+
+def test_talk_mute_and_stop(demo: DemoPage, site: Site) -> None:
+    demo.enter()
+    expect(demo.talk).to_have_accessible_name("Talk")
+    demo.start()
+    expect(demo.talk).to_have_accessible_name("Stop")
+    mute = demo.page.get_by_role("button", name="Mute")
+    mute.click()
+    expect(mute).to_have_attribute("aria-pressed", "true")
+    expect(demo.status).to_have_text("Muted")
+    heard = wait_for("the sound to stop", lambda: _settled(site))
+    mute.click()
+    wait_for("sound again", lambda: len(site.standin.control.received_audio()) > heard)
+    demo.talk.click()
+    demo.expect_state("ended")
+    expect(demo.talk).to_have_accessible_name("Talk")
+    wait_for("the connection to end", lambda: site.standin.control.health()["open_connections"] == 0)
+
+
+def _settled(site: Site) -> int:
+    """The amount of sound that arrived, once no more arrives."""
+    before = len(site.standin.control.received_audio())
+    for _ in range(20):
+        time.sleep(0.15)  # seven chunks of 20 ms
+        now = len(site.standin.control.received_audio())
+        if now == before:
+            return now
+        before = now
+    raise AssertionError("muted, and sound still arrives")
+
+
+def test_mute_ends_with_the_conversation(demo: DemoPage) -> None:
+    demo.enter()
+    demo.start()
+    demo.page.get_by_role("button", name="Mute").click()
+    demo.talk.click()
+    demo.expect_state("ended")
+    demo.start()
+    expect(demo.status).to_have_text("Listening")
+
+
+def test_typed_message_needs_no_microphone_and_talk_switches_to_voice(demo: DemoPage) -> None:
+    demo.page.add_init_script(
+        """const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        globalThis.opened = 0;
+        navigator.mediaDevices.getUserMedia = (...wish) => { opened += 1; return open(...wish); };"""
+    )
+    demo.enter()
+    demo.say("Good morning")
+    demo.caption("user", "Good morning")
+    demo.caption("model", "You wrote: Good morning")
+    expect(demo.page.locator("#message")).to_have_value("")
+    demo.expect_state("listening")
+    assert demo.page.evaluate("opened") == 0
+    expect(demo.page.get_by_role("button", name="End chat")).to_be_visible()
+    demo.talk.click()
+    expect(demo.page.get_by_role("button", name="Mute")).to_be_visible(timeout=15_000)
+    assert demo.page.evaluate("opened") == 1
+    demo.caption("user", "Good morning")
+
+
+def test_message_typed_while_connecting_is_sent_once_connected(demo: DemoPage, site: Site) -> None:
+    site.standin.control.scenario("setup-slow", seconds=1.0)
+    demo.enter()
+    demo.talk.click()
+    demo.expect_state("connecting")
+    demo.say("/silence 1")
+    expect(demo.page.locator("#message")).to_have_value("")
+    expect(demo.captions.locator("li")).to_have_count(0)
+    demo.caption("user", "/silence 1")
+    expect(demo.page.locator("#message")).to_have_value("")
+
+
+def test_cancel_returns_to_idle(demo: DemoPage, site: Site) -> None:
+    site.standin.control.scenario("setup-hang")
+    demo.enter()
+    demo.talk.click()
+    demo.expect_state("connecting")
+    expect(demo.talk).to_have_accessible_name("Cancel")
+    demo.talk.click()
+    demo.expect_state("idle")
+    expect(demo.notice).to_be_hidden()
+
+
+def test_model_gets_the_time_from_the_page(demo: DemoPage) -> None:
+    demo.enter()
+    demo.say("/tool get_time {}")
+    demo.caption("model", re.compile(r"get_time answered .*\d\d:\d\d"))
+    expect(demo.captions.get_by_text("Checked the time")).to_be_visible()
+
+
+def test_captions_show_markup_as_text(demo: DemoPage) -> None:
+    """Neither a person nor the model can insert markup into the page."""
+    words = "<img src=x onerror=alert(1)><b>bold</b>"
+    demo.enter()
+    demo.say(words)
+    demo.caption("user", words)
+    demo.caption("model", f"You wrote: {words}")
+    expect(demo.captions.locator("img, b")).to_have_count(0)
+
+
+def test_ring_swells_with_a_voice_and_rests_in_silence(demo: DemoPage) -> None:
+    """Nothing is drawn outside the resting circles until someone speaks."""
+    demo.enter()
+    demo.say("/silence 2")
+    demo.expect_state("speaking")
+    assert demo.ring_reach() == 0
+    demo.expect_state("listening")
+    demo.say("/tone 440 3")
+    demo.expect_state("speaking")
+    wait_for("the ring to swell", lambda: demo.ring_reach() > 200)
+    demo.expect_state("listening")
+    wait_for("the ring to rest", lambda: demo.ring_reach() == 0)
+
+
+def test_reduced_motion_stops_the_ring(visit: Visits, site: Site) -> None:
+    site.standin.control.scenario("setup-hang")
+    moved = {}
+    for wish in ("reduce", "no-preference"):
+        demo = visit(site.broker.url, reduced_motion=wish)
+        demo.enter()
+        demo.talk.click()
+        demo.expect_state("connecting")
+        time.sleep(0.3)
+        frames = set()
+        for _ in range(4):
+            frames.add(demo.page.evaluate("document.getElementById('ring').toDataURL()"))
+            time.sleep(0.1)
+        moved[wish] = len(frames) > 1
+    assert moved == {"reduce": False, "no-preference": True}
+
+
+def test_push_to_talk_works_with_the_space_bar_and_the_button(demo: DemoPage, site: Site) -> None:
+    demo.enter()
+    demo.start()
+    demo.page.click("#settings summary")
+    demo.page.check("#push-mode")
+    demo.page.keyboard.press("Escape")
+    push = demo.page.locator("#push")
+    expect(push).to_be_visible()
+    heard = wait_for("the sound to stop", lambda: _settled(site))
+    demo.page.locator("#talk-title").evaluate("() => document.activeElement.blur()")
+    demo.page.keyboard.down("Space")
+    expect(push).to_have_attribute("data-pressed", "")
+    wait_for("sound again", lambda: len(site.standin.control.received_audio()) > heard)
+    demo.page.keyboard.up("Space")
+    heard = wait_for("the sound to stop", lambda: _settled(site))
+    push.hover()
+    demo.page.mouse.down()
+    wait_for("sound again", lambda: len(site.standin.control.received_audio()) > heard)
+    demo.page.mouse.up()
+    expect(push).not_to_have_attribute("data-pressed", "")
+
+
+def test_transcript_can_be_saved_as_text_and_json(demo: DemoPage) -> None:
+    demo.enter()
+    demo.say("Keep this")
+    demo.caption("model", "You wrote: Keep this")
+    demo.page.click("#settings summary")
+    for button, ending in (("Save text", ".txt"), ("Save JSON", ".json")):
+        with demo.page.expect_download() as saving:
+            demo.page.get_by_role("button", name=button).click()
+        assert saving.value.suggested_filename.endswith(ending)
+        assert "Keep this" in Path(saving.value.path()).read_text()
+
+
+def test_ending_a_chosen_other_conversation_starts_this_one(visit: Visits, site: Site) -> None:
+    """The remaining conversations continue. Each is listed with its profile and its start time."""
+    first, second, third = (visit(site.broker.url) for _ in range(3))
+    for demo in (first, second, third):
+        demo.enter("double")
+    first.start()
+    second.page.select_option("#profile", label="A calm storyteller · voice Kore")
+    second.start()
+    third.talk.click()
+    third.expect_notice("too-many-sessions")
+    ends = third.page.locator("#notice-actions button")
+    expect(ends.filter(has_text="End “A friendly voice assistant” from ")).to_be_visible()
+    ends.filter(has_text="End “A calm storyteller · voice Kore” from ").click()
+    third.expect_state("listening")
+    first.expect_state("listening", "speaking", "thinking")
+    with site.broker.client("double") as client:
+        open_now = client.get("/me").json()["sessions"]
+    assert [session["profile"] for session in open_now] == ["default", "default"]

@@ -1,0 +1,165 @@
+"""The demo page when something fails: each error is shown with a next step, and the next try works."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Playwright, expect
+
+from tests.browser.demo_page import DemoPage, Site, Visits
+from tests.browser.support import FLAGS, launch, wait_for
+
+
+@pytest.fixture
+def refusing(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium whose microphone prompt is denied."""
+    running = launch(playwright, ask=True)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def deaf(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium on a machine without a microphone."""
+    flags = [flag for flag in FLAGS if "fake-device" not in flag]
+    running = playwright.chromium.launch(
+        executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=flags
+    )
+    yield running
+    running.close()
+
+
+def test_typing_works_when_the_microphone_is_blocked(refusing: Browser, visit: Visits, site: Site) -> None:
+    demo = visit(site.broker.url, refusing)
+    demo.page.context.grant_permissions([])  # denies everything else
+    demo.enter()
+    demo.talk.click()
+    demo.expect_state("error")
+    demo.expect_notice("permission-denied")
+    demo.page.get_by_role("button", name="Type instead").click()
+    expect(demo.page.locator("#message")).to_be_focused()
+    demo.say("Hello")
+    demo.caption("model", "You wrote: Hello")
+    expect(demo.notice).to_be_hidden()
+
+
+def test_typing_is_offered_when_there_is_no_microphone(deaf: Browser, visit: Visits, site: Site) -> None:
+    demo = visit(site.broker.url, deaf, permissions=["microphone"])
+    demo.enter()
+    demo.talk.click()
+    demo.expect_state("error")
+    demo.expect_notice("no-microphone")
+    expect(demo.page.get_by_role("button", name="Type instead")).to_be_visible()
+
+
+def test_rate_limit_counts_down_and_then_allows_a_start(visit: Visits, site: Site) -> None:
+    demo = visit(site.broker.url)
+    demo.enter("pausing")
+    demo.start()
+    demo.talk.click()
+    demo.expect_state("ended")
+    demo.talk.click()
+    demo.expect_state("error")
+    demo.expect_notice("rate-limited")
+    expect(demo.talk).to_have_attribute("aria-disabled", "true")
+    expect(demo.talk).to_have_accessible_name(re.compile(r"Wait 0:0\d"))
+    demo.talk.click(force=True)
+    demo.expect_state("error")
+    again = demo.page.get_by_role("button", name="Try again")
+    expect(again).to_be_visible(timeout=15_000)
+    expect(demo.talk).not_to_have_attribute("aria-disabled", "true")
+    again.click()
+    demo.expect_state("listening")
+
+
+def test_upstream_failure_is_shown_and_a_retry_succeeds(demo: DemoPage, site: Site) -> None:
+    demo.enter()
+    site.standin.control.scenario("mint-status", status=500, times=1)
+    demo.talk.click()
+    demo.expect_state("error")
+    demo.expect_notice("upstream-error")
+    demo.page.get_by_role("button", name="Try again").click()
+    demo.expect_state("listening")
+    expect(demo.notice).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("push", "code"),
+    [({"close": "quota"}, "connection-refused"), ({"close": "normal"}, "session-ended")],
+)
+def test_closed_connection_is_shown_and_the_transcript_stays(
+    demo: DemoPage, site: Site, push: dict[str, object], code: str
+) -> None:
+    demo.enter()
+    demo.say("Remember this")
+    demo.caption("model", "You wrote: Remember this")
+    site.standin.control.push(**push)
+    demo.expect_state("error", "ended")
+    demo.expect_notice(code)
+    demo.caption("user", "Remember this")
+    demo.page.get_by_role("button", name="Try again").click()
+    demo.expect_state("listening")
+
+
+def test_offline_notice_disappears_when_back_online(demo: DemoPage) -> None:
+    demo.enter()
+    demo.page.context.set_offline(True)
+    demo.expect_notice("offline")
+    demo.talk.click()
+    demo.expect_state("error")
+    demo.page.context.set_offline(False)
+    expect(demo.notice).to_be_hidden()
+    demo.expect_state("idle")
+    reachable = "fetch('/healthz').then(({ ok }) => ok, () => false)"
+    wait_for("the network", lambda: demo.page.evaluate(reachable))
+    demo.start()
+
+
+def test_missing_module_is_shown_and_loads_with_the_next_try(demo: DemoPage, site: Site) -> None:
+    """The first conversation loads this module. If that fails, no conversation starts or stays open."""
+    demo.enter()
+    demo.page.route("**/demo/live-panels.js", lambda route: route.abort())
+    demo.talk.click()
+    demo.expect_notice("part-missing")
+    expect(demo.page.get_by_role("button", name="Reload the page")).to_be_visible()
+    wait_for("the connection to end", lambda: site.standin.control.health()["open_connections"] == 0)
+    demo.page.unroute("**/demo/live-panels.js")
+    demo.page.get_by_role("button", name="Try again").click()
+    demo.expect_state("listening")
+    demo.say("/silence 0.2")
+    demo.caption("user", "/silence 0.2")
+
+
+@pytest.mark.parametrize(
+    ("part", "opener", "shown"),
+    [
+        ("settings", "#settings > summary", "#settings-panel:not([inert])"),
+        ("video-preview", "#camera", "#preview"),
+    ],
+)
+def test_missing_panel_is_shown_and_loads_with_the_next_click(
+    demo: DemoPage, part: str, opener: str, shown: str
+) -> None:
+    demo.enter()
+    demo.start()
+    demo.page.route(f"**/demo/{part}.js", lambda route: route.abort())
+    demo.page.locator(opener).click()
+    demo.expect_notice("panel-missing")
+    demo.page.get_by_role("button", name="Close").click()
+    demo.expect_state("listening")
+    demo.page.unroute(f"**/demo/{part}.js")
+    demo.page.locator(opener).click()
+    expect(demo.page.locator(shown)).to_be_visible()
+
+
+def test_failed_message_stays_in_the_box_and_can_be_retried(demo: DemoPage, site: Site) -> None:
+    demo.enter()
+    site.standin.control.scenario("mint-status", status=500, times=1)
+    demo.say("Do not lose me")
+    demo.expect_notice("upstream-error")
+    expect(demo.page.locator("#message")).to_have_value("Do not lose me")
+    demo.page.get_by_role("button", name="Try again").click()
+    demo.caption("model", "You wrote: Do not lose me")

@@ -1,0 +1,73 @@
+/**
+ * The parts of the page that only a conversation needs: captions, cards, hints, diagnostics, push-to-talk.
+ * talk.js loads this module with the first start, while it asks for the token.
+ */
+import { byId } from '../common/dom.js';
+
+import { Captions } from './captions.js';
+import { Diagnostics } from './diagnostics.js';
+import { StatusHints } from './status-hints.js';
+import { flip } from './flip.js';
+import { PushToTalk } from './push-to-talk.js';
+import { TOOL_NOTES } from './tools.js';
+
+/** @typedef {import('../live/index.js').LiveEvents} LiveEvents */
+/** @typedef {{[K in keyof LiveEvents]?: (detail: LiveEvents[K]) => void}} Handlers */
+
+const talked = byId('transcript', HTMLElement);
+
+export class LivePanels {
+  #captions = new Captions(byId('captions', HTMLOListElement), byId('scroll', HTMLDivElement), showTranscript);
+  #diagnostics;
+  #hints;
+  #push;
+  /** Handlers by event name. @type {Handlers} */
+  #handlers;
+
+  /** @param {import('../live/index.js').LiveSession} session */
+  constructor(session) {
+    const captions = this.#captions;
+    const diagnostics = (this.#diagnostics = new Diagnostics(() => session.diagnostics()));
+    this.#hints = new StatusHints(session);
+    this.#push = new PushToTalk(byId('push', HTMLButtonElement), (pressed) => session.talk(pressed));
+    this.#handlers = {
+      caption: (caption) => captions.show(caption),
+      toolcall: (call) => captions.tool(call),
+      toolresult: ({ id, name, ok }) => captions.toolEnded(id, ok ? 'done' : 'failed', ok ? TOOL_NOTES[name] ?? `Used ${name}` : `${name} failed`),
+      toolcancel: ({ id, name }) => captions.toolEnded(id, 'cancelled', `${name} was cancelled`),
+      grounding: ({ links }) => captions.sources(links),
+      diagnostics: (report) => diagnostics.show(report),
+      ...this.#hints.handlers,
+    };
+  }
+
+  /** @template {keyof LiveEvents} K @param {K} type @param {LiveEvents[K]} detail */
+  handle(type, detail) {
+    this.#handlers[type]?.(detail);
+  }
+
+  /** Fills the diagnostics panel when it opens. */
+  openDiagnostics() {
+    this.#diagnostics.open();
+  }
+
+  /** The conversation has ended. Its transcript stays. */
+  conversationEnded() {
+    this.#hints.conversationEnded();
+    this.#push.release();
+  }
+
+  /** Removes the transcript after a sign-out. */
+  clearTranscript() {
+    this.#captions.clear();
+  }
+}
+
+/** Makes room for the transcript at the first line, and returns the button to the middle after a clear. @param {boolean} filled */
+function showTranscript(filled) {
+  if (talked.hidden !== filled) return;
+  flip([byId('orb', HTMLDivElement), byId('status-lines', HTMLDivElement), byId('controls', HTMLDivElement)], () => {
+    talked.hidden = !filled;
+    document.body.toggleAttribute('data-has-transcript', filled);
+  });
+}

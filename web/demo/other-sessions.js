@@ -1,0 +1,39 @@
+/**
+ * Lets the person choose which of their other conversations to end when all their places are taken.
+ * main.js starts the new conversation. Loaded on demand.
+ */
+import { create } from '../common/dom.js';
+
+/** @typedef {{id: string, profile: string, opened_at: string}} OpenSession */
+
+/**
+ * @param {import('../common/api.js').Api} api
+ * @param {HTMLElement} place  holds the buttons
+ * @param {(profile: string) => string} nameOf  the label of a profile
+ * @param {() => void} placeFreed  called when a place is free
+ * @param {(error: unknown) => void} failed
+ */
+export async function offerOtherSessions(api, place, nameOf, placeFreed, failed) {
+  try {
+    const { sessions } = /** @type {{sessions: OpenSession[]}} */ (await api.request('GET', '/me'));
+    // The other conversation may have ended since.
+    if (sessions.length === 0) return placeFreed();
+    place.replaceChildren(...sessions.map((session, index) => {
+      const button = create('button', buttonLabel(session, sessions.length, nameOf), index === 0 ? 'button small primary' : 'button small');
+      button.type = 'button';
+      button.addEventListener('click', () => {
+        for (const other of place.querySelectorAll('button')) other.disabled = true; // end only one
+        api.request('POST', `/sessions/${encodeURIComponent(session.id)}/end`, {}).then(placeFreed, failed);
+      });
+      return button;
+    }));
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** @param {OpenSession} session @param {number} count @param {(profile: string) => string} nameOf */
+function buttonLabel({ profile, opened_at }, count, nameOf) {
+  const since = new Date(opened_at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  return `End ${count === 1 ? 'the conversation' : `“${nameOf(profile)}”`} from ${since}`;
+}

@@ -14,13 +14,13 @@ const IMAGE = { data: '/9g=', mimeType: 'image/jpeg' };
 
 /** Every call of a live session; each is made on a connection of its own. */
 const CALLS = {
-  'audio': (session) => session.sendRealtimeInput({ audio: AUDIO }),
-  'video': (session) => session.sendRealtimeInput({ video: IMAGE }),
-  'text': (session) => session.sendRealtimeInput({ text: 'Grüße, "quoted" \\ and \u2028 more' }),
+  audio: (session) => session.sendRealtimeInput({ audio: AUDIO }),
+  video: (session) => session.sendRealtimeInput({ video: IMAGE }),
+  text: (session) => session.sendRealtimeInput({ text: 'Grüße, "quoted" \\ and \u2028 more' }),
   'audio and text': (session) => session.sendRealtimeInput({ audio: AUDIO, text: 'both' }),
-  'activityStart': (session) => session.sendRealtimeInput({ activityStart: {} }),
-  'activityEnd': (session) => session.sendRealtimeInput({ activityEnd: {} }),
-  'audioStreamEnd': (session) => session.sendRealtimeInput({ audioStreamEnd: true }),
+  activityStart: (session) => session.sendRealtimeInput({ activityStart: {} }),
+  activityEnd: (session) => session.sendRealtimeInput({ activityEnd: {} }),
+  audioStreamEnd: (session) => session.sendRealtimeInput({ audioStreamEnd: true }),
   'content, a string': (session) => session.sendClientContent({ turns: 'Hello' }),
   'content, several strings': (session) => session.sendClientContent({ turns: ['Hello', 'again'] }),
   'content, one turn': (session) =>

@@ -89,7 +89,11 @@ export class Api {
         method,
         credentials: 'same-origin',
         cache: 'no-store',
-        headers: { Accept: 'application/json', ...(body && { 'Content-Type': 'application/json' }), ...this.csrfHeaders() },
+        headers: {
+          Accept: 'application/json',
+          ...(body && { 'Content-Type': 'application/json' }),
+          ...this.csrfHeaders(),
+        },
         body: body && JSON.stringify(body),
         signal: signal ? AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), signal]) : AbortSignal.timeout(TIMEOUT_MS),
       });

@@ -33,7 +33,9 @@ export class SignInForm {
       event.preventDefault();
       void this.#signIn();
     });
-    this.#showPasswordButton.addEventListener('click', () => this.#setPasswordShown(this.#password.type === 'password'));
+    this.#showPasswordButton.addEventListener('click', () =>
+      this.#setPasswordShown(this.#password.type === 'password'),
+    );
   }
 
   /** Shows an empty form, with the reason if the person was signed in before. @param {string} [reason] */
@@ -68,12 +70,16 @@ export class SignInForm {
     if (wrong) this.#password.select();
     if (retryAfterSeconds === 0) return;
     this.#submit.setAttribute('aria-disabled', 'true');
-    this.#countdown.start(retryAfterSeconds, (left) => {
-      this.#submit.textContent = `Try again in ${clockWords(left)}`;
-    }, () => {
-      this.#submit.removeAttribute('aria-disabled');
-      this.#submit.textContent = 'Sign in';
-    });
+    this.#countdown.start(
+      retryAfterSeconds,
+      (left) => {
+        this.#submit.textContent = `Try again in ${clockWords(left)}`;
+      },
+      () => {
+        this.#submit.removeAttribute('aria-disabled');
+        this.#submit.textContent = 'Sign in';
+      },
+    );
   }
 
   /** @param {boolean} busy */

@@ -26,7 +26,7 @@ export class Announcer {
 
   /** @param {{id: string, role: string, text: string, first: boolean}} sentence */
   sentence({ role, text, first }) {
-    this.say((first ? SPEAKERS[role] ?? '' : '') + text);
+    this.say((first ? (SPEAKERS[role] ?? '') : '') + text);
   }
 
   clear() {

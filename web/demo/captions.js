@@ -76,13 +76,16 @@ export class Captions {
   /** Adds a card with the sources of an answer. The library passes on https links only. @param {{title: string, url: string}[]} links */
   sources(links) {
     if (links.length === 0) return;
-    this.#card([create('p', 'Sources'), ...links.map(({ title, url }) => {
-      const link = create('a', title || url);
-      link.href = url;
-      link.rel = 'noopener noreferrer';
-      link.target = '_blank';
-      return link;
-    })]);
+    this.#card([
+      create('p', 'Sources'),
+      ...links.map(({ title, url }) => {
+        const link = create('a', title || url);
+        link.href = url;
+        link.rel = 'noopener noreferrer';
+        link.target = '_blank';
+        return link;
+      }),
+    ]);
   }
 
   clear() {

@@ -34,7 +34,10 @@ const LABELS = {
   'line lost ms': 'Speech lost',
 };
 /** @type {[RegExp, string][]} */
-const UNITS = [[/ ms$|^steps /, ' ms'], [/sample rate$/, ' Hz']];
+const UNITS = [
+  [/ ms$|^steps /, ' ms'],
+  [/sample rate$/, ' Hz'],
+];
 
 export class Diagnostics {
   #details = byId('diagnostics', HTMLDetailsElement);
@@ -62,11 +65,13 @@ export class Diagnostics {
     const rows = flatten(report);
     this.#filled.hidden = rows.length === 0;
     this.#empty.hidden = rows.length > 0;
-    this.#list.replaceChildren(...rows.map(([name, value]) => {
-      const row = document.createElement('div');
-      row.append(create('dt', name), create('dd', value));
-      return row;
-    }));
+    this.#list.replaceChildren(
+      ...rows.map(([name, value]) => {
+        const row = document.createElement('div');
+        row.append(create('dt', name), create('dd', value));
+        return row;
+      }),
+    );
   }
 
   /** @param {object} report */

@@ -25,26 +25,64 @@ export const ACTION_LABELS = {
 const row = (title, detail, ...actions) => ({ title, detail, actions });
 
 const OURS = row('Something went wrong on our side', 'You were not charged. Try again in a moment.', 'retry');
-const UPSTREAM = row('The model cannot be reached', 'The service behind this page did not respond. You were not charged. Try again in a moment.', 'retry');
-const FULL = row('Everyone is talking right now', 'The service is at its limit. A place usually becomes free within a minute.', 'retry');
+const UPSTREAM = row(
+  'The model cannot be reached',
+  'The service behind this page did not respond. You were not charged. Try again in a moment.',
+  'retry',
+);
+const FULL = row(
+  'Everyone is talking right now',
+  'The service is at its limit. A place usually becomes free within a minute.',
+  'retry',
+);
 const SIGNED_OUT = row('You are signed out', 'Your sign-in has expired. Sign in again to continue.', 'sign-in');
 
 /** Rows by the broker's code or the library's reason. The code has priority. @type {Record<string, Row>} */
 const TABLE = {
   // the microphone and the browser
-  'permission-denied': row('The microphone is blocked', 'Allow it for this page in your browser’s site settings, then try again. You can also type instead.', 'retry', 'type'),
-  'no-camera': { ...row('No working camera', 'Connect a camera or allow access to it, then try again.', 'dismiss'), useServerDetail: true },
-  'no-microphone': { ...row('No working microphone', 'Connect a microphone or switch it on, then try again.', 'retry', 'type'), useServerDetail: true },
-  unsupported: row('This browser isn’t supported', 'Voice needs a current version of Chrome, Edge, Firefox or Safari, over HTTPS.', 'type'),
+  'permission-denied': row(
+    'The microphone is blocked',
+    'Allow it for this page in your browser’s site settings, then try again. You can also type instead.',
+    'retry',
+    'type',
+  ),
+  'no-camera': {
+    ...row('No working camera', 'Connect a camera or allow access to it, then try again.', 'dismiss'),
+    useServerDetail: true,
+  },
+  'no-microphone': {
+    ...row('No working microphone', 'Connect a microphone or switch it on, then try again.', 'retry', 'type'),
+    useServerDetail: true,
+  },
+  unsupported: row(
+    'This browser isn’t supported',
+    'Voice needs a current version of Chrome, Edge, Firefox or Safari, over HTTPS.',
+    'type',
+  ),
   // the connection
   network: row('The service cannot be reached', 'Check your connection, then try again.', 'retry'),
   // Some browsers never request a failed module again. A reload does.
-  'part-missing': row('Part of the page didn’t load', 'Check your connection, then try again. If that does not help, reload the page.', 'retry', 'reload'),
-  'panel-missing': row('Part of the page didn’t load', 'Check your connection, then open the panel again. If that does not help, reload the page.', 'dismiss'),
+  'part-missing': row(
+    'Part of the page didn’t load',
+    'Check your connection, then try again. If that does not help, reload the page.',
+    'retry',
+    'reload',
+  ),
+  'panel-missing': row(
+    'Part of the page didn’t load',
+    'Check your connection, then open the panel again. If that does not help, reload the page.',
+    'dismiss',
+  ),
   offline: row('You are offline', 'You can talk again as soon as your connection is back.'),
-  'connection-refused': { ...row('The model refused the connection', 'Try again to connect with a new token.', 'retry'), useServerDetail: true },
+  'connection-refused': {
+    ...row('The model refused the connection', 'Try again to connect with a new token.', 'retry'),
+    useServerDetail: true,
+  },
   'connection-lost': row('The connection was lost', 'The transcript stays below. Start again to continue.', 'retry'),
-  'session-ended': { ...row('This conversation has ended', 'You can start a new one at any time.', 'retry'), useServerDetail: true },
+  'session-ended': {
+    ...row('This conversation has ended', 'You can start a new one at any time.', 'retry'),
+    useServerDetail: true,
+  },
   'tool-failed': row('A tool failed', 'The conversation continues without its answer.', 'dismiss'),
   'send-failed': row('Your message was not sent', 'Your text is still in the box below.', 'dismiss'),
   // sign-in and permissions
@@ -52,20 +90,40 @@ const TABLE = {
   'login-throttled': row('Too many attempts', 'For your safety, wait a little before you try again.', 'retry'),
   'sign-in-failed': row('Sign-in failed', 'Nothing was changed. Try again.', 'dismiss'),
   'sign-in-cancelled': row('Sign-in was cancelled', 'Start again, or sign in another way.', 'dismiss'),
-  'sign-in-expired': row('Sign-in took too long', 'You have ten minutes and one attempt in this browser. Start again.', 'dismiss'),
-  'sign-in-unavailable': row('The sign-in service cannot be reached', 'Try again in a moment, or sign in another way.', 'dismiss'),
+  'sign-in-expired': row(
+    'Sign-in took too long',
+    'You have ten minutes and one attempt in this browser. Start again.',
+    'dismiss',
+  ),
+  'sign-in-unavailable': row(
+    'The sign-in service cannot be reached',
+    'Try again in a moment, or sign in another way.',
+    'dismiss',
+  ),
   'missing-credentials': SIGNED_OUT,
   'invalid-token': SIGNED_OUT,
   'token-expired': SIGNED_OUT,
   'csrf-failed': row('This page is out of date', 'Reload it to continue. You stay signed in.', 'reload'),
-  'origin-forbidden': row('This address is not allowed', 'Open the page at the address your operator gave you.', 'reload'),
+  'origin-forbidden': row(
+    'This address is not allowed',
+    'Open the page at the address your operator gave you.',
+    'reload',
+  ),
   'account-blocked': row('Your account is blocked', 'Ask the operator of this service for help.', 'sign-in'),
   forbidden: row('You are not allowed to do this', 'Ask the operator of this service for help.', 'dismiss'),
   'profile-forbidden': row('You cannot use this assistant', 'Choose another one, then try again.', 'retry'),
   'profile-unknown': row('This assistant no longer exists', 'Reload the page to see the current list.', 'reload'),
   // the limits of this user
-  'rate-limited': row('Slow down a moment', 'You started many conversations in a short time. The button shows when you can start again.', 'retry'),
-  'too-many-sessions': row('You are already in another conversation', 'End it in your other window or on your other device, or end it here. Then this one starts.', 'other-sessions'),
+  'rate-limited': row(
+    'Slow down a moment',
+    'You started many conversations in a short time. The button shows when you can start again.',
+    'retry',
+  ),
+  'too-many-sessions': row(
+    'You are already in another conversation',
+    'End it in your other window or on your other device, or end it here. Then this one starts.',
+    'other-sessions',
+  ),
   'minutes-exhausted': row('Today’s minutes are used up', 'You get new minutes at 00:00 UTC.', 'dismiss'),
   // the service
   'project-capacity': FULL,
@@ -73,8 +131,16 @@ const TABLE = {
   busy: FULL,
   'upstream-error': UPSTREAM,
   'upstream-timeout': UPSTREAM,
-  'upstream-rejected': row('The service is not set up correctly', 'The operator has to fix this. You were not charged.', 'retry'),
-  'minting-suspended': row('Conversations are paused', 'The operator has paused the service. Try again later.', 'retry'),
+  'upstream-rejected': row(
+    'The service is not set up correctly',
+    'The operator has to fix this. You were not charged.',
+    'retry',
+  ),
+  'minting-suspended': row(
+    'Conversations are paused',
+    'The operator has paused the service. Try again later.',
+    'retry',
+  ),
   draining: row('The service is restarting', 'Try again in a moment.', 'retry'),
 };
 
@@ -85,7 +151,11 @@ const TABLE = {
  */
 export function explain(error) {
   const given = /** @type {Thrown} */ (typeof error === 'object' && error !== null ? error : {});
-  const code = [given.code, given.reason].find((name) => name !== undefined && name in TABLE) ?? given.code ?? given.reason ?? 'unknown';
+  const code =
+    [given.code, given.reason].find((name) => name !== undefined && name in TABLE) ??
+    given.code ??
+    given.reason ??
+    'unknown';
   const known = TABLE[code] ?? OURS;
   const detail = (known.useServerDetail && [given.detail, given.hint].filter(Boolean).join(' ')) || known.detail;
   return { ...known, code, detail, retryAfterSeconds: Math.max(0, Math.ceil(given.retryAfterSeconds ?? 0)) };

@@ -6,9 +6,9 @@ import { byId } from '../common/dom.js';
 
 import { Captions } from './captions.js';
 import { Diagnostics } from './diagnostics.js';
-import { StatusHints } from './status-hints.js';
 import { flip } from './flip.js';
 import { PushToTalk } from './push-to-talk.js';
+import { StatusHints } from './status-hints.js';
 import { TOOL_NOTES } from './tools.js';
 
 /** @typedef {import('../live/index.js').LiveEvents} LiveEvents */
@@ -27,13 +27,15 @@ export class LivePanels {
   /** @param {import('../live/index.js').LiveSession} session */
   constructor(session) {
     const captions = this.#captions;
-    const diagnostics = (this.#diagnostics = new Diagnostics(() => session.diagnostics()));
+    const diagnostics = new Diagnostics(() => session.diagnostics());
+    this.#diagnostics = diagnostics;
     this.#hints = new StatusHints(session);
     this.#push = new PushToTalk(byId('push', HTMLButtonElement), (pressed) => session.talk(pressed));
     this.#handlers = {
       caption: (caption) => captions.show(caption),
       toolcall: (call) => captions.tool(call),
-      toolresult: ({ id, name, ok }) => captions.toolEnded(id, ok ? 'done' : 'failed', ok ? TOOL_NOTES[name] ?? `Used ${name}` : `${name} failed`),
+      toolresult: ({ id, name, ok }) =>
+        captions.toolEnded(id, ok ? 'done' : 'failed', ok ? (TOOL_NOTES[name] ?? `Used ${name}`) : `${name} failed`),
       toolcancel: ({ id, name }) => captions.toolEnded(id, 'cancelled', `${name} was cancelled`),
       grounding: ({ links }) => captions.sources(links),
       diagnostics: (report) => diagnostics.show(report),

@@ -2,16 +2,16 @@
  * Builds the demo page from its parts, connects them, and switches between the sign-in view and the talk view.
  */
 import { Api } from '../common/api.js';
-import { SignInForm } from '../common/sign-in-form.js';
 import { byId } from '../common/dom.js';
+import { SignInForm } from '../common/sign-in-form.js';
 
 import { Announcer } from './announcer.js';
 import { explain } from './errors.js';
 import { Lazy } from './lazy.js';
 import { Notice } from './notice.js';
 import { Ring } from './ring.js';
-import { TalkView } from './talk-view.js';
 import { Conversation } from './talk.js';
+import { TalkView } from './talk-view.js';
 
 /** @typedef {import('./errors.js').Action} Action */
 
@@ -83,7 +83,10 @@ function showSignIn(reason) {
 async function signOut() {
   byId('sign-out', HTMLButtonElement).disabled = true;
   await conversation.end();
-  const gone = await api.logout().then(() => true, () => false); // if the broker is down, the cookie stays until it expires
+  const gone = await api.logout().then(
+    () => true,
+    () => false,
+  ); // if the broker is down, the cookie stays until it expires
   // The reload removes the transcript, the draft and the recording.
   if (gone) window.location.reload();
   else {
@@ -167,10 +170,13 @@ view.talk.addEventListener('click', () => void conversation.toggle());
 view.mute.addEventListener('click', () => conversation.toggleMute());
 view.end.addEventListener('click', () => void conversation.end().then(() => view.talk.focus()));
 setUpDropdown(byId('settings', HTMLDetailsElement), (panel) => {
-  settings.get().then((panel) => panel.refresh()).catch(() => {
-    panel.open = false;
-    showLoadFailure();
-  });
+  settings
+    .get()
+    .then((panel) => panel.refresh())
+    .catch(() => {
+      panel.open = false;
+      showLoadFailure();
+    });
 });
 setUpDropdown(byId('diagnostics', HTMLDetailsElement), () => conversation.openDiagnostics());
 view.camera.addEventListener('click', () => toggleVideo('camera'));
@@ -179,10 +185,16 @@ view.volume.addEventListener('input', () => conversation.setVolume(view.volume.v
 byId('sign-out', HTMLButtonElement).addEventListener('click', () => void signOut());
 // Only where guests are enabled. `GET /me` without a sign-in creates a guest.
 document.getElementById('guest')?.addEventListener('click', () => {
-  api.me().then(enter).then(() => view.talk.focus(), (error) => {
-    const { title, detail } = explain(error);
-    showSignIn(`${title}. ${detail}`);
-  });
+  api
+    .me()
+    .then(enter)
+    .then(
+      () => view.talk.focus(),
+      (error) => {
+        const { title, detail } = explain(error);
+        showSignIn(`${title}. ${detail}`);
+      },
+    );
 });
 compose.addEventListener('submit', (event) => {
   event.preventDefault();
@@ -190,7 +202,7 @@ compose.addEventListener('submit', (event) => {
 });
 for (const chip of document.querySelectorAll('[data-say]')) {
   chip.addEventListener('click', () => {
-    message.value = chip instanceof HTMLElement ? chip.dataset.say ?? '' : '';
+    message.value = chip instanceof HTMLElement ? (chip.dataset.say ?? '') : '';
     message.focus();
   });
 }

@@ -18,15 +18,21 @@ export async function offerOtherSessions(api, place, nameOf, placeFreed, failed)
     const { sessions } = /** @type {{sessions: OpenSession[]}} */ (await api.request('GET', '/me'));
     // The other conversation may have ended since.
     if (sessions.length === 0) return placeFreed();
-    place.replaceChildren(...sessions.map((session, index) => {
-      const button = create('button', buttonLabel(session, sessions.length, nameOf), index === 0 ? 'button small primary' : 'button small');
-      button.type = 'button';
-      button.addEventListener('click', () => {
-        for (const other of place.querySelectorAll('button')) other.disabled = true; // end only one
-        api.request('POST', `/sessions/${encodeURIComponent(session.id)}/end`, {}).then(placeFreed, failed);
-      });
-      return button;
-    }));
+    place.replaceChildren(
+      ...sessions.map((session, index) => {
+        const button = create(
+          'button',
+          buttonLabel(session, sessions.length, nameOf),
+          index === 0 ? 'button small primary' : 'button small',
+        );
+        button.type = 'button';
+        button.addEventListener('click', () => {
+          for (const other of place.querySelectorAll('button')) other.disabled = true; // end only one
+          api.request('POST', `/sessions/${encodeURIComponent(session.id)}/end`, {}).then(placeFreed, failed);
+        });
+        return button;
+      }),
+    );
   } catch (error) {
     failed(error);
   }

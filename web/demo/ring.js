@@ -145,7 +145,8 @@ export class Ring {
     context.beginPath();
     for (let i = 0; i <= POINTS; i += 1) {
       const angle = (i / POINTS) * TAU;
-      const ripple = Math.sin(2 * angle + seconds * 0.9) + Math.sin(3 * angle - seconds * 1.7) + Math.sin(5 * angle + seconds * 2.6);
+      const ripple =
+        Math.sin(2 * angle + seconds * 0.9) + Math.sin(3 * angle - seconds * 1.7) + Math.sin(5 * angle + seconds * 2.6);
       const reach = radius + swell * (0.52 + 0.16 * ripple);
       context.lineTo(Math.cos(angle) * reach, Math.sin(angle) * reach);
     }

@@ -2,8 +2,9 @@
  * The settings panel: audio devices and their tests, turn-taking, the transcript to save, and the recording.
  * Loaded when the panel opens for the first time.
  */
-import { LiveError, LiveSession } from '../live/index.js';
+
 import { byId, create } from '../common/dom.js';
+import { LiveError, LiveSession } from '../live/index.js';
 
 /** Maps an RMS to 0..1. Speech has an RMS near 0.1; the square root puts it in the middle of the meter. */
 const loudness = (/** @type {number} */ rms) => Math.min(1, Math.sqrt(rms * 3.5));
@@ -87,18 +88,21 @@ export class Settings {
   #recording(state) {
     this.#record.setAttribute('aria-pressed', String(state !== 'off'));
     this.#record.textContent = state === 'off' ? 'Record' : 'Stop and save';
-    this.#status.textContent = state === 'on' ? 'Recording on this device' : state === 'full' ? 'The recording is full. Stop to save it.' : '';
+    this.#status.textContent =
+      state === 'on' ? 'Recording on this device' : state === 'full' ? 'The recording is full. Stop to save it.' : '';
   }
 }
 
 /** @param {HTMLSelectElement} select @param {{deviceId: string, label: string}[]} devices @param {string} kind */
 function fill(select, devices, kind) {
   const chosen = select.value;
-  select.replaceChildren(...devices.map(({ deviceId, label }, index) => {
-    const option = create('option', label || `${kind} ${index + 1}`);
-    option.value = deviceId === 'default' ? '' : deviceId;
-    return option;
-  }));
+  select.replaceChildren(
+    ...devices.map(({ deviceId, label }, index) => {
+      const option = create('option', label || `${kind} ${index + 1}`);
+      option.value = deviceId === 'default' ? '' : deviceId;
+      return option;
+    }),
+  );
   if (devices.length === 0) select.append(create('option', 'System default'));
   if ([...select.options].some(({ value }) => value === chosen)) select.value = chosen;
 }

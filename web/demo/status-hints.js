@@ -18,7 +18,8 @@ const DEVICE_HINTS = {
 /** @type {Record<string, string>} */
 const NETWORK_HINTS = {
   slow: 'The network is slow. The assistant hears you with a delay.',
-  offline: 'You are offline. The conversation continues when you are back online. Your last few seconds of speech are kept.',
+  offline:
+    'You are offline. The conversation continues when you are back online. Your last few seconds of speech are kept.',
   silent: 'The service has not responded for a while.',
 };
 
@@ -35,7 +36,12 @@ export class StatusHints {
     echo: ({ cause }) => this.#echo(cause),
     reconnected: ({ resumed, seeded, planned }) => {
       if (planned || resumed) return;
-      this.#hint.show('line', seeded ? 'Reconnected. The assistant knows what was said.' : 'Reconnected. The assistant no longer knows what was said before.');
+      this.#hint.show(
+        'line',
+        seeded
+          ? 'Reconnected. The assistant knows what was said.'
+          : 'Reconnected. The assistant no longer knows what was said before.',
+      );
     },
   };
 
@@ -58,7 +64,10 @@ export class StatusHints {
 
   /** @param {'heard' | 'output'} cause */
   #echo(cause) {
-    const text = cause === 'heard' ? 'The assistant hears itself. Use headphones, or turn on half-duplex.' : 'This speaker may cause an echo. Use headphones, or turn on half-duplex.';
+    const text =
+      cause === 'heard'
+        ? 'The assistant hears itself. Use headphones, or turn on half-duplex.'
+        : 'This speaker may cause an echo. Use headphones, or turn on half-duplex.';
     this.#hint.show('echo', text, {
       'Turn on half-duplex': () => {
         byId('half-duplex', HTMLInputElement).checked = true; // the settings panel may not be loaded yet

@@ -13,8 +13,18 @@ import { byId, create } from '../common/dom.js';
 /** @type {Record<State, Look>} */
 const LOOKS = {
   'signed-out': { status: 'Signed out', lead: '', talk: 'Talk', ring: 'rest' },
-  idle: { status: 'Ready when you are', lead: 'Press Talk, allow the microphone, and speak.', talk: 'Talk', ring: 'rest' },
-  connecting: { status: 'Connecting…', lead: 'You can start speaking now. Nothing you say is lost.', talk: 'Cancel', ring: 'busy' },
+  idle: {
+    status: 'Ready when you are',
+    lead: 'Press Talk, allow the microphone, and speak.',
+    talk: 'Talk',
+    ring: 'rest',
+  },
+  connecting: {
+    status: 'Connecting…',
+    lead: 'You can start speaking now. Nothing you say is lost.',
+    talk: 'Cancel',
+    ring: 'busy',
+  },
   listening: { status: 'Listening', lead: '', talk: 'Stop', ring: 'live' },
   thinking: { status: 'Thinking…', lead: '', talk: 'Stop', ring: 'thinking' },
   speaking: { status: 'Speaking', lead: 'Speak at any time to interrupt.', talk: 'Stop', ring: 'live' },
@@ -24,7 +34,9 @@ const LOOKS = {
 };
 
 /** The states in which there is a conversation to stop. @type {ReadonlySet<State>} */
-export const LIVE = new Set(/** @type {State[]} */ (['connecting', 'listening', 'thinking', 'speaking', 'reconnecting']));
+export const LIVE = new Set(
+  /** @type {State[]} */ (['connecting', 'listening', 'thinking', 'speaking', 'reconnecting']),
+);
 
 export class TalkView {
   talk = byId('talk', HTMLButtonElement);
@@ -50,28 +62,43 @@ export class TalkView {
   }
 
   /** @param {Scene} scene */
-  render({ state, microphone, muted, push = false, video = false }) {
+  render(scene) {
+    const live = LIVE.has(scene.state);
+    this.#showStatus(scene, live);
+    this.#showControls(scene, live && scene.state !== 'connecting');
+    this.#profileControl.hidden = live || this.profile.options.length < 2;
+  }
+
+  /** @param {Scene} scene @param {boolean} live */
+  #showStatus({ state, microphone, muted }, live) {
     const look = LOOKS[state];
-    const live = LIVE.has(state);
     const typing = live && !microphone;
     const silenced = muted && microphone && live && state !== 'connecting';
     document.body.dataset.state = state;
     document.body.toggleAttribute('data-muted', silenced);
     this.#status.dataset.state = state;
-    this.#status.textContent = silenced && state === 'listening' ? 'Muted' : typing && state === 'listening' ? 'Connected' : look.status;
+    this.#status.textContent =
+      silenced && state === 'listening' ? 'Muted' : typing && state === 'listening' ? 'Connected' : look.status;
     this.#lead.toggleAttribute('data-matters', silenced || typing);
-    this.#lead.textContent = silenced ? 'The assistant cannot hear you.' : typing ? 'Type below, or press Talk to use your voice.' : look.lead;
+    this.#lead.textContent = silenced
+      ? 'The assistant cannot hear you.'
+      : typing
+        ? 'Type below, or press Talk to use your voice.'
+        : look.lead;
     this.#talkLabel.textContent = typing && state !== 'connecting' ? 'Talk' : look.talk;
     this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';
     this.#ring.setMode(look.ring);
-    this.mute.hidden = !live || !microphone || push || state === 'connecting';
+  }
+
+  /** @param {Scene} scene @param {boolean} connected */
+  #showControls({ microphone, muted, push = false, video = false }, connected) {
+    this.mute.hidden = !connected || !microphone || push;
     this.mute.setAttribute('aria-pressed', String(muted));
-    this.#offerPush(push && live && microphone && state !== 'connecting');
-    this.camera.hidden = !video || !live || state === 'connecting' || !navigator.mediaDevices;
+    this.#offerPush(push && connected && microphone);
+    this.camera.hidden = !video || !connected || !navigator.mediaDevices;
     this.screen.hidden = this.camera.hidden || !('getDisplayMedia' in navigator.mediaDevices);
-    this.end.hidden = !typing || state === 'connecting';
-    this.#volumeControl.hidden = !live || state === 'connecting';
-    this.#profileControl.hidden = live || this.profile.options.length < 2;
+    this.end.hidden = !connected || microphone;
+    this.#volumeControl.hidden = !connected;
   }
 
   /** Shows or hides the push-to-talk button. It takes the focus from Talk, so that the space bar does not end the conversation. @param {boolean} offered */
@@ -111,12 +138,14 @@ export class TalkView {
 
   /** Lists the profiles to choose from. @param {import('../common/api.js').Profile[]} profiles */
   offer(profiles) {
-    this.profile.replaceChildren(...profiles.map(({ name, description, voice, default: chosen }) => {
-      const option = create('option', `${description || name}${voice ? ` · voice ${voice}` : ''}`);
-      option.value = name;
-      option.selected = chosen;
-      return option;
-    }));
+    this.profile.replaceChildren(
+      ...profiles.map(({ name, description, voice, default: chosen }) => {
+        const option = create('option', `${description || name}${voice ? ` · voice ${voice}` : ''}`);
+        option.value = name;
+        option.selected = chosen;
+        return option;
+      }),
+    );
     this.#profileControl.hidden = profiles.length < 2;
   }
 }

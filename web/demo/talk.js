@@ -2,8 +2,9 @@
  * Runs the conversation: starts and ends the library's session and turns its events into what the page shows.
  * talk-view.js, errors.js and live-panels.js hold the texts and the layout.
  */
-import { LiveSession, TokenSource } from '../live/index.js';
+
 import { Countdown } from '../common/countdown.js';
+import { LiveSession, TokenSource } from '../live/index.js';
 
 import { explain } from './errors.js';
 import { Lazy } from './lazy.js';
@@ -18,7 +19,18 @@ import { LIVE } from './talk-view.js';
  */
 
 /** Events that live-panels.js handles. @type {(keyof import('../live/index.js').LiveEvents)[]} */
-const FORWARDED_EVENTS = ['caption', 'toolcall', 'toolresult', 'toolcancel', 'grounding', 'diagnostics', 'network', 'device', 'echo', 'reconnected'];
+const FORWARDED_EVENTS = [
+  'caption',
+  'toolcall',
+  'toolresult',
+  'toolcancel',
+  'grounding',
+  'diagnostics',
+  'network',
+  'device',
+  'echo',
+  'reconnected',
+];
 
 /** The longest wait for the end of a conversation, in case the broker hangs. */
 const END_TIMEOUT_MS = 3000;
@@ -157,7 +169,8 @@ export class Conversation {
 
   async end() {
     const timeout = new Promise((resolve) => window.setTimeout(resolve, END_TIMEOUT_MS));
-    await (this.#previousEnded = Promise.race([this.#session.end(), timeout]));
+    this.#previousEnded = Promise.race([this.#session.end(), timeout]);
+    await this.#previousEnded;
   }
 
   /**
@@ -203,7 +216,8 @@ export class Conversation {
       if (detail.role === 'model' || this.#microphone) announcer.sentence(detail);
     });
     session.addEventListener('clock', ({ detail }) => this.#runClock(detail.remainingMs));
-    for (const type of FORWARDED_EVENTS) session.addEventListener(type, ({ detail }) => this.#panels.whenLoaded((panels) => panels.handle(type, detail)));
+    for (const type of FORWARDED_EVENTS)
+      session.addEventListener(type, ({ detail }) => this.#panels.whenLoaded((panels) => panels.handle(type, detail)));
   }
 
   /** @param {number} remainingMs */
@@ -241,25 +255,36 @@ export class Conversation {
     }
     this.#parts.notice.show(explanation);
     if (!this.live || this.#session.state === 'error') this.#show(this.#session.state === 'ended' ? 'ended' : 'error');
-    if (explanation.retryAfterSeconds > 0 && explanation.actions.includes('retry')) this.#wait(explanation.retryAfterSeconds);
+    if (explanation.retryAfterSeconds > 0 && explanation.actions.includes('retry'))
+      this.#wait(explanation.retryAfterSeconds);
   }
 
   /** @param {number} seconds */
   #wait(seconds) {
     const { view, notice, announcer } = this.#parts;
     notice.hold(true);
-    this.#countdown.start(seconds, (left, share) => view.showWait(left, share), () => {
-      view.showWait(0, null);
-      notice.hold(false);
-      announcer.say('You can try again now.');
-    });
+    this.#countdown.start(
+      seconds,
+      (left, share) => view.showWait(left, share),
+      () => {
+        view.showWait(0, null);
+        notice.hold(false);
+        announcer.say('You can try again now.');
+      },
+    );
   }
 
   /** @param {State} state */
   #show(state) {
     this.#state = state;
     const { muted, inputMode, model } = this.#session;
-    this.#parts.view.render({ state, microphone: this.#microphone, muted, push: inputMode === 'push-to-talk', video: !!model?.video });
+    this.#parts.view.render({
+      state,
+      microphone: this.#microphone,
+      muted,
+      push: inputMode === 'push-to-talk',
+      video: !!model?.video,
+    });
     if (this.live) return;
     window.clearInterval(this.#clock);
     this.#parts.view.showClock(null);

@@ -7,7 +7,11 @@
 export async function get_time() {
   const now = new Date();
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
-  return { time: now.toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', hour12: false }), date: now.toDateString(), timeZone };
+  return {
+    time: now.toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', hour12: false }),
+    date: now.toDateString(),
+    timeZone,
+  };
 }
 
 /** @type {Record<string, string>} */

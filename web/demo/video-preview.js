@@ -2,8 +2,9 @@
  * Starts and stops the camera or the shared screen, and shows a preview of what the model sees.
  * Loaded on first use.
  */
-import { LiveError } from '../live/index.js';
+
 import { byId } from '../common/dom.js';
+import { LiveError } from '../live/index.js';
 
 /** @typedef {'camera' | 'screen'} Source */
 

@@ -62,18 +62,27 @@ document.addEventListener('click', async (event) => {
   const button = event.target instanceof Element ? event.target.closest('.copy') : null;
   const text = button?.previousElementSibling?.textContent;
   if (!button || !text) return;
-  const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
+  const done = await navigator.clipboard.writeText(text).then(
+    () => true,
+    () => false,
+  );
   button.textContent = done ? 'Copied' : 'Select and copy';
   byId('copied', HTMLElement).textContent = done ? 'Copied.' : 'Copying failed. Select the text and copy it.';
-  setTimeout(() => { button.textContent = 'Copy'; }, 2000);
+  setTimeout(() => {
+    button.textContent = 'Copy';
+  }, 2000);
 });
 
 // On a phone the open list would fill the screen.
 const menu = byId('menu', HTMLDetailsElement);
 const narrow = matchMedia('(max-width: 60rem)');
 menu.open = !narrow.matches;
-narrow.addEventListener('change', () => { menu.open = !narrow.matches; });
-links.addEventListener('click', () => { if (narrow.matches) menu.open = false; });
+narrow.addEventListener('change', () => {
+  menu.open = !narrow.matches;
+});
+links.addEventListener('click', () => {
+  if (narrow.matches) menu.open = false;
+});
 
 try {
   const answer = await fetch('/openapi.json', { credentials: 'omit' });

@@ -16,8 +16,13 @@ import { example, resolve, rows } from './schema.js';
  */
 export function routesOf(spec) {
   const all = Object.entries(spec.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => (
-      { method: method.toUpperCase(), path, group: operation.tags[0], operation })));
+    Object.entries(methods).map(([method, operation]) => ({
+      method: method.toUpperCase(),
+      path,
+      group: operation.tags[0],
+      operation,
+    })),
+  );
   return spec.tags.flatMap((/** @type {{name: string}} */ tag) => all.filter((route) => route.group === tag.name));
 }
 
@@ -38,7 +43,10 @@ export function article(route, spec, origin) {
   const inputs = [...parameters(operation), ...bodyRows(operation, schemas)];
   const note = bodyNote(operation, schemas);
   if (inputs.length) element.append(create('h4', 'Request'), ...note, table(['Field', 'Type', 'Description'], inputs));
-  element.append(create('h4', 'Try it'), sample(curl(origin, method, path, operation, schemas), `curl command for ${method} ${path}`));
+  element.append(
+    create('h4', 'Try it'),
+    sample(curl(origin, method, path, operation, schemas), `curl command for ${method} ${path}`),
+  );
   element.append(...answers(operation, schemas, `${method} ${path}`));
   return element;
 }
@@ -51,20 +59,30 @@ export function article(route, spec, origin) {
 export function credentials(spec) {
   const section = create('section', '', 'credentials');
   const list = create('dl', '');
-  const names = /** @type {{[name: string]: string}} */ ({ bearer: 'Authorization: Bearer …', service_key: 'X-API-Key: lbk_…', cookie: 'Cookie of this page' });
-  for (const [name, scheme] of Object.entries(/** @type {{[name: string]: Schema}} */ (spec.components.securitySchemes))) {
+  const names = /** @type {{[name: string]: string}} */ ({
+    bearer: 'Authorization: Bearer …',
+    service_key: 'X-API-Key: lbk_…',
+    cookie: 'Cookie of this page',
+  });
+  for (const [name, scheme] of Object.entries(
+    /** @type {{[name: string]: Schema}} */ (spec.components.securitySchemes),
+  )) {
     const term = create('dt', '');
     term.append(create('code', names[name] ?? name));
     list.append(term, create('dd', withoutBackticks(scheme.description)));
   }
-  section.append(create('h2', 'Credentials'), create('p', 'Send one of these with each request. The broker rejects a request with two.', 'quiet'), list);
+  section.append(
+    create('h2', 'Credentials'),
+    create('p', 'Send one of these with each request. The broker rejects a request with two.', 'quiet'),
+    list,
+  );
   return section;
 }
 
 /** @param {string} method */
 export function badge(method) {
   const element = create('span', method, 'method');
-  element.dataset['method'] = method;
+  element.dataset.method = method;
   return element;
 }
 
@@ -81,9 +99,11 @@ function parameters(operation) {
   return (operation.parameters ?? []).map((/** @type {Schema} */ one) => [
     one.name,
     one.schema.enum ? one.schema.enum.join(' | ') : (one.schema.type ?? one.schema.anyOf?.[0]?.type ?? 'string'),
-    one.in === 'path' ? 'in the path'
-      : one.in === 'header' ? `a header. ${withoutBackticks(one.description)}`
-      : `in the URL${one.schema.default ? `; default ${one.schema.default}` : ''}`,
+    one.in === 'path'
+      ? 'in the path'
+      : one.in === 'header'
+        ? `a header. ${withoutBackticks(one.description)}`
+        : `in the URL${one.schema.default ? `; default ${one.schema.default}` : ''}`,
   ]);
 }
 
@@ -96,7 +116,9 @@ function bodyRows(operation, schemas) {
   const schema = operation.requestBody?.content['application/json'].schema;
   if (!schema) return [];
   return rows(schema, schemas).map((row) => [
-    row.name, row.type, [row.required ? 'required' : '', row.rule, row.about].filter(Boolean).join('; '),
+    row.name,
+    row.type,
+    [row.required ? 'required' : '', row.rule, row.about].filter(Boolean).join('; '),
   ]);
 }
 
@@ -131,11 +153,19 @@ function answers(operation, schemas, name) {
       const fields = rows(content.schema, schemas).map((row) => [row.name, row.type, row.required ? '' : 'optional']);
       /** @type {HTMLElement[]} */
       const parts = [heading, sample(JSON.stringify(example(content.schema, schemas), null, 2), `Example of ${name}`)];
-      if (fields.length) parts.push(foldable(`${fields.length} fields`, table(['Field', 'Type', 'Description'], fields)));
+      if (fields.length)
+        parts.push(foldable(`${fields.length} fields`, table(['Field', 'Type', 'Description'], fields)));
       return parts;
     }),
-    foldable(`Errors: ${refusals.map(([status]) => status).join(', ')}`, table(['Status', 'Code', 'Meaning'], refusals.flatMap(([status, answer]) =>
-      [...answer.description.matchAll(/`([a-z-]+)`: ([^`]+)/g)].map((match) => [status, match[1], match[2].trim()])))),
+    foldable(
+      `Errors: ${refusals.map(([status]) => status).join(', ')}`,
+      table(
+        ['Status', 'Code', 'Meaning'],
+        refusals.flatMap(([status, answer]) =>
+          [...answer.description.matchAll(/`([a-z-]+)`: ([^`]+)/g)].map((match) => [status, match[1], match[2].trim()]),
+        ),
+      ),
+    ),
   ];
   return shown;
 }

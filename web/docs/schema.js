@@ -8,7 +8,9 @@
 
 const DEEPEST = 6;
 const BOUNDS = /** @type {const} */ ([
-  ['minimum', 'maximum', ''], ['minLength', 'maxLength', ' characters'], ['minItems', 'maxItems', ' items'],
+  ['minimum', 'maximum', ''],
+  ['minLength', 'maxLength', ' characters'],
+  ['minItems', 'maxItems', ' items'],
 ]);
 
 /**
@@ -69,8 +71,10 @@ export function rows(given, schemas, path = '', depth = 0) {
       type: typeName(field, schemas),
       required: (schema.required ?? []).includes(name),
       rule: bounds(inner),
-      about: ['string', 'number', 'boolean'].includes(typeof field.default) && field.default !== ''
-        ? `default ${field.default}` : '',
+      about:
+        ['string', 'number', 'boolean'].includes(typeof field.default) && field.default !== ''
+          ? `default ${field.default}`
+          : '',
     };
     return [row, ...rows(within, schemas, `${full}${inner.type === 'array' ? '[]' : ''}.`, depth + 1)];
   });
@@ -86,7 +90,9 @@ function bounds(schema) {
     if (from !== undefined && to !== undefined) return `${from} to ${to}${unit}`;
     if (to !== undefined) return `at most ${to}${unit}`;
     return from === undefined ? '' : `at least ${from}${unit}`;
-  }).filter(Boolean).join(', ');
+  })
+    .filter(Boolean)
+    .join(', ');
 }
 
 /**
@@ -113,26 +119,85 @@ export function example(given, schemas, name = '', requiredOnly = false, depth =
         .map(([field, of]) => [field, example(of, schemas, field, requiredOnly, depth + 1)]),
     );
   }
-  if (schema.type === 'array') return schema.items && depth < DEEPEST ? [example(schema.items, schemas, name, requiredOnly, depth + 1)] : [];
-  if (nullable && !(name in SAMPLES)) return null;
+  if (schema.type === 'array')
+    return schema.items && depth < DEEPEST ? [example(schema.items, schemas, name, requiredOnly, depth + 1)] : [];
   if (name in SAMPLES) return SAMPLES[name];
-  if (schema.type === 'integer' || schema.type === 'number') return schema.minimum ?? 1;
-  if (schema.type === 'boolean') return true;
-  if (schema.type === 'object') return {};
-  return schema.type === 'string' ? '…' : null;
+  return nullable ? null : exampleOfType(schema);
+}
+
+/** @param {Schema} schema @returns {unknown} */
+function exampleOfType({ type, minimum }) {
+  if (type === 'integer' || type === 'number') return minimum ?? 1;
+  if (type === 'boolean') return true;
+  if (type === 'object') return {};
+  return type === 'string' ? '…' : null;
 }
 
 const TIME = '2026-11-23T10:15:00Z';
 /** Example values by field name. @type {{[name: string]: unknown}} */
 const SAMPLES = {
-  token: 'auth_tokens/…', access_token: 'eyJ…', csrf_token: '5d0c…', issuer: 'live-broker', subject: 'alice', name: 'alice',
-  username: 'alice', password: 'a long password', plan: 'default', profile: 'default', rate: '10/minute', policy: '10/minute',
-  id: 'ses_…', session_id: 'ses_…', request_id: '5f0c6e1fb0a94d1e', model: 'models/gemini-3.8-live', api_version: 'v1alpha',
-  url: 'wss://…', at: TIME, now: TIME, from: TIME, to: TIME, created_at: TIME, opened_at: TIME, ends_at: TIME, held_until: TIME,
-  expires_at: TIME, connect_by: TIME, renew_after: TIME, honoured_until: TIME, expires_in: 900, connect_within: 120,
-  heartbeat_seconds: 30, actor: 'live-broker:olga', action: 'limits.set', outcome: 'ok', rule: 'default', answer: 'granted',
-  state: 'open', status: 200, next: null, key: '4b0e…', version: 0, reason: 'left', minutes_per_day: 60, session_minutes: 30,
-  sessions: 2, limit: 60, open: 1, used: 15, remaining: 9, reset: 42, reported_at: TIME, handle: null, on_behalf_of: null,
-  auth: { in: 'query', name: 'access_token' }, audio: { input: 'audio/pcm;rate=16000', output: 'audio/pcm;rate=24000' },
-  setup: { model: 'models/gemini-3.8-live' }, locked: ['model', 'systemInstruction', 'tools'], ttl_seconds: null, client: {}, detail: null, roles: [], blocked: null,
+  token: 'auth_tokens/…',
+  access_token: 'eyJ…',
+  csrf_token: '5d0c…',
+  issuer: 'live-broker',
+  subject: 'alice',
+  name: 'alice',
+  username: 'alice',
+  password: 'a long password',
+  plan: 'default',
+  profile: 'default',
+  rate: '10/minute',
+  policy: '10/minute',
+  id: 'ses_…',
+  session_id: 'ses_…',
+  request_id: '5f0c6e1fb0a94d1e',
+  model: 'models/gemini-3.8-live',
+  api_version: 'v1alpha',
+  url: 'wss://…',
+  at: TIME,
+  now: TIME,
+  from: TIME,
+  to: TIME,
+  created_at: TIME,
+  opened_at: TIME,
+  ends_at: TIME,
+  held_until: TIME,
+  expires_at: TIME,
+  connect_by: TIME,
+  renew_after: TIME,
+  honoured_until: TIME,
+  expires_in: 900,
+  connect_within: 120,
+  heartbeat_seconds: 30,
+  actor: 'live-broker:olga',
+  action: 'limits.set',
+  outcome: 'ok',
+  rule: 'default',
+  answer: 'granted',
+  state: 'open',
+  status: 200,
+  next: null,
+  key: '4b0e…',
+  version: 0,
+  reason: 'left',
+  minutes_per_day: 60,
+  session_minutes: 30,
+  sessions: 2,
+  limit: 60,
+  open: 1,
+  used: 15,
+  remaining: 9,
+  reset: 42,
+  reported_at: TIME,
+  handle: null,
+  on_behalf_of: null,
+  auth: { in: 'query', name: 'access_token' },
+  audio: { input: 'audio/pcm;rate=16000', output: 'audio/pcm;rate=24000' },
+  setup: { model: 'models/gemini-3.8-live' },
+  locked: ['model', 'systemInstruction', 'tools'],
+  ttl_seconds: null,
+  client: {},
+  detail: null,
+  roles: [],
+  blocked: null,
 };

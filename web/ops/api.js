@@ -107,7 +107,10 @@ export class AdminApi extends Api {
 
   /** @param {string} key @param {number} version @param {Partial<Overrides>} changes @returns {Promise<User>} */
   async setLimits(key, version, changes) {
-    const answer = await this.request('PATCH', `/admin/users/${encodeURIComponent(key)}/limits`, { version, ...changes });
+    const answer = await this.request('PATCH', `/admin/users/${encodeURIComponent(key)}/limits`, {
+      version,
+      ...changes,
+    });
     return /** @type {User} */ (answer);
   }
 

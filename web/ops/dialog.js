@@ -25,8 +25,14 @@ export function openDialog(context, { title, body, fields = [], extra, action, d
   const submit = h('button', { type: 'submit', class: `button small ${danger ? 'danger' : 'primary'}` }, action);
   const cancel = button('Cancel', () => busy || dialog.close()); // a running request must show its result
   const content = h('div', { class: 'dialog-body' }, ...body, ...fields.map(({ element }) => element), extra);
-  const form = h('form', { onsubmit: (/** @type {Event} */ event) => void send(event) },
-    h('h2', { id }, title), content, errorBox.element, h('div', { class: 'dialog-foot' }, submit, cancel));
+  const form = h(
+    'form',
+    { onsubmit: (/** @type {Event} */ event) => void send(event) },
+    h('h2', { id }, title),
+    content,
+    errorBox.element,
+    h('div', { class: 'dialog-foot' }, submit, cancel),
+  );
   const dialog = h('dialog', { class: 'action-dialog', 'aria-labelledby': id }, form);
   let done = false;
   let busy = false;
@@ -64,8 +70,10 @@ export function openDialog(context, { title, body, fields = [], extra, action, d
     if (busy) event.preventDefault();
   });
   dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener('close', () => {
-    dialog.remove();
-    resolve(done);
-  }));
+  return new Promise((resolve) =>
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(done);
+    }),
+  );
 }

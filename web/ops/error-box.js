@@ -8,7 +8,13 @@ import { button, h } from './build.js';
 import { explain } from './errors.js';
 
 /** Error codes after which only a sign-in helps. */
-const SIGN_IN_AGAIN = new Set(['missing-credentials', 'invalid-token', 'token-expired', 'account-blocked', 'forbidden']);
+const SIGN_IN_AGAIN = new Set([
+  'missing-credentials',
+  'invalid-token',
+  'token-expired',
+  'account-blocked',
+  'forbidden',
+]);
 
 export class ErrorBox {
   element = h('div', { class: 'error-box', role: 'alert' });
@@ -28,10 +34,12 @@ export class ErrorBox {
     if (error instanceof DOMException && error.name === 'AbortError') return;
     const explanation = explain(error);
     const { title, detail, code, requestId, retryAfterSeconds } = explanation;
-    const again = retry && button('Try again', () => {
-      this.clear();
-      retry();
-    });
+    const again =
+      retry &&
+      button('Try again', () => {
+        this.clear();
+        retry();
+      });
     this.#countdown.stop();
     this.element.dataset.code = code;
     this.element.replaceChildren(
@@ -51,11 +59,15 @@ export class ErrorBox {
   /** @param {HTMLButtonElement} again @param {number} seconds */
   #hold(again, seconds) {
     again.disabled = true;
-    this.#countdown.start(seconds, (leftSeconds) => {
-      again.textContent = `Try again in ${clockWords(leftSeconds)}`;
-    }, () => {
-      again.textContent = 'Try again';
-      again.disabled = false;
-    });
+    this.#countdown.start(
+      seconds,
+      (leftSeconds) => {
+        again.textContent = `Try again in ${clockWords(leftSeconds)}`;
+      },
+      () => {
+        again.textContent = 'Try again';
+        again.disabled = false;
+      },
+    );
   }
 }

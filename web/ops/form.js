@@ -19,8 +19,14 @@ export function field(label, control, hint = '') {
   control.id = id;
   control.setAttribute('aria-describedby', hint ? `${id}-hint ${id}-error` : `${id}-error`);
   return {
-    element: h('div', { class: 'form-row' },
-      h('label', { for: id }, label), control, hint && h('p', { class: 'quiet', id: `${id}-hint` }, hint), message),
+    element: h(
+      'div',
+      { class: 'form-row' },
+      h('label', { for: id }, label),
+      control,
+      hint && h('p', { class: 'quiet', id: `${id}-hint` }, hint),
+      message,
+    ),
     control,
     showError(text) {
       message.textContent = text;
@@ -39,14 +45,26 @@ export function field(label, control, hint = '') {
  * @param {string} [hint]
  */
 export function checkboxes(legend, name, values, ticked, hint = '') {
-  return h('fieldset', { class: 'form-row' }, h('legend', {}, legend), hint && h('p', { class: 'quiet' }, hint),
-    h('div', { class: 'checkboxes' }, ...values.map((value) => h('label', {},
-      h('input', { type: 'checkbox', name, value, checked: ticked }), value))));
+  return h(
+    'fieldset',
+    { class: 'form-row' },
+    h('legend', {}, legend),
+    hint && h('p', { class: 'quiet' }, hint),
+    h(
+      'div',
+      { class: 'checkboxes' },
+      ...values.map((value) => h('label', {}, h('input', { type: 'checkbox', name, value, checked: ticked }), value)),
+    ),
+  );
 }
 
 /** @param {string} name @param {[value: string, text: string][]} choices @param {string} [chosen] */
 export function select(name, choices, chosen = '') {
-  return h('select', { name }, ...choices.map(([value, text]) => h('option', { value, selected: value === chosen }, text)));
+  return h(
+    'select',
+    { name },
+    ...choices.map(([value, text]) => h('option', { value, selected: value === chosen }, text)),
+  );
 }
 
 /**
@@ -57,7 +75,7 @@ export function select(name, choices, chosen = '') {
  */
 export function showFieldErrors(fields, error) {
   for (const one of fields) one.showError('');
-  const errors = /** @type {{fields?: import('../common/api.js').FieldError[]}} */ (error ?? {}).fields ?? [];
+  const { fields: errors = [] } = /** @type {{fields?: import('../common/api.js').FieldError[]}} */ (error ?? {});
   const matched = errors.map(({ field: name, problem }) => {
     const found = fields.find(({ control }) => control.name === name);
     found?.showError(sentence(problem));

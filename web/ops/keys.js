@@ -16,28 +16,56 @@ const SCOPES = ['token', 'sessions', 'read'];
 /** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
 export function keysView(context) {
   const errorBox = new ErrorBox(context);
-  const table = new Table('Service keys', /** @type {import('./table.js').Column<ServiceKey>[]} */ ([
-    { head: 'Name', cell: ({ name, id }) => h('span', { class: 'person' }, h('span', {}, name), h('small', { class: 'quiet' }, id)) },
-    { head: 'State', cell: (one) => state(one) },
-    { head: 'Plan', cell: ({ plan }) => plan },
-    { head: 'Scopes', cell: ({ scopes }) => scopes.join(', ') },
-    { head: 'Profiles', cell: ({ profiles }) => profiles?.join(', ') ?? 'all in its plan' },
-    { head: 'On behalf of', cell: ({ on_behalf_of: whose }) => (whose === null ? 'itself only' : whose === 'any' ? 'anyone' : whose) },
-    { head: 'Last used', cell: ({ last_used_at: at }) => timeOf(at, 'never') },
-    { head: 'Expires', cell: ({ expires_at: at }) => timeOf(at, 'never') },
-    { head: 'Actions', kind: 'actions', cell: (one) => (one.revoked_at ? '' : button('Revoke', () => void revoke(one), { 'aria-label': `Revoke the key ${one.name}` })) },
-  ]), ({ id }) => id, 'No service keys yet.');
-  const pages = new Pages((cursor, signal) => context.api.keys({ cursor }, signal), (rows) => {
-    errorBox.clear();
-    table.show(rows);
-  }, (error) => errorBox.show(error, refresh));
+  const table = new Table(
+    'Service keys',
+    /** @type {import('./table.js').Column<ServiceKey>[]} */ ([
+      {
+        head: 'Name',
+        cell: ({ name, id }) => h('span', { class: 'person' }, h('span', {}, name), h('small', { class: 'quiet' }, id)),
+      },
+      { head: 'State', cell: (one) => state(one) },
+      { head: 'Plan', cell: ({ plan }) => plan },
+      { head: 'Scopes', cell: ({ scopes }) => scopes.join(', ') },
+      { head: 'Profiles', cell: ({ profiles }) => profiles?.join(', ') ?? 'all in its plan' },
+      {
+        head: 'On behalf of',
+        cell: ({ on_behalf_of: whose }) => (whose === null ? 'itself only' : whose === 'any' ? 'anyone' : whose),
+      },
+      { head: 'Last used', cell: ({ last_used_at: at }) => timeOf(at, 'never') },
+      { head: 'Expires', cell: ({ expires_at: at }) => timeOf(at, 'never') },
+      {
+        head: 'Actions',
+        kind: 'actions',
+        cell: (one) =>
+          one.revoked_at
+            ? ''
+            : button('Revoke', () => void revoke(one), { 'aria-label': `Revoke the key ${one.name}` }),
+      },
+    ]),
+    ({ id }) => id,
+    'No service keys yet.',
+  );
+  const pages = new Pages(
+    (cursor, signal) => context.api.keys({ cursor }, signal),
+    (rows) => {
+      errorBox.clear();
+      table.show(rows);
+    },
+    (error) => errorBox.show(error, refresh),
+  );
   const refresh = () => void pages.restart();
 
   /** @param {ServiceKey} key */
   async function revoke({ id, name }) {
     const done = await openDialog(context, {
       title: `Revoke the key ${name}?`,
-      body: [h('p', {}, 'The broker rejects the key from its next request. Sessions that it opened continue to their end and cannot be renewed. You cannot undo this or reuse the name.')],
+      body: [
+        h(
+          'p',
+          {},
+          'The broker rejects the key from its next request. Sessions that it opened continue to their end and cannot be renewed. You cannot undo this or reuse the name.',
+        ),
+      ],
       action: 'Revoke key',
       danger: true,
       async act() {
@@ -49,24 +77,64 @@ export function keysView(context) {
   }
 
   async function create() {
-    const { plans, profiles } = await context.api.overview().catch(() => ({ plans: [{ name: 'default' }], profiles: [] }));
+    const { plans, profiles } = await context.api
+      .overview()
+      .catch(() => ({ plans: [{ name: 'default' }], profiles: [] }));
     const done = await openDialog(context, {
       title: 'Create a service key',
       body: [],
       fields: [
-        field('Name', h('input', { name: 'name', required: true, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', maxlength: 64 })),
-        field('Plan', select('plan', plans.map(({ name }) => [name, name]), 'default'), 'All users of the backend share its rate.'),
-        field('On behalf of', h('input', { name: 'on_behalf_of', autocomplete: 'off', spellcheck: 'false', placeholder: 'itself only' }), 'Enter any, or a prefix such as shop:*'),
-        field('Expires after (days)', h('input', { name: 'expires_days', type: 'number', min: 1, max: 3650, inputmode: 'numeric', placeholder: 'never' })),
+        field(
+          'Name',
+          h('input', {
+            name: 'name',
+            required: true,
+            autocomplete: 'off',
+            autocapitalize: 'none',
+            spellcheck: 'false',
+            maxlength: 64,
+          }),
+        ),
+        field(
+          'Plan',
+          select(
+            'plan',
+            plans.map(({ name }) => [name, name]),
+            'default',
+          ),
+          'All users of the backend share its rate.',
+        ),
+        field(
+          'On behalf of',
+          h('input', { name: 'on_behalf_of', autocomplete: 'off', spellcheck: 'false', placeholder: 'itself only' }),
+          'Enter any, or a prefix such as shop:*',
+        ),
+        field(
+          'Expires after (days)',
+          h('input', {
+            name: 'expires_days',
+            type: 'number',
+            min: 1,
+            max: 3650,
+            inputmode: 'numeric',
+            placeholder: 'never',
+          }),
+        ),
       ],
-      extra: h('div', {}, checkboxes('Scopes', 'scopes', SCOPES, true),
-        profiles.length > 1 && checkboxes('Profiles', 'profiles', profiles, false, 'Leave empty for all')),
+      extra: h(
+        'div',
+        {},
+        checkboxes('Scopes', 'scopes', SCOPES, true),
+        profiles.length > 1 && checkboxes('Profiles', 'profiles', profiles, false, 'Leave empty for all'),
+      ),
       action: 'Create key',
       async act(form) {
         const text = (/** @type {string} */ name) => String(form.get(name) ?? '').trim();
         const chosen = form.getAll('profiles').map(String);
         const made = await context.api.createKey({
-          name: text('name'), plan: text('plan'), scopes: form.getAll('scopes').map(String),
+          name: text('name'),
+          plan: text('plan'),
+          scopes: form.getAll('scopes').map(String),
           ...(chosen.length > 0 && { profiles: chosen }),
           ...(text('on_behalf_of') && { on_behalf_of: text('on_behalf_of') }),
           ...(text('expires_days') && { expires_days: Number(text('expires_days')) }),
@@ -80,7 +148,17 @@ export function keysView(context) {
 
   return {
     title: 'Service keys',
-    element: h('div', {}, heading('Service keys', button('Create key', () => void create(), { class: 'button small primary' })), errorBox.element, table.element, pages.element),
+    element: h(
+      'div',
+      {},
+      heading(
+        'Service keys',
+        button('Create key', () => void create(), { class: 'button small primary' }),
+      ),
+      errorBox.element,
+      table.element,
+      pages.element,
+    ),
     refresh,
     close: () => pages.close(),
   };
@@ -95,9 +173,30 @@ function state({ revoked_at: revoked, expires_at: expires }) {
 /** Shows the key in the dialog. It is gone when the dialog closes. @param {string} key */
 function shownOnce(key) {
   const copied = h('span', { class: 'quiet', role: 'status' });
-  const output = h('input', { class: 'secret', readonly: true, value: key, 'aria-label': 'The key', spellcheck: 'false', onfocus: () => output.select() });
-  const copy = button('Copy', () => void navigator.clipboard.writeText(key).then(
-    () => { copied.textContent = 'Copied.'; },
-    () => { output.focus(); copied.textContent = 'Press Ctrl+C or ⌘C to copy.'; }));
-  return [h('p', {}, h('strong', {}, 'Save the key now. It cannot be shown again.')), output, h('p', { class: 'copy' }, copy, copied)];
+  const output = h('input', {
+    class: 'secret',
+    readonly: true,
+    value: key,
+    'aria-label': 'The key',
+    spellcheck: 'false',
+    onfocus: () => output.select(),
+  });
+  const copy = button(
+    'Copy',
+    () =>
+      void navigator.clipboard.writeText(key).then(
+        () => {
+          copied.textContent = 'Copied.';
+        },
+        () => {
+          output.focus();
+          copied.textContent = 'Press Ctrl+C or ⌘C to copy.';
+        },
+      ),
+  );
+  return [
+    h('p', {}, h('strong', {}, 'Save the key now. It cannot be shown again.')),
+    output,
+    h('p', { class: 'copy' }, copy, copied),
+  ];
 }

@@ -48,11 +48,22 @@ export class LimitsEditor {
     this.#saved = saved;
     this.#errorBox = new ErrorBox(context);
     this.#rows = LIMITS.map(([name, label, hint]) => new LimitRow(name, label, hint, plans, () => this.#changed()));
-    this.element = h('form', { class: 'limits', novalidate: true, onsubmit: (/** @type {Event} */ event) => {
-      event.preventDefault();
-      void this.#send();
-    } }, this.#rule, ...this.#rows.map(({ element }) => element), this.#errorBox.element, this.#conflict,
-    h('div', { class: 'limits-foot' }, this.#save, this.#undo));
+    this.element = h(
+      'form',
+      {
+        class: 'limits',
+        novalidate: true,
+        onsubmit: (/** @type {Event} */ event) => {
+          event.preventDefault();
+          void this.#send();
+        },
+      },
+      this.#rule,
+      ...this.#rows.map(({ element }) => element),
+      this.#errorBox.element,
+      this.#conflict,
+      h('div', { class: 'limits-foot' }, this.#save, this.#undo),
+    );
   }
 
   /** Whether there are unsaved changes. */
@@ -84,7 +95,8 @@ export class LimitsEditor {
     const chosen = this.#rows[0].value;
     const name = typeof chosen === 'string' ? chosen : user.plan;
     const plan = this.#plans.find((one) => one.name === name);
-    for (const row of this.#rows) row.inherit(row.name === 'plan' ? user.plan : plan?.[row.name] ?? user.limits[row.name], name);
+    for (const row of this.#rows)
+      row.inherit(row.name === 'plan' ? user.plan : (plan?.[row.name] ?? user.limits[row.name]), name);
     const clean = !this.dirty;
     this.#save.setAttribute('aria-disabled', String(clean));
     this.#undo.hidden = clean;
@@ -94,7 +106,9 @@ export class LimitsEditor {
   #changes() {
     const user = this.#user;
     if (!user) return {};
-    return Object.fromEntries(this.#rows.filter(({ name, value }) => value !== user.overrides[name]).map(({ name, value }) => [name, value]));
+    return Object.fromEntries(
+      this.#rows.filter(({ name, value }) => value !== user.overrides[name]).map(({ name, value }) => [name, value]),
+    );
   }
 
   async #send() {
@@ -105,14 +119,24 @@ export class LimitsEditor {
     this.#errorBox.clear();
     this.#conflict.replaceChildren();
     try {
-      this.#user = await this.#context.api.setLimits(user.key, user.version, /** @type {import('./api.js').Overrides} */ (changes));
+      this.#user = await this.#context.api.setLimits(
+        user.key,
+        user.version,
+        /** @type {import('./api.js').Overrides} */ (changes),
+      );
       this.#reset();
       for (const one of this.#rows) one.field.showError('');
       this.#context.announce('Saved. The new limits apply from the next request.');
       this.#saved();
     } catch (error) {
       if (/** @type {{code?: string}} */ (error).code === 'edit-conflict') await this.#explainConflict(user, changes);
-      else if (!showFieldErrors(this.#rows.map((row) => row.field), error)) this.#errorBox.show(error);
+      else if (
+        !showFieldErrors(
+          this.#rows.map((row) => row.field),
+          error,
+        )
+      )
+        this.#errorBox.show(error);
     } finally {
       this.#busy = false;
     }
@@ -129,17 +153,45 @@ export class LimitsEditor {
       // Takes over their other changes, so that saving does not undo them.
       for (const row of this.#rows) if (!(row.name in changes)) row.set(now.overrides[row.name]);
       this.#changed();
-      const rows = LIMITS.map(([name]) => name).filter((name) => now.overrides[name] !== before.overrides[name] || name in changes);
+      const rows = LIMITS.map(([name]) => name).filter(
+        (name) => now.overrides[name] !== before.overrides[name] || name in changes,
+      );
       const redo = button('Overwrite with mine', () => void this.#send(), { class: 'button small primary' });
       this.#conflict.replaceChildren(
         h('p', {}, h('strong', {}, 'Another operator changed these limits. '), who, ' Your changes are not saved yet.'),
-        h('table', {}, h('thead', {}, h('tr', {}, ...['Limit', 'Before', 'Theirs', 'Yours'].map((head) => h('th', { scope: 'col' }, head)))),
-          h('tbody', {}, ...rows.map((name) => h('tr', {}, h('th', { scope: 'row' }, LABELS[name]), ...[before.overrides[name], now.overrides[name], name in changes ? changes[name] : undefined].map((value) => h('td', {}, describeValue(value))))))),
-        h('p', { class: 'dialog-foot' }, redo, button('Keep theirs', () => {
-          this.#reset();
-          this.#rows[0].focus();
-          this.#context.announce('Kept the other operator’s values.');
-        })),
+        h(
+          'table',
+          {},
+          h(
+            'thead',
+            {},
+            h('tr', {}, ...['Limit', 'Before', 'Theirs', 'Yours'].map((head) => h('th', { scope: 'col' }, head))),
+          ),
+          h(
+            'tbody',
+            {},
+            ...rows.map((name) =>
+              h(
+                'tr',
+                {},
+                h('th', { scope: 'row' }, LABELS[name]),
+                ...[before.overrides[name], now.overrides[name], name in changes ? changes[name] : undefined].map(
+                  (value) => h('td', {}, describeValue(value)),
+                ),
+              ),
+            ),
+          ),
+        ),
+        h(
+          'p',
+          { class: 'dialog-foot' },
+          redo,
+          button('Keep theirs', () => {
+            this.#reset();
+            this.#rows[0].focus();
+            this.#context.announce('Kept the other operator’s values.');
+          }),
+        ),
       );
       redo.focus();
     } catch (error) {
@@ -173,9 +225,15 @@ class LimitRow {
    */
   constructor(name, label, hint, plans, changed) {
     this.name = name;
-    const control = name === 'plan' ? select(name, plans.map((plan) => [plan.name, plan.name]))
-      : name === 'rate' ? h('input', { name, autocomplete: 'off', spellcheck: 'false' })
-      : h('input', { name, type: 'number', min: 0, inputmode: 'numeric' });
+    const control =
+      name === 'plan'
+        ? select(
+            name,
+            plans.map((plan) => [plan.name, plan.name]),
+          )
+        : name === 'rate'
+          ? h('input', { name, autocomplete: 'off', spellcheck: 'false' })
+          : h('input', { name, type: 'number', min: 0, inputmode: 'numeric' });
     this.field = field(label, control, hint);
     this.#own = h('input', { type: 'checkbox', role: 'switch', 'aria-label': `${label}: override` });
     this.#own.addEventListener('change', () => {
@@ -185,8 +243,18 @@ class LimitRow {
       if (this.#own.checked) control.focus();
     });
     control.addEventListener('input', changed);
-    this.element = h('div', { class: 'limit' }, this.field.element,
-      h('div', { class: 'limit-source' }, this.#inherited, this.#note, h('label', { class: 'switch' }, this.#own, h('span', { 'aria-hidden': 'true' }, 'Override'))));
+    this.element = h(
+      'div',
+      { class: 'limit' },
+      this.field.element,
+      h(
+        'div',
+        { class: 'limit-source' },
+        this.#inherited,
+        this.#note,
+        h('label', { class: 'switch' }, this.#own, h('span', { 'aria-hidden': 'true' }, 'Override')),
+      ),
+    );
   }
 
   /** The override, or null. Invalid number text stays text, so that the broker rejects it. @returns {Value} */

@@ -1,8 +1,9 @@
 /**
  * The operators' page: the sign-in form, the tabs, and which view is open.
  */
-import { SignInForm } from '../common/sign-in-form.js';
+
 import { byId } from '../common/dom.js';
+import { SignInForm } from '../common/sign-in-form.js';
 
 import { AdminApi } from './api.js';
 import { auditView } from './audit.js';

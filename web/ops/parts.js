@@ -7,14 +7,24 @@ import { button, h } from './build.js';
 
 /** The view's heading. It gets the focus when the view opens. @param {string} title @param {...Child} beside */
 export function heading(title, ...beside) {
-  return h('div', { class: 'heading' }, h('h1', { tabindex: -1 }, title), h('div', { class: 'heading-tools' }, ...beside));
+  return h(
+    'div',
+    { class: 'heading' },
+    h('h1', { tabindex: -1 }, title),
+    h('div', { class: 'heading-tools' }, ...beside),
+  );
 }
 
 /** A person by name, with the issuer if it is not the broker. @param {import('./api.js').Person} person @param {boolean} [linked] */
 export function person({ key, issuer, subject, name }, linked = true) {
-  return h('span', { class: 'person' },
+  return h(
+    'span',
+    { class: 'person' },
     linked ? h('a', { href: `#/users/${key}` }, name || subject) : h('span', {}, name || subject),
-    issuer === 'live-broker' ? '' : h('small', { class: 'quiet' }, issuerWords(issuer), name && name !== subject ? ` · ${subject}` : ''));
+    issuer === 'live-broker'
+      ? ''
+      : h('small', { class: 'quiet' }, issuerWords(issuer), name && name !== subject ? ` · ${subject}` : ''),
+  );
 }
 
 /** @type {Record<string, string>} */

@@ -25,10 +25,14 @@ export class Poll {
     this.#everyMs = everyMs;
     this.#work = work;
     this.#failed = failed;
-    document.addEventListener('visibilitychange', () => {
-      if (document.hidden) window.clearTimeout(this.#timer);
-      else this.now();
-    }, { signal: this.#life.signal });
+    document.addEventListener(
+      'visibilitychange',
+      () => {
+        if (document.hidden) window.clearTimeout(this.#timer);
+        else this.now();
+      },
+      { signal: this.#life.signal },
+    );
   }
 
   /** Runs at once. Aborts a running request. */
@@ -61,8 +65,8 @@ export class Poll {
     } catch (error) {
       if (mine.signal.aborted) return;
       this.#failures += 1;
-      const askedMs = 1000 * (/** @type {{retryAfterSeconds?: number}} */ (error).retryAfterSeconds ?? 0);
-      waitMs = Math.max(askedMs, Math.min(LONGEST_MS, this.#everyMs * 2 ** this.#failures));
+      const { retryAfterSeconds = 0 } = /** @type {{retryAfterSeconds?: number}} */ (error);
+      waitMs = Math.max(1000 * retryAfterSeconds, Math.min(LONGEST_MS, this.#everyMs * 2 ** this.#failures));
       this.#failed(error);
     }
     if (mine.signal.aborted || this.#life.signal.aborted) return;

@@ -21,7 +21,11 @@ export class SuspensionBanner {
   constructor(context) {
     this.#context = context;
     // A view shows the errors of its own requests. This banner keeps its last state.
-    this.#poll = new Poll(EVERY_MS, (signal) => this.#load(signal), () => {});
+    this.#poll = new Poll(
+      EVERY_MS,
+      (signal) => this.#load(signal),
+      () => {},
+    );
   }
 
   /** Asks the broker now, and again every 15 seconds. */
@@ -47,9 +51,17 @@ export class SuspensionBanner {
     const { profiles, renewals, reason, since, by } = suspension;
     const covered = profiles ? `for ${profiles.join(', ')}` : 'for all profiles';
     this.element.replaceChildren(
-      h('div', {},
-        h('p', {}, h('strong', {}, `New tokens are suspended ${covered}. `), renewals ? 'Open sessions get no more tokens either.' : 'Open sessions continue.'),
-        h('p', { class: 'quiet' }, `Reason: ${reason} · by ${by ?? ''} · since `, timeOf(since ?? ''))),
+      h(
+        'div',
+        {},
+        h(
+          'p',
+          {},
+          h('strong', {}, `New tokens are suspended ${covered}. `),
+          renewals ? 'Open sessions get no more tokens either.' : 'Open sessions continue.',
+        ),
+        h('p', { class: 'quiet' }, `Reason: ${reason} · by ${by ?? ''} · since `, timeOf(since ?? '')),
+      ),
       button('Resume', () => void this.#resume()),
     );
   }
@@ -67,23 +79,38 @@ export class SuspensionBanner {
   /** Asks for the reason and the profiles, and suspends. */
   async suspend() {
     const { profiles } = await this.#context.api.overview();
-    const reason = field('Reason', h('input', { name: 'reason', type: 'text', maxlength: 255, required: true, autocomplete: 'off' }), 'Callers and operators see it.');
+    const reason = field(
+      'Reason',
+      h('input', { name: 'reason', type: 'text', maxlength: 255, required: true, autocomplete: 'off' }),
+      'Callers and operators see it.',
+    );
     const suspended = await openDialog(this.#context, {
       title: 'Suspend new tokens?',
-      body: [h('p', {}, 'Every worker and host refuses new tokens from the next request on. A token that Google already issued stays valid until it expires.')],
+      body: [
+        h(
+          'p',
+          {},
+          'Every worker and host refuses new tokens from the next request on. A token that Google already issued stays valid until it expires.',
+        ),
+      ],
       fields: [reason],
-      extra: h('div', {},
+      extra: h(
+        'div',
+        {},
         checkboxes('Profiles', 'profiles', profiles, false, 'Leave empty for all.'),
-        checkboxes('Open sessions', 'renewals', ['Refuse their next tokens too'], false)),
+        checkboxes('Open sessions', 'renewals', ['Refuse their next tokens too'], false),
+      ),
       action: 'Suspend',
       danger: true,
       act: async (form) => {
         const named = form.getAll('profiles').map(String);
-        this.show(await this.#context.api.suspend({
-          reason: String(form.get('reason')).trim(),
-          renewals: form.has('renewals'),
-          ...(named.length > 0 ? { profiles: named } : {}),
-        }));
+        this.show(
+          await this.#context.api.suspend({
+            reason: String(form.get('reason')).trim(),
+            renewals: form.has('renewals'),
+            ...(named.length > 0 ? { profiles: named } : {}),
+          }),
+        );
       },
     });
     if (suspended) this.#context.announce('New tokens are suspended.');

@@ -26,12 +26,25 @@ export class Table {
     this.#keyOf = keyOf;
     this.#empty = h('p', { class: 'none quiet' }, none);
     // On narrow screens rows become cards, and the browser drops the table semantics. The roles restore them.
-    const heads = columns.map(({ head, kind }) => h('th', { role: 'columnheader', scope: 'col', 'data-kind': kind },
-      kind === 'actions' ? h('span', { class: 'visually-hidden' }, head) : head));
-    this.element = h('div', { class: 'table' },
-      h('table', { role: 'table' }, h('caption', { class: 'visually-hidden' }, caption),
-        h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, ...heads)), this.#body),
-      this.#empty);
+    const heads = columns.map(({ head, kind }) =>
+      h(
+        'th',
+        { role: 'columnheader', scope: 'col', 'data-kind': kind },
+        kind === 'actions' ? h('span', { class: 'visually-hidden' }, head) : head,
+      ),
+    );
+    this.element = h(
+      'div',
+      { class: 'table' },
+      h(
+        'table',
+        { role: 'table' },
+        h('caption', { class: 'visually-hidden' }, caption),
+        h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, ...heads)),
+        this.#body,
+      ),
+      this.#empty,
+    );
     this.#empty.hidden = true;
   }
 
@@ -65,12 +78,18 @@ export class Table {
     const key = this.#keyOf(one);
     const known = this.#rows.get(key);
     if (known) {
-      this.#columns.forEach((column, index) => replace(known.cells[index], column.cell(one)));
+      for (const [index, column] of this.#columns.entries()) replace(known.cells[index], column.cell(one));
       return known;
     }
-    const row = h('tr', { role: 'row' }, ...this.#columns.map(({ head, cell, kind }, index) => (index === 0
-      ? h('th', { role: 'rowheader', scope: 'row', 'data-label': head }, cell(one))
-      : h('td', { role: 'cell', 'data-label': head, 'data-kind': kind }, cell(one)))));
+    const row = h(
+      'tr',
+      { role: 'row' },
+      ...this.#columns.map(({ head, cell, kind }, index) =>
+        index === 0
+          ? h('th', { role: 'rowheader', scope: 'row', 'data-label': head }, cell(one))
+          : h('td', { role: 'cell', 'data-label': head, 'data-kind': kind }, cell(one)),
+      ),
+    );
     this.#rows.set(key, row);
     return row;
   }

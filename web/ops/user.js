@@ -7,7 +7,7 @@ import { openDialog } from './dialog.js';
 import { endSession } from './end-session.js';
 import { ErrorBox } from './error-box.js';
 import { field } from './form.js';
-import { count, counted, timeOf, formatTime } from './format.js';
+import { count, counted, formatTime, timeOf } from './format.js';
 import { LimitsEditor } from './limits.js';
 import { badge, issuerWords, Pages } from './parts.js';
 import { Table } from './table.js';
@@ -31,17 +31,30 @@ export function userView(context, key) {
   /** @type {LimitsEditor | null} */
   let editor = null;
 
-  const table = new Table('Sessions of this user', /** @type {import('./table.js').Column<Session>[]} */ ([
-    { head: 'Started', cell: ({ opened_at: at }) => timeOf(at) },
-    { head: 'State', cell: ({ state: is }) => badge(is, is === 'open' ? 'good' : 'plain') },
-    { head: 'Profile', cell: ({ profile }) => profile },
-    { head: 'Charged', kind: 'number', cell: ({ seconds }) => `${count(Math.ceil(seconds / 60))} min` },
-    { head: 'Ended', cell: ({ ended_at: at }) => timeOf(at) },
-    { head: 'Client', cell: ({ client }) => listValues(client) },
-    { head: 'Report', cell: ({ report }) => (report ? listValues(report) : '–') },
-    { head: 'Actions', kind: 'actions', cell: (one) => (one.state === 'open'
-      ? button('End', () => void endSession(context, one).then((ended) => ended && refresh()), { 'aria-label': `End the session started at ${formatTime(one.opened_at)}` }) : '') },
-  ]), ({ id }) => id, 'No sessions yet.');
+  const table = new Table(
+    'Sessions of this user',
+    /** @type {import('./table.js').Column<Session>[]} */ ([
+      { head: 'Started', cell: ({ opened_at: at }) => timeOf(at) },
+      { head: 'State', cell: ({ state: is }) => badge(is, is === 'open' ? 'good' : 'plain') },
+      { head: 'Profile', cell: ({ profile }) => profile },
+      { head: 'Charged', kind: 'number', cell: ({ seconds }) => `${count(Math.ceil(seconds / 60))} min` },
+      { head: 'Ended', cell: ({ ended_at: at }) => timeOf(at) },
+      { head: 'Client', cell: ({ client }) => listValues(client) },
+      { head: 'Report', cell: ({ report }) => (report ? listValues(report) : '–') },
+      {
+        head: 'Actions',
+        kind: 'actions',
+        cell: (one) =>
+          one.state === 'open'
+            ? button('End', () => void endSession(context, one).then((ended) => ended && refresh()), {
+                'aria-label': `End the session started at ${formatTime(one.opened_at)}`,
+              })
+            : '',
+      },
+    ]),
+    ({ id }) => id,
+    'No sessions yet.',
+  );
   const sessions = new Pages(
     (cursor, signal) => context.api.sessions({ state: 'all', user: key, limit: SESSIONS, cursor }, signal),
     (rows) => table.show(rows),
@@ -53,14 +66,19 @@ export function userView(context, key) {
     name.textContent = user.name || user.subject;
     document.title = `${name.textContent} · Live Broker`;
     state.replaceChildren(stateBadges(user));
-    facts.replaceChildren(...factRows([
-      ['Signs in with', issuerWords(user.issuer)],
-      ['Subject', user.subject],
-      ['Added', timeOf(user.created_at)],
-      ['Open sessions', `${count(user.open_sessions)} of ${count(user.limits.sessions)}`],
-      ['Minutes today', `${count(user.minutes_today)} of ${count(user.limits.minutes_per_day)}`],
-      ['Blocked', user.blocked && h('span', {}, timeOf(user.blocked.at), user.blocked.reason ? `: ${user.blocked.reason}` : '')],
-    ]));
+    facts.replaceChildren(
+      ...factRows([
+        ['Signs in with', issuerWords(user.issuer)],
+        ['Subject', user.subject],
+        ['Added', timeOf(user.created_at)],
+        ['Open sessions', `${count(user.open_sessions)} of ${count(user.limits.sessions)}`],
+        ['Minutes today', `${count(user.minutes_today)} of ${count(user.limits.minutes_per_day)}`],
+        [
+          'Blocked',
+          user.blocked && h('span', {}, timeOf(user.blocked.at), user.blocked.reason ? `: ${user.blocked.reason}` : ''),
+        ],
+      ]),
+    );
     showNextToken(user.next_token);
     editor?.show(user);
     showActions(user);
@@ -70,8 +88,20 @@ export function userView(context, key) {
   function showNextToken(token) {
     const granted = token.answer === 'granted';
     next.replaceChildren(
-      h('p', {}, badge(granted ? 'Granted' : token.answer, granted ? 'good' : 'bad'), ' ', granted ? `with the profile ${token.profile}` : token.detail),
-      h('p', { class: 'quiet' }, `Rule: ${token.rule}. Remaining: `, token.left.map(({ policy, remaining }) => `${count(remaining)} of ${policy}`).join(', ') || 'no rate limit', '.'),
+      h(
+        'p',
+        {},
+        badge(granted ? 'Granted' : token.answer, granted ? 'good' : 'bad'),
+        ' ',
+        granted ? `with the profile ${token.profile}` : token.detail,
+      ),
+      h(
+        'p',
+        { class: 'quiet' },
+        `Rule: ${token.rule}. Remaining: `,
+        token.left.map(({ policy, remaining }) => `${count(remaining)} of ${policy}`).join(', ') || 'no rate limit',
+        '.',
+      ),
     );
   }
 
@@ -79,7 +109,9 @@ export function userView(context, key) {
   function showActions(user) {
     const had = actions.contains(document.activeElement);
     actions.replaceChildren(
-      user.blocked ? button('Unblock', () => void unblock(user)) : button('Block', () => void block(user), { class: 'button small danger' }),
+      user.blocked
+        ? button('Unblock', () => void unblock(user))
+        : button('Block', () => void block(user), { class: 'button small danger' }),
       button('Sign out everywhere', () => void signOut(user)),
       ...(user.own ? [button('Set password', () => void password(user))] : []),
     );
@@ -88,25 +120,37 @@ export function userView(context, key) {
 
   /** @param {UserInFull} user */
   async function block(user) {
-    const reason = field('Reason', h('input', { name: 'reason', maxlength: 255, autocomplete: 'off' }), 'Only operators see it, in the audit trail.');
-    await openDialog(context, {
+    const reason = field(
+      'Reason',
+      h('input', { name: 'reason', maxlength: 255, autocomplete: 'off' }),
+      'Only operators see it, in the audit trail.',
+    );
+    (await openDialog(context, {
       title: `Block ${user.name || user.subject}?`,
-      body: [h('p', {}, 'The broker rejects every request from this person, whatever credential they use. Open sessions get no more tokens and learn of the block at their next heartbeat.')],
+      body: [
+        h(
+          'p',
+          {},
+          'The broker rejects every request from this person, whatever credential they use. Open sessions get no more tokens and learn of the block at their next heartbeat.',
+        ),
+      ],
       fields: [reason],
       action: 'Block',
       danger: true,
       async act(form) {
         const { honoured_until: until } = await context.api.block(key, String(form.get('reason') ?? '').trim());
-        const outcome = until ? `Google may accept the last token until ${formatTime(until)}.` : 'None of their tokens is valid any longer.';
+        const outcome = until
+          ? `Google may accept the last token until ${formatTime(until)}.`
+          : 'None of their tokens is valid any longer.';
         context.announce(`Blocked. ${outcome}`);
         return [h('p', {}, h('strong', {}, 'Blocked.')), h('p', {}, outcome)];
       },
-    }) && refresh();
+    })) && refresh();
   }
 
   /** @param {UserInFull} user */
   async function unblock(user) {
-    await openDialog(context, {
+    (await openDialog(context, {
       title: `Unblock ${user.name || user.subject}?`,
       body: [h('p', {}, 'They can sign in again. Their previous sign-ins stay revoked.')],
       action: 'Unblock',
@@ -114,12 +158,12 @@ export function userView(context, key) {
         await context.api.unblock(key);
         context.announce('Unblocked.');
       },
-    }) && refresh();
+    })) && refresh();
   }
 
   /** @param {UserInFull} user */
   async function signOut(user) {
-    await openDialog(context, {
+    (await openDialog(context, {
       title: `Sign out ${user.name || user.subject}?`,
       body: [h('p', {}, 'All existing sign-ins and bearer tokens become invalid. They can sign in again at once.')],
       action: 'Sign out',
@@ -127,21 +171,26 @@ export function userView(context, key) {
         await context.api.signOut(key);
         context.announce('Signed out everywhere.');
       },
-    }) && refresh();
+    })) && refresh();
   }
 
   /** @param {UserInFull} user */
   async function password(user) {
-    await openDialog(context, {
+    (await openDialog(context, {
       title: `Set a new password for ${user.name || user.subject}`,
       body: [h('p', {}, 'All existing sign-ins and bearer tokens become invalid.')],
-      fields: [field('New password', h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }))],
+      fields: [
+        field(
+          'New password',
+          h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }),
+        ),
+      ],
       action: 'Set password',
       async act(form) {
         await context.api.setPassword(key, String(form.get('password') ?? ''));
         context.announce('Password changed.');
       },
-    }) && refresh();
+    })) && refresh();
   }
 
   async function load() {
@@ -165,14 +214,21 @@ export function userView(context, key) {
 
   return {
     title: 'User',
-    element: h('div', {},
+    element: h(
+      'div',
+      {},
       h('p', { class: 'back' }, h('a', { href: '#/users' }, 'All users')),
-      h('div', { class: 'heading' }, name, state), errorBox.element,
-      h('div', { class: 'columns' },
+      h('div', { class: 'heading' }, name, state),
+      errorBox.element,
+      h(
+        'div',
+        { class: 'columns' },
         h('section', { class: 'card', 'aria-label': 'About' }, h('h2', {}, 'About'), facts, actions),
-        h('section', { class: 'card', 'aria-label': 'Next token request' }, h('h2', {}, 'Next token request'), next)),
+        h('section', { class: 'card', 'aria-label': 'Next token request' }, h('h2', {}, 'Next token request'), next),
+      ),
       h('section', { class: 'card', 'aria-label': 'Limits' }, h('h2', {}, 'Limits'), limits),
-      h('section', { 'aria-label': 'Sessions' }, h('h2', {}, 'Sessions'), table.element, sessions.element)),
+      h('section', { 'aria-label': 'Sessions' }, h('h2', {}, 'Sessions'), table.element, sessions.element),
+    ),
     refresh,
     close() {
       lifetime.abort();
@@ -183,7 +239,9 @@ export function userView(context, key) {
 
 /** @param {[string, import('./build.js').Child][]} entries */
 function factRows(entries) {
-  return entries.filter(([, value]) => value !== null).map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)));
+  return entries
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)));
 }
 
 /** A flat map from a client, as text. @param {Record<string, unknown>} map */
@@ -192,5 +250,10 @@ function listValues(map) {
   if (entries.length === 0) return '–';
   const text = entries.map(([name, value]) => `${name.replaceAll('_', ' ')} ${value}`);
   if (text.length <= 3) return text.join(', ');
-  return h('details', {}, h('summary', {}, counted(entries.length, 'value')), h('ul', { class: 'plain' }, ...text.map((one) => h('li', {}, one))));
+  return h(
+    'details',
+    {},
+    h('summary', {}, counted(entries.length, 'value')),
+    h('ul', { class: 'plain' }, ...text.map((one) => h('li', {}, one))),
+  );
 }

@@ -21,7 +21,9 @@ globalThis.bench = {
     const tokenSource = live.TokenSource.endpoint('/token', { headers: { Authorization: `Bearer ${bearer}` }, body });
     this.session = new live.LiveSession({ tokenSource, tools, ...options });
     for (const type of keep) {
-      this.session.addEventListener(type, ({ detail }) => this.events.push({ type, at: Date.now(), detail: plain(detail) }));
+      this.session.addEventListener(type, ({ detail }) =>
+        this.events.push({ type, at: Date.now(), detail: plain(detail) }),
+      );
     }
     return this.session.prepare();
   },

@@ -42,7 +42,10 @@ globalThis.audio = { contexts: [], hours: 1.25 };
 
     createMediaStreamSource() {
       const buffer = new AudioBuffer({ sampleRate: this.sampleRate, length: this.sampleRate });
-      buffer.copyToChannel(Float32Array.from({ length: buffer.length }, () => FAINT * (2 * Math.random() - 1)), 0);
+      buffer.copyToChannel(
+        Float32Array.from({ length: buffer.length }, () => FAINT * (2 * Math.random() - 1)),
+        0,
+      );
       const source = new AudioBufferSourceNode(this, { buffer, loop: true });
       source.start();
       return source;

@@ -14,19 +14,48 @@ export class BarList {
   constructor(title, unit, who, format) {
     this.format = format;
     this.title = title;
-    this.element = h('section', { class: 'chart card', 'aria-label': title },
+    this.element = h(
+      'section',
+      { class: 'chart card', 'aria-label': title },
       h('div', { class: 'caption' }, h('h2', {}, title), h('span', { class: 'quiet' }, unit)),
-      h('table', { class: 'bars' }, h('caption', { class: 'visually-hidden' }, `${title}, ${unit}`),
-        h('thead', { class: 'visually-hidden' }, h('tr', {}, h('th', { scope: 'col' }, who), h('th', { scope: 'col' }, unit), h('td'))), this.#body), this.#emptyNote);
+      h(
+        'table',
+        { class: 'bars' },
+        h('caption', { class: 'visually-hidden' }, `${title}, ${unit}`),
+        h(
+          'thead',
+          { class: 'visually-hidden' },
+          h('tr', {}, h('th', { scope: 'col' }, who), h('th', { scope: 'col' }, unit), h('td')),
+        ),
+        this.#body,
+      ),
+      this.#emptyNote,
+    );
   }
 
   /** @param {Bar[]} bars  largest first */
   show(bars) {
     const longest = Math.max(1, ...bars.map(({ value }) => value));
     this.#emptyNote.textContent = bars.length > 0 ? '' : 'No talk time in this period.';
-    this.#body.replaceChildren(...bars.map(({ label, value }) => h('tr', {},
-      h('th', { scope: 'row' }, label), h('td', {}, this.format(value)),
-      h('td', { class: 'bar-cell' }, s('svg', { viewBox: '0 0 100 10', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
-        s('rect', { class: 'track', width: 100, height: 10 }), s('rect', { class: 'tone-0 fill', width: (100 * value) / longest, height: 10 }))))));
+    this.#body.replaceChildren(
+      ...bars.map(({ label, value }) =>
+        h(
+          'tr',
+          {},
+          h('th', { scope: 'row' }, label),
+          h('td', {}, this.format(value)),
+          h(
+            'td',
+            { class: 'bar-cell' },
+            s(
+              'svg',
+              { viewBox: '0 0 100 10', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+              s('rect', { class: 'track', width: 100, height: 10 }),
+              s('rect', { class: 'tone-0 fill', width: (100 * value) / longest, height: 10 }),
+            ),
+          ),
+        ),
+      ),
+    );
   }
 }

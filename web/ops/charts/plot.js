@@ -31,7 +31,10 @@ export function draw(svg, picture, width, height, id) {
   const labels = scale.ticks.map(format);
   const left = 10 + LETTER * Math.max(...labels.map(({ length }) => length));
   const area = {
-    left, top: MARGIN.top, width: Math.max(10, width - left - MARGIN.right), height: height - MARGIN.top - MARGIN.bottom,
+    left,
+    top: MARGIN.top,
+    width: Math.max(10, width - left - MARGIN.right),
+    height: height - MARGIN.top - MARGIN.bottom,
     x: (/** @type {number} */ index) => left + ((index + 0.5) / times.count) * area.width,
   };
   const y = (/** @type {number} */ value) => round(area.top + area.height * (1 - value / scale.top));
@@ -49,14 +52,24 @@ export function draw(svg, picture, width, height, id) {
 /** @param {Picture} picture */
 function highest({ kind, times, series }) {
   if (kind === 'lines') return Math.max(0, ...series.flatMap(({ values }) => values.map((value) => value ?? 0)));
-  return Math.max(0, ...Array.from({ length: times.count }, (_, index) => series.reduce((sum, { values }) => sum + (values[index] ?? 0), 0)));
+  return Math.max(
+    0,
+    ...Array.from({ length: times.count }, (_, index) =>
+      series.reduce((sum, { values }) => sum + (values[index] ?? 0), 0),
+    ),
+  );
 }
 
 /** @param {number[]} ticks @param {string[]} labels @param {Area} area @param {(value: number) => number} y */
 function valueAxis(ticks, labels, { left, width }, y) {
-  return ticks.map((tick, index) => s('g', { class: tick === 0 ? 'base' : 'grid' },
-    s('line', { x1: left, x2: left + width, y1: y(tick), y2: y(tick) }),
-    s('text', { x: left - 6, y: y(tick) + 4, 'text-anchor': 'end' }, labels[index])));
+  return ticks.map((tick, index) =>
+    s(
+      'g',
+      { class: tick === 0 ? 'base' : 'grid' },
+      s('line', { x1: left, x2: left + width, y1: y(tick), y2: y(tick) }),
+      s('text', { x: left - 6, y: y(tick) + 4, 'text-anchor': 'end' }, labels[index]),
+    ),
+  );
 }
 
 /** @param {Times} times @param {Area} area */
@@ -66,8 +79,12 @@ function timeAxis({ from, stepMs, count }, { left, top, width, height }) {
     const x = round(left + ((at - from) / (to - from)) * width);
     // The first and last labels stay inside the picture.
     const anchor = x - left < 14 ? 'start' : left + width - x < 14 ? 'end' : 'middle';
-    return s('g', { class: 'tick' }, s('line', { x1: x, x2: x, y1: top + height, y2: top + height + 4 }),
-      s('text', { x, y: top + height + 17, 'text-anchor': anchor }, label));
+    return s(
+      'g',
+      { class: 'tick' },
+      s('line', { x1: x, x2: x, y1: top + height, y2: top + height + 4 }),
+      s('text', { x, y: top + height + 17, 'text-anchor': anchor }, label),
+    );
   });
 }
 
@@ -91,16 +108,38 @@ function columns(series, { count }, area, y, id) {
 /** A single value between two gaps is drawn as a dot. @param {Series} series @param {Area} area @param {(value: number) => number} y */
 function line({ values, tone }, area, y) {
   const place = (/** @type {number} */ index) => `${round(area.x(index))} ${y(/** @type {number} */ (values[index]))}`;
-  return runs(values).map((run) => (run.length === 1
-    ? s('circle', { class: `dot tone-${tone}`, cx: round(area.x(run[0])), cy: y(/** @type {number} */ (values[run[0]])), r: 3 })
-    : s('path', { class: `line tone-${tone}`, d: `M${run.map(place).join('L')}`, 'stroke-dasharray': DASHES[tone] || null })));
+  return runs(values).map((run) =>
+    run.length === 1
+      ? s('circle', {
+          class: `dot tone-${tone}`,
+          cx: round(area.x(run[0])),
+          cy: y(/** @type {number} */ (values[run[0]])),
+          r: 3,
+        })
+      : s('path', {
+          class: `line tone-${tone}`,
+          d: `M${run.map(place).join('L')}`,
+          'stroke-dasharray': DASHES[tone] || null,
+        }),
+  );
 }
 
 /** A colour with its own hatching, so that nobody needs the colour to distinguish the parts of a stack. @param {string} id @param {number} tone */
 export function pattern(id, tone) {
-  const hatchings = ['', 'M-1 1l2-2M0 8l8-8M7 9l2-2', 'M4 0v8', 'M2 2h2v2h-2zM6 6h2v2h-2z', 'M0 4h8', 'M0 0l8 8M0 8l8-8'];
-  return s('pattern', { id, class: `tone-${tone}`, width: 8, height: 8, patternUnits: 'userSpaceOnUse' },
-    s('rect', { class: 'fill', width: 8, height: 8 }), s('path', { class: 'hatching', d: hatchings[tone] }));
+  const hatchings = [
+    '',
+    'M-1 1l2-2M0 8l8-8M7 9l2-2',
+    'M4 0v8',
+    'M2 2h2v2h-2zM6 6h2v2h-2z',
+    'M0 4h8',
+    'M0 0l8 8M0 8l8-8',
+  ];
+  return s(
+    'pattern',
+    { id, class: `tone-${tone}`, width: 8, height: 8, patternUnits: 'userSpaceOnUse' },
+    s('rect', { class: 'fill', width: 8, height: 8 }),
+    s('path', { class: 'hatching', d: hatchings[tone] }),
+  );
 }
 
 /** @param {number} value */

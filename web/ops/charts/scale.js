@@ -10,7 +10,20 @@
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-const TIME_STEPS = [5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY];
+const TIME_STEPS = [
+  5 * MINUTE,
+  10 * MINUTE,
+  15 * MINUTE,
+  30 * MINUTE,
+  HOUR,
+  2 * HOUR,
+  3 * HOUR,
+  6 * HOUR,
+  12 * HOUR,
+  DAY,
+  2 * DAY,
+  7 * DAY,
+];
 const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
 const DATE = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric' });
 
@@ -23,7 +36,7 @@ const DATE = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric'
 export function valueScale(highest, most = 4) {
   const rough = Math.max(highest, 1) / most;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = Math.max(1, (/** @type {number} */ ([1, 2, 5, 10].find((factor) => factor * power >= rough))) * power);
+  const step = Math.max(1, /** @type {number} */ ([1, 2, 5, 10].find((factor) => factor * power >= rough)) * power);
   const count = Math.max(1, Math.ceil(highest / step));
   return { top: count * step, ticks: Array.from({ length: count + 1 }, (_, index) => index * step) };
 }
@@ -63,7 +76,10 @@ export function runs(values) {
   values.forEach((value, index) => {
     if (value === null) last = null;
     else if (last) last.push(index);
-    else found.push(last = [index]);
+    else {
+      last = [index];
+      found.push(last);
+    }
   });
   return found;
 }

@@ -3,7 +3,7 @@
  * plot.js draws.
  */
 import { h, s, uniqueId } from '../build.js';
-import { draw, DASHES, pattern } from './plot.js';
+import { DASHES, draw, pattern } from './plot.js';
 
 /** @typedef {import('./plot.js').Picture} Picture */
 
@@ -50,9 +50,27 @@ export class TimeChart {
     this.#title = title;
     this.#unit = unit;
     // For a screen reader this is a slider: arrow keys move it, and its value is announced.
-    this.#stage = h('div', { class: 'stage', tabindex: 0, role: 'slider', 'aria-label': `${title}, by time`, 'aria-orientation': 'horizontal' }, this.#svg, this.#emptyNote, this.#tooltip);
-    this.element = h('figure', { class: 'chart card', 'aria-labelledby': this.#id },
-      h('figcaption', { id: this.#id }, h('h2', {}, title), h('span', { class: 'quiet' }, unit)), this.#legend, this.#stage, this.#details);
+    this.#stage = h(
+      'div',
+      {
+        class: 'stage',
+        tabindex: 0,
+        role: 'slider',
+        'aria-label': `${title}, by time`,
+        'aria-orientation': 'horizontal',
+      },
+      this.#svg,
+      this.#emptyNote,
+      this.#tooltip,
+    );
+    this.element = h(
+      'figure',
+      { class: 'chart card', 'aria-labelledby': this.#id },
+      h('figcaption', { id: this.#id }, h('h2', {}, title), h('span', { class: 'quiet' }, unit)),
+      this.#legend,
+      this.#stage,
+      this.#details,
+    );
     this.#listen();
     this.#observer.observe(this.#stage);
   }
@@ -64,7 +82,9 @@ export class TimeChart {
     const nothing = series.every(({ values }) => values.every((value) => !value));
     this.#emptyNote.textContent = nothing ? `No data in this period.` : '';
     this.#emptyNote.hidden = !nothing;
-    this.#legend.replaceChildren(...(series.length > 1 ? series.map((one) => this.#legendItem(one, picture.kind)) : []));
+    this.#legend.replaceChildren(
+      ...(series.length > 1 ? series.map((one) => this.#legendItem(one, picture.kind)) : []),
+    );
     this.#stage.setAttribute('aria-valuemin', '0');
     this.#stage.setAttribute('aria-valuemax', String(Math.max(0, times.count - 1)));
     this.#cursor = Math.min(this.#cursor, times.count - 1);
@@ -119,9 +139,23 @@ export class TimeChart {
     this.#cursor = Math.max(0, Math.min(this.#count - 1, index));
     const { kind } = this.#picture;
     const x = this.#area.x(this.#cursor);
-    for (const [name, value] of Object.entries({ x1: x, x2: x, y1: this.#area.top, y2: this.#area.top + this.#area.height })) this.#cursorLine.setAttribute(name, String(value));
-    this.#tooltip.replaceChildren(h('strong', {}, this.#when(this.#cursor)), h('ul', {}, ...this.#values(this.#cursor).map(({ name, tone, value }) => (
-      h('li', {}, swatch(tone, kind), `${name} `, h('b', {}, value))))));
+    for (const [name, value] of Object.entries({
+      x1: x,
+      x2: x,
+      y1: this.#area.top,
+      y2: this.#area.top + this.#area.height,
+    }))
+      this.#cursorLine.setAttribute(name, String(value));
+    this.#tooltip.replaceChildren(
+      h('strong', {}, this.#when(this.#cursor)),
+      h(
+        'ul',
+        {},
+        ...this.#values(this.#cursor).map(({ name, tone, value }) =>
+          h('li', {}, swatch(tone, kind), `${name} `, h('b', {}, value)),
+        ),
+      ),
+    );
     this.#tooltip.hidden = false;
     this.#cursorLine.toggleAttribute('data-shown', true);
     // Next to the cursor, on the side with room.
@@ -149,7 +183,11 @@ export class TimeChart {
     const { series, format, kind } = /** @type {Picture} */ (this.#picture);
     const adding = kind === 'columns' && series.length > 1 ? series.filter(({ values }) => values[index]) : series;
     if (adding.length === 0) return [{ name: this.#title, tone: 0, value: 'none' }];
-    return adding.map(({ name, tone, values }) => ({ name, tone, value: values[index] === null ? 'no value' : format(/** @type {number} */ (values[index])) }));
+    return adding.map(({ name, tone, values }) => ({
+      name,
+      tone,
+      value: values[index] === null ? 'no value' : format(/** @type {number} */ (values[index])),
+    }));
   }
 
   /** @param {number} index */
@@ -168,17 +206,43 @@ export class TimeChart {
     if (!this.#picture || !this.#details.open) return;
     const { series, format } = this.#picture;
     const rows = Array.from({ length: this.#count }, (_, index) => this.#count - 1 - index);
-    this.#table.replaceChildren(h('table', {}, h('caption', { class: 'visually-hidden' }, `${this.#title}, ${this.#unit}`),
-      h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'From'), ...series.map(({ name }) => h('th', { scope: 'col' }, name)))),
-      h('tbody', {}, ...rows.map((index) => h('tr', {}, h('th', { scope: 'row' }, this.#when(index)),
-        ...series.map(({ values: { [index]: value } }) => h('td', {}, value === null || value === undefined ? '–' : format(value))))))));
+    this.#table.replaceChildren(
+      h(
+        'table',
+        {},
+        h('caption', { class: 'visually-hidden' }, `${this.#title}, ${this.#unit}`),
+        h(
+          'thead',
+          {},
+          h('tr', {}, h('th', { scope: 'col' }, 'From'), ...series.map(({ name }) => h('th', { scope: 'col' }, name))),
+        ),
+        h(
+          'tbody',
+          {},
+          ...rows.map((index) =>
+            h(
+              'tr',
+              {},
+              h('th', { scope: 'row' }, this.#when(index)),
+              ...series.map(({ values: { [index]: value } }) =>
+                h('td', {}, value === null || value === undefined ? '–' : format(value)),
+              ),
+            ),
+          ),
+        ),
+      ),
+    );
   }
 }
 
 /** A sample of the colour with its pattern or dashes. @param {number} tone @param {Picture['kind']} kind */
 function swatch(tone, kind) {
   const id = uniqueId('swatch');
-  return s('svg', { class: 'swatch', viewBox: '0 0 20 12', 'aria-hidden': 'true' }, ...(kind === 'lines'
-    ? [s('path', { class: `line tone-${tone}`, d: 'M0 6h20', 'stroke-dasharray': DASHES[tone] || null })]
-    : [s('defs', {}, pattern(id, tone)), s('rect', { class: 'column', width: 20, height: 12, fill: `url(#${id})` })]));
+  return s(
+    'svg',
+    { class: 'swatch', viewBox: '0 0 20 12', 'aria-hidden': 'true' },
+    ...(kind === 'lines'
+      ? [s('path', { class: `line tone-${tone}`, d: 'M0 6h20', 'stroke-dasharray': DASHES[tone] || null })]
+      : [s('defs', {}, pattern(id, tone)), s('rect', { class: 'column', width: 20, height: 12, fill: `url(#${id})` })]),
+  );
 }

@@ -31,8 +31,6 @@ FORBIDDEN = {
     "a path of one machine": re.compile(
         r"(?<![\w.$}-])/(?:" + "|".join(["work", "root", "home/[a-z]", "Users/[A-Za-z]"]) + r")\b"
     ),
-    # The folder of that name in web/live holds scripts only.
-    "something beside the repository": re.compile(r"\.\./" + r"shared(?!/[\w-]+\.js\b)"),
 }
 
 
@@ -59,6 +57,18 @@ def test_no_committed_file_names(what: str) -> None:
         for name, text in texts.items()
         for number, line in enumerate(text.splitlines(), 1)
         if FORBIDDEN[what].search(line)
+    ]
+    assert found == []
+
+
+def test_no_committed_file_points_outside_of_the_repository() -> None:
+    """`web/live/shared` is inside; a folder of this name beside the repository is not."""
+    reference = re.compile(r"(?:\.\./)+" + "shared")
+    found = [
+        f"{name}: {path}"
+        for name, text in committed_texts().items()
+        for path in reference.findall(text)
+        if not (ROOT / name).parent.joinpath(path).resolve().is_relative_to(ROOT)
     ]
     assert found == []
 

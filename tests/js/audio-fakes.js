@@ -1,9 +1,9 @@
 /**
- * A browser's audio as the library sees it, misbehaving as engines and devices do. The test is the system: it
- * plugs devices in and out, takes the sound away for a call, and moves the clock.
+ * A simulated browser's audio, with the faults of real engines and devices. The test plays the system: it plugs
+ * devices in and out, interrupts the audio for a call, and moves the clock.
  *
- * Faithful in what matters here: iOS's `interrupted` (resume() then gives a frozen clock), Firefox's refusal of a
- * microphone of another rate, Bluetooth's change of rate, tracks that are muted or ended by the system.
+ * It reproduces iOS's state `interrupted` (resume() then gives a frozen clock), Firefox's rejection of a microphone
+ * with another rate, Bluetooth's change of rate, and tracks that the system mutes or ends.
  */
 export class FakeTrack extends EventTarget {
   readyState = 'live';
@@ -27,7 +27,7 @@ export class FakeTrack extends EventTarget {
     this.readyState = 'ended';
   }
 
-  /** The device is gone. */
+  /** The device disappears. */
   end() {
     this.readyState = 'ended';
     this.onended?.(new Event('ended'));
@@ -41,7 +41,7 @@ export class FakeTrack extends EventTarget {
 }
 
 export class FakeContext {
-  /** Seconds; the same for all. */
+  /** Seconds, shared by all contexts. */
   static clock = 0;
   static made = [];
   static hardwareRate = 48000;
@@ -110,7 +110,7 @@ export class FakeContext {
   }
 }
 
-/** Only where the browser lets a page choose its loudspeaker. */
+/** The context of a browser that lets a page choose its loudspeaker. */
 export class RoutedContext extends FakeContext {
   async setSinkId(id) {
     if (id && !browser.devices.some(({ kind, deviceId }) => kind === 'audiooutput' && deviceId === id)) {
@@ -132,7 +132,7 @@ class FakeWorkletNode {
   connect() {}
   disconnect() {}
 
-  /** What the worklet reports. */
+  /** Sends a report from the worklet. */
   report(data) {
     this.port.onmessage({ data });
   }
@@ -209,12 +209,12 @@ export function installBrowser(t, { Context = FakeContext } = {}) {
   return browser;
 }
 
-/** Lets promises take their turn, and MessagePorts. */
+/** Lets promises and MessagePorts continue. */
 export async function breathe() {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Time passes, for timers and for the contexts' clocks. */
+/** Moves the timers and the contexts' clocks. */
 export async function pass(t, ms) {
   await breathe();
   FakeContext.clock += ms / 1000;

@@ -1,4 +1,4 @@
-/** What an hour of talk leaves behind, run as fast as the machine can. */
+/** Memory and samples after an hour of talk, run as fast as the machine can. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -13,7 +13,7 @@ setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc');
 const QUANTUM = 128;
 
-/** Bytes in use, buffers outside the heap among them, which are given back a little later. */
+/** Bytes in use, including buffers outside the heap, which the engine releases a little later. */
 async function used() {
   for (let round = 0; round < 3; round++) {
     gc();
@@ -29,7 +29,7 @@ test('an hour of answers grows the memory by less than 2 MB', async () => {
   const engine = new PlaybackEngine((event) => (played += event.type === 'started' ? 1 : 0));
   const block = new Float32Array(QUANTUM);
   const data = Buffer.from(Int16Array.from({ length: 960 }, (_, i) => 5000 + i).buffer).toString('base64');
-  /** 6 s in chunks of 40 ms, rendered to the end. */
+  /** Plays an answer of 6 s in chunks of 40 ms. */
   const answer = (turn) => {
     for (let i = 0; i < 150; i++) engine.push(decoder.decode(data, 'audio/pcm;rate=24000').samples, turn, 0);
     engine.finish(turn);
@@ -44,7 +44,7 @@ test('an hour of answers grows the memory by less than 2 MB', async () => {
 });
 
 for (const rate of [48000, 44100]) {
-  test(`ten minutes of microphone at ${rate} Hz come out with every sample`, () => {
+  test(`resamples ten minutes of microphone at ${rate} Hz without losing a sample`, () => {
     const resampler = new Resampler(rate, 16000);
     const input = new Float32Array(QUANTUM);
     const out = new Float32Array(resampler.maxOutput(QUANTUM));
@@ -53,7 +53,7 @@ for (const rate of [48000, 44100]) {
       for (; given + QUANTUM <= seconds * rate; given += QUANTUM) got += resampler.process(input, out);
       return (given * 16000) / rate - got;
     };
-    const first = after(1); // what stays in the filter
+    const first = after(1); // the samples that the filter holds back
     const rest = after(600);
     assert.ok(Math.abs(first) < 50, `${first}`);
     assert.ok(Math.abs(rest) <= 1, `${rest} samples of drift`);

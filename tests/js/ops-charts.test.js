@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { runs, timeTicks, valueScale } from '../../web/ops/charts/scale.js';
 
-test('a value axis has round whole steps, begins at 0 and has room for the highest value', () => {
+test('a value axis starts at 0, has round whole steps and includes the highest value', () => {
   for (let highest = 0; highest < 5000; highest += 7) {
     const { top, ticks } = valueScale(highest);
     assert.equal(ticks[0], 0);
@@ -15,7 +15,7 @@ test('a value axis has round whole steps, begins at 0 and has room for the highe
   }
 });
 
-test('time ticks are round, in order, inside, and never more than there is room for', () => {
+test('time ticks are round, in order, inside the range and not more than fit', () => {
   const from = new Date(2026, 10, 24, 9, 37).getTime();
   for (const hours of [1, 24, 168]) {
     for (const most of [2, 4, 7, 14]) {
@@ -31,7 +31,7 @@ test('time ticks are round, in order, inside, and never more than there is room 
   }
 });
 
-test('a midnight is named by its day', () => {
+test('labels midnight with its day', () => {
   const from = new Date(2026, 10, 24, 18).getTime();
   assert.deepEqual(
     timeTicks(from, from + 12 * 3_600_000, 4).map(({ label }) => label),
@@ -39,7 +39,7 @@ test('a midnight is named by its day', () => {
   );
 });
 
-test('where nothing is known the line has a gap, and a lonely value is a run of its own', () => {
+test('a line has a gap where values are missing, and a single value is a run of its own', () => {
   assert.deepEqual(runs([null, 1, 2, null, 3, null, null, 4, 5]), [[1, 2], [4], [7, 8]]);
   assert.deepEqual(runs([7]), [[0]]);
   assert.deepEqual(runs([null, null]), []);

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
-/** What Poll needs of a browser: a document that can be hidden. */
+/** The part of a browser that Poll uses: a document that can be hidden. */
 const page = Object.assign(new EventTarget(), { hidden: false });
 Object.assign(globalThis, { document: page, window: globalThis });
 const { Poll } = await import('../../web/ops/poll.js');
 
-/** Lets what was awaited go on. */
+/** Lets pending promises continue. */
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 /** @param {number} ms */
@@ -32,7 +32,7 @@ afterEach(() => {
   mock.timers.reset();
 });
 
-test('it asks again after its time, not while nobody looks, and at once when somebody looks again', async () => {
+test('repeats after its interval, pauses on a hidden page and repeats at once when the page is visible again', async () => {
   let asked = 0;
   poll = new Poll(
     1000,
@@ -55,7 +55,7 @@ test('it asks again after its time, not while nobody looks, and at once when som
   assert.equal(asked, 3);
 });
 
-test('it asks less and less often while it fails, and as asked for by the broker', async () => {
+test('waits longer after each failure and respects the broker’s Retry-After', async () => {
   let asked = 0;
   /** @type {unknown[]} */
   const faults = [];
@@ -92,7 +92,7 @@ test('it asks less and less often while it fails, and as asked for by the broker
   assert.equal(faults.length, 4);
 });
 
-test('a newer question gives up the one that is under way', async () => {
+test('a newer request aborts the one in progress', async () => {
   /** @type {AbortSignal[]} */
   const signals = [];
   poll = new Poll(

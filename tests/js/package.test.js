@@ -1,4 +1,4 @@
-/** The library as a package: what is in it, whether TypeScript understands it, and what it weighs. */
+/** The library as a package: its files, its types in TypeScript, and its size. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,22 +9,22 @@ import { brotliCompressSync } from 'node:zlib';
 
 import { build } from 'esbuild';
 
-import * as door from '../../web/live/index.js';
+import * as library from '../../web/live/index.js';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const LIVE = join(ROOT, 'web/live');
 const README = readFileSync(join(LIVE, 'README.md'), 'utf8');
 const TSC = join(ROOT, 'node_modules/.bin/tsc');
-/** What an app bundles that imports the library; its worker and worklets are programs of their own, loaded beside it. */
+/** The size of what an app bundles. The worker and the worklets are separate programs and are loaded separately. */
 const LIBRARY_BYTES = 12 * 1024;
-/** All that a spoken conversation loads, worker and worklets too; what the page loads file by file is in tests/browser/test_delivery.py. */
+/** The size of all that a spoken conversation loads. tests/browser/test_delivery.py measures the separate files of a page. */
 const CONVERSATION_BYTES = 19 * 1024;
 
 let folder = '';
 let files = [];
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'live-package-'));
-  // Run by `npm test` it would inherit that scripts are ignored, and the types are made by one.
+  // `npm test` passes `ignore-scripts` on, but a script makes the types.
   const options = ['--json', '--loglevel=error', '--ignore-scripts=false', '--pack-destination', folder];
   const packed = execFileSync('npm', ['pack', ...options], { cwd: LIVE, encoding: 'utf8' });
   const listing = JSON.parse(packed.slice(packed.indexOf('[')))[0];
@@ -35,7 +35,7 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-test('the package holds the modules, their types and what to read, and nothing else', () => {
+test('the package contains only the modules, their types, the README and package.json', () => {
   const modules = readdirSync(LIVE, { recursive: true }).filter((name) => name.endsWith('.js'));
   const expected = [...modules, 'README.md', 'package.json'];
   assert.deepEqual(files.filter((path) => !path.startsWith('types/')).sort(), expected.sort());
@@ -61,7 +61,7 @@ line.sendRealtimeInput({ text: 1 });
 export {};
 `;
 
-test('a TypeScript program that uses the package compiles strictly, and a wrong one does not', () => {
+test('a correct TypeScript program compiles strictly against the package and an incorrect one does not', () => {
   writeFileSync(join(folder, 'consumer.ts'), CONSUMER);
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
   const compilerOptions = {
@@ -81,7 +81,7 @@ test('a TypeScript program that uses the package compiles strictly, and a wrong 
   }
 });
 
-/** What is fetched with `import(…)` comes with its first use. */
+/** Leaves out modules that `import(…)` loads on first use. */
 const later = {
   name: 'later',
   setup: (build) =>
@@ -90,7 +90,7 @@ const later = {
     ),
 };
 
-/** Compressed, minified and in one piece. @param {string[]} entries */
+/** The size as one minified and compressed file. @param {string[]} entries */
 async function weigh(...entries) {
   const { outputFiles } = await build({
     stdin: {
@@ -108,7 +108,7 @@ async function weigh(...entries) {
   return brotliCompressSync(outputFiles[0].contents).length;
 }
 
-test('the library, and all that a spoken conversation loads, keep to their budgets', async () => {
+test('the library and a spoken conversation stay within their size budgets', async () => {
   const library = await weigh('index.js');
   const conversation = await weigh(
     'index.js',
@@ -116,15 +116,15 @@ test('the library, and all that a spoken conversation loads, keep to their budge
     'audio/worklets/capture-processor.js',
     'audio/worklets/playback-processor.js',
   );
-  assert.ok(library > 5000, 'something was weighed');
+  assert.ok(library > 5000, 'the bundle is not empty');
   assert.ok(library <= LIBRARY_BYTES, `${library} bytes`);
-  assert.ok(conversation > library + 5000, 'worker and worklets, too');
+  assert.ok(conversation > library + 5000, 'includes worker and worklets');
   assert.ok(conversation <= CONVERSATION_BYTES, `${conversation} bytes`);
 });
 
-test('the README names each export, method, event and reason', () => {
-  const names = Object.keys(door);
-  const methods = Object.getOwnPropertyNames(door.LiveSession.prototype).filter(
+test('the README names every export, method, event and error reason', () => {
+  const names = Object.keys(library);
+  const methods = Object.getOwnPropertyNames(library.LiveSession.prototype).filter(
     (name) => name !== 'constructor' && name !== 'emit',
   );
   const events = [

@@ -1,5 +1,5 @@
 /**
- * What the library's tests share: the wire samples, a socket that the test holds the other end of, a loopback server.
+ * Helpers of the library's tests: wire samples, a socket whose server is the test, a virtual clock, a loopback server.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -15,15 +15,15 @@ export const wireNames = (suffix) => readdirSync(WIRE).filter((name) => name.end
 const { setTimeout: wait, setImmediate: turn } = globalThis;
 
 /**
- * Lets promises, MessagePorts and timers of 5 ms take their turn; in real time, whatever the test does with its timers.
- * In steps, so that a process that was held up does not find all of it over at once.
+ * Lets promises, MessagePorts and timers of 5 ms continue. It waits in real time, even if the test mocks its timers.
+ * It waits in steps, so that after a delay of the process the timers do not all expire at once.
  */
 export async function settle() {
   for (let step = 0; step < 4; step++) await new Promise((resolve) => wait(resolve, 5));
 }
 
 /**
- * A clock that the test moves: `pass` lets that many milliseconds go by, with all timers and what follows from them.
+ * A clock that the test moves. The returned function lets milliseconds pass and runs the timers and their results.
  * @param {import('node:test').TestContext} t
  */
 export function virtualTime(t) {
@@ -31,7 +31,7 @@ export function virtualTime(t) {
   try {
     t.mock.timers.enable({ apis });
   } catch {
-    t.mock.timers.enable(apis); // Node 18 takes the list alone
+    t.mock.timers.enable(apis); // Node 18 expects the list alone
   }
   let now = 1_000_000;
   t.mock.method(performance, 'now', () => now);
@@ -45,7 +45,7 @@ export function virtualTime(t) {
   };
 }
 
-/** Stands in for the browser's WebSocket; the test plays the server through `serve`, `open` and `drop`. */
+/** Replaces the browser's WebSocket. The test plays the server with `serve`, `open` and `drop`. */
 export class FakeWebSocket {
   static OPEN = 1;
   /** @type {FakeWebSocket[]} */
@@ -84,7 +84,7 @@ export class FakeWebSocket {
     this.onopen({});
   }
 
-  /** A frame from the server; `as` makes it what a browser may hand over. */
+  /** A frame from the server. `as` converts it to a type that a browser may deliver. */
   serve(message, as = (text) => new TextEncoder().encode(text).buffer) {
     this.onmessage({ data: as(typeof message === 'string' ? message : JSON.stringify(message)) });
   }
@@ -101,7 +101,7 @@ export class FakeWebSocket {
 }
 
 /**
- * An HTTP server on loopback for one test. `answer(request, body)` gives [status, object, headers].
+ * An HTTP server on loopback for one test. `answer(request, body)` returns [status, object, headers].
  * @param {import('node:test').TestContext} test
  */
 export async function serve(test, answer) {

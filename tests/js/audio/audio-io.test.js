@@ -1,14 +1,14 @@
-/** The audio side against a browser that behaves as phones, headsets and engines do (audio-fakes.js). */
+/** AudioIO in a simulated browser that behaves like real phones, headsets and engines (audio-fakes.js). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { AudioIO } from '../../../web/live/audio/audio-io.js';
 import { listDevices } from '../../../web/live/audio/devices.js';
-import '../../../web/live/audio/echo-detector.js'; // which an audio side fetches when the model is first interrupted
-import '../../../web/live/shared/error-sentences.js'; // and this with the first refusal
+import '../../../web/live/audio/echo-detector.js'; // AudioIO loads this module with the first interruption
+import '../../../web/live/shared/error-sentences.js'; // LiveError loads this module with the first refusal
 import { breathe, FakeContext, installBrowser, pass, RoutedContext } from '../audio-fakes.js';
 
-/** An audio side that is up, and what it said. */
+/** An open AudioIO, with its events, commands and failures. */
 async function up(t, { choices = {}, Context, microphone = true, before = () => {} } = {}) {
   const browser = installBrowser(t, { Context });
   before(browser);
@@ -46,7 +46,7 @@ async function up(t, { choices = {}, Context, microphone = true, before = () => 
       events
         .filter(({ type }) => type === 'device')
         .map(({ kind, reason, label }) => `${kind} ${reason} ${label}`.trim()),
-    told: () =>
+    microphoneCommands: () =>
       commands.map(({ type, muted, active }) =>
         type === 'mute' ? muted : type === 'activity' ? `active ${active}` : type,
       ),
@@ -56,7 +56,7 @@ async function up(t, { choices = {}, Context, microphone = true, before = () => 
 
 const headset = { kind: 'audioinput', deviceId: 'headset', label: 'Headset', rate: 48000 };
 
-test('a microphone that is pulled out is replaced by the next one, under the same constraints and on the same worklet', async (t) => {
+test('replaces an unplugged microphone by the next one, with the same constraints and worklet', async (t) => {
   const { audio, browser, commands, device, source, failures } = await up(t, {
     choices: { deviceId: 'headset' },
     before: (b) => b.devices.unshift(headset),
@@ -68,13 +68,13 @@ test('a microphone that is pulled out is replaced by the next one, under the sam
   assert.equal(browser.track.label, 'Built-in microphone');
   const [first, , last] = browser.wishes;
   assert.deepEqual({ ...first, deviceId: undefined }, { ...last, deviceId: undefined });
-  assert.equal(source().connected, node, 'only the source is new');
+  assert.equal(source().connected, node, 'only the source changes');
   assert.deepEqual(device(), ['microphone lost Headset', 'microphone changed Built-in microphone']);
   assert.deepEqual([commands, failures], [[], []]);
   assert.equal(audio.settings.echoCancellation, true);
 });
 
-test('without any microphone left it waits for one to be plugged in', async (t) => {
+test('waits for a new microphone when none is left', async (t) => {
   const { browser, device, failures } = await up(t);
   browser.unplug('built-in');
   await pass(t, 1000);
@@ -87,7 +87,7 @@ test('without any microphone left it waits for one to be plugged in', async (t) 
   assert.deepEqual(failures, []);
 });
 
-test('a permission that is taken away ends it', async (t) => {
+test('fails when the permission is withdrawn', async (t) => {
   const { browser, failures } = await up(t);
   browser.refuses = 'NotAllowedError';
   browser.track.end();
@@ -98,7 +98,7 @@ test('a permission that is taken away ends it', async (t) => {
   );
 });
 
-test('Firefox: the next microphone of another rate gets a context of that rate', async (t) => {
+test('Firefox: a new microphone with another rate gets a context of that rate', async (t) => {
   const { browser, commands, source, failures } = await up(t, { before: () => (FakeContext.firefox = true) });
   const before = browser.node('live-capture');
   FakeContext.hardwareRate = 44100;
@@ -116,7 +116,7 @@ test('Firefox: the next microphone of another rate gets a context of that rate',
   assert.deepEqual(failures, []);
 });
 
-test('Bluetooth: a headset that changes its rate a moment later is read again and captured anew', async (t) => {
+test('Bluetooth: captures again when a headset changes its rate a moment later', async (t) => {
   const { browser, commands, device, audio } = await up(t);
   browser.changed();
   await pass(t, 500);
@@ -133,7 +133,7 @@ test('Bluetooth: a headset that changes its rate a moment later is read again an
   assert.deepEqual(device(), ['microphone changed Built-in microphone']);
 });
 
-test('Safari: a track that ended without saying so is replaced at the next change of devices', async (t) => {
+test('Safari: replaces a track that ended without an event at the next device change', async (t) => {
   const { browser } = await up(t);
   browser.track.readyState = 'ended';
   browser.plug(headset);
@@ -142,12 +142,12 @@ test('Safari: a track that ended without saying so is replaced at the next chang
   assert.equal(browser.track.readyState, 'live');
 });
 
-test('a phone call mutes the track: a pause of what is sent, not an end', async (t) => {
-  const { browser, device, told, audio } = await up(t);
+test('a phone call mutes the track and pauses sending without ending it', async (t) => {
+  const { browser, device, microphoneCommands, audio } = await up(t);
   browser.track.setMuted(true);
-  assert.deepEqual(told(), [true]);
+  assert.deepEqual(microphoneCommands(), [true]);
   browser.track.setMuted(false);
-  assert.deepEqual(told(), [true, false]);
+  assert.deepEqual(microphoneCommands(), [true, false]);
   assert.deepEqual(device(), [
     'microphone muted-by-system Built-in microphone',
     'microphone unmuted-by-system Built-in microphone',
@@ -155,10 +155,10 @@ test('a phone call mutes the track: a pause of what is sent, not an end', async 
   audio.apply({ muted: true });
   browser.track.setMuted(true);
   browser.track.setMuted(false);
-  assert.deepEqual(told(), [true, false, true], 'the user’s own mute outlasts the call');
+  assert.deepEqual(microphoneCommands(), [true, false, true], 'the user’s own mute outlasts the call');
 });
 
-test('iOS: an interrupted context is left alone, resumed when the system suspends it, and told', async (t) => {
+test('iOS: leaves an interrupted context alone, resumes it when the system suspends it, and reports both', async (t) => {
   const { browser, playing, device } = await up(t);
   const before = playing.resumes;
   playing.become('interrupted');
@@ -170,7 +170,7 @@ test('iOS: an interrupted context is left alone, resumed when the system suspend
   assert.deepEqual(device(), ['speaker interrupted', 'speaker resumed']);
 });
 
-test('iOS: a context that only says that it runs is built anew, and the line gets its port', async (t) => {
+test('iOS: replaces a context whose clock stands still and passes the new port to the network', async (t) => {
   const { browser, audio, commands, playing, device } = await up(t);
   audio.apply({ volume: 0.4 });
   playing.become('interrupted');
@@ -188,7 +188,7 @@ test('iOS: a context that only says that it runs is built anew, and the line get
   assert.deepEqual(device(), ['speaker interrupted', 'speaker resumed']);
 });
 
-test('contexts that stand still one after the other are not built for ever', async (t) => {
+test('gives up after three contexts that stand still', async (t) => {
   const { browser, playing } = await up(t, { microphone: false });
   const made = browser.contexts.length;
   playing.become('interrupted');
@@ -201,7 +201,7 @@ test('contexts that stand still one after the other are not built for ever', asy
   assert.equal(browser.contexts.length - made, 3);
 });
 
-test('a suspended context runs again when the page comes back or is touched', async (t) => {
+test('a suspended context runs again when the page becomes visible or is touched', async (t) => {
   const { browser, playing, capturing } = await up(t);
   for (const chance of ['visibilitychange', 'touchend', 'click']) {
     for (const context of [playing, capturing]) {
@@ -213,7 +213,7 @@ test('a suspended context runs again when the page comes back or is touched', as
   }
 });
 
-test('the loudspeaker rests after 30 s of silence and is back when somebody speaks or an answer comes', async (t) => {
+test('the loudspeaker rests after 30 s of silence and resumes when the user speaks or an answer is expected', async (t) => {
   const { audio, browser, playing, events } = await up(t);
   const silence = (count) => {
     for (let i = 0; i < count; i++) browser.node('live-playback').report({ type: 'meter', rms: 0, turn: 0, played: 0 });
@@ -224,9 +224,9 @@ test('the loudspeaker rests after 30 s of silence and is back when somebody spea
   assert.equal(playing.state, 'running');
   silence(1);
   assert.equal(playing.state, 'suspended');
-  assert.equal(audio.speaker.running, true, 'what comes will be heard');
+  assert.equal(audio.speaker.running, true, 'it will play the next answer');
   browser.happens('click');
-  assert.equal(playing.state, 'suspended', 'a click alone brings no sound');
+  assert.equal(playing.state, 'suspended', 'a click alone does not resume it');
   const capture = browser.node('live-capture');
   capture.report({ type: 'level', rms: 0.01, loudAt: 0 });
   assert.deepEqual(events.at(-1), { type: 'levels', input: 0.01, output: 0 });
@@ -238,7 +238,7 @@ test('the loudspeaker rests after 30 s of silence and is back when somebody spea
   assert.equal(playing.state, 'running');
 });
 
-test('another microphone can be chosen in mid-session; one that cannot be had leaves the old one', async (t) => {
+test('changes the microphone during a session and keeps the current one if the new one is unavailable', async (t) => {
   const { audio, browser, source, commands } = await up(t, { before: (b) => b.devices.push(headset) });
   const node = browser.node('live-capture');
   await audio.setMicrophone('headset');
@@ -251,7 +251,7 @@ test('another microphone can be chosen in mid-session; one that cannot be had le
   assert.deepEqual(commands, []);
 });
 
-test('a chosen loudspeaker plays, warns of its echo, and gives way to the system’s own when it is gone', async (t) => {
+test('plays on a chosen loudspeaker, warns about its echo, and returns to the system’s own when it is unplugged', async (t) => {
   const output = { kind: 'audiooutput', deviceId: 'tv', label: 'Television' };
   const { audio, browser, playing, events, device } = await up(t, {
     Context: RoutedContext,
@@ -276,7 +276,7 @@ test('a chosen loudspeaker plays, warns of its echo, and gives way to the system
   assert.deepEqual(device(), ['speaker lost']);
 });
 
-test('where a page may not choose, the list says so and the choice is refused', async (t) => {
+test('lists no outputs and rejects a choice where a page may not choose the loudspeaker', async (t) => {
   const { audio } = await up(t);
   assert.deepEqual((await listDevices()).outputs, []);
   assert.equal((await listDevices()).canChooseOutput, false);
@@ -284,13 +284,13 @@ test('where a page may not choose, the list says so and the choice is refused', 
   await audio.setSpeaker('');
 });
 
-test('the screen stays on, also after the page was hidden, and a refusal is nothing', async (t) => {
+test('keeps the screen on, also after the page was hidden, and ignores a refusal', async (t) => {
   const { audio, browser } = await up(t);
   assert.deepEqual(
     browser.locks.map(({ kind }) => kind),
     ['screen'],
   );
-  browser.locks[0].released = true; // the browser does that when the page hides
+  browser.locks[0].released = true; // the browser releases the lock when the page is hidden
   browser.happens('visibilitychange');
   await breathe();
   assert.equal(browser.locks.length, 2);
@@ -303,44 +303,44 @@ test('the screen stays on, also after the page was hidden, and a refusal is noth
   browser.refusesLocks = false;
   browser.happens('visibilitychange');
   await breathe();
-  assert.equal(browser.locks.length, 2, 'nothing is asked for after the end');
+  assert.equal(browser.locks.length, 2, 'requests no lock after the end');
 });
 
-test('iOS is told what the sound is for, and that it is over', async (t) => {
+test('sets the purpose of the audio for iOS and resets it at the end', async (t) => {
   const { audio } = await up(t);
   assert.equal(navigator.audioSession.type, 'play-and-record');
   audio.close();
   assert.equal(navigator.audioSession.type, 'auto');
 });
 
-test('half-duplex: the microphone rests while the model is heard, and until the room is quiet', async (t) => {
-  const { audio, browser, told } = await up(t, { choices: { halfDuplex: true } });
+test('half-duplex: the microphone rests while the model is heard and until the room is quiet', async (t) => {
+  const { audio, browser, microphoneCommands } = await up(t, { choices: { halfDuplex: true } });
   const speaker = browser.node('live-playback');
   speaker.report({ type: 'started', turn: 1, receivedAt: 0, at: 0 });
-  assert.deepEqual(told(), [true]);
+  assert.deepEqual(microphoneCommands(), [true]);
   speaker.report({ type: 'drained', turn: 1, at: 0 });
-  await pass(t, 270); // 250 ms and the 30 ms to the ear
-  assert.deepEqual(told(), [true]);
+  await pass(t, 270); // of 250 ms, plus 30 ms until the sound reaches the ear
+  assert.deepEqual(microphoneCommands(), [true]);
   await pass(t, 20);
-  assert.deepEqual(told(), [true, false]);
+  assert.deepEqual(microphoneCommands(), [true, false]);
   speaker.report({ type: 'started', turn: 2, receivedAt: 0, at: 0 });
   audio.apply({ halfDuplex: false });
-  assert.deepEqual(told(), [true, false, true, false]);
+  assert.deepEqual(microphoneCommands(), [true, false, true, false]);
 });
 
-test('push-to-talk: only a press opens the microphone; without it a press is nothing', async (t) => {
-  const { audio, told } = await up(t);
+test('push-to-talk: only a press opens the microphone; in open mode a press has no effect', async (t) => {
+  const { audio, microphoneCommands } = await up(t);
   audio.talk(true);
-  assert.deepEqual(told(), []);
+  assert.deepEqual(microphoneCommands(), []);
   audio.apply({ inputMode: 'push-to-talk' });
   audio.talk(true);
   audio.talk(true);
   audio.talk(false);
   audio.apply({ inputMode: 'open' });
-  assert.deepEqual(told(), ['active false', 'active true', 'active false', 'active null']);
+  assert.deepEqual(microphoneCommands(), ['active false', 'active true', 'active false', 'active null']);
 });
 
-test('a setup without automatic detection means push-to-talk, unless the app has chosen', async (t) => {
+test('uses push-to-talk for a setup without automatic detection, unless the app has chosen a mode', async (t) => {
   const one = await up(t);
   one.audio.granted(true);
   assert.equal(one.audio.inputMode, 'push-to-talk');
@@ -348,7 +348,7 @@ test('a setup without automatic detection means push-to-talk, unless the app has
   assert.equal(one.audio.inputMode, 'open');
 });
 
-/** A voice's level over time, 20 times a second. */
+/** The level of a voice over time, 20 values a second. */
 const voice = (i) => 0.1 + 0.08 * Math.sin(i * 0.9) + 0.05 * Math.sin(i * 2.3);
 const own = (i) => 0.1 + 0.08 * Math.cos(i * 0.37) + 0.05 * Math.sin(i * 3.1);
 
@@ -368,9 +368,9 @@ function interrupted({ browser, audio }, turn, hears, { says = 'Paris is the cap
 const echoed = (i) => (i < 3 ? 0.001 : 0.3 * voice(i - 3) + 0.002 * Math.sin(i * 77));
 const echoes = ({ events }) => events.filter(({ type }) => type === 'echo').length;
 
-test('a model that is interrupted by its own voice twice is noticed', async (t) => {
+test('reports an echo when the model has interrupted itself twice', async (t) => {
   const side = await up(t);
-  interrupted(side, 1, echoed); // fetches who looks out for it
+  interrupted(side, 1, echoed); // loads the echo detector
   await breathe();
   interrupted(side, 2, echoed);
   assert.equal(echoes(side), 0);
@@ -378,7 +378,7 @@ test('a model that is interrupted by its own voice twice is noticed', async (t) 
   assert.equal(echoes(side), 1);
 });
 
-test('people who speak over the model are not called an echo, with or without words', async (t) => {
+test('reports no echo when people interrupt the model, with or without words', async (t) => {
   const side = await up(t);
   interrupted(side, 0, own);
   await breathe();

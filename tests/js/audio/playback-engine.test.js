@@ -8,7 +8,7 @@ const MS = 24;
 const ramp = (length, from = 1) => Int16Array.from({ length }, (_, i) => ((from + i) % 20000) + 1);
 const level = (length, value = 32767) => new Int16Array(length).fill(value);
 
-/** An engine with what it said and what it played. */
+/** An engine with its events and the samples that it played. */
 function engine() {
   const events = [];
   const inner = new PlaybackEngine((event) => events.push(event));
@@ -18,7 +18,7 @@ function engine() {
     inner,
     heard,
     types: () => events.map((event) => event.type),
-    /** Renders blocks until so much time has passed. */
+    /** Renders blocks for this time. */
     run(ms) {
       const out = new Float32Array(QUANTUM);
       for (let at = 0; at < ms * MS; at += QUANTUM) {
@@ -38,7 +38,7 @@ const largestStep = (samples) =>
   samples.reduce((most, x, i) => Math.max(most, i ? Math.abs(x - samples[i - 1]) : 0), 0);
 const floats = (samples) => Array.from(samples, (x) => x / 32768);
 
-test('a turn that comes faster than it plays is heard sample for sample', () => {
+test('plays a turn that arrives faster than it plays sample for sample', () => {
   const e = engine();
   const sent = ramp(24000);
   for (let at = 0; at < sent.length; at += 960) {
@@ -52,7 +52,7 @@ test('a turn that comes faster than it plays is heard sample for sample', () => 
   assert.equal(e.inner.played, 24000);
 });
 
-test('waits for 60 ms of sound, or for the turn’s end, or 120 ms', () => {
+test('starts after 60 ms of audio, at the end of the turn, or after 120 ms', () => {
   const early = engine();
   early.inner.push(level(59 * MS), 1, 0);
   early.run(20);
@@ -75,14 +75,14 @@ test('waits for 60 ms of sound, or for the turn’s end, or 120 ms', () => {
   assert.deepEqual(slow.types(), ['started']);
 });
 
-test('an underrun fades out and in, without a step, and raises the threshold by 40 ms', () => {
+test('fades out and in at an underrun, without a step, and raises the threshold by 40 ms', () => {
   const e = engine();
   e.inner.push(level(100 * MS), 1, 0);
   e.run(200);
   assert.deepEqual(e.types(), ['started', 'underrun']);
   e.inner.push(level(99 * MS), 1, 0);
   e.run(20);
-  assert.equal(e.heard.at(-1), 0, 'it waits for 100 ms now');
+  assert.equal(e.heard.at(-1), 0, 'it now waits for 100 ms');
   e.inner.push(level(200 * MS), 1, 0);
   e.inner.finish(1);
   e.run(400);
@@ -92,7 +92,7 @@ test('an underrun fades out and in, without a step, and raises the threshold by 
   assert.deepEqual(e.types(), ['started', 'underrun', 'drained']);
 });
 
-test('a cut is silent after 5 ms, has no step, and says how much was heard', () => {
+test('a cut is silent after 5 ms, has no step and reports how much was played', () => {
   const e = engine();
   e.inner.push(level(24000), 7, 0);
   e.run(100);
@@ -107,7 +107,7 @@ test('a cut is silent after 5 ms, has no step, and says how much was heard', () 
   assert.equal(silent.played, before + 120);
 });
 
-test('after a cut the next answer is heard from its first sample on', () => {
+test('plays the next answer from its first sample after a cut', () => {
   const e = engine();
   e.inner.push(level(24000), 1, 0);
   e.run(100);
@@ -117,12 +117,12 @@ test('after a cut the next answer is heard from its first sample on', () => {
   e.inner.push(sent, 2, 0);
   e.inner.finish(2);
   e.run(600);
-  // The fading end of the old answer lies over the first 5 ms.
+  // The fade of the old answer overlaps the first 5 ms.
   assert.deepEqual(e.heard.slice(from + 120, from + 12000), floats(sent.slice(120)));
   assert.deepEqual(e.types(), ['started', 'started', 'silent', 'drained']);
 });
 
-test('a cut while nothing is heard is silent at once and forgets what waited', () => {
+test('a cut before playback is silent at once and drops the queued audio', () => {
   const e = engine();
   e.inner.push(level(20 * MS), 1, 0);
   e.inner.cut(1, 5);
@@ -131,7 +131,7 @@ test('a cut while nothing is heard is silent at once and forgets what waited', (
   assert.deepEqual(e.types(), ['silent']);
 });
 
-test('turns that queue up behind each other stay whole and apart', () => {
+test('keeps queued turns complete and separate', () => {
   const e = engine();
   const [one, two] = [ramp(4000), ramp(4000, 9000)];
   e.inner.push(one, 1, 0);
@@ -146,7 +146,7 @@ test('turns that queue up behind each other stay whole and apart', () => {
   );
 });
 
-test('the end of a turn that has starved already is told', () => {
+test('reports the end of a turn after an underrun', () => {
   const e = engine();
   e.inner.push(level(80 * MS), 1, 0);
   e.run(200);
@@ -155,14 +155,14 @@ test('the end of a turn that has starved already is told', () => {
   assert.deepEqual(e.types(), ['started', 'underrun', 'drained']);
 });
 
-test('what no memory is left for is dropped and counted', () => {
+test('drops and counts audio that exceeds the memory limit', () => {
   const e = engine();
   for (let second = 0; second < 176; second++) e.inner.push(level(24000), 1, 0);
   const dropped = e.events.filter(({ type }) => type === 'dropped').reduce((sum, { samples }) => sum + samples, 0);
   assert.equal(dropped, 176 * 24000 - 2 ** 22);
 });
 
-/** Numbers 0..1 from a seed; the same every time. */
+/** Repeatable numbers from 0 to 1. */
 function random(seed) {
   return () => {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
@@ -170,7 +170,7 @@ function random(seed) {
   };
 }
 
-test('40 ms chunks that are up to 120 ms late break off once at most; the rest is heard sample for sample', () => {
+test('40 ms chunks up to 120 ms late cause at most one underrun; all other samples stay exact', () => {
   let broken = 0;
   for (let seed = 1; seed <= 60; seed++) {
     const next = random(seed);
@@ -178,7 +178,7 @@ test('40 ms chunks that are up to 120 ms late break off once at most; the rest i
     const sent = ramp(250 * 40 * MS);
     let arrives = 0;
     const times = Array.from({ length: 250 }, (_, k) => (arrives = Math.max(arrives, 40 * k + 120 * next())));
-    // A device takes 10 ms at a time, and the way from the network to it is not always equally long.
+    // A device takes 10 ms at a time, and the delay from the network to it varies.
     for (let now = 0, chunk = 0; chunk < times.length; now += 10) {
       for (; times[chunk] <= now - 10 * next(); chunk++)
         e.inner.push(sent.slice(chunk * 40 * MS, (chunk + 1) * 40 * MS), 1, 0);
@@ -191,10 +191,10 @@ test('40 ms chunks that are up to 120 ms late break off once at most; the rest i
     broken += underruns;
     assert.ok(underruns <= 1 && changed <= underruns * 242, `seed ${seed}: ${underruns} underruns, ${changed} samples`);
   }
-  assert.ok(broken > 10, 'late enough to break off');
+  assert.ok(broken > 10, 'late enough to cause underruns');
 });
 
-/** How many samples are neither as they were sent from the first one on nor from the last one back: those around a hole. */
+/** Counts the samples around a hole: those that differ from the sent ones when compared from both ends. */
 function unlike(heard, sent) {
   let [first, last] = [0, 0];
   while (first < sent.length && heard[first] === sent[first]) first++;
@@ -202,7 +202,7 @@ function unlike(heard, sent) {
   return sent.length - first - last;
 }
 
-test('sound that comes when the last of it is fading out waits for more, and all of it is heard', () => {
+test('audio that arrives during a fade-out waits for more and is played completely', () => {
   const e = engine();
   e.inner.push(level(81 * MS), 1, 0);
   e.run(80);
@@ -212,12 +212,12 @@ test('sound that comes when the last of it is fading out waits for more, and all
   }
   e.inner.finish(1);
   e.run(500);
-  assert.deepEqual(e.types(), ['started', 'underrun', 'drained'], 'one pause, and no dip before each chunk');
+  assert.deepEqual(e.types(), ['started', 'underrun', 'drained'], 'one pause and no dip before each chunk');
   assert.equal(e.inner.played, 81 * MS + 80 * QUANTUM);
   assert.ok(largestStep(e.sound()) < 0.0085);
 });
 
-test('a few samples that nothing follows are not played one by one', () => {
+test('a few late samples wait for the end of the turn', () => {
   const e = engine();
   e.inner.push(level(81 * MS), 1, 0);
   e.run(80);
@@ -230,7 +230,7 @@ test('a few samples that nothing follows are not played one by one', () => {
   assert.equal(e.inner.played, 81 * MS + 100);
 });
 
-test('30 s that come in a second are heard sample for sample, and their memory is given back', () => {
+test('plays 30 s that arrive within about a second sample for sample', () => {
   const e = engine();
   const sent = ramp(30 * 24000);
   for (let at = 0; at < sent.length; at += 960) {
@@ -252,7 +252,7 @@ test('30 s that come in a second are heard sample for sample, and their memory i
   assert.deepEqual(e.types(), ['started', 'drained']);
 });
 
-test('what still comes of a turn that was cut off is not played', () => {
+test('ignores audio of a turn after its cut', () => {
   const e = engine();
   e.inner.push(level(24000), 3, 0);
   e.run(100);
@@ -264,7 +264,7 @@ test('what still comes of a turn that was cut off is not played', () => {
   assert.ok(e.heard.slice(from).every((x) => x === 0));
 });
 
-test('a second cut within the fade of the first makes no step either', () => {
+test('a second cut during the fade of the first has no step either', () => {
   const e = engine();
   e.inner.push(level(24000), 1, 0);
   e.run(100);

@@ -6,7 +6,7 @@ import { Int16Ring } from '../../../web/live/audio/ring-buffer.js';
 const count = (from, length) => Int16Array.from({ length }, (_, i) => from + i);
 const take = (ring, length) => Array.from({ length }, () => ring.next());
 
-test('gives back in order what was written, across its end', () => {
+test('returns samples in the order in which they were written, across the end of the buffer', () => {
   const ring = new Int16Ring(8, 8);
   let next = 0;
   for (let round = 0; round < 50; round++) {
@@ -16,7 +16,7 @@ test('gives back in order what was written, across its end', () => {
   }
 });
 
-test('grows while something is queued and keeps its order', () => {
+test('keeps the order when it grows', () => {
   const ring = new Int16Ring(8, 64);
   ring.write(count(0, 6));
   take(ring, 4);
@@ -25,7 +25,7 @@ test('grows while something is queued and keeps its order', () => {
   assert.deepEqual(take(ring, 42), [...count(4, 42)]);
 });
 
-test('at its limit takes what fits and says how much that was', () => {
+test('at its limit accepts what fits and returns that number', () => {
   const ring = new Int16Ring(8, 16);
   assert.equal(ring.write(count(0, 20)), 16);
   assert.equal(ring.length, 16);
@@ -41,7 +41,7 @@ test('starts with 5 s and holds up to 175 s', () => {
   assert.equal(ring.length, 0);
 });
 
-test('gives the memory of a long answer back when it is forgotten', () => {
+test('releases the memory of a long answer when it is cleared', () => {
   const ring = new Int16Ring(8, 64);
   ring.write(count(0, 40));
   ring.clear();

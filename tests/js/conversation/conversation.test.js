@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import { Conversation } from '../../../web/live/conversation/conversation.js';
 import { Transcript } from '../../../web/live/conversation/transcript.js';
 import { Diagnostics } from '../../../web/live/shared/diagnostics.js';
-import '../../../web/live/conversation/tool-runner.js'; // which a conversation with functions has fetched by its start
+import '../../../web/live/conversation/tool-runner.js'; // a conversation with functions has loaded this module by its start
 import { settle } from '../support.js';
 
-/** A conversation and all that it told. */
+/** A conversation with its events and messages. */
 function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-live', setup = {}, ...options } = {}) {
   const events = [];
   const holds = [];
@@ -41,7 +41,7 @@ function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-
     responses: () => sent.map((message) => message.toolResponse.functionResponses),
     events,
     of: (type) => events.filter((event) => event.type === type).map(({ detail }) => detail),
-    /** The last word on each caption. */
+    /** The latest version of each caption. */
     captions() {
       const last = new Map(this.of('caption').map((caption) => [caption.id, caption]));
       return [...last.values()].map(({ role, text, final, interrupted }) => ({ role, text, final, interrupted }));
@@ -52,7 +52,7 @@ function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-
 
 const AUDIO = { modelTurn: { parts: [{ inlineData: { mimeType: 'audio/pcm;rate=24000' } }] } };
 
-test('a spoken turn: listening, thinking, speaking, listening', () => {
+test('a spoken turn goes from listening to thinking, speaking and listening', () => {
   const t = talk();
   t.content({ inputTranscription: { text: 'How are you?' } });
   t.content({ ...AUDIO, outputTranscription: { text: 'Well. ' } });
@@ -69,7 +69,7 @@ test('a spoken turn: listening, thinking, speaking, listening', () => {
   ]);
 });
 
-test('the model’s words are shown when the sound before them was heard', () => {
+test('shows the model’s words when the audio before them has been heard', () => {
   const t = talk();
   const shown = () => t.captions().at(-1).text;
   t.content({ outputTranscription: { text: 'one ' } }, 1, 0);
@@ -86,7 +86,7 @@ test('the model’s words are shown when the sound before them was heard', () =>
   assert.equal(shown(), 'one two three');
 });
 
-test('an interruption ends the caption where the sound ended, for good', () => {
+test('an interruption ends the caption where the audio ended', () => {
   const t = talk();
   t.content({ ...AUDIO, outputTranscription: { text: 'one ' } });
   t.played('started', 1);
@@ -100,7 +100,7 @@ test('an interruption ends the caption where the sound ended, for good', () => {
   assert.equal(t.transcript.turns[0].heardSamples, 23999);
 });
 
-test('what was heard since the last report counts too when an interruption ends it', () => {
+test('an interruption includes words heard since the last playback report', () => {
   const t = talk();
   t.content({ ...AUDIO, outputTranscription: { text: 'one ' } });
   t.content({ outputTranscription: { text: 'two ' } }, 1, 1200);
@@ -110,7 +110,7 @@ test('what was heard since the last report counts too when an interruption ends 
   assert.deepEqual(t.captions(), [{ role: 'model', text: 'one two ', final: true, interrupted: true }]);
 });
 
-test('words wait for the way from the worklet to the ear', () => {
+test('words wait for the delay from the worklet to the ear', () => {
   const t = talk({ lag: 4800 });
   t.content({ ...AUDIO, outputTranscription: { text: 'late' } });
   t.played('meter', 1, { played: 4799, rms: 0 });
@@ -119,7 +119,7 @@ test('words wait for the way from the worklet to the ear', () => {
   assert.equal(t.captions()[0].text, 'late');
 });
 
-test('a turn that was heard out is not interrupted by what comes after it', () => {
+test('a turn that was heard completely does not count as interrupted', () => {
   const t = talk();
   t.content({ ...AUDIO, outputTranscription: { text: 'all' } });
   t.played('started', 1);
@@ -131,17 +131,17 @@ test('a turn that was heard out is not interrupted by what comes after it', () =
   assert.equal(t.transcript.turns[0].heardSamples, 960);
 });
 
-test('sound of a turn that was cut does not count as speaking any more', () => {
+test('audio of a cut turn no longer counts as speaking', () => {
   const t = talk();
   t.content(AUDIO, 4);
   t.content({ interrupted: true }, 4, 960);
-  t.played('started', 4); // was on its way from the worklet
+  t.played('started', 4); // the report was already on its way from the worklet
   assert.equal(t.conversation.state, 'listening');
   t.played('started', 5);
   assert.equal(t.conversation.state, 'speaking');
 });
 
-test('a late transcript of the user joins its turn, and an interim guess is replaced', () => {
+test('adds a late transcript to its turn and replaces interim text', () => {
   const t = talk();
   t.content({ interimInputTranscription: { text: 'what is' } });
   t.content({ inputTranscription: { text: 'What ' } });
@@ -152,21 +152,21 @@ test('a late transcript of the user joins its turn, and an interim guess is repl
   assert.equal(t.captions()[0].text, 'What is the weather?');
 });
 
-test('without running playback the words come as they arrive', () => {
+test('shows words on arrival when playback is not running', () => {
   const t = talk({ audible: false });
   t.content({ outputTranscription: { text: 'all of it' } }, 1, 99999);
   t.content({ turnComplete: true }, 1, 99999);
   assert.deepEqual(t.captions(), [{ role: 'model', text: 'all of it', final: true, interrupted: false }]);
 });
 
-test('a turn without sound ends its captions', () => {
+test('a turn without audio ends its captions', () => {
   const t = talk();
   t.content({ outputTranscription: { text: 'silent' } });
   t.content({ turnComplete: true });
   assert.equal(t.captions()[0].final, true);
 });
 
-test('what was typed is thought about until it is answered', () => {
+test('is thinking from a typed text until the answer', () => {
   const t = talk();
   t.conversation.addTypedText('hello');
   assert.equal(t.conversation.state, 'thinking');
@@ -174,7 +174,7 @@ test('what was typed is thought about until it is answered', () => {
   assert.equal(t.conversation.state, 'listening');
 });
 
-test('a turn that is complete while the service works on is not idle', () => {
+test('stays thinking after a complete turn while the service is still working', () => {
   const t = talk();
   t.content({ turnComplete: true, interactionStatus: 'IN_PROGRESS' });
   assert.equal(t.conversation.state, 'thinking');
@@ -182,7 +182,7 @@ test('a turn that is complete while the service works on is not idle', () => {
   assert.equal(t.conversation.state, 'listening');
 });
 
-test('what was typed is a turn of its own, said at once, before the answer to it', () => {
+test('typed text is a turn of its own, shown at once and before its answer', () => {
   const t = talk();
   t.content({ ...AUDIO, outputTranscription: { text: 'Hm.' } }, 1, 960);
   t.content({ turnComplete: true }, 1, 960);
@@ -200,18 +200,18 @@ test('what was typed is a turn of its own, said at once, before the answer to it
   );
 });
 
-test('what a new session is told ends before the lines that have not gone out', () => {
+test('the history for a new session leaves out typed texts that were not sent', () => {
   const t = talk({ history: [{ role: 'user', text: 'before' }] });
   assert.deepEqual(
     ['one', 'two', 'three'].map((text) => t.conversation.addTypedText(text)),
     [1, 2, 3],
   );
-  const told = (all, typed) => t.conversation.turnsSoFar(all, typed).map(({ parts: [{ text }] }) => text);
-  assert.deepEqual(told(true, 2), ['before', 'one', 'two']);
-  assert.deepEqual(told(false, 2), ['before']);
+  const texts = (all, typed) => t.conversation.turnsSoFar(all, typed).map(({ parts: [{ text }] }) => text);
+  assert.deepEqual(texts(true, 2), ['before', 'one', 'two']);
+  assert.deepEqual(texts(false, 2), ['before']);
 });
 
-test('what was heard and what was billed is counted', () => {
+test('counts played seconds and billed tokens', () => {
   const diagnostics = new Diagnostics();
   const device = { latencySeconds: 0, deviceUnderruns: null, context: { sampleRate: 24000 } };
   for (const [turn, played] of [
@@ -229,7 +229,7 @@ test('what was heard and what was billed is counted', () => {
   assert.deepEqual([played_seconds, input_tokens, output_tokens, total_tokens, output_rate], [3, 201, 40, 260, 24000]);
 });
 
-test('a language that the service tells is kept', () => {
+test('keeps the language that the service reports', () => {
   const t = talk();
   t.content({ inputTranscription: { text: 'Guten Tag', languageCode: 'de-DE' } });
   t.content({ outputTranscription: { text: 'Bonjour', languageCode: 'fr-FR' } });
@@ -240,7 +240,7 @@ test('a language that the service tells is kept', () => {
   );
 });
 
-test('thoughts are told and never captions', () => {
+test('thoughts are events and never captions', () => {
   const t = talk();
   t.content({ modelTurn: { parts: [{ text: 'I wonder.', thought: true }] } });
   assert.equal(t.conversation.state, 'thinking');
@@ -248,7 +248,7 @@ test('thoughts are told and never captions', () => {
   assert.deepEqual(t.captions(), []);
 });
 
-test('sources are plain titles with https addresses, and nothing else', () => {
+test('sources have only plain titles and https addresses', () => {
   const t = talk();
   const web = (uri, title) => ({ web: { uri, title } });
   t.content({
@@ -271,7 +271,7 @@ test('sources are plain titles with https addresses, and nothing else', () => {
   assert.deepEqual(t.of('grounding'), [{ turn: 1, links, queries: ['a'] }]);
 });
 
-test('a service that waits for more input is listening', () => {
+test('is listening while the service waits for more input', () => {
   const t = talk();
   t.content({ inputTranscription: { text: 'My number is' }, interactionStatus: 'IN_PROGRESS' });
   assert.equal(t.conversation.state, 'thinking');
@@ -281,7 +281,7 @@ test('a service that waits for more input is listening', () => {
 
 const BLOCKING = { model: 'models/gemini-2.5-flash-native-audio-preview-09-2025' };
 
-test('functions that the model waits for are run side by side and answered together', async () => {
+test('runs blocking functions in parallel and answers them together', async () => {
   const t = talk({ ...BLOCKING, tools: { add: async ({ a, b }) => a + b, when: () => ({ time: 'noon' }) } });
   await t.conversation.prepare();
   t.call({ id: '1', name: 'add', args: { a: 1, b: 2 } }, { id: '2', name: 'when' }, { id: '3', name: 'toString' });
@@ -326,7 +326,7 @@ test('functions that the model waits for are run side by side and answered toget
   assert.deepEqual(t.holds, [true, false]);
 });
 
-test('functions that the model does not wait for are answered one by one, with a word on when to speak of them', async () => {
+test('answers non-blocking functions one by one, with their scheduling', async () => {
   let finish;
   const tools = {
     slow: { run: () => new Promise((resolve) => (finish = resolve)), scheduling: 'SILENT' },
@@ -343,7 +343,7 @@ test('functions that the model does not wait for are answered one by one, with a
   assert.deepEqual(t.holds, []);
 });
 
-test('what the setup says of a function counts before what the model does by itself, where the model has it', async () => {
+test('a function’s behavior in the setup overrides the model’s default, if the model supports it', async () => {
   const tools = [{ googleSearch: {} }, { functionDeclarations: [{ name: 'a', behavior: 'BLOCKING' }, { name: 'b' }] }];
   const blocking = async (model) => {
     const t = talk({ model, setup: { tools }, tools: { a: () => 1, b: () => 2 } });
@@ -355,7 +355,7 @@ test('what the setup says of a function counts before what the model does by its
   assert.deepEqual(await blocking('models/gemini-3.8-live-extended-thinking'), [false, false]);
 });
 
-test('a generator gives results as they come to a model that does not wait, and its last one to another', async () => {
+test('sends each result of a generator to a model that does not wait, and only the last one to other models', async () => {
   const search = async function* () {
     yield 'one';
     yield 'two';
@@ -375,7 +375,7 @@ test('a generator gives results as they come to a model that does not wait, and 
   assert.deepEqual(waiting.responses().flat(), [{ ...call, response: { result: 'two' } }]);
 });
 
-test('a cancelled function is told so, and its answer is not sent', async () => {
+test('aborts a cancelled function and does not send its answer', async () => {
   const signals = [];
   const tools = { slow: (_args, { signal }) => new Promise(() => signals.push(signal)), quick: () => 'done' };
   const t = talk({ ...BLOCKING, tools });
@@ -397,7 +397,7 @@ test('a cancelled function is told so, and its answer is not sent', async () => 
   assert.deepEqual(t.holds, [true, false]);
 });
 
-test('a call that was taken back after it was done, while another one ran, is not answered', async () => {
+test('does not answer a call that was cancelled after it finished, while another one ran', async () => {
   let finish;
   const t = talk({
     ...BLOCKING,
@@ -414,7 +414,7 @@ test('a call that was taken back after it was done, while another one ran, is no
   );
 });
 
-test('a call that is taken back while what runs it is still being fetched is not begun', async () => {
+test('does not start a call that was cancelled before the tool runner was loaded', async () => {
   let runs = 0;
   const t = talk({ tools: { count: () => ++runs } });
   t.call({ id: '1', name: 'count' });
@@ -427,7 +427,7 @@ test('a call that is taken back while what runs it is still being fetched is not
   );
 });
 
-test('a call that comes twice is run once', async () => {
+test('runs a repeated call once', async () => {
   let runs = 0;
   const t = talk({ tools: { count: () => ++runs } });
   t.call({ id: '1', name: 'count' }, { id: '1', name: 'count' });
@@ -438,7 +438,7 @@ test('a call that comes twice is run once', async () => {
   assert.equal(t.sent.length, 1);
 });
 
-test('a function that takes too long is answered with an error, and told', async () => {
+test('answers with an error and aborts a function after its time limit', async () => {
   const signals = [];
   const tools = { slow: (_args, { signal }) => new Promise(() => signals.push(signal)) };
   const t = talk({ tools, toolTimeoutMs: 5 });
@@ -452,7 +452,7 @@ test('a function that takes too long is answered with an error, and told', async
   );
 });
 
-test('the end aborts every function and sends nothing', async () => {
+test('stop cancels every function and sends nothing', async () => {
   const t = talk({ tools: { slow: () => new Promise(() => {}) } });
   t.call({ id: '1', name: 'slow' });
   t.conversation.stop();
@@ -464,7 +464,7 @@ test('the end aborts every function and sends nothing', async () => {
   );
 });
 
-test('the next connection is not told the answers to calls that it does not know, and may use their ids again', async () => {
+test('sends no answers to calls that the next connection does not know, which may reuse their ids', async () => {
   let finish;
   const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)) } });
   t.call({ id: '1', name: 'slow' });
@@ -486,7 +486,7 @@ test('the next connection is not told the answers to calls that it does not know
   assert.deepEqual(t.responses(), [[{ id: '1', name: 'slow', response: { result: 'in time' } }]]);
 });
 
-test('a call that the next connection knows of runs on over the break', async () => {
+test('a call that the next connection knows continues across the break', async () => {
   let finish;
   const t = talk({ ...BLOCKING, tools: { slow: () => new Promise((resolve) => (finish = resolve)) } });
   t.call({ id: '1', name: 'slow' });
@@ -497,7 +497,7 @@ test('a call that the next connection knows of runs on over the break', async ()
   assert.deepEqual(t.responses(), [[{ id: '1', name: 'slow', response: { result: 'in time' } }]]);
 });
 
-test('an answer that JSON has no form for is the function’s failure; what it has one for is sent in it', async () => {
+test('an answer that JSON cannot express is a failure of the function; other answers are sent as JSON', async () => {
   const t = talk({
     ...BLOCKING,
     tools: { big: () => 10n, none: () => undefined, date: () => new Date(0), map: () => new Map() },
@@ -509,7 +509,7 @@ test('an answer that JSON has no form for is the function’s failure; what it h
   assert.deepEqual(others, [{ result: null }, { result: '1970-01-01T00:00:00.000Z' }, {}]);
 });
 
-test('an unknown key is reported once', () => {
+test('reports an unknown key once', () => {
   const t = talk();
   for (let i = 0; i < 3; i++) t.conversation.receive({ novelty: i }, { turn: 1, position: 0 });
   assert.deepEqual(

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 
 import { Transcript } from '../../../web/live/conversation/transcript.js';
 
-/** A transcript and the sentences that it gave out. */
-function kept() {
+/** A transcript and the sentences that it reported. */
+function started() {
   const sentences = [];
   const transcript = new Transcript(({ role, text, first }) =>
     sentences.push(`${role}${first ? '' : ' goes on'}: ${text}`),
@@ -14,8 +14,8 @@ function kept() {
   return { transcript, sentences, take };
 }
 
-test('the same id replaces, and a late question stands before its answer', () => {
-  const { transcript, take } = kept();
+test('replaces a turn with the same id and puts a late question before its answer', () => {
+  const { transcript, take } = started();
   take(1, 'model', 'Hel');
   take(1, 'model', 'Hello.');
   take(2, 'user', 'And');
@@ -28,15 +28,15 @@ test('the same id replaces, and a late question stands before its answer', () =>
   assert.deepEqual(JSON.parse(transcript.json()), transcript.turns);
 });
 
-test('copies do not change what is kept', () => {
-  const { transcript, take } = kept();
+test('changes to a copy do not change the transcript', () => {
+  const { transcript, take } = started();
   take(1, 'user', 'Hi.');
   transcript.turns[0].text = 'changed';
   assert.equal(transcript.turns[0].text, 'Hi.');
 });
 
-test('only finished sentences are given out, each once', () => {
-  const { sentences, take } = kept();
+test('reports only finished sentences, each once', () => {
+  const { sentences, take } = started();
   take(1, 'model', 'It is 3.');
   assert.deepEqual(sentences, []);
   take(1, 'model', 'It is 3.14. Or');
@@ -46,23 +46,23 @@ test('only finished sentences are given out, each once', () => {
   assert.deepEqual(sentences, ['model: It is 3.14.', 'model goes on: Or so']);
 });
 
-test('a question is given out before the answer to it, though nobody has ended it', () => {
-  const { sentences, take } = kept();
+test('reports an unfinished question before its answer', () => {
+  const { sentences, take } = started();
   take(1, 'user', 'what is the time');
   take(1, 'model', 'Noon. Or');
   take(1, 'user', 'what is the time please', { final: true });
   assert.deepEqual(sentences, ['user: what is the time', 'model: Noon.', 'user goes on: please']);
 });
 
-test('an hour of talk is kept, and never more than 5000 turns', () => {
-  const { transcript, take } = kept();
+test('keeps at most the newest 5000 turns', () => {
+  const { transcript, take } = started();
   for (let turn = 1; turn <= 6000; turn++) take(turn, 'user', 'x');
   assert.equal(transcript.turns.length, 5000);
   assert.equal(transcript.turns.at(-1).turn, 6000);
 });
 
-test('a new session is told the newest turns of this start, within a bound', () => {
-  const { transcript, take } = kept();
+test('returns the newest turns of this start for a new session, within a limit', () => {
+  const { transcript, take } = started();
   take(1, 'user', 'x'.repeat(19_000));
   take(2, 'user', 'y'.repeat(1_500));
   take(2, 'model', 'short');

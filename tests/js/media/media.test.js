@@ -5,7 +5,7 @@ import { Media } from '../../../web/live/media/media.js';
 import '../../../web/live/media/camera.js';
 import { settle } from '../support.js';
 
-/** A browser's streams, as far as a camera uses them. */
+/** The part of a browser's MediaStream that a camera uses. */
 class FakeStream {
   tracks = [];
   addTrack(track) {
@@ -19,14 +19,14 @@ class FakeStream {
   }
 }
 
-test('a camera that is allowed after the conversation has ended goes off at once', async () => {
+test('stops a camera at once that is allowed after the conversation has ended', async () => {
   let allow;
   const asked = new Promise((resolve) => (allow = resolve));
   globalThis.MediaStream = FakeStream;
   const states = [];
   const media = new Media({
     emit: (_type, { state }) => states.push(state),
-    sendPicture: () => assert.fail('nobody is there to look'),
+    sendPicture: () => assert.fail('no picture may be sent'),
     connected: () => true,
     audio: () => undefined,
   });

@@ -11,25 +11,25 @@ afterEach(() => {
   for (const socket of FakeWebSocket.made) if (socket.readyState !== 3) socket.drop(1000);
 });
 
-test('puts the token where the answer says, spelled as the official SDK spells it', () => {
+test('puts the token where the answer says, in the same form as the official SDK', () => {
   connect({ ...TICKET, auth: { in: 'query', name: 'access_token' } }).catch(() => {});
   const [, query] = wire('connect-token.js-sdk.json').path.split('?');
   assert.equal(FakeWebSocket.last.url, `${TICKET.url}?${query}`);
 });
 
-test('escapes what would change the address', () => {
+test('escapes characters of the token that would change the URL', () => {
   connect({ ...TICKET, token: 'auth_tokens/a&b=c#d e' }).catch(() => {});
   assert.equal(new URL(FakeWebSocket.last.url).searchParams.get('access_token'), 'auth_tokens/a&b=c#d e');
 });
 
-test('refuses a place for the token that a browser does not have', async () => {
+test('rejects a token in a header, which a browser cannot set', async () => {
   await assert.rejects(connect({ ...TICKET, auth: { in: 'header', name: 'Authorization' } }), {
     reason: 'unsupported',
   });
   assert.equal(FakeWebSocket.made.length, 0);
 });
 
-test('resolves after setupComplete and not before', async () => {
+test('resolves only after setupComplete', async () => {
   let ready = false;
   const opening = connect(TICKET).then(() => (ready = true));
   FakeWebSocket.last.open();
@@ -39,7 +39,7 @@ test('resolves after setupComplete and not before', async () => {
   await opening;
 });
 
-test('takes text, ArrayBuffer and Blob, in the order in which they came', async () => {
+test('reads text, ArrayBuffer and Blob frames in the order of arrival', async () => {
   const seen = [];
   const opening = connect({ ...TICKET, callbacks: { onmessage: (message) => seen.push(message.n ?? 'setup') } });
   const socket = FakeWebSocket.last;
@@ -54,7 +54,7 @@ test('takes text, ArrayBuffer and Blob, in the order in which they came', async 
   assert.deepEqual(seen, ['setup', 1, 2, 3, 4]);
 });
 
-test('no message comes behind the close', async () => {
+test('delivers no message after the close', async () => {
   const seen = [];
   const callbacks = { onmessage: () => seen.push('message'), onclose: () => seen.push('close') };
   connect({ ...TICKET, callbacks }).catch(() => seen.push('rejected'));
@@ -65,7 +65,7 @@ test('no message comes behind the close', async () => {
   assert.deepEqual(seen, ['message', 'close', 'rejected']);
 });
 
-test('a close before setupComplete rejects with its meaning', async () => {
+test('a close before setupComplete rejects with the reason', async () => {
   const opening = connect(TICKET);
   FakeWebSocket.last.open();
   FakeWebSocket.last.drop(1011, 'Token has been used too many times');
@@ -83,7 +83,7 @@ test('a frame that is not JSON is reported and does not end the session', async 
   assert.ok(errors[0] instanceof LiveError);
 });
 
-test('an abort rejects at once and closes properly', async () => {
+test('an abort rejects at once and closes the socket with 1000', async () => {
   const controller = new AbortController();
   const opening = connect({ ...TICKET, signal: controller.signal });
   FakeWebSocket.last.open();
@@ -92,7 +92,7 @@ test('an abort rejects at once and closes properly', async () => {
   assert.equal(FakeWebSocket.last.closedWith, 1000);
 });
 
-test('sends nothing into a socket that is not open', async () => {
+test('sends nothing after the socket has closed', async () => {
   const opening = connect(TICKET);
   FakeWebSocket.last.open();
   FakeWebSocket.last.serve({ setupComplete: {} });
@@ -102,7 +102,7 @@ test('sends nothing into a socket that is not open', async () => {
   assert.equal(FakeWebSocket.last.sent.length, 1);
 });
 
-test('a service that never answers is given up after ten seconds, and the line closed', async (t) => {
+test('rejects and closes the socket when the service does not answer within ten seconds', async (t) => {
   const pass = virtualTime(t);
   const failed = connect(TICKET).catch((error) => error);
   FakeWebSocket.last.open();

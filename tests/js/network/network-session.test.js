@@ -14,7 +14,7 @@ const CHUNK = 640;
 
 beforeEach(() => FakeWebSocket.install());
 
-/** A started NetworkSession with all its ports, and what came out of them. */
+/** A started NetworkSession with all its ports and the messages from them. */
 async function started(t, { muted = false, history, plan = { answer: ANSWER } } = {}) {
   const [page, playback, capture] = [new MessageChannel(), new MessageChannel(), new MessageChannel()];
   const channels = [page, playback, capture];
@@ -75,13 +75,13 @@ const audio = (...bytes) => ({
     parts: [{ inlineData: { mimeType: 'audio/pcm;rate=24000', data: Buffer.from(bytes).toString('base64') } }],
   },
 });
-/** The first byte of each chunk that went out. */
+/** The first byte of each chunk that was sent. */
 const spoken = (socket) =>
   socket.messages
     .filter((m) => m.realtimeInput?.audio)
     .map((m) => Buffer.from(m.realtimeInput.audio.data, 'base64')[0]);
 
-test('what is said before setupComplete goes out after it, in order', async (t) => {
+test('sends input from before setupComplete after it, in order', async (t) => {
   const net = await started(t);
   await net.speak(1, 3);
   net.post({ type: 'send', message: { realtimeInput: { text: 'typed' } } });
@@ -93,7 +93,7 @@ test('what is said before setupComplete goes out after it, in order', async (t) 
   assert.ok(net.socket.messages.some((m) => m.realtimeInput?.text === 'typed'));
 });
 
-test('a new session is told what was said before it, first of all', async (t) => {
+test('a new session receives the earlier conversation first', async (t) => {
   const history = [{ role: 'user', parts: [{ text: 'My name is Ada.' }] }];
   const net = await started(t, { history });
   await net.speak(1, 1);
@@ -102,7 +102,7 @@ test('a new session is told what was said before it, first of all', async (t) =>
   assert.deepEqual(spoken(net.socket), [1]);
 });
 
-test('sound is kept back while the service may not hear it, and goes out in order then', async (t) => {
+test('holds audio back while the microphone is on hold and sends it in order afterwards', async (t) => {
   const net = await started(t);
   await net.ready();
   net.post({ type: 'hold', held: true });
@@ -113,7 +113,7 @@ test('sound is kept back while the service may not hear it, and goes out in orde
   assert.deepEqual(spoken(net.socket), [1, 2, 3, 4]);
 });
 
-test('the page is told which model it is, and never the token', async (t) => {
+test('the page receives the model, never the token', async (t) => {
   const net = await started(t, { plan: { answer: { ...ANSWER, model: 'models/m' } } });
   await net.ready();
   const [{ model, setup }] = net.of('granted');
@@ -121,9 +121,9 @@ test('the page is told which model it is, and never the token', async (t) => {
   assert.equal(JSON.stringify(net.reports).includes(ANSWER.token), false);
 });
 
-test('a picture that would have to wait is thrown away', async (t) => {
+test('discards a picture that would have to wait', async (t) => {
   const net = await started(t);
-  /** What can be sent to a worker and closed there, as a bitmap can. */
+  /** Posts a port in place of a bitmap: it can be sent to a worker and closed there too. */
   const show = async () => {
     const { port1, port2 } = new MessageChannel();
     const closed = new Promise((resolve) => port1.on('close', () => resolve('closed')));
@@ -137,7 +137,7 @@ test('a picture that would have to wait is thrown away', async (t) => {
   assert.equal(net.socket.messages.length, 1);
 });
 
-test('keeps the last 5 s of it and counts the rest', async (t) => {
+test('keeps the newest 5 seconds before setupComplete and counts the rest', async (t) => {
   const net = await started(t);
   await net.speak(0, 255);
   await net.ready();
@@ -146,7 +146,7 @@ test('keeps the last 5 s of it and counts the rest', async (t) => {
   await net.until(() => net.of('network').at(-1)?.droppedMs === 100);
 });
 
-test('a slow network holds sound back here, not in the socket, and says so', async (t) => {
+test('a slow network holds audio in the queue, not in the socket, and is reported', async (t) => {
   const net = await started(t);
   await net.ready();
   net.socket.bufferedAmount = 70_000;
@@ -163,7 +163,7 @@ test('a slow network holds sound back here, not in the socket, and says so', asy
   assert.equal(net.of('network').at(-1).droppedMs, 220);
 });
 
-test('muted: one end of stream, no sound', async (t) => {
+test('muting sends one audioStreamEnd and no audio', async (t) => {
   const net = await started(t);
   await net.ready();
   await net.speak(1, 1);
@@ -176,7 +176,7 @@ test('muted: one end of stream, no sound', async (t) => {
   assert.equal(net.socket.messages.filter((m) => m.realtimeInput?.audioStreamEnd).length, 1);
 });
 
-test('sound goes to the worklet, everything else to the page', async (t) => {
+test('sends audio to the worklet and everything else to the page', async (t) => {
   const net = await started(t);
   await net.ready();
   await net.serve({
@@ -189,7 +189,7 @@ test('sound goes to the worklet, everything else to the page', async (t) => {
   assert.deepEqual(message.serverContent.modelTurn.parts, [{ inlineData: { mimeType: 'audio/pcm;rate=24000' } }]);
 });
 
-test('turns are counted, and an interruption cuts the one that is on', async (t) => {
+test('counts turns and cuts the current turn at an interruption', async (t) => {
   const net = await started(t);
   await net.ready();
   await net.serve(
@@ -224,7 +224,7 @@ test('turns are counted, and an interruption cuts the one that is on', async (t)
   );
 });
 
-test('tells the page of a session, never of a token', async (t) => {
+test('reports the session to the page, never the token', async (t) => {
   const net = await started(t);
   await net.ready();
   assert.deepEqual(net.of('granted')[0].session, { id: 'ses_1' });
@@ -235,7 +235,7 @@ test('tells the page of a session, never of a token', async (t) => {
   );
 });
 
-test('a close that no second try helps is told once, with its meaning', async (t) => {
+test('reports a final close once, with its reason', async (t) => {
   const net = await started(t);
   await net.ready();
   net.socket.drop(1011, 'You exceeded your current quota, please check your plan and billing details.');
@@ -246,7 +246,7 @@ test('a close that no second try helps is told once, with its meaning', async (t
   );
 });
 
-test('a stop closes the socket properly and tells no failure', async (t) => {
+test('a stop closes the socket with 1000 and reports no failure', async (t) => {
   const net = await started(t);
   await net.ready();
   net.post({ type: 'stop', pageEnds: true });
@@ -263,7 +263,7 @@ test('a stop before setupComplete closes the socket too', async (t) => {
   assert.deepEqual(net.of('failed'), []);
 });
 
-test('asks the broker for the token itself, keeps the session alive, and ends with it', async (t) => {
+test('requests the token itself, sends heartbeats and ends with the broker’s session', async (t) => {
   const pass = virtualTime(t);
   const asked = [];
   const url = await serve(t, (request) => {
@@ -291,12 +291,12 @@ test('asks the broker for the token itself, keeps the session alive, and ends wi
   assert.equal(net.socket.closedWith, 1000);
 });
 
-test('the figures go to the broker each minute, as the page has them then', async (t) => {
+test('sends the page’s current figures to the broker every minute', async (t) => {
   const pass = virtualTime(t);
-  const told = [];
+  const received = [];
   const url = await serve(t, ({ url: path }, body) => {
     if (path === '/token') return [200, { ...ANSWER, session: { id: 'ses_1' } }];
-    told.push([path, JSON.parse(body)]);
+    received.push([path, JSON.parse(body)]);
     return [204, ''];
   });
   const net = await started(t, {
@@ -305,23 +305,23 @@ test('the figures go to the broker each minute, as the page has them then', asyn
   await net.ready();
   for (let minute = 1; minute <= 2; minute++) {
     await pass(minute === 1 ? 59_000 : 57_500, 500);
-    assert.equal(told.length, minute - 1, 'not before its time');
+    assert.equal(received.length, minute - 1, 'not before the minute is over');
     await pass(2500, 500);
     await net.until(() => net.of('ask').length === minute);
     net.post({ type: 'reply', id: net.of('ask').at(-1).id, value: { turns: minute } });
-    await net.until(() => told.length === minute);
+    await net.until(() => received.length === minute);
   }
   assert.deepEqual(
     net.of('ask').map(({ what }) => what),
     ['report', 'report'],
   );
   assert.deepEqual(
-    told,
+    received,
     [1, 2].map((turns) => ['/sessions/ses_1/report', { turns }]),
   );
 });
 
-test('a sign-in that has run out ends the conversation with its slice, unless the app brings another one', async (t) => {
+test('an expired sign-in ends the conversation with its slice, unless the app provides a new one', async (t) => {
   const pass = virtualTime(t);
   const valid = new Set(['old']);
   const beats = [];
@@ -342,7 +342,7 @@ test('a sign-in that has run out ends the conversation with its slice, unless th
   await net.ready();
   let mine = 'old';
   let answered = 0;
-  /** A heartbeat's time passes, and what follows from it. */
+  /** Lets the time of one heartbeat pass and answers the questions to the page. */
   const beat = async (until) => {
     await pass(30_500, 500);
     for (let tries = 0; !until(); tries++) {
@@ -360,7 +360,7 @@ test('a sign-in that has run out ends the conversation with its slice, unless th
   const minutesLeft = () => net.of('clock').map(({ remainingMs }) => Math.round(remainingMs / 60_000));
   valid.clear();
   await beat(() => net.of('clock').length === 2);
-  assert.deepEqual(beats, ['old', 'old'], 'asked the app, and tried again at once');
+  assert.deepEqual(beats, ['old', 'old'], 'called the token source and tried again at once');
   assert.deepEqual(minutesLeft(), [60, 14]);
   mine = 'new';
   valid.add(mine);
@@ -370,7 +370,7 @@ test('a sign-in that has run out ends the conversation with its slice, unless th
   assert.deepEqual(net.of('failed'), []);
 });
 
-test('sound of another rate comes out at 24 kHz, whole, with the filter kept from chunk to chunk', async (t) => {
+test('converts audio of another rate to 24 kHz without seams between chunks', async (t) => {
   const net = await started(t);
   await net.ready();
   const sine = Int16Array.from({ length: 4800 }, (_, i) => 20000 * Math.sin((2 * Math.PI * 1000 * i) / 48000));
@@ -394,14 +394,14 @@ test('sound of another rate comes out at 24 kHz, whole, with the filter kept fro
   const samples = net.orders.filter(({ type }) => type === 'audio').flatMap((order) => [...order.samples]);
   assert.equal(net.orders.at(-1).type, 'finish');
   assert.ok(Math.abs(samples.length - 2400) <= 1, `${samples.length} samples`);
-  // Away from the ends it is the same sine at half the rate; a seam would stand out.
+  // Away from the ends, the output is the same sine at half the rate. A seam would differ.
   for (let i = 100; i < 2300; i++) {
     const wanted = 20000 * Math.sin((2 * Math.PI * 1000 * i) / 24000);
     assert.ok(Math.abs(samples[i] - wanted) < 20, `sample ${i}: ${samples[i]} for ${wanted}`);
   }
 });
 
-test('a byte behind the last whole sample is counted, not thrown', async (t) => {
+test('counts a byte after the last whole sample and does not fail', async (t) => {
   const net = await started(t);
   await net.ready();
   await net.serve({ serverContent: audio(1, 0, 2) }, { serverContent: audio(3, 0) });
@@ -414,7 +414,7 @@ test('a byte behind the last whole sample is counted, not thrown', async (t) => 
   );
 });
 
-test('push-to-talk opens and closes the activity itself where the setup says so, the last syllable included', async (t) => {
+test('push-to-talk marks the activity where the setup disables detection, and includes the last syllable', async (t) => {
   const realtimeInputConfig = { automaticActivityDetection: { disabled: true } };
   const net = await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } });
   net.post({ type: 'activity', active: false });
@@ -428,13 +428,13 @@ test('push-to-talk opens and closes the activity itself where the setup says so,
   await net.speak(5, 1);
   await new Promise((resolve) => setTimeout(resolve, 150));
   await net.speak(6, 1);
-  const told = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
-  assert.deepEqual(told, ['activityStart', 'audio', 'audio', 'audio', 'activityEnd']);
+  const kinds = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
+  assert.deepEqual(kinds, ['activityStart', 'audio', 'audio', 'audio', 'activityEnd']);
   assert.ok(spoken(net.socket).includes(5), 'the last syllable');
   assert.equal(net.of('granted')[0].manual, true);
 });
 
-test('where the setup asks for push-to-talk, nobody is heard before the press, however late the page learns of it', async (t) => {
+test('sends nothing before the first press where the setup disables detection, even if the page does not know yet', async (t) => {
   const realtimeInputConfig = { automaticActivityDetection: { disabled: true } };
   const net = await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } });
   await net.speak(1, 2);
@@ -447,7 +447,7 @@ test('where the setup asks for push-to-talk, nobody is heard before the press, h
   assert.deepEqual(spoken(net.socket), [4]);
 });
 
-test('push-to-talk before the line is up is sent in its window once it is', async (t) => {
+test('sends push-to-talk speech from before the connection with its marks', async (t) => {
   const realtimeInputConfig = { automaticActivityDetection: { disabled: true } };
   const net = await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } });
   net.post({ type: 'activity', active: false });
@@ -456,11 +456,11 @@ test('push-to-talk before the line is up is sent in its window once it is', asyn
   net.post({ type: 'activity', active: false });
   await new Promise((resolve) => setTimeout(resolve, 150));
   await net.ready();
-  const told = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
-  assert.deepEqual(told, ['activityStart', 'audio', 'audio', 'activityEnd']);
+  const kinds = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
+  assert.deepEqual(kinds, ['activityStart', 'audio', 'audio', 'activityEnd']);
 });
 
-test('push-to-talk with automatic detection is a gate that ends the stream', async (t) => {
+test('push-to-talk with automatic detection ends the audio stream on release', async (t) => {
   const net = await started(t);
   net.post({ type: 'activity', active: false });
   await net.ready();
@@ -470,15 +470,15 @@ test('push-to-talk with automatic detection is a gate that ends the stream', asy
   await net.speak(3, 1);
   net.post({ type: 'activity', active: false });
   await new Promise((resolve) => setTimeout(resolve, 150));
-  const told = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
-  assert.deepEqual(told, ['audio', 'audioStreamEnd']);
+  const kinds = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
+  assert.deepEqual(kinds, ['audio', 'audioStreamEnd']);
   net.post({ type: 'activity', active: null });
   await settle();
   await net.speak(7, 1);
   assert.equal(spoken(net.socket).at(-1), 7);
 });
 
-test('worklets that were built anew take over the ports', async (t) => {
+test('new worklets take over the ports', async (t) => {
   const net = await started(t);
   await net.ready();
   const [playback, capture] = [new MessageChannel(), new MessageChannel()];
@@ -499,7 +499,7 @@ test('worklets that were built anew take over the ports', async (t) => {
   assert.deepEqual(spoken(net.socket), [9]);
 });
 
-/** The line breaks; the next connection is up when this is over. `handle`: it can be taken up. */
+/** Breaks the connection and opens the next one. */
 async function another(net, { code = 1006, reason = '', meanwhile = async () => {} } = {}) {
   const old = net.socket;
   old.drop(code, reason);
@@ -511,7 +511,7 @@ async function another(net, { code = 1006, reason = '', meanwhile = async () => 
   await net.answerAsks(() => net.of('reconnected').length > 0);
 }
 
-/** A page that answers. */
+/** Adds a page that answers questions. */
 function answering(net) {
   const answered = new Set();
   net.answerAsks = (done) =>
@@ -533,7 +533,7 @@ const toolResponse = (id) => ({
 });
 const typed = (text) => ({ type: 'send', message: { realtimeInput: { text } } });
 
-test('what is said, typed and answered while the line is down goes out on the next one, in order', async (t) => {
+test('sends speech, text and answers from a break on the next connection, in order', async (t) => {
   const net = answering(await started(t));
   await net.ready();
   await net.serve(toolCall('c1'), handle('h1'));
@@ -556,7 +556,7 @@ test('what is said, typed and answered while the line is down goes out on the ne
   );
 });
 
-test('an answer to a call that no handle knows of is not sent: it would end the connection', async (t) => {
+test('does not send an answer to a call that the handle does not include, because it would end the connection', async (t) => {
   const net = answering(await started(t));
   await net.ready();
   await net.serve(handle('h1'), toolCall('c1'));
@@ -571,7 +571,7 @@ test('an answer to a call that no handle knows of is not sent: it would end the 
   assert.deepEqual(net.socket.messages.slice(1), [{ realtimeInput: { text: 'hello' } }]);
 });
 
-test('a new session knows none of the old one’s calls', async (t) => {
+test('sends no answers to calls of the previous session', async (t) => {
   const net = answering(await started(t));
   await net.ready();
   await net.serve(toolCall('c1'), handle('h1'), { sessionResumptionUpdate: {} });
@@ -593,7 +593,7 @@ test('a new session knows none of the old one’s calls', async (t) => {
   );
 });
 
-test('a line that waits for the next connection is not in what a new session is told, too', async (t) => {
+test('does not also include a waiting text in the history of a new session', async (t) => {
   const net = answering(await started(t));
   await net.ready();
   const line = (text, typed) => net.post({ type: 'send', message: { realtimeInput: { text } }, typed });
@@ -619,7 +619,7 @@ test('a line that waits for the next connection is not in what a new session is 
   );
 });
 
-test('a turn that is cut by a break is played to its end, and what follows is the next turn', async (t) => {
+test('finishes a turn that a break cut off and counts the next audio as a new turn', async (t) => {
   const net = answering(await started(t));
   await net.ready();
   await net.serve(handle('h1'), { serverContent: audio(1, 0) });
@@ -632,7 +632,7 @@ test('a turn that is cut by a break is played to its end, and what follows is th
   );
 });
 
-test('who is being listened to by hand is listened to on the next connection, too', async (t) => {
+test('continues a push-to-talk activity on the next connection', async (t) => {
   const realtimeInputConfig = { automaticActivityDetection: { disabled: true } };
   const net = answering(
     await started(t, { plan: { answer: { ...ANSWER, setup: { model: 'models/m', realtimeInputConfig } } } }),
@@ -644,11 +644,11 @@ test('who is being listened to by hand is listened to on the next connection, to
   await net.speak(1, 1);
   await another(net);
   await net.speak(2, 1);
-  const told = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
-  assert.deepEqual(told.slice(0, 2), ['activityStart', 'audio']);
+  const kinds = net.socket.messages.slice(1).map(({ realtimeInput }) => Object.keys(realtimeInput)[0]);
+  assert.deepEqual(kinds.slice(0, 2), ['activityStart', 'audio']);
 });
 
-test('an end while the token is asked for gives back what the broker grants all the same', async (t) => {
+test('a stop during the token request ends the session that the broker then grants', async (t) => {
   const asked = [];
   let grant = () => {};
   const url = await serve(t, async (request) => {

@@ -9,7 +9,7 @@ const closed = (code, reason = '') => LiveError.closed(code, reason, true);
 const refused = (status, code, retryAfter = null) => LiveError.tokenRefused(status, { code }, retryAfter);
 const middle = () => 0.5;
 
-/** From the advice in the samples to what is done while a conversation is on. */
+/** The actions that are correct during a conversation, for each advice in the samples. */
 const WHILE_OPEN = {
   no: ['stop'],
   later: ['stop'],
@@ -48,7 +48,7 @@ for (const [phase, code, reason, action] of [
   ['open', 1000, '', 'stop'],
   ['open', 4321, 'something unheard of', 'retry'],
 ]) {
-  test(`${phase}, ${code} ${reason || 'without a word'}: ${action}`, () => {
+  test(`${phase}, ${code} ${reason || 'without a reason'}: ${action}`, () => {
     assert.equal(actionFor(closed(code, reason), phase), action);
   });
 }
@@ -73,11 +73,11 @@ for (const [status, code, action] of [
     assert.equal(actionFor(refused(status, code), 'open'), action));
 }
 
-test('a broker that is not there is tried again', () => {
+test('retries when the broker cannot be reached', () => {
   assert.equal(actionFor(new LiveError({ reason: 'network', detail: 'Away.' }), 'resuming'), 'retry');
 });
 
-test('at once, then after half a second, 1, 2 and 4 or up to twice of that; then it is over', () => {
+test('retries at once, then after 0.5, 1, 2 and 4 s or up to twice as long, then stops', () => {
   const waits = (random) => {
     const steps = [];
     for (let outage = FRESH; ; ) {
@@ -97,7 +97,7 @@ test('at once, then after half a second, 1, 2 and 4 or up to twice of that; then
   );
 });
 
-test('a handle that is refused twice is given up for the text so far; a line that breaks twice is not its fault', () => {
+test('gives a handle up after two refusals, but not after two broken connections', () => {
   const after = (error) => {
     const once = nextStep(error, 'resuming', nextStep(closed(1006), 'open', FRESH));
     return [once.seed, nextStep(error, 'resuming', once).seed];
@@ -108,7 +108,7 @@ test('a handle that is refused twice is given up for the text so far; a line tha
   assert.equal(nextStep(closed(1008, 'Requested entity was not found.'), 'resuming', FRESH).seed, true);
 });
 
-test('Retry-After is waited for; one that is too long ends it', () => {
+test('waits for Retry-After and stops if it is too long', () => {
   assert.equal(nextStep(refused(429, 'rate-limited', '7'), 'open', FRESH, () => 0).delayMs, 7000);
   assert.equal(nextStep(refused(429, 'too-many-sessions', '600'), 'open', FRESH).stop, true);
   assert.equal(
@@ -117,7 +117,7 @@ test('Retry-After is waited for; one that is too long ends it', () => {
   );
 });
 
-test('renewals wait longer and longer, up to half a minute, or twice of it by chance', () => {
+test('renewals wait longer after each failure, up to half a minute or randomly up to twice that', () => {
   const away = new LiveError({ reason: 'network', detail: 'Away.' });
   assert.deepEqual(
     [0, 1, 2, 5, 50].map((failures) => renewalDelayMs(away, failures, () => 0)),
@@ -126,7 +126,7 @@ test('renewals wait longer and longer, up to half a minute, or twice of it by ch
   assert.equal(renewalDelayMs(away, 5, middle), 45_000);
 });
 
-test('no storm: of a thousand clients that the service drops at once, no tenth of a second sees more than a quarter', () => {
+test('at most a quarter of a thousand dropped clients reconnect within the same 100 ms', () => {
   const counts = new Array(400).fill(0);
   for (let client = 0; client < 1000; client++) {
     let at = 0;

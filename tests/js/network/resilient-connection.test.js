@@ -10,7 +10,7 @@ const MINUTE = 60 * SECOND;
 const SETUP = { model: 'models/m', sessionResumption: {} };
 const TURNS = [{ role: 'user', parts: [{ text: 'We spoke of tea.' }] }];
 const at = (seconds) => new Date(Date.UTC(2030, 0, 1) + seconds * 1000).toISOString();
-/** What the broker answers; seconds from now. */
+/** An answer of the broker; times in seconds from now. */
 const answerOf = ({ life = 900, ends = 1800, within = 120, setup = SETUP } = {}) => ({
   token: 'auth_tokens/secret',
   url: 'ws://live.test/ws',
@@ -25,7 +25,7 @@ const refusal = (status, code, retryAfter = null) =>
 
 beforeEach(() => FakeWebSocket.install());
 
-/** A line that is up, on a clock of the test's; `net.broker` is what it is reports when it asks for a token. */
+/** An open connection on a virtual clock. `net.broker` makes the answer to a token request. */
 async function connected(t, { handle = 'h1', answer = answerOf(), random = 0 } = {}) {
   const pass = virtualTime(t);
   t.mock.method(Math, 'random', () => random);
@@ -86,7 +86,7 @@ async function connected(t, { handle = 'h1', answer = answerOf(), random = 0 } =
 
 const setupOf = (socket) => socket.messages[0].setup;
 
-test('goAway: the next token beforehand, the old socket closed first, the new one with the newest resumable handle', async (t) => {
+test('goAway: fetches the next token early, closes the old socket and resumes with the newest resumable handle', async (t) => {
   const net = await connected(t);
   net.idle = false;
   await net.serve({ sessionResumptionUpdate: { newHandle: 'h2', resumable: true } });
@@ -98,7 +98,7 @@ test('goAway: the next token beforehand, the old socket closed first, the new on
     net.asked.map(({ what, handle }) => [what, handle]),
     [['plan', 'h2']],
   );
-  assert.equal(net.sockets.length, 1, 'still talking on the old one');
+  assert.equal(net.sockets.length, 1, 'the old connection is still in use');
   await net.serve({ sessionResumptionUpdate: { newHandle: 'h3', resumable: true } });
   net.idle = true;
   const [old] = net.sockets;
@@ -115,10 +115,10 @@ test('goAway: the next token beforehand, the old socket closed first, the new on
   assert.deepEqual(net.of('reconnecting'), []);
 });
 
-test('the old socket is waited for before the new one is opened, though not for ever', async (t) => {
+test('waits for the old socket to close, but not forever, before it opens the new one', async (t) => {
   const net = await connected(t);
   const [old] = net.sockets;
-  old.close = (code) => (old.closedWith = code); // the closing handshake takes its time
+  old.close = (code) => (old.closedWith = code); // the closing handshake does not end
   await net.serve({ goAway: { timeLeft: '50s' } });
   await net.pass(700);
   assert.equal(old.closedWith, 1000);
@@ -127,7 +127,7 @@ test('the old socket is waited for before the new one is opened, though not for 
   assert.equal(net.sockets.length, 2);
 });
 
-test('a turn that does not end is left one second before the connection', async (t) => {
+test('leaves a turn that does not end one second before the connection ends', async (t) => {
   const net = await connected(t);
   net.idle = false;
   await net.serve({ goAway: { timeLeft: '10.5s' } });
@@ -137,7 +137,7 @@ test('a turn that does not end is left one second before the connection', async 
   assert.equal(net.sockets.length, 2);
 });
 
-test('with a total lock the token, which holds the handle, is fetched at the moment of leaving', async (t) => {
+test('with a total lock, fetches the token, which contains the handle, when it leaves the connection', async (t) => {
   const net = await connected(t, { answer: answerOf({ setup: { model: 'models/m' } }) });
   net.idle = false;
   await net.serve({ goAway: { timeLeft: '50s' } });
@@ -153,7 +153,7 @@ test('with a total lock the token, which holds the handle, is fetched at the mom
   assert.equal(net.sockets.length, 2);
 });
 
-test('with a total lock and no good moment it is fetched in time all the same', async (t) => {
+test('with a total lock and no quiet moment, fetches the token in time', async (t) => {
   const net = await connected(t, { answer: answerOf({ setup: { model: 'models/m' } }) });
   net.idle = false;
   await net.serve({ goAway: { timeLeft: '50s' } });
@@ -161,7 +161,7 @@ test('with a total lock and no good moment it is fetched in time all the same', 
   assert.equal(net.sockets.length, 2);
 });
 
-test('a next token that has waited too long is not used', async (t) => {
+test('does not use a next token that has waited too long', async (t) => {
   const net = await connected(t, { answer: answerOf({ within: 5 }) });
   net.idle = false;
   await net.serve({ goAway: { timeLeft: '50s' } });
@@ -169,7 +169,7 @@ test('a next token that has waited too long is not used', async (t) => {
   assert.ok(net.asked.length >= 4, `${net.asked.length}`);
 });
 
-test('before a slice ends the next one is taken up, and the clock reports', async (t) => {
+test('starts the next slice before the current one ends and reports it in clock', async (t) => {
   const net = await connected(t);
   const [first] = net.of('clock');
   assert.ok(Math.abs(first.remainingMs - 30 * MINUTE) < SECOND);
@@ -184,7 +184,7 @@ test('before a slice ends the next one is taken up, and the clock reports', asyn
   assert.ok(last.renewedAt > first.renewedAt);
 });
 
-test('while the broker is away the conversation goes on, and renewal is tried until the slice ends', async (t) => {
+test('continues while the broker is away and tries to renew until the slice ends', async (t) => {
   const net = await connected(t);
   net.broker = () => {
     throw refusal(503, 'draining', '5');
@@ -201,14 +201,14 @@ test('while the broker is away the conversation goes on, and renewal is tried un
   assert.deepEqual(net.life, ['new', 'down', 'resumed']);
 });
 
-test('when there is no other token the conversation lasts as long as this one, and then ends with the reason', async (t) => {
+test('without another token, lasts as long as the current one and ends with the reason', async (t) => {
   const net = await connected(t);
   net.broker = () => {
     throw refusal(429, 'minutes-exhausted', '36000');
   };
   await net.pass(12.1 * MINUTE, SECOND);
   assert.equal(net.asked.length, 1);
-  assert.ok(net.of('clock').at(-1).remainingMs < 3 * MINUTE, 'the app is reports of the new end');
+  assert.ok(net.of('clock').at(-1).remainingMs < 3 * MINUTE, 'reports the new end to the app');
   assert.deepEqual(net.endedWith, []);
   await net.pass(3 * MINUTE, SECOND);
   assert.deepEqual(
@@ -218,7 +218,7 @@ test('when there is no other token the conversation lasts as long as this one, a
   assert.equal(net.asked.length, 1);
 });
 
-test('a session ends when its time is up, a minute after it was warned of', async (t) => {
+test('ends when the session’s time is up, a minute after a warning', async (t) => {
   const net = await connected(t, { answer: answerOf({ life: 300, ends: 300 }) });
   await net.pass(241 * SECOND, SECOND);
   assert.equal(net.of('clock').length, 2);
@@ -240,7 +240,7 @@ for (const [code, reason] of [
   [1011, 'Internal error occurred.'],
   [1011, 'auth token has expired'],
 ]) {
-  test(`${code} ${reason || 'without a word'}: at once a fresh token and the handle`, async (t) => {
+  test(`${code} ${reason || 'without a reason'}: resumes at once with a fresh token and the handle`, async (t) => {
     const net = await connected(t);
     await net.pass(10 * SECOND);
     await net.drop(code, reason);
@@ -258,7 +258,7 @@ for (const [code, reason] of [
   });
 }
 
-test('a handle refused once is tried once more after a pause, then a new connection is reports the text so far', async (t) => {
+test('tries a refused handle once more after a pause, then opens a new connection with the text so far', async (t) => {
   const net = await connected(t);
   await net.pass(10 * SECOND);
   await net.drop(1006);
@@ -287,7 +287,7 @@ test('a handle refused once is tried once more after a pause, then a new connect
   );
 });
 
-test('a handle that is gone for sure is not tried twice', async (t) => {
+test('does not try a handle twice that no longer exists', async (t) => {
   const net = await connected(t);
   await net.drop(1006);
   net.socket.open();
@@ -297,14 +297,14 @@ test('a handle that is gone for sure is not tried twice', async (t) => {
   assert.equal(net.of('reconnected')[0].seeded, true);
 });
 
-test('without any handle the next connection is reports the text so far', async (t) => {
+test('without a handle, the next connection receives the text so far', async (t) => {
   const net = await connected(t, { handle: '' });
   await net.drop(1006);
   await net.accept();
   assert.equal(net.of('reconnected')[0].seeded, true);
 });
 
-test('a token that came too late or was used up is replaced, and the handle kept', async (t) => {
+test('replaces a late or used token and keeps the handle', async (t) => {
   const net = await connected(t);
   for (const reason of ['Token has been used too many times', 'new_session_expire_time deadline exceeded']) {
     await net.drop(1006);
@@ -323,7 +323,7 @@ for (const [code, reason] of [
   [1007, 'User location is not supported for the API use.'],
   [1007, 'Request contains an invalid argument.'],
 ]) {
-  test(`${code} ${reason} ends it at once, in one sentence`, async (t) => {
+  test(`${code} ${reason} ends the conversation at once, with one sentence`, async (t) => {
     const net = await connected(t);
     await net.drop(code, reason);
     assert.equal(net.sockets.length, 1);
@@ -332,7 +332,7 @@ for (const [code, reason] of [
   });
 }
 
-test('a broker that refuses for good ends it', async (t) => {
+test('ends when the broker’s refusal is final', async (t) => {
   for (const [status, code, reason] of [
     [403, 'profile-forbidden', 'token-refused'],
     [409, 'session-ended', 'session-ended'],
@@ -355,7 +355,7 @@ test('a broker that refuses for good ends it', async (t) => {
   }
 });
 
-test('five tries, never faster than the delays say, then one sentence', async (t) => {
+test('makes five attempts with at least the set delays, then ends with one sentence', async (t) => {
   const net = await connected(t);
   const times = [];
   net.broker = () => {
@@ -373,7 +373,7 @@ test('five tries, never faster than the delays say, then one sentence', async (t
   );
 });
 
-test('a connection that breaks as soon as it is up is no reason to begin counting anew', async (t) => {
+test('does not reset the attempts for a connection that breaks as soon as it is open', async (t) => {
   const net = await connected(t);
   await net.pass(10 * SECOND);
   for (let tries = 0; net.endedWith.length === 0 && tries < 50; tries++) {
@@ -388,7 +388,7 @@ test('a connection that breaks as soon as it is up is no reason to begin countin
   );
 });
 
-test('offline: no try is spent; online: at once', async (t) => {
+test('spends no attempt while offline and connects at once when online', async (t) => {
   const net = await connected(t);
   net.connection.setOnline(false);
   await net.drop(1006);
@@ -401,7 +401,7 @@ test('offline: no try is spent; online: at once', async (t) => {
   assert.deepEqual(net.life, ['new', 'down', 'resumed']);
 });
 
-test('a connection that was being opened in the old network is given up for one in the new', async (t) => {
+test('replaces a connection that was opening in the previous network', async (t) => {
   const net = await connected(t);
   await net.drop(1006);
   assert.equal(net.sockets.length, 2);
@@ -415,7 +415,7 @@ test('a connection that was being opened in the old network is given up for one 
   assert.deepEqual(net.life, ['new', 'down', 'resumed']);
 });
 
-test('offline for an hour is no error, as far as the session lasts', async (t) => {
+test('stays without an error for an hour offline, until the session ends', async (t) => {
   const net = await connected(t, { answer: answerOf({ life: 7200, ends: 7200 }) });
   net.broker = () => {
     throw new LiveError({ reason: 'network', detail: 'The broker could not be reached.' });
@@ -424,7 +424,7 @@ test('offline for an hour is no error, as far as the session lasts', async (t) =
   await net.drop(1006);
   await net.pass(60 * MINUTE, SECOND);
   assert.deepEqual(net.endedWith, []);
-  assert.ok(net.asked.length <= 121, 'tried twice a minute at most');
+  assert.ok(net.asked.length <= 121, 'at most two attempts a minute');
   await net.pass(61 * MINUTE, SECOND);
   assert.deepEqual(
     net.endedWith.map(({ reason }) => reason),
@@ -432,7 +432,7 @@ test('offline for an hour is no error, as far as the session lasts', async (t) =
   );
 });
 
-test('a silent service: reports after ten seconds, replaced after twenty', async (t) => {
+test('reports a silent service after ten seconds and replaces the connection after twenty', async (t) => {
   const net = await connected(t);
   await net.serve({ sessionResumptionUpdate: { newHandle: 'h2', resumable: true } });
   net.connection.send({ realtimeInput: {} }, false);
@@ -444,7 +444,7 @@ test('a silent service: reports after ten seconds, replaced after twenty', async
   assert.equal(net.connection.silent, false);
 });
 
-test('says something every 30 s even when nothing is said, or the service hangs up', async (t) => {
+test('sends silence after 30 s without input, because the service drops idle clients', async (t) => {
   const net = await connected(t);
   await net.pass(29 * SECOND);
   assert.equal(net.socket.messages.length, 1);
@@ -457,7 +457,7 @@ test('says something every 30 s even when nothing is said, or the service hangs 
   assert.equal(net.socket.messages.length, 3);
 });
 
-test('after a turn of somebody who only types, a little silence brings the handle that knows of it, once', async (t) => {
+test('after a typed turn, sends silence once to get a handle that includes it', async (t) => {
   const net = await connected(t);
   net.idle = false;
   net.connection.send({ realtimeInput: { text: 'hi' } }, true);
@@ -472,7 +472,7 @@ test('after a turn of somebody who only types, a little silence brings the handl
   assert.equal(net.socket.messages.length, 3);
 });
 
-test('muted, and the connection about to end: a little silence brings the handle that is missing', async (t) => {
+test('sends silence to get a missing handle while muted, before the connection ends', async (t) => {
   const net = await connected(t);
   await net.serve({ sessionResumptionUpdate: { resumable: false } });
   await net.serve({ goAway: { timeLeft: '50s' } });
@@ -484,7 +484,7 @@ test('muted, and the connection about to end: a little silence brings the handle
   assert.equal(net.sockets.length, 2);
 });
 
-test('ending it: while a token is asked for, while it waits, while it opens', async (t) => {
+test('stop opens no further connection', async (t) => {
   const waits = {
     'while waiting to try again': (net) => net.drop(1011, 'The service is currently unavailable.'),
     'while opening': (net) => net.drop(1006),

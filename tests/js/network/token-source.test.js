@@ -9,10 +9,10 @@ import { serve } from '../support.js';
 const { signal } = new AbortController();
 const ANSWER = { token: 'auth_tokens/x', url: 'ws://live.test/ws', session: { id: 'ses_1' } };
 
-/** The answer as the network side gets it. */
+/** The answer as the network session receives it. */
 const fetchVia = async (source) => requestToken((await source.describe({ signal })).request);
 
-test('an endpoint is posted JSON with its own headers, from data or functions', async (t) => {
+test('an endpoint receives JSON and its own headers, from values or functions', async (t) => {
   const seen = [];
   const base = await serve(t, (request, body) => {
     seen.push([request.method, request.url, request.headers.authorization, request.headers['content-type'], body]);
@@ -29,7 +29,7 @@ test('an endpoint is posted JSON with its own headers, from data or functions', 
   ]);
 });
 
-test('a refusal is told with code, status and when to come back', async (t) => {
+test('a refusal has the code, the status and the time to wait', async (t) => {
   const url = await serve(t, () => [429, { code: 'rate-limited', detail: 'Slow down.' }, { 'Retry-After': '12' }]);
   await assert.rejects(fetchVia(TokenSource.endpoint(url)), {
     reason: 'token-refused',
@@ -39,24 +39,24 @@ test('a refusal is told with code, status and when to come back', async (t) => {
   });
 });
 
-test('an answer without a token, or that is no JSON, is a refusal', async (t) => {
+test('treats an answer without a token or without JSON as a refusal', async (t) => {
   const empty = await serve(t, () => [200, {}]);
   const html = await serve(t, () => [200, '<html>']);
   await assert.rejects(fetchVia(TokenSource.endpoint(empty)), { reason: 'token-refused' });
   await assert.rejects(fetchVia(TokenSource.endpoint(html)), { reason: 'token-refused' });
 });
 
-test('never follows a redirect with the caller’s credentials', async (t) => {
+test('does not follow a redirect with the caller’s credentials', async (t) => {
   const other = await serve(t, () => [200, ANSWER]);
   const url = await serve(t, () => [307, {}, { Location: other }]);
   await assert.rejects(fetchVia(TokenSource.endpoint(url)), { reason: 'network' });
 });
 
-test('a broker that is not there is the network', async () => {
+test('reports a broker that cannot be reached as a network error', async () => {
   await assert.rejects(fetchVia(TokenSource.endpoint('http://127.0.0.1:1/token')), { reason: 'network' });
 });
 
-test('times are lengths on our clock, whatever the clock of the device says', () => {
+test('converts the broker’s times to durations on the local clock', () => {
   const answer = {
     ...ANSWER,
     expires_in: 900,
@@ -72,7 +72,7 @@ test('times are lengths on our clock, whatever the clock of the device says', ()
   });
 });
 
-test('the last slice of a session is not inUse, and what is not said has no end', () => {
+test('does not renew the last slice of a session, and missing times are Infinity', () => {
   const last = {
     ...ANSWER,
     expires_in: 60,
@@ -84,7 +84,7 @@ test('the last slice of a session is not inUse, and what is not said has no end'
   assert.deepEqual(timesOf(ANSWER, 0), nothing);
 });
 
-test('literal and custom sources give their answer', async () => {
+test('literal and custom sources return their answer', async () => {
   assert.deepEqual(await TokenSource.literal(ANSWER).describe({ signal }), { answer: ANSWER });
   assert.deepEqual(await TokenSource.custom(async () => ANSWER).describe({ signal }), { answer: ANSWER });
   const failing = TokenSource.custom(async () => {
@@ -93,7 +93,7 @@ test('literal and custom sources give their answer', async () => {
   await assert.rejects(failing.describe({ signal }), { reason: 'token-refused', detail: 'no luck' });
 });
 
-test('one question at a time, whoever asks', async () => {
+test('simultaneous callers share one request', async () => {
   let asked = 0;
   const source = TokenSource.custom(async () => ({ ...ANSWER, token: `auth_tokens/${++asked}` }));
   const [one, two] = await Promise.all([source.describe({ signal }), source.describe({ signal })]);
@@ -102,7 +102,7 @@ test('one question at a time, whoever asks', async () => {
   assert.equal(asked, 2);
 });
 
-test('heartbeats and the end go beside the token route, as the same caller', async (t) => {
+test('heartbeats and the end use the routes next to the token route, with the same credentials', async (t) => {
   const seen = [];
   const base = await serve(t, (request) => {
     seen.push([request.url, request.headers.authorization]);
@@ -118,7 +118,7 @@ test('heartbeats and the end go beside the token route, as the same caller', asy
   ]);
 });
 
-test('a heartbeat tells that the session was ended, and nothing else', async (t) => {
+test('a heartbeat rejects only when the session has ended', async (t) => {
   const answers = [
     [200, { state: 'ended', message: 'An operator ended it.' }],
     [409, { code: 'session-ended', detail: 'It is over.' }],

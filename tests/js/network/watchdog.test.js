@@ -9,7 +9,7 @@ function watchdog({ updates = 0 } = {}) {
   return dog;
 }
 
-test('a service that sends updates is dead after 20 s without any frame, and silent after 10', () => {
+test('a service that sends updates is silent after 10 s without a frame and dead after 20 s', () => {
   const dog = watchdog({ updates: 2 });
   dog.sent(1000, false);
   dog.sent(9000, false);
@@ -20,7 +20,7 @@ test('a service that sends updates is dead after 20 s without any frame, and sil
   assert.equal(dog.isDead(21_100), true);
 });
 
-test('one that never sends them owes nothing to silence, and a minute to words', () => {
+test('a service without updates owes no reply to silence and has a minute to reply to words', () => {
   const dog = watchdog();
   dog.sent(1000, false);
   assert.equal(dog.isDead(500_000), false);
@@ -29,16 +29,17 @@ test('one that never sends them owes nothing to silence, and a minute to words',
   assert.equal(dog.isDead(560_100), true);
 });
 
-test('any frame is a sign of life', () => {
+test('any frame shows that the connection works', () => {
   const dog = watchdog({ updates: 2 });
   dog.sent(1000, true);
   dog.received(false);
   assert.equal(dog.isDead(900_000), false);
 });
 
-test('nothing said, nothing owed', () => assert.equal(watchdog({ updates: 5 }).isDead(900_000), false));
+test('the service owes nothing before the client has sent anything', () =>
+  assert.equal(watchdog({ updates: 5 }).isDead(900_000), false));
 
-test('after a change of network five seconds are enough, until a frame comes', () => {
+test('after a change of network, five seconds of silence are enough until a frame arrives', () => {
   const dog = watchdog({ updates: 2 });
   dog.suspect();
   dog.sent(1000, false);
@@ -49,7 +50,7 @@ test('after a change of network five seconds are enough, until a frame comes', (
   assert.equal(dog.isDead(16_000), false);
 });
 
-test('where silence is the habit it waits twice as long the next time', () => {
+test('waits twice as long after each connection that it judged dead', () => {
   const dog = watchdog({ updates: 2 });
   dog.sent(0.5, true);
   assert.equal(dog.isDead(20_100), true);

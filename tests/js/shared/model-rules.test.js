@@ -7,7 +7,7 @@ const TURNS = [
   { role: 'user', parts: [{ text: 'My name is Ada.' }] },
   { role: 'model', parts: [{ text: 'Hello Ada.' }] },
 ];
-/** [model, waits for functions by default, may be told when to speak, microphone held, pictures] */
+/** [model, waits for functions by default, supports scheduling, microphone held during a call, takes pictures] */
 const MODELS = [
   ['models/gemini-2.5-flash-native-audio-preview-09-2025', true, true, true, true],
   ['models/gemini-2.5-flash-native-audio-latest', true, true, true, true],
@@ -20,14 +20,14 @@ const MODELS = [
 ];
 
 for (const [model, blocking, scheduling, holdsMicrophone, video] of MODELS) {
-  test(`knows what ${model} takes`, () => {
+  test(`has the rules of ${model}`, () => {
     const rules = rulesFor(model);
     assert.equal(rules.behaviors[0] === 'BLOCKING', blocking);
     assert.deepEqual([rules.scheduling, rules.holdsMicrophone, rules.video], [scheduling, holdsMicrophone, video]);
   });
 }
 
-test('a history is closed where the setup asks for it first, and stays open elsewhere', () => {
+test('marks a history as complete only if the setup expects it as initial content', () => {
   const model = 'models/gemini-3.1-flash-live-preview';
   const historyConfig = { initialHistoryInClientContent: true };
   assert.deepEqual(historyMessage(TURNS, { model, historyConfig }), { turns: TURNS, turnComplete: true });

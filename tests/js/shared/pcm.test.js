@@ -4,23 +4,23 @@ import { test } from 'node:test';
 import { decodeBase64, encodeBase64 } from '../../../web/live/shared/base64.js';
 import { bytesToInt16, floatToInt16, RmsMeter } from '../../../web/live/shared/pcm.js';
 
-test('a full-scale peak is clamped, never wrapped', () => {
+test('clamps a peak beyond full scale instead of wrapping it', () => {
   assert.equal(floatToInt16(1), 32767);
   assert.equal(floatToInt16(1.5), 32767);
   assert.equal(floatToInt16(-1), -32768);
   assert.equal(floatToInt16(-2), -32768);
 });
 
-test('every int16 survives the way to a float and back', () => {
+test('converts every int16 to a float and back without a change', () => {
   for (let value = -32768; value <= 32767; value++) assert.equal(floatToInt16(value / 32768) + 0, value);
 });
 
-test('samples are read from any offset, and an odd last byte is left out', () => {
+test('reads samples from any offset and ignores an odd last byte', () => {
   const bytes = new Uint8Array([99, 1, 0, 255, 127, 0, 128, 7]).subarray(1);
   assert.deepEqual([...bytesToInt16(bytes)], [1, 32767, -32768]);
 });
 
-test('the meter gives the RMS since it was last asked', () => {
+test('the meter returns the RMS since the previous reading', () => {
   const meter = new RmsMeter();
   meter.add(new Float32Array([0.5, -0.5]));
   meter.add(new Float32Array([0.5, 0.5]));
@@ -29,7 +29,7 @@ test('the meter gives the RMS since it was last asked', () => {
   assert.equal(meter.take(), 0);
 });
 
-test('base64 is the same as anybody else’s, and reads the URL-safe alphabet too', () => {
+test('encodes standard base64 and decodes the URL-safe alphabet too', () => {
   const bytes = new Uint8Array(100_001).map((_, i) => (i * 7919) >> 3);
   const text = Buffer.from(bytes).toString('base64');
   assert.equal(encodeBase64(bytes), text);

@@ -9,7 +9,7 @@ const PCM = { data: encodeBase64(new Uint8Array([0, 1, 2, 3])), mimeType: 'audio
 const JPEG = { data: encodeBase64(new Uint8Array([0xff, 0xd8])), mimeType: 'image/jpeg' };
 const RESPONSE = { id: 'call_1', name: 'get_weather', response: { result: 'ok' }, scheduling: 'WHEN_IDLE' };
 
-/** One entry per capture of the official SDK: the same call here. */
+/** One entry for each captured message of the official SDK: the call that sends the same message. */
 const CALLS = {
   'realtime-audio': (s) => s.sendRealtimeInput({ audio: PCM }),
   'realtime-video': (s) => s.sendRealtimeInput({ video: JPEG }),
@@ -31,7 +31,7 @@ const CALLS = {
   'tool-response': (s) => s.sendToolResponse({ functionResponses: RESPONSE }),
   'context-update': (s) => s.sendContextUpdate({ systemInstruction: 'New rules.', tools: [] }),
 };
-/** The SDK's `media` becomes a message that current models close the connection for. */
+/** The SDK sends `media` as a message for which current models close the connection. */
 const MEDIA = {
   'realtime-media-audio': ['realtime-audio', (s) => s.sendRealtimeInput({ media: PCM })],
   'realtime-media-image': ['realtime-video', (s) => s.sendRealtimeInput({ media: JPEG })],
@@ -39,7 +39,7 @@ const MEDIA = {
 const SETUPS = ['setup-minimal', 'setup-rich'];
 const capture = (name) => wire(`${name}.js-sdk.json`);
 
-/** A session that is set up, and its socket. */
+/** A session after its setup, and its socket. */
 async function connected(setup) {
   FakeWebSocket.install();
   const opening = connect({ token: 'auth_tokens/TKN123', url: 'ws://live.test/ws', setup });
@@ -48,9 +48,9 @@ async function connected(setup) {
   return { session: await opening, socket: FakeWebSocket.last };
 }
 
-test('every captured message has its call here', () => {
+test('this file covers every captured message of the official SDK', () => {
   const covered = [...Object.keys(CALLS), ...Object.keys(MEDIA), ...SETUPS].map((name) => `${name}.js-sdk.json`);
-  const elsewhere = /^(connect|mint)-/; // the connection is tested in live-socket.test.js; minting is not ours
+  const elsewhere = /^(connect|mint)-/; // live-socket.test.js tests the connection; the client mints no tokens
   assert.deepEqual(
     covered.sort(),
     wireNames('.js-sdk.json')
@@ -76,13 +76,13 @@ for (const [name, [sentAs, call]] of Object.entries(MEDIA)) {
 }
 
 for (const name of SETUPS) {
-  test(`sends the setup first and as it was given: ${name}`, async () => {
+  test(`sends the setup first and unchanged: ${name}`, async () => {
     const { socket } = await connected(capture(name).setup);
     assert.deepEqual(socket.messages, [capture(name)]);
   });
 }
 
-test('refuses what the wire would close the connection for', async () => {
+test('rejects input for which the service would close the connection', async () => {
   const { session, socket } = await connected();
   assert.throws(() => session.sendRealtimeInput({ audio: JPEG }), TypeError);
   assert.throws(() => session.sendRealtimeInput({ video: PCM }), TypeError);
@@ -92,7 +92,7 @@ test('refuses what the wire would close the connection for', async () => {
   assert.equal(socket.sent.length, 1);
 });
 
-/** What each documented frame comes down to. */
+/** The facts in each documented frame. */
 const FACTS = {
   'setup-complete': ['setupComplete'],
   'resumption-update-early': ['resumption'],
@@ -128,7 +128,7 @@ for (const { case: name, frame } of frames) {
   });
 }
 
-test('reads the values that a client acts on', () => {
+test('returns the values that a client acts on', () => {
   const facts = (name) => readServerMessage(frames.find((entry) => entry.case === name).frame);
   assert.deepEqual(facts('resumption-update-early'), [{ type: 'resumption', handle: 'HANDLE_1' }]);
   assert.deepEqual(facts('resumption-update-empty'), [{ type: 'resumption', handle: null }]);
@@ -137,7 +137,7 @@ test('reads the values that a client acts on', () => {
   assert.deepEqual(facts('tool-call-cancellation'), [{ type: 'toolCallCancellation', ids: ['call_1'] }]);
 });
 
-test('names the keys it does not know, at every level, and reads the rest', () => {
+test('reports unknown keys at every level and reads the rest', () => {
   const facts = readServerMessage({
     novelty: {},
     serverContent: {
@@ -156,7 +156,7 @@ test('names the keys it does not know, at every level, and reads the rest', () =
   assert.deepEqual(readServerMessage({ serverContent: null, goAway: null }), []);
 });
 
-test('a key named like something of Object’s is unknown, not run', () => {
+test('treats a key with the name of an Object member as unknown and does not call it', () => {
   const facts = readServerMessage(JSON.parse('{"constructor":{},"toString":1,"serverContent":{"valueOf":{}}}'));
   assert.deepEqual(
     facts.map(({ key }) => key),
@@ -164,7 +164,7 @@ test('a key named like something of Object’s is unknown, not run', () => {
   );
 });
 
-test('audio beside an interruption belongs to what comes after it', () => {
+test('returns an interruption before the audio in the same frame', () => {
   const frame = { serverContent: { modelTurn: { parts: [{ inlineData: PCM }] }, interrupted: true } };
   assert.deepEqual(
     readServerMessage(frame).map(({ type }) => type),
@@ -172,7 +172,7 @@ test('audio beside an interruption belongs to what comes after it', () => {
   );
 });
 
-test('a message without its audio keeps everything else, and the original', () => {
+test('withoutAudio keeps the rest of a message and does not change the original', () => {
   const { frame } = frames.find((entry) => entry.case === 'several-keys-in-one-frame');
   const lean = withoutAudio(frame);
   assert.deepEqual(lean.serverContent.modelTurn.parts, [{ inlineData: { mimeType: 'audio/pcm;rate=24000' } }]);

@@ -6,7 +6,7 @@ import { Resampler } from '../../../web/live/shared/resampler.js';
 const QUANTUM = 128;
 const OUTPUT = 16000;
 
-/** A second of a sine through the filter, in the blocks of a worklet. */
+/** Sends a sine through the filter in the blocks of a worklet. */
 function resample(hz, inputRate, seconds = 1) {
   const resampler = new Resampler(inputRate, OUTPUT);
   const out = new Float32Array(Math.ceil(seconds * OUTPUT) + 100);
@@ -23,7 +23,7 @@ function resample(hz, inputRate, seconds = 1) {
   return out.subarray(0, filled);
 }
 
-/** Amplitude of one frequency, away from the ends, under a Hann window. */
+/** The amplitude of one frequency, measured away from the ends with a Hann window. */
 function amplitude(samples, hz) {
   const part = samples.subarray(1000, 1000 + 12800);
   let re = 0;
@@ -48,7 +48,7 @@ for (const rate of [48000, 44100, 96000, 32000]) {
       }
     });
 
-    test('folds nothing back from 8 kHz on: 80 dB down', () => {
+    test('attenuates images of frequencies from 8 kHz on by 80 dB', () => {
       for (const hz of [8050, 8200, 8500, 9000, 10000, 12000, 15000].filter((hz) => hz < rate / 2)) {
         const image = Math.abs(OUTPUT * Math.round(hz / OUTPUT) - hz);
         assert.ok(db(amplitude(resample(hz, rate), image)) < -80, `${hz} Hz comes back at ${image} Hz`);
@@ -57,18 +57,18 @@ for (const rate of [48000, 44100, 96000, 32000]) {
   });
 }
 
-test('keeps the rate exactly, whatever the ratio', () => {
+test('keeps the output rate exact for every ratio', () => {
   for (const rate of [48000, 44100, 22050, 8000]) {
     const given = Math.floor((10 * rate) / QUANTUM) * QUANTUM;
     const wanted = (given * OUTPUT) / rate;
-    // What is still in the filter is 34 samples of the lower rate, however long it runs.
+    // The filter always holds back 34 samples of the lower rate.
     assert.ok(Math.abs(resample(100, rate, 10).length - wanted) < 80, `${rate} Hz`);
   }
 });
 
-test('88 dB of signal over everything else for a 1 kHz tone', () => {
+test('keeps noise and distortion 88 dB below a 1 kHz tone', () => {
   const out = resample(1000, 48000).subarray(1000, 9000);
-  // The best sine of that frequency; what it leaves over is noise, distortion and images.
+  // Subtract the best-fitting sine. The rest is noise, distortion and images.
   let [sin, cos] = [0, 0];
   out.forEach((x, i) => {
     sin += (2 * x * Math.sin((2 * Math.PI * i) / 16)) / out.length;
@@ -81,7 +81,7 @@ test('88 dB of signal over everything else for a 1 kHz tone', () => {
   assert.ok(db(Math.hypot(sin, cos) / Math.SQRT2 / Math.sqrt(rest / out.length)) > 88);
 });
 
-test('the blocks’ borders leave no trace', () => {
+test('gives the same samples for any block size', () => {
   const input = Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i * 0.05) * Math.cos(i * 0.31));
   const whole = new Float32Array(4096);
   const pieces = new Float32Array(4096);
@@ -96,7 +96,7 @@ test('the blocks’ borders leave no trace', () => {
   assert.deepEqual(pieces.subarray(0, filled), whole.subarray(0, length));
 });
 
-test('the device’s own 16 kHz pass untouched', () => {
+test('does not change input that is already at 16 kHz', () => {
   const input = Float32Array.from({ length: 128 }, (_, i) => Math.sin(i));
   const out = new Float32Array(129);
   assert.equal(new Resampler(16000, 16000).process(input, out), 128);

@@ -145,7 +145,7 @@ const TABLE = {
 };
 
 /**
- * What to tell a person about a given, and what they can do.
+ * Explains an error to a person, with the actions that they can take.
  * @param {unknown} error  a LiveError, an ApiError, or anything else that was thrown
  * @returns {Explanation}
  */

@@ -34,7 +34,7 @@ export class LiveSession extends LiveEventTarget {
   #starts = 0;
   /** @type {AudioChoices} */
   #choices;
-  /** Of the latest start. */
+  /** The figures of the latest start. */
   #diagnostics = new Diagnostics();
   #transcript = new Transcript((sentence) => this.emit('sentence', sentence));
   #mediaLoader = new MediaLoader({

@@ -11,9 +11,9 @@ const MAX_LEVELS = 60;
 /** Up to 0.3 s between a sound and its echo. */
 const MAX_LAG = 6;
 const MIN_CORRELATION = 0.6;
-/** So many suspicious interruptions in a row are an echo. */
+/** This many suspicious interruptions in a row are an echo. */
 const SUSPICIONS = 2;
-/** Text is compared in pieces of so many letters, which also works in languages without spaces. */
+/** Text is compared in pieces of this many letters, which also works in languages without spaces. */
 const PIECE_LETTERS = 3;
 
 export class EchoDetector {

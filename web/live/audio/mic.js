@@ -148,7 +148,7 @@ export class Mic extends WorkletHost {
       if (this.#stream) this.ondevice('changed');
     } catch (cause) {
       const error = LiveError.microphone(cause);
-      // Without any microphone the conversation continues, typed, until somebody plugs one in.
+      // Without any microphone the conversation continues, typed, until the user plugs one in.
       if (error.reason !== 'no-microphone') void error.explained().then(this.onlost);
     } finally {
       this.#reopening = false;
@@ -181,7 +181,7 @@ async function throwExplained(cause) {
   throw await LiveError.microphone(cause).explained();
 }
 
-/** Tells iOS the purpose of the audio, because it routes audio by that. Other systems have no audio session. @param {string} type */
+/** Sets the purpose of the audio, because iOS routes audio by it. Other systems have no audio session. @param {string} type */
 function setAudioSession(type) {
   const { audioSession } = /** @type {{audioSession?: {type: string}}} */ (/** @type {unknown} */ (navigator));
   if (audioSession) audioSession.type = type;

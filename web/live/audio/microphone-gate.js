@@ -1,6 +1,6 @@
 /**
  * Decides whether the service may hear the microphone: mute reasons, push-to-talk and half-duplex in one place.
- * Tells the network about each change. Leaves the microphone itself, and its light, to mic.js.
+ * Reports each change to the network. Leaves the microphone itself, and its light, to mic.js.
  */
 
 /** @typedef {'open' | 'push-to-talk'} InputMode */

@@ -2,7 +2,7 @@
  * An AudioContext with one worklet. Keeps it running through calls, locked screens, hidden pages and other apps, and
  * creates it again when it cannot recover. Leaves the audio to its subclasses, mic.js and speaker.js.
  *
- * iOS puts a context into the state `interrupted`, in which `resume()` does harm: the context then says "running" while
+ * iOS puts a context into the state `interrupted`, in which `resume()` does harm: the context then reports "running" while
  * its clock stands still. So in that state this class waits for the system, for the page's return or for a touch.
  * A context that starts to run has to show that its clock moves.
  */
@@ -11,7 +11,7 @@ import { trustedUrl } from '../shared/trusted-url.js';
 
 /** A clock that has not moved after this time will not move. */
 const CLOCK_CHECK_MS = 500;
-/** If so many contexts in a row stand still, the context is not the cause. */
+/** If this many contexts in a row stand still, the context is not the cause. */
 const MAX_REBUILDS = 3;
 /** After these events a browser may let a context run that it did not allow before. */
 const RESUME_EVENTS = ['click', 'touchend', 'keydown', 'visibilitychange', 'pageshow'];

@@ -117,7 +117,7 @@ export class Captions {
     else this.cutAt(turn, Infinity);
   }
 
-  /** The audio of a turn ended early, after so many samples. @param {number} turn @param {number} played */
+  /** The audio of a turn ended early, after `played` samples. @param {number} turn @param {number} played */
   cutAt(turn, played) {
     const entry = this.#turns.get(turn);
     if (!entry) return;

@@ -118,7 +118,7 @@ export class Camera {
 
   #update() {
     if (this.#closed) return;
-    // A camera shows the person who looks at the page. A screen is shared in order to look elsewhere.
+    // A camera shows the person who looks at the page. A screen is shared to look at another page.
     const hidden = this.#source === 'camera' && !!globalThis.document?.hidden;
     if (hidden) this.#report('paused', 'hidden');
     else if (!this.#host.connected()) this.#report('paused', 'disconnected');

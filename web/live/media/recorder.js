@@ -34,7 +34,7 @@ export class Recorder {
     return port2;
   }
 
-  /** Call it once, after the worklets were told to stop. @param {number} modelDelayMs @returns {Promise<Blob>} */
+  /** Call it once, after the worklets have the order to stop. @param {number} modelDelayMs @returns {Promise<Blob>} */
   async stop(modelDelayMs) {
     try {
       return await new Promise((resolve, reject) => {

@@ -16,7 +16,7 @@ const RATES = { user: INPUT_RATE, model: OUTPUT_RATE };
 /** About 40 minutes, if the model speaks for a third of them. */
 const MAX_BYTES = 128 * 2 ** 20;
 const CLOCK_WINDOW_MS = 2000;
-/** Clocks may differ by so much before the difference counts as a gap. */
+/** Clocks may differ by this much before the difference counts as a gap. */
 const CLOCK_TOLERANCE_MS = 30;
 const HEADER_BYTES = 44;
 

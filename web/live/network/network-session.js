@@ -24,12 +24,12 @@ import { opensTurn, TurnPlayback } from './turn-playback.js';
  */
 /** @typedef {{message: Record<string, any>, typed?: number}} Outgoing `typed`: the number of a typed text in this start */
 
-/** After so much silence an answer would have begun. */
+/** After this much silence an answer would have started. */
 const QUIET_MS = 2500;
 /** How many of the page's messages may wait for a connection. Pictures never wait. */
 const MAX_WAITING = 200;
 /**
- * The socket may buffer so much when a picture comes. A picture is larger than a second of speech, and speech must not
+ * The socket may buffer this much when a picture comes. A picture is larger than a second of speech, and speech must not
  * wait for it.
  */
 const PICTURE_BUFFERED_BYTES = 16 * 1024;

@@ -17,9 +17,9 @@ import { ENDING_CODES } from './broker-request.js';
 
 /** The shortest wait before each attempt, milliseconds. The wait is random, up to twice as long. */
 const DELAYS = [0, 500, 1000, 2000, 4000];
-/** After so many refusals a handle is given up. */
+/** After this number of refusals the client gives a handle up. */
 const MAX_REFUSALS = 2;
-/** A longer `Retry-After` ends the attempts, and the person is told. */
+/** A longer `Retry-After` ends the attempts with an error. */
 const MAX_WAIT_SECONDS = 30;
 const MAX_RENEWAL_DELAY_MS = 30_000;
 

@@ -14,7 +14,7 @@ const TURN_OPENERS = new Set(['audio', 'modelText', 'outputText', 'inputText', '
 export const opensTurn = (fact) => TURN_OPENERS.has(fact.type);
 
 export class TurnPlayback {
-  /** Of the playback worklet. @type {MessagePort | null} */
+  /** The playback worklet's port. @type {MessagePort | null} */
   port = null;
   #decoder = new VoiceDecoder();
   #turnOver = false;

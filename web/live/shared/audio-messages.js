@@ -1,6 +1,6 @@
 /**
  * Types only: the messages that worklets, page, recorder and network worker exchange about audio.
- * A module that needs one of these shapes takes it from here, so that the folders need not know one another.
+ * A module that needs one of these shapes takes it from here, so that the folders do not import one another.
  */
 
 /**

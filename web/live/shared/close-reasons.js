@@ -1,7 +1,7 @@
 /**
  * One table of the texts and codes with which Google closes a connection: a name for each, and what the client does.
- * The only module that knows them. errors.js makes a reason of the name, error-sentences.js the words for a person, and
- * network/reconnect-policy.js carries the actions out.
+ * The only module that knows them. errors.js turns the name into a reason, error-sentences.js turns it into
+ * words for a person, and network/reconnect-policy.js carries the actions out.
  *
  * Texts decide before codes, because 1008 and 1011 stand for final and for passing problems alike.
  */

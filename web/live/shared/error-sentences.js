@@ -44,7 +44,7 @@ const CLOSES = {
 /**
  * Returns the sentences for an error, or null when there are none better than its own.
  * @param {string | undefined} closeReason of the socket
- * @param {string | undefined} errorName of what `getUserMedia` threw
+ * @param {string | undefined} errorName of the error from `getUserMedia`
  */
 export function explain(closeReason, errorName = '') {
   if (closeReason) {

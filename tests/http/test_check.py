@@ -14,13 +14,13 @@ from tests.support.issuers import KeyServer, entry, signer
 
 
 def test_each_step_reports_its_result(
-    tmp_path: Path, standin: StandIn, peopled_database: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, standin: StandIn, database_with_users: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with KeyServer() as server:
         good = entry("good", f"{server.url}/good", server.publish("/keys", [signer("rsa")]))
         gone = entry("gone", f"{server.url}/gone", f"{server.url}/nowhere")
         environ = environment(tmp_path, standin.url, config=write_config(tmp_path, more=good + gone))
-        shutil.copy(peopled_database, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
+        shutil.copy(database_with_users, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         printed: list[str] = []

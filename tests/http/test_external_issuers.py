@@ -335,13 +335,13 @@ def state() -> Iterator[State]:
 
 @pytest.fixture(scope="module")
 def app(
-    state: State, standin: StandIn, peopled_database: Path, tmp_path_factory: pytest.TempPathFactory
+    state: State, standin: StandIn, database_with_users: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Flask]:
     """One app for the whole table: a trace that one token leaves would show at each later one."""
     folder = tmp_path_factory.mktemp("external")
     config = write_config(folder, rate="500/minute", more=state.toml)
     environ = environment(folder, standin.url, config=config)
-    shutil.copy(peopled_database, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
+    shutil.copy(database_with_users, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
     app = create_app(load(environ))
     yield app
     parts_of(app).database.dispose()

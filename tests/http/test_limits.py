@@ -169,10 +169,10 @@ def test_full_project_is_a_503(make_app: MakeApp) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"rate": "often"}, "rate: must read like"),
+        ({"rate": "often"}, "rate: must look like"),
         ({"rate": ""}, "rate: "),
         ({"rate": "0/minute"}, "rate: must allow"),
-        ({"rate": ";".join(["10/minute"] * 40)}, "rate: is longer"),
+        ({"rate": ";".join(["10/minute"] * 40)}, "rate: must have at most"),
         ({"sessions": 0}, "sessions: "),
         ({"minutes_per_day": -1}, "minutes_per_day: "),
         ({"session_minutes": 100000}, "session_minutes: "),

@@ -1,8 +1,8 @@
-"""Sessions as a state machine: in whatever order things happen, nothing is granted twice or lost.
+"""Sessions as a state machine: in any order of events, nothing is granted twice or lost.
 
-A model in plain Python says how many places and seconds are taken; the ledger on a real SQLite file must
-agree after each step. It is written from the words in `broker/sessions/session.py` and shares no code with
-the store.
+A model in plain Python counts the places and seconds that are taken. The ledger on a real SQLite file must
+agree after each step. The model follows the text in `broker/sessions/session.py` and shares no code with the
+store.
 """
 
 from __future__ import annotations

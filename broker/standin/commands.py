@@ -18,7 +18,7 @@ from broker.standin.turns import Script, Turn, TurnConnection
 
 
 class CommandConnection(TurnConnection, Protocol):
-    """What a command needs of its connection."""
+    """The parts of a connection that commands use."""
 
     def end(self, ending: Ending) -> None: ...
     async def go_away(self, seconds: float, close: Close | None) -> None: ...

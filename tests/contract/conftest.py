@@ -21,7 +21,7 @@ AskToken = Callable[[], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Upstream:
-    """What an SDK needs to reach the Live API. `standin` is None when it is Google."""
+    """The settings with which an SDK reaches the Live API. `standin` is None when it is Google."""
 
     url: str
     api_key: str

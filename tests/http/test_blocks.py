@@ -304,5 +304,7 @@ def test_key_is_blocked_by_its_exact_name_only(app: Flask, client: FlaskClient) 
         with pytest.raises(OperatorError):
             admin.block(subject, issuer)
     assert result(client.post("/token", headers=headers)) == (200, None)
-    assert admin.block("shop", "live-broker:key") is not None, "until when Google may honour its tokens"
+    assert admin.block("shop", "live-broker:key") is not None, (
+        "the time until which Google may honour its tokens"
+    )
     assert result(client.post("/token", headers=headers)) == (403, "account-blocked")

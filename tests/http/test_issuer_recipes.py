@@ -205,9 +205,8 @@ def test_token_that_the_entry_excludes_is_rejected(app: Flask, service: Service)
 
 def test_subject_plan_and_roles_come_from_the_claims(app: Flask, service: Service) -> None:
     if service.name == "app-check":
-        assert (
-            ENTRIES["app-check"][0]["kind"] == "attestation"
-        )  # identifies an app; the bearer token identifies the user
+        # It identifies an app. The bearer token identifies the user.
+        assert ENTRIES["app-check"][0]["kind"] == "attestation"
         return
     me = ask(app, service, service.token(), "/me").get_json()
     subject = CLAIMS[service.name]["oid" if service.name == "entra" else "sub"]

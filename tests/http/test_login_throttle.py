@@ -37,7 +37,7 @@ def test_guessing_one_account_is_throttled_for_that_address(client: FlaskClient)
     assert (throttled.status_code, throttled.get_json()["code"]) == (429, "login-throttled")
     assert int(throttled.headers["Retry-After"]) >= 1
     assert sign_in(client, "bob", PASSWORD).status_code == 200, "another account from the same address"
-    assert sign_in(client, "alice", PASSWORD, ELSEWHERE).status_code == 200, "its owner, from elsewhere"
+    assert sign_in(client, "alice", PASSWORD, ELSEWHERE).status_code == 200, "its owner, from another address"
 
 
 def test_name_in_another_case_is_the_same_account(client: FlaskClient) -> None:

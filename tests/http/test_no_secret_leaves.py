@@ -251,7 +251,7 @@ def test_no_external_token_in_logs_answers_or_database(standin: StandIn, make_br
     )
     assert "issuer_audited" in broker.log
     for token in (good, trial, expired, forged, app):
-        # By the signature: header and claims of different tokens begin alike.
+        # Only the signature is searched for, because different tokens begin with the same text.
         canary = token.rsplit(".", 1)[1]
         assert canary not in broker.log
         assert canary.encode() not in database

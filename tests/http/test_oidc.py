@@ -199,7 +199,7 @@ def test_callback_without_this_browsers_state_is_refused(
     begin(other)
     assert refused(come_back(other, **good), EXPIRED)
     assert provider.posted == [], "no code was sent anywhere"
-    assert come_back(browser, **good).headers["Location"] == "/", "and the good one still works"
+    assert come_back(browser, **good).headers["Location"] == "/", "the valid callback still works"
 
 
 def test_cookie_of_another_flow_is_rejected(browser: FlaskClient, provider: HostileProvider) -> None:
@@ -372,9 +372,9 @@ def test_callback_must_name_its_issuer(browser: FlaskClient, provider: HostilePr
         assert refused(sign_in(browser, provider, iss=iss), FAILED)
     params = provider.authorize(begin(browser))
     del params["iss"]
-    assert refused(come_back(browser, **params), FAILED), "this issuer says that it always sends it"
+    assert refused(come_back(browser, **params), FAILED), "this issuer promises to send iss always"
     params = {"state": provider.authorize(begin(browser))["state"], "error": "access_denied"}
-    assert refused(come_back(browser, **params), FAILED), "in its errors too"
+    assert refused(come_back(browser, **params), FAILED), "also in its errors"
     assert provider.posted == []
 
 
@@ -660,7 +660,7 @@ def test_failed_discovery_makes_sign_in_unavailable_and_is_retried_later(
     for _ in range(5):
         assert refused(browser.get(f"{FAKE}?return_to=/ops"), "/ops?sign-in=sign-in-unavailable")
     ours = [path for path in provider.asked[before:] if path.startswith("/.well-known")]
-    assert len(ours) <= 2, "one of ours, and perhaps the key cache's own"
+    assert len(ours) <= 2, "one for the sign-in, and perhaps one of the key cache"
 
 
 def test_unreachable_provider_affects_no_other_route(make_app: MakeApp) -> None:

@@ -349,7 +349,7 @@ def test_revocation_applies_to_the_next_request_on_every_worker(
     broker = make_broker(standin.url, workers=4, threads=4)
     headers = key_headers(broker, on_behalf_of="any")
     for _ in range(20):
-        with broker.client() as client:  # a connection each, so that all workers have seen the key
+        with broker.client() as client:  # one connection each, so that every worker sees the key
             assert client.get("/me", headers=headers).status_code == 200
     key_admin(broker).revoke("shop")
     for _ in range(20):

@@ -264,7 +264,7 @@ def test_day_begins_at_midnight_utc(book: Book) -> None:
     assert book.usage().used_seconds == 0
     book.open(minutes=15)
     book.ledger.end(ALICE, reservation.session_id)
-    assert book.usage().used_seconds == 900, "the seconds that come back belong to yesterday"
+    assert book.usage().used_seconds == 900, "the returned seconds belong to the previous day"
 
 
 def test_clock_that_goes_back_gives_no_extra_minutes(book: Book) -> None:

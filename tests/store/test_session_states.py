@@ -61,9 +61,9 @@ class Token:
     seconds: int
     state: str = "reserved"
     once: tuple[int, str] | None = None
-    """Who asked, and with which Idempotency-Key."""
+    """The caller, and its Idempotency-Key."""
     steps: Reservations | None = None
-    """What that request writes to."""
+    """The object that this request writes to."""
 
 
 @dataclass

@@ -40,7 +40,7 @@ def b64(value: bytes) -> str:
 
 
 def signed(payload: dict[str, Any] | str, key: Any = KEY.key, **header: Any) -> str:
-    """A JWS over exactly these bytes. PyJWT refuses to make some of them."""
+    """A JWS over exactly this payload and header, even if PyJWT refuses to make it."""
     members = {"alg": "HS256", "typ": "at+jwt", "kid": KEY.kid, **header}
     text = payload if isinstance(payload, str) else json.dumps(payload)
     head = b64(json.dumps({k: v for k, v in members.items() if v is not ...}).encode())

@@ -134,7 +134,7 @@ def test_key_stays_valid_after_the_server_secret_changes() -> None:
     store, secret = made(pepper=b"o" * 32)
     assert refusal(store, secret) == "invalid-token"
     assert ServiceKeys(store, [PEPPER, b"o" * 32]).verify(secret)
-    assert ServiceKeys(store, [PEPPER]).verify(secret), "kept anew under the current secret"
+    assert ServiceKeys(store, [PEPPER]).verify(secret), "stored again under the current secret"
 
 
 def test_key_is_its_own_principal() -> None:

@@ -104,7 +104,7 @@ def test_no_key_can_replace_another() -> None:
     ring = KeyRing.of([NEW], pem(ED), pem(EC))
     secret_kid = SigningKey.from_secret(NEW).kid
     ed_kid, ec_kid = (SigningKey.from_pem(pem(key)).kid for key in (ED, EC))
-    assert verify(ring, forged("EdDSA", ED, ed_kid)) == "alice", "the forger's tools work"
+    assert verify(ring, forged("EdDSA", ED, ed_kid)) == "alice", "the forging code works"
     assert verify(ring, forged("ES256", EC, ec_kid)) == "alice"
     assert verify(ring, forged("HS256", derive(NEW, "access-token"), secret_kid)) == "alice"
     hmac_keys = [

@@ -69,7 +69,7 @@ def test_started_second_is_charged_in_full() -> None:
 
 
 @pytest.mark.parametrize("given", [{"left": 9}, {"paid": 5, "left": 4}, {"ends": 9}])
-def test_less_than_the_shortest_slice_is_refused(given: dict[str, int]) -> None:
+def test_time_below_the_shortest_slice_is_refused(given: dict[str, int]) -> None:
     with pytest.raises(Refusal) as refused:
         window(**given)
     assert refused.value.code == "minutes-exhausted"

@@ -1,7 +1,7 @@
-"""How gunicorn runs the broker: `gunicorn --config python:broker.gunicorn_conf 'broker.app:create_app()'`.
+"""Configures gunicorn: `gunicorn --config python:broker.gunicorn_conf 'broker.app:create_app()'`.
 
-Everything is decided from the settings, and every fault in them is reported once, by the master, before a
-worker exists: a worker that exits while it boots is started again for ever.
+Every value comes from the settings. The master reports all invalid settings once, before it starts a worker,
+because gunicorn restarts a worker that exits during boot for ever.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import threading
 from typing import Any
 
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
-# The library looks for it when it is imported, which the app does. In memory: a counter is a page of a file.
-# A master that reloads, or hands over to a new one, goes on with the folder that it has.
+# prometheus_client reads the variable at import, and the app imports it. The folder is in memory, because
+# each counter is a page of a file. A master that reloads, or hands over to a new one, keeps the folder.
 _made = _METRICS not in os.environ
 if _made:
     os.environ[_METRICS] = tempfile.mkdtemp(prefix="live-broker-metrics-", dir="/dev/shm")
@@ -39,15 +39,15 @@ except SettingsError as error:
         shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
     raise SystemExit(2) from None
 
-# A stand-in in Google's place means development, and that stays on this machine.
+# A stand-in means development, so the broker then listens on loopback only.
 bind = f"{'127.0.0.1' if _settings.standin else '0.0.0.0'}:{_settings.port}"  # noqa: S104 - a server's job
 workers = _settings.web_concurrency
 worker_class = "broker.http.gunicorn_worker.DrainingWorker"
 threads = _settings.threads
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats on a disk can stall a worker
-accesslog = None  # ours has no queries and no tokens: see http/request_log.py
-# Our format and redaction; below INFO gunicorn would print paths and queries.
+accesslog = None  # http/request_log.py logs requests without queries and tokens
+# The broker's format and redaction. Below INFO, gunicorn logs paths and queries.
 logconfig_dict = {
     "formatters": {"json": {"()": "broker.telemetry.log.formatter"}},
     "filters": {"slow": {"()": "broker.telemetry.log.WithoutSlowClients"}},
@@ -61,20 +61,20 @@ logconfig_dict = {
     },
 }
 timeout = 30
-# After the drain: a request's ten seconds, what a client needs to send it, and some room.
+# The drain, then a request's ten seconds, the time in which a client sends it, and a margin.
 graceful_timeout = 20 + _settings.drain_seconds
 keepalive = 5
 limit_request_line = 4094
 limit_request_fields = 50
 forwarded_allow_ips = ""  # the broker itself evaluates BROKER_TRUSTED_PROXIES
 _SLOWEST_CLIENT_SECONDS = 3
-# A thread that comes back from a statement, with the store's lock in its hands, waits so long at most for one
-# that computes. Python's 5 ms at each of a dozen statements would be most of what a mint takes.
+# The longest wait of a thread that holds the store's lock for a thread that computes. A mint waits after each
+# of a dozen statements. With Python's default of 5 ms, these waits would be most of its time.
 _SWITCH_SECONDS = 0.0005
 
 
 def on_starting(server: Any) -> None:
-    """Refuses to start if something for this machine only would listen on the network."""
+    """Refuses to start if a set-up for this machine only would listen on the network."""
     guests = _settings.config.guests
     faults = []
     for address in server.cfg.address:
@@ -83,7 +83,7 @@ def on_starting(server: Any) -> None:
                 "BROKER_LIVE_URL names a stand-in on loopback: a development set-up must not listen on "
                 f"{_named(address)}"
             )
-        # A Unix socket has a proxy in front of it, which may be open to the network.
+        # A proxy in front of a Unix socket may be open to the network.
         if guests.enabled and not guests.allow_network and not (_is_tcp(address) and _is_loopback(address)):
             faults.append(
                 f"broker.toml: guests.enabled: {_named(address)} is not on loopback; anyone who can "
@@ -96,7 +96,7 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """Without this, a client that sends half a request would hold a thread forever."""
+    """Limits how long a read waits. Otherwise a client that sends half a request holds a thread forever."""
     timeval = struct.pack("ll", _SLOWEST_CLIENT_SECONDS, 0)
     for listener in worker.sockets:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
@@ -104,18 +104,18 @@ def post_fork(_server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Ask which models there are before the first caller has to wait for the answer."""
+    """Loads the list of models in the background, so that the first caller does not wait for it."""
     parts = parts_of(worker.wsgi)
     threading.Thread(target=preload_models, args=(parts.minter, parts.catalog.all()), daemon=True).start()
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """What a worker counted goes on counting when it is gone, killed or not; only its gauges end."""
+    """Removes the gauges of a worker that ended. Its counters remain in the totals, even if it was killed."""
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def on_exit(server: Any) -> None:
-    """The folder goes with the last master: after SIGUSR2 there are two for a while, and one folder."""
+    """Deletes the metrics folder with the last master. After SIGUSR2, two masters share it for a while."""
     if not server.reexec_pid and not server.master_pid:
         shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
 

@@ -56,7 +56,7 @@ class Principal:
 
     @property
     def requester(self) -> Principal:
-        """Who sends the request, and whose plan chooses the profiles: the key that acts, or else itself."""
+        """The sender of the request, whose plan chooses the profiles: the acting key, or else itself."""
         return self.actor or self
 
     def with_overrides(self, overrides: Overrides) -> Principal:

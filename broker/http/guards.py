@@ -28,7 +28,7 @@ _GUARD = "__broker_guard__"
 
 @dataclass(frozen=True)
 class Guard:
-    """Who may call a route: `level`, and service keys with `scope` where there is one."""
+    """The callers that a route accepts: those of `level`, and service keys with `scope` if it is set."""
 
     level: Literal["public", "principal", "operator"]
     scope: str | None = None

@@ -1,4 +1,4 @@
-"""What the owner of a session reports about it: a heartbeat, its end, and client diagnostics."""
+"""Reports from the owner of a session: a heartbeat, its end, and client diagnostics."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ GIVEN_UP = timedelta(seconds=15)
 
 @dataclass(frozen=True)
 class IdempotencyRecord:
-    """Held by the first request with `key`. `id` tells it from a later request that took its place."""
+    """Held by the first request with `key`. `id` differs if a later request takes its place."""
 
     key: str
     id: str

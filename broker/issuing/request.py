@@ -14,7 +14,7 @@ from broker.sessions.session import Reservation, SessionTerms
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """What the caller of `POST /token` may choose."""
+    """The choices of a caller of `POST /token`."""
 
     profile: str | None = None
     ttl_seconds: int | None = None

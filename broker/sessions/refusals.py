@@ -1,4 +1,4 @@
-"""Refusals leave a row in the audit trail, so that operators see what was asked for in vain."""
+"""Refusals leave a row in the audit trail, so that operators see which requests failed."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class IssuerSpec(BaseModel):
 
     @property
     def signs_in_browsers(self) -> bool:
-        """Whether the page has a button for this issuer. An issuer on trial admits nobody, so it has none."""
+        """Whether the page has a button for this issuer. An issuer on trial admits no one, so it has none."""
         return self.client_id is not None and self.mode == "enforce"
 
 

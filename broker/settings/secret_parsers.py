@@ -38,7 +38,7 @@ def api_key(text: str) -> str:
 
 
 def secret_key(text: str) -> str:
-    """Signs the broker's own bearer tokens, so nobody may be able to guess it."""
+    """Signs the broker's own bearer tokens, so it must be impossible to guess."""
     advice = 'make one with: python -c "import secrets; print(secrets.token_hex(32))"'
     if len(text.encode()) < SECRET_LENGTH:
         raise ValueError(f"is shorter than {SECRET_LENGTH} bytes; {advice}")

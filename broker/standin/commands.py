@@ -1,6 +1,6 @@
-"""Typed lines: commands that start with a slash, and all other text, which gets an answer.
+"""Typed lines. A line that starts with a slash is a command. Any other line gets an answer.
 
-Holds the table of commands, which `/help` reads out, and the scripts of function calls. A command gets the
+Holds the table of commands, which `/help` lists, and the scripts of function calls. A command gets the
 connection and the rest of the line. It either acts at once or returns a script for a turn.
 """
 
@@ -18,7 +18,7 @@ from broker.standin.turns import Script, Turn, TurnConnection
 
 
 class CommandConnection(TurnConnection, Protocol):
-    """What a command needs of its connection."""
+    """The parts of a connection that commands use."""
 
     def end(self, ending: Ending) -> None: ...
     async def go_away(self, seconds: float, close: Close | None) -> None: ...
@@ -99,8 +99,8 @@ def _unsure(connection: CommandConnection, _: str) -> None:
 
 def _history(connection: CommandConnection, _: str) -> Script:
     turns = connection.conversation.history[:-1]  # without this question
-    told = "; ".join(f"{role}: {text}" for role, text in turns)
-    return saying(voice.briefly(f"I remember {len(turns)} turns. {told}".strip()))
+    said = "; ".join(f"{role}: {text}" for role, text in turns)
+    return saying(voice.briefly(f"I remember {len(turns)} turns. {said}".strip()))
 
 
 def _pictures(connection: CommandConnection, _: str) -> Script:
@@ -186,19 +186,19 @@ def result_text(answers: list[dict[str, Any]]) -> str:
 
 
 COMMANDS: dict[str, tuple[str, Command]] = {
-    "/help": ("reads this list", _help),
+    "/help": ("lists these commands", _help),
     "/tool": ("[NAME [JSON]] calls a declared function", _tool),
-    "/tools": ("calls several at once", _tools),
+    "/tools": ("calls several functions at once", _tools),
     "/long": ("[SECONDS] answers at length", _long),
     "/tone": ("[HZ [SECONDS]] answers with a tone", _tone),
     "/burst": ("[SECONDS] sends an answer without pauses", _burst),
     "/silence": ("[SECONDS] answers with silence", _silence),
     "/thought": ("[TEXT] thinks aloud first", _thought),
-    "/search": ("[WORDS] tells where the answer comes from", _search),
-    "/unsure": ("waits for more from you", _unsure),
-    "/history": ("tells what was said before", _history),
-    "/pictures": ("tells how many pictures it was shown", _pictures),
+    "/search": ("[WORDS] names the sources of its answer", _search),
+    "/unsure": ("waits for more input", _unsure),
+    "/history": ("repeats the conversation so far", _history),
+    "/pictures": ("reports how many pictures it received", _pictures),
     "/goaway": ("[SECONDS] announces the end of the connection", _go_away),
     "/close": ("[CODE [REASON]] closes the connection", _close),
-    "/drop": ("cuts the line", _drop),
+    "/drop": ("cuts the connection", _drop),
 }

@@ -20,7 +20,7 @@ _URL_SAFE = str.maketrans("-_", "+/")
 _PATH = re.compile(r"[a-z][A-Za-z0-9]*")
 
 
-class BadMessage(Exception):  # noqa: N818  (the peer's fault, told to the peer)
+class BadMessage(Exception):  # noqa: N818  (the peer's fault, reported to the peer)
     """Google's error text. `where` is the proto path for the details of the HTTP error."""
 
     def __init__(self, text: str, where: str = "") -> None:

@@ -29,12 +29,12 @@ from broker.standin.state import State
 NOT_IMITATED = """\
 This is a stand-in for Google's Live API, for development and tests. It does not imitate:
   - a model: it understands no speech and no text. It repeats what you say, and hums what you type;
-  - recognition: transcripts tell how long you spoke, not what you said;
+  - recognition: transcripts say how long you spoke, not what you said;
   - voices, languages, safety filters, search grounding, proactive audio, affective dialog;
   - Google's quotas, prices, latency, and the exact point where speech starts and ends;
   - the 15-minute end of a session without compression, and compression itself;
-  - what nobody has reported about Google's side: those texts and rules are our guesses.
-Type /help into the conversation to see what it can do."""
+  - behaviour of Google that no one has reported: those texts and rules are guesses.
+Type /help in the conversation for a list of commands."""
 
 VERSIONS = "(v1alpha|v1beta|v1)"
 AUTH_TOKENS = re.compile(rf"/+{VERSIONS}/auth_tokens(/[^/]+)?")

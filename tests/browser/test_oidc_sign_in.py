@@ -143,7 +143,7 @@ def test_visit_without_a_cookie_logs_nothing(demo: DemoPage) -> None:
 
 
 def test_callback_works_once(demo: DemoPage, broker: BrokerServer) -> None:
-    """The address from the history, or a reload of it, signs nobody in."""
+    """The address from the history, or a reload of it, signs no one in."""
     seen: list[str] = []
     demo.page.on("request", lambda request: seen.append(request.url))
     demo.visit()

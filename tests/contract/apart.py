@@ -1,7 +1,7 @@
 """Runs a coroutine in a thread of its own.
 
-The browser tests hold Playwright's synchronous API open in the main thread, and that leaves an event loop
-running there, beside which `asyncio.run` refuses to start.
+The browser tests keep Playwright's synchronous API open in the main thread. It leaves an event loop running
+there, so `asyncio.run` refuses to start.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the official SDKs meet our side: the stand-in, or with `--real-api` Google itself."""
+"""Fixtures for the official SDKs: the stand-in, or Google itself with `--real-api`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AskToken = Callable[[], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Upstream:
-    """What an SDK needs to reach the Live API. `standin` is None when it is Google."""
+    """The settings with which an SDK reaches the Live API. `standin` is None when it is Google."""
 
     url: str
     api_key: str
@@ -40,7 +40,7 @@ def upstream(real_api: bool, request: pytest.FixtureRequest) -> Upstream:
 
 @pytest.fixture(scope="session")
 def tls_upstream(real_api: bool, upstream: Upstream) -> Iterator[Upstream]:
-    """The Live API over TLS, which google-genai's live client insists on."""
+    """The Live API over TLS, which google-genai's live client requires."""
     if real_api:
         yield upstream
         return
@@ -51,7 +51,7 @@ def tls_upstream(real_api: bool, upstream: Upstream) -> Iterator[Upstream]:
 
 @contextmanager
 def _broker(make_broker: MakeBroker, upstream: Upstream) -> Iterator[BrokerServer]:
-    """Closed before its upstream: the connections that it keeps would otherwise outlive the stand-in."""
+    """Closes before its upstream, because its open connections would outlive the stand-in."""
     env = {"GEMINI_API_KEY": upstream.api_key}
     if upstream.standin and upstream.standin.ca_file:
         env["SSL_CERT_FILE"] = str(upstream.standin.ca_file)
@@ -75,7 +75,7 @@ def tls_broker(tls_upstream: Upstream, make_shared_broker: MakeBroker) -> Iterat
 
 @pytest.fixture(scope="session")
 def ask_token(tls_broker: BrokerServer) -> AskToken:
-    """POST /token as alice, over the broker in front of the TLS upstream."""
+    """Sends POST /token as alice to the broker in front of the TLS upstream."""
     bearer = tls_broker.sign_in("alice")
 
     def ask() -> dict[str, Any]:

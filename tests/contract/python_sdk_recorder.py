@@ -1,4 +1,4 @@
-"""Records what the installed google-genai puts on the wire, call by call, against a server on loopback.
+"""Records what the installed google-genai sends for each call to a server on loopback.
 
 `python -m tests.contract.python_sdk_recorder` writes the results to tests/wire/. `test_python_sdk_wire.py`
 compares them with the stored samples.

@@ -1,7 +1,7 @@
 """A page of the test's own on the broker's origin, in real Chromium, under the broker's page policy.
 
-Its files are served by interception; everything else of that origin (the library, its worker and worklets,
-`POST /token`) is the broker's.
+Playwright serves its files by interception. The broker serves everything else on that origin: the library,
+its worker and worklets, and `POST /token`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ async def served_page(
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
-        # Chromium takes a page that is served by interception for one from the public network.
+        # Chromium treats an intercepted page as one from the public network.
         page = await browser.new_page(permissions=["local-network-access", "microphone"])
         page.on("console", lambda message: print("console:", message.text))
         page.on("pageerror", lambda error: print("page error:", error))

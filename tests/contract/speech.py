@@ -1,4 +1,4 @@
-"""A spoken sentence as the microphone would give it: espeak-ng says it, sox makes it 16 kHz mono PCM."""
+"""A spoken sentence as a microphone delivers it: espeak-ng speaks it, sox converts it to 16 kHz mono PCM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""@google/genai, unchanged, in real Chromium: it talks with our tokens, and our library speaks as it does.
+"""The unchanged @google/genai in real Chromium works with broker tokens. The library sends the same frames.
 
 The SDK is bundled by esbuild with tests/contract/sdk_page.mjs and served beside the broker's own files,
 on the broker's origin and under the broker's Content-Security-Policy.
@@ -64,7 +64,7 @@ def in_page(broker: BrokerServer, bundle: str, work: Callable[[Page], Awaitable[
     return run(visit())
 
 
-def test_the_sdk_holds_a_spoken_turn(live_broker: BrokerServer, upstream: Upstream, bundle: str) -> None:
+def test_sdk_completes_a_spoken_turn(live_broker: BrokerServer, upstream: Upstream, bundle: str) -> None:
     said = speech.silence(0.2) + speech.spoken() + speech.silence(1.4)
     bearer = live_broker.sign_in("alice")
 
@@ -93,7 +93,7 @@ def test_the_sdk_holds_a_spoken_turn(live_broker: BrokerServer, upstream: Upstre
 
 
 def unlocked_token(standin: StandIn) -> dict[str, Any]:
-    """Straight from the stand-in, for any number of connections, so that each call has one of its own."""
+    """A token from the stand-in for any number of connections, so that each call has its own."""
     request = urllib.request.Request(
         f"{standin.url}/v1alpha/auth_tokens",
         data=json.dumps({"uses": 0}).encode(),
@@ -115,9 +115,9 @@ def unlocked_token(standin: StandIn) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def calls(broker: BrokerServer, standin: StandIn, bundle: str) -> dict[str, dict[str, Any]]:
-    """Per call: the frames of the SDK's and of the library's connection, and how each was closed.
+    """The frames of the SDK's and the library's connection for each call, and how each was closed.
 
-    Always at the stand-in: Google does not tell what it received.
+    Always at the stand-in, because Google does not report what it received.
     """
     token = unlocked_token(standin)
     found: dict[str, dict[str, Any]] = {}
@@ -134,7 +134,7 @@ def calls(broker: BrokerServer, standin: StandIn, bundle: str) -> dict[str, dict
 
 
 def last_two_closed(standin: StandIn) -> list[dict[str, Any]]:
-    """The stand-in notes a close a moment after the page saw it."""
+    """The stand-in records a close a moment after the page sees it."""
     deadline = time.monotonic() + 10
     while True:
         records: list[dict[str, Any]] = standin.control.received()["connections"][-2:]
@@ -144,8 +144,8 @@ def last_two_closed(standin: StandIn) -> list[dict[str, Any]]:
         time.sleep(0.02)
 
 
-def test_the_library_sends_what_the_sdk_sends(calls: dict[str, dict[str, Any]]) -> None:
-    """The setup and then the call, for every call but `media`."""
+def test_library_sends_the_same_frames_as_the_sdk(calls: dict[str, dict[str, Any]]) -> None:
+    """Compares the setup and the call, for every call except `media`."""
     same = {name: sides for name, sides in calls.items() if not name.startswith("media")}
     assert len(same) == 16
     for name, sides in same.items():
@@ -153,8 +153,8 @@ def test_the_library_sends_what_the_sdk_sends(calls: dict[str, dict[str, Any]]) 
         assert sides["library"]["frames"] == sides["sdk"]["frames"], name
 
 
-def test_the_library_sends_media_under_its_living_name(calls: dict[str, dict[str, Any]]) -> None:
-    """The one difference: the SDK's `mediaChunks` ends the connection; ours are `audio` and `video`."""
+def test_library_sends_media_under_the_current_field_names(calls: dict[str, dict[str, Any]]) -> None:
+    """The SDK's `mediaChunks` ends the connection. The library sends `audio` and `video` instead."""
     for name, field in (("media, audio", "audio"), ("media, image", "video")):
         sides = calls[name]
         assert "mediaChunks" in sides["sdk"]["frames"][1]["realtimeInput"]

@@ -1,7 +1,7 @@
 """google-genai's Live client, unchanged, connects with a token from POST /token and holds a conversation.
 
-It insists on TLS and shows the token in a header (`Authorization: Token …`), which browsers cannot; so it
-tests that door too.
+It requires TLS and sends the token in a header (`Authorization: Token …`), which browsers cannot. So this
+also tests that form of authentication.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ async def connected(token: dict[str, Any], upstream: Upstream) -> AsyncIterator[
 
 
 async def one_turn(session: live.AsyncSession) -> list[types.LiveServerMessage]:
-    """Every message up to the end of the turn."""
+    """Returns every message up to the end of the turn."""
     async with asyncio.timeout(TURN_SECONDS):
         return [message async for message in session.receive()]
 
@@ -47,7 +47,7 @@ def audio_of(messages: list[types.LiveServerMessage]) -> bytes:
     return b"".join(message.data or b"" for message in messages)
 
 
-def test_a_typed_line_is_answered_with_audio(ask_token: AskToken, tls_upstream: Upstream) -> None:
+def test_typed_line_is_answered_with_audio(ask_token: AskToken, tls_upstream: Upstream) -> None:
     token = ask_token()
 
     async def talk() -> list[types.LiveServerMessage]:
@@ -70,7 +70,7 @@ def test_a_typed_line_is_answered_with_audio(ask_token: AskToken, tls_upstream: 
         assert audio_of(messages) == tls_upstream.standin.control.sent_audio()
 
 
-def test_a_spoken_sentence_is_heard_and_answered(ask_token: AskToken, tls_upstream: Upstream) -> None:
+def test_spoken_sentence_is_heard_and_answered(ask_token: AskToken, tls_upstream: Upstream) -> None:
     sentence = speech.spoken()
     said = speech.silence(0.2) + sentence + speech.silence(1.4)
 
@@ -99,8 +99,8 @@ def test_a_spoken_sentence_is_heard_and_answered(ask_token: AskToken, tls_upstre
         assert audio_of(messages) == control.sent_audio()
 
 
-def test_the_lock_holds_against_the_sdk(ask_token: AskToken, tls_upstream: Upstream) -> None:
-    """What the client asks for in place of the profile's setup counts for nothing, and no error says so."""
+def test_sdk_cannot_change_locked_fields(ask_token: AskToken, tls_upstream: Upstream) -> None:
+    """The client's setup cannot replace the profile's. It is ignored without an error."""
     token = ask_token()
 
     async def talk() -> None:
@@ -128,7 +128,7 @@ def test_the_lock_holds_against_the_sdk(ask_token: AskToken, tls_upstream: Upstr
         assert "friendly tone" in str(record["effective_setup"])
 
 
-def test_a_token_opens_one_connection(ask_token: AskToken, tls_upstream: Upstream) -> None:
+def test_token_opens_one_connection(ask_token: AskToken, tls_upstream: Upstream) -> None:
     token = ask_token()
 
     async def open_once() -> None:

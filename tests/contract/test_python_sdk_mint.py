@@ -1,7 +1,7 @@
-"""google-genai, unchanged, mints at the stand-in (or Google), in every locking mode.
+"""The unchanged google-genai mints at the stand-in (or Google) in every locking mode.
 
-What arrives must equal the recorded bodies in tests/wire/: this ties the stand-in's reading of a mint, the
-broker's golden bodies and the SDK of today to one another.
+The requests that arrive must equal the recorded bodies in tests/wire/. So the stand-in's mint, the broker's
+golden bodies and the current SDK agree.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.contract.conftest import Upstream
 from tests.contract.python_sdk_calls import BASE, FULL, MASK, constraints
 
 WIRE = Path(__file__).parents[1] / "wire"
-# Sample -> what the SDK was asked for; times are added where the sample has them.
+# Sample -> the arguments to the SDK. Times are added where the sample has them.
 SAMPLES: dict[str, dict[str, Any]] = {
     "mint-no-constraints": {},
     "mint-lock-all": constraints(FULL),
@@ -55,7 +55,7 @@ def create(client: genai.Client) -> Create:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.filterwarnings("ignore::google.genai._common.ExperimentalWarning")
-def test_mints_and_sends_what_was_recorded(sample: str, create: Create, upstream: Upstream) -> None:
+def test_sdk_mints_with_the_recorded_request(sample: str, create: Create, upstream: Upstream) -> None:
     recorded = json.loads((WIRE / f"{sample}.request.python-sdk.json").read_text())
     soon = (datetime.now(UTC) + timedelta(minutes=10)).replace(microsecond=0)
     times = {
@@ -75,8 +75,8 @@ def test_mints_and_sends_what_was_recorded(sample: str, create: Create, upstream
 
 
 @pytest.mark.filterwarnings("ignore::google.genai._common.ExperimentalWarning")
-def test_a_field_that_is_not_there_is_refused_by_name(create: Create) -> None:
-    """The SDK's own name for the constraints is not a name on the wire."""
+def test_unknown_field_is_refused_by_name(create: Create) -> None:
+    """The SDK's name for the constraints does not exist on the wire."""
     options = types.HttpOptions(extra_body={"liveConnectConstraints": {}})
     with pytest.raises(errors.ClientError) as refused:
         create({"uses": 1, "http_options": options})
@@ -85,7 +85,7 @@ def test_a_field_that_is_not_there_is_refused_by_name(create: Create) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::google.genai._common.ExperimentalWarning")
-def test_a_lifetime_of_a_day_is_refused(create: Create) -> None:
+def test_lifetime_of_a_day_is_refused(create: Create) -> None:
     with pytest.raises(errors.ClientError) as refused:
         create({"uses": 1, "expire_time": datetime.now(UTC) + timedelta(hours=24)})
     assert refused.value.code == 400

@@ -1,4 +1,4 @@
-"""The samples in tests/wire/ are what the locked google-genai sends today, call by call."""
+"""The samples in tests/wire/ equal what the locked google-genai sends for each call."""
 
 from __future__ import annotations
 

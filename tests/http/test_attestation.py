@@ -1,4 +1,4 @@
-"""Attestation: whether a genuine app asks, beside the credential and never instead of one."""
+"""Attestation proves that a genuine app sends the request. It never replaces a credential."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def open_sessions(app: Flask) -> int:
         return int(connection.execute(select(func.count()).select_from(sessions)).scalar_one())
 
 
-def test_a_genuine_app_passes(app: Flask, apps: Apps) -> None:
+def test_genuine_app_gets_a_token(app: Flask, apps: Apps) -> None:
     assert ask(app, "enforce", apps.token()).status_code == 200
 
 
@@ -82,7 +82,7 @@ BAD: dict[str, Callable[[Apps], str | None]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_without_a_good_attestation_an_enforcing_profile_mints_nothing(
+def test_enforcing_profile_refuses_without_a_good_attestation(
     app: Flask, apps: Apps, standin: StandIn, name: str
 ) -> None:
     minted = len(standin.control.received()["mints"])
@@ -97,19 +97,19 @@ def test_without_a_good_attestation_an_enforcing_profile_mints_nothing(
         assert [row.outcome for row in connection.execute(query)] == ["forbidden"]
 
 
-def test_monitoring_only_logs(app: Flask, apps: Apps, caplog: pytest.LogCaptureFixture) -> None:
+def test_monitoring_profile_only_logs(app: Flask, apps: Apps, caplog: pytest.LogCaptureFixture) -> None:
     for attestation in (None, "garbage", apps.token()):
         assert ask(app, "monitor", attestation).status_code == 200
     said = [record.msg["event"] for record in caplog.records if isinstance(record.msg, dict)]
-    told = [event for event in said if event.startswith("attestation")]
-    assert told == ["attestation_failed", "attestation_failed", "attestation_passed"]
+    events = [event for event in said if event.startswith("attestation")]
+    assert events == ["attestation_failed", "attestation_failed", "attestation_passed"]
 
 
-def test_a_profile_without_attestation_does_not_look(app: Flask) -> None:
+def test_profile_without_attestation_ignores_the_header(app: Flask) -> None:
     assert ask(app, "default", "garbage").status_code == 200
 
 
-def test_it_holds_for_each_further_token_of_the_session(app: Flask, apps: Apps) -> None:
+def test_each_further_token_needs_attestation(app: Flask, apps: Apps) -> None:
     session = ask(app, "enforce", apps.token()).get_json()["session"]["id"]
     path = f"/sessions/{session}/token"
     assert ask(app, "enforce", None, path).get_json()["code"] == "forbidden"
@@ -124,7 +124,7 @@ def test_attestation_is_not_a_credential(app: Flask, apps: Apps) -> None:
     assert as_bearer.get_json()["code"] == "invalid-token"
 
 
-def test_without_keys_an_enforcing_profile_waits_and_a_monitoring_one_goes_on(make_app: MakeApp) -> None:
+def test_missing_keys_stop_enforcing_profiles_only(make_app: MakeApp) -> None:
     with KeyServer() as server:
         apps = Apps(server)
         server.answers.clear()
@@ -135,7 +135,7 @@ def test_without_keys_an_enforcing_profile_waits_and_a_monitoring_one_goes_on(ma
         assert ask(app, "monitor", apps.token()).status_code == 200
 
 
-def test_pages_of_other_origins_may_send_it(make_app: MakeApp, apps: Apps) -> None:
+def test_pages_of_allowed_origins_may_send_the_header(make_app: MakeApp, apps: Apps) -> None:
     app = make_app(toml=apps.toml, env={"BROKER_ALLOWED_ORIGINS": "https://app.example"})
     answer = app.test_client().options(
         "/token", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
@@ -152,7 +152,7 @@ def test_pages_of_other_origins_may_send_it(make_app: MakeApp, apps: Apps) -> No
     ],
     ids=["issuer", "app", "token"],
 )
-def test_a_blocked_app_is_no_genuine_one(app: Flask, apps: Apps, block: Callable[[Any, str], None]) -> None:
+def test_blocked_app_is_refused(app: Flask, apps: Apps, block: Callable[[Any, str], None]) -> None:
     token = apps.token(jti="leaked")
     assert ask(app, "enforce", token).status_code == 200
     block(block_admin(app), apps.issuer)

@@ -1,4 +1,4 @@
-"""Bearers of external issuers at POST /token: what a forger may try, and that it leaves no trace."""
+"""Bearer tokens of external issuers at POST /token: forged ones are refused and leave no trace."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.support.issuers import KeyServer, Signer, b64, claims, entry, signer
 RSA, EC, OKP = signer("rsa"), signer("ec", "ES256"), signer("okp", "EdDSA")
 MALLORY = signer("mallory")
 WEAK = signer("weak", bits=1024)
-# The settings' own keys after the ones that every entry has.
+# Settings that these entries have in addition to the common ones.
 STRICT = ("leeway_seconds = 0",)
 PARTIES = (
     'typ = "at+jwt"',
@@ -51,7 +51,7 @@ PARTIES = (
 
 
 class State:
-    """The issuers, and a mint of good and bad tokens for each."""
+    """The issuers, and builders of good and bad tokens for each."""
 
     def __init__(self, server: KeyServer) -> None:
         self.url = server.url
@@ -92,7 +92,7 @@ class State:
         return self.of("rsa", **changed)
 
     def head(self, **header: Any) -> str:
-        """Good claims, RSA's signature, another header."""
+        """Good claims and RSA's signature, with another header."""
         return self.of("rsa", header=header)
 
     def parties(self, header: dict[str, Any] | None = None, **changed: Any) -> str:
@@ -106,7 +106,7 @@ class State:
         return self.of("bare", **{"aud": ..., "client_id": "spa", **changed})
 
     def raw(self, old: str, new: str, **changed: Any) -> str:
-        """RSA's signature over claims whose JSON text was changed."""
+        """RSA's signature over claims whose JSON text is altered."""
         text = json.dumps(claims(self.issuer("rsa"), **changed))
         assert old in text
         return RSA.token(text.replace(old, new))
@@ -124,7 +124,7 @@ class State:
         return self.of(name, by=by).rsplit(".", 1)[0] + "." + b64(signature)
 
     def signature_as_der(self) -> str:
-        """Right in all but its form: JWS wants the two numbers side by side."""
+        """A correct signature in DER form. JWS requires the two numbers side by side."""
         signing_input = self.of("ec", by=EC).rsplit(".", 1)[0]
         return f"{signing_input}.{b64(EC.private.sign(signing_input.encode(), ec.ECDSA(hashes.SHA256())))}"
 
@@ -141,7 +141,7 @@ def now(seconds: float = 0) -> int:
 PEM = public(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 BAD, OLD = "invalid-token", "token-expired"
 HOSTILE: dict[str, tuple[Callable[[State], str], str]] = {
-    # No signature, or one of another kind than the issuer's.
+    # No signature, or a signature of the wrong kind.
     "alg none": (lambda w: w.unsigned(alg="none"), BAD),
     "alg none with a signature": (lambda w: w.head(alg="none"), BAD),
     "alg None": (lambda w: w.unsigned(alg="None"), BAD),
@@ -189,7 +189,7 @@ HOSTILE: dict[str, tuple[Callable[[State], str], str]] = {
         lambda w: Signer("rs512", "RS256", signer("rs512", "RS512").private).token(claims(w.issuer("rsa"))),
         BAD,
     ),
-    # A header that would pick a key.
+    # A header that chooses the key.
     "another's key under our kid": (lambda w: w.of("rsa", by=MALLORY, header={"kid": "rsa"}), BAD),
     "embedded key": (lambda w: w.of("rsa", by=MALLORY, header={"jwk": MALLORY.jwk()}), BAD),
     "embedded key beside a good signature": (lambda w: w.head(jwk=RSA.jwk()), BAD),
@@ -220,7 +220,7 @@ HOSTILE: dict[str, tuple[Callable[[State], str], str]] = {
     "typ JWT where another is asked for": (lambda w: w.parties({"typ": "JWT"}), BAD),
     "alg twice": (lambda w: RSA.over(
         '{"alg":"none","kid":"rsa","alg":"RS256"}', claims(w.issuer("rsa"))), BAD),
-    # Who issued it, for whom, to whom.
+    # Wrong issuer, audience or party.
     "issuer absent": (lambda w: w.rsa(iss=...), BAD),
     "issuer empty": (lambda w: w.rsa(iss=""), BAD),
     "issuer as a list": (lambda w: w.rsa(iss=[w.issuer("rsa")]), BAD),
@@ -251,7 +251,7 @@ HOSTILE: dict[str, tuple[Callable[[State], str], str]] = {
     "required claim of another value": (lambda w: w.parties(token_use="id"), BAD),
     "required truth as a number": (lambda w: w.parties(email_verified=1), BAD),
     "required truth as a text": (lambda w: w.parties(email_verified="true"), BAD),
-    # About whom.
+    # Wrong subject or id.
     "subject absent": (lambda w: w.rsa(sub=...), BAD),
     "subject null": (lambda w: w.rsa(sub=None), BAD),
     "subject empty": (lambda w: w.rsa(sub=""), BAD),
@@ -269,7 +269,7 @@ HOSTILE: dict[str, tuple[Callable[[State], str], str]] = {
     "id empty": (lambda w: w.rsa(jti=""), BAD),
     "id with NUL": (lambda w: w.rsa(jti="a\0"), BAD),
     "id with a lone surrogate": (lambda w: w.rsa(jti="a\ud800"), BAD),
-    # When.
+    # Wrong times.
     "expired by one second": (lambda w: w.rsa(iat=now(-601), exp=now(-1)), OLD),
     "expired long ago": (lambda w: w.rsa(iat=now(-90000), exp=now(-80000)), OLD),
     "too old to be accepted": (lambda w: w.parties(iat=now(-302), exp=now(290)), OLD),
@@ -302,7 +302,7 @@ HOSTILE: dict[str, tuple[Callable[[State], str], str]] = {
     "not valid yet": (lambda w: w.rsa(nbf=now(60)), BAD),
     "validity as a text": (lambda w: w.rsa(nbf="0"), BAD),
     "validity as a float": (lambda w: w.rsa(nbf=0.5), BAD),
-    # What is no token.
+    # Malformed tokens.
     "payload as a list": (lambda w: RSA.token("[]"), BAD),
     "payload as a text": (lambda w: RSA.token('"x"'), BAD),
     "payload not JSON": (lambda w: RSA.token("{"), BAD),
@@ -337,7 +337,7 @@ def state() -> Iterator[State]:
 def app(
     state: State, standin: StandIn, database_with_users: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Flask]:
-    """One app for the whole table: a trace that one token leaves would show at each later one."""
+    """One app for the whole table. A trace that one token leaves shows at each later one."""
     folder = tmp_path_factory.mktemp("external")
     config = write_config(folder, rate="500/minute", more=state.toml)
     environ = environment(folder, standin.url, config=config)
@@ -361,18 +361,20 @@ def ask(app: Flask, token: str) -> Any:
     return client.post("/token", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_there_are_enough_of_them() -> None:
+def test_table_has_at_least_sixty_hostile_tokens() -> None:
     assert len(HOSTILE) >= 60
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_refuses_and_leaves_no_trace(app: Flask, state: State, standin: StandIn, name: str) -> None:
+def test_hostile_token_is_refused_and_leaves_no_trace(
+    app: Flask, state: State, standin: StandIn, name: str
+) -> None:
     make, code = HOSTILE[name]
     before = traces(app, standin)
     with app.test_client(use_cookies=False) as client:
         answer = client.post("/token", headers={"Authorization": f"Bearer {make(state)}"})
         reason = g.refusal.reason
-    # Where the issuer is one of ours, it is that issuer's rules that refused.
+    # If the issuer is configured, its own rules must be what refused the token.
     assert (reason == "unknown issuer") == (name in STRANGERS)
     assert answer.get_json()["code"] == code
     assert answer.status_code == (503 if code == "keys-unavailable" else 401)
@@ -397,10 +399,10 @@ GOOD: dict[str, Callable[[State], str]] = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_the_forgers_own_tools_make_good_tokens(
+def test_good_tokens_from_the_same_builders_are_accepted(
     app: Flask, state: State, standin: StandIn, name: str
 ) -> None:
-    """Or every refusal above could be for a reason that nobody meant."""
+    """Without this, every refusal above could have an unintended reason."""
     before = traces(app, standin)
     answer = ask(app, GOOD[name](state))
     assert answer.status_code == 200, answer.get_json()
@@ -408,7 +410,7 @@ def test_the_forgers_own_tools_make_good_tokens(
     assert (after["sessions"], after["mints"]) == (before["sessions"] + 1, before["mints"] + 1)
 
 
-def test_the_hostile_ones_used_up_nobodys_rate(app: Flask, state: State) -> None:
+def test_hostile_tokens_use_up_no_rate(app: Flask, state: State) -> None:
     first = ask(app, state.rsa(sub="fresh")).get_json()
     for name in list(HOSTILE)[:20]:
         ask(app, HOSTILE[name][0](state))
@@ -422,8 +424,8 @@ def me(app: Flask, token: str) -> Any:
     return client.get("/me", headers={"Authorization": f"Bearer {token}"}).get_json()
 
 
-def test_one_person_with_two_issuers_and_two_spellings_is_four_principals(app: Flask, state: State) -> None:
-    """Nothing is folded: neither case nor Unicode form, and never two issuers into one."""
+def test_each_issuer_and_spelling_is_a_separate_principal(app: Flask, state: State) -> None:
+    """Neither case nor Unicode form is normalized, and no two issuers share a principal."""
     subjects = ["alice", "Alice", "Jos\u00e9", "Jose\u0301"]
     seen = {
         (who["principal"]["issuer"], who["principal"]["subject"])
@@ -431,11 +433,11 @@ def test_one_person_with_two_issuers_and_two_spellings_is_four_principals(app: F
         for who in (me(app, state.rsa(sub=subject)), me(app, state.of("ec", by=EC, sub=subject)))
     }
     assert len(seen) == 2 * len(subjects)
-    # The own user alice is somebody else again.
+    # The broker's own user alice is yet another principal.
     assert ("live-broker", "alice") not in seen
 
 
-def test_issuer_on_trial_admits_nobody_and_records_the_result(app: Flask, state: State) -> None:
+def test_issuer_on_trial_admits_no_one_and_audits_the_result(app: Flask, state: State) -> None:
     def rows() -> list[tuple[str, Any]]:
         with parts_of(app).database.read() as connection:
             query = select(audit.c.outcome, audit.c.actor).where(audit.c.action == "issuer-audit")
@@ -445,10 +447,11 @@ def test_issuer_on_trial_admits_nobody_and_records_the_result(app: Flask, state:
     answer = ask(app, state.of("trial", sub="tried"))
     stranger = ask(app, state.rsa(iss="https://stranger.example"))
     assert {**answer.get_json(), "request_id": ""} == {**stranger.get_json(), "request_id": ""}
-    ask(app, state.of("trial", sub="tried"))  # within the minute: recorded once
+    ask(app, state.of("trial", sub="tried"))  # within the minute: audited once
     ask(app, state.of("trial", sub="tried", iat=now(-900), exp=now(-300)))
     ask(app, state.of("trial", sub="tried", aud="other"))
-    ask(app, state.of("trial", by=MALLORY, header={"kid": "rsa"}, sub="tried"))  # anybody's: log only
+    # Anyone can forge this token, so it is only logged.
+    ask(app, state.of("trial", by=MALLORY, header={"kid": "rsa"}, sub="tried"))
     actor = f"{state.issuer('trial')} tried"
     assert rows()[before:] == [("would-admit", actor), ("token-expired", actor), ("invalid-token", actor)]
 
@@ -466,8 +469,8 @@ def test_failing_store_does_not_reveal_a_trial(app: Flask, state: State) -> None
     assert refused.value.code == "invalid-token"
 
 
-def test_the_table_holds_its_shape(state: State) -> None:
-    """A token of the table that no longer decodes to what its name says would be refused for nothing."""
+def test_hostile_tokens_contain_what_their_names_say(state: State) -> None:
+    """A token that does not contain what its name says would be refused for another reason."""
     token = state.rsa(sub="user\ud800")
     payload = base64.urlsafe_b64decode(token.split(".")[1] + "==")
     assert json.loads(payload)["sub"] == "user\ud800"

@@ -1,4 +1,4 @@
-"""Guests: off by default; when on, tied to a cookie and an address, and no way around a bad credential."""
+"""Guests: off by default, bound to a cookie and an address, and no replacement for a bad credential."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def open_app(make_app: MakeApp) -> Flask:
     return make_app(toml=guests())
 
 
-def come_in(app: Flask, **how: Any) -> tuple[FlaskClient, dict[str, str]]:
-    """A browser that opened the page, and the headers that the page adds."""
+def new_guest(app: Flask, **how: Any) -> tuple[FlaskClient, dict[str, str]]:
+    """Returns a browser that opened the page, and the headers that the page adds."""
     browser = app.test_client()
     me = browser.get("/me", headers=SAME, **how)
     assert me.status_code == 200
     return browser, {CSRF_HEADER: me.get_json()["csrf_token"], "Origin": ORIGIN}
 
 
-def told(answer: Any) -> tuple[int, str]:
+def result(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.get_json().get("code", "")
 
 
@@ -55,16 +55,16 @@ def cookie_of(browser: FlaskClient) -> str:
     return str(cookie.value)
 
 
-def test_off_by_default(app: Flask) -> None:
+def test_guests_are_off_by_default(app: Flask) -> None:
     browser = app.test_client()
-    assert told(browser.get("/me", headers=SAME)) == (401, "missing-credentials")
+    assert result(browser.get("/me", headers=SAME)) == (401, "missing-credentials")
     assert browser.get_cookie("live-broker") is None
     assert "Try without" not in browser.get("/").text
 
 
-def test_a_guest_tries_the_page(open_app: Flask) -> None:
+def test_guest_can_use_the_page(open_app: Flask) -> None:
     assert "Try without signing in" in open_app.test_client().get("/").text
-    browser, headers = come_in(open_app)
+    browser, headers = new_guest(open_app)
     first = browser.get("/me").get_json()
     assert first["principal"]["issuer"] == GUEST_ISSUER
     assert (first["name"], first["plan"], first["roles"]) == ("Guest", "default", [])
@@ -78,7 +78,7 @@ def test_a_guest_tries_the_page(open_app: Flask) -> None:
     assert browser.delete(session, headers=headers).status_code == 200
 
 
-def test_the_cookie_is_for_the_browser_only(open_app: Flask) -> None:
+def test_guest_cookie_is_hidden_from_scripts_and_other_sites(open_app: Flask) -> None:
     answer = open_app.test_client().get("/me", headers=SAME)
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= {
         part.strip() for part in answer.headers["Set-Cookie"].split(";")
@@ -86,31 +86,31 @@ def test_the_cookie_is_for_the_browser_only(open_app: Flask) -> None:
 
 
 def test_two_browsers_are_two_guests(open_app: Flask) -> None:
-    one, headers = come_in(open_app)
-    two, _ = come_in(open_app)
+    one, headers = new_guest(open_app)
+    two, _ = new_guest(open_app)
     subjects = {browser.get("/me").get_json()["principal"]["subject"] for browser in (one, two)}
     assert len(subjects) == 2
     session = one.post("/token", headers=headers).get_json()["session"]["id"]
     _, others = two, {CSRF_HEADER: two.get("/me").get_json()["csrf_token"], "Origin": ORIGIN}
-    assert told(two.delete(f"/sessions/{session}", headers=others)) == (404, "session-unknown")
+    assert result(two.delete(f"/sessions/{session}", headers=others)) == (404, "session-unknown")
 
 
 @pytest.mark.parametrize(
     "headers",
     [{}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "none"}],
 )
-def test_nobody_but_our_page_is_made_a_guest(open_app: Flask, headers: dict[str, str]) -> None:
+def test_only_the_brokers_page_gets_a_guest(open_app: Flask, headers: dict[str, str]) -> None:
     browser = open_app.test_client()
-    assert told(browser.get("/me", headers=headers)) == (401, "missing-credentials")
+    assert result(browser.get("/me", headers=headers)) == (401, "missing-credentials")
     assert browser.get_cookie("live-broker") is None
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/token"), ("GET", "/profiles"), ("POST", "/auth/logout")]
 )
-def test_only_me_makes_a_guest(open_app: Flask, method: str, path: str) -> None:
+def test_only_get_me_creates_a_guest(open_app: Flask, method: str, path: str) -> None:
     answer = open_app.test_client().open(path, method=method, headers={**SAME, "Origin": ORIGIN})
-    assert told(answer) == (401, "missing-credentials")
+    assert result(answer) == (401, "missing-credentials")
     assert "Set-Cookie" not in answer.headers
 
 
@@ -125,16 +125,16 @@ def test_only_me_makes_a_guest(open_app: Flask, method: str, path: str) -> None:
         ({"Origin": None, "Sec-Fetch-Site": "cross-site"}, "csrf-failed"),
     ],
 )
-def test_the_cookie_alone_moves_nothing(open_app: Flask, changed: dict[str, str | None], code: str) -> None:
-    browser, headers = come_in(open_app)
+def test_cookie_alone_changes_nothing(open_app: Flask, changed: dict[str, str | None], code: str) -> None:
+    browser, headers = new_guest(open_app)
     sent = {name: value for name, value in {**headers, **changed}.items() if value is not None}
-    assert told(browser.post("/token", headers=sent)) == (403, code)
+    assert result(browser.post("/token", headers=sent)) == (403, code)
 
 
-def test_the_csrf_token_of_another_guest_does_not_fit(open_app: Flask) -> None:
-    browser, _ = come_in(open_app)
-    _, others = come_in(open_app)
-    assert told(browser.post("/token", headers=others)) == (403, "csrf-failed")
+def test_csrf_token_of_another_guest_is_rejected(open_app: Flask) -> None:
+    browser, _ = new_guest(open_app)
+    _, others = new_guest(open_app)
+    assert result(browser.post("/token", headers=others)) == (403, "csrf-failed")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_csrf_token_of_another_guest_does_not_fit(open_app: Flask) -> None:
     ],
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/me"), ("POST", "/token")])
-def test_a_bad_credential_is_never_replaced_by_a_guest(
+def test_bad_credential_is_never_replaced_by_a_guest(
     open_app: Flask, headers: dict[str, str], method: str, path: str
 ) -> None:
     client = open_app.test_client(use_cookies=False)
@@ -156,21 +156,21 @@ def test_a_bad_credential_is_never_replaced_by_a_guest(
     assert "guest." not in answer.headers.get("Set-Cookie", "")
 
 
-def test_a_guest_beside_another_credential_is_refused(open_app: Flask) -> None:
-    browser, headers = come_in(open_app)
-    assert told(browser.post("/token", headers={**headers, **bearer(open_app)})) == (400, "bad-request")
+def test_guest_with_another_credential_is_refused(open_app: Flask) -> None:
+    browser, headers = new_guest(open_app)
+    assert result(browser.post("/token", headers={**headers, **bearer(open_app)})) == (400, "bad-request")
 
 
-def test_the_cookie_of_another_address_is_refused_and_forgotten(open_app: Flask) -> None:
-    browser, headers = come_in(open_app)
+def test_cookie_from_another_address_is_refused_and_deleted(open_app: Flask) -> None:
+    browser, headers = new_guest(open_app)
     answer = browser.post("/token", headers=headers, environ_base=OTHER_ADDRESS)
-    assert told(answer) == (401, "invalid-token")
+    assert result(answer) == (401, "invalid-token")
     assert browser.get_cookie("live-broker") is None
     assert browser.get("/me", headers=SAME, environ_base=OTHER_ADDRESS).status_code == 200
 
 
-def test_an_altered_cookie_is_refused(open_app: Flask) -> None:
-    browser, _ = come_in(open_app)
+def test_altered_cookie_is_refused(open_app: Flask) -> None:
+    browser, _ = new_guest(open_app)
     good = cookie_of(browser)
     prefix, subject, expires, signature = good.split(".")
     for bad in (
@@ -183,43 +183,43 @@ def test_an_altered_cookie_is_refused(open_app: Flask) -> None:
     ):
         thief = open_app.test_client()
         thief.set_cookie("live-broker", bad)
-        assert told(thief.get("/me", headers=SAME)) == (401, "invalid-token")
+        assert result(thief.get("/me", headers=SAME)) == (401, "invalid-token")
         assert thief.get_cookie("live-broker") is None
 
 
-def test_guests_end_when_they_are_turned_off(make_app: MakeApp) -> None:
+def test_guests_end_when_the_setting_is_turned_off(make_app: MakeApp) -> None:
     same = {"BROKER_SECRET_KEY": secrets.token_urlsafe(48)}
-    browser, _ = come_in(make_app(toml=guests(), env=same))
+    browser, _ = new_guest(make_app(toml=guests(), env=same))
     closed = make_app(env=same).test_client()
     closed.set_cookie("live-broker", cookie_of(browser))
-    assert told(closed.get("/me", headers=SAME)) == (401, "invalid-token")
+    assert result(closed.get("/me", headers=SAME)) == (401, "invalid-token")
 
 
-def test_ipv6_guests_are_bound_to_their_64(make_app: MakeApp) -> None:
+def test_ipv6_guests_are_bound_to_their_64_bit_prefix(make_app: MakeApp) -> None:
     app = make_app(toml=guests("allow_network = true"))
-    browser, headers = come_in(app, environ_base={"REMOTE_ADDR": "2001:db8::1"})
+    browser, headers = new_guest(app, environ_base={"REMOTE_ADDR": "2001:db8::1"})
     near = browser.post("/token", headers=headers, environ_base={"REMOTE_ADDR": "2001:db8::ffff"})
     far = browser.post("/token", headers=headers, environ_base={"REMOTE_ADDR": "2001:db8:0:1::1"})
     assert (near.status_code, far.status_code) == (200, 401)
 
 
-def test_a_new_cookie_buys_no_new_allowance(make_app: MakeApp) -> None:
+def test_new_cookie_gives_no_new_allowance(make_app: MakeApp) -> None:
     app = make_app(toml=guests(rate="2/hour"))
     answers = []
     for _ in range(4):
-        browser, headers = come_in(app)
+        browser, headers = new_guest(app)
         answers.append(browser.post("/token", headers=headers))
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
     problem = answers[-1].get_json()
     assert (problem["violated-policies"], "address" in problem["detail"]) == (["2/hour"], True)
-    foretold = app.test_client().get("/me", headers=SAME).get_json()["next_token"]
-    assert (foretold["granted"], foretold["code"]) == (False, "rate-limited")
-    browser, headers = come_in(app, environ_base=OTHER_ADDRESS)
+    next_token = app.test_client().get("/me", headers=SAME).get_json()["next_token"]
+    assert (next_token["granted"], next_token["code"]) == (False, "rate-limited")
+    browser, headers = new_guest(app, environ_base=OTHER_ADDRESS)
     assert browser.post("/token", headers=headers, environ_base=OTHER_ADDRESS).status_code == 200
     assert app.test_client().post("/token", headers=bearer(app)).status_code == 200
 
 
-def test_the_plan_and_the_profiles_are_the_guests_own(make_app: MakeApp) -> None:
+def test_guests_have_their_own_plan_and_profiles(make_app: MakeApp) -> None:
     more = """
 [plans.tiny]
 rate = "1/minute"
@@ -232,42 +232,42 @@ models = ["gemini-3.8-live"]
 response_modalities = ["AUDIO"]
 """
     app = make_app(toml=guests('plan = "tiny"\nprofiles = ["taste"]') + more)
-    browser, headers = come_in(app)
+    browser, headers = new_guest(app)
     assert [p["name"] for p in browser.get("/profiles").get_json()["profiles"]] == ["taste"]
     answer = browser.post("/token", json={"profile": "taste"}, headers=headers)
     assert answer.get_json()["expires_in"] == 60
     again = browser.post("/token", json={"profile": "taste"}, headers=headers)
-    assert told(again) == (429, "rate-limited")
-    other, headers = come_in(app)
-    assert told(other.post("/token", headers=headers)) == (403, "profile-forbidden")
+    assert result(again) == (429, "rate-limited")
+    other, headers = new_guest(app)
+    assert result(other.post("/token", headers=headers)) == (403, "profile-forbidden")
 
 
-def test_a_guest_may_name_nobody(open_app: Flask) -> None:
-    browser, headers = come_in(open_app)
+def test_guest_may_not_act_for_a_user(open_app: Flask) -> None:
+    browser, headers = new_guest(open_app)
     answer = browser.post("/token", json={"on_behalf_of": "u1"}, headers=headers)
-    assert told(answer) == (422, "field-not-allowed")
+    assert result(answer) == (422, "field-not-allowed")
 
 
-def test_signing_in_ends_the_guest_and_signing_out_the_cookie(open_app: Flask) -> None:
-    browser, headers = come_in(open_app)
+def test_sign_in_ends_the_guest_and_sign_out_deletes_the_cookie(open_app: Flask) -> None:
+    browser, headers = new_guest(open_app)
     login = browser.post("/auth/login", json={"username": "alice", "password": PASSWORD}, headers=headers)
     assert login.status_code == 200
     assert browser.get("/me", headers=SAME).get_json()["principal"]["subject"] == "alice"
-    guest, headers = come_in(open_app)
+    guest, headers = new_guest(open_app)
     assert guest.post("/auth/logout", headers=headers).status_code == 204
     assert guest.get_cookie("live-broker") is None
 
 
-def test_a_blocked_guest_is_refused(open_app: Flask) -> None:
-    browser, headers = come_in(open_app)
+def test_blocked_guest_is_refused(open_app: Flask) -> None:
+    browser, headers = new_guest(open_app)
     subject = browser.get("/me").get_json()["principal"]["subject"]
     parts = parts_of(open_app)
     admin = BlockAdmin(parts.settings, parts.database, actor="tests")
     admin.block(subject, issuer=GUEST_ISSUER)
-    assert told(browser.post("/token", headers=headers)) == (403, "account-blocked")
+    assert result(browser.post("/token", headers=headers)) == (403, "account-blocked")
     admin.block_issuer(GUEST_ISSUER)
     other = open_app.test_client().get("/me", headers=SAME)
-    assert told(other) == (403, "account-blocked")
+    assert result(other) == (403, "account-blocked")
 
 
 @pytest.mark.parametrize(
@@ -283,22 +283,24 @@ def test_a_blocked_guest_is_refused(open_app: Flask) -> None:
     ],
     ids=str,
 )
-def test_the_network_gets_no_guests_unless_it_is_allowed(make_app: MakeApp, how: dict[str, Any]) -> None:
+def test_network_gets_no_guests_by_default(make_app: MakeApp, how: dict[str, Any]) -> None:
     asked = {"headers": SAME, **how}
     closed = make_app(toml=guests()).test_client()
-    assert told(closed.get("/me", **asked)) == (401, "missing-credentials")
+    assert result(closed.get("/me", **asked)) == (401, "missing-credentials")
     assert closed.get_cookie("live-broker") is None
 
 
-def test_a_cookie_of_loopback_is_not_carried_onto_the_network(make_app: MakeApp) -> None:
+def test_guest_cookie_is_rejected_on_the_network_unless_allowed(make_app: MakeApp) -> None:
     same = {"BROKER_SECRET_KEY": secrets.token_urlsafe(48)}
-    browser, headers = come_in(make_app(toml=guests("allow_network = true"), env=same), environ_base=NETWORK)
+    browser, headers = new_guest(
+        make_app(toml=guests("allow_network = true"), env=same), environ_base=NETWORK
+    )
     closed = make_app(toml=guests(), env=same).test_client()
     closed.set_cookie("live-broker", cookie_of(browser))
-    assert told(closed.post("/token", headers=headers, environ_base=NETWORK)) == (401, "invalid-token")
+    assert result(closed.post("/token", headers=headers, environ_base=NETWORK)) == (401, "invalid-token")
 
 
-def test_the_network_gets_guests_where_the_operator_says_so(make_app: MakeApp) -> None:
+def test_network_gets_guests_if_allowed(make_app: MakeApp) -> None:
     client = make_app(toml=guests("allow_network = true")).test_client()
     answer = client.get("/me", headers=SAME, base_url="https://voice.example", environ_base=NETWORK)
     assert answer.status_code == 200
@@ -307,8 +309,8 @@ def test_the_network_gets_guests_where_the_operator_says_so(make_app: MakeApp) -
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "[::]", "unix"])
-def test_does_not_start_on_the_network_unless_it_is_allowed(tmp_path: Path, bind: str) -> None:
-    """Exit status 2 and the reason, from the master, before a worker exists."""
+def test_broker_refuses_to_start_on_the_network_unless_allowed(tmp_path: Path, bind: str) -> None:
+    """The master prints the reason and exits with status 2 before a worker exists."""
     config = write_config(tmp_path, more=guests())
     environ = environment(tmp_path, "https://generativelanguage.googleapis.com", config=config)
     address = f"unix:{tmp_path}/s" if bind == "unix" else f"{bind}:{free_port()}"
@@ -337,7 +339,7 @@ def test_does_not_start_on_the_network_unless_it_is_allowed(tmp_path: Path, bind
         ("open = true", "guests.open: is not a known key"),
     ],
 )
-def test_a_faulty_table_stops_the_start(tmp_path: Path, table: str, fault: str) -> None:
+def test_invalid_guests_table_is_rejected(tmp_path: Path, table: str, fault: str) -> None:
     text = table if "address_rate" in table else f'{table}\naddress_rate = "5/hour"'
     config = write_config(tmp_path, more=f"[guests]\n{text}\n")
     with pytest.raises(SettingsError) as raised:
@@ -345,7 +347,7 @@ def test_a_faulty_table_stops_the_start(tmp_path: Path, table: str, fault: str) 
     assert [found for found in raised.value.faults if fault in found]
 
 
-def test_one_guest_on_every_worker(standin: StandIn, make_broker: MakeBroker) -> None:
+def test_guest_is_the_same_on_every_worker(standin: StandIn, make_broker: MakeBroker) -> None:
     broker = make_broker(standin.url, toml=guests(rate="3/hour"), workers=4, threads=4)
     with broker.client() as client:
         me = client.get("/me", headers=SAME)

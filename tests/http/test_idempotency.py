@@ -22,7 +22,7 @@ from tests.support.stores import STORES, Stores
 
 
 class Shift:
-    """A clock that the test moves on."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.by = timedelta()
@@ -109,7 +109,7 @@ def test_service_key_repeats_a_request_for_its_user(app: Flask, client: FlaskCli
     assert code(ask(client, shop, on_behalf_of="u1")) == (403, "account-blocked")
 
 
-def test_a_failed_mint_frees_the_key(make_app: MakeApp) -> None:
+def test_failed_mint_frees_the_key(make_app: MakeApp) -> None:
     with StandIn(port=0) as standin:
         app = make_app(live_url=standin.url)
         client, alice = app.test_client(use_cookies=False), bearer(app)
@@ -120,7 +120,7 @@ def test_a_failed_mint_frees_the_key(make_app: MakeApp) -> None:
         assert answer.get_json()["limits"]["sessions"]["open"] == 1
 
 
-def test_a_refusal_frees_the_key(make_app: MakeApp) -> None:
+def test_refusal_frees_the_key(make_app: MakeApp) -> None:
     clock = Shift()
     app = make_app(rate="1/minute", clock=clock)
     client, alice = app.test_client(use_cookies=False), bearer(app)

@@ -1,7 +1,7 @@
-"""The entries of docs/issuers.md, as they stand there, each with a token of exactly its service's shape.
+"""Each entry in docs/issuers.md works as printed, with a token exactly as its service issues it.
 
-Only addresses are changed, to a key server of the test's own; ids, algorithms, audiences and claims are the
-document's. What the services put into their tokens is written down below.
+Only addresses change, to the test's own key server. Ids, algorithms, audiences and claims come from the
+document. The content of each service's tokens is written down below.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ ENTRIES: dict[str, tuple[dict[str, Any], str]] = {
     for heading in ("## Entries", "## Attestation")
     for text in re.findall(r"^```toml\n(.*?)^```$", section("docs/issuers.md", heading), re.M | re.S)
 }
-# Of headers, what is not {"alg", "kid", "typ": "JWT"}; `...` leaves a member out.
+# Headers that differ from {"alg", "kid", "typ": "JWT"}; `...` omits a member.
 HEADERS: dict[str, dict[str, Any]] = {
     "cognito": {"typ": ..., "kid": "1234example="},
     "cognito-id": {"typ": ..., "kid": "1234example="},
     "clerk": {"cat": "cl_B7d4PD111AAA", "kid": "ins_2abc"},
 }
-# Of keys, what is not {"kty", "kid", "use": "sig", "alg"}.
+# Keys that differ from {"kty", "kid", "use": "sig", "alg"}.
 KEYS: dict[str, dict[str, Any]] = {
     "entra": {
         "alg": ...,
@@ -112,7 +112,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 GOLD = {"firebase", "auth0", "cognito-id", "supabase", "keycloak"}
 OPERATORS = {"auth0", "cognito", "entra", "keycloak"}
-# For each, a change that the entry must not let through.
+# For each entry, a change that it must reject.
 FOREIGN: dict[str, dict[str, Any]] = {
     "firebase": {"aud": "another-project"},
     "google": {"email_verified": False},
@@ -142,7 +142,7 @@ response_modalities = ["AUDIO"]
 
 
 class Service:
-    """One recipe moved to the local key server: the entry's text with its addresses exchanged."""
+    """One entry, with its addresses replaced by those of the local key server."""
 
     def __init__(self, name: str, server: KeyServer) -> None:
         self.name = name
@@ -192,20 +192,21 @@ def test_every_entry_has_a_token_and_every_service_an_entry() -> None:
     assert services <= set(ENTRIES)
 
 
-def test_a_token_of_the_service_gets_a_token(app: Flask, service: Service) -> None:
+def test_token_of_the_service_is_accepted(app: Flask, service: Service) -> None:
     answer = ask(app, service, service.token())
     assert answer.status_code == 200, answer.get_json()
 
 
-def test_a_token_that_the_entry_does_not_mean_gets_none(app: Flask, service: Service) -> None:
+def test_token_that_the_entry_excludes_is_rejected(app: Flask, service: Service) -> None:
     answer = ask(app, service, service.token(**FOREIGN[service.name]))
     expected = (403, "forbidden") if service.name == "app-check" else (401, "invalid-token")
     assert (answer.status_code, answer.get_json()["code"]) == expected
 
 
-def test_who_the_user_is(app: Flask, service: Service) -> None:
+def test_subject_plan_and_roles_come_from_the_claims(app: Flask, service: Service) -> None:
     if service.name == "app-check":
-        assert ENTRIES["app-check"][0]["kind"] == "attestation"  # about an app; who asks says the bearer
+        # It identifies an app. The bearer token identifies the user.
+        assert ENTRIES["app-check"][0]["kind"] == "attestation"
         return
     me = ask(app, service, service.token(), "/me").get_json()
     subject = CLAIMS[service.name]["oid" if service.name == "entra" else "sub"]
@@ -214,8 +215,8 @@ def test_who_the_user_is(app: Flask, service: Service) -> None:
     assert me["roles"] == (["operator"] if service.name in OPERATORS else [])
 
 
-def test_auth0s_other_token_profile(make_app: MakeApp) -> None:
-    """RFC 9068: `at+jwt`, and `client_id` in the place of `azp`."""
+def test_auth0_rfc_9068_token_is_accepted(make_app: MakeApp) -> None:
+    """An RFC 9068 token has the type `at+jwt`, and `client_id` instead of `azp`."""
     with KeyServer() as server:
         service = Service("auth0", server)
         app = make_app(toml=PLANS + service.toml)

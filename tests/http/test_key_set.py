@@ -1,4 +1,4 @@
-"""GET /.well-known/jwks.json, and that a rotation of secret and key leaves everybody signed in."""
+"""GET /.well-known/jwks.json. A rotation of the secret or the signing key signs no one out."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def new_pem() -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def test_is_empty_while_the_secret_signs(client: FlaskClient) -> None:
+def test_key_set_is_empty_without_a_signing_key(client: FlaskClient) -> None:
     answer = client.get("/.well-known/jwks.json")
     assert (answer.status_code, answer.get_json(force=True)) == (200, {"keys": []})
 
 
-def test_anybody_verifies_our_bearers_with_it(make_app: MakeApp) -> None:
+def test_key_set_verifies_the_brokers_bearer_tokens(make_app: MakeApp) -> None:
     app = make_app(env={"BROKER_SIGNING_KEY": new_pem(), "BROKER_SIGNING_KEY_PREVIOUS": new_pem()})
     answer = app.test_client().get("/.well-known/jwks.json")
     assert answer.mimetype == "application/jwk-set+json"
@@ -41,7 +41,7 @@ def test_anybody_verifies_our_bearers_with_it(make_app: MakeApp) -> None:
 
 
 @pytest.mark.parametrize("rotated", ["secret", "key"])
-def test_a_rotation_leaves_everybody_signed_in(make_app: MakeApp, tmp_path: Path, rotated: str) -> None:
+def test_rotation_keeps_everyone_signed_in(make_app: MakeApp, tmp_path: Path, rotated: str) -> None:
     first = make_app(env={"BROKER_SIGNING_KEY": (pem := new_pem())} if rotated == "key" else {})
     parts = parts_of(first)
     held = bearer(first)

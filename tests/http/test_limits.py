@@ -17,7 +17,7 @@ from tests.support.keys import key_headers
 
 
 class Shift:
-    """A clock that the test moves on."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.by = timedelta()
@@ -53,8 +53,8 @@ def test_too_many_sessions_lists_the_open_ones(app: Flask, client: FlaskClient) 
     assert client.post("/token", headers=alice).status_code == 200
 
 
-def test_a_reloaded_page_frees_its_place(make_app: MakeApp) -> None:
-    """As with the shipped plan: the page ends its session on pagehide; a crashed tab frees itself."""
+def test_reloaded_page_frees_its_place(make_app: MakeApp) -> None:
+    """As with the shipped plan, the page ends its session on pagehide. The place of a crashed tab expires."""
     clock = Shift()
     app = make_app(clock=clock)
     client, alice = app.test_client(use_cookies=False), bearer(app)
@@ -70,7 +70,7 @@ def test_a_reloaded_page_frees_its_place(make_app: MakeApp) -> None:
     assert client.post("/token", headers=bearer(app)).status_code == 200
 
 
-def test_minutes_end_the_last_token_and_then_the_day(app: Flask, client: FlaskClient) -> None:
+def test_last_token_ends_with_the_minutes_of_the_day(app: Flask, client: FlaskClient) -> None:
     alice = bearer(app)
     limits_of(app).set("alice", {"minutes_per_day": 20})
     first, second = (client.post("/token", headers=alice).get_json() for _ in range(2))
@@ -89,7 +89,7 @@ def test_minutes_end_the_last_token_and_then_the_day(app: Flask, client: FlaskCl
     assert renewal.get_json()["expires_in"] <= 300
 
 
-def test_an_upstream_failure_costs_no_session_and_no_minute(make_app: MakeApp) -> None:
+def test_upstream_failure_uses_no_session_and_no_minutes(make_app: MakeApp) -> None:
     app = make_app(live_url="http://127.0.0.1:9")
     client, alice = app.test_client(use_cookies=False), bearer(app)
     assert client.post("/token", headers=alice).status_code in {502, 504}

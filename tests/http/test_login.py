@@ -1,4 +1,4 @@
-"""Signing in, the cookie's terms, and signing out."""
+"""Password sign-in, the properties of its cookie, and sign-out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def block(app: Flask, username: str) -> None:
         connection.execute(update(users).where(users.c.username == username).values(blocked_at=now))
 
 
-def test_the_bearer_of_a_sign_in_works(client: FlaskClient) -> None:
+def test_bearer_token_of_a_sign_in_works(client: FlaskClient) -> None:
     body = sign_in(client).get_json()
     assert body["token_type"] == "Bearer"
     assert body["expires_in"] == 3600
@@ -39,7 +39,7 @@ def test_the_bearer_of_a_sign_in_works(client: FlaskClient) -> None:
     assert (me["name"], me["plan"], me["roles"]) == ("alice", "default", [])
 
 
-def test_a_user_name_is_one_whatever_its_case(client: FlaskClient) -> None:
+def test_user_name_ignores_case_and_surrounding_spaces(client: FlaskClient) -> None:
     body = sign_in(client, " Alice ").get_json()
     me = client.get("/me", headers={"Authorization": f"Bearer {body['access_token']}"}).get_json()
     assert me["principal"]["subject"] == "alice"
@@ -54,7 +54,7 @@ def test_a_user_name_is_one_whatever_its_case(client: FlaskClient) -> None:
         ("alice\0", PASSWORD),
     ],
 )
-def test_an_unknown_user_and_a_wrong_password_look_the_same(
+def test_unknown_user_and_wrong_password_get_the_same_answer(
     client: FlaskClient, username: str, password: str
 ) -> None:
     answer = sign_in(client, username, password)
@@ -64,17 +64,17 @@ def test_an_unknown_user_and_a_wrong_password_look_the_same(
     assert "Set-Cookie" not in answer.headers
 
 
-def test_the_cookie_over_tls_is_tied_to_the_host(client: FlaskClient) -> None:
+def test_cookie_over_tls_is_bound_to_the_host(client: FlaskClient) -> None:
     cookie = sign_in(client, base_url="https://voice.example").headers["Set-Cookie"]
     assert cookie.startswith("__Host-live-broker=")
     assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= {part.strip() for part in cookie.split(";")}
 
 
-def test_plain_http_beyond_loopback_gets_a_cookie_that_needs_tls(client: FlaskClient) -> None:
+def test_plain_http_beyond_loopback_gets_a_secure_cookie(client: FlaskClient) -> None:
     assert "Secure" in sign_in(client, base_url="http://voice.example").headers["Set-Cookie"]
 
 
-def test_a_new_sign_in_replaces_the_one_that_the_browser_had(app: Flask) -> None:
+def test_new_sign_in_replaces_the_browsers_previous_one(app: Flask) -> None:
     browser = app.test_client()
     sign_in(browser)
     before = browser.get_cookie("live-broker")
@@ -88,14 +88,14 @@ def test_a_new_sign_in_replaces_the_one_that_the_browser_had(app: Flask) -> None
     assert browser.get("/me").status_code == 401
 
 
-def test_a_failed_sign_in_leaves_the_one_before(page: Page) -> None:
+def test_failed_sign_in_keeps_the_existing_one(page: Page) -> None:
     browser, _ = page
     assert sign_in(browser, "alice", "wrong password").status_code == 401
     assert browser.get("/me").status_code == 200
 
 
-class Hands:
-    """A clock that the test moves."""
+class ManualClock:
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
@@ -104,8 +104,8 @@ class Hands:
         return self.now
 
 
-def test_a_sign_in_that_nobody_uses_ends(make_app: MakeApp) -> None:
-    clock = Hands()
+def test_idle_sign_in_expires(make_app: MakeApp) -> None:
+    clock = ManualClock()
     browser = make_app(clock=clock).test_client()
     sign_in(browser)
     for _ in range(3):
@@ -115,8 +115,8 @@ def test_a_sign_in_that_nobody_uses_ends(make_app: MakeApp) -> None:
     assert browser.get("/me").status_code == 401
 
 
-def test_a_sign_in_that_is_used_all_the_time_ends_too(make_app: MakeApp) -> None:
-    clock = Hands()
+def test_sign_in_in_constant_use_also_expires(make_app: MakeApp) -> None:
+    clock = ManualClock()
     browser = make_app(clock=clock).test_client()
     sign_in(browser)
     end = clock.now + LIFETIME
@@ -127,17 +127,17 @@ def test_a_sign_in_that_is_used_all_the_time_ends_too(make_app: MakeApp) -> None
     assert browser.get("/me").status_code == 401
 
 
-def test_every_sign_in_has_an_id_of_its_own(client: FlaskClient) -> None:
+def test_each_sign_in_has_its_own_id(client: FlaskClient) -> None:
     cookies = {sign_in(client).headers["Set-Cookie"].split(";")[0] for _ in range(3)}
     assert len(cookies) == 3
 
 
-def test_the_page_mints_with_cookie_and_csrf(page: Page) -> None:
+def test_cookie_with_csrf_token_mints(page: Page) -> None:
     browser, headers = page
     assert browser.post("/token", headers=headers).status_code == 200
 
 
-def test_the_page_learns_its_csrf_token_again_after_a_reload(page: Page) -> None:
+def test_reloaded_page_gets_its_csrf_token_again(page: Page) -> None:
     browser, headers = page
     assert browser.get("/me").get_json()["csrf_token"] == headers["X-CSRF-Token"]
 
@@ -157,7 +157,7 @@ def test_the_page_learns_its_csrf_token_again_after_a_reload(page: Page) -> None
         ({"X-API-Key": "abc"}, 400, "bad-request"),
     ],
 )
-def test_the_cookie_alone_moves_nothing(
+def test_cookie_alone_changes_nothing(
     page: Page, changed: dict[str, str | None], status: int, code: str
 ) -> None:
     browser, headers = page
@@ -166,13 +166,13 @@ def test_the_cookie_alone_moves_nothing(
     assert (answer.status_code, answer.get_json()["code"]) == (status, code)
 
 
-def test_the_csrf_token_of_another_sign_in_does_not_fit(app: Flask, page: Page) -> None:
+def test_csrf_token_of_another_sign_in_is_rejected(app: Flask, page: Page) -> None:
     other = sign_in(app.test_client(), "bob").get_json()["csrf_token"]
     browser, headers = page
     assert browser.post("/token", headers={**headers, "X-CSRF-Token": other}).status_code == 403
 
 
-def test_signing_out_ends_the_sign_in_on_the_server(app: Flask, page: Page) -> None:
+def test_sign_out_ends_the_sign_in_on_the_server(app: Flask, page: Page) -> None:
     browser, headers = page
     kept = browser.get_cookie("live-broker")
     assert kept is not None
@@ -185,7 +185,7 @@ def test_signing_out_ends_the_sign_in_on_the_server(app: Flask, page: Page) -> N
     assert thief.get_cookie("live-broker") is None
 
 
-def test_a_blocked_user_gets_nothing_from_the_next_request_on(app: Flask, page: Page) -> None:
+def test_block_applies_to_the_next_request(app: Flask, page: Page) -> None:
     browser, headers = page
     held = bearer(app)
     block(app, "alice")
@@ -197,7 +197,7 @@ def test_a_blocked_user_gets_nothing_from_the_next_request_on(app: Flask, page: 
         assert (answer.status_code, answer.get_json()["code"]) == (403, "account-blocked")
 
 
-def test_guessing_from_one_address_is_slowed_down(make_app: MakeApp) -> None:
+def test_guessing_from_one_address_is_throttled(make_app: MakeApp) -> None:
     client = make_app().test_client(use_cookies=False)
     answers = [sign_in(client, f"somebody-{n}") for n in range(21)]
     assert [answer.status_code for answer in answers] == [401] * 20 + [429]
@@ -207,7 +207,7 @@ def test_guessing_from_one_address_is_slowed_down(make_app: MakeApp) -> None:
     assert sign_in(client, environ_base={"REMOTE_ADDR": "127.0.0.9"}).status_code == 200
 
 
-def test_the_address_behind_a_trusted_proxy_is_the_last_untrusted_hop(make_app: MakeApp) -> None:
+def test_address_behind_trusted_proxies_is_the_last_untrusted_hop(make_app: MakeApp) -> None:
     client = make_app(env={"BROKER_TRUSTED_PROXIES": "127.0.0.0/8 10.0.0.1"}).test_client(use_cookies=False)
     for n in range(20):
         spoofed = {"X-Forwarded-For": f"198.51.100.{n}, 203.0.113.7, 10.0.0.1"}
@@ -217,5 +217,5 @@ def test_the_address_behind_a_trusted_proxy_is_the_last_untrusted_hop(make_app: 
     assert sign_in(client, headers={"X-Forwarded-For": "203.0.113.8"}).status_code == 200
 
 
-def test_our_own_origin_may_sign_in(client: FlaskClient) -> None:
+def test_brokers_own_origin_may_sign_in(client: FlaskClient) -> None:
     assert sign_in(client, headers={"Origin": ORIGIN}).status_code == 200

@@ -1,4 +1,4 @@
-"""Guessing passwords: slowed down per address and per account, the same for names that nobody has."""
+"""Password guessing is throttled per address and per account, for unknown names in the same way."""
 
 from __future__ import annotations
 
@@ -31,39 +31,43 @@ def sign_in_records(app: Flask) -> list[tuple[str, str, Any]]:
         return [(row.actor, row.outcome, row.detail) for row in connection.execute(query)]
 
 
-def test_guessing_one_account_is_slowed_down_where_it_comes_from(client: FlaskClient) -> None:
+def test_guessing_one_account_is_throttled_for_that_address(client: FlaskClient) -> None:
     assert [sign_in(client, "alice").status_code for _ in range(6)] == [401] * 5 + [429]
     throttled = sign_in(client, "alice", PASSWORD)
     assert (throttled.status_code, throttled.get_json()["code"]) == (429, "login-throttled")
     assert int(throttled.headers["Retry-After"]) >= 1
     assert sign_in(client, "bob", PASSWORD).status_code == 200, "another account from the same address"
-    assert sign_in(client, "alice", PASSWORD, ELSEWHERE).status_code == 200, "its owner, from elsewhere"
+    assert sign_in(client, "alice", PASSWORD, ELSEWHERE).status_code == 200, "its owner, from another address"
 
 
-def test_a_name_in_another_case_is_the_same_account(client: FlaskClient) -> None:
+def test_name_in_another_case_is_the_same_account(client: FlaskClient) -> None:
     names = ["alice", "Alice", " ALICE", "aLice ", "ALICE"]
     assert [sign_in(client, name).status_code for name in names] == [401] * 5
     assert sign_in(client, "alice", PASSWORD).status_code == 429
 
 
-def test_a_name_that_nobody_has_is_treated_like_any_other(client: FlaskClient) -> None:
-    """Status, body and headers, from the first try until far into the throttle."""
+def test_unknown_name_is_treated_like_an_existing_one(client: FlaskClient) -> None:
+    """Compares status, body and headers, from the first attempt until long after the throttle starts."""
 
-    def story(name: str, address: str) -> list[tuple[int, str, str, set[str]]]:
-        told = []
+    def answers_to(name: str, address: str) -> list[tuple[int, str, str, set[str]]]:
+        seen = []
         for _ in range(8):
             answer = sign_in(client, name, "wrong", address)
             body = {k: v for k, v in answer.get_json().items() if k not in {"request_id", "detail"}}
             body.pop("retry_after_seconds", None)
             detail = answer.get_json()["detail"].rstrip("0123456789 s.")
-            told.append((answer.status_code, str(body), detail, set(answer.headers.keys())))
-        return told
+            seen.append((answer.status_code, str(body), detail, set(answer.headers.keys())))
+        return seen
 
-    assert story("alice", HOME) == story("nobody", ELSEWHERE) == story("no name at all!", "127.0.0.7")
+    assert (
+        answers_to("alice", HOME)
+        == answers_to("nobody", ELSEWHERE)
+        == answers_to("no name at all!", "127.0.0.7")
+    )
 
 
-def test_many_guesses_at_once_get_no_more_answers_than_one_after_the_other(app: Flask) -> None:
-    """All were let through to the password; only five of them are told whether it was right."""
+def test_concurrent_guesses_get_no_more_answers_than_sequential_ones(app: Flask) -> None:
+    """All requests reach the password check. Only five of them learn whether the password is right."""
     throttle: SignInThrottle = parts_of(app).sign_in_throttle
     attempt = Attempt("alice", HOME)
 
@@ -82,7 +86,7 @@ def test_many_guesses_at_once_get_no_more_answers_than_one_after_the_other(app: 
         throttle.check(attempt)
 
 
-def test_strangers_everywhere_cannot_lock_the_owner_out_at_home(app: Flask, client: FlaskClient) -> None:
+def test_attackers_cannot_lock_the_owner_out_of_a_known_address(app: Flask, client: FlaskClient) -> None:
     assert sign_in(client, "alice", PASSWORD, HOME).status_code == 200
     throttle: SignInThrottle = parts_of(app).sign_in_throttle
     for n in range(60):
@@ -94,7 +98,7 @@ def test_strangers_everywhere_cannot_lock_the_owner_out_at_home(app: Flask, clie
     assert sign_in(client, "bob", PASSWORD, ELSEWHERE).status_code == 200
 
 
-def test_the_ceiling_of_an_account_holds_for_addresses_that_each_try_once(app: Flask) -> None:
+def test_account_limit_applies_across_addresses(app: Flask) -> None:
     throttle: SignInThrottle = parts_of(app).sign_in_throttle
     for n in range(60):
         throttle.failed(Attempt("alice", f"198.51.100.{n}"))
@@ -103,11 +107,11 @@ def test_the_ceiling_of_an_account_holds_for_addresses_that_each_try_once(app: F
     assert refused.value.code == "login-throttled"
 
 
-def test_signing_in_uses_nothing_up(client: FlaskClient) -> None:
+def test_successful_sign_ins_are_not_counted(client: FlaskClient) -> None:
     assert {sign_in(client, "alice", PASSWORD).status_code for _ in range(7)} == {200}
 
 
-def test_each_failed_and_refused_sign_in_is_recorded(app: Flask, client: FlaskClient) -> None:
+def test_failed_and_refused_sign_ins_are_audited(app: Flask, client: FlaskClient) -> None:
     block_admin(app).block("bob")
     sign_in(client, "alice")
     sign_in(client, "bob", PASSWORD)
@@ -119,13 +123,13 @@ def test_each_failed_and_refused_sign_in_is_recorded(app: Flask, client: FlaskCl
     ]
 
 
-def test_a_flood_of_throttled_tries_leaves_one_record_a_minute(app: Flask, client: FlaskClient) -> None:
+def test_flood_of_throttled_attempts_is_audited_once_a_minute(app: Flask, client: FlaskClient) -> None:
     for _ in range(12):
         sign_in(client, "alice")
     assert [outcome for _, outcome, _ in sign_in_records(app)] == ["bad-login"] * 5 + ["login-throttled"]
 
 
-def test_signing_in_twice_at_once_from_a_new_place(app: Flask) -> None:
+def test_concurrent_sign_ins_from_a_new_address_succeed(app: Flask) -> None:
     def once(_: int) -> int:
         return int(sign_in(app.test_client(use_cookies=False), "alice", PASSWORD, ELSEWHERE).status_code)
 

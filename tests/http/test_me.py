@@ -18,7 +18,7 @@ from tests.support.keys import key_headers, make_key
 
 
 def rows(app: Flask) -> dict[str, int]:
-    """How many rows each table has."""
+    """Returns the number of rows in each table."""
     with parts_of(app).database.read() as connection:
         return {
             name: connection.execute(select(func.count()).select_from(table)).scalar_one()
@@ -49,7 +49,7 @@ def test_me_answers_with_every_member(client: FlaskClient, alice: dict[str, str]
     }
 
 
-def test_the_cookie_gets_its_csrf_token(page: tuple[FlaskClient, dict[str, str]]) -> None:
+def test_cookie_gets_its_csrf_token(page: tuple[FlaskClient, dict[str, str]]) -> None:
     browser, headers = page
     assert me(browser, {})["csrf_token"] == headers["X-CSRF-Token"]
 
@@ -126,7 +126,7 @@ def test_me_lists_the_callers_own_open_sessions(
     assert [one["id"] for one in me(client, alice)["sessions"]] == [second["id"]]
 
 
-def test_a_failed_mint_leaves_nothing_open(make_app: MakeApp) -> None:
+def test_failed_mint_leaves_no_open_session(make_app: MakeApp) -> None:
     app = make_app(live_url="http://127.0.0.1:9")
     client = app.test_client(use_cookies=False)
     client.post("/token", headers=bearer(app))

@@ -1,4 +1,4 @@
-"""The canary sweep: after every flow, each secret is looked for in whatever the broker wrote."""
+"""After every flow, no secret is in anything that the broker wrote."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.support.servers import BrokerServer
 PASSWORD = "canary-password-0123456789"
 
 
-def test_what_google_says_stays_inside(make_broker: MakeBroker) -> None:
-    """Google's message about a suspended key holds the key itself."""
+def test_google_error_text_is_not_passed_on(make_broker: MakeBroker) -> None:
+    """Google's message about a suspended key contains the key itself."""
     with StandIn(port=0) as standin:
         broker = make_broker(standin.url)
         broker.add_user("alice")
@@ -83,7 +83,9 @@ def test_no_secret_in_logs_errors_or_database(standin: StandIn, make_broker: Mak
         assert not [text for text in said if secret in text], secret[:12]
 
 
-def test_no_service_key_and_no_guest_cookie_leaves(standin: StandIn, make_broker: MakeBroker) -> None:
+def test_no_service_key_or_guest_cookie_in_logs_answers_or_database(
+    standin: StandIn, make_broker: MakeBroker
+) -> None:
     guests = '[guests]\nenabled = true\naddress_rate = "2/hour"\n'
     broker = make_broker(standin.url, rate="3/minute", toml=guests, env={"BROKER_LOG_LEVEL": "debug"})
     made = make_key(broker, "canary", on_behalf_of="acme:*")
@@ -141,13 +143,15 @@ def test_no_service_key_and_no_guest_cookie_leaves(standin: StandIn, make_broker
 
 
 def stored(broker: BrokerServer) -> bytes:
-    """Every byte of the database and its journal."""
+    """Returns every byte of the database and its journal."""
     path = Path(broker.environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
     return b"".join(file.read_bytes() for file in path.parent.glob("*.sqlite3*"))
 
 
-def test_no_secret_of_users_or_keys_of_ours_leaves(standin: StandIn, make_broker: MakeBroker) -> None:
-    """Changing a password, blocking, throttling, signing out, rotating: nothing of it is written down."""
+def test_no_password_or_signing_key_in_logs_answers_or_database(
+    standin: StandIn, make_broker: MakeBroker
+) -> None:
+    """Password changes, blocks, throttling, sign-outs and rotated keys write no secret."""
     signing, previous = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     env = {
         "BROKER_LOG_LEVEL": "debug",
@@ -205,7 +209,7 @@ def body(text: str) -> list[str]:
 
 
 def command(broker: BrokerServer, *arguments: str, stdin: str = "") -> str:
-    """All that the command line printed."""
+    """Returns everything that the command printed."""
     run = [sys.executable, "-m", "broker.cli", *arguments]
     done = subprocess.run(
         run, env=broker.environ, input=stdin, capture_output=True, text=True, timeout=60, check=True
@@ -218,8 +222,8 @@ def database_bytes(broker: BrokerServer) -> bytes:
     return b"".join(path.read_bytes() for path in file.parent.glob("*.sqlite3*"))
 
 
-def test_no_token_of_an_issuer_stays_anywhere(standin: StandIn, make_broker: MakeBroker) -> None:
-    """Bearers and attestations, good, refused and on trial: not even at the level debug."""
+def test_no_external_token_in_logs_answers_or_database(standin: StandIn, make_broker: MakeBroker) -> None:
+    """Covers accepted, refused and trial bearer tokens, and attestations, at log level debug."""
     key = signer("rsa")
     with KeyServer() as server:
         keys = server.publish("/keys", [key])
@@ -247,7 +251,7 @@ def test_no_token_of_an_issuer_stays_anywhere(standin: StandIn, make_broker: Mak
     )
     assert "issuer_audited" in broker.log
     for token in (good, trial, expired, forged, app):
-        # By the signature: header and claims of different tokens begin alike.
+        # Only the signature is searched for, because different tokens begin with the same text.
         canary = token.rsplit(".", 1)[1]
         assert canary not in broker.log
         assert canary.encode() not in database

@@ -1,4 +1,4 @@
-"""Signing in with an external issuer, when the browser, the provider or somebody between them is hostile."""
+"""Browser sign-in with an external issuer, when the browser, the provider or the network is hostile."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def browser(app: Flask) -> FlaskClient:
 
 
 def begin(browser: FlaskClient, path: str = FAKE, **more: Any) -> str:
-    """Press the button: where the browser is sent."""
+    """Presses the button. Returns the address that the browser is sent to."""
     answer = browser.get(path, **more)
     assert answer.status_code == 303, answer.text
     return answer.headers["Location"]
@@ -78,7 +78,7 @@ def is_signed_in(browser: FlaskClient) -> bool:
 
 
 def refused(answer: TestResponse, location: str) -> bool:
-    """Sent to one of our pages with a code, and without a sign-in."""
+    """Asserts that the browser is sent to a broker page with an error code, and not signed in."""
     assert (answer.status_code, answer.headers["Location"]) == (303, location)
     assert not any(cookie.startswith("live-broker=") for cookie in answer.headers.getlist("Set-Cookie"))
     assert answer.data == b""
@@ -90,10 +90,10 @@ def flow_cookies(browser: FlaskClient) -> list[str]:
     return [cookie.key for cookie in cookies.values() if "-flow-" in cookie.key]
 
 
-# ---- as it should be ------------------------------------------------------------------------------------
+# ---- expected flow -------------------------------------------------------------------------------------
 
 
-def test_the_request_asks_for_a_code_with_pkce_and_gives_nothing_away(
+def test_authorization_request_uses_pkce_and_reveals_no_secret(
     browser: FlaskClient, provider: HostileProvider
 ) -> None:
     address = begin(browser)
@@ -111,7 +111,7 @@ def test_the_request_asks_for_a_code_with_pkce_and_gives_nothing_away(
     assert (form["client_id"], "Authorization" in headers) == ("client-of-fake", False)
 
 
-def test_a_sign_in_is_the_issuers_principal_with_a_record_and_an_audit_row(
+def test_sign_in_yields_the_issuers_principal_and_is_audited(
     app: Flask, browser: FlaskClient, provider: HostileProvider
 ) -> None:
     provider.claims = {"plan": "default"}
@@ -127,7 +127,7 @@ def test_a_sign_in_is_the_issuers_principal_with_a_record_and_an_audit_row(
     assert (f"{provider.url}:user-1", "sign-in", "ok") in [tuple(row) for row in rows]
 
 
-def test_a_sign_in_has_a_new_id_and_ends_the_one_before(
+def test_sign_in_has_a_new_id_and_ends_the_previous_one(
     app: Flask, browser: FlaskClient, provider: HostileProvider
 ) -> None:
     sign_in(browser, provider)
@@ -144,7 +144,7 @@ def test_a_sign_in_has_a_new_id_and_ends_the_one_before(
         assert len(connection.execute(select(sign_ins)).all()) == 1
 
 
-def test_over_tls_every_cookie_is_tied_to_the_host(browser: FlaskClient, provider: HostileProvider) -> None:
+def test_cookies_over_tls_are_bound_to_the_host(browser: FlaskClient, provider: HostileProvider) -> None:
     answer = browser.get(FAKE, base_url="https://voice.example")
     address = answer.headers["Location"]
     assert "redirect_uri=https%3A%2F%2Fvoice.example%2Fauth%2Foidc%2Ffake%2Fcallback" in address
@@ -157,12 +157,12 @@ def test_over_tls_every_cookie_is_tied_to_the_host(browser: FlaskClient, provide
         }
 
 
-def test_behind_a_proxy_that_ends_tls_the_address_to_return_to_is_https(browser: FlaskClient) -> None:
+def test_redirect_uri_is_https_behind_a_tls_proxy(browser: FlaskClient) -> None:
     asked = parse_qs(urlsplit(begin(browser, base_url="http://voice.example")).query)
     assert asked["redirect_uri"] == ["https://voice.example/auth/oidc/fake/callback"]
 
 
-def test_the_flows_cookie_holds_nothing_that_a_provider_would_take(
+def test_flow_cookie_holds_nothing_that_a_provider_accepts(
     browser: FlaskClient, provider: HostileProvider
 ) -> None:
     answer = browser.get(FAKE)
@@ -174,7 +174,7 @@ def test_the_flows_cookie_holds_nothing_that_a_provider_would_take(
     assert not [value for value in kept if value in cookie]
 
 
-def test_an_unfinished_sign_in_leaves_few_cookies_behind(
+def test_unfinished_sign_ins_leave_at_most_four_cookies(
     browser: FlaskClient, provider: HostileProvider
 ) -> None:
     addresses = [begin(browser) for _ in range(12)]
@@ -186,7 +186,7 @@ def test_an_unfinished_sign_in_leaves_few_cookies_behind(
 # ---- the browser's side ---------------------------------------------------------------------------------
 
 
-def test_without_a_state_of_this_browser_nothing_happens(
+def test_callback_without_this_browsers_state_is_refused(
     app: Flask, browser: FlaskClient, provider: HostileProvider
 ) -> None:
     good = provider.authorize(begin(browser))
@@ -199,11 +199,11 @@ def test_without_a_state_of_this_browser_nothing_happens(
     begin(other)
     assert refused(come_back(other, **good), EXPIRED)
     assert provider.posted == [], "no code was sent anywhere"
-    assert come_back(browser, **good).headers["Location"] == "/", "and the good one still works"
+    assert come_back(browser, **good).headers["Location"] == "/", "the valid callback still works"
 
 
-def test_the_cookie_of_another_flow_does_not_fit(browser: FlaskClient, provider: HostileProvider) -> None:
-    """A flow of the attacker's, renamed to the victim's: the name is only where to look."""
+def test_cookie_of_another_flow_is_rejected(browser: FlaskClient, provider: HostileProvider) -> None:
+    """The attacker's flow has the name of the victim's cookie. The name only locates the flow."""
     victims = provider.authorize(begin(browser))
     name = flow_cookies(browser)[0]
     stranger = browser.application.test_client()
@@ -216,7 +216,7 @@ def test_the_cookie_of_another_flow_does_not_fit(browser: FlaskClient, provider:
 
 
 @pytest.mark.parametrize("forge", ["mac", "payload", "none", "empty", "bytes"])
-def test_a_forged_cookie_is_no_flow(browser: FlaskClient, provider: HostileProvider, forge: str) -> None:
+def test_forged_flow_cookie_is_rejected(browser: FlaskClient, provider: HostileProvider, forge: str) -> None:
     good = provider.authorize(begin(browser))
     name = flow_cookies(browser)[0]
     cookie = browser.get_cookie(name)
@@ -235,9 +235,7 @@ def test_a_forged_cookie_is_no_flow(browser: FlaskClient, provider: HostileProvi
     assert provider.posted == []
 
 
-def test_a_flow_is_over_after_ten_minutes(
-    app: Flask, browser: FlaskClient, provider: HostileProvider
-) -> None:
+def test_flow_expires_after_ten_minutes(app: Flask, browser: FlaskClient, provider: HostileProvider) -> None:
     parts = parts_of(app)
     key = derive(parts.settings.secret_key.get_secret_value(), "oidc-flow")
     for age, location in ((LIFETIME_SECONDS - 60, FAILED), (LIFETIME_SECONDS + 1, EXPIRED)):
@@ -247,7 +245,7 @@ def test_a_flow_is_over_after_ten_minutes(
         assert refused(answer, location)
 
 
-def test_a_callback_works_once_even_with_the_cookie_put_back(
+def test_callback_works_once_even_if_the_cookie_is_restored(
     browser: FlaskClient, provider: HostileProvider
 ) -> None:
     good = provider.authorize(begin(browser))
@@ -264,7 +262,7 @@ def test_a_callback_works_once_even_with_the_cookie_put_back(
     assert len(provider.posted) == 1
 
 
-def test_of_many_callbacks_at_once_one_gets_on(
+def test_one_of_many_concurrent_callbacks_succeeds(
     app: Flask, browser: FlaskClient, provider: HostileProvider
 ) -> None:
     good = provider.authorize(begin(browser))
@@ -286,7 +284,7 @@ def test_of_many_callbacks_at_once_one_gets_on(
     assert len(provider.posted) == 1
 
 
-def test_a_parameter_twice_is_refused(browser: FlaskClient, provider: HostileProvider) -> None:
+def test_repeated_parameter_is_refused(browser: FlaskClient, provider: HostileProvider) -> None:
     for name in ("code", "iss", "error"):
         good = provider.authorize(begin(browser))
         query = "&".join(f"{key}={quote(value)}" for key, value in good.items()) + f"&{name}=x&{name}=y"
@@ -294,7 +292,7 @@ def test_a_parameter_twice_is_refused(browser: FlaskClient, provider: HostilePro
     assert provider.posted == []
 
 
-def test_a_page_elsewhere_cannot_begin_a_sign_in(browser: FlaskClient) -> None:
+def test_cross_site_page_cannot_start_a_sign_in(browser: FlaskClient) -> None:
     for site in ("cross-site", "same-site"):
         answer = browser.get(FAKE, headers={"Sec-Fetch-Site": site})
         assert (answer.status_code, answer.get_json()["code"]) == (403, "origin-forbidden")
@@ -315,14 +313,14 @@ def test_a_page_elsewhere_cannot_begin_a_sign_in(browser: FlaskClient) -> None:
         "http://localhost/", "//localhost/", "/\u2215evil.example",
     ],
 )  # fmt: skip
-def test_only_pages_of_ours_are_returned_to(browser: FlaskClient, path: str) -> None:
+def test_return_to_accepts_only_broker_pages(browser: FlaskClient, path: str) -> None:
     answer = browser.get(FAKE, query_string={"return_to": path})
     assert (answer.status_code, answer.get_json()["code"]) == (400, "bad-request")
     assert "Location" not in answer.headers
     assert "evil" not in answer.text
 
 
-def test_the_page_to_return_to_is_kept_and_given_once(
+def test_return_to_is_kept_in_the_flow_and_allowed_once(
     browser: FlaskClient, provider: HostileProvider
 ) -> None:
     both = browser.get(f"{FAKE}?return_to=/&return_to=//evil.example")
@@ -332,7 +330,7 @@ def test_the_page_to_return_to_is_kept_and_given_once(
     assert come_back(browser, **params).headers["Location"] == "/ops"
 
 
-def test_issuers_that_sign_nobody_in_have_no_routes(make_app: MakeApp, provider: HostileProvider) -> None:
+def test_issuers_without_browser_sign_in_have_no_routes(make_app: MakeApp, provider: HostileProvider) -> None:
     watched = entry("watched", provider.url, mode="audit")
     plain = entry("plain", "http://127.0.0.1:9", client_id=None)
     browser = make_app(toml=watched + plain).test_client()
@@ -344,21 +342,21 @@ def test_issuers_that_sign_nobody_in_have_no_routes(make_app: MakeApp, provider:
     assert "/auth/oidc/" not in page
 
 
-# ---- between the two ------------------------------------------------------------------------------------
+# ---- mixed-up issuers and flows -------------------------------------------------------------------------
 
 
 @pytest.fixture
 def two(make_app: MakeApp, provider: HostileProvider) -> Iterator[tuple[FlaskClient, HostileProvider]]:
-    """A browser of a broker with a second issuer, and that issuer: the attacker's own."""
+    """A browser of a broker with two issuers, and the second issuer, which belongs to the attacker."""
     with HostileProvider("client-of-evil") as evil:
         toml = entry("fake", provider.url) + entry("evil", evil.url)
         yield make_app(toml=toml).test_client(), evil
 
 
-def test_a_code_is_never_taken_to_another_issuer(
+def test_code_is_never_sent_to_another_issuer(
     two: tuple[FlaskClient, HostileProvider], provider: HostileProvider
 ) -> None:
-    """Mix-up: the browser began at one issuer and comes back to the callback of the other."""
+    """Mix-up attack: the browser starts at one issuer and returns to the callback of the other."""
     browser, evil = two
     good = provider.authorize(begin(browser))
     assert refused(come_back(browser, "/auth/oidc/evil", **good), EXPIRED)
@@ -369,18 +367,18 @@ def test_a_code_is_never_taken_to_another_issuer(
     assert provider.posted == evil.posted == []
 
 
-def test_an_answer_names_its_issuer(browser: FlaskClient, provider: HostileProvider) -> None:
+def test_callback_must_name_its_issuer(browser: FlaskClient, provider: HostileProvider) -> None:
     for iss in ("https://evil.example", provider.url + "/", provider.url.upper(), ""):
         assert refused(sign_in(browser, provider, iss=iss), FAILED)
     params = provider.authorize(begin(browser))
     del params["iss"]
-    assert refused(come_back(browser, **params), FAILED), "this issuer says that it always sends it"
+    assert refused(come_back(browser, **params), FAILED), "this issuer promises to send iss always"
     params = {"state": provider.authorize(begin(browser))["state"], "error": "access_denied"}
-    assert refused(come_back(browser, **params), FAILED), "in its errors too"
+    assert refused(come_back(browser, **params), FAILED), "also in its errors"
     assert provider.posted == []
 
 
-def test_an_issuer_that_does_not_name_itself_may_leave_it_out(
+def test_iss_is_optional_if_the_discovery_document_says_so(
     make_app: MakeApp, provider: HostileProvider
 ) -> None:
     provider.document = {"authorization_response_iss_parameter_supported": False}
@@ -390,10 +388,10 @@ def test_an_issuer_that_does_not_name_itself_may_leave_it_out(
     assert come_back(browser, **params).headers["Location"] == "/"
 
 
-def test_a_code_of_another_flow_is_worth_nothing(
+def test_code_of_another_flow_is_rejected(
     app: Flask, browser: FlaskClient, provider: HostileProvider
 ) -> None:
-    """The attacker's code in the victim's callback: PKCE stops it, and should that be missing, the nonce."""
+    """The attacker's code arrives in the victim's callback. PKCE stops it; without PKCE, the nonce does."""
     stranger = app.test_client()
     stolen = provider.authorize(begin(stranger))["code"]
     assert refused(sign_in(browser, provider, code=stolen), FAILED)
@@ -403,10 +401,8 @@ def test_a_code_of_another_flow_is_worth_nothing(
     assert not is_signed_in(browser)
 
 
-def test_stripping_pkce_from_the_request_does_not_help(
-    browser: FlaskClient, provider: HostileProvider
-) -> None:
-    """Whoever takes the challenge out meets a provider that gets a verifier anyway (RFC 9700, 2.1.1)."""
+def test_removing_the_pkce_challenge_does_not_help(browser: FlaskClient, provider: HostileProvider) -> None:
+    """Without the challenge, the provider still receives a verifier and refuses (RFC 9700, 2.1.1)."""
     address = re.sub(r"&code_challenge(_method)?=[^&]+", "", begin(browser))
     assert "code_challenge" not in address
     assert refused(come_back(browser, **provider.authorize(address)), FAILED)
@@ -417,7 +413,7 @@ def test_stripping_pkce_from_the_request_does_not_help(
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "location"),
     [
         ({"error": "access_denied"}, "/?sign-in=sign-in-cancelled"),
         ({"error": "server_error"}, UNAVAILABLE),
@@ -436,11 +432,11 @@ def test_stripping_pkce_from_the_request_does_not_help(
         ({"code": "x" * 3001}, FAILED),
     ],
 )
-def test_an_error_of_the_provider_is_told_in_our_words(
-    browser: FlaskClient, provider: HostileProvider, said: dict[str, str], told: str
+def test_provider_errors_become_the_brokers_own_codes(
+    browser: FlaskClient, provider: HostileProvider, said: dict[str, str], location: str
 ) -> None:
     state = provider.authorize(begin(browser))["state"]
-    assert refused(come_back(browser, state=state, iss=provider.url, **said), told)
+    assert refused(come_back(browser, state=state, iss=provider.url, **said), location)
     assert provider.posted == []
 
 
@@ -449,7 +445,7 @@ def deep() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "location"),
     [
         (json_answer({"error": "invalid_grant"}, 400), FAILED),
         (json_answer({"error": "invalid_client", "error_description": "words \u00e9 \""}, 401), FAILED),
@@ -478,14 +474,14 @@ def deep() -> bytes:
         ((307, {"Location": "/token"}, b"{}"), UNAVAILABLE),
     ],
 )  # fmt: skip
-def test_whatever_the_token_endpoint_answers(
-    browser: FlaskClient, provider: HostileProvider, answer: Any, told: str
+def test_bad_answer_of_the_token_endpoint_signs_no_one_in(
+    browser: FlaskClient, provider: HostileProvider, answer: Any, location: str
 ) -> None:
     provider.answer = lambda: answer
     provider_closes = answer[1].get("Content-Length") == "99999"
     if provider_closes:
         provider.drip_seconds = 0.001
-    assert refused(sign_in(browser, provider), told)
+    assert refused(sign_in(browser, provider), location)
     assert len(provider.posted) == 1, "neither repeated nor followed"
     assert not is_signed_in(browser)
 
@@ -542,7 +538,7 @@ NOW = int(time.time())
         heads(alg="PS256"), heads(crit=["x"]),
     ],
 )  # fmt: skip
-def test_an_id_token_that_is_not_for_this_flow_lets_nobody_in(
+def test_invalid_id_token_signs_no_one_in(
     browser: FlaskClient, provider: HostileProvider, wrong: Setup
 ) -> None:
     wrong(provider)
@@ -553,14 +549,14 @@ def test_an_id_token_that_is_not_for_this_flow_lets_nobody_in(
 @pytest.mark.parametrize(
     "right", [says(azp="client-of-fake"), says(aud=["client-of-fake"]), says(at_hash=...)]
 )
-def test_an_id_token_may_say_less_or_more(
+def test_id_token_may_vary_in_optional_claims(
     browser: FlaskClient, provider: HostileProvider, right: Setup
 ) -> None:
     right(provider)
     assert sign_in(browser, provider).headers["Location"] == "/"
 
 
-def test_an_id_token_is_no_bearer_where_the_issuers_bearers_are_for_an_api(
+def test_id_token_is_not_a_bearer_token_for_the_api(
     app: Flask, browser: FlaskClient, provider: HostileProvider
 ) -> None:
     sign_in(browser, provider)
@@ -568,21 +564,21 @@ def test_an_id_token_is_no_bearer_where_the_issuers_bearers_are_for_an_api(
     assert app.test_client().get("/me", headers=with_token).get_json()["code"] == "invalid-token"
 
 
-def test_a_blocked_principal_is_told_so(app: Flask, browser: FlaskClient, provider: HostileProvider) -> None:
+def test_blocked_principal_gets_account_blocked(
+    app: Flask, browser: FlaskClient, provider: HostileProvider
+) -> None:
     block_admin(app).block("user-1", provider.url)
     assert refused(sign_in(browser, provider), "/?sign-in=account-blocked")
 
 
-def test_a_block_ends_what_is_signed_in_already(
-    app: Flask, browser: FlaskClient, provider: HostileProvider
-) -> None:
+def test_block_ends_existing_sign_ins(app: Flask, browser: FlaskClient, provider: HostileProvider) -> None:
     sign_in(browser, provider)
     block_admin(app).block("user-1", provider.url)
     assert not is_signed_in(browser)
     assert refused(sign_in(browser, provider), "/?sign-in=account-blocked")
 
 
-def test_a_person_signed_out_everywhere_comes_back_with_a_new_token_only(
+def test_sign_out_everywhere_requires_a_newer_id_token(
     app: Flask, browser: FlaskClient, provider: HostileProvider
 ) -> None:
     user_admin(app).sign_out("user-1", provider.url)
@@ -592,20 +588,18 @@ def test_a_person_signed_out_everywhere_comes_back_with_a_new_token_only(
     assert sign_in(browser, provider).headers["Location"] == "/"
 
 
-def test_trying_codes_from_one_address_is_slowed_down(
+def test_guessing_codes_from_one_address_is_throttled(
     browser: FlaskClient, provider: HostileProvider
 ) -> None:
-    told = [sign_in(browser, provider, code="guess").headers["Location"] for _ in range(21)]
-    assert told == [FAILED] * 20 + ["/?sign-in=login-throttled"]
+    locations = [sign_in(browser, provider, code="guess").headers["Location"] for _ in range(21)]
+    assert locations == [FAILED] * 20 + ["/?sign-in=login-throttled"]
     assert len(provider.posted) == 20
     with parts_of(browser.application).database.read() as connection:
         rows = connection.execute(select(audit.c.actor).where(audit.c.outcome == "sign-in-failed")).all()
     assert [row.actor for row in rows] == ["address:127.0.0.1"] * 20
 
 
-def test_a_provider_that_hangs_holds_few_threads_and_not_for_long(
-    app: Flask, provider: HostileProvider
-) -> None:
+def test_hanging_provider_holds_few_threads_and_only_briefly(app: Flask, provider: HostileProvider) -> None:
     provider.drip_seconds = 0.2
     tabs = [app.test_client() for _ in range(MAX_EXCHANGES + 3)]
     provider.drip_seconds = 0
@@ -643,7 +637,7 @@ def test_a_provider_that_hangs_holds_few_threads_and_not_for_long(
         {"authorization_endpoint": "https://evil.example\r\nSet-Cookie: a=b"},
     ],
 )  # fmt: skip
-def test_a_discovery_document_that_does_not_hold_sends_nobody_anywhere(
+def test_invalid_discovery_document_makes_sign_in_unavailable(
     make_app: MakeApp, provider: HostileProvider, document: dict[str, Any]
 ) -> None:
     provider.document = document
@@ -657,7 +651,7 @@ def test_a_discovery_document_that_does_not_hold_sends_nobody_anywhere(
     [(500, {}, b"{}"), (302, {"Location": "/elsewhere"}, b""), (200, {}, b"<html>"), (200, {}, deep()),
      (200, {}, b" " * 200_000)],
 )  # fmt: skip
-def test_a_provider_without_discovery_is_unavailable_and_asked_again_later(
+def test_failed_discovery_makes_sign_in_unavailable_and_is_retried_later(
     make_app: MakeApp, provider: HostileProvider, discovery: Any
 ) -> None:
     provider.discovery = discovery
@@ -666,17 +660,17 @@ def test_a_provider_without_discovery_is_unavailable_and_asked_again_later(
     for _ in range(5):
         assert refused(browser.get(f"{FAKE}?return_to=/ops"), "/ops?sign-in=sign-in-unavailable")
     ours = [path for path in provider.asked[before:] if path.startswith("/.well-known")]
-    assert len(ours) <= 2, "one of ours, and perhaps the key cache's own"
+    assert len(ours) <= 2, "one for the sign-in, and perhaps one of the key cache"
 
 
-def test_a_provider_that_is_down_costs_no_other_route_anything(make_app: MakeApp) -> None:
+def test_unreachable_provider_affects_no_other_route(make_app: MakeApp) -> None:
     browser = make_app(toml=entry("fake", "http://127.0.0.1:9")).test_client()
     assert refused(browser.get(FAKE), UNAVAILABLE)
     assert browser.get("/readyz").status_code == 200
     assert 'href="/auth/oidc/fake?return_to=/"' in browser.get("/").text
 
 
-def test_endpoints_from_the_settings_need_no_discovery(make_app: MakeApp, provider: HostileProvider) -> None:
+def test_configured_endpoints_need_no_discovery(make_app: MakeApp, provider: HostileProvider) -> None:
     provider.discovery = (500, {}, b"")
     given = {"authorization_endpoint": f"{provider.url}/authorize", "token_endpoint": f"{provider.url}/token"}
     keys = {"discover": False, "jwks_url": f"{provider.url}/keys"}
@@ -685,7 +679,7 @@ def test_endpoints_from_the_settings_need_no_discovery(make_app: MakeApp, provid
     assert not [path for path in provider.asked if path.startswith("/.well-known")]
 
 
-def test_a_secret_goes_where_the_token_endpoint_takes_it(
+def test_client_secret_is_sent_as_the_token_endpoint_accepts_it(
     make_app: MakeApp, provider: HostileProvider
 ) -> None:
     env = {"BROKER_OIDC_FAKE_SECRET": "shown only there"}
@@ -703,7 +697,7 @@ def test_a_secret_goes_where_the_token_endpoint_takes_it(
 # ---- the page -------------------------------------------------------------------------------------------
 
 
-def test_the_page_has_a_sentence_for_each_code(app: Flask) -> None:
+def test_page_has_a_message_for_each_code(app: Flask) -> None:
     table = (ROOT / "web/demo/errors.js").read_text()
     docs = (ROOT / "docs/issuers.md").read_text()
     for code in [*Outcome, "account-blocked", "login-throttled"]:
@@ -711,7 +705,7 @@ def test_the_page_has_a_sentence_for_each_code(app: Flask) -> None:
         assert f"| `{code}` |" in docs
 
 
-def test_the_page_says_whether_there_is_a_cookie_and_is_kept_by_no_cache(
+def test_page_reports_whether_a_cookie_is_present_and_is_not_cached(
     browser: FlaskClient, provider: HostileProvider
 ) -> None:
     before = browser.get("/")
@@ -722,6 +716,6 @@ def test_the_page_says_whether_there_is_a_cookie_and_is_kept_by_no_cache(
     assert before.headers["Cache-Control"] == after.headers["Cache-Control"] == "no-store"
 
 
-def test_a_label_cannot_become_markup(make_app: MakeApp, provider: HostileProvider) -> None:
+def test_label_is_escaped_as_text(make_app: MakeApp, provider: HostileProvider) -> None:
     page = make_app(toml=entry("fake", provider.url, label='<b title="x">&')).test_client().get("/").text
     assert "Continue with &lt;b title=&#34;x&#34;&gt;&amp;" in page

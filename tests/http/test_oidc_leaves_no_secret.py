@@ -1,4 +1,4 @@
-"""The canary sweep over signing in with an issuer: after flows good and bad, each secret is looked for."""
+"""After good and bad sign-ins with an issuer, no secret is in the logs, the answers or the database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATH = "/auth/oidc/fake"
 
 
 def begin(client: httpx2.Client, secrets: list[str]) -> str:
-    """Press the button; what must not be seen again afterwards goes to `secrets`."""
+    """Presses the button. Adds each value that must not appear afterwards to `secrets`."""
     answer = client.get(PATH)
     address = answer.headers["location"]
     asked = dict(parse_qsl(urlsplit(address).query))
@@ -35,9 +35,9 @@ def test_no_secret_in_logs_answers_or_database(standin: StandIn, make_broker: Ma
         toml = entry("fake", provider.url, client_secret_env="FAKE")
         env = {"BROKER_LOG_LEVEL": "debug", "BROKER_OIDC_FAKE_SECRET": CLIENT_SECRET}
         broker = make_broker(standin.url, toml=toml, env=env)
-        # Not `canary`: that the codes and the access token begin so is no secret.
+        # Not `canary` alone: codes and the access token begin with it, and that is no secret.
         secrets = [CLIENT_SECRET, "canary-words", provider.access_token]
-        said = go_through_everything(broker, provider, secrets)
+        answers = run_every_flow(broker, provider, secrets)
         broker.close()
     assert len(provider.given) >= 3
     secrets += provider.given
@@ -52,46 +52,46 @@ def test_no_secret_in_logs_answers_or_database(standin: StandIn, make_broker: Ma
         for form in {secret, quote(secret)}:
             assert form not in log, form[:16]
             assert form.encode() not in database, form[:16]
-            assert not [text for text in said if form in text], form[:16]
+            assert not [text for text in answers if form in text], form[:16]
 
 
-def go_through_everything(broker: BrokerServer, provider: HostileProvider, secrets: list[str]) -> list[str]:
-    """Every way in which a flow can end. Returns all that the broker said once the browser was back."""
-    said: list[str] = []
+def run_every_flow(broker: BrokerServer, provider: HostileProvider, secrets: list[str]) -> list[str]:
+    """Runs a flow to each possible end. Returns every answer that the returning browser gets."""
+    answers: list[str] = []
 
-    def hear(answer: httpx2.Response) -> None:
+    def record(answer: httpx2.Response) -> None:
         assert answer.status_code == 303
         headers = [(name, value) for name, value in answer.headers.items() if name != "set-cookie"]
-        said.append(answer.text + str(headers))
+        answers.append(answer.text + str(headers))
 
     with broker.client() as client:
 
-        def back(**changed: str) -> None:
+        def finish(**changed: str) -> None:
             params = {**provider.authorize(begin(client, secrets)), **changed}
-            hear(client.get(f"{PATH}/callback", params=params))
-            hear(client.get(f"{PATH}/callback", params=params))
-            said.append(client.get("/").text)
+            record(client.get(f"{PATH}/callback", params=params))
+            record(client.get(f"{PATH}/callback", params=params))
+            answers.append(client.get("/").text)
 
-        back()
+        finish()
         session = next(cookie for cookie in client.cookies.jar if cookie.name == "live-broker")
         secrets.append(str(session.value))
-        back(state="wrong")
-        back(iss="https://evil.example")
-        back(error="canary-words", error_description="canary-words")
-        back(code="canary-code-of-nobody")
+        finish(state="wrong")
+        finish(iss="https://evil.example")
+        finish(error="canary-words", error_description="canary-words")
+        finish(code="canary-code-of-nobody")
         provider.claims = {"nonce": "wrong"}
-        back()
+        finish()
         provider.claims = {"sub": "a\0b"}
-        back()
+        finish()
         provider.claims = {}
         provider.answer = lambda: json_answer(
             {"error": "invalid_client", "error_description": "canary-words"}, 401
         )
-        back()
+        finish()
         provider.answer = lambda: json_answer({"canary-words": "canary-words"}, 500)
-        back()
+        finish()
         provider.answer = lambda: (302, {"Location": "/canary-words"}, b"canary-words")
-        back()
+        finish()
         provider.answer = lambda: (200, {"Content-Type": "text/html"}, b"canary-words")
-        back()
-    return said
+        finish()
+    return answers

@@ -1,6 +1,6 @@
-"""The same person by password, by an external token and by a service key is three principals, as documented.
+"""One person with a password, an external token and a service key is three principals, as documented.
 
-Nothing joins them by accident: not case, not a Unicode form, not a subject that spells another's issuer.
+Neither case nor Unicode form joins them by accident, nor a subject that contains another issuer's name.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def owners(app: Flask) -> set[tuple[str, str]]:
         return {(row.issuer, row.subject) for row in rows}
 
 
-def test_three_ways_in_are_three_principals(app: Flask, issuer: str) -> None:
+def test_three_credential_types_are_three_principals(app: Flask, issuer: str) -> None:
     client = app.test_client(use_cookies=False)
     made = make_key(app, on_behalf_of="any")
     key = {"X-API-Key": made.secret}
@@ -91,15 +91,15 @@ def test_three_ways_in_are_three_principals(app: Flask, issuer: str) -> None:
     ],
     ids=ascii,
 )
-def test_an_external_subject_is_exactly_itself(app: Flask, issuer: str, subject: str) -> None:
-    """An issuer may know both forms as two people: its subjects are compared, never folded."""
+def test_external_subject_is_compared_exactly(app: Flask, issuer: str, subject: str) -> None:
+    """An issuer may use both forms for two people, so its subjects are never normalized."""
     client = app.test_client(use_cookies=False)
     for headers in (external(issuer, subject), bearer(app, "alice")):
         assert client.post("/token", headers=headers).status_code == 200
     assert owners(app) == {(issuer, subject), ("live-broker", "alice")}
 
 
-def test_no_split_of_the_same_letters_is_the_same_principal() -> None:
+def test_each_split_of_the_same_text_is_another_principal() -> None:
     pairs = [
         ("live-broker:key", "abc:u1"),
         ("live-broker:key:abc", "u1"),

@@ -1,4 +1,4 @@
-"""Backends with service keys: what a key opens, for whom it may act, and who is charged and recorded."""
+"""Service keys: the routes a key may use, the users it may act for, and who is charged and audited."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def post(client: FlaskClient, headers: dict[str, str], **body: Any) -> Any:
     return client.post("/token", json=body, headers=headers)
 
 
-def told(answer: Any) -> tuple[int, str]:
+def result(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.get_json().get("code", "")
 
 
@@ -59,7 +59,7 @@ def shop(app: Flask) -> dict[str, str]:
     return key_headers(app, on_behalf_of="any")
 
 
-def test_a_key_mints_for_itself(app: Flask, client: FlaskClient) -> None:
+def test_key_mints_for_itself(app: Flask, client: FlaskClient) -> None:
     made = make_key(app)
     answer = post(client, {"X-API-Key": made.secret})
     assert answer.status_code == 200
@@ -67,7 +67,7 @@ def test_a_key_mints_for_itself(app: Flask, client: FlaskClient) -> None:
     assert audit_rows(app, "token") == [(f"{KEY_ISSUER}:{made.key.id}", "ok", None)]
 
 
-def test_making_and_revoking_leave_one_audit_row_each(app: Flask) -> None:
+def test_creating_and_revoking_leave_one_audit_row_each(app: Flask) -> None:
     made = make_key(app, on_behalf_of="acme:*")
     for _ in range(2):
         key_admin(app).revoke("shop")
@@ -78,7 +78,7 @@ def test_making_and_revoking_leave_one_audit_row_each(app: Flask) -> None:
     assert len(audit_rows(app, "key.revoke")) == 1
 
 
-def test_a_revoked_and_an_expired_key_are_turned_away(app: Flask, client: FlaskClient) -> None:
+def test_revoked_and_expired_keys_are_rejected(app: Flask, client: FlaskClient) -> None:
     made = make_key(app, expires_days=1)
     headers = {"X-API-Key": made.secret}
     assert client.get("/me", headers=headers).status_code == 200
@@ -87,25 +87,27 @@ def test_a_revoked_and_an_expired_key_are_turned_away(app: Flask, client: FlaskC
         past = database.now(connection) - timedelta(seconds=1)
         connection.execute(update(service_keys).values(expires_at=past))
     answer = client.get("/me", headers=headers)
-    assert told(answer) == (401, "token-expired")
+    assert result(answer) == (401, "token-expired")
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
     key_admin(app).revoke(made.key.id)
-    assert told(client.get("/me", headers=headers)) == (401, "invalid-token")
+    assert result(client.get("/me", headers=headers)) == (401, "invalid-token")
 
 
 @pytest.mark.parametrize("value", ["", " ", "abc", "lbk_x", "bearer lbk_x", "é", "x" * 4000])
-def test_refuses_text_that_is_not_a_key(client: FlaskClient, value: str) -> None:
-    assert told(client.post("/token", headers={"X-API-Key": value})) == (401, "invalid-token")
+def test_text_that_is_not_a_key_is_rejected(client: FlaskClient, value: str) -> None:
+    assert result(client.post("/token", headers={"X-API-Key": value})) == (401, "invalid-token")
 
 
-def test_a_key_is_no_bearer_and_a_bearer_no_key(app: Flask, client: FlaskClient) -> None:
+def test_keys_and_bearer_tokens_are_not_interchangeable(app: Flask, client: FlaskClient) -> None:
     key = key_headers(app)["X-API-Key"]
     token = bearer(app)["Authorization"].split()[1]
-    assert told(client.post("/token", headers={"Authorization": f"Bearer {key}"})) == (401, "invalid-token")
-    assert told(client.post("/token", headers={"X-API-Key": token})) == (401, "invalid-token")
+    assert result(client.post("/token", headers={"Authorization": f"Bearer {key}"})) == (401, "invalid-token")
+    assert result(client.post("/token", headers={"X-API-Key": token})) == (401, "invalid-token")
 
 
-def test_exactly_one_credential(app: Flask, client: FlaskClient, shop: dict[str, str]) -> None:
+def test_request_must_carry_exactly_one_credential(
+    app: Flask, client: FlaskClient, shop: dict[str, str]
+) -> None:
     browser = app.test_client()
     browser.post("/auth/login", json={"username": "alice", "password": PASSWORD})
     twice = {"X-API-Key": f"{shop['X-API-Key']},{shop['X-API-Key']}"}
@@ -118,10 +120,10 @@ def test_exactly_one_credential(app: Flask, client: FlaskClient, shop: dict[str,
         client.post("/token", headers=[("X-API-Key", shop["X-API-Key"])] * 2),
         client.post("/token", query_string={"api_key": shop["X-API-Key"]}),
     ):
-        assert told(answer) == (400, "bad-request")
+        assert result(answer) == (400, "bad-request")
 
 
-def test_a_scope_opens_its_own_routes_only(app: Flask, client: FlaskClient) -> None:
+def test_scope_allows_only_its_own_routes(app: Flask, client: FlaskClient) -> None:
     opened = post(client, key_headers(app, "minter", scopes=["token"])).get_json()["session"]["id"]
     routes = {
         "token": [("POST", "/token")],
@@ -145,21 +147,21 @@ def test_a_scope_opens_its_own_routes_only(app: Flask, client: FlaskClient) -> N
     assert ("forbidden") in {outcome for _, outcome, _ in audit_rows(app, "scope:sessions")}
 
 
-def test_the_profiles_of_a_key_narrow_those_of_its_plan(make_app: MakeApp) -> None:
+def test_profiles_of_a_key_narrow_those_of_its_plan(make_app: MakeApp) -> None:
     app = make_app(toml=plans())
     client = app.test_client(use_cookies=False)
     headers = key_headers(app, plan="backend", profiles=["kiosk"], on_behalf_of="any")
     assert [p["name"] for p in client.get("/profiles", headers=headers).get_json()["profiles"]] == ["kiosk"]
-    assert told(post(client, headers)) == (403, "profile-forbidden")
-    assert told(post(client, headers, on_behalf_of="u1")) == (403, "profile-forbidden")
-    # The key decides what its users may be given, although their own plan is `default`.
+    assert result(post(client, headers)) == (403, "profile-forbidden")
+    assert result(post(client, headers, on_behalf_of="u1")) == (403, "profile-forbidden")
+    # The key decides which profiles its users get, although their own plan is `default`.
     answer = post(client, headers, profile="kiosk", on_behalf_of="u1").get_json()
     path = f"/sessions/{answer['session']['id']}/token"
     assert client.post(path, headers=headers).status_code == 200
-    assert told(post(client, bearer(app), profile="kiosk")) == (403, "profile-forbidden")
+    assert result(post(client, bearer(app), profile="kiosk")) == (403, "profile-forbidden")
 
 
-def test_the_session_belongs_to_the_user_and_names_the_key(app: Flask, client: FlaskClient) -> None:
+def test_session_belongs_to_the_user_and_names_the_key(app: Flask, client: FlaskClient) -> None:
     made = make_key(app, on_behalf_of="any")
     answer = post(client, {"X-API-Key": made.secret}, on_behalf_of="user 1").get_json()
     assert answer["on_behalf_of"] == "user 1"
@@ -173,7 +175,7 @@ def test_the_session_belongs_to_the_user_and_names_the_key(app: Flask, client: F
     assert known - people == {(issuer, "user 1"), (KEY_ISSUER, made.key.id)}
 
 
-def test_the_key_renews_beats_and_ends_what_it_opened(
+def test_key_controls_the_sessions_that_it_opened(
     app: Flask, client: FlaskClient, shop: dict[str, str]
 ) -> None:
     first = post(client, shop, on_behalf_of="u1").get_json()
@@ -184,28 +186,28 @@ def test_the_key_renews_beats_and_ends_what_it_opened(
     (listed,) = client.get("/me", headers=shop).get_json()["sessions"]
     assert (listed["id"], listed["on_behalf_of"]) == (first["session"]["id"], "u1")
     assert client.delete(session, headers=shop).get_json()["state"] == "ended"
-    assert told(client.post(f"{session}/token", headers=shop)) == (409, "session-ended")
+    assert result(client.post(f"{session}/token", headers=shop)) == (409, "session-ended")
     who = parts_of(app).service_keys.verify(shop["X-API-Key"]).id
     actor, detail = f"{KEY_ISSUER}:{who}", {"on_behalf_of": "u1"}
     assert audit_rows(app, "token") == [(actor, "ok", detail)] * 2
     assert audit_rows(app, "session.end") == [(actor, "ok", detail)]
 
 
-def test_nobody_else_has_it_not_even_a_user_of_that_name(
+def test_session_of_a_keys_user_is_unknown_to_everyone_else(
     app: Flask, client: FlaskClient, shop: dict[str, str]
 ) -> None:
     session = post(client, shop, on_behalf_of="alice").get_json()["session"]["id"]
     for headers in (bearer(app, "alice"), key_headers(app, "other", on_behalf_of="any")):
         for method, path in (("POST", "/token"), ("POST", "/heartbeat"), ("POST", "/end"), ("DELETE", "")):
             answer = client.open(f"/sessions/{session}{path}", method=method, headers=headers)
-            assert told(answer) == (404, "session-unknown")
+            assert result(answer) == (404, "session-unknown")
         assert client.get("/me", headers=headers).get_json()["sessions"] == []
 
 
 @pytest.mark.parametrize("value", ["u1", "", None, 7, "e\N{COMBINING ACUTE ACCENT}"])
-def test_only_keys_may_name_somebody(app: Flask, client: FlaskClient, value: Any) -> None:
+def test_only_keys_may_act_for_a_user(app: Flask, client: FlaskClient, value: Any) -> None:
     answer = post(client, bearer(app), on_behalf_of=value)
-    assert told(answer) == (422, "field-not-allowed")
+    assert result(answer) == (422, "field-not-allowed")
     assert [field["field"] for field in answer.get_json()["fields"]] == ["on_behalf_of"]
 
 
@@ -231,22 +233,22 @@ def test_only_keys_may_name_somebody(app: Flask, client: FlaskClient, value: Any
 def test_key_acts_only_for_users_that_its_permission_covers(
     app: Flask, client: FlaskClient, permission: str | None, value: Any, outcome: tuple[int, str]
 ) -> None:
-    assert told(post(client, key_headers(app, on_behalf_of=permission), on_behalf_of=value)) == outcome
+    assert result(post(client, key_headers(app, on_behalf_of=permission), on_behalf_of=value)) == outcome
     if outcome[1] == "forbidden":
         assert [row[1] for row in audit_rows(app, "token")] == ["forbidden"]
 
 
-def test_a_lone_surrogate_is_no_name(client: FlaskClient, shop: dict[str, str]) -> None:
+def test_lone_surrogate_is_not_a_valid_user(client: FlaskClient, shop: dict[str, str]) -> None:
     headers = {**shop, "Content-Type": "application/json"}
     answer = client.post("/token", data=b'{"on_behalf_of":"\\ud800"}', headers=headers)
-    assert told(answer) == (422, "invalid-field")
+    assert result(answer) == (422, "invalid-field")
 
 
 def left(client: FlaskClient, headers: dict[str, str]) -> int:
     return int(client.get("/me", headers=headers).get_json()["limits"]["rate"][0]["remaining"])
 
 
-def test_both_are_charged(make_app: MakeApp) -> None:
+def test_key_and_user_are_both_charged(make_app: MakeApp) -> None:
     app = make_app(rate="3/minute", toml=plans("10/minute"))
     client = app.test_client(use_cookies=False)
     shop = key_headers(app, plan="backend", on_behalf_of="any")
@@ -283,7 +285,7 @@ def test_exhausted_key_does_not_charge_its_users(make_app: MakeApp) -> None:
     assert rates.left("10/minute", "token", user.key)[0].remaining == 8
 
 
-def test_the_shorter_session_of_both_plans_holds(make_app: MakeApp) -> None:
+def test_shorter_session_of_both_plans_applies(make_app: MakeApp) -> None:
     app = make_app(toml=plans(minutes=5))
     client = app.test_client(use_cookies=False)
     shop = key_headers(app, plan="backend", on_behalf_of="any")
@@ -291,35 +293,35 @@ def test_the_shorter_session_of_both_plans_holds(make_app: MakeApp) -> None:
     assert answer["expires_in"] == 300
 
 
-def test_a_refusal_upstream_records_both(make_app: MakeApp) -> None:
+def test_upstream_refusal_is_audited_with_key_and_user(make_app: MakeApp) -> None:
     app = make_app(live_url="http://127.0.0.1:9")
     made = make_key(app, on_behalf_of="any")
     answer = post(app.test_client(), {"X-API-Key": made.secret}, on_behalf_of="u1")
-    assert told(answer) == (502, "upstream-error")
+    assert result(answer) == (502, "upstream-error")
     rows = audit_rows(app, "token")
     assert rows == [(f"{KEY_ISSUER}:{made.key.id}", "upstream-error", {"on_behalf_of": "u1"})]
 
 
-def test_a_blocked_user_is_refused_and_a_blocked_key_too(app: Flask, client: FlaskClient) -> None:
+def test_blocked_users_and_blocked_keys_are_refused(app: Flask, client: FlaskClient) -> None:
     made = make_key(app, on_behalf_of="any")
     headers = {"X-API-Key": made.secret}
     session = post(client, headers, on_behalf_of="u1").get_json()["session"]["id"]
     parts = parts_of(app)
     admin = BlockAdmin(parts.settings, parts.database, actor="tests")
     admin.block("u1", issuer=f"{KEY_ISSUER}:{made.key.id}")
-    assert told(post(client, headers, on_behalf_of="u1")) == (403, "account-blocked")
+    assert result(post(client, headers, on_behalf_of="u1")) == (403, "account-blocked")
     renewed = client.post(f"/sessions/{session}/token", headers=headers)
     assert renewed.status_code in {403, 409}
     assert post(client, headers, on_behalf_of="u2").status_code == 200
     admin.block(made.key.id, issuer=KEY_ISSUER)
-    assert told(post(client, headers, on_behalf_of="u2")) == (403, "account-blocked")
-    assert told(post(client, headers)) == (403, "account-blocked")
+    assert result(post(client, headers, on_behalf_of="u2")) == (403, "account-blocked")
+    assert result(post(client, headers)) == (403, "account-blocked")
 
 
-def test_the_same_person_is_another_principal_by_each_way_in(
+def test_each_credential_type_is_a_separate_principal(
     app: Flask, client: FlaskClient, shop: dict[str, str]
 ) -> None:
-    """By password, as a service key's user, and the key itself: nothing of one counts for the other."""
+    """The password user, the service key's user and the key itself share no session and no limit."""
     post(client, shop, on_behalf_of="alice")
     post(client, shop)
     post(client, bearer(app, "alice"))
@@ -331,7 +333,7 @@ def test_the_same_person_is_another_principal_by_each_way_in(
     assert issuers == {"live-broker", KEY_ISSUER, f"{KEY_ISSUER}:{key_id}"}
 
 
-def test_use_is_noted_coarsely(app: Flask, client: FlaskClient) -> None:
+def test_last_use_is_not_recorded_at_every_request(app: Flask, client: FlaskClient) -> None:
     headers = key_headers(app)
     for _ in range(2):
         client.get("/me", headers=headers)
@@ -341,13 +343,13 @@ def test_use_is_noted_coarsely(app: Flask, client: FlaskClient) -> None:
     assert stored_keys(app)[0].last_used_at == first.last_used_at
 
 
-def test_revoking_holds_for_the_next_request_on_every_worker(
+def test_revocation_applies_to_the_next_request_on_every_worker(
     standin: StandIn, make_broker: MakeBroker
 ) -> None:
     broker = make_broker(standin.url, workers=4, threads=4)
     headers = key_headers(broker, on_behalf_of="any")
     for _ in range(20):
-        with broker.client() as client:  # a connection each, so that all workers have seen the key
+        with broker.client() as client:  # one connection each, so that every worker sees the key
             assert client.get("/me", headers=headers).status_code == 200
     key_admin(broker).revoke("shop")
     for _ in range(20):

@@ -30,7 +30,7 @@ def mints(standin: StandIn) -> int:
     return len(standin.control.received()["mints"])
 
 
-def test_answers_with_everything_a_client_needs(client: FlaskClient, alice: dict[str, str]) -> None:
+def test_answer_has_everything_that_a_client_needs(client: FlaskClient, alice: dict[str, str]) -> None:
     answer = client.post("/token", json={"client": {"app": "demo", "version": "1"}}, headers=alice)
     assert answer.status_code == 200
     body = answer.get_json()
@@ -72,11 +72,11 @@ def test_answers_with_everything_a_client_needs(client: FlaskClient, alice: dict
     assert "Retry-After" not in answer.headers
 
 
-def test_an_empty_body_is_the_default_session(client: FlaskClient, alice: dict[str, str]) -> None:
+def test_empty_body_requests_the_default_session(client: FlaskClient, alice: dict[str, str]) -> None:
     assert client.post("/token", headers=alice).status_code == 200
 
 
-def test_keeps_only_a_hash_of_the_token(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
+def test_store_keeps_only_a_hash_of_the_token(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
     token = client.post("/token", headers=alice).get_json()["token"]
     digest = hashlib.sha256(token.encode()).hexdigest()
     assert count(app, tokens, token_sha256=digest, state="issued") == 1
@@ -110,7 +110,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
 @pytest.mark.parametrize(
     ("request_", "status", "code"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED]
 )
-def test_refuses_and_changes_nothing(
+def test_bad_request_is_refused_and_changes_nothing(
     app: Flask,
     client: FlaskClient,
     alice: dict[str, str],
@@ -127,7 +127,7 @@ def test_refuses_and_changes_nothing(
     assert mints(standin) == before
 
 
-def test_names_the_field_that_is_not_allowed(client: FlaskClient, alice: dict[str, str]) -> None:
+def test_answer_names_the_field_that_is_not_allowed(client: FlaskClient, alice: dict[str, str]) -> None:
     answer = client.post("/token", json={"model": "x", "ttl_seconds": "y"}, headers=alice).get_json()
     assert [field["field"] for field in answer["fields"]] == ["model"]
 
@@ -140,7 +140,7 @@ def test_bad_bodies_do_not_use_up_the_rate(make_app: MakeApp) -> None:
     assert client.post("/token", headers=bearer(app)).status_code == 200
 
 
-def test_used_up_rate_says_when_to_try_again(make_app: MakeApp) -> None:
+def test_exhausted_rate_reports_when_to_retry(make_app: MakeApp) -> None:
     app = make_app(rate="2/minute; 100/day")
     client = app.test_client(use_cookies=False)
     headers = bearer(app)
@@ -157,14 +157,14 @@ def test_used_up_rate_says_when_to_try_again(make_app: MakeApp) -> None:
     assert count(app, audit, outcome="rate-limited") == 2
 
 
-def test_a_refused_mint_costs_no_session(make_app: MakeApp) -> None:
+def test_refused_mint_uses_no_session(make_app: MakeApp) -> None:
     app = make_app(live_url="http://127.0.0.1:9")
     answer = app.test_client(use_cookies=False).post("/token", headers=bearer(app))
     assert (answer.status_code, answer.get_json()["code"]) == (502, "upstream-error")
     assert count(app, sessions, state="open") == 0
 
 
-def test_refuses_a_profile_of_another_plan(make_app: MakeApp) -> None:
+def test_profile_of_another_plan_is_forbidden(make_app: MakeApp) -> None:
     more = """
 [plans.gold]
 rate = "10/minute"
@@ -186,7 +186,7 @@ response_modalities = ["AUDIO"]
     assert shown == [("default", None, True), ("storyteller", "Kore", False)]
 
 
-def test_the_next_token_belongs_to_the_same_session(
+def test_next_token_belongs_to_the_same_session(
     app: Flask, client: FlaskClient, alice: dict[str, str]
 ) -> None:
     first = client.post("/token", headers=alice).get_json()
@@ -227,7 +227,7 @@ def test_no_one_else_sees_or_changes_a_session(
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/end"), ("DELETE", "")])
-def test_an_ended_session_gets_no_further_token(
+def test_ended_session_gets_no_further_token(
     client: FlaskClient, alice: dict[str, str], method: str, path: str
 ) -> None:
     first = client.post("/token", headers=alice).get_json()

@@ -106,4 +106,4 @@ def test_nothing_is_reserved_without_an_audit_row(make_database: MakeDatabase) -
         SqlLedger(database).refused(own_principal("alice"), "token", "upstream-error", reservation.session_id)
     with database.read() as connection:
         states = connection.exec_driver_sql("SELECT state FROM sessions").scalars().all()
-    assert states == ["void"], "the reservation is given back nevertheless"
+    assert states == ["void"], "the reservation is void nevertheless"

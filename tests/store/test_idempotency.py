@@ -1,4 +1,4 @@
-"""Which of several requests with one Idempotency-Key is the first one, on each database."""
+"""Exactly one of several requests with one Idempotency-Key is the first one, on each database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CIPHER = TokenCipher([b"secret" * 6])
 
 
 class Book:
-    """Records of idempotency keys beside the ledger, on a clock that the test moves."""
+    """Records of idempotency keys beside the ledger, on a clock that the test advances."""
 
     def __init__(self, make_database: MakeDatabase) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,7 +64,7 @@ def book(make_database: MakeDatabase) -> Book:
     return Book(make_database)
 
 
-def test_a_repeat_gets_the_response_of_the_first_request(book: Book) -> None:
+def test_repeat_gets_the_response_of_the_first_request(book: Book) -> None:
     assert book.records.find(ONCE) is None
     steps, reservation = book.reserved()
     with pytest.raises(InProgress):
@@ -85,7 +85,7 @@ def test_a_repeat_gets_the_response_of_the_first_request(book: Book) -> None:
     assert book.places() == 1
 
 
-def test_another_body_is_a_conflict_while_the_first_request_runs_and_afterwards(book: Book) -> None:
+def test_other_body_is_a_conflict_during_and_after_the_first_request(book: Book) -> None:
     steps = book.steps()
     steps.begin()
     for ask in (book.records.find, book.records.begin):
@@ -97,21 +97,21 @@ def test_another_body_is_a_conflict_while_the_first_request_runs_and_afterwards(
         book.records.find(OTHER_BODY)
 
 
-def test_after_a_minute_the_key_is_a_new_one(book: Book) -> None:
+def test_key_is_new_after_a_minute(book: Book) -> None:
     book.answered()
     book.now += timedelta(seconds=60)
     assert book.records.find(ONCE) is None
     assert not book.records.begin(OTHER_BODY).already_counted
 
 
-def test_a_failed_mint_frees_the_key(book: Book) -> None:
+def test_failed_mint_frees_the_key(book: Book) -> None:
     steps, reservation = book.reserved()
     steps.void(reservation, "upstream-error")
     assert book.records.find(OTHER_BODY) is None
     assert not book.records.begin(OTHER_BODY).already_counted
 
 
-def test_an_ended_session_is_not_given_again(book: Book) -> None:
+def test_repeat_for_an_ended_session_is_refused(book: Book) -> None:
     reservation = book.answered()
     book.ledger.end(ALICE, reservation.session_id)
     with pytest.raises(Refusal) as refused:
@@ -119,8 +119,8 @@ def test_an_ended_session_is_not_given_again(book: Book) -> None:
     assert refused.value.code == "session-ended"
 
 
-def test_a_repeat_takes_the_place_of_a_request_that_died(book: Book) -> None:
-    """Its worker was killed after the reservation: that is voided, and it was counted already."""
+def test_repeat_replaces_a_request_whose_worker_died(book: Book) -> None:
+    """Its worker was killed after the reservation. The reservation is voided; the request stays counted."""
     dead_steps, dead = book.reserved()
     book.now += timedelta(seconds=14)
     with pytest.raises(InProgress):
@@ -141,7 +141,7 @@ def test_a_repeat_takes_the_place_of_a_request_that_died(book: Book) -> None:
     assert book.places() == 1
 
 
-def test_a_confirmation_whose_record_is_lost_leaves_nothing(book: Book) -> None:
+def test_confirmation_without_its_record_changes_nothing(book: Book) -> None:
     """The session is not open and no token is issued: the confirmation and the record are one transaction."""
     steps, reservation = book.reserved()
     with book.database.write() as connection:
@@ -177,7 +177,7 @@ def test_expired_records_are_deleted(book: Book) -> None:
         assert connection.exec_driver_sql("SELECT count(*) FROM idempotency").scalar_one() <= 4
 
 
-def test_a_stored_token_decrypts_with_its_key_and_this_brokers_secret_only() -> None:
+def test_stored_token_decrypts_with_its_key_and_this_brokers_secret_only() -> None:
     encrypted = TokenCipher([b"new" * 11, b"old" * 11]).encrypt(ONCE, TOKEN)
     assert b"canary" not in encrypted
     assert TokenCipher([b"newer" * 7, b"new" * 11]).decrypt(ONCE, encrypted) == TOKEN, (

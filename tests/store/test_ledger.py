@@ -25,7 +25,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Book:
-    """A ledger whose clock the test moves."""
+    """A ledger whose clock the test advances."""
 
     def __init__(self, make_database: MakeDatabase) -> None:
         self.now = START

@@ -121,7 +121,7 @@ def test_after_a_heartbeat_the_place_is_held_until_the_token_expires(book: Book)
     book.open(sessions=1)
 
 
-def test_a_heartbeat_after_the_place_was_lost_ends_the_session(book: Book) -> None:
+def test_heartbeat_after_the_place_was_lost_ends_the_session(book: Book) -> None:
     reservation = book.open(sessions=1)
     book.now += JOIN_AND_GRACE
     book.open(sessions=1)
@@ -146,7 +146,7 @@ def test_unconfirmed_reservation_frees_itself(book: Book) -> None:
     assert book.usage().used_seconds == 900
 
 
-def test_a_void_gives_back_place_and_minutes_at_once(book: Book) -> None:
+def test_void_releases_place_and_minutes_at_once(book: Book) -> None:
     reservation = book.reserve(sessions=1, minutes=15)
     book.ledger.void(reservation, "upstream-error")
     assert (book.usage().open, book.usage().used_seconds) == (0, 0)
@@ -201,7 +201,7 @@ def test_charged_time_can_be_renewed_without_a_minute_left(book: Book) -> None:
     assert refused(lambda: book.renew(reservation, minutes=15)).code == "minutes-exhausted"
 
 
-def test_a_renewal_needs_no_place_while_it_has_one_and_a_free_one_afterwards(book: Book) -> None:
+def test_renewal_needs_a_free_place_only_after_its_own_is_lost(book: Book) -> None:
     reservation = book.open(sessions=1)
     book.now += seconds(100)
     book.renew(reservation, sessions=1)
@@ -253,7 +253,7 @@ def test_too_many_replacements_are_charged_in_full(book: Book) -> None:
     assert book.usage().used_seconds == EARLY_RELEASES + 900 + 900
 
 
-def test_a_day_begins_at_midnight_utc(book: Book) -> None:
+def test_day_begins_at_midnight_utc(book: Book) -> None:
     book.now = NOON.replace(hour=23, minute=59, second=30)
     reservation = book.open(minutes=15)
     assert reservation.expires_at - reservation.reserved_at == seconds(900), (
@@ -264,10 +264,10 @@ def test_a_day_begins_at_midnight_utc(book: Book) -> None:
     assert book.usage().used_seconds == 0
     book.open(minutes=15)
     book.ledger.end(ALICE, reservation.session_id)
-    assert book.usage().used_seconds == 900, "the seconds that come back belong to yesterday"
+    assert book.usage().used_seconds == 900, "the returned seconds belong to the previous day"
 
 
-def test_a_clock_that_goes_back_gives_nothing_away(book: Book) -> None:
+def test_clock_that_goes_back_gives_no_extra_minutes(book: Book) -> None:
     reservation = book.open()
     book.now -= seconds(3600)
     book.ledger.end(ALICE, reservation.session_id)
@@ -300,7 +300,7 @@ def test_users_of_a_service_key_also_share_its_limits(book: Book) -> None:
     book.open(end_user(KEY, "u3"))
 
 
-def test_an_operators_end_frees_the_place_and_gives_no_minutes_back(book: Book) -> None:
+def test_end_by_an_operator_frees_the_place_and_returns_no_minutes(book: Book) -> None:
     reservation = book.open(sessions=1)
     assert SqlSessions(book.database).end(reservation.session_id, actor="cli:olga") == reservation.expires_at
     assert (book.usage().open, book.usage().used_seconds) == (0, 900)

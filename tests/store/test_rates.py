@@ -27,7 +27,7 @@ def outcome(rates: Rates, rate: str, key: str) -> str:
     return "ok"
 
 
-def test_lets_exactly_the_limit_in_under_threads(rates: Rates) -> None:
+def test_concurrent_threads_get_exactly_the_limit(rates: Rates) -> None:
     for _ in range(3):
         keys = [secrets.token_hex(20)] * 40
         with ThreadPoolExecutor(16) as threads:
@@ -59,7 +59,7 @@ def test_empty_rate_or_key_is_an_error_instead_of_no_limit(rates: Rates, rate: s
         rates.spend(rate, "token", key)
 
 
-def test_the_window_moves(make_database: MakeDatabase) -> None:
+def test_window_moves_with_the_clock(make_database: MakeDatabase) -> None:
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
     rates = create_rates(rate_storage(make_database(clock=lambda: now[0]), None))
     assert outcome(rates, "2/minute", "k") == "ok"

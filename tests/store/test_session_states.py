@@ -1,8 +1,8 @@
-"""Sessions as a state machine: in whatever order things happen, nothing is granted twice or lost.
+"""Sessions as a state machine: in any order of events, nothing is granted twice or lost.
 
-A model in plain Python says how many places and seconds are taken; the ledger on a real SQLite file must
-agree after each step. It is written from the words in `broker/sessions/session.py` and shares no code with
-the store.
+A model in plain Python counts the places and seconds that are taken. The ledger on a real SQLite file must
+agree after each step. The model follows the text in `broker/sessions/session.py` and shares no code with the
+store.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class Token:
     seconds: int
     state: str = "reserved"
     once: tuple[int, str] | None = None
-    """Who asked, and with which Idempotency-Key."""
+    """The caller, and its Idempotency-Key."""
     steps: Reservations | None = None
-    """What that request writes to."""
+    """The object that this request writes to."""
 
 
 @dataclass

@@ -20,7 +20,7 @@ def changes(database: Database) -> list[tuple[str, dict[str, object]]]:
         return [(row.action, row.detail) for row in rows]
 
 
-def test_set_and_lifted_for_every_reader(database: Database) -> None:
+def test_suspension_is_set_and_lifted_for_every_reader(database: Database) -> None:
     here, elsewhere = SqlSuspensions(database), SqlSuspensions(database)
     assert here.current() is None
     stopped = here.set("Google is down", None, renewals=False, actor=OLGA)
@@ -61,7 +61,7 @@ def test_suspending_at_once_leaves_one_suspension(database: Database) -> None:
     assert current.reason in reasons
 
 
-def test_covers_named_profiles_and_renewals_only_where_asked(database: Database) -> None:
+def test_suspension_covers_named_profiles_and_optionally_renewals(database: Database) -> None:
     suspensions = SqlSuspensions(database)
 
     def refused(found: Suspension | None, profile: str, *, renewal: bool) -> bool:

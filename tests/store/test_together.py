@@ -85,7 +85,9 @@ def crash(_: Database) -> None:
 
 
 @pytest.mark.parametrize("fault", [broken, crash])
-def test_a_fault_leaves_nothing(database: Database, rates: Rates, fault: Callable[[Database], None]) -> None:
+def test_fault_rolls_everything_back(
+    database: Database, rates: Rates, fault: Callable[[Database], None]
+) -> None:
     ledger = SqlLedger(database)
 
     def fails() -> None:

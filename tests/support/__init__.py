@@ -1,1 +1,1 @@
-"""What several kinds of tests need: people, settings, and a real broker to talk to."""
+"""Helpers for several kinds of tests: users, settings and a running broker."""

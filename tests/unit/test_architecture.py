@@ -211,14 +211,14 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(ROOT, tmp_path / "broker", ignore=shutil.ignore_patterns("__pycache__")))
 
 
-def test_reports_planted_upward_import(copy: Path) -> None:
+def test_planted_upward_import_is_reported(copy: Path) -> None:
     plant(copy / "limits" / "policy.py", "from broker.issuing.issue import TokenIssuer")
     (found,) = [one for one in violations(copy) if "lies above" in one]
     assert found.startswith("broker.limits.policy imports broker.issuing.issue, which lies above it")
     assert "pass the object in as an argument" in found
 
 
-def test_reports_planted_circle(copy: Path) -> None:
+def test_planted_circle_is_reported(copy: Path) -> None:
     (copy / "net" / "first.py").write_text("from broker.net import second\n")
     (copy / "net" / "second.py").write_text("import broker.net.first\n")
     assert violations(copy) == [
@@ -227,7 +227,7 @@ def test_reports_planted_circle(copy: Path) -> None:
     ]
 
 
-def test_reports_planted_circle_through_type_checking(copy: Path) -> None:
+def test_planted_circle_through_type_checking_is_reported(copy: Path) -> None:
     (copy / "net" / "first.py").write_text(
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from broker.net.second import Second\n"
     )
@@ -235,12 +235,12 @@ def test_reports_planted_circle_through_type_checking(copy: Path) -> None:
     assert [one for one in violations(copy) if "is a circle" in one]
 
 
-def test_reports_planted_library_outside_its_fence(copy: Path) -> None:
+def test_planted_library_outside_its_fence_is_reported(copy: Path) -> None:
     plant(copy / "operators" / "users.py", "import sqlalchemy")
     assert [one for one in violations(copy) if "only broker.store may" in one]
 
 
-def test_reports_planted_audio_library(copy: Path) -> None:
+def test_planted_audio_library_is_reported(copy: Path) -> None:
     plant(copy / "http" / "me.py", "import websockets")
     assert [one for one in violations(copy) if "audio flows between the browser and Google" in one]
 

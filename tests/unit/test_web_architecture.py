@@ -170,7 +170,7 @@ def test_web_keeps_its_structure(check: object) -> None:
     assert check(WEB) == []
 
 
-def test_the_walk_sees_every_kind_of_reference() -> None:
+def test_scan_finds_every_kind_of_reference() -> None:
     seen = modules(WEB)
     assert "live/network/network-session.js" in seen["live/network/network-worker.js"], "static import"
     assert "live/network/raw-session.js" in seen["live/index.js"], "dynamic import"
@@ -218,7 +218,7 @@ def plant(web: Path, name: str, text: str) -> None:
     ],
     ids=["sideways", "in a type", "a worker's URL", "upwards", "out of the library"],
 )
-def test_a_planted_crossing_is_reported(copy: Path, name: str, text: str, sentence: str) -> None:
+def test_planted_upward_import_is_reported(copy: Path, name: str, text: str, sentence: str) -> None:
     plant(copy, name, text)
     (found,) = crossings_in_library(copy)
     assert found.startswith(f"web/{name} imports web/")
@@ -233,20 +233,20 @@ def test_a_planted_crossing_is_reported(copy: Path, name: str, text: str, senten
         ("common/x.js", "import { LiveSession } from '../live/index.js';"),
     ],
 )
-def test_a_planted_import_of_a_page_is_reported(copy: Path, name: str, text: str) -> None:
+def test_planted_import_of_a_page_is_reported(copy: Path, name: str, text: str) -> None:
     plant(copy, name, text)
     (found,) = crossings_of_pages(copy)
     assert found.startswith(f"web/{name} imports web/")
 
 
-def test_a_planted_circle_is_reported_once(copy: Path) -> None:
+def test_planted_circle_is_reported_once(copy: Path) -> None:
     plant(copy, "live/shared/a.js", "import './b.js';")
     plant(copy, "live/shared/b.js", "/** @typedef {import('./a.js').A} A */")
     (found,) = circles(copy)
     assert found.startswith("web/live/shared/a.js → web/live/shared/b.js → web/live/shared/a.js is a circle")
 
 
-def test_a_planted_long_file_and_a_planted_entry_are_reported(copy: Path) -> None:
+def test_planted_long_file_and_planted_entry_are_reported(copy: Path) -> None:
     plant(copy, "live/audio/long.js", "\n" * (MAX_LINES + 1))
     plant(copy, "live/extra.js", "export {};")
     (long,) = too_long(copy)
@@ -257,7 +257,7 @@ def test_a_planted_long_file_and_a_planted_entry_are_reported(copy: Path) -> Non
     assert stray.startswith("web/live/extra.js belongs to no layer")
 
 
-def test_a_planted_wrong_path_is_reported(copy: Path) -> None:
+def test_planted_wrong_path_is_reported(copy: Path) -> None:
     plant(copy, "live/audio/x.js", "import './no-such.js';")
     assert missing(copy) == [
         "web/live/audio/x.js refers to web/live/audio/no-such.js, which does not exist: correct the path."

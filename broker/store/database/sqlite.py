@@ -91,7 +91,7 @@ def prepare(dbapi_connection: Any, _record: Any) -> None:
 
 
 def same_file(path: str | None) -> Callable[[Any, Any, Any], None]:
-    """Reject connections to a deleted file: they go on working, and nobody else sees what they write."""
+    """Rejects connections to a deleted file. They keep working, but no other process sees their writes."""
 
     def check(_connection: Any, record: Any, _proxy: Any) -> None:
         try:

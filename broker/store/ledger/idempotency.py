@@ -126,7 +126,7 @@ class SqlIdempotencyRecords(IdempotencyRecords):
 def _response(
     connection: Connection, row: Row[Any], key: IdempotencyKey, now: datetime
 ) -> StoredResponse | None:
-    """What the row holds for a request with `key`; None if it may take the row over."""
+    """Returns the row's response to a request with `key`, or None if the request may take over the row."""
     if row.expires_at <= now:
         return None
     if row.body_sha256 != key.body_sha256:

@@ -126,7 +126,7 @@ class SqlLedger:
             if not moved(connection, reservation.session_id, before, SessionState.OPEN, None):
                 raise _ended(own_session(connection, principal, reservation.session_id))
             if now >= reservation.connect_by:
-                # Another session may have its place by now, and nobody could connect with the token.
+                # Another session may have its place by now, and no client could connect with the token.
                 raise Refusal("upstream-timeout", reason="confirmed after the join window")
             issue(connection, reservation.token_id, token.sha256, mint_ms)
             if not reservation.opens_session:

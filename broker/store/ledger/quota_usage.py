@@ -22,7 +22,7 @@ EARLY_RELEASES = 20
 _HOUR = timedelta(hours=1)
 
 HOLDS_PLACE = sessions.c.held_until > bindparam("now")
-# A reservation that was never confirmed stops counting when its place is free: nobody has the token.
+# A reservation that was never confirmed stops counting when its place is free, because no one has the token.
 CHARGED_TODAY = and_(
     tokens.c.reserved_at >= bindparam("day"),
     or_(tokens.c.state != TokenState.RESERVED, tokens.c.connect_by > bindparam("lapsed")),

@@ -1,4 +1,4 @@
-"""Which requests count as the same one."""
+"""Requests with the same caller, header and body count as one request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALICE, BOB = own_principal("alice"), own_principal("bob")
 BODY = {"profile": "default", "ttl_seconds": 60}
 
 
-def test_the_order_of_members_does_not_matter() -> None:
+def test_order_of_members_does_not_matter() -> None:
     assert idempotency_key(ALICE, "k", BODY) == idempotency_key(ALICE, "k", dict(reversed(BODY.items())))
 
 
@@ -27,7 +27,7 @@ def test_requesters_and_headers_do_not_share_keys() -> None:
     assert len(keys) == 4
 
 
-def test_the_header_is_in_no_representation_of_the_key() -> None:
+def test_repr_of_the_key_does_not_contain_the_header() -> None:
     assert "canary" not in repr(idempotency_key(ALICE, "canary", BODY))
 
 

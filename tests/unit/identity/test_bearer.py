@@ -1,4 +1,4 @@
-"""Our own bearer: what a forger may try, each refused with its code."""
+"""The broker's own bearer tokens: each kind of forged token is refused with its code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def b64(value: bytes) -> str:
 
 
 def signed(payload: dict[str, Any] | str, key: Any = KEY.key, **header: Any) -> str:
-    """A JWS over exactly these bytes, so that what PyJWT refuses to make can be made."""
+    """A JWS over exactly this payload and header, even if PyJWT refuses to make it."""
     members = {"alg": "HS256", "typ": "at+jwt", "kid": KEY.kid, **header}
     text = payload if isinstance(payload, str) else json.dumps(payload)
     head = b64(json.dumps({k: v for k, v in members.items() if v is not ...}).encode())
@@ -50,7 +50,7 @@ def signed(payload: dict[str, Any] | str, key: Any = KEY.key, **header: Any) -> 
 
 
 def test_forging_tools_can_make_a_valid_token() -> None:
-    """Or every refusal below could be for a reason that nobody meant."""
+    """Without this, every refusal below could have an unintended reason."""
     assert BEARERS.verify(signed(claims())).principal.subject == "alice"
     assert BEARERS.verify(issue_access_token(KEY, "alice", "1")).principal.subject == "alice"
 
@@ -115,13 +115,13 @@ FORGED: dict[str, str] = {
 
 
 @pytest.mark.parametrize("token", FORGED.values(), ids=FORGED)
-def test_refuses_a_forged_token(token: str) -> None:
+def test_forged_token_is_refused(token: str) -> None:
     with pytest.raises(Refusal) as refused:
         BEARERS.verify(token)
     assert refused.value.code == "invalid-token"
 
 
-def test_refuses_a_token_that_was_issued_after_it_expires() -> None:
+def test_token_that_was_issued_after_it_expires_is_refused() -> None:
     now = int(time.time())
     with pytest.raises(Refusal) as refused:
         BEARERS.verify(signed(claims(iat=now + 20, exp=now + 10)))

@@ -1,4 +1,4 @@
-"""What a block of each kind says to a credential, whoever issued it."""
+"""Each kind of block refuses a credential with its code, for every issuer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALICE = Principal(OWN_ISSUER, "alice", "alice", "default")
 
 
 class Known:
-    """A store that knows exactly this, and remembers what it was told to withdraw."""
+    """A store with exactly these blocks and this user. It records the withdrawn tokens."""
 
     def __init__(self, *blocks: Block, user: User | None = None) -> None:
         self.blocks, self.user = list(blocks), user
@@ -34,7 +34,7 @@ class Known:
         self.withdrawn.append((token_id, until))
 
 
-def told(known: Known, verified: Verified) -> str:
+def outcome(known: Known, verified: Verified) -> str:
     try:
         Admission(known).admit(verified)
     except Refusal as refusal:
@@ -66,7 +66,7 @@ def test_each_kind_of_block_refuses_the_credential(
     principal: Principal, blocks: list[Block], answer: str
 ) -> None:
     known = Known(*blocks, user=User("alice", "hash", generation="1"))
-    assert told(known, Verified(principal, THEN, "jti", "1")) == answer
+    assert outcome(known, Verified(principal, THEN, "jti", "1")) == answer
 
 
 def test_external_principal_keeps_its_issuers_plan_and_roles() -> None:
@@ -82,14 +82,14 @@ def test_own_user_has_current_plan_and_roles() -> None:
 @pytest.mark.parametrize("generation", ["0", "", None])
 def test_credential_of_earlier_generation_is_refused(generation: str | None) -> None:
     known = Known(user=User("alice", "hash", generation="1"))
-    assert told(known, Verified(ALICE, THEN, "jti", generation)) == "invalid-token"
+    assert outcome(known, Verified(ALICE, THEN, "jti", generation)) == "invalid-token"
 
 
 def test_deleted_or_blocked_user_is_refused() -> None:
-    assert told(Known(), Verified(ALICE, THEN, "jti", "1")) == "invalid-token"
+    assert outcome(Known(), Verified(ALICE, THEN, "jti", "1")) == "invalid-token"
     blocked = Known(user=User("alice", "hash", blocked_at=THEN, generation="1"))
-    assert told(blocked, Verified(ALICE, THEN, "jti", "1")) == "account-blocked"
-    assert told(blocked, Verified(ALICE, THEN, "jti", "0")) == "account-blocked"
+    assert outcome(blocked, Verified(ALICE, THEN, "jti", "1")) == "account-blocked"
+    assert outcome(blocked, Verified(ALICE, THEN, "jti", "0")) == "account-blocked"
 
 
 def test_sign_out_revokes_only_own_tokens_beyond_their_lifetime() -> None:

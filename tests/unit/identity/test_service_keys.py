@@ -1,4 +1,4 @@
-"""Service keys: their form, what is kept of them, and whose name one may use."""
+"""Service keys: their format, the stored part, and the users that a key may act for."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def refusal(store: Kept, presented: str) -> str:
     return raised.value.code
 
 
-def test_has_a_prefix_a_public_id_and_a_secret_of_256_bits() -> None:
+def test_key_has_a_prefix_a_public_id_and_a_secret_of_256_bits() -> None:
     seen = set()
     for _ in range(200):
         key_id, key, _ = generate(PEPPER)
@@ -72,7 +72,7 @@ def test_stored_hash_reveals_nothing_and_depends_on_the_server() -> None:
     assert secret not in repr(store.key)
 
 
-def test_verifies_the_key_and_notes_its_use() -> None:
+def test_verification_records_the_use_of_the_key() -> None:
     store, secret = made()
     assert ServiceKeys(store, [PEPPER]).verify(secret) is store.key
     assert store.uses == 1
@@ -91,13 +91,13 @@ def test_typo_is_refused_without_a_store_query() -> None:
     "presented",
     ["", "lbk_", "lbk__", "nonsense", "lbk_" + "a" * 12, "é" * 66, "lbk_" + "a" * 12 + "_" + "٣" * 49],
 )
-def test_refuses_text_that_is_not_a_key(presented: str) -> None:
+def test_text_that_is_not_a_key_is_refused(presented: str) -> None:
     store, _ = made()
     assert refusal(store, presented) == "invalid-token"
     assert store.asked == []
 
 
-def test_a_key_with_a_good_checksum_and_a_wrong_secret_is_refused() -> None:
+def test_key_with_a_good_checksum_and_a_wrong_secret_is_refused() -> None:
     store, secret = made()
     body = secret[:-7] + ("x" if secret[-7] != "x" else "y")
     assert refusal(store, body + checksum(body)) == "invalid-token"
@@ -134,10 +134,10 @@ def test_key_stays_valid_after_the_server_secret_changes() -> None:
     store, secret = made(pepper=b"o" * 32)
     assert refusal(store, secret) == "invalid-token"
     assert ServiceKeys(store, [PEPPER, b"o" * 32]).verify(secret)
-    assert ServiceKeys(store, [PEPPER]).verify(secret), "kept anew under the current secret"
+    assert ServiceKeys(store, [PEPPER]).verify(secret), "stored again under the current secret"
 
 
-def test_a_key_is_a_principal_of_its_own() -> None:
+def test_key_is_its_own_principal() -> None:
     store, _ = made()
     principal = store.key.principal()
     assert (principal.issuer, principal.subject) == ("live-broker:key", store.key.id)
@@ -192,7 +192,7 @@ ACUTE = "\N{COMBINING ACUTE ACCENT}"
         ("cafe", "cafe" + ACUTE + "1", "invalid-field"),
     ],
 )
-def test_acts_within_its_prefix_only(prefix: str | None, subject: str, outcome: str) -> None:
+def test_key_acts_within_its_prefix_only(prefix: str | None, subject: str, outcome: str) -> None:
     assert acting(prefix, subject) == outcome
 
 
@@ -222,7 +222,7 @@ def test_acts_within_its_prefix_only(prefix: str | None, subject: str, outcome: 
     ],
     ids=ascii,
 )
-def test_refuses_ambiguous_subject(subject: str) -> None:
+def test_ambiguous_subject_is_refused(subject: str) -> None:
     with pytest.raises(Refusal) as raised:
         check_subject(subject)
     assert raised.value.code == "invalid-field"

@@ -1,4 +1,4 @@
-"""The key ring: what signs, what is honoured still, what is published; no key plays another one's part."""
+"""The key ring: which keys sign, verify and are published. No key can stand in for another."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def b64(value: bytes) -> str:
 
 
 def forged(algorithm: str, key: Any, kid: str) -> str:
-    """Signed with `key` under `algorithm`, claiming `kid`: also where PyJWT would refuse to make it."""
+    """A token signed with `key` and `algorithm` that names `kid`, even if PyJWT refuses to make it."""
     now = int(time.time())
     claims = {"iss": "live-broker", "aud": "live-broker", "sub": "alice", "iat": now, "exp": now + 600}
     parts = ({"alg": algorithm, "typ": "at+jwt", "kid": kid}, {**claims, "jti": "1", "gen": "1"})
@@ -70,7 +70,7 @@ RINGS = {"HS256": KeyRing.of([NEW]), "EdDSA": KeyRing.of([NEW], pem(ED)), "ES256
 
 
 @pytest.mark.parametrize("algorithm", RINGS)
-def test_signs_with_the_algorithm_of_its_key(algorithm: str) -> None:
+def test_token_is_signed_with_the_algorithm_of_its_key(algorithm: str) -> None:
     token = token_of(RINGS[algorithm])
     assert jwt.get_unverified_header(token)["alg"] == algorithm
     assert verify(RINGS[algorithm], token) == "alice"
@@ -100,11 +100,11 @@ def test_removed_key_no_longer_verifies(before: KeyRing, after: KeyRing) -> None
 
 
 def test_no_key_can_replace_another() -> None:
-    """Every kid with every algorithm, above all a public key as if it were the shared secret."""
+    """Tries every kid with every algorithm, above all a public key in place of the shared secret."""
     ring = KeyRing.of([NEW], pem(ED), pem(EC))
     secret_kid = SigningKey.from_secret(NEW).kid
     ed_kid, ec_kid = (SigningKey.from_pem(pem(key)).kid for key in (ED, EC))
-    assert verify(ring, forged("EdDSA", ED, ed_kid)) == "alice", "the forger's tools work"
+    assert verify(ring, forged("EdDSA", ED, ed_kid)) == "alice", "the forging code works"
     assert verify(ring, forged("ES256", EC, ec_kid)) == "alice"
     assert verify(ring, forged("HS256", derive(NEW, "access-token"), secret_kid)) == "alice"
     hmac_keys = [
@@ -141,7 +141,7 @@ def test_published_keys_verify_tokens(key: Any) -> None:
     assert jwt.decode(token, found, audience="live-broker", issuer="live-broker")["sub"] == "alice"
 
 
-def test_publishes_only_public_keys() -> None:
+def test_only_public_keys_are_published() -> None:
     assert KeyRing.of([NEW, OLD]).published() == []
     for jwk in KeyRing.of([NEW], pem(EC), pem(ED)).published():
         assert set(jwk) <= {"kty", "crv", "x", "y", "kid", "use", "alg"}

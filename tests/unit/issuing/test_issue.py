@@ -1,4 +1,4 @@
-"""The story with real parts: an SQLite file, the real counters, and a minter that needs no network."""
+"""The token issuer with real parts: an SQLite file, the real counters, and a minter without a network."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def refused(story: Story, principal: Principal, request: TokenRequest) -> str:
     return caught.value.code
 
 
-def test_a_request_ends_as_a_token_of_an_open_session(story: Story) -> None:
+def test_request_gets_a_token_of_an_open_session(story: Story) -> None:
     issued = story.issuer.open_session(ALICE, TokenRequest(ttl_seconds=60, client={"app": "tests"}))
     session = story.issuer.ledger.find(ALICE, issued.reservation.session_id)
     assert (session.state, session.profile, session.model) == (SessionState.OPEN, "default", "models/m")
@@ -145,7 +145,7 @@ def test_a_request_ends_as_a_token_of_an_open_session(story: Story) -> None:
         (TokenRequest(ttl_seconds=901), "ttl-too-long"),
     ],
 )
-def test_a_refused_request_is_counted_and_recorded_and_reserves_nothing(
+def test_refused_request_is_counted_and_audited_and_reserves_nothing(
     story: Story, request_: TokenRequest, code: str
 ) -> None:
     assert refused(story, ALICE, request_) == code
@@ -154,7 +154,7 @@ def test_a_refused_request_is_counted_and_recorded_and_reserves_nothing(
     assert story.minter.minted == 0
 
 
-def test_a_full_quota_is_refused_before_google_is_asked(story: Story) -> None:
+def test_exhausted_quota_is_refused_before_a_call_to_google(story: Story) -> None:
     for _ in range(2):
         story.issuer.open_session(ALICE, TokenRequest())
     assert refused(story, ALICE, TokenRequest()) == "too-many-sessions"
@@ -167,7 +167,7 @@ def test_a_full_quota_is_refused_before_google_is_asked(story: Story) -> None:
     ("fault", "code"),
     [(Refusal("upstream-timeout"), "upstream-timeout"), (RuntimeError("a bug"), "internal")],
 )
-def test_a_failed_mint_leaves_nothing_charged(story: Story, fault: Exception, code: str) -> None:
+def test_failed_mint_is_not_charged(story: Story, fault: Exception, code: str) -> None:
     story.minter.fault = fault
     with pytest.raises(type(fault)):
         story.issuer.open_session(ALICE, TokenRequest())
@@ -175,7 +175,7 @@ def test_a_failed_mint_leaves_nothing_charged(story: Story, fault: Exception, co
     assert story.trail() == [("token", "reserved"), ("token", code)]
 
 
-def test_another_allowance_is_counted_besides_the_principals_own(story: Story) -> None:
+def test_extra_allowance_is_counted_besides_the_principals_own(story: Story) -> None:
     address = Allowance("1/hour", "guests", "192.0.2.1", "guests of this address")
     story.issuer.open_session(ALICE, TokenRequest(), [address])
     with pytest.raises(Refusal) as caught:
@@ -183,7 +183,7 @@ def test_another_allowance_is_counted_besides_the_principals_own(story: Story) -
     assert (caught.value.code, story.remaining(BOB)) == ("rate-limited", 3)
 
 
-def test_a_user_of_a_service_key_is_admitted_and_charged_to_both(story: Story) -> None:
+def test_service_keys_user_is_admitted_and_charged_to_both(story: Story) -> None:
     user = end_user(KEY, "u1")
     story.issuer.open_session(user, TokenRequest())
     assert story.admitted == [user]
@@ -192,7 +192,7 @@ def test_a_user_of_a_service_key_is_admitted_and_charged_to_both(story: Story) -
     assert refused(story, end_user(KEY, "blocked"), TokenRequest()) == "account-blocked"
 
 
-def test_the_next_token_has_a_rate_of_its_own_and_keeps_the_session(story: Story) -> None:
+def test_next_token_has_its_own_rate_and_keeps_the_session(story: Story) -> None:
     first = story.issuer.open_session(ALICE, TokenRequest(profile="default"))
     following = story.issuer.next_token(ALICE, first.reservation.session_id, "handle")
     assert following.reservation.session_id == first.reservation.session_id
@@ -201,13 +201,13 @@ def test_the_next_token_has_a_rate_of_its_own_and_keeps_the_session(story: Story
     assert story.usage(ALICE)[0] == 1
 
 
-def test_a_service_key_renews_the_session_of_its_user(story: Story) -> None:
+def test_service_key_renews_the_session_of_its_user(story: Story) -> None:
     user = end_user(KEY, "u1")
     first = story.issuer.open_session(user, TokenRequest())
     assert story.issuer.next_token(KEY, first.reservation.session_id, None).principal == user
 
 
-def test_the_session_of_another_principal_is_unknown_and_the_refusal_recorded(story: Story) -> None:
+def test_session_of_another_principal_is_unknown_and_the_refusal_audited(story: Story) -> None:
     first = story.issuer.open_session(ALICE, TokenRequest())
     with pytest.raises(Refusal) as caught:
         story.issuer.next_token(BOB, first.reservation.session_id, None)

@@ -35,7 +35,7 @@ def alice(plan: str = "default", **overrides: object) -> Principal:
     ],
     ids=["default", "plan", "removed plan", "overridden plan", "one override", "overrides of a plan"],
 )
-def test_an_override_comes_before_the_plan_and_the_plan_before_default(
+def test_override_takes_precedence_over_plan_and_plan_over_default(
     principal: Principal, plan: Plan, rule: str
 ) -> None:
     limits = POLICY.for_principal(principal)
@@ -43,7 +43,7 @@ def test_an_override_comes_before_the_plan_and_the_plan_before_default(
     assert limits.session_seconds == plan.session_minutes * 60
 
 
-def test_a_principal_is_charged_once_in_the_scope_of_the_request() -> None:
+def test_principal_is_charged_once_in_the_scope_of_the_request() -> None:
     principal = alice("gold")
     limits = POLICY.for_principal(principal)
     assert limits.allowances("token") == [Allowance("100/minute", "token", principal.key)]
@@ -51,7 +51,7 @@ def test_a_principal_is_charged_once_in_the_scope_of_the_request() -> None:
     assert limits.quotas.of == (Quota(principal.key, 9, 600),)
 
 
-def test_a_user_of_a_service_key_is_charged_to_the_key_first_and_then_to_itself() -> None:
+def test_service_keys_user_is_charged_to_the_key_first_and_then_to_itself() -> None:
     key = Principal("live-broker:key", "k1", "shop", "gold")
     user = end_user(key, "u1")
     limits = POLICY.for_principal(user)
@@ -63,7 +63,7 @@ def test_a_user_of_a_service_key_is_charged_to_the_key_first_and_then_to_itself(
     assert limits.quotas.of == (Quota(key.key, 9, 600, "the service key"), Quota(user.key, 2, 60))
 
 
-def test_the_session_of_a_service_keys_user_is_as_long_as_the_shorter_plan_allows() -> None:
+def test_session_of_a_service_keys_user_ends_with_the_shorter_plan() -> None:
     key = Principal("live-broker:key", "k1", "shop", "gold")
     assert POLICY.for_principal(end_user(key, "u1")).session_seconds == 15 * 60
     generous = key.with_overrides(Overrides(session_minutes=60))
@@ -73,9 +73,7 @@ def test_the_session_of_a_service_keys_user_is_as_long_as_the_shorter_plan_allow
 @pytest.mark.parametrize(
     ("plan", "counted_for"), [("default", "default"), ("gold", "gold"), ("gone", "default")]
 )
-def test_a_session_takes_one_of_the_project_places_of_the_requesters_plan(
-    plan: str, counted_for: str
-) -> None:
+def test_session_takes_a_project_place_of_the_requesters_plan(plan: str, counted_for: str) -> None:
     key = Principal("live-broker:key", "k1", "shop", plan)
     for principal in (alice(plan), end_user(key, "u1")):
         quotas = POLICY.for_principal(principal).quotas

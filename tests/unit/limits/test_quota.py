@@ -1,4 +1,4 @@
-"""What follows from how much of a quota is used."""
+"""The state and the refusals of a quota, computed from its usage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def usage(*, open_sessions: int = 0, used_seconds: int = 0, now: datetime = NOON
     ("used_seconds", "used_minutes", "left_seconds"),
     [(0, 0, 600), (1, 1, 599), (60, 1, 540), (61, 2, 539), (600, 10, 0), (700, 12, 0)],
 )
-def test_a_started_minute_counts_as_used(used_seconds: int, used_minutes: int, left_seconds: int) -> None:
+def test_started_minute_counts_as_used(used_seconds: int, used_minutes: int, left_seconds: int) -> None:
     used = usage(used_seconds=used_seconds)
     assert (used.used_minutes, used.left_seconds) == (used_minutes, left_seconds)
 
@@ -40,7 +40,7 @@ def test_minutes_reset_at_midnight_utc_and_never_in_less_than_a_second(now: date
 
 
 @pytest.mark.parametrize(("open_sessions", "refused"), [(0, False), (1, False), (2, True), (3, True)])
-def test_the_last_place_can_be_taken_and_no_more(open_sessions: int, refused: bool) -> None:
+def test_last_place_can_be_taken_and_no_more(open_sessions: int, refused: bool) -> None:
     assert quotas.no_session_left(usage(open_sessions=open_sessions)) is refused
 
 
@@ -81,19 +81,19 @@ def test_exhausted_minutes_wait_for_the_next_day() -> None:
     assert refusal.extensions == {"violated-policies": ["minutes_per_day"]}
 
 
-def test_a_full_project_gives_no_number_away() -> None:
+def test_refusal_of_a_full_project_contains_no_number() -> None:
     refusal = quotas.project_capacity()
     assert (refusal.code, refusal.status, refusal.limits) == ("project-capacity", 503, ())
     assert not any(character.isdigit() for character in f"{refusal.title}{refusal.detail}")
 
 
-def test_the_refusal_names_the_owner_of_the_quota() -> None:
+def test_refusal_names_the_owner_of_the_quota() -> None:
     shop = Quota("key", 3, 10, "the service key")
     detail = quotas.too_many_sessions(QuotaUsage(shop, NOON, 3, 0), ()).detail
     assert detail == "3 of 3 sessions of the service key are open."
 
 
-def test_the_state_of_a_quota_never_falls_below_nothing_left() -> None:
+def test_remaining_quota_is_never_negative() -> None:
     assert quotas.quota_states(usage(open_sessions=3, used_seconds=60 * 11)) == (
         LimitState("sessions", 2, 0, unit="concurrent-requests"),
         LimitState("minutes_per_day", 10, 0, 43200, 86400, "minutes"),

@@ -86,7 +86,7 @@ def refused(minter: GeminiMinter) -> Refusal:
     return refusal
 
 
-def test_mints_a_token_at_the_stand_in(make: MakeMinter) -> None:
+def test_minter_gets_a_token_from_the_stand_in(make: MakeMinter) -> None:
     with StandIn(port=0) as standin:
         token = mint(make(standin.url))
         again = mint(make(standin.url), TOTAL, "handle-1")

@@ -39,7 +39,7 @@ def window(
     ],
     ids=["slice", "short slice", "session's end", "minutes", "shortest", "minutes before the end"],
 )
-def test_a_token_ends_with_its_slice_the_session_or_the_minutes(
+def test_token_ends_with_its_slice_the_session_or_the_minutes(
     given: TokenWindow, expires: int, seconds: int
 ) -> None:
     assert (given.expires_at, given.seconds) == (after(expires), seconds)
@@ -49,7 +49,7 @@ def test_a_token_ends_with_its_slice_the_session_or_the_minutes(
     ("paid", "expires", "seconds"),
     [(0, 900, 900), (300, 900, 600), (900, 900, 0), (1000, 900, 0)],
 )
-def test_time_that_is_charged_already_costs_nothing_again(paid: int, expires: int, seconds: int) -> None:
+def test_charged_time_is_not_charged_again(paid: int, expires: int, seconds: int) -> None:
     given = window(paid=paid)
     assert (given.expires_at, given.seconds, given.covers_from) == (after(expires), seconds, after(paid))
 
@@ -60,22 +60,22 @@ def test_paid_time_can_be_used_when_no_minutes_are_left() -> None:
 
 
 @pytest.mark.parametrize(("expires", "connect_by"), [(900, 120), (120, 120), (60, 60)])
-def test_the_join_window_is_never_longer_than_the_token(expires: int, connect_by: int) -> None:
+def test_join_window_is_never_longer_than_the_token(expires: int, connect_by: int) -> None:
     assert window(slice_seconds=expires).connect_by == after(connect_by)
 
 
-def test_a_started_second_is_charged_in_full() -> None:
+def test_started_second_is_charged_in_full() -> None:
     assert window(paid=0.5).seconds == 900
 
 
 @pytest.mark.parametrize("given", [{"left": 9}, {"paid": 5, "left": 4}, {"ends": 9}])
-def test_less_than_the_shortest_slice_is_refused(given: dict[str, int]) -> None:
+def test_time_below_the_shortest_slice_is_refused(given: dict[str, int]) -> None:
     with pytest.raises(Refusal) as refused:
         window(**given)
     assert refused.value.code == "minutes-exhausted"
 
 
-def test_the_scarcest_quota_decides_and_is_named() -> None:
+def test_scarcest_quota_decides_and_is_named() -> None:
     usages = [usage(100, "the service key"), usage(500)]
     assert window_for(NOW, NOW, after(7200), 900, 120, usages).expires_at == after(100)
     with pytest.raises(Refusal) as refused:

@@ -1,4 +1,4 @@
-"""What an issuer's entry makes of a good token: plan, role, name, and the last second of its life."""
+"""The plan, role, name and lifetime that an issuer's entry derives from a good token."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def verify(claims: dict[str, Any], *, now: float = NOW, **entry: Any) -> Verifie
     return ExternalIssuer(spec, cache, PLANS, now=lambda: now).verify(token)
 
 
-def test_known_keys_verify_through_an_hour_without_the_key_server() -> None:
-    """Over real HTTP, with the time that passes simulated; a key that is new meanwhile has to wait."""
+def test_known_keys_verify_for_an_hour_without_the_key_server() -> None:
+    """Over real HTTP with simulated time. A token of a new key gets `keys-unavailable`."""
     with KeyServer() as server:
         written = {"name": "test", "issuer": ISSUER, "audience": "voice"}
         spec = IssuerSpec.model_validate({**written, "jwks_url": server.publish("/keys", [KEY])})
@@ -69,7 +69,7 @@ def code(claims: dict[str, Any], **entry: Any) -> str:
     return refused.value.code
 
 
-def test_the_terms_of_the_token() -> None:
+def test_verified_token_has_issue_time_id_and_default_plan() -> None:
     verified = verify({"jti": "abc"})
     assert verified.issued_at == datetime.fromtimestamp(NOW - 60, UTC)
     assert verified.token_id == "abc"
@@ -102,7 +102,7 @@ def test_the_terms_of_the_token() -> None:
         ({"custom:plan": "gold"}, {"plan_claim": "custom:plan"}, "gold"),
     ],
 )
-def test_a_plan_comes_from_its_claim_and_only_a_known_one(
+def test_plan_comes_from_its_claim_if_it_is_known(
     claims: dict[str, Any], entry: dict[str, Any], plan: str
 ) -> None:
     assert verify(claims, **entry).principal.plan == plan
@@ -136,7 +136,7 @@ def test_only_the_named_claim_makes_an_operator(
     ("name", "shown"),
     [("Ada", "Ada"), ("", "user-1"), ("A\0", "user-1"), (5, "user-1"), ("A" * 256, "user-1")],
 )
-def test_a_name_is_shown_if_it_can_be(name: Any, shown: str) -> None:
+def test_subject_replaces_a_name_that_cannot_be_shown(name: Any, shown: str) -> None:
     assert verify({"name": name}).principal.name == shown
 
 
@@ -148,7 +148,7 @@ def test_a_name_is_shown_if_it_can_be(name: Any, shown: str) -> None:
         (1.0, 1, False), (None, [], False), ("b", "a", False), ([], "a", False), ({"a": 1}, "a", False),
     ],
 )  # fmt: skip
-def test_a_required_claim(value: Any, wanted: Any, passes: bool) -> None:
+def test_required_claim_must_match_in_value_and_type(value: Any, wanted: Any, passes: bool) -> None:
     entry: dict[str, Any] = {"required_claims": {"c": wanted}}
     if passes:
         verify({"c": value}, **entry)
@@ -157,7 +157,7 @@ def test_a_required_claim(value: Any, wanted: Any, passes: bool) -> None:
 
 
 @pytest.mark.parametrize("leeway", [0, 30, 60])
-def test_the_leeway_is_as_set_to_the_second(leeway: int) -> None:
+def test_leeway_is_exact_to_the_second(leeway: int) -> None:
     end, start = {"exp": NOW, "iat": NOW - 60}, {"iat": NOW, "exp": NOW + 600}
     assert verify(end, now=NOW + leeway - 1, leeway_seconds=leeway)
     assert code(end, now=NOW + leeway, leeway_seconds=leeway) == "token-expired"

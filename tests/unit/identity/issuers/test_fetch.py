@@ -1,4 +1,4 @@
-"""Fetching keys from a real HTTP server that misbehaves in every way that it can."""
+"""Fetching keys from a real HTTP server that misbehaves in many ways."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def spec(server: KeyServer, **changed: Any) -> IssuerSpec:
     )
 
 
-def test_loads_the_published_keys(server: KeyServer) -> None:
+def test_published_keys_are_loaded(server: KeyServer) -> None:
     assert set(load(spec(server))) == {"rsa"}
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_discovers_where_the_keys_are(server: KeyServer, slash: str) -> None:
+def test_address_of_the_keys_is_discovered(server: KeyServer, slash: str) -> None:
     issuer = f"{server.url}/realm{slash}"
     document = {"issuer": issuer, "jwks_uri": f"{server.url}/keys"}
     server.answers["/realm/.well-known/openid-configuration"] = document
@@ -57,7 +57,7 @@ def test_discovers_where_the_keys_are(server: KeyServer, slash: str) -> None:
         {"issuer": "URL/realm", "jwks_uri": "file:///etc/passwd"},
     ],
 )
-def test_refuses_a_discovery_document_of_another_issuer_or_place(server: KeyServer, document: Any) -> None:
+def test_discovery_document_of_another_issuer_or_address_is_refused(server: KeyServer, document: Any) -> None:
     text = json.dumps(document).replace("URL", server.url)
     server.answers["/realm/.well-known/openid-configuration"] = text.encode()
     with pytest.raises(KeySetRefused):
@@ -66,7 +66,7 @@ def test_refuses_a_discovery_document_of_another_issuer_or_place(server: KeyServ
 
 
 @pytest.mark.parametrize("status", [201, 204, 301, 302, 307, 401, 404, 500])
-def test_takes_keys_from_a_200_only_and_follows_nothing(server: KeyServer, status: int) -> None:
+def test_keys_come_from_a_200_only_and_redirects_are_not_followed(server: KeyServer, status: int) -> None:
     server.publish("/elsewhere", [KEY])
     server.status = status
     server.headers = {"Location": f"{server.url}/elsewhere"}
@@ -81,13 +81,13 @@ def test_takes_keys_from_a_200_only_and_follows_nothing(server: KeyServer, statu
      b"x" * (MAX_BYTES + 1)],
     ids=["empty", "HTML", "not UTF-8", "deep list", "deep object", "null", "no keys", "too large"],
 )  # fmt: skip
-def test_refuses_a_body_that_is_no_key_set(server: KeyServer, body: bytes) -> None:
+def test_body_that_is_not_a_key_set_is_refused(server: KeyServer, body: bytes) -> None:
     server.answers["/keys"] = body
     with pytest.raises(KeySetRefused):
         load(spec(server))
 
 
-def test_refuses_a_compressed_body(server: KeyServer) -> None:
+def test_compressed_body_is_refused(server: KeyServer) -> None:
     server.headers = {"Content-Encoding": "gzip"}
     with pytest.raises(KeySetRefused, match="compressed"):
         load(spec(server))
@@ -101,6 +101,6 @@ def test_deadline_ends_a_slow_server(server: KeyServer) -> None:
     assert time.monotonic() - started < 10
 
 
-def test_a_server_that_is_not_there(server: KeyServer) -> None:
+def test_missing_server_is_a_connection_error(server: KeyServer) -> None:
     with pytest.raises(httpcore2.ConnectError):
         load(spec(server, jwks_url="http://127.0.0.1:9/keys"))

@@ -1,4 +1,4 @@
-"""A published key set: the good keys count, whatever lies beside them."""
+"""A published key set: unusable keys are ignored and do not affect the good ones."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 
 
 def kids(*members: Any, algorithms: tuple[str, ...] = ALGORITHMS) -> set[str]:
-    """Of what is usable beside a key that is always good."""
+    """The usable kids among `members`, in a set that also has a good key."""
     return set(parse({"keys": [*members, EC.jwk(kid="good")]}, algorithms)) - {"good"}
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS512", "ES256", "ES384", "ES512", "EdDSA"])
-def test_loads_each_kind(algorithm: str) -> None:
+def test_each_kind_of_key_is_loaded(algorithm: str) -> None:
     key = parse({"keys": [signer("k", algorithm).jwk()]}, (algorithm, "RS256", "ES256"))["k"]
     assert key.algorithms == {algorithm}
 
 
-def test_a_key_without_alg_serves_the_issuers_algorithms_of_its_kind() -> None:
+def test_key_without_alg_serves_the_issuers_algorithms_of_its_kind() -> None:
     found = parse({"keys": [RSA.jwk(alg=...), EC.jwk(alg=...)]}, ("RS256", "PS256", "ES256", "ES384"))
     assert {kid: key.algorithms for kid, key in found.items()} == {
         "rsa": {"RS256", "PS256"},
@@ -69,13 +69,13 @@ UNUSABLE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("member", UNUSABLE.values(), ids=UNUSABLE)
-def test_leaves_an_unusable_key_out_and_keeps_the_others(member: Any) -> None:
+def test_unusable_key_is_left_out_and_the_others_are_kept(member: Any) -> None:
     if isinstance(member, dict):
         member = {name: value for name, value in member.items() if value is not ...}
     assert kids(member) == set()
 
 
-def test_the_first_of_two_keys_with_one_kid_counts() -> None:
+def test_first_of_two_keys_with_one_kid_is_used() -> None:
     found = parse({"keys": [EC.jwk(kid="k"), RSA.jwk(kid="k")]}, ALGORITHMS)
     assert found["k"].algorithms == {"ES256"}
 
@@ -86,6 +86,6 @@ def test_the_first_of_two_keys_with_one_kid_counts() -> None:
      {"keys": [EC.jwk(kid=str(number)) for number in range(101)]}],
     ids=["null", "list", "text", "empty", "object", "no list", "no key", "no usable key", "101 keys"],
 )  # fmt: skip
-def test_refuses_a_set_without_usable_keys(document: Any) -> None:
+def test_set_without_usable_keys_is_refused(document: Any) -> None:
     with pytest.raises(KeySetRefused):
         parse(document, ALGORITHMS)

@@ -1,4 +1,4 @@
-"""The key cache: known keys at once, few fetches, and a long memory. Time is a number that the tests move."""
+"""The key cache: known keys without waiting, few fetches, long retention. The tests advance the time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOUR = 3600
 
 
 class Issuer:
-    """What a key server would answer, how often it was asked, and a clock."""
+    """The answers of a key server, a count of the fetches, and a clock."""
 
     def __init__(self, *kids: str) -> None:
         self.kids = kids
@@ -48,14 +48,14 @@ def code(cache: KeyCache, kid: str) -> str:
     return refused.value.code
 
 
-def test_loads_once_for_many_tokens() -> None:
+def test_keys_are_loaded_once_for_many_tokens() -> None:
     issuer = Issuer("a", "b")
     cache = issuer.cache()
     assert [cache.key(kid).kid for kid in "abab"] == ["a", "b", "a", "b"]
     assert issuer.fetches == 1
 
 
-def test_known_keys_hold_through_an_hour_without_the_key_server() -> None:
+def test_known_keys_stay_valid_for_an_hour_without_the_key_server() -> None:
     issuer = Issuer("a")
     cache = issuer.cache()
     cache.key("a")
@@ -66,7 +66,7 @@ def test_known_keys_hold_through_an_hour_without_the_key_server() -> None:
     assert issuer.fetches - 1 <= HOUR / key_cache.COOLDOWN_SECONDS
 
 
-def test_the_last_good_keys_hold_for_a_day_and_not_longer() -> None:
+def test_last_good_keys_stay_valid_for_a_day_and_not_longer() -> None:
     issuer = Issuer("a")
     cache = issuer.cache()
     cache.key("a")
@@ -80,7 +80,7 @@ def test_the_last_good_keys_hold_for_a_day_and_not_longer() -> None:
     assert cache.key("a").kid == "a"
 
 
-def test_an_empty_set_does_not_replace_good_keys() -> None:
+def test_empty_set_does_not_replace_good_keys() -> None:
     issuer = Issuer("a")
     cache = issuer.cache()
     cache.key("a")
@@ -110,7 +110,7 @@ def test_many_unknown_kids_cause_few_fetches() -> None:
     assert issuer.fetches <= 1 + 2
 
 
-def test_an_unknown_kid_is_remembered_and_the_memory_is_bounded() -> None:
+def test_unknown_kids_are_remembered_up_to_a_limit() -> None:
     issuer = Issuer("a")
     cache = issuer.cache()
     cache.key("a")
@@ -127,7 +127,7 @@ def test_an_unknown_kid_is_remembered_and_the_memory_is_bounded() -> None:
     assert len(cache._unknown_kids) == key_cache.MAX_UNKNOWN_KIDS
 
 
-def test_a_new_key_is_found_when_a_token_names_it() -> None:
+def test_new_key_is_fetched_when_a_token_names_it() -> None:
     issuer = Issuer("old")
     cache = issuer.cache()
     cache.key("old")
@@ -136,8 +136,8 @@ def test_a_new_key_is_found_when_a_token_names_it() -> None:
     assert cache.key("new").kid == "new"
 
 
-def test_a_new_key_that_shows_up_during_a_rest_is_found_right_after_it() -> None:
-    """It was refused, since nobody could ask; it must not be taken for one that was looked for in vain."""
+def test_key_published_during_the_cooldown_is_found_right_after_it() -> None:
+    """The first refusal came without a fetch, so the kid must not be remembered as unknown."""
     issuer = Issuer("old")
     cache = issuer.cache()
     cache.key("old")
@@ -147,10 +147,10 @@ def test_a_new_key_that_shows_up_during_a_rest_is_found_right_after_it() -> None
     assert cache.key("new").kid == "new"
 
 
-def test_a_kid_that_was_unknown_is_known_once_it_is_published() -> None:
+def test_unknown_kid_becomes_known_once_it_is_published() -> None:
     issuer = Issuer("old")
     cache = issuer.cache()
-    assert code(cache, "new") == "invalid-token"  # looked for, and remembered
+    assert code(cache, "new") == "invalid-token"  # fetched, and remembered as unknown
     issuer.kids = ("old", "new")
     issuer.now += key_cache.FRESH_SECONDS + 1
     cache.key("old")
@@ -169,7 +169,7 @@ def test_cooldown_applies_after_failures() -> None:
     assert issuer.fetches == 2
 
 
-def test_says_when_to_ask_again() -> None:
+def test_refusal_reports_when_to_retry() -> None:
     issuer = Issuer("a")
     issuer.down = True
     with pytest.raises(Refusal) as refused:
@@ -177,8 +177,8 @@ def test_says_when_to_ask_again() -> None:
     assert refused.value.retry_after_seconds == key_cache.COOLDOWN_EMPTY_SECONDS
 
 
-def test_an_unknown_kid_while_the_server_fails_may_be_a_new_key() -> None:
-    """So the caller is told to come back, not that its token is bad."""
+def test_unknown_kid_is_not_invalid_while_the_server_fails() -> None:
+    """So the answer is to retry later, not that the token is invalid."""
     issuer = Issuer("a")
     cache = issuer.cache()
     cache.key("a")
@@ -203,7 +203,7 @@ def test_missing_thread_is_a_failure() -> None:
     assert code(Issuer("a").cache(no_thread), "a") == "keys-unavailable"
 
 
-def test_known_keys_never_wait_for_a_fetch_that_hangs() -> None:
+def test_known_keys_never_wait_for_a_hanging_fetch() -> None:
     issuer = Issuer("a")
     cache = issuer.threaded()
     cache.key("a")
@@ -212,7 +212,7 @@ def test_known_keys_never_wait_for_a_fetch_that_hangs() -> None:
     try:
         with ThreadPoolExecutor(key_cache.MAX_WAITING + 4) as pool:
             others = [pool.submit(code, cache, f"unknown-{n}") for n in range(key_cache.MAX_WAITING + 4)]
-            # All but those with a seat are sent away while the fetch still hangs.
+            # Callers beyond MAX_WAITING are refused while the fetch still hangs.
             until = time.monotonic() + 10
             while sum(other.done() for other in others) < 4 and time.monotonic() < until:
                 time.sleep(0.001)
@@ -225,7 +225,7 @@ def test_known_keys_never_wait_for_a_fetch_that_hangs() -> None:
     finally:
         issuer.gate.set()
     assert known == ["a"] * 1000
-    assert took < key_cache.WAIT_SECONDS / 2  # 1,000 of them: not one has waited
+    assert took < key_cache.WAIT_SECONDS / 2  # none of the 1,000 calls waited
     assert len(waiting) == key_cache.MAX_WAITING
     assert set(answers) <= {"invalid-token", "keys-unavailable"}
     assert issuer.fetches == 2

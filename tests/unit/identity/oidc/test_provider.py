@@ -1,4 +1,4 @@
-"""Discovery by the clock: asked rarely, kept through an outage, never mistaken for another issuer's."""
+"""The discovery document: fetched rarely, kept during an outage, never that of another issuer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GOOD = {
 
 
 class State:
-    """A clock and a provider that one can switch off."""
+    """A clock, and a provider that the test can switch off."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -46,7 +46,7 @@ def state() -> State:
     return State()
 
 
-def test_a_document_is_asked_for_once_an_hour(state: State) -> None:
+def test_document_is_fetched_once_an_hour(state: State) -> None:
     for _ in range(3):
         found = state.provider.endpoints()
     assert (found.authorization, found.token) == (GOOD["authorization_endpoint"], GOOD["token_endpoint"])
@@ -85,7 +85,7 @@ def test_failure_is_not_retried_at_once(state: State) -> None:
     assert len(state.asked) == 2
 
 
-def test_a_document_that_turns_bad_does_not_replace_the_good_one(state: State) -> None:
+def test_bad_document_does_not_replace_the_good_one(state: State) -> None:
     state.provider.endpoints()
     state.document = {**GOOD, "issuer": "https://evil.example", "token_endpoint": "https://evil.example/"}
     state.now = FRESH_SECONDS

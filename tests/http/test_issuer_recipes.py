@@ -40,7 +40,7 @@ KEYS: dict[str, dict[str, Any]] = {
         "issuer": "https://login.microsoftonline.com/x/v2.0",
     },
     "keycloak": {"x5c": ["MIIC"], "x5t": "AAAA", "x5t#S256": "AAAA"},
-    "supabase": {"key_admin": ["verify"], "ext": True},
+    "supabase": {"key_ops": ["verify"], "ext": True},
 }
 LIVES = {"clerk": 60, "auth0": 86400, "entra": 5000, "keycloak": 300, "app-check": 3600}
 # Everything but iss, iat and exp.

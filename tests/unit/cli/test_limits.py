@@ -63,7 +63,7 @@ def test_another_plan_applies_to_the_user(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("alice", "--rate", "often"), "rate: must read like"),
+        (("alice", "--rate", "often"), "rate: must look like"),
         (("alice", "--sessions", "0"), "sessions: "),
         (("alice", "--plan", "silver"), "there is no plan"),
         (("alice",), "nothing to set"),

@@ -29,6 +29,18 @@ def test_migrations_lead_to_the_schema_of_the_code(empty_database: Database) -> 
         assert compare_metadata(context, metadata) == []
 
 
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+def test_every_earlier_schema_can_be_upgraded(empty_database: Database, revision: str) -> None:
+    config = migrate.alembic_config()
+    with empty_database.migration() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    assert not migrate.is_current(empty_database)
+    before, _ = migrate.upgrade(empty_database)
+    assert before == revision
+    assert migrate.is_current(empty_database)
+
+
 def test_migrations_can_be_reversed(database: Database) -> None:
     config = migrate.alembic_config()
     with database.write() as connection:

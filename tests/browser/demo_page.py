@@ -158,19 +158,19 @@ class DemoPage:
     def expect_state(self, *states: str) -> None:
         wanted = re.compile(f"^({'|'.join(states)})$")
         try:
-            expect(self.status).to_have_attribute("data-state", wanted, timeout=15_000)
+            expect(self.status).to_have_attribute("data-state", wanted, timeout=40_000)
         except AssertionError as fault:
             shown = self.notice.get_attribute("data-code")
             raise AssertionError(f"expected {states}; the page shows the error {shown}") from fault
 
     def expect_notice(self, code: str) -> None:
-        expect(self.notice).to_be_visible(timeout=15_000)
+        expect(self.notice).to_be_visible(timeout=40_000)
         expect(self.notice).to_have_attribute("data-code", code)
 
     def caption(self, role: str, text: str | re.Pattern[str]) -> None:
         """Waits for a turn of this speaker with this text."""
         turns = self.captions.locator(f"[data-role={role}] .words")
-        expect(turns.filter(has_text=text).first).to_be_visible(timeout=15_000)
+        expect(turns.filter(has_text=text).first).to_be_visible(timeout=40_000)
 
     def ring_reach(self) -> int:
         """The number of painted pixels clearly outside the ring's resting circles."""

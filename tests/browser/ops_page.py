@@ -29,7 +29,7 @@ class OpsPage(DemoPage):
         answer = self.page.request.post(f"{origin}/auth/login", data={"username": name, "password": PASSWORD})
         assert answer.ok
         self.page.goto(f"{self.url}#/{view}")
-        expect(self.heading).to_be_visible(timeout=15_000)
+        expect(self.heading).to_be_visible(timeout=40_000)
         expect(self.page.locator("#sign-in-dialog")).to_be_hidden()
 
     def sign_in(self, username: str = "olga", password: str = PASSWORD) -> None:

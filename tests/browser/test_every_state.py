@@ -205,11 +205,11 @@ def test_every_state_is_accessible_and_fits_the_window(visit: Visits, site: Site
     page.get_by_role("button", name="Close").click()
 
     demo.say("/tool get_time {}")
-    expect(page.locator("[data-tool=done]")).to_be_visible(timeout=15_000)
+    expect(page.locator("[data-tool=done]")).to_be_visible(timeout=40_000)
     demo.caption("model", '"timeZone"')  # the end of the answer
     demo.expect_state("listening")
     demo.say("/search snow in the mountains")
-    expect(page.get_by_role("link", name="The first page")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("link", name="The first page")).to_be_visible(timeout=40_000)
     demo.expect_state("listening")
     page.click("#camera")
     page.locator("#talk").focus()

@@ -12,7 +12,7 @@ from tests.browser.ops_page import OpsPage, request_tokens
 from tests.browser.support import wait_for
 
 HOSTILE = '<img src=x onerror="globalThis.hacked=1"><b>&amp;</b>'
-FAST = 15_000
+FAST = 40_000
 
 
 def test_only_operators_can_sign_in(ops: OpsPage) -> None:

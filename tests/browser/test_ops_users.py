@@ -9,7 +9,7 @@ from playwright.sync_api import Route, expect
 from tests.browser.demo_page import Site, Visits
 from tests.browser.ops_page import OpsPage, OpsVisits, beat_faster, request_tokens
 
-FAST = 15_000
+FAST = 40_000
 
 
 def test_edit_survives_a_new_sign_in(ops: OpsPage, site: Site) -> None:

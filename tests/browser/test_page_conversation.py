@@ -67,7 +67,7 @@ def test_typed_message_needs_no_microphone_and_talk_switches_to_voice(demo: Demo
     assert demo.page.evaluate("opened") == 0
     expect(demo.page.get_by_role("button", name="End chat")).to_be_visible()
     demo.talk.click()
-    expect(demo.page.get_by_role("button", name="Mute")).to_be_visible(timeout=15_000)
+    expect(demo.page.get_by_role("button", name="Mute")).to_be_visible(timeout=40_000)
     assert demo.page.evaluate("opened") == 1
     demo.caption("user", "Good morning")
 

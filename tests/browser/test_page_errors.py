@@ -69,7 +69,7 @@ def test_rate_limit_counts_down_and_then_allows_a_start(visit: Visits, site: Sit
     demo.talk.click(force=True)
     demo.expect_state("error")
     again = demo.page.get_by_role("button", name="Try again")
-    expect(again).to_be_visible(timeout=15_000)
+    expect(again).to_be_visible(timeout=40_000)
     expect(demo.talk).not_to_have_attribute("aria-disabled", "true")
     again.click()
     demo.expect_state("listening")

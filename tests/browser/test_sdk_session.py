@@ -19,14 +19,14 @@ from tests.browser.demo_page import DemoPage, Site, visits
 from tests.browser.support import speak, wait_for
 
 ROOT = Path(__file__).parents[2]
-DOOR = """
+ENTRY = """
 import { LiveSession as Own } from './live-session.js';
 import { connect } from '/sdk-connect.js';
 export class LiveSession extends Own {
   constructor(options) { super({ ...options, connect }); }
 }
-export { LiveError } from './errors.js';
-export { TokenSource } from './token-source.js';
+export { LiveError } from './shared/errors.js';
+export { TokenSource } from './network/token-source.js';
 """
 # Console messages of the SDK itself about ephemeral tokens and about the broker's setup.
 SDK_NOTES = re.compile(r"Ephemeral token support is experimental|`LiveConnectConfig\.generation_config`")
@@ -51,7 +51,7 @@ def demo(site: Site, bundle: str, launch_browser: LaunchBrowser, tmp_path: Path)
 
     with visits(microphone) as visit:
         demo = visit(site.broker.url)
-        demo.page.route("**/live/index.js", lambda route: serve(DOOR, route))
+        demo.page.route("**/live/index.js", lambda route: serve(ENTRY, route))
         demo.page.route("**/sdk-connect.js", lambda route: serve(bundle, route))
         demo.enter()
         yield demo

@@ -19,7 +19,7 @@ run: ## install what running needs and serve http://127.0.0.1:8080 (with GEMINI_
 setup: ## install everything that tests need (.venv, node_modules, system packages)
 	@scripts/setup test
 
-test: setup ## set up, then run every check and the fast form of every test (8 minutes on 2 cores)
+test: setup ## set up, then run every check and the fast form of every test
 	@$(MAKE) lint
 	@$(MAKE) --jobs=2 --output-sync=target types test-js
 	@$(MAKE) test-py

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 from sqlalchemy import update
 
 from broker.standin import StandIn
@@ -18,6 +18,9 @@ from tests.browser.ops_page import OpsPage, OpsVisits, ops_visits
 from tests.browser.stage_server import StageServer
 from tests.browser.support import Bench, Stage, launch
 from tests.conftest import MakeBroker
+
+# Several browsers share two cores: an assertion waits longer than Playwright's five seconds.
+expect.set_options(timeout=20_000)
 
 AnyStage = TypeVar("AnyStage", bound=Stage)
 

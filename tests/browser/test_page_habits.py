@@ -24,8 +24,17 @@ def start_with_push_to_talk(demo: DemoPage) -> Locator:
     demo.page.check("#push-mode")
     demo.page.keyboard.press("Escape")
     demo.start()
-    demo.page.wait_for_load_state("networkidle")  # the first start loads push-to-talk
-    return demo.page.locator("#push")
+    push = demo.page.locator("#push")
+    expect(push).to_be_visible()
+
+    def responds() -> bool:
+        demo.page.keyboard.down("Space")
+        pressed = push.get_attribute("data-pressed") is not None
+        demo.page.keyboard.up("Space")
+        return pressed
+
+    wait_for("push-to-talk, which the first start loads", responds)
+    return push
 
 
 def test_next_user_sees_nothing_of_the_previous_one(demo: DemoPage) -> None:

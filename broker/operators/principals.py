@@ -70,9 +70,9 @@ def is_service_key_issuer(issuer: str) -> bool:
     return issuer == KEY_ISSUER or issuer.startswith(f"{KEY_ISSUER}:")
 
 
-def printable(text: str) -> str:
+def printable(text: str, name: str = "a subject or token id", *, field: str | None = None) -> str:
     if not 1 <= len(text) <= 255 or not text.isprintable():
-        raise OperatorError("a subject or token id must have 1 to 255 printable characters")
+        raise OperatorError(f"{name} must have 1 to 255 printable characters", field=field)
     return text
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from broker.operators.errors import OperatorError
+from broker.operators.principals import printable
 from broker.sessions.suspension import Suspension
 from broker.settings import Settings
 from broker.store.database.engine import Database
 from broker.store.ledger.suspension import SqlSuspensions
-
-MOST_CHARACTERS = 255
 
 
 class SuspensionAdmin:
@@ -30,10 +29,7 @@ class SuspensionAdmin:
         `profiles` None suspends all of them. `renewals` also refuses further tokens of open sessions.
         A suspension that is already in force is replaced.
         """
-        if not 1 <= len(reason) <= MOST_CHARACTERS or not reason.isprintable():
-            raise OperatorError(
-                f"a reason must have 1 to {MOST_CHARACTERS} printable characters", field="reason"
-            )
+        printable(reason, "a reason", field="reason")
         if profiles is not None:
             if not profiles:
                 raise OperatorError(

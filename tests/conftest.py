@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+import httpcore2
 import pytest
 from argon2 import PasswordHasher
 
@@ -23,6 +25,9 @@ from tests.support.stores import Stores
 MakeBroker = Callable[..., BrokerServer]
 EndBroker = Callable[[BrokerServer], None]
 
+
+# Each HTTP client loads the system's certificates, which takes 50 ms of processor time. One context serves all.
+httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 # Full cost is tested in tests/unit/identity/test_passwords.py; a broker on gunicorn always has it.
 passwords.use_hasher(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))

@@ -30,7 +30,9 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         threading.Thread(target=self._drain, args=(sig, frame), daemon=True).start()
 
     def _drain(self, sig: int, frame: Any) -> None:
-        seconds = parts_of(self.wsgi).settings.drain_seconds
+        # A worker that is still loading the app has accepted nothing.
+        app = getattr(self, "wsgi", None)
+        seconds = parts_of(app).settings.drain_seconds if app else 0
         _log.info("draining", listener_closes_in_seconds=seconds)
         time.sleep(seconds)
         super().handle_exit(sig, frame)

@@ -35,7 +35,6 @@ class Login:
         self._admission = admission
         self._sign_ins = sign_ins
         self._key = key
-        passwords.prepare()
 
     def find(self, username: str) -> User | None:
         name = canonical_username(username)

@@ -6,7 +6,6 @@ import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
@@ -29,7 +28,6 @@ def use_hasher(hasher: PasswordHasher) -> None:
     """Replaces the hasher of this process. Only tests call it, because hashing at full cost is slow."""
     global _hasher
     _hasher = hasher
-    _dummy_hash.cache_clear()
 
 
 def hash_password(password: str) -> str:
@@ -42,7 +40,7 @@ def verify(password: str, password_hash: str | None) -> bool:
 
     Without a hash (unknown user) it does the same work, so that timing reveals nothing.
     """
-    against = password_hash or _dummy_hash()
+    against = password_hash or _hash_of_nothing()
     with _turn():
         try:
             _hasher.verify(against, _normalize(password))
@@ -56,18 +54,14 @@ def _normalize(password: str) -> str:
     return unicodedata.normalize("NFC", password)
 
 
-def prepare() -> None:
-    """Computes the dummy hash now, so that the first unknown user takes no longer than the second."""
-    _dummy_hash()
-
-
 def needs_rehash(password_hash: str) -> bool:
     return _hasher.check_needs_rehash(password_hash)
 
 
-@cache
-def _dummy_hash() -> str:
-    return _hasher.hash("no user has this password")
+def _hash_of_nothing() -> str:
+    """A well-formed hash at today's cost. Its digest is 32 zero bytes, which no password has."""
+    cost = f"m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
+    return f"$argon2id$v=19${cost}${'A' * 22}${'A' * 43}"
 
 
 @contextmanager

@@ -9,12 +9,11 @@ from typing import Protocol, TypeVar
 
 import pytest
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
-from sqlalchemy import update
 
 from broker.standin import StandIn
-from broker.store.database.tables import sessions
-from tests.browser.demo_page import DemoPage, Site, Visits, running_site, visits
-from tests.browser.ops_page import OpsPage, OpsVisits, ops_visits
+from tests.browser import contexts
+from tests.browser.demo_page import DemoPage, Site, Visits, free_places, running_site, visits
+from tests.browser.ops_page import OpsPage, OpsVisits
 from tests.browser.stage_server import StageServer
 from tests.browser.support import Bench, Stage, launch
 from tests.conftest import MakeBroker
@@ -30,7 +29,9 @@ class OpenStage(Protocol):
 
 
 class LaunchBrowser(Protocol):
-    def __call__(self, microphone: Path | None = None, *, ask: bool = False, cameras: int = 1) -> Browser: ...
+    def __call__(
+        self, microphone: Path | None = None, *, deny: bool = False, cameras: int = 1
+    ) -> Browser: ...
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,7 @@ def as_new(talking: Service) -> Service:
     """Removes every scenario, connection and request, and ends sessions that a page left open."""
     talking.standin.control.reset()
     talking.broker.requests.clear()
-    with talking.broker.database.write() as store:
-        store.execute(update(sessions).where(sessions.c.state == "open").values(state="ended"))
+    free_places(talking.broker.database)
     return talking
 
 
@@ -86,11 +86,11 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def launch_browser(playwright: Playwright) -> Iterator[LaunchBrowser]:
-    """launch_browser(wav): another Chromium, with a WAV file as microphone or with a permission prompt."""
+    """launch_browser(wav): another Chromium, with a WAV file as microphone or without permissions."""
     running: list[Browser] = []
 
-    def start(microphone: Path | None = None, *, ask: bool = False, cameras: int = 1) -> Browser:
-        running.append(launch(playwright, microphone, ask=ask, cameras=cameras))
+    def start(microphone: Path | None = None, *, deny: bool = False, cameras: int = 1) -> Browser:
+        running.append(launch(playwright, microphone, deny=deny, cameras=cameras))
         return running[-1]
 
     yield start
@@ -107,7 +107,7 @@ def open_stage(service: Service, browser: Browser) -> Iterator[OpenStage]:
     opened: list[Stage] = []
 
     def start(kind: type[AnyStage], inside: Browser | None = None, script: str = "") -> AnyStage:
-        page = (inside or browser).new_page()
+        page = contexts.take(inside or browser).new_page()
         if script:
             page.add_init_script(script)
         stage = kind(page, service.broker.url)
@@ -117,7 +117,7 @@ def open_stage(service: Service, browser: Browser) -> Iterator[OpenStage]:
     yield start
     faults = [fault for stage in opened for fault in stage.faults]
     for stage in opened:
-        stage.page.close()
+        contexts.give_back(stage.page.context, stage.origin)
     assert faults == []
 
 
@@ -132,7 +132,7 @@ def bench(open_stage: OpenStage, service: Service) -> Bench:
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visits]:
     """visit(url): the demo page as a new person sees it. At the end it fails if any visit had a fault."""
-    with visits(browser) as opening:
+    with visits(browser, DemoPage) as opening:
         yield opening
 
 
@@ -159,7 +159,7 @@ def demo(visit: Visits, site: Site) -> DemoPage:
 @pytest.fixture
 def visit_ops(browser: Browser) -> Iterator[OpsVisits]:
     """visit_ops(url): the operators' page. At the end it fails if any visit had a fault."""
-    with ops_visits(browser) as opening:
+    with visits(browser, OpsPage) as opening:
         yield opening
 
 

@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import httpx2
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from sqlalchemy import update
 
 from broker.standin import StandIn
+from broker.store.database.engine import Database
 from broker.store.database.tables import sessions
+from tests.browser import contexts
 from tests.conftest import MakeBroker
 from tests.support.servers import PASSWORD, BrokerServer
 
@@ -88,10 +91,16 @@ class Site:
     broker: BrokerServer
 
     def reset(self) -> None:
-        """Removes every scenario and connection, and ends every open session."""
+        """Removes every scenario and connection, ends every session and frees its place."""
         self.standin.control.reset()
-        with self.broker.database.write() as store:
-            store.execute(update(sessions).where(sessions.c.state == "open").values(state="ended"))
+        free_places(self.broker.database)
+
+
+def free_places(database: Database) -> None:
+    with database.write() as store:
+        now = database.now(store)
+        held = update(sessions).where(sessions.c.held_until > now)
+        store.execute(held.values(state="ended", held_until=now))
 
 
 @contextmanager
@@ -105,6 +114,21 @@ def running_site(make_broker: MakeBroker) -> Iterator[Site]:
         for name in OPERATORS:
             broker.add_user(name, roles=["operator"])
         yield Site(standin, broker)
+
+
+_sign_ins: dict[tuple[str, str], dict[str, str]] = {}
+
+
+def _sign_in(origin: str, username: str) -> dict[str, str]:
+    """Returns the cookies of a sign-in. Tests share it until it ends, because each password check is slow."""
+    shared = _sign_ins.get((origin, username), {})
+    if httpx2.get(f"{origin}/me", cookies=shared, trust_env=False).status_code != 200:
+        answer = httpx2.post(
+            f"{origin}/auth/login", json={"username": username, "password": PASSWORD}, trust_env=False
+        )
+        answer.raise_for_status()
+        shared = _sign_ins[origin, username] = dict(answer.cookies)
+    return shared
 
 
 class DemoPage:
@@ -139,12 +163,18 @@ class DemoPage:
 
     def enter(self, username: str = "demo") -> None:
         """Opens the page for a user who is signed in already. test_sign_in.py covers the form."""
-        answer = self.page.request.post(
-            f"{self.url}/auth/login", data={"username": username, "password": PASSWORD}
-        )
-        assert answer.ok
+        self.take_sign_in(username)
         self.page.goto(self.url)
         self.expect_state("idle")
+
+    def take_sign_in(self, username: str) -> None:
+        """Gives this browser context the cookies of a sign-in of the user."""
+        origin = "/".join(self.url.split("/")[:3])
+        cookies: Any = [
+            {"name": name, "value": value, "url": origin, "httpOnly": True, "sameSite": "Lax"}
+            for name, value in _sign_in(origin, username).items()
+        ]
+        self.page.context.add_cookies(cookies)
 
     def start(self) -> None:
         """Starts a spoken conversation."""
@@ -190,31 +220,39 @@ class DemoPage:
         )
         return "\n".join([str(stored), *self.console])
 
-    def close(self) -> None:
-        self.faults += self.page.evaluate("globalThis.violations ?? []")
-        self.page.context.close()
+
+Kind = TypeVar("Kind", bound=DemoPage)
 
 
-class Visits:
-    """Opens pages, and closes them again."""
+class PageVisits(Generic[Kind]):
+    """Opens pages of one kind for one test, each for another person."""
 
-    def __init__(self, browser: Browser) -> None:
+    def __init__(self, browser: Browser, kind: type[Kind]) -> None:
         self._browser = browser
-        self.opened: list[DemoPage] = []
+        self._kind = kind
+        self._open: list[tuple[Kind, dict[str, Any]]] = []
 
-    def __call__(self, url: str, inside: Browser | None = None, **options: Any) -> DemoPage:
-        context = (inside or self._browser).new_context(**{"viewport": DESKTOP, **options})
-        demo = DemoPage(context.new_page(), url)
-        self.opened.append(demo)
-        return demo
+    def __call__(self, url: str, inside: Browser | None = None, **options: Any) -> Kind:
+        options = {"viewport": DESKTOP, **options}
+        page = contexts.take(inside or self._browser, **options).new_page()
+        self._open.append((self._kind(page, url), options))
+        return self._open[-1][0]
+
+    def close(self) -> None:
+        """Raises AssertionError if any page had a fault."""
+        faults: list[str] = []
+        for visit, options in self._open:
+            faults += visit.faults + visit.page.evaluate("globalThis.violations ?? []")
+            contexts.give_back(visit.page.context, visit.url, **options)
+        assert faults == []
+
+
+Visits = PageVisits[DemoPage]
 
 
 @contextmanager
-def visits(browser: Browser) -> Iterator[Visits]:
+def visits(browser: Browser, kind: type[Kind]) -> Iterator[PageVisits[Kind]]:
     """At the end it fails if any visit had a fault."""
-    opening = Visits(browser)
+    opening = PageVisits(browser, kind)
     yield opening
-    for demo in opening.opened:
-        demo.close()
-    if faults := [fault for demo in opening.opened for fault in demo.faults]:
-        raise AssertionError("the page had faults:\n" + "\n".join(faults))
+    opening.close()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.demo_page import DESKTOP, DemoPage
+from tests.browser.demo_page import DemoPage, PageVisits
 from tests.support.servers import PASSWORD, BrokerServer
 
 
@@ -25,9 +23,7 @@ class OpsPage(DemoPage):
 
     def enter(self, view: str = "overview", name: str = "olga") -> None:
         """Opens a view for an operator who is signed in already."""
-        origin = self.url.removesuffix("/ops")
-        answer = self.page.request.post(f"{origin}/auth/login", data={"username": name, "password": PASSWORD})
-        assert answer.ok
+        self.take_sign_in(name)
         self.page.goto(f"{self.url}#/{view}")
         expect(self.heading).to_be_visible(timeout=40_000)
         expect(self.page.locator("#sign-in-dialog")).to_be_hidden()
@@ -72,28 +68,7 @@ class OpsPage(DemoPage):
         raise AssertionError(f"Tab does not lead to {target}")
 
 
-class OpsVisits:
-    """Opens the page, for one operator each."""
-
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        self.opened: list[OpsPage] = []
-
-    def __call__(self, url: str, **options: Any) -> OpsPage:
-        context = self._browser.new_context(**{"viewport": DESKTOP, **options})
-        self.opened.append(OpsPage(context.new_page(), url))
-        return self.opened[-1]
-
-
-@contextmanager
-def ops_visits(browser: Browser) -> Iterator[OpsVisits]:
-    """At the end it fails if any visit had a fault."""
-    opening = OpsVisits(browser)
-    yield opening
-    for ops in opening.opened:
-        ops.close()
-    if faults := [fault for ops in opening.opened for fault in ops.faults]:
-        raise AssertionError("the page had faults:\n" + "\n".join(faults))
+OpsVisits = PageVisits[OpsPage]
 
 
 def beat_faster(page: Page, seconds: int = 1) -> None:

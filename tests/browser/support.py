@@ -72,16 +72,15 @@ BLOCK = "ms => { const from = Date.now(); while (Date.now() < from + ms); return
 
 
 def launch(
-    playwright: Playwright, microphone: Path | None = None, *, ask: bool = False, cameras: int = 1
+    playwright: Playwright, microphone: Path | None = None, *, deny: bool = False, cameras: int = 1
 ) -> Browser:
-    """Starts Chromium. Its microphone plays the WAV file once, or beeps. `ask` keeps permission prompts."""
+    """Starts Chromium. Its microphone plays the WAV file once, or beeps. `deny` refuses every permission."""
     args = list(FLAGS)
     if cameras > 1:
         args[-1] += f"=device-count={cameras}"
     if microphone:
         args.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
-    if not ask:
-        args.append("--use-fake-ui-for-media-stream")
+    args.append(f"--use-fake-ui-for-media-stream{'=deny' if deny else ''}")
     executable = os.environ.get("CHROMIUM", "/usr/bin/chromium")
     return playwright.chromium.launch(executable_path=executable, args=args)
 

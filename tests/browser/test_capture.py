@@ -128,8 +128,7 @@ def test_end_releases_microphone_connection_and_worker(bench: Bench, service: Se
 def test_denied_microphone_ends_the_session(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service
 ) -> None:
-    bench = open_stage(Bench, launch_browser(ask=True))
-    bench.page.context.grant_permissions([])  # denies everything else
+    bench = open_stage(Bench, launch_browser(deny=True))
     bench.open(service.broker.bearer())
     error = bench.start()
     assert error["reason"] == "permission-denied"

@@ -70,7 +70,7 @@ def talker(playwright: Playwright, tmp_path: Path) -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(talker: Browser) -> Iterator[Visits]:
-    with visits(talker) as opening:
+    with visits(talker, DemoPage) as opening:
         yield opening
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from playwright.sync_api import Browser, expect
 
 from broker.standin import StandIn
-from tests.browser.demo_page import Site, visits
+from tests.browser.demo_page import DemoPage, Site, visits
 from tests.conftest import MakeBroker
 
 
 def test_guest_can_talk_and_leave(browser: Browser, standin: StandIn, make_broker: MakeBroker) -> None:
     broker = make_broker(standin.url, toml='[guests]\nenabled = true\naddress_rate = "100/hour"\n')
-    with visits(browser) as visit:
+    with visits(browser, DemoPage) as visit:
         demo = visit(broker.url)
         demo.visit()
         demo.page.get_by_role("button", name="Try without signing in").click()
@@ -27,7 +27,7 @@ def test_guest_can_talk_and_leave(browser: Browser, standin: StandIn, make_broke
 
 
 def test_guest_button_is_absent_when_guests_are_disabled(browser: Browser, site: Site) -> None:
-    with visits(browser) as visit:
+    with visits(browser, DemoPage) as visit:
         demo = visit(site.broker.url)
         demo.visit()
         expect(demo.page.get_by_role("button", name="Try without signing in")).to_have_count(0)

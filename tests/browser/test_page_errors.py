@@ -16,7 +16,7 @@ from tests.browser.support import FLAGS, launch, wait_for
 @pytest.fixture
 def refusing(playwright: Playwright) -> Iterator[Browser]:
     """Chromium whose microphone prompt is denied."""
-    running = launch(playwright, ask=True)
+    running = launch(playwright, deny=True)
     yield running
     running.close()
 
@@ -34,7 +34,6 @@ def deaf(playwright: Playwright) -> Iterator[Browser]:
 
 def test_typing_works_when_the_microphone_is_blocked(refusing: Browser, visit: Visits, site: Site) -> None:
     demo = visit(site.broker.url, refusing)
-    demo.page.context.grant_permissions([])  # denies everything else
     demo.enter()
     demo.talk.click()
     demo.expect_state("error")

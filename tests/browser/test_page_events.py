@@ -62,7 +62,7 @@ def service(wire: tuple[StandIn, Wire], make_broker: MakeBroker) -> Site:
 @pytest.fixture(scope="module")
 def talking(browser: Browser, service: Site) -> Iterator[DemoPage]:
     """A spoken conversation, muted so that the model does not answer the beeps."""
-    with visits(browser) as opening:
+    with visits(browser, DemoPage) as opening:
         demo = opening(service.broker.url)
         demo.page.add_init_script(REMEMBER_STREAMS)
         demo.enter()

@@ -49,7 +49,7 @@ def demo(site: Site, bundle: str, launch_browser: LaunchBrowser, tmp_path: Path)
     def serve(text: str, route: Route) -> None:
         route.fulfill(content_type="text/javascript", body=text)
 
-    with visits(microphone) as visit:
+    with visits(microphone, DemoPage) as visit:
         demo = visit(site.broker.url)
         demo.page.route("**/live/index.js", lambda route: serve(ENTRY, route))
         demo.page.route("**/sdk-connect.js", lambda route: serve(bundle, route))

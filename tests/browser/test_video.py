@@ -135,8 +135,7 @@ def test_next_camera_uses_the_same_preview(
 def test_denied_camera_does_not_disturb_the_conversation(
     open_stage: OpenStage, launch_browser: LaunchBrowser, service: Service
 ) -> None:
-    bench = open_stage(Bench, launch_browser(ask=True))
-    bench.page.context.grant_permissions([])
+    bench = open_stage(Bench, launch_browser(deny=True))
     bench.open(service.broker.bearer())
     assert bench.start(microphone=False) is None
     error = bench.page.evaluate(START, {})

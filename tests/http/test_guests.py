@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from broker.settings import SettingsError, load
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
 from tests.http.conftest import ORIGIN, MakeApp, bearer
+from tests.support import warm_python
 from tests.support.environment import environment, write_config
 from tests.support.servers import PASSWORD, free_port
 
@@ -314,15 +313,8 @@ def test_broker_refuses_to_start_on_the_network_unless_allowed(tmp_path: Path, b
     config = write_config(tmp_path, more=guests())
     environ = environment(tmp_path, "https://generativelanguage.googleapis.com", config=config)
     address = f"unix:{tmp_path}/s" if bind == "unix" else f"{bind}:{free_port()}"
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:broker.gunicorn_conf", "--bind", address]
-    ended = subprocess.run(
-        [*command, "broker.app:create_app()"],
-        env={**environ, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    words = ["--config", "python:broker.gunicorn_conf", "--bind", address, "broker.app:create_app()"]
+    ended = warm_python.run("gunicorn", words, env={**environ, "PATH": "/usr/bin:/bin"})
     assert ended.returncode == 2
     assert "guests.allow_network" in ended.stderr
     assert "Booting worker" not in ended.stderr

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -14,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
+from tests.support import warm_python
 from tests.support.issuers import KeyServer, claims, entry, signer
 from tests.support.keys import key_admin, make_key
 from tests.support.servers import BrokerServer
@@ -210,10 +209,8 @@ def body(text: str) -> list[str]:
 
 def command(broker: BrokerServer, *arguments: str, stdin: str = "") -> str:
     """Returns everything that the command printed."""
-    run = [sys.executable, "-m", "broker.cli", *arguments]
-    done = subprocess.run(
-        run, env=broker.environ, input=stdin, capture_output=True, text=True, timeout=60, check=True
-    )
+    done = warm_python.run("broker.cli", arguments, env=broker.environ, stdin=stdin)
+    assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
 

@@ -1,7 +1,8 @@
 """Many tokens that name unknown keys arrive, and the key server is slow: good callers wait no longer.
 
-The test compares the p95 of the good callers with a baseline of the same run: the same callers beside as many
-tokens that are rejected without a look at the keys. The bound leaves room for a busy machine.
+In the fast form, no good caller waits as long as one fetch of keys takes. The long form, which runs alone,
+compares their p95 with a baseline of the same run: the same callers beside as many tokens that are rejected
+without a look at the keys.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from tests.conftest import MakeBroker
 from tests.support.issuers import KeyServer, claims, entry, signer
 
 ATTACKERS = 8
-TOKENS = pytest.mark.parametrize("tokens", [100, pytest.param(1000, marks=pytest.mark.long)])
+FEW, MANY = 100, 1000
+TOKENS = pytest.mark.parametrize("tokens", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
+FETCH_SECONDS = 2.0
 KEY = signer("rsa")
 
 
@@ -43,8 +46,15 @@ def p95(times: list[float]) -> float:
     return statistics.quantiles(times, n=20)[18]
 
 
-def beside(attack: Callable[[str], Any], tokens: list[str], good: Callable[[], Any]) -> float:
-    """Returns the p95 of the good callers in ms, while attackers try every token."""
+def assert_not_slower(disturbed: list[float], usual: list[float], tokens: int, margin_ms: float) -> None:
+    if tokens == MANY:
+        assert p95(disturbed) < 3 * p95(usual) + margin_ms
+    else:
+        assert max(disturbed) < FETCH_SECONDS * 1000
+
+
+def beside(attack: Callable[[str], Any], tokens: list[str], good: Callable[[], Any]) -> list[float]:
+    """Returns how long each good call took in ms, while attackers try every token."""
     times: list[float] = []
     with ThreadPoolExecutor(ATTACKERS) as pool:
         running = [pool.submit(attack, token) for token in tokens]
@@ -54,7 +64,7 @@ def beside(attack: Callable[[str], Any], tokens: list[str], good: Callable[[], A
             times.append((time.perf_counter() - started) * 1000)
         for future in running:
             future.result()
-    return p95(times)
+    return times
 
 
 @TOKENS
@@ -67,7 +77,7 @@ def test_good_callers_wait_no_longer(server: KeyServer, tokens: int) -> None:
     bearers = Bearers([ExternalIssuer(spec, cache, ["default"])])
     good = KEY.token(claims(server.url))
     bearers.verify(good)
-    server.delay_seconds = 0.5
+    server.delay_seconds = FETCH_SECONDS
 
     def refused(token: str) -> str:
         ticks[0] += 60 / tokens  # a minute in all
@@ -83,7 +93,7 @@ def test_good_callers_wait_no_longer(server: KeyServer, tokens: int) -> None:
     unknown = [KEY.token(claims(server.url), kid=f"unknown-{number}") for number in range(tokens)]
     disturbed = beside(refused, unknown, serve)
     assert 1 <= len(server.asked) - asked <= 60 / key_cache.COOLDOWN_SECONDS + 1
-    assert disturbed < 3 * usual + 20
+    assert_not_slower(disturbed, usual, tokens, margin_ms=20)
 
 
 WORKERS = 2
@@ -107,7 +117,7 @@ def test_broker_fetches_keys_a_few_times_only(
 
         serve()
         started = time.monotonic()
-        server.delay_seconds = 0.5
+        server.delay_seconds = FETCH_SECONDS
         usual = beside(refused, [KEY.token(claims(issuer), typ="x") for _ in range(tokens)], serve)
         unknown = [KEY.token(claims(issuer), kid=f"unknown-{number}") for number in range(tokens)]
         disturbed = beside(refused, unknown, serve)
@@ -115,4 +125,4 @@ def test_broker_fetches_keys_a_few_times_only(
     # Each worker fetches at its start, at the first unknown key, and once after each rest.
     rests = (time.monotonic() - started) / key_cache.COOLDOWN_SECONDS
     assert len(server.asked) <= WORKERS * (2 + rests)
-    assert disturbed < 3 * usual + 50
+    assert_not_slower(disturbed, usual, tokens, margin_ms=50)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
+
+from tests.support.warm_python import WarmPython
 
 _START_SECONDS = 180
 _END_SECONDS = 30
@@ -28,15 +30,40 @@ class Process:
 
         Raises RuntimeError with the log if the program ends first or does not answer within three minutes.
         """
-        self.log_path = log_path
         with log_path.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, **options)
-        self.pid = self._process.pid
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, **options)
+        self._wait_for(process, command[0], log_path, answers)
+
+    @classmethod
+    def python(
+        cls,
+        module: str,
+        words: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log_path: Path,
+        answers: Callable[[], bool],
+    ) -> Self:
+        """`python -m MODULE WORDS`, without the time that it takes to import large libraries."""
+        self = cls.__new__(cls)
+        self._wait_for(WarmPython(module, words, env=env, stdout=log_path), module, log_path, answers)
+        return self
+
+    def _wait_for(
+        self,
+        process: subprocess.Popen[bytes] | WarmPython,
+        name: str,
+        log_path: Path,
+        answers: Callable[[], bool],
+    ) -> None:
+        self._process = process
+        self.log_path = log_path
+        self.pid = process.pid
         deadline = time.monotonic() + _START_SECONDS
         while not answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise RuntimeError(f"{command[0]} did not start:\n{self.log}")
+                raise RuntimeError(f"{name} did not start:\n{self.log}")
             time.sleep(0.02)
 
     @property
@@ -60,7 +87,7 @@ class Process:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.wait(_END_SECONDS)
 
 
 def responds(url: str) -> bool:

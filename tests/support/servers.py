@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
@@ -22,6 +20,7 @@ from broker.settings import load
 from broker.store.accounts.users import SqlUsers
 from broker.store.database import migrate
 from broker.store.database.engine import Database
+from tests.support import warm_python
 from tests.support.ports import free_port
 from tests.support.process import Process, responds
 
@@ -57,13 +56,12 @@ class BrokerServer:
 
     def __enter__(self) -> Self:
         migrate.upgrade(self.database)
-        command = [sys.executable, "-m", "gunicorn", "--config", "python:broker.gunicorn_conf"]
-        command.append("broker.app:create_app()")
-        self._process = Process(
-            command,
+        self._process = Process.python(
+            "gunicorn",
+            ["--config", "python:broker.gunicorn_conf", "broker.app:create_app()"],
+            env=self.environ,
             log_path=self._log_path,
             answers=lambda: responds(f"{self.url}/readyz"),
-            env=self.environ,
         )
         return self
 
@@ -111,16 +109,8 @@ class BrokerServer:
         return str(answer.json()["access_token"])
 
     def command(self, *words: str, stdin: str = "") -> str:
-        """Runs `broker WORDS` on this broker's settings, in a new process, and returns its output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "broker.cli", *words],
-            env=self.environ,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        """Runs `broker WORDS` on this broker's settings and returns its output."""
+        done = warm_python.run("broker.cli", words, env=self.environ, stdin=stdin)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

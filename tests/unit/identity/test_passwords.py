@@ -6,9 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from argon2 import DEFAULT_MEMORY_COST, DEFAULT_PARALLELISM, DEFAULT_TIME_COST, PasswordHasher, profiles
+from argon2 import (
+    DEFAULT_MEMORY_COST,
+    DEFAULT_PARALLELISM,
+    DEFAULT_TIME_COST,
+    PasswordHasher,
+    extract_parameters,
+    profiles,
+)
 
 from broker.identity import passwords
 
@@ -50,6 +58,20 @@ def test_hash_with_other_parameters_verifies_and_needs_a_rehash() -> None:
 @pytest.mark.parametrize("password_hash", [None, "", "no hash", "$argon2id$v=19$m=65536,t=3,p=4$a$b"])
 def test_verify_returns_false_for_missing_or_broken_hash(password_hash: str | None) -> None:
     assert not passwords.verify(PASSWORD, password_hash)
+
+
+def test_unknown_user_costs_a_full_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the time of the answer would tell which names exist."""
+    checked = []
+
+    class Recording(PasswordHasher):
+        def verify(self, *given: str | bytes) -> Literal[True]:
+            checked.append(extract_parameters(str(given[0])))
+            return super().verify(*given)
+
+    monkeypatch.setattr(passwords, "_hasher", Recording())
+    assert not passwords.verify(PASSWORD, None)
+    assert checked == [extract_parameters(PasswordHasher().hash(PASSWORD))]
 
 
 def test_composed_and_decomposed_letters_are_one_password() -> None:

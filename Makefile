@@ -25,7 +25,7 @@ test: setup ## set up, then run every check and the fast form of every test
 	@$(MAKE) test-py
 
 test-long: setup ## run the tests that take minutes, repeat a promise many times or measure times
-	$(PYTEST) -m long
+	$(PYTEST) -m "long or measured"
 
 lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses
 	$(VENV)/ruff check .
@@ -53,7 +53,6 @@ ifdef PYTEST_ARGS
 	$(PYTEST) $(PYTEST_ARGS)
 else
 	$(PYTEST) $(FAST)
-	$(PYTEST) -m "measured and not long"
 endif
 
 coverage: ## run the fast Python and browser tests and print the coverage of broker/

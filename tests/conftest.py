@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,9 +27,20 @@ MakeBroker = Callable[..., BrokerServer]
 EndBroker = Callable[[BrokerServer], None]
 
 
-# Each HTTP client loads the system's certificates, which takes 50 ms of processor time. One context serves all.
-httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
+_load_certificates = httpcore2.default_ssl_context
 
+
+@cache
+def _context(trust_env: bool, *_variables: str | None) -> ssl.SSLContext:
+    return _load_certificates(_trust_env=trust_env)
+
+
+def _shared_context(*, _trust_env: bool = True) -> ssl.SSLContext:
+    """An HTTP client loads the system's certificates, which takes 50 ms of processor time. Once is enough."""
+    return _context(_trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+httpcore2.default_ssl_context = _shared_context
 # Full cost is tested in tests/unit/identity/test_passwords.py; a broker on gunicorn always has it.
 passwords.use_hasher(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 

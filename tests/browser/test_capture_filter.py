@@ -1,4 +1,6 @@
-"""Ten minutes of tones and sweeps through the capture worklet in Chromium, from devices of both common rates.
+"""Tones and sweeps through the capture worklet in Chromium, from devices of both common rates.
+
+The long form takes ten minutes of sound.
 
 The worklet's own modules run in an OfflineAudioContext in the microphone's place, so that ten minutes take
 seconds and no device loses a block. The way from a microphone to the wire, in real time: test_capture.py.
@@ -20,7 +22,7 @@ from tests.browser.support import Samples, pcm
 HEARD_RATE = 16000
 CHUNK = 320
 LEAD_SECONDS = 2
-SECONDS = 600.01  # a little more, so that the ten minutes' last chunk is whole
+EXTRA = 0.01  # so that the last chunk is whole
 TONE_SECONDS = 0.5
 PASSED_HZ = (50, 100, 200, 400, 1000, 2000, 3000, 4000, 5000, 6000, 6500, 6800, 7000)
 # At exactly 8 kHz a tone and its image coincide, and the result depends on the sampling moment.
@@ -43,8 +45,7 @@ FOLDED_HZ = (
 )
 PASSED_AT, FOLDED_AT, PASSED_SWEEP_AT, FOLDED_SWEEP_AT = 5, 12, 20, 26
 SWEEP_SECONDS = 5
-STEADY_HZ, STEADY_FROM, STEADY_UNTIL = 1000, 33, 590
-MARKS_AT = (3, 597)
+STEADY_HZ, STEADY_FROM = 1000, 33
 MARK_SECONDS = 1.0
 
 
@@ -68,9 +69,12 @@ def mark(rate: int) -> Samples:
 class Heard:
     """The samples that the worklet sent."""
 
-    def __init__(self, page: Page, rate: int) -> None:
+    def __init__(self, page: Page, rate: int, seconds: int) -> None:
         self._page = page
         self.rate = rate
+        self.seconds = seconds
+        self.steady_until = seconds - 10
+        self.marks_at = (3, seconds - 3)
         self.folded_hz = [hz for hz in FOLDED_HZ if hz < rate / 2]
         self.samples = int(
             page.evaluate(
@@ -79,20 +83,25 @@ class Heard:
                     globalThis.heard = await capture(job);
                     return heard.samples;
                 }""",
-                {"rate": rate, "seconds": SECONDS, "lead": LEAD_SECONDS, "parts": self._parts()},
+                {
+                    "rate": rate,
+                    "seconds": seconds + EXTRA,
+                    "lead": LEAD_SECONDS,
+                    "parts": self._parts(),
+                },
             )
         )
 
     def _parts(self) -> list[dict[str, Any]]:
         rate = self.rate
-        sounds: list[tuple[float, Samples]] = [(at, mark(rate)) for at in MARKS_AT]
+        sounds: list[tuple[float, Samples]] = [(at, mark(rate)) for at in self.marks_at]
         sounds += [(PASSED_AT + n * TONE_SECONDS, tone(rate, hz)) for n, hz in enumerate(PASSED_HZ)]
         sounds += [(FOLDED_AT + n * TONE_SECONDS, tone(rate, hz, 0.9)) for n, hz in enumerate(self.folded_hz)]
         sounds.append((PASSED_SWEEP_AT, sweep(rate, 100, 7000, SWEEP_SECONDS)))
         sounds.append((FOLDED_SWEEP_AT, sweep(rate, 8010, rate / 2 - 50, SWEEP_SECONDS, 0.9)))
         parts: list[dict[str, Any]] = [{"at": at, "samples": _packed(sound)} for at, sound in sounds]
         steady = tone(rate, STEADY_HZ, seconds=1)
-        return [*parts, {"at": STEADY_FROM, "until": STEADY_UNTIL, "samples": _packed(steady)}]
+        return [*parts, {"at": STEADY_FROM, "until": self.steady_until, "samples": _packed(steady)}]
 
     def read(self, at: float, seconds: float) -> Samples:
         first, last = round(at * HEARD_RATE), round((at + seconds) * HEARD_RATE)
@@ -129,11 +138,22 @@ def level_db(samples: Samples, peak: float) -> float:
     return float(20 * np.log10(np.sqrt(2 * np.mean(samples**2)) / peak + 1e-9))
 
 
-@pytest.fixture(scope="module", params=[48000, 44100])
+LONG = pytest.mark.long
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((48000, 60), id="48 kHz"),
+        pytest.param((44100, 60), id="44.1 kHz"),
+        pytest.param((48000, 600), id="48 kHz, ten minutes", marks=LONG),
+        pytest.param((44100, 600), id="44.1 kHz, ten minutes", marks=LONG),
+    ],
+)
 def heard(browser: Browser, talking: Service, request: pytest.FixtureRequest) -> Iterator[Heard]:
     page = browser.new_page()
     page.goto(f"{talking.broker.url}/bench/bench.html")
-    yield Heard(page, request.param)
+    yield Heard(page, *request.param)
     page.close()
 
 
@@ -157,19 +177,19 @@ def test_sweep_above_8_khz_is_80_db_down(heard: Heard) -> None:
     assert max(level_db(part, 0.9) for part in heard.sweep(FOLDED_SWEEP_AT)) < -80
 
 
-def test_ten_minutes_do_not_drift_by_a_sample(heard: Heard) -> None:
-    first, last = (heard.place(at) for at in MARKS_AT)
-    assert last - first == pytest.approx((MARKS_AT[1] - MARKS_AT[0]) * HEARD_RATE, abs=0.05)
+def test_sound_does_not_drift_by_a_sample(heard: Heard) -> None:
+    first, last = (heard.place(at) for at in heard.marks_at)
+    assert last - first == pytest.approx((heard.marks_at[1] - heard.marks_at[0]) * HEARD_RATE, abs=0.05)
     # Samples rendered before the worklet had its port are missing. They belong to the lead.
-    missing = MARKS_AT[0] * HEARD_RATE - first
+    missing = heard.marks_at[0] * HEARD_RATE - first
     assert missing / CHUNK == pytest.approx(round(missing / CHUNK), abs=0.05 / CHUNK)
-    assert heard.samples + round(missing) == 600 * HEARD_RATE
+    assert heard.samples + round(missing) == heard.seconds * HEARD_RATE
 
 
-def test_steady_tone_keeps_its_phase_for_ten_minutes(heard: Heard) -> None:
+def test_steady_tone_keeps_its_phase(heard: Heard) -> None:
     """Checked every ten seconds: no sample is lost or added in between."""
     turns = np.exp(-2j * np.pi * STEADY_HZ * np.arange(HEARD_RATE // 10) / HEARD_RATE)
-    times = range(STEADY_FROM + 1, STEADY_UNTIL, 10)
+    times = range(STEADY_FROM + 1, heard.steady_until, 10)
     angles = [np.angle(np.sum(heard.read(at, 0.1) * turns)) for at in times]
     moved = (
         np.abs(np.angle(np.exp(1j * (np.array(angles) - angles[0])))) * HEARD_RATE / (2 * np.pi * STEADY_HZ)

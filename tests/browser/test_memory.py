@@ -103,7 +103,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, S
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(300, id="five minutes"),
+        pytest.param(120, id="two minutes"),
         pytest.param(3600, id="an hour", marks=pytest.mark.long),
     ],
 )

@@ -29,7 +29,7 @@ _LIBRARIES = [
 
 
 class WarmPython:
-    """`python -m MODULE WORDS` in this environment. It has the methods of `subprocess.Popen` that tests use."""
+    """`python -m MODULE WORDS` in this environment, with the methods of `subprocess.Popen` that tests use."""
 
     def __init__(
         self,

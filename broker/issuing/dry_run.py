@@ -12,7 +12,7 @@ from typing import Any
 
 from broker.errors import LimitState, Refusal
 from broker.limits import quota as quotas
-from broker.limits.limiter import Rates, rate_refusal
+from broker.limits.limiter import Rates, rate_refusal, used_up
 from broker.limits.policy import Allowance, Policy
 from broker.limits.quota import QuotaUsage
 from broker.principal import Principal
@@ -90,13 +90,13 @@ class DryRuns:
     def _used_up(self, allowances: Sequence[Allowance]) -> Refusal | None:
         for allowance in allowances:
             left = self._rates.left(allowance.rate, allowance.scope, allowance.key)
-            if spent := next((part for part in left if part.remaining <= 0), None):
-                return rate_refusal("rate-limited", left, spent.policy, whose=allowance.whose)
+            if used_up(left):
+                return rate_refusal("rate-limited", left, whose=allowance.whose)
         return None
 
     def _refusal(self, principal: Principal, profile: str, rates: Sequence[LimitState]) -> Refusal | None:
-        if spent := next((part for part in rates if part.remaining <= 0), None):
-            return rate_refusal("rate-limited", rates, spent.policy)
+        if used_up(rates):
+            return rate_refusal("rate-limited", rates)
         try:
             self._catalog.admit(profile, principal)
         except Refusal as refusal:

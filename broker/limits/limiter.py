@@ -11,13 +11,14 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self, cast
 
 from flask import Flask
 from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
+from limits.storage import MovingWindowSupport
 
 from broker.errors import Code, LimitState, Refusal
 from broker.limits.policy import Allowance
@@ -36,38 +37,57 @@ class RateStorage:
     """Whether counting can be part of a transaction of the store."""
 
 
+@dataclass(frozen=True)
+class Window:
+    """One part of a rate, such as `10/minute`, with its counter."""
+
+    key: str
+    limit: int
+    seconds: int
+    policy: str
+    allowance: Allowance = field(compare=False)
+
+    @classmethod
+    def of(cls, item: RateLimitItem, allowance: Allowance) -> Self:
+        key = item.key_for(allowance.scope, allowance.key)
+        return cls(key, item.amount, item.get_expiry(), _name(item), allowance)
+
+
+# For each window: the time of the hit that has to expire before there is room, by this host's clock, and the
+# number of hits.
+Counts = Mapping[Window, tuple[float, int]]
+
+
+class CountsTogether(Protocol):
+    """A storage that counts several windows in one step."""
+
+    def acquire_all(self, windows: Sequence[Window]) -> tuple[bool, Counts]: ...
+
+
 class Rates:
     def __init__(self, limiter: Limiter, *, in_database: bool) -> None:
         self._limiter = limiter
         self.in_database = in_database
 
-    def spend(self, rate: str, scope: str, key: str, *, whose: str | None = None) -> list[LimitState]:
+    def spend(self, rate: str, scope: str, key: str) -> list[LimitState]:
         """Count one request of `key` in `scope`; refuses `rate-limited` if any part of `rate` is used up."""
-        items = _items(rate, key)
-        with _store_faults():
-            for item in items:
-                if not self._limiter.limiter.hit(item, scope, key):
-                    left = self._left(items, scope, key)
-                    raise rate_refusal("rate-limited", left, _name(item), whose=whose)
-            return self._left(items, scope, key)
+        return self.spend_all([Allowance(rate, scope, key)])
 
     def spend_all(self, allowances: Sequence[Allowance]) -> list[LimitState]:
         """Count one request on each; returns what is left of the last.
 
-        All of them are read before any is counted, so that a refusal by one does not use up the others. If
-        callers race for the last request of one allowance, an earlier allowance may count too much, but
-        never too little.
+        A refusal by one uses up none of them. In the database this is exact. In Redis, if callers race for
+        the last request of one window, another one may count too much, but never too little.
         """
-        if len(allowances) > 1:
-            for allowance in allowances:
-                left = self.left(allowance.rate, allowance.scope, allowance.key)
-                if spent := next((part for part in left if part.remaining <= 0), None):
-                    raise rate_refusal("rate-limited", left, spent.policy, whose=allowance.whose)
-        left = []
-        with timed(LIMITER_SECONDS):
-            for allowance in allowances:
-                left = self.spend(allowance.rate, allowance.scope, allowance.key, whose=allowance.whose)
-        return left
+        windows = [Window.of(item, one) for one in allowances for item in _items(one.rate, one.key)]
+        with timed(LIMITER_SECONDS), _store_faults():
+            granted, counts = self._count(windows)
+        left = _states(allowances, counts)
+        if not granted:
+            for allowance, states in zip(allowances, left, strict=True):
+                if used_up(states):
+                    raise rate_refusal("rate-limited", states, whose=allowance.whose)
+        return left[-1]
 
     def left_of(self, allowances: Sequence[Allowance]) -> list[LimitState]:
         """The state of the last one, without counting anything."""
@@ -77,26 +97,62 @@ class Rates:
     def exhausted(self, rate: str, scope: str, key: str) -> list[LimitState] | None:
         """The state of `rate` if nothing is left of it, without counting anything; None otherwise."""
         left = self.left(rate, scope, key)
-        return left if any(part.remaining <= 0 for part in left) else None
+        return left if used_up(left) else None
 
     def left(self, rate: str, scope: str, key: str) -> list[LimitState]:
         """The state of `rate`, without counting anything."""
+        allowance = Allowance(rate, scope, key)
         with _store_faults():
-            return self._left(_items(rate, key), scope, key)
+            return _states(
+                [allowance], self._look([Window.of(item, allowance) for item in _items(rate, key)])
+            )[0]
 
     def check(self) -> None:
         """Refuses `store-unavailable` if the counters cannot be reached."""
         if not self._limiter.storage.check():
             raise Refusal("store-unavailable", reason="rates: no answer")
 
-    def _left(self, items: Sequence[RateLimitItem], scope: str, key: str) -> list[LimitState]:
-        left = []
-        for item in items:
-            window = self._limiter.limiter.get_window_stats(item, scope, key)
-            reset = max(1, math.ceil(window.reset_time - time.time()))
-            remaining = max(0, window.remaining)
-            left.append(LimitState(_name(item), item.amount, remaining, reset, item.get_expiry()))
-        return left
+    def _count(self, windows: Sequence[Window]) -> tuple[bool, Counts]:
+        """Whether every window had room; then all of them are counted, and otherwise none."""
+        storage = self._limiter.storage
+        if self.in_database:
+            return cast(CountsTogether, storage).acquire_all(windows)
+        counts = self._look(windows)
+        if any(counts[window][1] >= window.limit for window in windows):
+            return False, counts
+        moving = cast(MovingWindowSupport, storage)
+        for window in windows:
+            if not moving.acquire_entry(window.key, window.limit, window.seconds):
+                start, count = counts[window]
+                return False, {**counts, window: (start, max(count, window.limit))}
+        return True, self._look(windows)
+
+    def _look(self, windows: Sequence[Window]) -> Counts:
+        moving = cast(MovingWindowSupport, self._limiter.storage)
+        return {one: moving.get_moving_window(one.key, one.limit, one.seconds) for one in windows}
+
+
+def _states(allowances: Sequence[Allowance], counts: Counts) -> list[list[LimitState]]:
+    """The windows of each allowance, the shortest first."""
+    now = time.time()
+    return [
+        [
+            LimitState(
+                window.policy,
+                window.limit,
+                max(0, window.limit - count),
+                max(1, math.ceil(start + window.seconds - now)),
+                window.seconds,
+            )
+            for window, (start, count) in counts.items()
+            if window.allowance is allowance
+        ]
+        for allowance in allowances
+    ]
+
+
+def used_up(states: Sequence[LimitState]) -> list[LimitState]:
+    return [state for state in states if state.remaining <= 0]
 
 
 def redis_storage(url: str) -> RateStorage:
@@ -122,17 +178,16 @@ def create_rates(storage: RateStorage, app: Flask | None = None) -> Rates:
     return Rates(limiter, in_database=storage.in_database)
 
 
-def rate_refusal(
-    code: Code, left: Sequence[LimitState], violated: str, *, whose: str | None = None
-) -> Refusal:
-    """A 429 that names the policy that is used up and the time until the next request may come."""
-    reset = next(part.reset for part in left if part.policy == violated)
+def rate_refusal(code: Code, left: Sequence[LimitState], *, whose: str | None = None) -> Refusal:
+    """A 429 that names what is used up, and the time until a request can succeed again."""
+    worst = max(used_up(left), key=lambda state: state.reset or 0)
+    name = f"{worst.policy} of {whose}" if whose else worst.policy
     return Refusal(
         code,
-        f"The limit {violated}{f' of {whose}' if whose else ''} is used up. Try again in {reset} s.",
-        retry_after_seconds=reset,
+        f"The limit {name} is used up. Try again in {worst.reset} s.",
+        retry_after_seconds=worst.reset,
         limits=left,
-        extensions={"violated-policies": [violated]},
+        extensions={"violated-policies": [worst.policy]},
     )
 
 
@@ -140,8 +195,8 @@ def _items(rate: str, key: str) -> list[RateLimitItem]:
     items = parse_many(rate)
     if not items or not key:
         raise ValueError("a rate limit without a rate or without a key would be no limit")
-    # The shortest window first: its refusal must not use up the longer ones.
-    return sorted(items, key=lambda item: item.get_expiry())
+    # A window that is written twice is counted once.
+    return sorted(dict.fromkeys(items), key=lambda item: item.get_expiry())
 
 
 def _name(item: RateLimitItem) -> str:

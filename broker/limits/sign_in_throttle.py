@@ -50,8 +50,7 @@ class SignInThrottle:
         """
         for rate, scope, key in self._limits(attempt):
             if spent := self._rates.exhausted(rate, scope, key):
-                worst = max((part for part in spent if part.remaining <= 0), key=lambda part: part.reset or 0)
-                raise rate_refusal("login-throttled", spent, worst.policy)
+                raise rate_refusal("login-throttled", spent)
 
     def failed(self, attempt: Attempt) -> None:
         """Count a failure. One too many is refused, so that no answer beyond the limit says `wrong`."""

@@ -45,11 +45,14 @@ _TAKE = (
 _BIND = update(idempotency).where(*_HELD).values(token_id=bindparam("token"))
 _KEEP = update(idempotency).where(*_HELD).values(sealed=bindparam("encrypted"))
 _FREE = delete(idempotency).where(*_HELD)
-# Each request that adds a row deletes a few expired ones.
+# Each request that adds a row deletes a few expired ones. It leaves those that another request has locked.
+# The outer condition is checked again on the newest version of a row: its key may just have been taken anew.
+_EXPIRED = idempotency.c.expires_at < bindparam("now")
 _FORGET = delete(idempotency).where(
     idempotency.c.key.in_(
-        select(idempotency.c.key).where(idempotency.c.expires_at < bindparam("now")).limit(10)
-    )
+        select(idempotency.c.key).where(_EXPIRED).limit(10).with_for_update(skip_locked=True)
+    ),
+    _EXPIRED,
 )
 _TOKEN = (
     select(

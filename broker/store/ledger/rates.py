@@ -8,15 +8,16 @@ row has at most 8 bytes for each request that the limit allows.
 from __future__ import annotations
 
 import struct
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from limits.storage import MovingWindowSupport, Storage
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from broker.errors import Refusal
-from broker.limits.limiter import RateStorage, redis_storage
+from broker.limits.limiter import Counts, RateStorage, Window, redis_storage
 from broker.store.database.engine import Database
 from broker.store.database.tables import rate_windows
 
@@ -24,12 +25,21 @@ SCHEME = "broker-sql"
 
 # Built once: putting a statement together takes longer than running it.
 _HITS = select(rate_windows.c.hits).where(rate_windows.c.key == bindparam("window"))
-_LOCKED_HITS = _HITS.with_for_update()
-# Each request that adds a row deletes a few expired ones.
+# Always in the order of the keys, so that no two requests wait for each other.
+_LOCKED = (
+    select(rate_windows.c.key, rate_windows.c.hits)
+    .where(rate_windows.c.key.in_(bindparam("windows", expanding=True)))
+    .order_by(rate_windows.c.key)
+    .with_for_update()
+)
+# Each request that adds a row deletes a few expired ones. It leaves those that another request has locked.
+# The outer condition is checked again on the newest version of a row: its owner may just have returned.
+_EXPIRED = rate_windows.c.expires_at < bindparam("now")
 _FORGET = delete(rate_windows).where(
     rate_windows.c.key.in_(
-        select(rate_windows.c.key).where(rate_windows.c.expires_at < bindparam("now")).limit(10)
-    )
+        select(rate_windows.c.key).where(_EXPIRED).limit(10).with_for_update(skip_locked=True)
+    ),
+    _EXPIRED,
 )
 _KEEP = (
     update(rate_windows)
@@ -61,46 +71,44 @@ class SqlRateStorage(Storage, MovingWindowSupport):
     def __init__(self, uri: str | None = None, *, database: Database, **_options: Any) -> None:
         super().__init__(uri)
         self._database = database
-        # Counts of a transaction stay true until it ends, since it has locked the rows.
-        self._counted: WeakKeyDictionary[Connection, dict[str, tuple[float, int]]] = WeakKeyDictionary()
 
     @property
     def base_exceptions(self) -> type[Exception]:
         return Refusal
 
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Add `amount` hits if the window of `expiry` seconds then still holds at most `limit`."""
+    def acquire_all(self, windows: Sequence[Window]) -> tuple[bool, Counts]:
+        """Add one hit to each window if all of them have room; otherwise add none."""
         with self._database.write() as connection:
-            blob = self._locked_hits(connection, key, expiry)
-            # Read after the wait for the lock: the previous holder may have counted at a later time.
+            blobs = self._locked_hits(connection, windows)
+            # Read after the wait for the locks: the previous holder may have counted at a later time.
             now = self._database.now(connection)
-            hits = _within(blob, now, expiry)
-            room = len(hits) + amount <= limit
+            hits = {window: _within(blobs[window.key], now, window.seconds) for window in windows}
+            room = all(len(found) < window.limit for window, found in hits.items())
             if room:
-                hits.extend([now.timestamp()] * amount)
-                until = now + timedelta(seconds=expiry)
-                connection.execute(_KEEP, {"window": key, "packed": _pack(hits), "until": until})
-            self._counted.setdefault(connection, {})[key] = _window(hits, now)
-            return room
+                for found in hits.values():
+                    found.append(now.timestamp())
+                rows = [_row(window, found, now) for window, found in hits.items()]
+                connection.execute(_KEEP, rows)
+            return room, {window: _count(found, window.limit, now) for window, found in hits.items()}
 
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
-        """(time of the oldest hit in the window, number of hits in it); (now, 0) for none."""
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """(time of the hit that has to expire before there is room, number of hits); (now, 0) for none."""
         with self._database.read() as connection:
-            if counted := self._counted.get(connection, {}).get(key):
-                return counted
             now = self._database.now(connection)
             blob = connection.execute(_HITS, {"window": key}).scalar_one_or_none()
-        return _window(_within(blob or b"", now, expiry), now)
+        return _count(_within(blob or b"", now, expiry), limit, now)
 
-    def _locked_hits(self, connection: Connection, key: str, expiry: int) -> bytes:
-        blob: bytes | None = connection.execute(_LOCKED_HITS, {"window": key}).scalar_one_or_none()
-        if blob is None:
+    def _locked_hits(self, connection: Connection, windows: Sequence[Window]) -> Mapping[str, bytes]:
+        keys = {"windows": [window.key for window in windows]}
+        found: dict[str, bytes] = {row.key: bytes(row.hits) for row in connection.execute(_LOCKED, keys)}
+        if missing := sorted(window.key for window in windows if window.key not in found):
             now = self._database.now(connection)
-            start = {"key": key, "hits": b"", "expires_at": now + timedelta(seconds=expiry)}
             connection.execute(_FORGET, {"now": now})
-            connection.execute(self._database.insert_or_ignore(rate_windows), start)
-            blob = connection.execute(_LOCKED_HITS, {"window": key}).scalar_one()
-        return bytes(blob)
+            until = now + timedelta(seconds=max(window.seconds for window in windows))
+            rows = [{"key": key, "hits": b"", "expires_at": until} for key in missing]
+            connection.execute(self._database.insert_or_ignore(rate_windows), rows)
+            found = {row.key: bytes(row.hits) for row in connection.execute(_LOCKED, keys)}
+        return found
 
     def reset(self) -> int | None:
         with self._database.write() as connection:
@@ -117,7 +125,10 @@ class SqlRateStorage(Storage, MovingWindowSupport):
         except Refusal:
             return False
 
-    # The fixed-window half of the interface. Only the moving window is exact, so only that is used.
+    # The rest of the interface is not used: only the moving window is exact, and it is counted above.
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        raise NotImplementedError
+
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         raise NotImplementedError
 
@@ -128,8 +139,14 @@ class SqlRateStorage(Storage, MovingWindowSupport):
         raise NotImplementedError
 
 
-def _window(hits: list[float], now: datetime) -> tuple[float, int]:
-    return (hits[0], len(hits)) if hits else (now.timestamp(), 0)
+def _row(window: Window, hits: list[float], now: datetime) -> dict[str, Any]:
+    return {"window": window.key, "packed": _pack(hits), "until": now + timedelta(seconds=window.seconds)}
+
+
+def _count(hits: list[float], limit: int, now: datetime) -> tuple[float, int]:
+    """In this host's time, because the caller compares it with this host's clock."""
+    oldest = hits[max(0, len(hits) - limit)] if hits else now.timestamp()
+    return time.time() - (now.timestamp() - oldest), len(hits)
 
 
 def _within(blob: bytes, now: datetime, expiry: int) -> list[float]:

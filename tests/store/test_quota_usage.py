@@ -18,6 +18,7 @@ from broker.principal import Principal, end_user
 from broker.sessions.session import Reservation, SessionState, SessionTerms
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.quota_usage import EARLY_RELEASES
+from broker.store.ledger.reservation_rows import MOST_UNUSED
 from broker.store.reporting.sessions import SqlSessions
 from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
@@ -244,13 +245,26 @@ def test_early_ends_are_credited_only_so_often_an_hour(book: Book) -> None:
 
 def test_too_many_replacements_are_charged_in_full(book: Book) -> None:
     reservation = book.open()
+    apart = 120 // MOST_UNUSED + 1
     for _ in range(EARLY_RELEASES):
-        book.now += seconds(1)
+        book.now += seconds(apart)
         book.renew(reservation)
-    assert book.usage().used_seconds == EARLY_RELEASES + 900
-    book.now += seconds(1)
+    assert book.usage().used_seconds == EARLY_RELEASES * apart + 900
+    book.now += seconds(apart)
     book.renew(reservation)
-    assert book.usage().used_seconds == EARLY_RELEASES + 900 + 900
+    assert book.usage().used_seconds == EARLY_RELEASES * apart + 900 + 900
+
+
+def test_session_has_few_tokens_that_can_open_a_connection(book: Book) -> None:
+    reservation = book.open()
+    book.now += seconds(30)
+    for _ in range(MOST_UNUSED - 1):
+        book.renew(reservation)
+    refusal = refused(lambda: book.renew(reservation))
+    assert (refusal.code, refusal.retry_after_seconds) == ("rate-limited", 90)
+    book.now += seconds(90)
+    book.renew(reservation)
+    assert refused(lambda: book.renew(reservation)).code == "rate-limited"
 
 
 def test_day_begins_at_midnight_utc(book: Book) -> None:

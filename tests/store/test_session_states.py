@@ -41,6 +41,7 @@ from broker.store.database import migrate
 from broker.store.database.engine import Database
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.ledger.reservation_rows import MOST_UNUSED
 from tests.support.servers import own_principal
 
 SESSIONS, MINUTES, PROJECT, BELIEVED = 2, 70, 3, 20
@@ -64,6 +65,9 @@ class Token:
     """The caller, and its Idempotency-Key."""
     steps: Reservations | None = None
     """The object that this request writes to."""
+
+    def could_connect(self, now: datetime) -> bool:
+        return self.state != "void" and self.reservation.connect_by > now
 
 
 @dataclass
@@ -240,6 +244,8 @@ class Sessions(RuleBasedStateMachine):
         expected = "ok"
         if one.state != "open" or one.ends_at - self.now < timedelta(seconds=10):
             expected = "session-ended"
+        elif len([token for token in one.tokens if token.could_connect(self.now)]) >= MOST_UNUSED:
+            expected = "rate-limited"
         elif not kept and self.places(one.owner) >= SESSIONS:
             expected = "too-many-sessions"
         elif until - self.now < timedelta(seconds=10):

@@ -28,12 +28,13 @@ from broker.sessions.token_window import window_for
 from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import sessions
-from broker.store.ledger.locks import lock_owners, lock_principal, lock_project
+from broker.store.ledger.locks import lock_owners, lock_principal, lock_project, lock_session
 from broker.store.ledger.own_sessions import open_sessions, own_session
 from broker.store.ledger.quota_usage import GRACE, may_release_early, project_is_full, usage_of
 from broker.store.ledger.reservation_rows import (
     add_session,
     add_token,
+    check_unused,
     hold,
     hold_anew,
     issue,
@@ -45,6 +46,8 @@ from broker.store.ledger.reservation_rows import (
 )
 
 _MOST_LISTED = 100
+# Heartbeats that come faster are not written down: a client could keep the store busy with them.
+_BEATS_APART = timedelta(seconds=10)
 
 # Built once: putting a statement together takes longer than running it.
 _HEARTBEAT = (
@@ -93,6 +96,7 @@ class SqlLedger:
             session = own_session(connection, principal, session_id)
             if session.state is not SessionState.OPEN or session.ends_at - now < SHORTEST_SLICE:
                 raise _ended(session)
+            check_unused(connection, session_id, now)
             kept = session.holds_place(now)
             usages = _usages(connection, quotas, now, needs_place=not kept)
             paid_until = max(now, session.token_expires_at or now)
@@ -119,8 +123,10 @@ class SqlLedger:
         self, principal: Principal, reservation: Reservation, token: MintedToken, mint_ms: int | None = None
     ) -> None:
         with self._database.write() as connection:
-            if not self._database.is_sqlite:  # SQLite has one writer at a time: its lock would cost a query
-                lock_principal(self._database, connection, principal)
+            lock_owners(self._database, connection, reservation.session_id)
+            if not reservation.opens_session:
+                lock_project(self._database, connection)
+            lock_session(self._database, connection, reservation.session_id)
             now = self._database.now(connection)
             before = SessionState.RESERVED if reservation.opens_session else SessionState.OPEN
             if not moved(connection, reservation.session_id, before, SessionState.OPEN, None):
@@ -135,6 +141,8 @@ class SqlLedger:
 
     def void(self, reservation: Reservation, refusal_code: Code) -> None:
         with self._database.write() as connection:
+            lock_owners(self._database, connection, reservation.session_id)
+            lock_session(self._database, connection, reservation.session_id)
             now = self._database.now(connection)
             void_token(connection, reservation.token_id, refusal_code)
             if reservation.opens_session:
@@ -158,31 +166,35 @@ class SqlLedger:
             return taken, project_is_full(connection, quotas, now)
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
-        with self._database.write() as connection:
+        with self._database.read() as connection:
             session = own_session(connection, principal, session_id)
-            expires_at = session.token_expires_at
-            if session.state is SessionState.OPEN and expires_at and session.held_until < expires_at:
-                # The first heartbeat of this token. It lengthens the place, so no one else may count now.
-                lock_owners(connection, session_id)
+            now = self._database.now(connection)
+        if _is_alive(session, now):
+            return session
+        with self._database.write() as connection:
+            lengthens = session.token_expires_at is not None and session.held_until < session.token_expires_at
+            if lengthens:  # the first heartbeat of a token: no one else may count now
+                lock_owners(self._database, connection, session_id)
                 lock_project(self._database, connection)
-                session = own_session(connection, principal, session_id)
+            lock_session(self._database, connection, session_id)
+            session = own_session(connection, principal, session_id)
             now = self._database.now(connection)
             connection.execute(_HEARTBEAT, {"session": session_id, "at": now})
             expires_at = session.token_expires_at
             if session.state is SessionState.OPEN and expires_at is not None and expires_at > now:
-                if session.holds_place(now):
+                if lengthens and session.holds_place(now):
                     hold(connection, session_id, max(session.held_until, expires_at))
-                else:
+                elif not session.holds_place(now):
                     # Others may have taken its place while this client may be talking: it has to stop.
                     moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now)
-                session = own_session(connection, principal, session_id)
-        return _as_of(session, now)
+            return _as_of(own_session(connection, principal, session_id), now)
 
     def end(self, principal: Principal, session_id: str) -> Session:
         with self._database.write() as connection:
             session = own_session(connection, principal, session_id)
             owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
-            lock_principal(self._database, connection, owner)
+            lock_owners(self._database, connection, session_id)
+            lock_session(self._database, connection, session_id)
             now = self._database.now(connection)
             if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
                 release(connection, owner, session_id, now)
@@ -209,7 +221,6 @@ class SqlLedger:
         """A session that has sent a heartbeat keeps its place for its new token, too."""
         session = own_session(connection, principal, reservation.session_id)
         if session.heartbeat_at is not None:
-            lock_project(self._database, connection)
             hold(connection, session.id, max(session.held_until, reservation.expires_at))
 
 
@@ -226,6 +237,17 @@ def _usages(connection: Connection, quotas: Quotas, now: datetime, *, needs_plac
                 ],
             )
     return usages
+
+
+def _is_alive(session: Session, now: datetime) -> bool:
+    """Whether another heartbeat would change nothing but its time, by a few seconds."""
+    return (
+        session.state is SessionState.OPEN
+        and session.heartbeat_at is not None
+        and now - _BEATS_APART < session.heartbeat_at <= now < session.ends_at
+        and session.token_expires_at is not None
+        and now < session.token_expires_at <= session.held_until
+    )
 
 
 def _as_of(session: Session, now: datetime) -> Session:

@@ -1,8 +1,13 @@
 """The locks under which places and seconds are granted, always taken in the same order.
 
-A transaction that grants or lengthens a place locks everyone for whom the place counts: first the row of the
-service key, then that of the principal, and the project last. So no two transactions wait for each other.
-Counting alone needs no lock. SQLite has one writer at a time, which is lock enough.
+The order, from first to last:
+
+    idempotency record, rate windows (by key), service key, principal, project, session, token
+
+A transaction takes only those that it needs. One that grants, lengthens or frees a place locks everyone for
+whom the place counts. One that changes a session or its tokens locks the session before it looks at its
+state. So no two transactions wait for each other, and none acts on a state that has changed. Counting alone
+needs no lock. SQLite has one writer at a time, which is lock enough.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from broker.store.database.tables import principals, sessions
 
 # Built once: putting a statement together takes longer than running it.
 _LOCK = select(principals.c.key).where(principals.c.key == bindparam("principal")).with_for_update()
+_LOCK_SESSION = select(sessions.c.id).where(sessions.c.id == bindparam("session")).with_for_update()
 _OWNERS = select(sessions.c.principal_key, sessions.c.acting_key).where(sessions.c.id == bindparam("session"))
 
 
@@ -27,14 +33,22 @@ def lock_principal(database: Database, connection: Connection, principal: Princi
             connection.execute(_LOCK, {"principal": one.key})
 
 
-def lock_owners(connection: Connection, session_id: str) -> None:
+def lock_owners(database: Database, connection: Connection, session_id: str) -> None:
     """The same for everyone for whom this session counts."""
-    keys = connection.execute(_OWNERS, {"session": session_id}).one()
-    for key in (keys.acting_key, keys.principal_key):
+    if database.is_sqlite:
+        return
+    keys = connection.execute(_OWNERS, {"session": session_id}).one_or_none()
+    for key in (keys.acting_key, keys.principal_key) if keys else ():
         if key is not None:
             connection.execute(_LOCK, {"principal": key})
 
 
 def lock_project(database: Database, connection: Connection) -> None:
-    """Taken last and held for the shortest time: every request needs it."""
+    """Taken late and held for the shortest time: every request needs it."""
     database.lock(connection, "project")
+
+
+def lock_session(database: Database, connection: Connection, session_id: str) -> None:
+    """Keep the session's row as it is until this transaction ends. Read its state only after this."""
+    if not database.is_sqlite:
+        connection.execute(_LOCK_SESSION, {"session": session_id})

@@ -13,12 +13,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from broker.errors import Refusal
 from broker.limits.quota import QuotaUsage
 from broker.principal import Principal
 from broker.sessions.session import Reservation, SessionState, SessionTerms, TokenState
 from broker.sessions.token_window import TokenWindow
 from broker.store.database.tables import sessions, tokens
 from broker.store.ledger.quota_usage import GRACE, may_release_early
+
+MOST_UNUSED = 4
 
 # Built once: putting a statement together takes longer than running it.
 _ADD_SESSION = insert(sessions)
@@ -59,6 +62,11 @@ _NEWEST = select(func.max(tokens.c.connect_by), func.max(tokens.c.expires_at)).w
     tokens.c.session_id == bindparam("session"), tokens.c.state == TokenState.ISSUED
 )
 _BEATS = select(sessions.c.heartbeat_at).where(sessions.c.id == bindparam("session"))
+_UNUSED = select(func.count(), func.min(tokens.c.connect_by)).where(
+    tokens.c.session_id == bindparam("session"),
+    tokens.c.state != TokenState.VOID,
+    tokens.c.connect_by > bindparam("now"),
+)
 _CHARGE = update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=bindparam("amount"))
 
 
@@ -163,6 +171,24 @@ def _settle(
 ) -> None:
     values = {"token": token_id, "to": state, "sha256": sha256, "took": took, "code": code}
     connection.execute(_SETTLE, values)
+
+
+def check_unused(connection: Connection, session_id: str, now: datetime) -> None:
+    """Refuses `rate-limited` if too many tokens of this session could still open a connection.
+
+    A session has one place, but Google does not say which of its tokens are in use. So a client that renews
+    in parallel would talk on all of them. An honest one needs a new token for each attempt to reconnect.
+    """
+    count, first = connection.execute(_UNUSED, {"session": session_id, "now": now}).one()
+    if count >= MOST_UNUSED:
+        seconds = max(1, math.ceil((first - now).total_seconds()))
+        raise Refusal(
+            "rate-limited",
+            f"{count} tokens of this session can still open a connection. Use one of them, "
+            f"or try again in {seconds} s.",
+            retry_after_seconds=seconds,
+            extensions={"violated-policies": ["tokens of a session"]},
+        )
 
 
 def hold(connection: Connection, session_id: str, until: datetime) -> None:

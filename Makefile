@@ -25,7 +25,8 @@ test: setup ## set up, then run every check and the fast form of every test
 	@$(MAKE) test-py
 
 test-long: setup ## run the tests that take minutes, repeat a promise many times or measure times
-	$(PYTEST) -m "long or measured"
+	$(PYTEST) $(LONG)
+	$(PYTEST) -m measured
 
 lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses
 	$(VENV)/ruff check .
@@ -46,6 +47,7 @@ test-js: ## run the unit tests of the JavaScript library in Node
 	npm run --silent test
 
 PYTEST = CHROMIUM="$$(scripts/find-chromium)" $(VENV)/pytest
+LONG = -m "long and not measured" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 FAST = -m "not long and not measured" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-py: ## run the Python and browser tests (PYTEST_ARGS="tests/http -k token": only those, in one process)

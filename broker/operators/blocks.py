@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from broker.identity.blocks import BlockKind
-from broker.operators.errors import EditConflict, NotFound, OperatorError
-from broker.operators.principals import Principals, is_service_key_issuer, no_user, printable
+from broker.operators.errors import EditConflict, NotFound
+from broker.operators.principals import Principals, is_service_key_issuer, no_user, readable
 from broker.principal import OWN_ISSUER
 from broker.settings import Settings
 from broker.store.accounts.blocks import SqlBlocks
@@ -65,7 +65,7 @@ class BlockAdmin:
         self._blocks.block(
             BlockKind.TOKEN,
             self._principals.issuer(issuer),
-            printable(token_id),
+            readable(token_id),
             actor=self._actor,
             reason=_checked_reason(reason),
         )
@@ -78,6 +78,4 @@ class BlockAdmin:
 
 
 def _checked_reason(text: str) -> str:
-    if len(text) > 255 or not (text.isprintable() or not text):
-        raise OperatorError("a reason may have at most 255 printable characters", field="reason")
-    return text
+    return readable(text, "a reason", field="reason") if text else text

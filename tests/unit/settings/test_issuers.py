@@ -112,6 +112,13 @@ WRONG: dict[str, tuple[dict[str, str | None], str]] = {
     "empty path": ({"plan_claim": '"a..b"'}, "plan_claim"),
     "deep path": ({"plan_claim": '"a.b.c.d.e.f.g.h.i"'}, "plan_claim"),
     "claim as a float": ({"required_claims": "{ a = 1.5 }"}, "required_claims"),
+    "one claim for bearers and for all": (
+        {"required_claims": '{ a = "x" }', "bearer_claims": '{ a = "y" }'},
+        "bearer_claims: 'a' is in required",
+    ),
+    "rules for ID tokens without sign-in": (
+        {"id_token_claims": '{ a = "x" }'}, "id_token_claims: needs client_id",
+    ),
     "attestation with a plan": ({"kind": '"attestation"', "plan_claim": '"p"'}, "kind: an attestation"),
     "attestation on trial": ({"kind": '"attestation"', "mode": '"audit"'}, "kind: an attestation"),
     "a misspelt key": ({"audiences": '"a"'}, "audiences: is not a known key"),

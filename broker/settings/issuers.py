@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from broker.net.addresses import is_loopback
+from broker.net.addresses import address_filter, is_loopback
 from broker.profiles.profile import Profile
 
 ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -223,6 +222,6 @@ def _plan_faults(issuer: IssuerSpec, plans: Collection[str]) -> list[str]:
 def _is_private(host: str | None) -> bool:
     """Whether a literal address is private. Host names are checked when the broker connects."""
     try:
-        return host is not None and not is_loopback(host) and not ip_address(host).is_global
+        return not (host is None or is_loopback(host) or address_filter(host, private_network=False)(host))
     except ValueError:
         return False

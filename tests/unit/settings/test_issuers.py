@@ -88,6 +88,8 @@ WRONG: dict[str, tuple[dict[str, str | None], str]] = {
     "keys inside": ({"jwks_url": '"https://10.0.0.1/keys"'}, "jwks_url: is a private address"),
     "keys at the metadata service": ({"jwks_url": '"https://169.254.169.254/k"'}, "jwks_url: is a private"),
     "keys inside, IPv6": ({"jwks_url": '"https://[fd00::1]/keys"'}, "jwks_url: is a private address"),
+    "keys inside, NAT64": ({"jwks_url": '"https://[64:ff9b::a00:1]/keys"'}, "jwks_url: is a private address"),
+    "keys inside, 6to4": ({"jwks_url": '"https://[2002:a00:1::]/keys"'}, "jwks_url: is a private address"),
     "symmetric": ({"algorithms": '["HS256"]'}, "algorithms: only asymmetric"),
     "symmetric beside a good one": ({"algorithms": '["RS256", "HS256"]'}, "algorithms: only asymmetric"),
     "none": ({"algorithms": '["none"]'}, "algorithms: only asymmetric"),

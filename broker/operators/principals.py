@@ -59,10 +59,10 @@ class Principals:
         return issuer
 
     def _key(self, name_or_id: str) -> ServiceKey:
-        for key in self._service_keys.page():
-            if name_or_id in (key.name, key.id):
-                return key
-        raise NotFound(f"there is no service key {name_or_id!r}")
+        key = self._service_keys.named(name_or_id)
+        if key is None:
+            raise NotFound(f"there is no service key {name_or_id!r}")
+        return key
 
 
 def is_service_key_issuer(issuer: str) -> bool:

@@ -9,7 +9,7 @@ from broker.operators.errors import EditConflict, NotFound
 from broker.operators.principals import Principals, is_service_key_issuer, no_user, readable
 from broker.principal import OWN_ISSUER
 from broker.settings import Settings
-from broker.store.accounts.blocks import SqlBlocks
+from broker.store.accounts.blocks import SignedOut, SqlBlocks
 from broker.store.accounts.users import SqlUsers, UserUnknown
 from broker.store.database.engine import Database
 
@@ -73,7 +73,11 @@ class BlockAdmin:
     def lift(self, issuer: str, token_id: str | None = None) -> None:
         """Lift the block of a token, or of the issuer if `token_id` is None."""
         kind = BlockKind.ISSUER if token_id is None else BlockKind.TOKEN
-        if not self._blocks.lift(kind, issuer, token_id or "", actor=self._actor):
+        try:
+            was_blocked = self._blocks.lift(kind, issuer, token_id or "", actor=self._actor)
+        except SignedOut:
+            raise EditConflict("the holder of this token has signed out with it, which is final") from None
+        if not was_blocked:
             raise NotFound("there is no such block")
 
 

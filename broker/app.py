@@ -122,7 +122,11 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.threads + 2, clock=clock)
     secrets = settings.secret_keys
     ring = KeyRing.of(secrets, *settings.signing_keys)
-    sign_ins = CookieSignIns(SqlSignIns(database), [derive(secret, "csrf") for secret in secrets])
+    sign_ins = CookieSignIns(
+        SqlSignIns(database),
+        csrf_keys=[derive(secret, "csrf") for secret in secrets],
+        id_keys=[derive(secret, "sign-in") for secret in secrets],
+    )
     admission = Admission(SqlStanding(database))
     peppers = [derive(secret, PEPPER_LABEL) for secret in secrets]
     service_keys = ServiceKeys(SqlServiceKeys(database), peppers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +12,15 @@ KEY_ISSUER = "live-broker:key"
 GUEST_ISSUER = "live-broker:guest"
 OPERATOR = "operator"
 """The only role."""
+_UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def is_readable(text: str) -> bool:
+    """Whether it has no control character and no lone surrogate. Databases and logs may fail on those.
+
+    All other characters count as text. Names need the joiners and spaces that `str.isprintable` excludes.
+    """
+    return _UNREADABLE.search(text) is None
 
 
 def principal_key(issuer: str, subject: str) -> str:

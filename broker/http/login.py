@@ -79,7 +79,7 @@ def _sign_in(asked: LoginBody) -> NewSignIn:
     try:
         throttle.check(attempt)
         try:
-            user = sign_ins.check(found, asked.password)
+            user = sign_ins.check(found, asked.password, attempt.account_key)
         except Refusal as refusal:
             if refusal.code == "bad-login":
                 throttle.failed(attempt)

@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from broker.errors import Refusal
 from broker.identity import jws
+from broker.principal import is_readable
 
 
 def check_times(claims: Mapping[str, Any], max_life_seconds: int) -> None:
@@ -18,9 +19,9 @@ def check_times(claims: Mapping[str, Any], max_life_seconds: int) -> None:
     issued, ends = claims.get("iat"), claims.get("exp")
     # Not isinstance, because a boolean is an instance of int.
     if type(issued) is not int or type(ends) is not int or type(claims.get("nbf", 0)) is not int:
-        raise jws.invalid("times")
+        raise jws.invalid("iat, exp or nbf is not a whole number")
     if not 0 < ends - issued <= max_life_seconds:
-        raise jws.invalid("life")
+        raise jws.invalid(f"exp is not within {max_life_seconds} s after iat")
 
 
 def check_clock(
@@ -31,7 +32,7 @@ def check_clock(
     This check is the last: only a valid token is reported as expired.
     """
     if max(claims["iat"], claims.get("nbf", 0)) > now + leeway_seconds:
-        raise jws.invalid("not valid yet")
+        raise jws.invalid("iat or nbf: not valid yet")
     if claims["exp"] <= now - leeway_seconds:
         raise expired()
     if oldest_seconds is not None and claims["iat"] < now - leeway_seconds - oldest_seconds:
@@ -39,7 +40,7 @@ def check_clock(
 
 
 def check_subject(subject: object) -> str:
-    """Requires 1 to 255 printable characters. A NUL or a lone surrogate would break the store later."""
+    """Requires 1 to 255 characters. A control character or a lone surrogate would break the store later."""
     if not _is_identifier(subject):
         raise jws.invalid("subject")
     return subject
@@ -55,7 +56,7 @@ def check_token_id(token_id: object) -> str | None:
 
 
 def _is_identifier(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and 1 <= len(value) <= 255 and value.isprintable()
+    return isinstance(value, str) and 1 <= len(value) <= 255 and is_readable(value)
 
 
 def expired() -> Refusal:

@@ -15,7 +15,8 @@ from typing import Any
 from broker.errors import Refusal
 from broker.net import strict_json
 
-MAX_LENGTH = 8192
+MAX_LENGTH = 8192  # of a bearer, which each request carries
+MAX_ID_TOKEN_LENGTH = 16384  # read once per sign-in; a token with many groups is long
 # base64url without padding (RFC 7515, section 2), so each token has only one spelling.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
@@ -29,9 +30,9 @@ class UnverifiedToken:
     claims: dict[str, Any]
 
 
-def read(text: str) -> UnverifiedToken:
+def read(text: str, max_length: int = MAX_LENGTH) -> UnverifiedToken:
     """Refuses `invalid-token` if the text is not a compact JWS with two JSON objects."""
-    if len(text) > MAX_LENGTH:
+    if len(text) > max_length:
         raise invalid("too long")
     if not _COMPACT.fullmatch(text):
         raise invalid("not a compact JWS")

@@ -40,9 +40,12 @@ class Login:
         name = canonical_username(username)
         return self._users.find(name) if name else None
 
-    def check(self, user: User | None, password: str) -> User:
-        """Refuses `bad-login`. It does the same work for an unknown user."""
-        if not passwords.verify(password, user.password_hash if user else None) or user is None:
+    def check(self, user: User | None, password: str, account: str | None = None) -> User:
+        """Refuses `bad-login` and `busy`. It does the same work for an unknown user.
+
+        `account` identifies the typed name: the checks of one account wait for each other.
+        """
+        if not passwords.verify(password, user.password_hash if user else None, account) or user is None:
             raise Refusal("bad-login")
         return user
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from broker.identity.blocks import BlockKind
-from broker.operators.errors import EditConflict, NotFound, OperatorError
-from broker.operators.principals import Principals, is_service_key_issuer, no_user, printable
+from broker.operators.errors import EditConflict, NotFound
+from broker.operators.principals import Principals, is_service_key_issuer, no_user, readable
 from broker.principal import OWN_ISSUER
 from broker.settings import Settings
-from broker.store.accounts.blocks import SqlBlocks
+from broker.store.accounts.blocks import SignedOut, SqlBlocks
 from broker.store.accounts.users import SqlUsers, UserUnknown
 from broker.store.database.engine import Database
 
@@ -65,7 +65,7 @@ class BlockAdmin:
         self._blocks.block(
             BlockKind.TOKEN,
             self._principals.issuer(issuer),
-            printable(token_id),
+            readable(token_id),
             actor=self._actor,
             reason=_checked_reason(reason),
         )
@@ -73,11 +73,13 @@ class BlockAdmin:
     def lift(self, issuer: str, token_id: str | None = None) -> None:
         """Lift the block of a token, or of the issuer if `token_id` is None."""
         kind = BlockKind.ISSUER if token_id is None else BlockKind.TOKEN
-        if not self._blocks.lift(kind, issuer, token_id or "", actor=self._actor):
+        try:
+            was_blocked = self._blocks.lift(kind, issuer, token_id or "", actor=self._actor)
+        except SignedOut:
+            raise EditConflict("the holder of this token has signed out with it, which is final") from None
+        if not was_blocked:
             raise NotFound("there is no such block")
 
 
 def _checked_reason(text: str) -> str:
-    if len(text) > 255 or not (text.isprintable() or not text):
-        raise OperatorError("a reason may have at most 255 printable characters", field="reason")
-    return text
+    return readable(text, "a reason", field="reason") if text else text

@@ -69,7 +69,7 @@ class KeyAdmin:
         try:
             return CreatedKey(self._store.add(key, lifetime, actor=self._actor), secret)
         except KeyExists:
-            message = f"the key {name!r} already exists; a revoked key keeps its name"
+            message = f"{name!r} is already the name or the id of a key; a revoked key keeps both"
             raise OperatorError(message, field="name") from None
 
     def revoke(self, name_or_id: str) -> ServiceKey:

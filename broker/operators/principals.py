@@ -8,7 +8,7 @@ from __future__ import annotations
 from broker.errors import Refusal
 from broker.identity.service_keys import ServiceKey, check_subject
 from broker.operators.errors import NotFound, OperatorError
-from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER, Principal
+from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER, Principal, is_readable
 from broker.settings import Settings
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.service_keys import SqlServiceKeys
@@ -31,7 +31,7 @@ class Principals:
         if issuer == KEY_ISSUER:
             return self._key(subject).principal()
         if issuer != OWN_ISSUER:
-            return Principal(self.issuer(issuer), printable(subject), subject, "default")
+            return Principal(self.issuer(issuer), readable(subject), subject, "default")
         user = self._users.find(subject)
         if user is None:
             raise no_user(subject)
@@ -46,7 +46,7 @@ class Principals:
                 check_subject(subject)
             except Refusal as refusal:
                 raise OperatorError(str(refusal.detail)) from None
-        return self.issuer(issuer), printable(subject)
+        return self.issuer(issuer), readable(subject)
 
     def issuer(self, issuer: str) -> str:
         """`issuer`, once it is known to exist now or to have existed."""
@@ -59,10 +59,10 @@ class Principals:
         return issuer
 
     def _key(self, name_or_id: str) -> ServiceKey:
-        for key in self._service_keys.page():
-            if name_or_id in (key.name, key.id):
-                return key
-        raise NotFound(f"there is no service key {name_or_id!r}")
+        key = self._service_keys.named(name_or_id)
+        if key is None:
+            raise NotFound(f"there is no service key {name_or_id!r}")
+        return key
 
 
 def is_service_key_issuer(issuer: str) -> bool:
@@ -70,9 +70,9 @@ def is_service_key_issuer(issuer: str) -> bool:
     return issuer == KEY_ISSUER or issuer.startswith(f"{KEY_ISSUER}:")
 
 
-def printable(text: str, name: str = "a subject or token id", *, field: str | None = None) -> str:
-    if not 1 <= len(text) <= 255 or not text.isprintable():
-        raise OperatorError(f"{name} must have 1 to 255 printable characters", field=field)
+def readable(text: str, name: str = "a subject or token id", *, field: str | None = None) -> str:
+    if not 1 <= len(text) <= 255 or not is_readable(text):
+        raise OperatorError(f"{name} must have 1 to 255 characters, and no control characters", field=field)
     return text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from broker.operators.errors import OperatorError
-from broker.operators.principals import printable
+from broker.operators.principals import readable
 from broker.sessions.suspension import Suspension
 from broker.settings import Settings
 from broker.store.database.engine import Database
@@ -29,7 +29,7 @@ class SuspensionAdmin:
         `profiles` None suspends all of them. `renewals` also refuses further tokens of open sessions.
         A suspension that is already in force is replaced.
         """
-        printable(reason, "a reason", field="reason")
+        readable(reason, "a reason", field="reason")
         if profiles is not None:
             if not profiles:
                 raise OperatorError(

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from broker.net.addresses import is_loopback
+from broker.net.addresses import address_filter, is_loopback
 from broker.profiles.profile import Profile
 
 ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -56,6 +55,15 @@ def label(text: str) -> str:
     return text
 
 
+def general_name(algorithm: str) -> str:
+    """RFC 9864 gives EdDSA a name for each curve."""
+    return "EdDSA" if algorithm in {"Ed25519", "Ed448"} else algorithm
+
+
+def general_names(algorithms: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(general_name, algorithms)))
+
+
 def _list(value: Any) -> Any:
     """Turns a single value into a list with one item."""
     return value if isinstance(value, list | tuple) else (value,)
@@ -80,6 +88,7 @@ Scope = Annotated[str, AfterValidator(scope)]
 Scopes = Annotated[tuple[Scope, ...], BeforeValidator(_list), Field(strict=False, max_length=20)]
 Label = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(label)]
 ClaimValues = Annotated[tuple[str | bool | int, ...], BeforeValidator(_list), Field(strict=False)]
+RequiredClaims = Mapping[Text, ClaimValues]
 
 
 class IssuerSpec(BaseModel):
@@ -95,10 +104,14 @@ class IssuerSpec(BaseModel):
     jwks_url: Https | None = None
     discover: bool = False
     private_network: bool = False
-    algorithms: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("RS256",)
+    algorithms: Annotated[
+        tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(general_names)
+    ] = ("RS256",)
     typ: Texts = ()
     authorized_parties: Texts = ()
-    required_claims: Mapping[Text, ClaimValues] = Field(default_factory=dict)
+    required_claims: RequiredClaims = Field(default_factory=dict)
+    bearer_claims: RequiredClaims = Field(default_factory=dict)
+    id_token_claims: RequiredClaims = Field(default_factory=dict)
     subject_claim: ClaimPath = ("sub",)
     plan_claim: ClaimPath | None = None
     plans: Mapping[Text, Text] = Field(default_factory=dict)
@@ -161,6 +174,12 @@ def _own_faults(issuer: IssuerSpec) -> list[str]:
         for key in ("plan_claim", "operator_claim", "subject_claim")
         if USER_WRITABLE & set(getattr(issuer, key) or ())
     ]
+    faults += [
+        f"{key}: {claim!r} is in required_claims too"
+        for key in ("bearer_claims", "id_token_claims")
+        for claim in getattr(issuer, key)
+        if claim in issuer.required_claims
+    ]
     faults += _sign_in_faults(issuer)
     if issuer.kind == "attestation":
         about_users = (issuer.plan_claim, issuer.plans, issuer.operator_claim)
@@ -175,7 +194,14 @@ def _sign_in_faults(issuer: IssuerSpec) -> list[str]:
     given = issuer.model_fields_set
     faults = [
         f"{key}: needs client_id; without it nobody can sign in"
-        for key in ("client_secret_env", "scopes", "authorization_endpoint", "token_endpoint", "label")
+        for key in (
+            "client_secret_env",
+            "scopes",
+            "authorization_endpoint",
+            "token_endpoint",
+            "label",
+            "id_token_claims",
+        )
         if key in given and issuer.client_id is None
     ]
     if issuer.client_id is not None and issuer.kind == "attestation":
@@ -196,6 +222,6 @@ def _plan_faults(issuer: IssuerSpec, plans: Collection[str]) -> list[str]:
 def _is_private(host: str | None) -> bool:
     """Whether a literal address is private. Host names are checked when the broker connects."""
     try:
-        return host is not None and not is_loopback(host) and not ip_address(host).is_global
+        return not (host is None or is_loopback(host) or address_filter(host, private_network=False)(host))
     except ValueError:
         return False

@@ -308,3 +308,32 @@ def test_key_is_blocked_by_its_exact_name_only(app: Flask, client: FlaskClient) 
         "the time until which Google may honour its tokens"
     )
     assert result(client.post("/token", headers=headers)) == (403, "account-blocked")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "علی\N{ZERO WIDTH NON-JOINER}رضا", "Jean\N{NO-BREAK SPACE}Luc", "山田\N{IDEOGRAPHIC SPACE}太郎",
+        "a\N{RIGHT-TO-LEFT MARK}b",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_every_subject_that_can_sign_in_can_be_found_and_blocked(make_app: MakeApp, subject: str) -> None:
+    app = make_app(toml=ISSUER)
+    page, other = external_page(app, subject), external_page(app, subject + "x")
+    assert ask(page) == (200, None)
+    olga = app.test_client(use_cookies=False)
+    found = olga.get("/admin/users", query_string={"query": subject}, headers=bearer(app, "olga")).get_json()
+    assert subject in {user["subject"] for user in found["users"]}
+    block_admin(app).block(subject, IDP, reason=f"about {subject}")
+    assert ask(page) == (403, "account-blocked")
+    assert ask(other) == (200, None)
+
+
+@pytest.mark.parametrize("subject", ["a\0", "a\nb", "\x1b[2J", "a\x85", "a\ud800"], ids=ascii)
+def test_text_with_a_control_character_is_rejected(with_idp: Flask, subject: str) -> None:
+    with pytest.raises(OperatorError):
+        block_admin(with_idp).block(subject, IDP)
+    with pytest.raises(OperatorError):
+        block_admin(with_idp).block("alice", reason=subject)
+    assert count(with_idp, blocks) == 0

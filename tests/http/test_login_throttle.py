@@ -15,7 +15,7 @@ from broker.limits.sign_in_throttle import Attempt, SignInThrottle
 from broker.parts import parts_of
 from broker.store.database.tables import audit
 from tests.http.conftest import block_admin
-from tests.support.servers import PASSWORD
+from tests.support.servers import PASSWORD, BrokerServer
 
 HOME, ELSEWHERE = "127.0.0.8", "127.0.0.9"
 
@@ -127,6 +127,22 @@ def test_flood_of_throttled_attempts_is_audited_once_a_minute(app: Flask, client
     for _ in range(12):
         sign_in(client, "alice")
     assert [outcome for _, outcome, _ in sign_in_records(app)] == ["bad-login"] * 5 + ["login-throttled"]
+
+
+def test_one_account_at_full_cost_does_not_keep_others_from_signing_in(broker: BrokerServer) -> None:
+    """Twenty sign-ins of one valid account at once, on a broker that hashes at full cost."""
+
+    def sign_in_as(name: str) -> tuple[int, str]:
+        with broker.client() as client:
+            answer = client.post("/auth/login", json={"username": name, "password": PASSWORD})
+        return answer.status_code, answer.json().get("code", "")
+
+    with ThreadPoolExecutor(21) as pool:
+        flood = [pool.submit(sign_in_as, ("alice", " ALICE")[n % 2]) for n in range(20)]
+        bob = pool.submit(sign_in_as, "bob")
+        assert bob.result() == (200, "")
+        answers = {one.result() for one in flood}
+    assert answers <= {(200, ""), (503, "busy")}
 
 
 def test_concurrent_sign_ins_from_a_new_address_succeed(app: Flask) -> None:

@@ -21,6 +21,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from broker.identity import jws
 from broker.identity.oidc.client import MAX_EXCHANGES
 from broker.identity.oidc.errors import Outcome
 from broker.identity.oidc.flow import LIFETIME_SECONDS, Flows
@@ -31,7 +32,7 @@ from tests.docs.markdown import ROOT
 from tests.http.conftest import MakeApp, block_admin, user_admin
 from tests.support.hostile_provider import HostileProvider
 from tests.support.http_server import json_answer
-from tests.support.issuers import b64, signer
+from tests.support.issuers import b64, claims, signer
 from tests.support.provider import entry
 
 FAKE = "/auth/oidc/fake"
@@ -90,6 +91,12 @@ def flow_cookies(browser: FlaskClient) -> list[str]:
     return [cookie.key for cookie in cookies.values() if "-flow-" in cookie.key]
 
 
+def bearer_of(provider: HostileProvider, **changed: Any) -> dict[str, str]:
+    """A token of the provider for our API."""
+    token = provider.signer.token(claims(provider.url, aud="an-api", **changed))
+    return {"Authorization": f"Bearer {token}"}
+
+
 # ---- expected flow -------------------------------------------------------------------------------------
 
 
@@ -125,6 +132,53 @@ def test_sign_in_yields_the_issuers_principal_and_is_audited(
     with parts_of(app).database.read() as connection:
         rows = connection.execute(select(audit.c.actor, audit.c.action, audit.c.outcome)).all()
     assert (f"{provider.url}:user-1", "sign-in", "ok") in [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"bearer_claims": {"scp": "voice"}, "id_token_claims": {"email_verified": True}},
+        {"required_claims": {"scp": "voice"}, "id_token_claims": {"email_verified": True}},
+        {"bearer_claims": {"scp": "voice"}, "required_claims": {"email_verified": [True, "yes"]}},
+        {
+            "bearer_claims": {"scp": "voice", "typ": "Bearer"},
+            "id_token_claims": {"email_verified": [True], "typ": "ID"},
+        },
+    ],
+    ids=["own rules", "a scope for both", "a common rule", "another value for each"],
+)
+def test_one_entry_serves_bearers_and_sign_in_with_rules_of_their_own(
+    make_app: MakeApp, provider: HostileProvider, rules: dict[str, Any]
+) -> None:
+    lines = [
+        f"{rule} = {{ {', '.join(f'{claim} = {json.dumps(value)}' for claim, value in wanted.items())} }}"
+        for rule, wanted in rules.items()
+    ]
+    app = make_app(toml=entry("fake", provider.url) + "\n".join(lines))
+    said = {"scp": "openid voice", "typ": "Bearer", "email_verified": "yes"}
+    client = app.test_client(use_cookies=False)
+    assert client.get("/me", headers=bearer_of(provider, **said)).status_code == 200
+    assert client.get("/me", headers=bearer_of(provider, **{**said, "scp": "openid"})).status_code == 401
+    browser = app.test_client()
+    provider.claims = {"email_verified": False, "typ": "ID"}
+    assert refused(sign_in(browser, provider), FAILED)
+    provider.claims = {"email_verified": True, "typ": "ID"}
+    assert sign_in(browser, provider).headers["Location"] == "/"
+    assert is_signed_in(browser)
+
+
+@pytest.mark.parametrize(
+    ("length", "passes"), [(8_500, True), (11_000, True), (16_000, True), (17_000, False)]
+)
+def test_long_id_token_signs_in(
+    browser: FlaskClient, provider: HostileProvider, length: int, passes: bool
+) -> None:
+    """As of an account with many groups."""
+    provider.claims = {"groups": ["x" * 36] * (length * 3 // 4 // 40 - 10)}
+    answer = sign_in(browser, provider)
+    assert (len(provider.given[-1]) <= jws.MAX_ID_TOKEN_LENGTH) is passes
+    assert passes or refused(answer, FAILED)
+    assert is_signed_in(browser) is passes
 
 
 def test_sign_in_has_a_new_id_and_ends_the_previous_one(

@@ -11,12 +11,14 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from broker.operators.blocks import BlockAdmin
+from broker.operators.errors import OperatorError
+from broker.operators.limits import LimitAdmin
 from broker.parts import parts_of
 from broker.principal import KEY_ISSUER, principal_key
 from broker.standin import StandIn
 from broker.store.database.tables import audit, principals, service_keys, sessions
 from tests.conftest import MakeBroker
-from tests.http.conftest import MakeApp, bearer
+from tests.http.conftest import MakeApp, bearer, block_admin
 from tests.support.keys import key_admin, key_headers, make_key, stored_keys
 from tests.support.servers import PASSWORD
 
@@ -356,3 +358,44 @@ def test_revocation_applies_to_the_next_request_on_every_worker(
         with broker.client() as client:
             answer = client.post("/token", json={"on_behalf_of": "u1"}, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid-token")
+
+
+def test_name_that_is_the_id_of_another_key_is_rejected(app: Flask) -> None:
+    first = make_key(app, "first").key
+    with pytest.raises(OperatorError) as rejected:
+        make_key(app, first.id)
+    assert rejected.value.field == "name"
+    key_admin(app).revoke("first")
+    with pytest.raises(OperatorError):
+        make_key(app, first.id)
+    assert [key.name for key in stored_keys(app)] == ["first"]
+
+
+@pytest.mark.parametrize("how", ["revoke", "block", "admin API", "limits"])
+def test_key_named_like_the_id_of_another_does_not_shield_it(
+    app: Flask, client: FlaskClient, how: str
+) -> None:
+    """Earlier versions allowed such a name."""
+    target, shield = make_key(app, "target"), make_key(app, "shield")
+    parts = parts_of(app)
+    with parts.database.write() as connection:
+        named = update(service_keys).where(service_keys.c.id == shield.key.id)
+        connection.execute(named.values(name=target.key.id))
+    headers = {name: {"X-API-Key": made.secret} for name, made in (("target", target), ("shield", shield))}
+    if how == "revoke":
+        assert key_admin(app).revoke(target.key.id).name == "target"
+    elif how == "block":
+        block_admin(app).block(target.key.id, KEY_ISSUER)
+    elif how == "admin API":
+        path = f"/admin/keys/{target.key.id}/revoke"
+        assert client.post(path, json={}, headers=bearer(app, "olga")).status_code == 200
+    else:
+        limits = LimitAdmin(parts.settings, parts.database, actor="tests")
+        limits.set(target.key.id, {"rate": "1/day"}, KEY_ISSUER)
+        for made in (target, shield):
+            client.post("/token", headers={"X-API-Key": made.secret})
+    answers = {name: client.post("/token", headers=sent).status_code for name, sent in headers.items()}
+    refused = {"revoke": 401, "admin API": 401, "block": 403, "limits": 429}[how]
+    assert answers == {"target": refused, "shield": 200}
+    key_admin(app).revoke(shield.key.id)
+    assert client.post("/token", headers=headers["shield"]).status_code == 401

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 
 from broker.errors import Refusal
 from broker.http import body
+from broker.principal import is_readable
 
 _MAX_CURSOR = 2000
 Position = TypeVar("Position", bound=tuple[object, ...])
@@ -25,10 +26,10 @@ Q = TypeVar("Q", bound="ListQuery")
 R = TypeVar("R")
 
 
-def printable(text: str) -> str:
+def readable(text: str) -> str:
     """No name and no id contains other characters, and a database may fail on them."""
-    if not text.isprintable():
-        raise ValueError("must have printable characters only")
+    if not is_readable(text):
+        raise ValueError("must have no control characters")
     return text
 
 
@@ -43,12 +44,12 @@ def moment(text: object) -> datetime:
     return parsed.astimezone(UTC)
 
 
-Text = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(printable)]
+Text = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(readable)]
 Moment = Annotated[
     datetime, PlainValidator(moment, json_schema_input_type=Annotated[str, Field(max_length=40)])
 ]
 # Parts of a position. A row may have an empty text where a parameter may not.
-PositionText = Annotated[str, Field(max_length=255), AfterValidator(printable)]
+PositionText = Annotated[str, Field(max_length=255), AfterValidator(readable)]
 PositionNumber = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 

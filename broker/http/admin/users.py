@@ -27,7 +27,7 @@ _POSITION = TypeAdapter(tuple[lists.PositionText, lists.PositionText])
 
 
 class UsersQuery(lists.ListQuery):
-    query: Annotated[str, Field(max_length=255), AfterValidator(lists.printable)] = ""
+    query: Annotated[str, Field(max_length=255), AfterValidator(lists.readable)] = ""
     state: Literal["all", "blocked"] = "all"
 
 

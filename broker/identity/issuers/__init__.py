@@ -13,6 +13,7 @@ from functools import partial
 
 from broker.identity.bearer import TokenVerifier
 from broker.identity.issuers.attestation import Admit, Attestations
+from broker.identity.issuers.claim_paths import SCOPES
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.issuers.fetch import load
 from broker.identity.issuers.key_cache import KeyCache
@@ -37,7 +38,7 @@ def build(specs: Iterable[IssuerSpec], plans: Collection[str], audit: AuditTrail
     for spec in specs:
         cache = KeyCache(spec.name, partial(load, spec))
         cache.prefetch()
-        verifier = ExternalIssuer(spec, cache, plans)
+        verifier = ExternalIssuer(_for_bearers(spec), cache, plans)
         if spec.kind == "attestation":
             attesters.append(verifier)
         else:
@@ -47,6 +48,21 @@ def build(specs: Iterable[IssuerSpec], plans: Collection[str], audit: AuditTrail
     return Issuers(bearers, id_tokens, Attestations(attesters, admit))
 
 
+def _for_bearers(spec: IssuerSpec) -> IssuerSpec:
+    return spec.model_copy(update={"required_claims": {**spec.required_claims, **spec.bearer_claims}})
+
+
 def _for_id_tokens(spec: IssuerSpec) -> IssuerSpec:
-    """The same issuer, keys and claims, but with the rules for ID tokens: our client id is the audience."""
-    return spec.model_copy(update={"audience": (spec.client_id,), "authorized_parties": (), "typ": ()})
+    """The same issuer, keys and claims, but with the rules for ID tokens: our client id is the audience.
+
+    Scopes are rights of an access token, so an ID token has none.
+    """
+    required = {path: wanted for path, wanted in spec.required_claims.items() if path not in SCOPES}
+    return spec.model_copy(
+        update={
+            "audience": (spec.client_id,),
+            "authorized_parties": (),
+            "typ": (),
+            "required_claims": {**required, **spec.id_token_claims},
+        }
+    )

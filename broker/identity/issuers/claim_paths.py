@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# RFC 6749, section 3.3, and RFC 8693, section 4.2: one string with the scopes, separated by spaces. Entra
+# names the claim `scp`.
+SCOPES = {"scope", "scp"}
+
 
 def find(claims: Mapping[str, Any], path: Sequence[str]) -> Any:
     """The value at the path, or None."""
@@ -13,6 +17,9 @@ def find(claims: Mapping[str, Any], path: Sequence[str]) -> Any:
         if not isinstance(value, Mapping) or step not in value:
             return None
         value = value[step]
+    if isinstance(value, str) and path[-1] in SCOPES:
+        # The whole string stays, for entries that name all scopes in their order.
+        return [value, *(one for one in value.split(" ") if one and one != value)]
     return value
 
 

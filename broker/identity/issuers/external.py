@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import jwt
+from jwt.algorithms import OKPAlgorithm
 
 from broker.identity import jws
 from broker.identity.bearer import Verified
@@ -20,12 +21,14 @@ from broker.identity.issuers.claim_paths import find, matches, texts
 from broker.identity.issuers.jwks import MAX_KID_LENGTH
 from broker.identity.issuers.key_cache import KeyCache
 from broker.identity.jws import UnverifiedToken
-from broker.principal import OPERATOR, Principal
+from broker.principal import OPERATOR, Principal, is_readable
 from broker.settings import IssuerSpec
-from broker.settings.issuers import claim_path
+from broker.settings.issuers import claim_path, general_name
 
 _REFUSED_HEADERS = {"crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "enc", "cty"}
 _jws = jwt.PyJWS()
+for _name in ("Ed25519", "Ed448"):
+    _jws.register_algorithm(_name, OKPAlgorithm())
 
 
 class ExternalIssuer:
@@ -61,13 +64,15 @@ class ExternalIssuer:
     def check_signature(self, unverified: UnverifiedToken) -> None:
         header = unverified.header
         algorithm, kid = header.get("alg"), header.get("kid")
-        if _REFUSED_HEADERS & header.keys() or algorithm not in self._spec.algorithms:
+        if _REFUSED_HEADERS & header.keys() or not isinstance(algorithm, str):
             raise jws.invalid("header")
+        if general_name(algorithm) not in self._spec.algorithms:
+            raise jws.invalid("alg")
         self._check_type(header)
         if not isinstance(kid, str) or not 1 <= len(kid) <= MAX_KID_LENGTH:
             raise jws.invalid("kid")
         key = self._keys.key(kid)
-        if algorithm not in key.algorithms:
+        if not key.serves(algorithm):
             raise jws.invalid("alg does not fit the key")
         try:
             _jws.decode(unverified.text, key.key, algorithms=[algorithm])
@@ -86,7 +91,7 @@ class ExternalIssuer:
         self._check_parties(claims)
         for path, wanted in self._required:
             if not matches(find(claims, path), wanted):
-                raise jws.invalid("a required claim")
+                raise jws.invalid(f"required claim {'.'.join(path)}")
         subject = check_subject(find(claims, spec.subject_claim))
         token_id = check_token_id(claims.get("jti"))
         check_times(claims, spec.max_life_seconds)
@@ -122,7 +127,9 @@ class ExternalIssuer:
 
     def _principal(self, subject: str, claims: Mapping[str, Any]) -> Principal:
         name = claims.get("name")
-        is_displayable = isinstance(name, str) and 1 <= len(name) <= 255 and name.isprintable()
+        is_displayable = (
+            isinstance(name, str) and len(name) <= 255 and name.strip() != "" and is_readable(name)
+        )
         return Principal(
             self._spec.issuer,
             subject,

@@ -12,6 +12,9 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from broker.identity.issuers.edwards import EdwardsKey, has_small_order, is_on_curve
+from broker.settings.issuers import general_name
+
 MAX_KEYS = 100
 MAX_KID_LENGTH = 255
 RSA_BITS = range(2048, 8192 + 1)
@@ -37,6 +40,10 @@ class IssuerKey:
     kid: str
     key: Any
     algorithms: frozenset[str]
+
+    def serves(self, algorithm: str) -> bool:
+        """Whether a token may name this algorithm with this key."""
+        return general_name(algorithm) in self.algorithms and is_on_curve(self.key, algorithm)
 
 
 def parse(document: object, algorithms: Collection[str]) -> dict[str, IssuerKey]:
@@ -75,11 +82,13 @@ def _usable(member: dict[str, Any], algorithms: Collection[str]) -> IssuerKey | 
     key = jwt.PyJWK(member, algorithm=min(fitting)).key
     if isinstance(key, RSAPublicKey) and key.key_size not in RSA_BITS:
         return None
+    if isinstance(key, EdwardsKey) and has_small_order(key):
+        return None
     return IssuerKey(kid, key, fitting)
 
 
 def _fits(member: dict[str, Any], algorithm: str) -> bool:
     kty, curves = _KINDS[algorithm]
-    return (
-        member.get("kty") == kty and member.get("crv") in curves and member.get("alg", algorithm) == algorithm
-    )
+    # RFC 9864 names EdDSA after the curve, too.
+    names = {algorithm, member.get("crv")} if algorithm == "EdDSA" else {algorithm}
+    return member.get("kty") == kty and member.get("crv") in curves and member.get("alg", algorithm) in names

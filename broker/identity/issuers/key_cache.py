@@ -2,7 +2,8 @@
 
 - A known key is returned at once, also while a fetch is running.
 - One fetch runs at a time, in its own thread and outside the lock. After it, the cache waits before the next
-  fetch, even if many tokens name unknown keys or the server failed.
+  fetch, even if many tokens name unknown keys or the server failed. It remembers no unknown key, so the next
+  fetch finds a new one, whoever asked for it before.
 - While fetches fail, the last good keys stay valid for one day.
 - Few callers wait for a fetch, so that a slow key server cannot hold every thread.
 """
@@ -24,8 +25,6 @@ FRESH_SECONDS = 600
 STALE_SECONDS = 24 * 3600
 COOLDOWN_SECONDS = 30  # after a fetch, also after a failed one
 COOLDOWN_EMPTY_SECONDS = 5  # after a failure, while there are no keys
-UNKNOWN_KID_SECONDS = 300
-MAX_UNKNOWN_KIDS = 1000
 MAX_WAITING = 4
 WAIT_SECONDS = 4.0  # longer than the deadline of a fetch
 
@@ -57,7 +56,6 @@ class KeyCache:
         self._next_fetch_at = -math.inf
         self._healthy = False
         self._fetch: threading.Event | None = None
-        self._unknown_kids: dict[str, float] = {}
 
     def prefetch(self) -> None:
         """Start to load the keys, so that the first caller need not wait."""
@@ -82,7 +80,7 @@ class KeyCache:
             key = self._known(kid)
             if key is not None:
                 return key
-            raise self._refusal(kid, looked_up=fetch is not None)
+            raise self._refusal()
 
     def _known(self, kid: str) -> IssuerKey | None:
         if self._clock() - self._loaded_at > STALE_SECONDS:
@@ -93,11 +91,10 @@ class KeyCache:
         """The fetch that may find the kid `missing`. Starts one if it is due."""
         with self._lock:
             now = self._clock()
-            wanted = missing is not None and not self._is_unknown(missing, now)
             if self._fetch is not None:
-                return self._fetch if wanted else None
+                return self._fetch if missing else None
             stale = not self._keys or now - self._loaded_at > FRESH_SECONDS
-            if not (stale or wanted) or now < self._next_fetch_at:
+            if not (stale or missing) or now < self._next_fetch_at:
                 return None
             fetch = self._fetch = threading.Event()
         try:
@@ -127,23 +124,8 @@ class KeyCache:
             self._fetch = None
         fetch.set()
 
-    def _refusal(self, kid: str, *, looked_up: bool) -> Refusal:
-        now = self._clock()
-        if self._is_unknown(kid, now):
-            return jws.invalid("unknown kid")
+    def _refusal(self) -> Refusal:
         if self._healthy and self._fetch is None:
-            # Remember only kids that a fetch did not find. During the cooldown, a kid may belong to a new
-            # key.
-            if looked_up:
-                self._remember_unknown(kid, now)
             return jws.invalid("unknown kid")
-        wait = max(1, math.ceil(self._next_fetch_at - now)) if self._fetch is None else 1
+        wait = max(1, math.ceil(self._next_fetch_at - self._clock())) if self._fetch is None else 1
         return Refusal("keys-unavailable", reason=f"keys of {self._name}", retry_after_seconds=wait)
-
-    def _remember_unknown(self, kid: str, now: float) -> None:
-        while len(self._unknown_kids) >= MAX_UNKNOWN_KIDS:
-            self._unknown_kids.pop(next(iter(self._unknown_kids)))
-        self._unknown_kids[kid] = now
-
-    def _is_unknown(self, kid: str, now: float) -> bool:
-        return now - self._unknown_kids.get(kid, -math.inf) < UNKNOWN_KID_SECONDS and bool(self._keys)

@@ -18,6 +18,7 @@ from broker.errors import Refusal
 from broker.identity import jws
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.jws import UnverifiedToken
+from broker.principal import is_readable
 
 WOULD_ADMIT = "would-admit"
 _RECORD_INTERVAL_SECONDS = 60
@@ -61,7 +62,7 @@ class TrialIssuer:
         raise jws.invalid("the issuer is on trial")
 
     def _record(self, subject: str, result: dict[str, Any]) -> None:
-        subject = subject if subject.isprintable() else ascii(subject)[:255]
+        subject = subject if is_readable(subject) else ascii(subject)[:255]
         if self._is_repeated(subject, result["verdict"]):
             return
         try:

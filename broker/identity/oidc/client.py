@@ -114,7 +114,7 @@ class OidcClient:
         if not isinstance(id_token, str) or not isinstance(access_token, str):
             raise SignInFailed(Outcome.UNKNOWN, "no tokens")
         try:
-            unverified = jws.read(id_token)
+            unverified = jws.read(id_token, jws.MAX_ID_TOKEN_LENGTH)
             verified = self._verifier.verify(unverified)
         except Refusal as refusal:
             if refusal.code == "keys-unavailable":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete
+from sqlalchemy import Column, Connection, and_, delete, select
 
 from broker.identity.blocks import BlockKind, token_key
 from broker.principal import principal_key
@@ -46,6 +46,24 @@ def take(connection: Connection, kind: BlockKind, issuer: str, subject: str) -> 
     same = and_(blocks.c.kind == kind, blocks.c.value == _value(kind, issuer, subject))
     row = connection.execute(delete(blocks).where(same).returning(blocks)).one_or_none()
     return None if row is None else _to_json(row._asdict())
+
+
+def signed_out_until(connection: Connection, kind: BlockKind, issuer: str, subject: str) -> datetime | None:
+    """Until when a token is rejected because its holder signed out with it. Operators' blocks have no end."""
+    return _time(connection, blocks.c.expires_at, kind, issuer, subject)
+
+
+def issued_before(connection: Connection, issuer: str, subject: str) -> datetime | None:
+    """The moment before which a principal's credentials are revoked."""
+    return _time(connection, blocks.c.issued_before, BlockKind.ISSUED_BEFORE, issuer, subject)
+
+
+def _time(
+    connection: Connection, column: Column[Any], kind: BlockKind, issuer: str, subject: str
+) -> datetime | None:
+    same = and_(blocks.c.kind == kind, blocks.c.value == _value(kind, issuer, subject))
+    found: datetime | None = connection.execute(select(column).where(same)).scalar_one_or_none()
+    return found
 
 
 def _to_json(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,10 @@ class BlockRow:
     """Together with `kind`, its position in the list."""
 
 
+class SignedOut(Exception):  # noqa: N818 - reads as what it says
+    """The holder of the token has signed out with it. No one can undo that."""
+
+
 class SqlBlocks:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -79,8 +83,13 @@ class SqlBlocks:
     def lift(
         self, kind: BlockKind, issuer: str, subject: str = "", *, actor: str, restores: bool = True
     ) -> bool:
-        """Returns whether there was such a block. Unless `restores`, existing credentials stay revoked."""
+        """Returns whether there was such a block. Unless `restores`, existing credentials stay revoked.
+
+        Raises SignedOut for a token that its holder signed out with.
+        """
         with self._database.write() as connection:
+            if block_rows.signed_out_until(connection, kind, issuer, subject) is not None:
+                raise SignedOut
             before = block_rows.take(connection, kind, issuer, subject)
             if before is None:
                 return False
@@ -119,7 +128,11 @@ class SqlBlocks:
         reason: str,
         expires_at: datetime | None = None,
     ) -> None:
-        """Put a block in place of an earlier one for the same, and delete the blocks that have expired."""
+        """Put a block in place of an earlier one for the same, and delete the blocks that have expired.
+
+        A sign-out stays one, so that lifting an operator's block does not undo it.
+        """
+        expires_at = expires_at or block_rows.signed_out_until(connection, kind, issuer, subject)
         before = block_rows.take(connection, kind, issuer, subject)
         connection.execute(delete(blocks).where(blocks.c.expires_at < now))
         after = block_rows.put(

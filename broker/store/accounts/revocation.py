@@ -52,12 +52,14 @@ def revoke_issued_before(
 ) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
     """Revoke what another issuer's principal was given before `now`.
 
-    Returns the earlier row of this kind, if there is one, and the new one.
+    Returns the earlier row of this kind, if there is one, and the new one. An earlier row with a later moment
+    keeps it: clocks can be set back, and nothing that was revoked comes back.
     """
     end_sign_ins(connection, issuer, subject)
+    moment = max(now, block_rows.issued_before(connection, issuer, subject) or now)
     before = block_rows.take(connection, BlockKind.ISSUED_BEFORE, issuer, subject)
     after = block_rows.put(
-        database, connection, now, BlockKind.ISSUED_BEFORE, issuer, subject, issued_before=now
+        database, connection, now, BlockKind.ISSUED_BEFORE, issuer, subject, issued_before=moment
     )
     return before, after
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from broker.identity.service_keys import ServiceKey
@@ -47,6 +47,11 @@ class SqlServiceKeys:
                 .values(secret_hmac=new_hmac)
             )
 
+    def named(self, name_or_id: str) -> ServiceKey | None:
+        with self._database.read() as connection:
+            row = _named(connection, name_or_id)
+        return _key(row) if row else None
+
     def page(self, *, after: str | None = None, limit: int | None = None) -> list[ServiceKey]:
         """Keys in the order of their names, starting after `after`."""
         query = select(service_keys).order_by(service_keys.c.name).limit(limit)
@@ -56,7 +61,7 @@ class SqlServiceKeys:
             return [_key(row) for row in connection.execute(query)]
 
     def add(self, key: ServiceKey, lifetime: timedelta | None, *, actor: str) -> ServiceKey:
-        """Raises KeyExists if the name is taken. The audit row is in the same transaction."""
+        """Raises KeyExists if the name is taken, also as an id. The audit row is in the same transaction."""
         with self._database.write() as connection:
             now = self._database.now(connection)
             expires_at = None if lifetime is None else now + lifetime
@@ -71,6 +76,8 @@ class SqlServiceKeys:
                 "created_at": now,
                 "expires_at": expires_at,
             }
+            if connection.execute(_FIND, {"key": key.name}).first() is not None:
+                raise KeyExists(key.name)
             try:
                 connection.execute(insert(service_keys).values(values))
             except IntegrityError as clash:
@@ -93,10 +100,7 @@ class SqlServiceKeys:
         """Returns the revoked key; None if there is no such key. Revoking it again changes nothing."""
         with self._database.write() as connection:
             now = self._database.now(connection)
-            by_name = select(service_keys).where(service_keys.c.name == name_or_id)
-            # A key may be named like another key's id. The name wins, because a person chose it.
-            row = connection.execute(by_name).one_or_none()
-            row = row or connection.execute(_FIND, {"key": name_or_id}).one_or_none()
+            row = _named(connection, name_or_id)
             if row is None:
                 return None
             if row.revoked_at is None:
@@ -113,6 +117,17 @@ class SqlServiceKeys:
                     after={"revoked_at": now.isoformat(timespec="seconds")},
                 )
             return _key(connection.execute(_FIND, {"key": row.id}).one())
+
+
+def _named(connection: Connection, name_or_id: str) -> Row[Any] | None:
+    """The key with this id, or else with this name.
+
+    The id first: earlier versions allowed a name that is another key's id, and such a name must not keep an
+    operator from the other key.
+    """
+    by_name = select(service_keys).where(service_keys.c.name == name_or_id)
+    row = connection.execute(_FIND, {"key": name_or_id}).one_or_none()
+    return row or connection.execute(by_name).one_or_none()
 
 
 def _key(row: Row[Any]) -> ServiceKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select, update
@@ -21,7 +22,7 @@ class SqlSignIns:
         self._database = database
 
     def open(
-        self, principal: Principal, id_sha256: str, lifetime: timedelta, generation: str | None
+        self, principal: Principal, sign_in_id: str, lifetime: timedelta, generation: str | None
     ) -> datetime:
         """Record a sign-in with its audit row and delete expired ones. Returns when the new one expires."""
         with self._database.write() as connection:
@@ -29,7 +30,7 @@ class SqlSignIns:
             connection.execute(delete(sign_ins).where(sign_ins.c.expires_at < now))
             connection.execute(
                 insert(sign_ins).values(
-                    id_sha256=id_sha256,
+                    id_sha256=sign_in_id,
                     issuer=principal.issuer,
                     subject=principal.subject,
                     name=principal.name,
@@ -45,16 +46,17 @@ class SqlSignIns:
             audit.record(connection, now, actor=actor, action="sign-in", outcome="ok")
             return now + lifetime
 
-    def find(self, id_sha256: str, idle: timedelta) -> Verified | None:
+    def find(self, ids: Sequence[str], idle: timedelta) -> Verified | None:
+        """The sign-in that has one of the ids."""
         with self._database.read() as connection:
             now = self._database.now(connection)
-            row = connection.execute(select(sign_ins).where(sign_ins.c.id_sha256 == id_sha256)).one_or_none()
+            row = connection.execute(select(sign_ins).where(sign_ins.c.id_sha256.in_(ids))).one_or_none()
         if row is None or row.expires_at <= now or row.last_seen_at + idle <= now:
             return None
         if row.last_seen_at + _SEEN_EVERY <= now:
             with self._database.write() as connection:
-                seen = update(sign_ins).where(sign_ins.c.id_sha256 == id_sha256).values(last_seen_at=now)
-                connection.execute(seen)
+                this_row = sign_ins.c.id_sha256 == row.id_sha256
+                connection.execute(update(sign_ins).where(this_row).values(last_seen_at=now))
         principal = Principal(row.issuer, row.subject, row.name, row.plan, frozenset(row.roles.split()))
         return Verified(principal, row.created_at, generation=row.generation)
 
@@ -64,9 +66,9 @@ class SqlSignIns:
             actor, detail = f"address:{address}", {"user": username}
             audit.record(connection, now, actor=actor, action="sign-in", outcome=code, detail=detail)
 
-    def close(self, id_sha256: str) -> None:
+    def close(self, ids: Sequence[str]) -> None:
         with self._database.write() as connection:
-            connection.execute(delete(sign_ins).where(sign_ins.c.id_sha256 == id_sha256))
+            connection.execute(delete(sign_ins).where(sign_ins.c.id_sha256.in_(ids)))
 
     def close_all(self, issuer: str, subject: str) -> None:
         with self._database.write() as connection:

@@ -88,6 +88,8 @@ WRONG: dict[str, tuple[dict[str, str | None], str]] = {
     "keys inside": ({"jwks_url": '"https://10.0.0.1/keys"'}, "jwks_url: is a private address"),
     "keys at the metadata service": ({"jwks_url": '"https://169.254.169.254/k"'}, "jwks_url: is a private"),
     "keys inside, IPv6": ({"jwks_url": '"https://[fd00::1]/keys"'}, "jwks_url: is a private address"),
+    "keys inside, NAT64": ({"jwks_url": '"https://[64:ff9b::a00:1]/keys"'}, "jwks_url: is a private address"),
+    "keys inside, 6to4": ({"jwks_url": '"https://[2002:a00:1::]/keys"'}, "jwks_url: is a private address"),
     "symmetric": ({"algorithms": '["HS256"]'}, "algorithms: only asymmetric"),
     "symmetric beside a good one": ({"algorithms": '["RS256", "HS256"]'}, "algorithms: only asymmetric"),
     "none": ({"algorithms": '["none"]'}, "algorithms: only asymmetric"),
@@ -112,6 +114,13 @@ WRONG: dict[str, tuple[dict[str, str | None], str]] = {
     "empty path": ({"plan_claim": '"a..b"'}, "plan_claim"),
     "deep path": ({"plan_claim": '"a.b.c.d.e.f.g.h.i"'}, "plan_claim"),
     "claim as a float": ({"required_claims": "{ a = 1.5 }"}, "required_claims"),
+    "one claim for bearers and for all": (
+        {"required_claims": '{ a = "x" }', "bearer_claims": '{ a = "y" }'},
+        "bearer_claims: 'a' is in required",
+    ),
+    "rules for ID tokens without sign-in": (
+        {"id_token_claims": '{ a = "x" }'}, "id_token_claims: needs client_id",
+    ),
     "attestation with a plan": ({"kind": '"attestation"', "plan_claim": '"p"'}, "kind: an attestation"),
     "attestation on trial": ({"kind": '"attestation"', "mode": '"audit"'}, "kind: an attestation"),
     "a misspelt key": ({"audiences": '"a"'}, "audiences: is not a known key"),

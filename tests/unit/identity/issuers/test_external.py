@@ -22,6 +22,7 @@ ISSUER = "https://id.example/"
 KEY = signer("rsa")
 PLANS = ("default", "gold", "silver")
 NOW = 1_800_000_000
+PERSIAN = "علی\N{ZERO WIDTH NON-JOINER}رضا"
 
 
 def verify(claims: dict[str, Any], *, now: float = NOW, **entry: Any) -> Verified:
@@ -63,10 +64,14 @@ def test_known_keys_verify_for_an_hour_without_the_key_server() -> None:
         assert issuer.verify(token(signer("new")))
 
 
-def code(claims: dict[str, Any], **entry: Any) -> str:
+def refusal(claims: dict[str, Any], **entry: Any) -> Refusal:
     with pytest.raises(Refusal) as refused:
         verify(claims, **entry)
-    return refused.value.code
+    return refused.value
+
+
+def code(claims: dict[str, Any], **entry: Any) -> str:
+    return refusal(claims, **entry).code
 
 
 def test_verified_token_has_issue_time_id_and_default_plan() -> None:
@@ -134,10 +139,39 @@ def test_only_the_named_claim_makes_an_operator(
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("Ada", "Ada"), ("", "user-1"), ("A\0", "user-1"), (5, "user-1"), ("A" * 256, "user-1")],
-)
+    [
+        ("Ada", "Ada"), ("", "user-1"), ("A\0", "user-1"), (5, "user-1"), ("A" * 256, "user-1"),
+        (" ", "user-1"), ("\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}", "user-1"), (PERSIAN, PERSIAN),
+        ("Jean\N{NO-BREAK SPACE}Luc", "Jean\N{NO-BREAK SPACE}Luc"),
+    ],
+)  # fmt: skip
 def test_subject_replaces_a_name_that_cannot_be_shown(name: Any, shown: str) -> None:
     assert verify({"name": name}).principal.name == shown
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        PERSIAN, "山田\N{IDEOGRAPHIC SPACE}太郎", "a\N{NO-BREAK SPACE}b", "a\N{ZERO WIDTH JOINER}b",
+        "a\N{RIGHT-TO-LEFT MARK}b", "a\N{LINE SEPARATOR}b",
+        "\N{MAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}",
+        "a\ue000b", "a" * 255,
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_every_text_without_controls_is_a_subject(subject: str) -> None:
+    assert verify({"sub": subject}).principal.subject == subject
+    assert verify({"jti": subject}).token_id == subject
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["", "a\0", "a\nb", "\x1b[2J", "a\x7f", "a\x85b", "a\ud800b", "\udc00", "a" * 256, 5],
+    ids=ascii,
+)
+def test_controls_and_lone_surrogates_are_no_subject(subject: Any) -> None:
+    assert code({"sub": subject}) == "invalid-token"
+    assert code({"jti": subject}) == "invalid-token"
 
 
 @pytest.mark.parametrize(
@@ -156,6 +190,52 @@ def test_required_claim_must_match_in_value_and_type(value: Any, wanted: Any, pa
         assert code({"c": value}, **entry) == "invalid-token"
 
 
+@pytest.mark.parametrize("claim", ["scp", "scope"])
+@pytest.mark.parametrize(
+    ("value", "passes"),
+    [
+        ("voice", True), ("voice Files.Read", True), ("openid  voice ", True), (["voice", "x"], True),
+        ("voices", False), ("Voice", False), ("x:voice", False), ("a voice.b", False), ("", False),
+        ("a\tvoice", False), ("a,voice", False), ("a\N{NO-BREAK SPACE}voice", False),
+        ({"voice": True}, False),
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_scopes_are_separated_by_spaces(claim: str, value: Any, passes: bool) -> None:
+    entry: dict[str, Any] = {"required_claims": {claim: "voice"}}
+    assert verify({claim: value}, **entry) if passes else code({claim: value}, **entry) == "invalid-token"
+
+
+def test_scope_can_give_a_role_and_a_plan() -> None:
+    entry: dict[str, Any] = {"operator_claim": "scope", "operator_values": ["admin"], "plan_claim": "scope"}
+    principal = verify({"scope": "openid gold admin"}, **entry).principal
+    assert (principal.plan, principal.roles) == ("gold", frozenset({"operator"}))
+    assert verify({"scope": "openid golden admins"}, **entry).principal.roles == set()
+
+
+def test_all_scopes_in_one_string_match_an_entry_that_lists_them_so() -> None:
+    assert verify({"scp": "a b"}, required_claims={"scp": "a b"})
+
+
+def test_other_claims_are_not_split() -> None:
+    assert code({"roles": "a voice"}, required_claims={"roles": "voice"}) == "invalid-token"
+
+
+@pytest.mark.parametrize(
+    ("claims", "named"),
+    [
+        ({"scp": "x"}, "scp"), ({"aud": "other"}, "aud"), ({"iss": "other"}, "iss"), ({"sub": ""}, "subject"),
+        ({"azp": "x", "scp": "voice"}, "azp"), ({"exp": "1"}, "exp"), ({"iat": NOW + 100}, "iat"),
+        ({"jti": ""}, "jti"), ({"exp": NOW + 10**7}, "exp"),
+    ],
+)  # fmt: skip
+def test_refusal_names_the_claim_that_failed(claims: dict[str, Any], named: str) -> None:
+    entry = {"required_claims": {"scp": "voice"}, "authorized_parties": ["app"]}
+    reason = refusal({"scp": "voice", "azp": "app", **claims}, **entry).reason
+    assert reason is not None
+    assert named in reason.replace(":", " ").split()
+
+
 @pytest.mark.parametrize("leeway", [0, 30, 60])
 def test_leeway_is_exact_to_the_second(leeway: int) -> None:
     end, start = {"exp": NOW, "iat": NOW - 60}, {"iat": NOW, "exp": NOW + 600}
@@ -166,6 +246,23 @@ def test_leeway_is_exact_to_the_second(leeway: int) -> None:
     late = {"nbf": NOW, "iat": NOW - 600}
     assert verify(late, now=NOW - leeway, leeway_seconds=leeway)
     assert code(late, now=NOW - leeway - 1, leeway_seconds=leeway) == "invalid-token"
+
+
+@pytest.mark.parametrize("named", ["EdDSA", "Ed25519"])
+@pytest.mark.parametrize("configured", ["EdDSA", "Ed25519"])
+def test_eddsa_is_accepted_by_both_of_its_names(named: str, configured: str) -> None:
+    """RFC 9864 deprecates `EdDSA`, so providers change to the other name in header, key and instructions."""
+    okp = signer("okp", "EdDSA")
+    written = {"name": "test", "issuer": ISSUER, "audience": "voice", "jwks_url": "https://id.example/keys"}
+    spec = IssuerSpec.model_validate({**written, "algorithms": [configured, "ES256"]})
+    published = {"keys": [okp.jwk(alg=named)]}
+    cache = KeyCache("test", lambda: parse(published, spec.algorithms), spawn=lambda work: work())
+    issuer = ExternalIssuer(spec, cache, PLANS, now=lambda: NOW)
+    good = {"iss": ISSUER, "aud": "voice", "sub": "user-1", "iat": NOW - 60, "exp": NOW + 600}
+    assert issuer.verify(jws.read(okp.token(good, alg=named))).principal.subject == "user-1"
+    for wrong in ("Ed448", "ed25519", "ES256"):
+        with pytest.raises(Refusal):
+            issuer.verify(jws.read(okp.token(good, alg=wrong)))
 
 
 def test_life_and_age_are_bounded_to_the_second() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 
 from broker.identity.issuers.jwks import KeySetRefused, parse
-from tests.support.issuers import signer
+from tests.support.issuers import b64, signer
 
+ED448 = Ed448PrivateKey.generate().public_key()
 RSA, EC = signer("rsa"), signer("ec", "ES256")
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 
@@ -30,6 +32,48 @@ def test_key_without_alg_serves_the_issuers_algorithms_of_its_kind() -> None:
         "rsa": {"RS256", "PS256"},
         "ec": {"ES256"},
     }
+
+
+@pytest.mark.parametrize(
+    ("published", "named", "serves"),
+    [
+        ("EdDSA", "EdDSA", True), ("Ed25519", "EdDSA", True), ("EdDSA", "Ed25519", True),
+        ("Ed25519", "Ed25519", True), (..., "Ed25519", True),
+        ("EdDSA", "Ed448", False), ("EdDSA", "RS256", False),
+        ("Ed25519", "ed25519", False),
+    ],
+)  # fmt: skip
+def test_eddsa_is_known_by_both_of_its_names(published: Any, named: str, serves: bool) -> None:
+    """RFC 9864 names the algorithm after the curve."""
+    key = parse({"keys": [signer("okp", "EdDSA").jwk(alg=published)]}, ("EdDSA",))["okp"]
+    assert key.serves(named) is serves
+
+
+def test_name_of_another_curve_is_refused() -> None:
+    assert kids(signer("okp", "EdDSA").jwk(alg="Ed448")) == set()
+    ed448 = {"kty": "OKP", "crv": "Ed448", "kid": "448", "x": b64(ED448.public_bytes_raw())}
+    assert kids(ed448, {**ed448, "kid": "2", "alg": "Ed448"}) == {"448", "2"}
+    assert kids({**ed448, "alg": "Ed25519"}) == set()
+
+
+P25519, P448 = 2**255 - 19, 2**448 - 2**224 - 1
+ORDER_8 = 0x5FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+SMALL_ORDER = [
+    ("Ed25519", (y + sign * 2**255).to_bytes(32, "little"))
+    for y in (0, 1, P25519 - 1, P25519, P25519 + 1, ORDER_8, P25519 - ORDER_8)
+    for sign in (0, 1)
+] + [
+    ("Ed448", (y + sign * 2**455).to_bytes(57, "little"))
+    for y in (0, 1, P448 - 1, P448, P448 + 1)
+    for sign in (0, 1)
+]
+
+
+@pytest.mark.parametrize(("curve", "point"), SMALL_ORDER, ids=lambda value: str(value)[:12])
+def test_key_that_anyone_can_sign_for_is_left_out(curve: str, point: bytes) -> None:
+    """Points of small order, in each encoding of each of them."""
+    member = {"kty": "OKP", "crv": curve, "kid": "weak", "x": b64(point)}
+    assert kids(member, {**member, "kid": "named", "alg": "EdDSA"}, signer("okp", "EdDSA").jwk()) == {"okp"}
 
 
 SECRET = {"kty": "oct", "kid": "secret", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0", "alg": "HS256"}

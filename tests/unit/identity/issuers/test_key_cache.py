@@ -110,21 +110,45 @@ def test_many_unknown_kids_cause_few_fetches() -> None:
     assert issuer.fetches <= 1 + 2
 
 
-def test_unknown_kids_are_remembered_up_to_a_limit() -> None:
-    issuer = Issuer("a")
+@pytest.mark.parametrize("asked_beforehand", [1, 2, 20])
+def test_new_key_is_found_within_the_cooldown_whoever_asked_for_it_before(asked_beforehand: int) -> None:
+    issuer = Issuer("old")
     cache = issuer.cache()
-    cache.key("a")
-    issuer.now += key_cache.COOLDOWN_SECONDS
-    assert code(cache, "stale") == "invalid-token"
-    fetches = issuer.fetches
-    for _ in range(5):
-        issuer.now += key_cache.COOLDOWN_SECONDS + 1
-        assert code(cache, "stale") == "invalid-token"
-    assert issuer.fetches == fetches
-    for number in range(key_cache.MAX_UNKNOWN_KIDS + 5):
+    cache.key("old")
+    for _ in range(asked_beforehand):
         issuer.now += key_cache.COOLDOWN_SECONDS
-        code(cache, f"unknown-{number}")
-    assert len(cache._unknown_kids) == key_cache.MAX_UNKNOWN_KIDS
+        assert code(cache, "new") == "invalid-token"
+    issuer.kids = ("old", "new")
+    issuer.now += 8
+    assert code(cache, "new") == "invalid-token"
+    issuer.now += key_cache.COOLDOWN_SECONDS - 8
+    assert cache.key("new").kid == "new"
+
+
+def test_key_of_an_issuer_that_was_down_is_found_after_the_cooldown() -> None:
+    issuer = Issuer("old")
+    cache = issuer.cache()
+    cache.key("old")
+    issuer.now += key_cache.COOLDOWN_SECONDS
+    issuer.down = True
+    assert code(cache, "new") == "keys-unavailable"
+    issuer.down, issuer.kids = False, ("old", "new")
+    issuer.now += key_cache.COOLDOWN_SECONDS
+    assert cache.key("new").kid == "new"
+
+
+def test_stream_of_unknown_kids_does_not_delay_a_new_key() -> None:
+    issuer = Issuer("old")
+    cache = issuer.cache()
+    cache.key("old")
+    issuer.kids = ("old", "new")
+    waited = 0
+    while issuer.fetches < 2:
+        code(cache, f"unknown-{waited}")
+        issuer.now += 1
+        waited += 1
+    assert waited <= key_cache.COOLDOWN_SECONDS + 1
+    assert cache.key("new").kid == "new"
 
 
 def test_new_key_is_fetched_when_a_token_names_it() -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from flask import Request, Response, after_this_request, request
 
-from broker.http.client_address import is_loopback_host
+from broker.http.client_address import is_loopback_host, requested_host
 
 
 def cookie_name(request: Request) -> str:
@@ -18,7 +18,7 @@ def cookie_name(request: Request) -> str:
 
 
 def is_loopback(request: Request) -> bool:
-    return is_loopback_host(request.host)
+    return is_loopback_host(requested_host(request))
 
 
 def keep_sign_in(cookie: str, lifetime: timedelta) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from flask import Request, Response
 
 from broker.errors import Refusal
+from broker.http.client_address import requested_host
+from broker.net import canonical
 
 _EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
 _PREFLIGHT = {
@@ -32,11 +33,11 @@ def is_same_origin(request: Request) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Sec-Fetch-Site") == "same-origin"
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
+    scheme, separator, rest = origin.partition("://")
+    if not separator or scheme not in {request.scheme, "https"}:
         return False
-    return parts.netloc == request.host and parts.scheme in {request.scheme, "https"}
+    ours = canonical.authority(requested_host(request), scheme)
+    return ours is not None and canonical.authority(rest, scheme) == ours
 
 
 def check(request: Request, allowed: Collection[str]) -> None:

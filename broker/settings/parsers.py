@@ -7,13 +7,12 @@ quotes the text only if the text cannot contain a secret.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from broker.net import canonical
 from broker.net.addresses import is_loopback
-
-IPNetwork = IPv4Network | IPv6Network
+from broker.net.proxies import UNIX
 
 GOOGLE_DOMAIN = ".googleapis.com"
 # 10.0.0.0/8 and fd00::/8 are the widest private networks.
@@ -80,22 +79,30 @@ def _origin(text: str) -> str:
 
 
 def hosts(text: str) -> tuple[str, ...]:
-    """Host names without ports. `.example.com` also matches every subdomain."""
-    items = _items(text)
-    for item in items:
-        if not re.fullmatch(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]", item):
-            raise ValueError(f"contains {item!r}, which is not a host name (without port, path or *)")
-    return tuple(item.lower() for item in items)
-
-
-def proxies(text: str) -> tuple[IPNetwork, ...]:
-    networks: list[IPNetwork] = []
+    """Host names without ports, in one spelling. `.example.com` also matches every subdomain."""
+    names = []
     for item in _items(text):
+        dot = "." if item.startswith(".") else ""
+        name = canonical.host(item.removeprefix("."))
+        has_port = ":" in item and not item.endswith("]")
+        if name is None or has_port:
+            raise ValueError(f"contains {item!r}, which is not a host name (without port, path or *)")
+        names.append(dot + name)
+    return tuple(names)
+
+
+def proxies(text: str) -> tuple[canonical.IPNetwork | str, ...]:
+    """Networks, and UNIX for the peer on a Unix socket."""
+    networks: list[canonical.IPNetwork | str] = []
+    for item in _items(text):
+        if item == UNIX:
+            networks.append(UNIX)
+            continue
         try:
-            network = ip_network(item)
+            network = canonical.network(item)
         except ValueError:
             raise ValueError(
-                f"contains {item!r}, which is not an address or a network such as 10.0.0.0/8"
+                f"contains {item!r}, which is not an address, a network such as 10.0.0.0/8, or the word unix"
             ) from None
         if network.prefixlen < WIDEST_PREFIX:
             raise ValueError("trusts too many addresses; any client could then forge its address")

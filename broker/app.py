@@ -169,6 +169,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         login=Login(SqlUsers(database), admission, sign_ins, ring.signs),
         guests=guests,
         sign_in_throttle=SignInThrottle(rates),
+        cookie_marks=tuple(derive(secret, "cookie-mark").hex()[:8] for secret in secrets),
         keys=ring,
         oidc_clients=oidc_clients(settings, external.id_tokens),
         flows=Flows(derive(secrets[0], "oidc-flow")),

@@ -53,6 +53,8 @@ class Parts:
     login: Login
     guests: Guests | None
     sign_in_throttle: SignInThrottle
+    cookie_marks: tuple[str, ...]
+    """Ends of the cookies that this broker sets, the current one first; see `http.cookies`."""
     keys: KeyRing
     oidc_clients: Mapping[str, OidcClient]
     flows: Flows

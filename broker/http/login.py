@@ -85,7 +85,7 @@ def _sign_in(asked: LoginBody) -> NewSignIn:
                 throttle.failed(attempt)
             raise
         throttle.check(attempt)
-        replaced = request.cookies.get(cookies.cookie_name(request))
+        replaced = cookies.own_cookie(request)
         signed_in = sign_ins.sign_in(user, asked.password, replaced)
     except Refusal as refusal:
         throttled = refusal.code == "login-throttled"

@@ -100,7 +100,7 @@ def _sign_in(client: OidcClient, flow: Flow) -> Response:
         raise
     g.principal = principal
     sign_in = parts().sign_ins.open(principal)
-    replaced = request.cookies.get(cookies.cookie_name(request))
+    replaced = cookies.own_cookie(request)
     if replaced is not None:
         parts().sign_ins.close(replaced)
     cookies.keep_sign_in(sign_in.cookie, LIFETIME)
@@ -165,14 +165,14 @@ def _use_up(flow: Flow) -> None:
 
 
 def _flow_cookie(flow: str) -> str:
-    return f"{cookies.cookie_name(request)}-flow-{flow}"
+    return f"{cookies.base_name(request)}-flow-{flow}"
 
 
 def _flow_cookies() -> list[str]:
-    """The cookies of this browser's flows, newest first. Expired and foreign ones come last."""
+    """The cookies of this browser's flows, newest first, without expired flows and those of other brokers."""
     prefix = _flow_cookie("")
     named = [(name, value) for name, value in request.cookies.items() if name.startswith(prefix)]
-    ages = {name: flow.expires_at if (flow := parts().flows.open(value)) else 0 for name, value in named}
+    ages = {name: flow.expires_at for name, value in named if (flow := parts().flows.open(value))}
     return sorted(ages, key=lambda name: -ages[name])
 
 

@@ -30,7 +30,7 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
         g.request_id = given if _SAFE_ID.fullmatch(given) else secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
-        if origins.is_preflight(request):
+        if origins.is_preflight(request) and request.url_rule is not None:  # otherwise there is nothing here
             return Response(status=204)
         return None
 

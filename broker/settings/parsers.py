@@ -15,6 +15,8 @@ from broker.net.addresses import is_loopback
 from broker.net.proxies import UNIX
 
 GOOGLE_DOMAIN = ".googleapis.com"
+# Pages inside an app. No web page has such an origin.
+APP_SCHEMES = ("capacitor", "ionic", "tauri")
 # 10.0.0.0/8 and fd00::/8 are the widest private networks.
 WIDEST_PREFIX = 8
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -67,13 +69,15 @@ def _origin(text: str) -> str:
     if text == "null" or "*" in text:
         raise ValueError(f"contains {text!r}: each origin must be exact")
     parts = _split(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+    schemes = ("http", "https", *APP_SCHEMES)
+    if parts.scheme not in schemes or not parts.hostname or parts.username or parts.password:
         raise ValueError("contains an item that is not an origin such as https://app.example")
     if parts.path or parts.query or parts.fragment or text.endswith(("?", "#")):
         raise ValueError(f"contains {text!r}: an origin has no path, not even a slash")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    is_local = is_loopback(parts.hostname) or parts.hostname.endswith(".localhost")
+    if parts.scheme == "http" and not is_local:
         raise ValueError(f"contains {text!r}: only loopback may use http")
-    if parts.port == {"http": 80, "https": 443}[parts.scheme]:
+    if parts.port is not None and parts.port == {"http": 80, "https": 443}.get(parts.scheme):
         raise ValueError(f"contains {text!r}: browsers omit the default port")
     return _address(parts)
 
@@ -148,7 +152,7 @@ def _items(text: str) -> list[str]:
 
 def _address(parts: SplitResult) -> str:
     """Written like browsers do: lower case, no empty port, brackets around IPv6."""
-    host = parts.hostname or ""
+    host = canonical.host(parts.netloc.rpartition("@")[2]) or parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}" + ("" if parts.port is None else f":{parts.port}")
 

@@ -49,6 +49,7 @@ from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.compile import profile_faults
 from broker.minting.gemini import GeminiMinter
 from broker.minting.minter import Minter
+from broker.net.proxies import Proxies
 from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
@@ -70,7 +71,7 @@ from broker.telemetry import log
 from broker.telemetry.store_gauge import StoreGauge
 
 # With a stand-in, this is development: a host name that someone points at this machine is not ours.
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def load_settings() -> Settings:
@@ -153,6 +154,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     )
     return Parts(
         settings=settings,
+        proxies=Proxies(settings.trusted_proxies),
         database=database,
         bearers=Bearers([OwnTokens(ring.honoured), *external.verifiers]),
         service_keys=service_keys,
@@ -171,6 +173,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         login=Login(SqlUsers(database), admission, sign_ins, ring.signs),
         guests=guests,
         sign_in_throttle=SignInThrottle(rates),
+        cookie_marks=tuple(derive(secret, "cookie-mark").hex()[:8] for secret in secrets),
         keys=ring,
         oidc_clients=oidc_clients(settings, external.id_tokens),
         flows=Flows(derive(secrets[0], "oidc-flow")),

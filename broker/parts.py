@@ -26,6 +26,7 @@ from broker.issuing.request import Issued, TokenRequest
 from broker.limits.limiter import Rates
 from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.minter import Minter
+from broker.net.proxies import Proxies
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
 from broker.sessions.suspension import Suspensions
@@ -43,6 +44,7 @@ class Parts:
     """Everything the views work with. `create_app` builds it once per process."""
 
     settings: Settings
+    proxies: Proxies
     database: Database
     bearers: Bearers
     service_keys: ServiceKeys
@@ -51,6 +53,8 @@ class Parts:
     login: Login
     guests: Guests | None
     sign_in_throttle: SignInThrottle
+    cookie_marks: tuple[str, ...]
+    """Ends of the cookies that this broker sets, the current one first; see `http.cookies`."""
     keys: KeyRing
     oidc_clients: Mapping[str, OidcClient]
     flows: Flows

@@ -12,7 +12,7 @@ from flask import Request
 
 from broker.errors import Refusal
 from broker.http import origins
-from broker.http.cookies import cookie_name, forget_sign_in
+from broker.http.cookies import forget_sign_in, own_cookie
 from broker.http.guests import guest_access
 from broker.identity.bearer import Verified
 from broker.identity.guests import is_guest_cookie
@@ -23,6 +23,8 @@ from broker.principal import Principal
 
 CSRF_HEADER = "X-CSRF-Token"
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
+_BEARER_SOMEWHERE = re.compile(r"(^|,)\s*bearer(\s|,|$)", re.IGNORECASE)
+_OTHER_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9-]*(\s|$)", re.ASCII)
 _IN_QUERY = {
     "access_token", "api-key", "api_key", "apikey", "authorization",
     "bearer", "id_token", "jwt", "key", "token",
@@ -49,9 +51,9 @@ def caller_of(request: Request, *, welcomes_guests: bool = False) -> Caller:
     if _IN_QUERY & {name.lower() for name in request.args}:
         raise Refusal("bad-request", "Do not put a credential in the URL.")
     # The raw header: Werkzeug's parsed form joins two headers and loses a token that contains "=".
-    authorization = request.headers.get("Authorization")
+    authorization = _ours(request.headers.get("Authorization"))
     api_key = request.headers.get("X-API-Key")
-    cookie = request.cookies.get(cookie_name(request))
+    cookie = own_cookie(request)
     presented = [value for value in (authorization, api_key, cookie) if value is not None]
     if not presented:
         if welcomes_guests and (guests := guest_access()) is not None and guests.is_open_to(request):
@@ -75,6 +77,16 @@ def caller_of(request: Request, *, welcomes_guests: bool = False) -> Caller:
     return _by_service_key(str(api_key))
 
 
+def _ours(authorization: str | None) -> str | None:
+    """None for another scheme, such as the Basic of a gateway in front of us: that is not our credential.
+
+    A header that holds Bearer among others came in two parts, and malformed text may be a bearer. Both count.
+    """
+    if authorization is None or _BEARER_SOMEWHERE.search(authorization):
+        return authorization
+    return None if _OTHER_SCHEME.match(authorization) else authorization
+
+
 def _by_bearer(authorization: str) -> Verified:
     match = _BEARER.fullmatch(authorization.strip())
     if match is None:
@@ -90,9 +102,10 @@ def _by_service_key(api_key: str) -> Caller:
 
 
 def _by_cookie(request: Request, cookie: str) -> Caller:
+    is_ours = origins.is_same_origin(request)
+    if not is_ours and (request.method not in _SAFE_METHODS or "Origin" in request.headers):
+        raise Refusal("csrf-failed", "The session cookie works only from the broker's own pages.")
     if request.method not in _SAFE_METHODS:
-        if not origins.is_same_origin(request):
-            raise Refusal("csrf-failed", "The session cookie works only from the broker's own pages.")
         csrf = request.headers.get(CSRF_HEADER, "")
         if not parts().sign_ins.csrf_matches(cookie, csrf):
             raise Refusal("csrf-failed", f"{CSRF_HEADER} is missing or does not match this sign-in.")

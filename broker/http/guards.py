@@ -12,11 +12,12 @@ from functools import update_wrapper, wraps
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from flask import Flask, g, request
-from werkzeug.sansio.utils import host_is_trusted
 
 from broker.errors import Refusal
 from broker.http import body, origins
+from broker.http.client_address import requested_host
 from broker.http.credentials import Caller, caller_of
+from broker.net import canonical
 from broker.parts import parts
 from broker.principal import OPERATOR
 
@@ -24,6 +25,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 View = Callable[Concatenate[Caller, P], R]
 _GUARD = "__broker_guard__"
+# Probes come by an address, or without a Host header. No cookie helps a page to call these.
+_PROBES = {"health.healthz", "health.readyz", "metrics.metrics"}
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,8 @@ def install(app: Flask, allowed_origins: frozenset[str], trusted_hosts: Sequence
     """Before any view: check the host, the size, the origin, and that the view has a guard at all."""
 
     def before() -> None:
-        # An attacker's page could make its own host name resolve to us and then count as our own page.
-        if trusted_hosts and not host_is_trusted(request.host, trusted_hosts):
-            raise Refusal("bad-request", "Unrecognized Host header.")
+        if trusted_hosts and request.endpoint not in _PROBES:
+            _check_host(trusted_hosts)
         if (request.content_length or 0) > body.MAX_BYTES:
             raise body.too_large()
         if request.content_length:
@@ -129,3 +131,15 @@ def install(app: Flask, allowed_origins: frozenset[str], trusted_hosts: Sequence
             raise Refusal("internal", reason=f"no guard on {request.endpoint}")
 
     app.before_request(before)
+
+
+def _check_host(trusted_hosts: Sequence[str]) -> None:
+    """An attacker's page could make its own host name resolve to us and then count as our own page."""
+    host = canonical.host(requested_host(request))
+    if host is None or not any(
+        host == name.removeprefix(".") or (name.startswith(".") and host.endswith(name))
+        for name in trusted_hosts
+    ):
+        # A malformed name may be anything, and the log is no place for that.
+        reason = f"Host {host} is not in BROKER_TRUSTED_HOSTS" if host else "the Host header is malformed"
+        raise Refusal("bad-request", "Unrecognized Host header.", reason=reason)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from flask import Request
 
 from broker.errors import Refusal
 from broker.http import origins
-from broker.http.client_address import UNKNOWN, Network, client_address, is_from_this_machine
+from broker.http.client_address import client_address, is_from_this_machine
 from broker.http.cookies import forget_sign_in
 from broker.identity.bearer import Verified
 from broker.identity.guests import Guests
 from broker.limits.policy import Allowance
+from broker.net.proxies import UNKNOWN
 from broker.parts import parts
 from broker.principal import Principal
 
@@ -20,27 +19,26 @@ from broker.principal import Principal
 def guest_access() -> GuestAccess | None:
     """None where the settings do not enable guests."""
     guests = parts().guests
-    return None if guests is None else GuestAccess(guests, parts().settings.trusted_proxies)
+    return None if guests is None else GuestAccess(guests)
 
 
 class GuestAccess:
-    def __init__(self, guests: Guests, trusted_proxies: Sequence[Network]) -> None:
+    def __init__(self, guests: Guests) -> None:
         self._guests = guests
-        self._trusted_proxies = trusted_proxies
 
     def is_open_to(self, request: Request) -> bool:
         """For a browser on our own page; from other machines only if the operator allows it."""
         return origins.is_same_origin(request) and self.reaches(request)
 
     def welcome(self, request: Request) -> tuple[str, Principal]:
-        return self._guests.welcome(self._address(request))
+        return self._guests.welcome(client_address(request))
 
     def verify(self, request: Request, unverified_cookie: str) -> Verified:
         """Delete a bad cookie, so that the page can start again. It is not replaced in the same response."""
         try:
             if not self.reaches(request):
                 raise Refusal("invalid-token", reason="guests are for this machine only")
-            return self._guests.verify(unverified_cookie, self._address(request))
+            return self._guests.verify(unverified_cookie, client_address(request))
         except Refusal:
             forget_sign_in()
             raise
@@ -48,13 +46,10 @@ class GuestAccess:
     def charged(self, request: Request) -> tuple[Allowance, ...]:
         """New sessions of all guests at one address share it: a guest could delete its cookie each time."""
         rate = self._guests.spec.address_rate
-        return (Allowance(rate, "guests", self._address(request), "guests of this address"),)
+        return (Allowance(rate, "guests", client_address(request), "guests of this address"),)
 
     def reaches(self, request: Request) -> bool:
         """Whether guests may come from the address of this request."""
-        if self._address(request) == UNKNOWN:
+        if client_address(request) == UNKNOWN:
             return False
         return self._guests.spec.allow_network or is_from_this_machine(request)
-
-    def _address(self, request: Request) -> str:
-        return client_address(request, self._trusted_proxies)

@@ -74,7 +74,7 @@ def _sign_in(asked: LoginBody) -> NewSignIn:
     """An unknown name takes the same steps in the same order, so that timing does not reveal it."""
     sign_ins, throttle = parts().login, parts().sign_in_throttle
     account = canonical_username(asked.username) or asked.username
-    attempt = Attempt(account, client_address(request, parts().settings.trusted_proxies))
+    attempt = Attempt(account, client_address(request))
     found = sign_ins.find(asked.username)
     try:
         throttle.check(attempt)
@@ -85,7 +85,7 @@ def _sign_in(asked: LoginBody) -> NewSignIn:
                 throttle.failed(attempt)
             raise
         throttle.check(attempt)
-        replaced = request.cookies.get(cookies.cookie_name(request))
+        replaced = cookies.own_cookie(request)
         signed_in = sign_ins.sign_in(user, asked.password, replaced)
     except Refusal as refusal:
         throttled = refusal.code == "login-throttled"

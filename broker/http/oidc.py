@@ -14,12 +14,13 @@ from werkzeug.exceptions import NotFound
 
 from broker.errors import Refusal
 from broker.http import cookies, guards
-from broker.http.client_address import client_address
+from broker.http.client_address import client_address, requested_host
 from broker.http.responses import operation
 from broker.identity.oidc.client import OidcClient
 from broker.identity.oidc.errors import Outcome, SignInFailed
 from broker.identity.oidc.flow import LIFETIME_SECONDS, Flow, flow_id
 from broker.identity.sign_ins import LIFETIME
+from broker.net import canonical
 from broker.parts import parts
 
 bp = Blueprint("oidc", __name__)
@@ -86,7 +87,7 @@ def callback(issuer: str) -> Response:
 
 
 def _sign_in(client: OidcClient, flow: Flow) -> Response:
-    address = client_address(request, parts().settings.trusted_proxies)
+    address = client_address(request)
     if parts().rates.exhausted(FAILURES_PER_ADDRESS, "oidc-failures", address):
         raise Refusal("login-throttled")
     if any(len(request.args.getlist(name)) > 1 for name in request.args):
@@ -99,7 +100,7 @@ def _sign_in(client: OidcClient, flow: Flow) -> Response:
         raise
     g.principal = principal
     sign_in = parts().sign_ins.open(principal)
-    replaced = request.cookies.get(cookies.cookie_name(request))
+    replaced = cookies.own_cookie(request)
     if replaced is not None:
         parts().sign_ins.close(replaced)
     cookies.keep_sign_in(sign_in.cookie, LIFETIME)
@@ -139,7 +140,10 @@ def _return_path() -> str:
 def _callback_address(issuer: str) -> str:
     """Plain http on loopback only. Elsewhere a proxy may end TLS, and the cookies need https anyway."""
     scheme = request.scheme if cookies.is_loopback(request) else "https"
-    return f"{scheme}://{request.host}/auth/oidc/{issuer}/callback"
+    host = canonical.netloc(requested_host(request), scheme)
+    if host is None:
+        raise Refusal("bad-request", "Unrecognized Host header.", reason="the Host header is malformed")
+    return f"{scheme}://{host}/auth/oidc/{issuer}/callback"
 
 
 def _own_flow(issuer: str) -> Flow | None:
@@ -161,14 +165,14 @@ def _use_up(flow: Flow) -> None:
 
 
 def _flow_cookie(flow: str) -> str:
-    return f"{cookies.cookie_name(request)}-flow-{flow}"
+    return f"{cookies.base_name(request)}-flow-{flow}"
 
 
 def _flow_cookies() -> list[str]:
-    """The cookies of this browser's flows, newest first. Expired and foreign ones come last."""
+    """The cookies of this browser's flows, newest first, without expired flows and those of other brokers."""
     prefix = _flow_cookie("")
     named = [(name, value) for name, value in request.cookies.items() if name.startswith(prefix)]
-    ages = {name: flow.expires_at if (flow := parts().flows.open(value)) else 0 for name, value in named}
+    ages = {name: flow.expires_at for name, value in named if (flow := parts().flows.open(value))}
     return sorted(ages, key=lambda name: -ages[name])
 
 

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from flask import Request, Response
 
 from broker.errors import Refusal
+from broker.http.client_address import requested_host
+from broker.net import canonical
 
 _EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
+_READ = (
+    "Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Firebase-AppCheck", "X-Request-Id",
+)  # fmt: skip
+# Tracing tools add these to every request of an app. The broker ignores them, but a browser would not send
+# the request without leave: the end of a session would be lost, and the session charged in full.
+_TRACING = (
+    "traceparent", "tracestate", "baggage",  # W3C, OpenTelemetry
+    "sentry-trace",
+    "b3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags",  # Zipkin
+    "X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Origin", "X-Datadog-Sampling-Priority",
+    "X-Datadog-Tags", "newrelic", "elastic-apm-traceparent", "uber-trace-id", "X-Honeycomb-Trace",
+    "X-Cloud-Trace-Context", "X-Amzn-Trace-Id", "grpc-trace-bin",
+    "Request-Id", "Request-Context", "Correlation-Context", "X-Correlation-Id",  # Application Insights
+    "X-Instana-T", "X-Instana-S", "X-Instana-L", "X-Dtc", "X-DtPc", "X-Dynatrace", "sw8",
+)  # fmt: skip
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
-    "Access-Control-Allow-Headers": (
-        "Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Firebase-AppCheck, X-Request-Id"
-    ),
+    "Access-Control-Allow-Headers": ", ".join((*_READ, *_TRACING)),
     "Access-Control-Max-Age": "600",
 }
 
@@ -32,11 +46,11 @@ def is_same_origin(request: Request) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Sec-Fetch-Site") == "same-origin"
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
+    scheme, separator, rest = origin.partition("://")
+    if not separator or scheme not in {request.scheme, "https"}:
         return False
-    return parts.netloc == request.host and parts.scheme in {request.scheme, "https"}
+    ours = canonical.authority(requested_host(request), scheme)
+    return ours is not None and canonical.authority(rest, scheme) == ours
 
 
 def check(request: Request, allowed: Collection[str]) -> None:

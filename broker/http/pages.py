@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 
 from broker.http import guards
 from broker.http.assets import MIMETYPES, Assets, Encoded, encoded_page
-from broker.http.cookies import cookie_name
+from broker.http.cookies import own_cookie
 from broker.http.guests import guest_access
 from broker.http.responses import operation
 from broker.http.security_headers import NETWORK_WORKER
@@ -49,7 +49,7 @@ def demo() -> Response:
         modules=ASSETS.modules(("demo/main.js", *_STARTED)),
         standin=parts().settings.standin,
         guests=guests is not None and guests.reaches(request),
-        has_cookie=cookie_name(request) in request.cookies,
+        has_cookie=own_cookie(request) is not None,
         sign_in_with=parts().oidc_clients.values(),
     )
 
@@ -62,7 +62,7 @@ def ops() -> Response:
     return page_response(
         "ops/index.html",
         modules=ASSETS.modules(("ops/main.js",)),
-        has_cookie=cookie_name(request) in request.cookies,
+        has_cookie=own_cookie(request) is not None,
     )
 
 

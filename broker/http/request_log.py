@@ -12,6 +12,7 @@ from flask import Flask, Response, g, request
 from broker.errors import Refusal
 from broker.http import origins
 from broker.http.security_headers import add_security_headers
+from broker.parts import parts
 from broker.principal import Principal
 from broker.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS
 
@@ -29,14 +30,14 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
         g.request_id = given if _SAFE_ID.fullmatch(given) else secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
-        if origins.is_preflight(request):
+        if origins.is_preflight(request) and request.url_rule is not None:  # otherwise there is nothing here
             return Response(status=204)
         return None
 
     def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
         origins.add_headers(request, response, allowed_origins)
-        add_security_headers(request, response, live_url)
+        add_security_headers(request, response, live_url, is_tls=request.is_secure or _tls_ended_before())
         _closing_line(response)
         _count(response)
         return response
@@ -45,6 +46,10 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
     app.after_request(finish)
     # Otherwise later log lines of gunicorn on this thread would carry the id of this request.
     app.teardown_request(lambda _: structlog.contextvars.clear_contextvars())
+
+
+def _tls_ended_before() -> bool:
+    return parts().proxies.ended_tls(request.remote_addr, request.headers.get("X-Forwarded-Proto", ""))
 
 
 def _closing_line(response: Response) -> None:

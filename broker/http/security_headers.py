@@ -23,10 +23,11 @@ _ON_DOCUMENTS = {
 }
 
 
-def add_security_headers(request: Request, response: Response, live_url: str) -> None:
+def add_security_headers(request: Request, response: Response, live_url: str, *, is_tls: bool) -> None:
+    """`is_tls`: the client used https, to us or to a proxy of ours."""
     headers = response.headers
     headers["X-Content-Type-Options"] = "nosniff"
-    if request.is_secure:
+    if is_tls:
         headers["Strict-Transport-Security"] = "max-age=31536000"
     is_ours = request.blueprint == "pages" and response.status_code < 400
     if is_ours and request.path.endswith(_PARTS_OF_DOCUMENTS) and not request.path.endswith(_WORKER):

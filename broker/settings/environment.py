@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from broker.net.addresses import is_loopback
+from broker.net.canonical import IPNetwork
 from broker.profiles.profile import Profile
 from broker.settings import document, secret_parsers
 from broker.settings.document import BrokerConfig
 from broker.settings.faults import SettingsError
-from broker.settings.parsers import IPNetwork
 from broker.settings.table import SETTINGS, Setting
 from broker.settings.variables import CLIENT_SECRETS, read_variable, redirecting_faults, unknown_faults
 
@@ -41,7 +41,8 @@ class Settings:
     """Without a slash at the end."""
     allowed_origins: tuple[str, ...]
     trusted_hosts: tuple[str, ...]
-    trusted_proxies: tuple[IPNetwork, ...]
+    trusted_proxies: tuple[IPNetwork | str, ...]
+    """Networks, and the word `unix` for the peer on a Unix socket."""
     port: int
     web_concurrency: int
     threads: int

@@ -7,15 +7,16 @@ quotes the text only if the text cannot contain a secret.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from broker.net import canonical
 from broker.net.addresses import is_loopback
-
-IPNetwork = IPv4Network | IPv6Network
+from broker.net.proxies import UNIX
 
 GOOGLE_DOMAIN = ".googleapis.com"
+# Pages inside an app. No web page has such an origin.
+APP_SCHEMES = ("capacitor", "ionic", "tauri")
 # 10.0.0.0/8 and fd00::/8 are the widest private networks.
 WIDEST_PREFIX = 8
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -68,34 +69,44 @@ def _origin(text: str) -> str:
     if text == "null" or "*" in text:
         raise ValueError(f"contains {text!r}: each origin must be exact")
     parts = _split(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+    schemes = ("http", "https", *APP_SCHEMES)
+    if parts.scheme not in schemes or not parts.hostname or parts.username or parts.password:
         raise ValueError("contains an item that is not an origin such as https://app.example")
     if parts.path or parts.query or parts.fragment or text.endswith(("?", "#")):
         raise ValueError(f"contains {text!r}: an origin has no path, not even a slash")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    is_local = is_loopback(parts.hostname) or parts.hostname.endswith(".localhost")
+    if parts.scheme == "http" and not is_local:
         raise ValueError(f"contains {text!r}: only loopback may use http")
-    if parts.port == {"http": 80, "https": 443}[parts.scheme]:
+    if parts.port is not None and parts.port == {"http": 80, "https": 443}.get(parts.scheme):
         raise ValueError(f"contains {text!r}: browsers omit the default port")
     return _address(parts)
 
 
 def hosts(text: str) -> tuple[str, ...]:
-    """Host names without ports. `.example.com` also matches every subdomain."""
-    items = _items(text)
-    for item in items:
-        if not re.fullmatch(r"\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]", item):
-            raise ValueError(f"contains {item!r}, which is not a host name (without port, path or *)")
-    return tuple(item.lower() for item in items)
-
-
-def proxies(text: str) -> tuple[IPNetwork, ...]:
-    networks: list[IPNetwork] = []
+    """Host names without ports, in one spelling. `.example.com` also matches every subdomain."""
+    names = []
     for item in _items(text):
+        dot = "." if item.startswith(".") else ""
+        name = canonical.host(item.removeprefix("."))
+        has_port = ":" in item and not item.endswith("]")
+        if name is None or has_port:
+            raise ValueError(f"contains {item!r}, which is not a host name (without port, path or *)")
+        names.append(dot + name)
+    return tuple(names)
+
+
+def proxies(text: str) -> tuple[canonical.IPNetwork | str, ...]:
+    """Networks, and UNIX for the peer on a Unix socket."""
+    networks: list[canonical.IPNetwork | str] = []
+    for item in _items(text):
+        if item == UNIX:
+            networks.append(UNIX)
+            continue
         try:
-            network = ip_network(item)
+            network = canonical.network(item)
         except ValueError:
             raise ValueError(
-                f"contains {item!r}, which is not an address or a network such as 10.0.0.0/8"
+                f"contains {item!r}, which is not an address, a network such as 10.0.0.0/8, or the word unix"
             ) from None
         if network.prefixlen < WIDEST_PREFIX:
             raise ValueError("trusts too many addresses; any client could then forge its address")
@@ -141,7 +152,7 @@ def _items(text: str) -> list[str]:
 
 def _address(parts: SplitResult) -> str:
     """Written like browsers do: lower case, no empty port, brackets around IPv6."""
-    host = parts.hostname or ""
+    host = canonical.host(parts.netloc.rpartition("@")[2]) or parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}" + ("" if parts.port is None else f":{parts.port}")
 

@@ -98,7 +98,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "BROKER_TRUSTED_PROXIES", "trusted_proxies", "list of networks", parsers.proxies,
-        "Addresses or networks of your own proxies. The broker trusts their X-Forwarded-For.",
+        "Addresses or networks of your own proxies; `unix` for a proxy that connects to a Unix socket. "
+        "The broker trusts their X-Forwarded-For and X-Forwarded-Proto.",
         default="",
     ),
     Setting("PORT", "port", "number", parsers.port, "The TCP port to listen on.", default="8080"),

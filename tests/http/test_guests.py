@@ -140,7 +140,7 @@ def test_csrf_token_of_another_guest_is_rejected(open_app: Flask) -> None:
     "headers",
     [
         {"Authorization": "Bearer bad"},
-        {"Authorization": "Basic x"},
+        {"Authorization": "Bearer"},
         {"X-API-Key": "bad"},
         {"Cookie": "live-broker=bad"},
     ],

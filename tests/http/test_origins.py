@@ -38,6 +38,62 @@ def test_preflight_lists_allowed_methods_and_headers(open_client: FlaskClient) -
     assert {"Authorization", "Idempotency-Key", "X-Request-Id"} <= set(allowed)
 
 
+CALLED_BY_APPS = [
+    "/token", "/sessions/x/token", "/sessions/x/heartbeat", "/sessions/x/report", "/sessions/x/end",
+    "/sessions/x", "/me", "/profiles", "/auth/login",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CALLED_BY_APPS)
+def test_tracing_headers_do_not_block_a_request(open_client: FlaskClient, path: str) -> None:
+    asked = "authorization,baggage,content-type,sentry-trace,traceparent,tracestate,b3,x-datadog-trace-id"
+    headers = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": asked,
+        "Origin": APP,
+    }
+    answer = open_client.options(path, headers=headers)
+    assert answer.status_code == 204
+    allowed = {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
+    assert set(asked.split(",")) <= allowed
+    assert not {"x-csrf-token", "cookie", "x-forwarded-for", "*"} & allowed
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/token/x", "/sessions", "/auth/oidc", "/admin/nothing"])
+@pytest.mark.parametrize("method", ["POST", None])
+def test_options_of_an_unknown_path_is_not_found(
+    open_client: FlaskClient, path: str, method: str | None
+) -> None:
+    asked = {"Access-Control-Request-Method": method} if method else {}
+    answer = open_client.options(path, headers={"Origin": APP, **asked})
+    assert (answer.status_code, answer.mimetype) == (
+        403 if "admin" in path else 404,
+        "application/problem+json",
+    )
+
+
+@pytest.mark.parametrize("origin", ["capacitor://localhost", "ionic://localhost", "tauri://localhost"])
+def test_app_calls_with_its_bearer_from_exactly_its_origin(make_app: MakeApp, origin: str) -> None:
+    app = make_app(env={"BROKER_ALLOWED_ORIGINS": origin})
+    client = app.test_client()
+    answer = client.post("/token", headers={"Origin": origin, **bearer(app)})
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, origin)
+    preflight = {"Access-Control-Request-Method": "POST", "Origin": origin}
+    assert client.options("/token", headers=preflight).headers["Access-Control-Allow-Origin"] == origin
+    for other in (
+        origin.upper(),
+        f"{origin}:1",
+        f"{origin}/",
+        f"{origin}.evil",
+        "https://a.localhost",
+        "null",
+    ):
+        refused = client.post("/token", headers={"Origin": other, **bearer(app)})
+        assert (refused.status_code, refused.get_json()["code"]) == (403, "origin-forbidden")
+        preflight = {"Access-Control-Request-Method": "POST", "Origin": other}
+        assert "Access-Control-Allow-Origin" not in client.options("/token", headers=preflight).headers
+
+
 @pytest.mark.parametrize(
     "origin",
     [

@@ -320,6 +320,21 @@ def test_live_url_must_be_google_or_loopback(url: str) -> None:
     fault("BROKER_LIVE_URL", url)
 
 
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("ionic://localhost", "ionic://localhost"),
+        ("Tauri://LocalHost", "tauri://localhost"),
+        ("capacitor://voice.example:8100", "capacitor://voice.example:8100"),
+        ("http://tauri.localhost", "http://tauri.localhost"),
+        ("http://[0:0:0:0:0:0:0:1]:5173", "http://[::1]:5173"),
+    ],
+)
+def test_origin_of_an_app_is_exact(origin: str, expected: str) -> None:
+    assert load({**GOOD, "BROKER_ALLOWED_ORIGINS": origin}).allowed_origins == (expected,)
+
+
 def test_origins_are_normalized_like_browsers_send_them() -> None:
     text = "https://App.example, https://app.example: http://localhost:5173"
     assert load({**GOOD, "BROKER_ALLOWED_ORIGINS": text}).allowed_origins == (
@@ -331,7 +346,9 @@ def test_origins_are_normalized_like_browsers_send_them() -> None:
 @pytest.mark.parametrize(
     "origin",
     ["*", "null", "https://*.app.example", "https://app.example/", "http://app.example", "app.example",
-     "https://app.example:443", "https://app.example?", "https://b\u00fccher.example", "file:///x"],
+     "https://app.example:443", "https://app.example?", "https://b\u00fccher.example", "file:///x",
+     "capacitor://", "capacitor://*", "capacitor://localhost/", "javascript://localhost", "http://localhost.evil",
+     "tauri://u:p@localhost"],
 )  # fmt: skip
 def test_inexact_origin_is_rejected(origin: str) -> None:
     fault("BROKER_ALLOWED_ORIGINS", origin)

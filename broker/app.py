@@ -64,6 +64,7 @@ from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.rates import rate_storage
 from broker.store.ledger.suspension import SqlSuspensions
+from broker.store.readiness import Readiness
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
 from broker.telemetry import log
@@ -150,6 +151,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     return Parts(
         settings=settings,
         database=database,
+        readiness=Readiness(database, rates),
         bearers=Bearers([OwnTokens(ring.honoured), *external.verifiers]),
         service_keys=service_keys,
         trusted_issuers=frozenset(

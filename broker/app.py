@@ -52,7 +52,7 @@ from broker.minting.minter import Minter
 from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
-from broker.settings import Settings
+from broker.settings import Settings, store_urls
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
 from broker.store.accounts.standing import SqlStanding
@@ -210,4 +210,7 @@ def _secrets(settings: Settings) -> list[str]:
     """Exact texts that no log line may hold. A PEM is split into lines, since a log line is one line."""
     pem_lines = [line for pem in settings.signing_keys if pem for line in pem.splitlines() if "-" not in line]
     client_secrets = [secret.get_secret_value() for secret in settings.client_secrets.values()]
-    return [settings.gemini_api_key.get_secret_value(), *settings.secret_keys, *pem_lines, *client_secrets]
+    urls = [url.get_secret_value() for url in (settings.database_url, settings.redis_url) if url]
+    passwords = [password for url in urls for password in store_urls.password_of(url)]
+    api_key = settings.gemini_api_key.get_secret_value()
+    return [api_key, *settings.secret_keys, *pem_lines, *client_secrets, *passwords]

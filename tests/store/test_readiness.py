@@ -189,19 +189,19 @@ def unfill(client: redis.Redis) -> None:
 
 
 def forbid_scripts(client: redis.Redis) -> None:
-    client.execute_command("ACL", "SETUSER", "default", "-@scripting")
+    client.acl_setuser("default", categories=["-@scripting"])
 
 
 def allow_scripts(client: redis.Redis) -> None:
-    client.execute_command("ACL", "SETUSER", "default", "+@scripting")
+    client.acl_setuser("default", categories=["+@scripting"])
 
 
 def make_replica(client: redis.Redis) -> None:
-    client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    client.replicaof("127.0.0.1", "1")
 
 
 def make_primary(client: redis.Redis) -> None:
-    client.execute_command("REPLICAOF", "NO", "ONE")
+    client.replicaof("NO", "ONE")
 
 
 def test_redis_that_answers_but_does_not_count_is_not_ready_until_it_does(

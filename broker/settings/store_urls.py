@@ -1,8 +1,8 @@
 """Parses the addresses of the stores: SQLite, PostgreSQL and Redis.
 
-Drivers refuse many faults only at the first connection: an unknown parameter, a value that they cannot use, three
-hosts with two ports. Here these are faults at start. Each function returns the value or raises `ValueError` with
-a sentence that completes "NAME …". No sentence quotes a value, because a URL holds a password.
+Drivers refuse many faults only at the first connection: an unknown parameter, a value that they cannot use,
+three hosts with two ports. Here these are faults at start. Each function returns the value or raises
+`ValueError` with a sentence that completes "NAME …". No sentence quotes a value: a URL holds a password.
 """
 
 from __future__ import annotations

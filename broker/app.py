@@ -53,7 +53,7 @@ from broker.net.proxies import Proxies
 from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
-from broker.settings import Settings
+from broker.settings import Settings, store_urls
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
 from broker.store.accounts.standing import SqlStanding
@@ -65,6 +65,7 @@ from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.rates import rate_storage
 from broker.store.ledger.suspension import SqlSuspensions
+from broker.store.readiness import Readiness
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
 from broker.telemetry import log
@@ -156,6 +157,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         settings=settings,
         proxies=Proxies(settings.trusted_proxies),
         database=database,
+        readiness=Readiness(database, rates),
         bearers=Bearers([OwnTokens(ring.honoured), *external.verifiers]),
         service_keys=service_keys,
         trusted_issuers=frozenset(
@@ -215,4 +217,7 @@ def _secrets(settings: Settings) -> list[str]:
     """Exact texts that no log line may hold. A PEM is split into lines, since a log line is one line."""
     pem_lines = [line for pem in settings.signing_keys if pem for line in pem.splitlines() if "-" not in line]
     client_secrets = [secret.get_secret_value() for secret in settings.client_secrets.values()]
-    return [settings.gemini_api_key.get_secret_value(), *settings.secret_keys, *pem_lines, *client_secrets]
+    urls = [url.get_secret_value() for url in (settings.database_url, settings.redis_url) if url]
+    passwords = [password for url in urls for password in store_urls.password_of(url)]
+    api_key = settings.gemini_api_key.get_secret_value()
+    return [api_key, *settings.secret_keys, *pem_lines, *client_secrets, *passwords]

@@ -8,36 +8,26 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import shutil
 import socket
 import struct
 import sys
-import tempfile
 import threading
 from typing import Any
 
-_METRICS = "PROMETHEUS_MULTIPROC_DIR"
-# prometheus_client reads the variable at import, and the app imports it. The folder is in memory, because
-# each counter is a page of a file. A master that reloads, or hands over to a new one, keeps the folder.
-_made = _METRICS not in os.environ
-if _made:
-    os.environ[_METRICS] = tempfile.mkdtemp(prefix="live-broker-metrics-", dir="/dev/shm")
-
-from prometheus_client.multiprocess import mark_process_dead  # noqa: E402
-
-from broker.app import load_settings  # noqa: E402
-from broker.minting.minter import preload_models  # noqa: E402
-from broker.parts import parts_of  # noqa: E402
-from broker.settings import SettingsError  # noqa: E402
-from broker.telemetry.log import QUIET  # noqa: E402
+from broker.app import load_settings
+from broker.minting.minter import preload_models
+from broker.parts import parts_of
+from broker.settings import SettingsError
+from broker.telemetry import metrics_folder, shared_values
+from broker.telemetry.log import QUIET
 
 try:
     _settings = load_settings()
 except SettingsError as error:
     print("The broker cannot start:", *error.faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
-    if _made:
-        shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
     raise SystemExit(2) from None
+
+shared_values.use_folder(metrics_folder.prepare(os.environ))
 
 # A stand-in means development, so the broker then listens on loopback only.
 bind = f"{'127.0.0.1' if _settings.standin else '0.0.0.0'}:{_settings.port}"  # noqa: S104 - a server's job
@@ -45,7 +35,7 @@ workers = _settings.web_concurrency
 worker_class = "broker.http.gunicorn_worker.DrainingWorker"
 threads = _settings.threads
 control_socket_disable = True
-worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats on a disk can stall a worker
+worker_tmp_dir = metrics_folder.scratch_folder()  # heartbeats on a disk can stall a worker
 accesslog = None  # http/request_log.py logs requests without queries and tokens
 # The broker's format and redaction. Below INFO, gunicorn logs paths and queries.
 logconfig_dict = {
@@ -109,15 +99,10 @@ def post_worker_init(worker: Any) -> None:
     threading.Thread(target=preload_models, args=(parts.minter, parts.catalog.all()), daemon=True).start()
 
 
-def child_exit(_server: Any, worker: Any) -> None:
-    """Removes the gauges of a worker that ended. Its counters remain in the totals, even if it was killed."""
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-
-
 def on_exit(server: Any) -> None:
     """Deletes the metrics folder with the last master. After SIGUSR2, two masters share it for a while."""
     if not server.reexec_pid and not server.master_pid:
-        shutil.rmtree(os.environ[_METRICS], ignore_errors=True)
+        metrics_folder.remove(os.environ)
 
 
 def _named(address: Any) -> str:

@@ -33,6 +33,7 @@ from broker.sessions.suspension import Suspensions
 from broker.settings import Settings
 from broker.store.database.engine import Database
 from broker.store.ledger.client_reports import SqlReports
+from broker.store.readiness import Readiness
 from broker.store.reporting.usage import SqlUsage
 from broker.telemetry.store_gauge import StoreGauge
 
@@ -46,6 +47,7 @@ class Parts:
     settings: Settings
     proxies: Proxies
     database: Database
+    readiness: Readiness
     bearers: Bearers
     service_keys: ServiceKeys
     sign_ins: CookieSignIns

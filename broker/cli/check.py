@@ -9,11 +9,12 @@ from functools import partial
 from broker.app import load_settings
 from broker.errors import Refusal
 from broker.identity.issuers import fetch
-from broker.limits.limiter import create_rates, redis_storage
+from broker.limits.limiter import create_rates
 from broker.minting.gemini import GeminiMinter
 from broker.settings import IssuerSpec, Settings
-from broker.store.database import migrate
 from broker.store.database.engine import Database
+from broker.store.ledger.rates import rate_storage
+from broker.store.readiness import prove_countable, prove_writable
 
 Say = Callable[[str], None]
 
@@ -30,12 +31,11 @@ def run(say: Say) -> bool:
 def _store(settings: Settings) -> str:
     database = Database(settings.database_url.get_secret_value(), pool_size=1)
     try:
-        if not migrate.is_current(database):
-            raise Refusal("store-unavailable", "The schema is not current: run `broker db upgrade`.")
-        if settings.redis_url is None:
-            return "schema current"
-        create_rates(redis_storage(settings.redis_url.get_secret_value())).check()
-        return "schema current, Redis answers"
+        redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+        rates = create_rates(rate_storage(database, redis_url))
+        prove_writable(database)
+        prove_countable(rates)
+        return "schema current, takes writes" + (", Redis counts" if redis_url else "")
     finally:
         database.dispose()
 

@@ -1,4 +1,5 @@
-"""Parses the text of one variable to its value. `secret_parsers.py` parses the secrets.
+"""Parses the text of one variable to its value. `secret_parsers.py` parses the secrets
+and `store_urls.py` the addresses of the stores.
 
 Each function returns the value or raises `ValueError` with a sentence that completes "NAME …". A sentence
 quotes the text only if the text cannot contain a secret.
@@ -14,35 +15,12 @@ from broker.net import canonical
 from broker.net.addresses import is_loopback
 from broker.net.proxies import UNIX
 
-GOOGLE_DOMAIN = ".googleapis.com"
 # Pages inside an app. No web page has such an origin.
 APP_SCHEMES = ("capacitor", "ionic", "tauri")
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 # 10.0.0.0/8 and fd00::/8 are the widest private networks.
 WIDEST_PREFIX = 8
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
-
-def database_url(text: str) -> str:
-    """In SQLAlchemy's form. Hosting platforms provide `postgres://`, which names no driver."""
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        raise ValueError("is not a database URL")
-    if scheme in ("postgres", "postgresql", "postgresql+psycopg"):
-        if not _split(text).hostname and "host=" not in rest:
-            raise ValueError("has no host")
-        return f"postgresql+psycopg://{rest}"
-    if scheme in ("sqlite", "sqlite+pysqlite"):
-        return f"sqlite://{rest}"
-    raise ValueError("must begin with sqlite:///, postgresql:// or postgres://")
-
-
-def redis_url(text: str) -> str:
-    parts = _split(text)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    if parts.scheme != "unix" and not parts.hostname:
-        raise ValueError("has no host")
-    return text
 
 
 def live_url(text: str) -> str:
@@ -55,7 +33,7 @@ def live_url(text: str) -> str:
     if not is_loopback(parts.hostname):
         if parts.scheme != "https":
             raise ValueError("must be https, unless its host is loopback")
-        if not parts.hostname.endswith(GOOGLE_DOMAIN):
+        if not re.fullmatch(rf"({_LABEL}\.)+googleapis\.com", parts.hostname):
             raise ValueError("must be Google or loopback, because the API key is sent there")
     return _address(parts)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from broker.settings import parsers, secret_parsers
+from broker.settings import parsers, secret_parsers, store_urls
 
 GOOGLE_URL = "https://generativelanguage.googleapis.com"
 
@@ -70,13 +70,13 @@ SETTINGS: tuple[Setting, ...] = (
         "The broker.toml with plans, profiles and issuers. Unset: the shipped file.",
     ),
     Setting(
-        "BROKER_DATABASE_URL", "database_url", "secret URL", parsers.database_url,
+        "BROKER_DATABASE_URL", "database_url", "secret URL", store_urls.database_url,
         "The database for users, sessions, counters and the audit trail: SQLite (sqlite:///path) or "
         "PostgreSQL (postgresql://…).",
         default="sqlite:///var/broker.sqlite3", secret=True, alias="DATABASE_URL",
     ),
     Setting(
-        "BROKER_REDIS_URL", "redis_url", "secret URL", parsers.redis_url,
+        "BROKER_REDIS_URL", "redis_url", "secret URL", store_urls.redis_url,
         "The Redis server for the request counters. Unset: the database counts them, equally exactly.",
         secret=True, alias="REDIS_URL",
     ),

@@ -23,7 +23,7 @@ _SHAPES = re.compile(
     r"|AIza[A-Za-z0-9_-]{20,}|AQ\.[A-Za-z0-9_-]{10,}"  # Google API keys
     r"|lbk_[a-z0-9]{12}_[A-Za-z0-9]+"  # service keys of the broker
     r"|eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"  # JWTs
-    r"|(?<=://)[^/@\s:\"]*:[^/@\s\"]+(?=@)"  # user:password in a URL
+    r"|(?<=://)[^\s\"]+(?=@)"  # user and password in a URL, which may contain an "@" themselves
     r"|(?i:(?<=bearer ))[A-Za-z0-9._~+/=-]{8,}"
 )
 _REDACTED = "[redacted]"

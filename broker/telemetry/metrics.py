@@ -1,9 +1,9 @@
 """Every metric, declared once. `docs/operations.md` explains them; a test compares the two.
 
-Owns names, labels and buckets. Needs prometheus_client, which adds up the workers of one gunicorn through the
-files in PROMETHEUS_MULTIPROC_DIR (gunicorn_conf.py sets it before this module is imported). Labels come from
-closed sets, without names or text from outside, so the metrics do not reveal who talks. `http/metrics.py`
-serves `GET /metrics`.
+Owns names, labels and buckets. Needs prometheus_client, which adds up the workers of one gunicorn through
+files: `shared_values` writes them, and `metrics_folder` makes their folder. Labels come from closed sets,
+without names or text from outside, so the metrics do not reveal who talks. `http/metrics.py` serves
+`GET /metrics`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from broker.telemetry import shared_values
+
+shared_values.install()
 DECLARED = CollectorRegistry()
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SLOW = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)

@@ -25,7 +25,7 @@ def test_each_step_reports_its_result(
             monkeypatch.setenv(name, value)
         printed: list[str] = []
         assert not check.run(printed.append)
-    assert printed[:2] == ["ok    settings", "ok    store: schema current"]
+    assert printed[:2] == ["ok    settings", "ok    store: schema current, takes writes"]
     assert printed[2] == "ok    issuer good: 1 usable keys"
     assert printed[3].startswith("FAIL  issuer gone: keys-unavailable: ")
     assert "HTTP status 404" in printed[3]

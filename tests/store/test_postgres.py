@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from broker.errors import Refusal
-from broker.settings import parsers
+from broker.settings import store_urls
 from broker.store.audit import AuditLog
 from broker.store.database.engine import Database
 from broker.store.database.postgres import ImpatientConnection
@@ -93,7 +93,7 @@ def test_connection_options_in_the_url_override_the_defaults(stores: Stores) -> 
 
 def test_server_is_reachable_through_a_unix_socket(stores: Stores, postgres: PostgresServer) -> None:
     url = postgres.through_socket(stores.migrated("postgresql").database_url)
-    database = Database(parsers.database_url(url))
+    database = Database(store_urls.database_url(url))
     assert record(database) == "ok"
     database.dispose()
 

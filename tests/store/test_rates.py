@@ -12,7 +12,7 @@ import pytest
 
 from broker.errors import Refusal
 from broker.limits.limiter import Rates, create_rates
-from broker.settings import parsers
+from broker.settings import store_urls
 from broker.store.database.engine import Database
 from broker.store.ledger.rates import rate_storage
 from tests.store.conftest import MakeDatabase
@@ -125,6 +125,6 @@ def test_unreachable_redis_grants_nothing_until_it_answers_again(
 
 
 def test_redis_can_be_reached_through_a_unix_socket(database: Database, redis_server: RedisServer) -> None:
-    rates = create_rates(rate_storage(database, parsers.redis_url(f"unix://{redis_server.socket}")))
+    rates = create_rates(rate_storage(database, store_urls.redis_url(f"unix://{redis_server.socket}")))
     key = secrets.token_hex(20)
     assert [outcome(rates, "1/minute", key) for _ in range(2)] == ["ok", "rate-limited"]

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broker.errors import STORE_FAULTS, Refusal
-from broker.store.database import postgres, sqlite
+from broker.store.database import postgres, schema, sqlite
 from broker.telemetry.metrics import STORE_SECONDS, timed
 
 Clock = Callable[[], datetime]
@@ -50,6 +50,7 @@ class Database:
         self.engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=2, **options)
         if not self.is_sqlite:
             event.listen(self.engine, "do_connect", postgres.connect)
+            event.listen(self.engine, "handle_error", postgres.drop_read_only)
         else:
             event.listen(self.engine, "connect", sqlite.prepare)
             event.listen(self.engine, "begin", sqlite.begin)
@@ -107,10 +108,12 @@ class Database:
             self._wait_for_disk()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, *, any_schema: bool = False) -> Iterator[Connection]:
         with _store_faults(), self._write_turn:
             options = {"broker_write": True}
             with self.engine.connect().execution_options(**options) as connection, connection.begin():
+                if not any_schema:
+                    schema.require_current(connection)
                 yield connection
 
     def _wait_for_disk(self) -> None:
@@ -120,12 +123,13 @@ class Database:
 
     @contextmanager
     def migration(self) -> Iterator[Connection]:
-        """A transaction without time limits. Concurrent migrations run one after another."""
-        with self.write() as connection:
+        """A transaction without time limits, on any schema. Concurrent migrations run one after another."""
+        with self._transaction(any_schema=True) as connection:
             if not self.is_sqlite:
                 postgres.prepare_migration(connection)
                 connection.detach()
             yield connection
+        self._wait_for_disk()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from broker.errors import Refusal
+from broker.store.database import schema
 from broker.store.database.engine import Database
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -45,4 +46,4 @@ def _refuse_unknown(revision: str | None, scripts: ScriptDirectory) -> None:
 def is_current(database: Database) -> bool:
     with database.read() as connection:
         revision = MigrationContext.configure(connection).get_current_revision()
-    return revision == ScriptDirectory.from_config(alembic_config()).get_current_head()
+    return revision == schema.NEWEST

@@ -11,8 +11,8 @@ from typing import Any
 from psycopg import Connection as PsycopgConnection
 from psycopg import OperationalError
 from psycopg.abc import PQGen
-from psycopg.errors import _WaitTimeout
-from sqlalchemy import URL, Connection, text
+from psycopg.errors import ReadOnlySqlTransaction, _WaitTimeout
+from sqlalchemy import URL, Connection, ExceptionContext, text
 
 # No transaction is open during a call to Google, so a process needs far fewer connections than threads. The
 # server's default is 100 for all processes of all hosts.
@@ -56,6 +56,16 @@ def connect_args(url: URL) -> dict[str, Any]:
 def connect(_dialect: Any, _record: Any, cargs: Any, cparams: Any) -> ImpatientConnection:
     """Listener for SQLAlchemy's event `do_connect`."""
     return ImpatientConnection.connect(*cargs, **cparams)
+
+
+def drop_read_only(context: ExceptionContext) -> None:
+    """Listener for SQLAlchemy's event `handle_error`.
+
+    After a failover, a pooled connection may lead to a server that has become read-only. All its later
+    transactions would fail. So it counts as broken, and with it every connection of the pool.
+    """
+    if isinstance(context.original_exception, ReadOnlySqlTransaction):
+        context.is_disconnect = True
 
 
 def prepare_migration(connection: Connection) -> None:

@@ -152,14 +152,14 @@ class KeyedReservations(Reservations):
         self, principal: Principal, reservation: Reservation, token: MintedToken, mint_ms: int | None = None
     ) -> None:
         encrypted_token = self._cipher.encrypt(self._key, token)
-        with self._ledger.all_or_nothing():
-            self._ledger.confirm(principal, reservation, token, mint_ms)
+        with self._ledger.all_or_nothing():  # the record comes first in the order of locks
             self._records.keep(self._held, encrypted_token)
+            self._ledger.confirm(principal, reservation, token, mint_ms)
 
     def void(self, reservation: Reservation, refusal_code: Code) -> None:
         with self._ledger.all_or_nothing():
-            self._ledger.void(reservation, refusal_code)
             self._free()
+            self._ledger.void(reservation, refusal_code)
 
     def refused(self, principal: Principal, action: str, code: Code, session_id: str | None = None) -> None:
         self._free()

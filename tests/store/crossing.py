@@ -6,6 +6,7 @@ which one goes on. If that one waits for a lock of the other, the other goes on.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,32 @@ class _Actor:
     over: bool = False
     outcome: Any = None
     statements: list[str] = field(default_factory=list)
+
+
+# The statements that lock a row that others may want, in the order of `store.ledger.locks`.
+_LOCKS = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        r"FROM idempotency\b.*FOR UPDATE|(UPDATE|DELETE FROM|INSERT INTO) idempotency\b",
+        r"FROM rate_windows\b.*FOR UPDATE|(UPDATE|DELETE FROM|INSERT INTO) rate_windows\b",
+        r"FROM principals\b.*FOR UPDATE",
+        r"pg_advisory_xact_lock",
+        r"FROM sessions\b.*FOR UPDATE|UPDATE sessions\b",
+        r"UPDATE tokens\b",
+    )
+)
+
+
+def _check_order(statements: Sequence[str]) -> None:
+    """Fails if a transaction takes its first lock of one kind after a lock of a later kind."""
+    taken: list[int] = []
+    for statement in statements:
+        if statement == "COMMIT":
+            taken = []
+        for rank, pattern in enumerate(_LOCKS):
+            if pattern.search(statement) and rank not in taken:
+                assert not taken or rank > max(taken), f"out of order: {statement}"
+                taken.append(rank)
 
 
 class Crossings:
@@ -61,6 +88,7 @@ class Crossings:
         for actor in actors:
             if isinstance(actor.outcome, BaseException):
                 raise actor.outcome
+            _check_order(actor.statements)
         return [actor.outcome for actor in actors]
 
     def _let_one_go_on(self, actors: Sequence[_Actor], choice: int) -> None:

@@ -15,14 +15,18 @@ from typing import Any
 
 import pytest
 
+from broker.errors import Refusal
+from broker.idempotency.encryption import TokenCipher
 from broker.idempotency.key import IdempotencyKey
-from broker.idempotency.record import InProgress
+from broker.idempotency.record import GIVEN_UP, InProgress
+from broker.idempotency.replay import KeyedReservations
+from broker.minting.minter import MintedToken
 from broker.principal import Principal, end_user
-from broker.sessions.session import SessionState, TokenState
+from broker.sessions.session import Reservation, SessionState, TokenState
 from broker.store.database.engine import Database
 from broker.store.ledger.reservation_rows import MOST_UNUSED
 from tests.store.crossing import Crossings
-from tests.store.world import World
+from tests.store.world import TERMS, World
 from tests.support.stores import Stores
 
 SCHEDULES = int(os.environ.get("CROSSINGS", "12"))
@@ -272,9 +276,10 @@ def report_and_end(world: World) -> tuple[Act, Act, Check]:
 def _begin(world: World, key: str) -> Act:
     def act() -> Any:
         try:
-            return world.records.begin(IdempotencyKey(key, "body", "header"))
+            found = world.records.begin(IdempotencyKey(key, "body", "header"))
         except InProgress:
             return "in progress"
+        return found
 
     return act
 
@@ -296,6 +301,31 @@ def returning_idempotency_key_and_a_new_one(world: World) -> tuple[Act, Act, Che
         assert _begin(world, old)() == "in progress"
 
     return _begin(world, old), _begin(world, secrets.token_hex(16)), check
+
+
+def slow_request_and_the_repeat_that_takes_over(world: World) -> tuple[Act, Act, Check]:
+    """Only one of the two delivers a token, however late the first one is."""
+    who, key = world.someone(), IdempotencyKey(secrets.token_hex(16), "body", "header")
+    first = KeyedReservations(key, world.ledger, world.records, TokenCipher([b"k" * 32]))
+    first.begin()
+    reservation = first.reserve(who, TERMS, world.quotas(who))
+    world.later(GIVEN_UP.total_seconds())
+
+    def confirm() -> Reservation:
+        try:
+            first.confirm(who, reservation, MintedToken(secrets.token_hex(8)))
+        except Refusal as refusal:
+            first.void(reservation, refusal.code)
+            raise
+        return reservation
+
+    def check(outcomes: list[Any]) -> None:
+        assert granted(outcomes) == 1, outcomes
+        delivered = len(world.tokens(reservation.session_id, TokenState.ISSUED))
+        assert delivered == (0 if isinstance(outcomes[0], str) else 1)
+        assert world.places(who) == delivered
+
+    return confirm, _begin(world, key.key), check
 
 
 def suspend_and_resume(world: World) -> tuple[Act, Act, Check]:
@@ -334,6 +364,7 @@ PAIRS = (
     report_and_end,
     two_requests_with_one_idempotency_key,
     returning_idempotency_key_and_a_new_one,
+    slow_request_and_the_repeat_that_takes_over,
     suspend_and_resume,
 )
 

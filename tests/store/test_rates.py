@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from broker.errors import Refusal
-from broker.limits.limiter import Rates, create_rates
+from broker.limits.limiter import Rates, Window, create_rates
+from broker.limits.policy import Allowance
 from broker.settings import store_urls
 from broker.store.database.engine import Database
-from broker.store.ledger.rates import rate_storage
+from broker.store.ledger.rates import SqlRateStorage, rate_storage
 from tests.store.conftest import MakeDatabase
 from tests.support.redis import RedisServer
 
@@ -74,6 +75,72 @@ def test_refusal_by_the_short_window_does_not_use_up_the_long_one(rates: Rates) 
     assert [outcome(rates, "5/day; 1/minute", key) for _ in range(4)] == ["ok"] + ["rate-limited"] * 3
     minute, day = rates.left("5/day; 1/minute", "token", key)
     assert (minute.remaining, day.remaining) == (0, 4)
+
+
+def refusal(rates: Rates, rate: str, key: str) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        rates.spend(rate, "token", key)
+    assert refused.value.code == "rate-limited"
+    return refused.value
+
+
+def test_refusal_names_the_longest_wait_and_costs_no_window(rates: Rates) -> None:
+    key, rate = secrets.token_hex(20), "3/4 second; 3/minute"
+    for _ in range(3):
+        rates.spend(rate, "token", key)
+    for _ in range(2):
+        refused = refusal(rates, rate, key)
+        assert refused.extensions["violated-policies"] == ["3/minute"]
+        assert 50 < (refused.retry_after_seconds or 0) <= 60
+    assert refused.retry_after_seconds == max(state.reset or 0 for state in refused.limits)
+
+
+def test_refusal_by_a_long_window_does_not_use_up_the_short_one(rates: Rates) -> None:
+    key, rate = secrets.token_hex(20), "9/second; 1/minute"
+    assert outcome(rates, rate, key) == "ok"
+    time.sleep(1.1)
+    assert outcome(rates, rate, key) == "rate-limited"
+    assert [state.remaining for state in rates.left(rate, "token", key)] == [9, 0]
+
+
+@pytest.mark.parametrize("rate", ["4/minute; 4/minute", "4 per minute; 4/1 minute", "4/minute; 4/60 second"])
+def test_window_that_is_written_twice_is_counted_once(rates: Rates, rate: str) -> None:
+    key = secrets.token_hex(20)
+    assert [outcome(rates, rate, key) for _ in range(5)] == ["ok"] * 4 + ["rate-limited"]
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_wait_does_not_depend_on_this_hosts_clock(make_database: MakeDatabase, hours: int) -> None:
+    away = timedelta(hours=hours)
+    rates = create_rates(rate_storage(make_database(clock=lambda: datetime.now(UTC) + away), None))
+    assert outcome(rates, "1/minute", "k") == "ok"
+    assert 50 < (refusal(rates, "1/minute", "k").retry_after_seconds or 0) <= 60
+
+
+def test_one_more_request_after_the_wait(make_database: MakeDatabase) -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    rates = create_rates(rate_storage(make_database(clock=lambda: now[0]), None))
+    for rate in ("1/7 second", "2/5 second; 3/minute"):
+        granted = 0
+        while outcome(rates, rate, "k") == "ok":
+            granted += 1
+            now[0] += timedelta(seconds=0.4)
+        now[0] += timedelta(seconds=refusal(rates, rate, "k").retry_after_seconds or 0)
+        assert outcome(rates, rate, "k") == "ok"
+
+
+def test_lower_limit_names_the_time_until_there_is_room(make_database: MakeDatabase) -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    database = make_database(clock=lambda: now[0])
+    hits = SqlRateStorage("broker-sql://", database=database)
+    window = Window("k", 5, 60, "5/minute", Allowance("5/minute", "token", "k"))
+    for _ in range(5):
+        assert hits.acquire_all([window])[0]
+        now[0] += timedelta(seconds=5)
+    # The times of the hits are 0, 5, 10, 15 and 20 s; it is 25 s now. With a limit of 2, four have to expire.
+    oldest, count = hits.get_moving_window("k", 2, 60)
+    assert count == 5
+    assert time.time() - oldest == pytest.approx(10, abs=2)
 
 
 def test_clock_that_is_set_back_locks_no_one_out(make_database: MakeDatabase) -> None:

@@ -68,8 +68,12 @@ class CookieSignIns:
         self._store.close_all(principal.issuer, principal.subject)
 
     def _ids(self, cookie: str) -> list[str]:
-        """The ids under which the store may have it: a hash under each key."""
-        return [_keyed_hash(key, cookie) for key in self._id_keys]
+        """The ids under which the store may have it: a hash under each key, the first for new sign-ins.
+
+        The last one is how earlier versions kept a sign-in. It serves those that are still open.
+        """
+        before = hashlib.sha256(cookie.encode("utf-8", "surrogatepass")).hexdigest()
+        return [*(_keyed_hash(key, cookie) for key in self._id_keys), before]
 
     def csrf_token(self, cookie: str) -> str:
         return _keyed_hash(self._csrf_keys[0], cookie)

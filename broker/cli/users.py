@@ -84,6 +84,16 @@ def users_password(username: str) -> None:
     )
 
 
+@users.command("set-role")
+@click.argument("username", shell_complete=completion.users)
+@click.argument("role", type=click.Choice([OPERATOR, "none"]))
+def users_set_role(username: str, role: str) -> None:
+    """Make USERNAME an operator, or take that role away with `none`. It applies to the next request."""
+    with _user_admin() as admin:
+        admin.set_roles(username, () if role == "none" else (role,))
+    click.echo(f"{username} is {'no longer an operator' if role == 'none' else 'now an operator'}.")
+
+
 @users.command("block")
 @click.argument("subject", shell_complete=completion.users)
 @issuer_option

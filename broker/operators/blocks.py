@@ -5,10 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 
 from broker.identity.blocks import BlockKind
-from broker.operators.errors import EditConflict, NotFound
-from broker.operators.principals import Principals, is_service_key_issuer, no_user, readable
+from broker.operators.errors import EditConflict, LastOperator, NotFound
+from broker.operators.principals import (
+    Principals,
+    is_service_key_issuer,
+    may_be_without_operators,
+    no_user,
+    readable,
+)
 from broker.principal import OWN_ISSUER
 from broker.settings import Settings
+from broker.store.accounts import users
 from broker.store.accounts.blocks import SignedOut, SqlBlocks
 from broker.store.accounts.users import SqlUsers, UserUnknown
 from broker.store.database.engine import Database
@@ -20,19 +27,27 @@ class BlockAdmin:
         self._users = SqlUsers(database)
         self._blocks = SqlBlocks(database)
         self._actor = actor
+        self._keep_one_operator = not may_be_without_operators(settings, actor)
 
     def block(self, subject: str, issuer: str = OWN_ISSUER, *, reason: str = "") -> datetime | None:
         """Block a principal. The block applies to its next request, on every worker, with any credential.
 
-        Returns when the last token that it already holds expires at Google; None if it holds none.
+        Returns when the last token that it already holds expires at Google; None if it holds none. Raises
+        LastOperator if no operator would be left.
         """
         reason = _checked_reason(reason)
         if issuer == OWN_ISSUER:
             try:
-                return self._users.block(subject, actor=self._actor, reason=reason)
+                return self._users.block(
+                    subject, actor=self._actor, reason=reason, keep_one_operator=self._keep_one_operator
+                )
             except UserUnknown:
                 raise no_user(subject) from None
+            except users.LastOperator:
+                raise LastOperator(subject) from None
         named = self._principals.named(issuer, subject)
+        if self._actor == f"{issuer}:{subject}" and not self._users.has_operator():
+            raise LastOperator(subject)
         return self._blocks.block_principal(*named, actor=self._actor, reason=reason)
 
     def unblock(self, subject: str, issuer: str = OWN_ISSUER) -> None:

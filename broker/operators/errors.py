@@ -22,5 +22,12 @@ class EditConflict(OperatorError):  # noqa: N818 - reads as what it says
     """The state has changed since the operator read it, usually by another operator's action."""
 
 
+class LastOperator(OperatorError):  # noqa: N818 - reads as what it says
+    """The action would leave the broker without an operator."""
+
+    def __init__(self, username: str) -> None:
+        super().__init__(f"{username!r} is the last operator; make another user an operator first")
+
+
 class SessionEnded(OperatorError):  # noqa: N818 - reads as what it says
     """The named session has already ended."""

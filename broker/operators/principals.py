@@ -65,6 +65,12 @@ class Principals:
         return key
 
 
+def may_be_without_operators(settings: Settings, actor: str) -> bool:
+    """Whether `actor` may take the role from the last own user that has it: others come from an issuer."""
+    from_issuers = any(spec.operator_claim for spec in settings.config.issuers)
+    return from_issuers and not actor.startswith(f"{OWN_ISSUER}:")
+
+
 def is_service_key_issuer(issuer: str) -> bool:
     """Whether the principals of `issuer` are service keys or users of one."""
     return issuer == KEY_ISSUER or issuer.startswith(f"{KEY_ISSUER}:")

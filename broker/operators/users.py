@@ -15,11 +15,17 @@ from broker.identity.users import USERNAME_RULE, User, canonical_username
 from broker.issuing.dry_run import DryRun, DryRuns
 from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
-from broker.operators.errors import OperatorError
-from broker.operators.principals import Principals, is_service_key_issuer, no_user
+from broker.operators.errors import LastOperator, OperatorError
+from broker.operators.principals import (
+    Principals,
+    is_service_key_issuer,
+    may_be_without_operators,
+    no_user,
+)
 from broker.principal import OPERATOR, OWN_ISSUER, Principal
 from broker.profiles.catalog import Catalog
 from broker.settings import Settings
+from broker.store.accounts import users
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.overrides import SqlOverrides
 from broker.store.accounts.standing import SqlStanding
@@ -54,16 +60,28 @@ class UserAdmin:
         if plan not in plans:
             choices = ", ".join(sorted(plans))
             raise OperatorError(f"there is no plan {plan!r}; choose one of: {choices}", field="plan")
-        if unknown := sorted({*roles} - {OPERATOR}):
-            raise OperatorError(
-                f"there is no role {unknown[0]!r}; the only role is {OPERATOR}", field="roles"
-            )
+        _check_roles(roles)
         user = User(name, passwords.hash_password(password), plan, frozenset(roles))
         try:
             self._users.add(user, actor=self._actor)
         except UserExists:
             raise OperatorError(f"the user {name!r} already exists", field="username") from None
         return user
+
+    def set_roles(self, username: str, roles: Collection[str], issuer: str = OWN_ISSUER) -> None:
+        """Replace the roles of a user, from the next request on. Raises LastOperator."""
+        if issuer != OWN_ISSUER:
+            raise OperatorError("only the broker's own users have a role here; others have their issuer's")
+        _check_roles(roles)
+        keep_one_operator = not may_be_without_operators(self._settings, self._actor)
+        try:
+            self._users.set_roles(
+                username, frozenset(roles), actor=self._actor, keep_one_operator=keep_one_operator
+            )
+        except UserUnknown:
+            raise no_user(username) from None
+        except users.LastOperator:
+            raise LastOperator(username) from None
 
     def set_password(self, username: str, password: str, issuer: str = OWN_ISSUER) -> None:
         """Change a password. All existing sign-ins and bearer tokens of the user become invalid."""
@@ -130,6 +148,11 @@ class UserAdmin:
             ledger=SqlLedger(self._database),
             suspensions=SqlSuspensions(self._database),
         )
+
+
+def _check_roles(roles: Collection[str]) -> None:
+    if unknown := sorted({*roles} - {OPERATOR}):
+        raise OperatorError(f"there is no role {unknown[0]!r}; the only role is {OPERATOR}", field="roles")
 
 
 def _check_password(password: str) -> None:

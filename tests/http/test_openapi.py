@@ -139,6 +139,7 @@ def test_each_success_matches_its_schema(make_app: MakeApp) -> None:
     ask("GET /admin/overview", olga)
     ask("POST /admin/users", olga, {"username": "carol", "password": PASSWORD})
     ask("PATCH /admin/users/{user_key}/limits", olga, {"version": 0, "sessions": 3}, user_key=key["bob"])
+    ask("POST /admin/users/{user_key}/roles", olga, {"roles": ["operator"]}, user_key=key["bob"])
     for action, body in (("block", {"reason": "left"}), ("password", {"password": PASSWORD})):
         ask(f"POST /admin/users/{{user_key}}/{action}", olga, body, user_key=key["bob"])
     ask("POST /admin/users/{user_key}/block", olga, user_key=key["Zoë"])

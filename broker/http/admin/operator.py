@@ -10,7 +10,7 @@ from broker.errors import Code, Refusal
 from broker.http import problems
 from broker.http.credentials import Caller
 from broker.operators.blocks import BlockAdmin
-from broker.operators.errors import EditConflict, NotFound, OperatorError, SessionEnded
+from broker.operators.errors import EditConflict, LastOperator, NotFound, OperatorError, SessionEnded
 from broker.operators.keys import KeyAdmin
 from broker.operators.limits import LimitAdmin
 from broker.operators.sessions import SessionAdmin
@@ -23,6 +23,7 @@ _CODES: tuple[tuple[type[OperatorError], Code], ...] = (
     (EditConflict, "edit-conflict"),
     (SessionEnded, "session-ended"),
     (NotFound, "not-found"),
+    (LastOperator, "forbidden"),
 )
 _PERSON_KEY = re.compile("[0-9a-f]{40}")
 
@@ -64,7 +65,7 @@ def person(key: str) -> Person:
 
 
 def answer(error: OperatorError) -> Response:
-    """A failed action is 422 and names the field, unless its subject is missing, changed or already ended."""
+    """A failed action is 422 and names the field, unless its subject is missing, changed, ended or needed."""
     detail = f"{str(error)[:1].upper()}{str(error)[1:]}."
     for kind, code in _CODES:
         if isinstance(error, kind):

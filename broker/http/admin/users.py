@@ -23,6 +23,7 @@ from broker.store.reporting.people import SqlPeople
 bp = Blueprint("users", __name__)
 
 Password = Annotated[str, Field(min_length=passwords.MIN_LENGTH, max_length=passwords.MAX_LENGTH)]
+Roles = Annotated[tuple[Literal["operator"], ...], Field(strict=False, max_length=1)]
 _POSITION = TypeAdapter(tuple[lists.PositionText, lists.PositionText])
 
 
@@ -35,11 +36,17 @@ class NewUser(body.Body):
     username: Annotated[str, Field(min_length=1, max_length=64)]
     password: Password
     plan: Annotated[str, Field(min_length=1, max_length=64)] = "default"
-    roles: Annotated[tuple[Literal["operator"], ...], Field(strict=False, max_length=1)] = ()
+    roles: Roles = ()
 
 
 class Reason(body.Body):
     reason: Annotated[str, Field(max_length=255)] = ""
+
+
+class NewRoles(body.Body):
+    """An empty list takes the role away."""
+
+    roles: Roles
 
 
 class NewPassword(body.Body):
@@ -126,6 +133,15 @@ def unblock(caller: Caller, user_key: str) -> Nothing:
     body.read(body.Empty)
     person = operator.person(user_key)
     operator.block_admin(caller).unblock(person.subject, person.issuer)
+    return {}
+
+
+@bp.post("/users/<user_key>/roles")
+@guards.require_operator
+@operation("Replace the roles of one of the broker's own users", body=NewRoles, codes=("not-found",))
+def set_roles(caller: Caller, user_key: str) -> Nothing:
+    asked, person = body.read(NewRoles), operator.person(user_key)
+    operator.user_admin(caller).set_roles(person.subject, asked.roles, person.issuer)
     return {}
 
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
 from broker.identity.blocks import BlockKind
 from broker.principal import OWN_ISSUER, principal_key
@@ -71,14 +71,20 @@ def end_sign_ins(connection: Connection, issuer: str, subject: str) -> int:
 
 
 def honoured_until(connection: Connection, issuer: str, subject: str, now: datetime) -> datetime | None:
-    """When the last token of a principal expires at Google; None if no token is still valid."""
+    """When the last token of a principal expires at Google; None if no token is still valid.
+
+    A token that is being minted counts, because it may be on its way. After `connect_by` it is not delivered.
+    """
     key = principal_key(issuer, subject)
     latest: datetime | None = connection.execute(
         select(func.max(tokens.c.expires_at))
         .join(sessions, sessions.c.id == tokens.c.session_id)
         .where(
             or_(sessions.c.principal_key == key, sessions.c.acting_key == key),
-            tokens.c.state == TokenState.ISSUED,
+            or_(
+                tokens.c.state == TokenState.ISSUED,
+                and_(tokens.c.state == TokenState.RESERVED, tokens.c.connect_by > now),
+            ),
         )
     ).scalar_one()
     return latest if latest is not None and latest > now else None

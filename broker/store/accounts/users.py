@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from broker.identity.users import User
-from broker.principal import OWN_ISSUER
+from broker.principal import OPERATOR, OWN_ISSUER
 from broker.store import audit
 from broker.store.accounts.principals import ensure_principal
 from broker.store.accounts.revocation import (
@@ -36,6 +36,10 @@ class UserExists(Exception):  # noqa: N818 - reads as what it says
 
 class UserUnknown(Exception):  # noqa: N818 - reads as what it says
     pass
+
+
+class LastOperator(Exception):  # noqa: N818 - reads as what it says
+    """The change would leave no user with the role that is not blocked."""
 
 
 class SqlUsers:
@@ -83,13 +87,35 @@ class SqlUsers:
             before, after = ({"password_changed_at": _to_json(at)} for at in (row.password_changed_at, now))
             _record(connection, now, username, "user.password", actor, before, after)
 
-    def block(self, username: str, *, actor: str, reason: str = "") -> datetime | None:
+    def set_roles(
+        self, username: str, roles: frozenset[str], *, actor: str, keep_one_operator: bool = True
+    ) -> None:
+        """Replace the roles of a user, from the next request on. Raises UserUnknown and LastOperator."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            if keep_one_operator and OPERATOR not in roles:
+                self._keep_another_operator(connection, username)
+            row = _existing(connection, username)
+            _update(connection, username, roles=" ".join(sorted(roles)))
+            before, after = ({"roles": sorted(kept)} for kept in (row.roles.split(), roles))
+            _record(connection, now, username, "user.roles", actor, before, after)
+
+    def has_operator(self) -> bool:
+        with self._database.read() as connection:
+            return bool(_operators(connection))
+
+    def block(
+        self, username: str, *, actor: str, reason: str = "", keep_one_operator: bool = False
+    ) -> datetime | None:
         """Block a user and revoke all sign-ins and bearers: unblocking restores none. Raises UserUnknown.
 
-        Returns when the user's last token expires at Google; None if no token is still valid.
+        Returns when the user's last token expires at Google; None if no token is still valid. With
+        `keep_one_operator`, raises LastOperator.
         """
         with self._database.write() as connection:
             now = self._database.now(connection)
+            if keep_one_operator:
+                self._keep_another_operator(connection, username)
             row = _existing(connection, username)
             _update(connection, username, blocked_at=now, blocked_reason=reason)
             revoke_but_keep_sign_ins(connection, username)
@@ -125,6 +151,12 @@ class SqlUsers:
             now = self._database.now(connection)
             audit.record(connection, now, actor=actor, action=action, outcome="ok", detail={"user": username})
 
+    def _keep_another_operator(self, connection: Connection, username: str) -> None:
+        # Without the lock, two operators could block each other at once.
+        self._database.lock(connection, "operators")
+        if _operators(connection) == {username}:
+            raise LastOperator(username)
+
     def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
         """Replace a hash that was made with older parameters, unless the password has changed meanwhile."""
         with self._database.write() as connection:
@@ -140,6 +172,14 @@ def _existing(connection: Connection, username: str) -> Row[Any]:
     if row is None:
         raise UserUnknown(username)
     return row
+
+
+def _operators(connection: Connection) -> set[str]:
+    """The users with the role who are not blocked."""
+    rows = connection.execute(
+        select(users.c.username, users.c.roles).where(users.c.roles != "", users.c.blocked_at.is_(None))
+    )
+    return {row.username for row in rows if OPERATOR in row.roles.split()}
 
 
 def _update(connection: Connection, username: str, **values: Any) -> None:

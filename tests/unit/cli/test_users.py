@@ -221,3 +221,19 @@ def test_explain_counts_nothing(run: Run, environ: dict[str, str]) -> None:
             {"policy": "2/minute", "remaining": 2, "reset": 60}
         ]
     assert audited(environ) == [("user.add", "ok")]
+
+
+def test_role_is_set_and_taken_away(run: Run) -> None:
+    for name in ("olga", "alice"):
+        run("users", "add", name, "--role", "operator", stdin=PASSWORD)
+    assert run("users", "set-role", "alice", "none").out == "alice is no longer an operator.\n"
+    refused = run("users", "set-role", "olga", "none")
+    assert (refused.status, "last operator" in refused.err) == (1, True)
+    refused = run("users", "block", "olga")
+    assert (refused.status, "last operator" in refused.err) == (1, True)
+    assert run("users", "set-role", "alice", "operator").status == 0
+    assert run("users", "block", "olga").status == 0
+    assert run("users", "set-role", "nobody", "operator").status == 1
+    assert run("users", "set-role", "alice", "root").status == 2
+    roles = {user["username"]: user["roles"] for user in run("users", "list", "--json").json}
+    assert roles == {"alice": ["operator"], "olga": ["operator"]}

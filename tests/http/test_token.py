@@ -294,3 +294,35 @@ def test_token_that_comes_too_late_to_connect_is_refused_and_free(
     limits = client.get("/me", headers=alice).get_json()["limits"]
     assert (limits["sessions"]["open"], limits["minutes_per_day"]["used"]) == (0, 0)
     assert client.post("/token", json={"profile": "brief"}, headers=alice).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["app", "version", "platform"])
+@pytest.mark.parametrize("text", ["a\nb", "a\x00b", "a\x1b[31m", "a\x7fb", "a\x85b", "a\u2028b", "a\u202eb"])
+def test_control_characters_in_client_are_refused(
+    app: Flask, client: FlaskClient, alice: dict[str, str], name: str, text: str
+) -> None:
+    answer = client.post("/token", json={"client": {name: text}}, headers=alice)
+    problem = answer.get_json()
+    assert (answer.status_code, problem["code"]) == (422, "invalid-field")
+    assert [field["field"] for field in problem["fields"]] == [f"client.{name}"]
+    assert count(app, sessions) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "a\u00a0b", "\u3000x", "\U0001f3a4", "1.0 (beta)"]
+)
+def test_other_characters_in_client_are_stored(
+    app: Flask, client: FlaskClient, alice: dict[str, str], text: str
+) -> None:
+    assert client.post("/token", json={"client": {"app": text}}, headers=alice).status_code == 200
+    with parts_of(app).database.read() as connection:
+        assert connection.execute(select(sessions.c.client)).scalar_one() == {"app": text}
+
+
+def test_key_in_client_is_not_stored(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
+    key = parts_of(app).settings.gemini_api_key.get_secret_value()
+    said = {"app": f"x {key}", "version": "AIzaSyA1234567890abcdefghijklmnopqrstu"}
+    assert client.post("/token", json={"client": said}, headers=alice).status_code == 200
+    with parts_of(app).database.read() as connection:
+        stored = str(connection.execute(select(sessions.c.client)).scalar_one())
+    assert not [text for text in (key, said["version"]) if text in stored]

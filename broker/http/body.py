@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -29,6 +30,15 @@ class Empty(Body):
 
 
 B = TypeVar("B", bound=BaseModel)
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, separators of lines
+
+
+def without_controls(text: str) -> str:
+    """For texts that are stored and shown. Letters of every script are allowed, with their joiners."""
+    if any(char in _BIDI_CONTROLS or unicodedata.category(char) in _CONTROLS for char in text):
+        raise ValueError("must not contain control characters")
+    return text
 
 
 def read(model: type[B]) -> B:

@@ -111,7 +111,13 @@ def _by_cookie(request: Request, cookie: str) -> Caller:
             raise Refusal("csrf-failed", f"{CSRF_HEADER} is missing or does not match this sign-in.")
     if (guests := guest_access()) is not None and is_guest_cookie(cookie):
         guest = guests.verify(request, cookie)
-        return Caller(_admit(guest), cookie, also_charged=guests.charged(request))
+        try:
+            principal = _admit(guest)
+        except Refusal as refusal:
+            if refusal.code == "invalid-token":
+                forget_sign_in()  # the guest has ended, and the page can start again
+            raise
+        return Caller(principal, cookie, also_charged=guests.charged(request))
     verified = parts().sign_ins.verify(cookie)
     # An issuer that was removed, or is now on trial, is not trusted. Its existing sign-ins are not either.
     if verified is None or verified.principal.issuer not in parts().trusted_issuers:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Request
+from dataclasses import replace
+
+from flask import Request, request
 
 from broker.errors import Refusal
 from broker.http import origins
 from broker.http.client_address import client_address, is_from_this_machine
 from broker.http.cookies import forget_sign_in
 from broker.identity.bearer import Verified
-from broker.identity.guests import Guests
+from broker.identity.guests import LIFETIME, Guests, is_guest_cookie
 from broker.limits.policy import Allowance
 from broker.net.proxies import UNKNOWN
 from broker.parts import parts
@@ -38,10 +40,22 @@ class GuestAccess:
         try:
             if not self.reaches(request):
                 raise Refusal("invalid-token", reason="guests are for this machine only")
-            return self._guests.verify(unverified_cookie, client_address(request))
+            verified = self._guests.verify(unverified_cookie, client_address(request))
+            # Each guest has one cookie, so its subject names it.
+            return replace(verified, token_id=verified.principal.subject)
         except Refusal:
             forget_sign_in()
             raise
+
+    def end(self, request: Request, unverified_cookie: str) -> None:
+        """The guest signs out, or is no longer a guest: copies of its cookie end too."""
+        if not is_guest_cookie(unverified_cookie):
+            return
+        try:
+            verified = self.verify(request, unverified_cookie)
+        except Refusal:
+            return  # it is not valid anyway
+        parts().admission.revoke(verified, LIFETIME)
 
     def charged(self, request: Request) -> tuple[Allowance, ...]:
         """New sessions of all guests at one address share it: a guest could delete its cookie each time."""
@@ -53,3 +67,9 @@ class GuestAccess:
         if client_address(request) == UNKNOWN:
             return False
         return self._guests.spec.allow_network or is_from_this_machine(request)
+
+
+def end_guest(unverified_cookie: str) -> None:
+    """End the guest of this cookie of the current request. Any other cookie is left alone."""
+    if (guests := guest_access()) is not None:
+        guests.end(request, unverified_cookie)

@@ -12,6 +12,7 @@ from broker.errors import Refusal
 from broker.http import body, cookies, guards
 from broker.http.client_address import client_address
 from broker.http.credentials import Caller
+from broker.http.guests import end_guest
 from broker.http.responses import operation
 from broker.identity import passwords
 from broker.identity.login import SignedIn as NewSignIn
@@ -65,6 +66,7 @@ def logout(caller: Caller) -> None:
     sign_ins = parts().login
     if caller.cookie is not None:
         sign_ins.sign_out(caller.cookie)
+        end_guest(caller.cookie)
     if caller.bearer is not None:
         sign_ins.revoke(caller.bearer)
     cookies.forget_sign_in()
@@ -93,6 +95,8 @@ def _sign_in(asked: LoginBody) -> NewSignIn:
             parts().sign_ins.refused(found.username if found else None, attempt.address, refusal.code)
         SIGN_INS.labels(refusal.code).inc()
         raise
+    if replaced is not None:
+        end_guest(replaced)
     SIGN_INS.labels("ok").inc()
     throttle.succeeded(attempt)
     return signed_in

@@ -15,6 +15,7 @@ from werkzeug.exceptions import NotFound
 from broker.errors import Refusal
 from broker.http import cookies, guards
 from broker.http.client_address import client_address, requested_host
+from broker.http.guests import end_guest
 from broker.http.responses import operation
 from broker.identity.oidc.client import OidcClient
 from broker.identity.oidc.errors import Outcome, SignInFailed
@@ -103,6 +104,7 @@ def _sign_in(client: OidcClient, flow: Flow) -> Response:
     replaced = cookies.own_cookie(request)
     if replaced is not None:
         parts().sign_ins.close(replaced)
+        end_guest(replaced)
     cookies.keep_sign_in(sign_in.cookie, LIFETIME)
     return _redirect(flow.return_to)
 

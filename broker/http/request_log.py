@@ -14,11 +14,17 @@ from broker.http import origins
 from broker.http.security_headers import add_security_headers
 from broker.parts import parts
 from broker.principal import Principal
+from broker.telemetry.log import redact
 from broker.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS
 
 _log = structlog.get_logger("broker.http")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# How the keys of Google, of this broker and of other vendors begin. A part of a key is one too.
+_LIKE_A_KEY = re.compile(
+    r"AIza|AQ\.|GOCSPX-|ya29\.|lbk_|eyJ|auth_tokens|(sk|pk|rk)[-_]|gh[a-z]_|github_pat_|glpat-|xox[a-z]-"
+    r"|A[KS]IA[0-9A-Z]|hf_|npm_|whsec_|guest\."
+)
 
 
 def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
@@ -27,7 +33,7 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
     def start() -> Response | None:
         g.started = time.perf_counter()
         given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _SAFE_ID.fullmatch(given) else secrets.token_hex(8)
+        g.request_id = given if _may_be_kept(given) else secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if origins.is_preflight(request) and request.url_rule is not None:  # otherwise there is nothing here
@@ -46,6 +52,11 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
     app.after_request(finish)
     # Otherwise later log lines of gunicorn on this thread would carry the id of this request.
     app.teardown_request(lambda _: structlog.contextvars.clear_contextvars())
+
+
+def _may_be_kept(given: str) -> bool:
+    """The id appears in answers, in the log and in the audit trail, so it must not be a credential."""
+    return bool(_SAFE_ID.fullmatch(given)) and not _LIKE_A_KEY.match(given) and redact(given) == given
 
 
 def _tls_ended_before() -> bool:

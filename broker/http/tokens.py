@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Literal, NotRequired
 
 from flask import Blueprint, g, request
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from broker.errors import Code, Refusal
@@ -22,6 +22,7 @@ from broker.minting.gemini import socket_url
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
 from broker.principal import Principal
+from broker.telemetry.log import redact
 
 bp = Blueprint("tokens", __name__)
 
@@ -38,10 +39,14 @@ _ONCE = RequestHeader(
 _APP = RequestHeader(attestation.HEADER, "The token of App Check, if the profile requires one.")
 
 
+_Short = Annotated[str, Field(max_length=64), AfterValidator(body.without_controls)]
+_Long = Annotated[str, Field(max_length=128), AfterValidator(body.without_controls)]
+
+
 class ClientInfo(body.Body):
-    app: Annotated[str, Field(max_length=64)] | None = None
-    version: Annotated[str, Field(max_length=64)] | None = None
-    platform: Annotated[str, Field(max_length=128)] | None = None
+    app: _Short | None = None
+    version: _Short | None = None
+    platform: _Long | None = None
 
 
 class TokenBody(body.Body):
@@ -101,7 +106,7 @@ class Token(TypedDict):
 def create_token(caller: Caller) -> Token:
     asked = body.read(KeyTokenBody if caller.service_key else TokenBody)
     principal = _owner(caller, asked)
-    client = asked.client.model_dump(exclude_none=True)
+    client = {name: redact(text) for name, text in asked.client.model_dump(exclude_none=True).items()}
     token_request = TokenRequest(
         profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation()
     )
@@ -154,9 +159,9 @@ def _answer(issued: Issued) -> Token:
         "token": issued.token.name,
         "token_type": "live-ephemeral",
         "expires_at": rfc3339(reservation.expires_at),
-        "expires_in": int(life.total_seconds()),
+        "expires_in": issued.seconds_left(reservation.expires_at),
         "connect_by": rfc3339(reservation.connect_by),
-        "connect_within": int((reservation.connect_by - reservation.reserved_at).total_seconds()),
+        "connect_within": issued.seconds_left(reservation.connect_by),
         "url": socket_url(live_url),
         "auth": {"in": "query", "name": "access_token"},
         "api_version": "v1alpha",

@@ -15,7 +15,7 @@ from typing import Protocol
 from broker.errors import Refusal
 from broker.identity.bearer import Verified
 from broker.identity.users import User
-from broker.principal import OWN_ISSUER, Overrides, Principal, principal_key
+from broker.principal import GUEST_ISSUER, OWN_ISSUER, Overrides, Principal, principal_key
 
 # The block of a token lasts longer than the token, by more than clocks can differ.
 _MARGIN = timedelta(minutes=10)
@@ -55,8 +55,8 @@ class Admission:
         self._standing = standing
 
     def revoke(self, verified: Verified, lifetime: timedelta) -> None:
-        """Revoke the broker token that its holder signs out with."""
-        if verified.principal.issuer == OWN_ISSUER and verified.token_id is not None:
+        """Revoke the broker's token, or the cookie of a guest, that its holder signs out with."""
+        if verified.principal.issuer in {OWN_ISSUER, GUEST_ISSUER} and verified.token_id is not None:
             self._standing.withdraw_token(
                 verified.principal, verified.token_id, verified.issued_at + lifetime + _MARGIN
             )

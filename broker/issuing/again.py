@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -32,7 +33,7 @@ def answer_again(
     Everything that the caller may have lost in the meantime is checked: blocks, the profile, the app.
     `reservation.reserved_at` is now.
     """
-    ledger = issuer.ledger
+    ledger, known_since = issuer.ledger, time.monotonic()
     if reservation.connect_by - reservation.reserved_at < _TO_CONNECT:
         # The profile leaves little time to connect: the session is the same, the token its next one.
         return issuer.next_token(principal.requester, reservation.session_id, None, request.attestation)
@@ -47,4 +48,4 @@ def answer_again(
     usages, _ = ledger.usages(limits.quotas)
     ledger.repeated(principal, reservation.session_id, token)
     reservation = replace(reservation, usage=usages[-1])
-    return Issued(principal, allowed, token_plan, reservation, rates, token)
+    return Issued(principal, allowed, token_plan, reservation, rates, token, known_since=known_since)

@@ -108,6 +108,7 @@ class TokenIssuer:
             times = {"expires_at": reservation.expires_at, "connect_by": reservation.connect_by}
             token = self.minter.mint(reserved.profile, reserved.token_plan, **times, handle=handle)
             mint_ms = round((time.monotonic() - started) * 1000)
+            reserved.check_time_to_connect()
             ledger.confirm(reserved.principal, reservation, token, mint_ms)
         except BaseException as fault:
             code = fault.code if isinstance(fault, Refusal) else "internal"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from broker.errors import LimitState, Refusal
 from broker.minting.minter import MintedToken, TokenPlan
 from broker.principal import Principal
 from broker.profiles.profile import Profile
 from broker.sessions.session import Reservation, SessionTerms
+
+# Enough to open a connection from a phone.
+LEAST_SECONDS_TO_CONNECT = 2
+_NOTICED_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,19 @@ class Reserved:
     token_plan: TokenPlan
     reservation: Reservation
     rates: Sequence[LimitState]
+    known_since: float = field(default_factory=time.monotonic, kw_only=True)
+    """When the reservation was known here, by the monotonic clock."""
+
+    def seconds_left(self, until: datetime) -> int:
+        """From now to `until`, a time by the store's clock. Less than half a second counts as no time."""
+        passed = time.monotonic() - self.known_since
+        whole = (until - self.reservation.reserved_at).total_seconds()
+        return max(0, int(whole - passed if passed >= _NOTICED_SECONDS else whole))
+
+    def check_time_to_connect(self) -> None:
+        """Refuses `upstream-timeout` if Google took so long that no client could connect with the token."""
+        if self.seconds_left(self.reservation.connect_by) < LEAST_SECONDS_TO_CONNECT:
+            raise Refusal("upstream-timeout", reason="too little time is left to connect")
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Limits the calls to Google: how many run at once, and when the broker stops trying.
 
 `Bulkhead` refuses a call at once when all its slots are taken, so that threads stay free for other requests.
-`CircuitBreaker` opens after several failures in a row: callers then get the last error at once, and one probe
-at a time finds out whether Google has recovered.
+`CircuitBreaker` opens after several failures in a row, and at once if Google asks us to wait. Callers then
+get the last error at once, and one probe at a time finds out whether Google has recovered.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -14,13 +15,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from broker.errors import Code, Refusal
+from broker.minting.errors import QuotaRefusal
 
 T = TypeVar("T")
 
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 5.0
-# Only these refusals show that Google is unhealthy. A rejected key or a used-up quota is a healthy answer.
-UNHEALTHY: frozenset[Code] = frozenset({"upstream-error", "upstream-timeout"})
+# After these refusals, more calls would not help. A rejected key or profile is a healthy answer.
+UNHEALTHY: frozenset[Code] = frozenset({"upstream-error", "upstream-timeout", "upstream-quota"})
 
 
 class Bulkhead:
@@ -41,10 +43,10 @@ class Bulkhead:
             try:
                 answer = call()
             except Refusal as refusal:
-                self._breaker.after_call(refusal.code if refusal.code in UNHEALTHY else None)
+                self._breaker.after_call(refusal if refusal.code in UNHEALTHY else None)
                 raise
             except BaseException:
-                self._breaker.after_call("upstream-error")
+                self._breaker.after_call(Refusal("upstream-error"))
                 raise
             self._breaker.after_call(None)
             return answer
@@ -65,12 +67,18 @@ class CircuitBreaker:
 
         A call that passes moves it, so one probe runs at a time.
         """
+        self._quota_until = 0.0
+        """Google asked us to wait until then. No call passes, whatever calls that began earlier return."""
 
     def before_call(self) -> None:
         with self._lock:
+            now = self._clock()
+            if now < self._quota_until:
+                seconds = math.ceil(self._quota_until - now)
+                reason = "not tried: Google has asked us to wait"
+                raise Refusal("upstream-quota", reason=reason, retry_after_seconds=seconds)
             if self._failures < FAILURES_TO_OPEN:
                 return
-            now = self._clock()
             if now < self._next_probe_at:
                 remaining = int(self._next_probe_at - now) + 1
                 raise Refusal(
@@ -80,15 +88,20 @@ class CircuitBreaker:
                 )
             self._next_probe_at = now + OPEN_SECONDS
 
-    def after_call(self, failure: Code | None) -> None:
-        """`failure` is the code of an unhealthy answer, None for a healthy one."""
+    def after_call(self, failure: Refusal | None) -> None:
+        """`failure` is the refusal for an unhealthy answer, None for a healthy one."""
         with self._lock:
             if failure is None:
                 self._failures = 0
                 return
+            now = self._clock()
             self._failures += 1
-            self._last_failure = failure
-            self._next_probe_at = self._clock() + OPEN_SECONDS
+            self._last_failure = failure.code
+            self._next_probe_at = now + OPEN_SECONDS
+            if isinstance(failure, QuotaRefusal) and failure.delay_seconds is not None:
+                self._failures = max(self._failures, FAILURES_TO_OPEN)
+                self._quota_until = max(self._quota_until, now + failure.delay_seconds)
+                self._next_probe_at = self._quota_until
 
 
 def _jitter(least: int, most: int) -> int:

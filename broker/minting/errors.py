@@ -7,6 +7,7 @@ status words, which must match a fixed alphabet.
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Iterator
@@ -19,7 +20,21 @@ from google.genai import errors
 from broker.errors import Refusal
 
 QUOTA_RETRY_SECONDS = (20, 40)
+LONGEST_DELAY_SECONDS = 86_400
+RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s")
 STATUS_WORD = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
+
+
+class QuotaRefusal(Refusal):
+    """Google's 429. `delay_seconds` is the time that Google asks us to wait, or None if it does not say."""
+
+    def __init__(self, reason: str, delay_seconds: int | None) -> None:
+        told = delay_seconds
+        if told is None:
+            told = random.randint(*QUOTA_RETRY_SECONDS)  # noqa: S311 - nothing secret
+        super().__init__("upstream-quota", reason=reason, retry_after_seconds=told)
+        self.delay_seconds = delay_seconds
 
 
 def refusal_for(error: Exception) -> Refusal:
@@ -37,9 +52,8 @@ def _for_status(error: errors.APIError) -> Refusal:
     status = error.code if isinstance(error.code, int) else 0
     reason = " ".join([f"HTTP {status}", *_status_words(error.details)])
     if status == 429:
-        # This is the quota of the Google project, not of the caller. Google does not say when to retry.
-        retry_after = random.randint(*QUOTA_RETRY_SECONDS)  # noqa: S311 - nothing secret
-        return Refusal("upstream-quota", reason=reason, retry_after_seconds=retry_after)
+        # This is the quota of the Google project, not of the caller.
+        return QuotaRefusal(reason, _delay_seconds(error))
     if status in (408, 504):
         return Refusal("upstream-timeout", reason=reason)
     if 400 <= status < 500:
@@ -48,13 +62,28 @@ def _for_status(error: errors.APIError) -> Refusal:
     return Refusal("upstream-error", reason=reason)
 
 
+def _delay_seconds(error: errors.APIError) -> int | None:
+    """The delay in Google's RetryInfo, or in the header Retry-After. In whole seconds, at most a day."""
+    texts = [row.get("retryDelay") for row in _detail_rows(error.details) if row.get("@type") == RETRY_INFO]
+    headers = getattr(error.response, "headers", {})
+    texts.append(f"{headers.get('Retry-After', '')}s")
+    matches = (DURATION.fullmatch(text) for text in texts if isinstance(text, str))
+    delays = [math.ceil(float(match[1])) for match in matches if match]
+    return min(max(1, delays[0]), LONGEST_DELAY_SECONDS) if delays else None
+
+
+def _detail_rows(details: Any) -> list[dict[str, Any]]:
+    error = details.get("error") if isinstance(details, dict) else None
+    rows = error.get("details") if isinstance(error, dict) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
 def _status_words(details: Any) -> Iterator[str]:
     """The status words in Google's error envelope, for example `INVALID_ARGUMENT API_KEY_INVALID`."""
     error = details.get("error") if isinstance(details, dict) else None
     if not isinstance(error, dict):
         return
-    rows = error.get("details")
-    reasons = [row.get("reason") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    reasons = [row.get("reason") for row in _detail_rows(details)]
     for word in (error.get("status"), *reasons):
         if isinstance(word, str) and STATUS_WORD.fullmatch(word):
             yield word

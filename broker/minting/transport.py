@@ -20,6 +20,7 @@ BODY_BYTES = 64 * 1024
 # checks all its idle connections on every request, so there are few.
 IDLE_CONNECTIONS = 32
 IDLE_SECONDS = 30.0
+_KEPT = (b"content-type", b"retry-after")
 
 
 class BoundedTransport(httpx2.BaseTransport):
@@ -54,7 +55,7 @@ class BoundedTransport(httpx2.BaseTransport):
             body = bounded_body(response, BODY_BYTES)
         finally:
             response.close()
-        headers = [(name, value) for name, value in response.headers if name.lower() == b"content-type"]
+        headers = [(name, value) for name, value in response.headers if name.lower() in _KEPT]
         body = body if response.status == 200 else _error_body(body)
         return httpx2.Response(response.status, headers=headers, content=body)
 

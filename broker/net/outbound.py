@@ -18,6 +18,8 @@ from typing import Any
 
 import httpcore2
 
+from broker.net.tls import TlsStream
+
 
 class BodyRefused(Exception):  # noqa: N818 - an outcome, not a programming error
     """The body of an answer is too large, or compressed."""
@@ -77,8 +79,7 @@ class _DeadlineStream(httpcore2.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002 - the base class's
     ) -> httpcore2.NetworkStream:
-        left = self._deadline.left(httpcore2.ConnectTimeout)
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
+        return TlsStream(self, ssl_context, server_hostname)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -52,6 +52,9 @@ def current_request_id() -> str:
 
 def configure(level: str, secrets: Iterable[str] = ()) -> None:
     """Set up logging for this process. `secrets` are exact strings that no line may contain."""
+    global _redactor
+    secrets = list(secrets)
+    _redactor = Redactor(secrets)
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -101,3 +104,11 @@ class Redactor:
         if self._exact:
             text = self._exact.sub(_REDACTED, text)
         return _SHAPES.sub(_REDACTED, text)
+
+
+_redactor = Redactor(())
+
+
+def redact(text: str) -> str:
+    """A text of a caller as it may be stored: without the secrets of this process, keys and tokens."""
+    return _redactor(None, "", text)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from broker.errors import CODES, Code, Refusal
 from broker.http import guards
 from broker.http.pages import ASSETS
 from broker.parts import parts_of
-from tests.http.conftest import MakeApp
+from broker.store.database.tables import audit
+from tests.http.conftest import MakeApp, bearer
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -109,3 +111,36 @@ def test_scripts_and_styles_carry_only_the_headers_that_they_need(client: FlaskC
     for closed in ("/live/no-such.js", "/live/media/recorder-worker.js"):
         with client.get(closed) as answer:
             assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "AIzaSyA1234567890abcdefghijklmnopqrstu",
+        "AQ.Ab8RN6Jabcdefghij",
+        "lbk_h3k9x2m7q4ab_0123456789012345678901234567890123456789012012345",
+        "lbk_h3k9x2m7q4ab_part",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln",
+        "sk-proj-0123456789abcdef",
+        "ghp_0123456789abcdefghij",
+        "AKIA0123456789ABCDEF",
+        "ya29.a0Af_0123456789",
+        "KEY-OF-THE-BROKER",
+    ],
+)
+def test_request_id_that_looks_like_a_key_is_replaced(app: Flask, client: FlaskClient, given: str) -> None:
+    if given == "KEY-OF-THE-BROKER":
+        given = parts_of(app).settings.gemini_api_key.get_secret_value()
+    answer = client.post("/token", headers={"X-Request-Id": given, **bearer(app)})
+    assert answer.headers["X-Request-Id"] != given
+    with parts_of(app).database.read() as connection:
+        stored = connection.execute(select(audit.c.request_id)).scalars().all()
+    assert set(stored) <= {answer.headers["X-Request-Id"], ""}
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["0af7651916cd43dd8448eb211c80319c", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "req_8f14e45f-ceea-467a", "skip-42-a"],
+)
+def test_other_request_ids_are_kept(client: FlaskClient, given: str) -> None:
+    assert client.get("/healthz", headers={"X-Request-Id": given}).headers["X-Request-Id"] == given

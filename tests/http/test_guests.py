@@ -257,6 +257,26 @@ def test_sign_in_ends_the_guest_and_sign_out_deletes_the_cookie(open_app: Flask)
     assert guest.get_cookie("live-broker") is None
 
 
+@pytest.mark.parametrize("how", ["logout", "login"])
+def test_copy_of_the_cookie_ends_with_the_guest(make_app: MakeApp, how: str) -> None:
+    app = make_app(toml=guests())
+    browser, headers = new_guest(app)
+    thief = app.test_client()
+    thief.set_cookie("live-broker", cookie_of(browser))
+    assert thief.get("/me").status_code == 200
+    if how == "logout":
+        assert browser.post("/auth/logout", headers=headers).status_code == 204
+    else:
+        body = {"username": "alice", "password": PASSWORD}
+        assert browser.post("/auth/login", json=body, headers=headers).status_code == 200
+        assert browser.get("/me").status_code == 200
+    assert result(thief.post("/token", headers=headers)) == (401, "invalid-token")
+    assert thief.get_cookie("live-broker") is None
+    assert thief.get("/me", headers=SAME).status_code == 200, "another guest"
+    other, headers = new_guest(app)
+    assert other.post("/token", headers=headers).status_code == 200
+
+
 def test_blocked_guest_is_refused(open_app: Flask) -> None:
     browser, headers = new_guest(open_app)
     subject = browser.get("/me").get_json()["principal"]["subject"]

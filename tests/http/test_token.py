@@ -254,3 +254,75 @@ def test_preloaded_models_spare_the_first_request_a_look_up(make_app: MakeApp) -
 def test_preloading_ignores_an_unreachable_google(make_app: MakeApp) -> None:
     parts = parts_of(make_app(live_url="http://127.0.0.1:9"))
     preload_models(parts.minter, parts.catalog.all())
+
+
+BRIEF = """
+[profiles.brief]
+models = ["gemini-3.8-live"]
+connect_within_seconds = 5
+slice_seconds = 40
+[profiles.brief.config]
+response_modalities = ["AUDIO"]
+"""
+
+
+@pytest.mark.parametrize("renews", [False, True])
+def test_times_count_from_the_answer(make_app: MakeApp, standin: StandIn, renews: bool) -> None:
+    app = make_app(toml=BRIEF.replace("= 5", "= 20"))
+    client, alice = app.test_client(use_cookies=False), bearer(app)
+    path, body = "/token", {"profile": "brief"}
+    if renews:
+        path = f"/sessions/{client.post(path, json=body, headers=alice).get_json()['session']['id']}/token"
+        body = {}
+    standin.control.scenario("mint-slow", seconds=1.1, times=1)
+    answer = client.post(path, json=body, headers=alice)
+    left = datetime.fromisoformat(answer.get_json()["connect_by"]) - datetime.now(UTC)
+    assert answer.get_json()["connect_within"] <= left.total_seconds() + 1.1, "connect_by has whole seconds"
+    assert answer.get_json()["connect_within"] <= 18
+    assert answer.get_json()["expires_in"] <= 38
+
+
+def test_token_that_comes_too_late_to_connect_is_refused_and_free(
+    make_app: MakeApp, standin: StandIn
+) -> None:
+    app = make_app(toml=BRIEF)
+    client, alice = app.test_client(use_cookies=False), bearer(app)
+    preload_models(parts_of(app).minter, parts_of(app).catalog.all())
+    standin.control.scenario("mint-slow", seconds=3.2, times=1)
+    answer = client.post("/token", json={"profile": "brief"}, headers=alice)
+    assert (answer.status_code, answer.get_json()["code"]) == (504, "upstream-timeout")
+    limits = client.get("/me", headers=alice).get_json()["limits"]
+    assert (limits["sessions"]["open"], limits["minutes_per_day"]["used"]) == (0, 0)
+    assert client.post("/token", json={"profile": "brief"}, headers=alice).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["app", "version", "platform"])
+@pytest.mark.parametrize("text", ["a\nb", "a\x00b", "a\x1b[31m", "a\x7fb", "a\x85b", "a\u2028b", "a\u202eb"])
+def test_control_characters_in_client_are_refused(
+    app: Flask, client: FlaskClient, alice: dict[str, str], name: str, text: str
+) -> None:
+    answer = client.post("/token", json={"client": {name: text}}, headers=alice)
+    problem = answer.get_json()
+    assert (answer.status_code, problem["code"]) == (422, "invalid-field")
+    assert [field["field"] for field in problem["fields"]] == [f"client.{name}"]
+    assert count(app, sessions) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "a\u00a0b", "\u3000x", "\U0001f3a4", "1.0 (beta)"]
+)
+def test_other_characters_in_client_are_stored(
+    app: Flask, client: FlaskClient, alice: dict[str, str], text: str
+) -> None:
+    assert client.post("/token", json={"client": {"app": text}}, headers=alice).status_code == 200
+    with parts_of(app).database.read() as connection:
+        assert connection.execute(select(sessions.c.client)).scalar_one() == {"app": text}
+
+
+def test_key_in_client_is_not_stored(app: Flask, client: FlaskClient, alice: dict[str, str]) -> None:
+    key = parts_of(app).settings.gemini_api_key.get_secret_value()
+    said = {"app": f"x {key}", "version": "AIzaSyA1234567890abcdefghijklmnopqrstu"}
+    assert client.post("/token", json={"client": said}, headers=alice).status_code == 200
+    with parts_of(app).database.read() as connection:
+        stored = str(connection.execute(select(sessions.c.client)).scalar_one())
+    assert not [text for text in (key, said["version"]) if text in stored]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import pytest
 
 from broker.errors import Code, Refusal
 from broker.minting.circuit_breaker import FAILURES_TO_OPEN, OPEN_SECONDS, Bulkhead
+from broker.minting.errors import QuotaRefusal
 
 
 class Clock:
@@ -96,7 +98,7 @@ def test_failed_probe_keeps_the_breaker_open() -> None:
     assert raised.value.code == "upstream-error"
 
 
-@pytest.mark.parametrize("code", ["upstream-rejected", "upstream-quota"])
+@pytest.mark.parametrize("code", ["upstream-rejected", "busy"])
 def test_rejection_by_google_counts_as_healthy(code: Code) -> None:
     bulkhead = Bulkhead(4, Clock())
     for _ in range(FAILURES_TO_OPEN * 2):
@@ -109,3 +111,65 @@ def test_single_failures_do_not_open_the_breaker() -> None:
     for _ in range(FAILURES_TO_OPEN * 2):
         refusal(bulkhead)
         assert bulkhead.run(lambda: "fine") == "fine"
+
+
+def quota(bulkhead: Bulkhead, delay_seconds: int | None) -> Refusal:
+    def call() -> str:
+        raise QuotaRefusal("HTTP 429", delay_seconds)
+
+    with pytest.raises(Refusal) as raised:
+        bulkhead.run(call)
+    assert raised.value.code == "upstream-quota"
+    return raised.value
+
+
+@pytest.mark.parametrize("delay", [1, 90, 3600])
+def test_no_call_before_the_delay_that_google_asks_for_is_over(delay: int) -> None:
+    clock = Clock()
+    bulkhead = Bulkhead(4, clock)
+    assert quota(bulkhead, delay).retry_after_seconds == delay
+    for passed in (0.0, delay / 2, delay - 0.25):
+        clock.now = Clock.now + passed
+        with pytest.raises(Refusal) as raised:
+            bulkhead.run(lambda: pytest.fail("was tried"))
+        assert raised.value.code == "upstream-quota"
+        assert raised.value.retry_after_seconds == math.ceil(delay - passed)
+    clock.now = Clock.now + delay
+    assert bulkhead.run(lambda: "tried") == "tried"
+    assert bulkhead.run(lambda: "closed again") == "closed again"
+
+
+def test_success_of_an_earlier_call_does_not_shorten_the_delay() -> None:
+    bulkhead = Bulkhead(4, Clock())
+
+    def slow() -> str:
+        quota(bulkhead, 90)
+        return "began before"
+
+    assert bulkhead.run(slow) == "began before"
+    with pytest.raises(Refusal) as raised:
+        bulkhead.run(lambda: pytest.fail("was tried"))
+    assert raised.value.retry_after_seconds == 90
+
+
+def test_probe_after_the_delay_is_one_and_may_extend_it() -> None:
+    clock = Clock()
+    bulkhead = Bulkhead(4, clock)
+    quota(bulkhead, 90)
+    clock.now += 90
+    assert quota(bulkhead, 30).retry_after_seconds == 30
+    with pytest.raises(Refusal) as raised:
+        bulkhead.run(lambda: pytest.fail("was tried"))
+    assert raised.value.retry_after_seconds == 30
+
+
+def test_quota_without_a_delay_opens_the_breaker_after_several_answers() -> None:
+    clock = Clock()
+    bulkhead = Bulkhead(4, clock)
+    for _ in range(FAILURES_TO_OPEN):
+        assert quota(bulkhead, None).retry_after_seconds in range(20, 41)
+    with pytest.raises(Refusal) as raised:
+        bulkhead.run(lambda: pytest.fail("was tried"))
+    assert raised.value.code == "upstream-quota"
+    clock.now += OPEN_SECONDS
+    assert bulkhead.run(lambda: "probe") == "probe"

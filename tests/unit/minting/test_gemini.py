@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,69 @@ def test_outage_stops_further_attempts(make: MakeMinter, google: Upstream) -> No
     codes = [refused(minter).code for _ in range(12)]
     assert set(codes) == {"upstream-error"}
     assert len(google.mints) < 12
+
+
+RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+
+
+@pytest.mark.parametrize(
+    ("delay", "told"),
+    [("90s", 90), ("89.2s", 90), ("0.4s", 1), ("0s", 1), ("3600s", 3600), ("999999999s", 86_400)],
+)
+def test_delay_of_googles_quota_is_told_and_kept(
+    make: MakeMinter, google: Upstream, delay: str, told: int
+) -> None:
+    rows = [{"@type": "type.googleapis.com/google.rpc.Help"}, {"@type": RETRY_INFO, "retryDelay": delay}]
+    google.behaviour = text(json.dumps({"error": {"code": 429, "details": rows}}), 429)
+    minter = make(google.url)
+    assert refused(minter).retry_after_seconds == told
+    for _ in range(5 if told > 1 else 0):
+        assert refused(minter).code == "upstream-quota"
+        assert len(google.mints) == 1
+
+
+def test_delay_in_a_header_is_told(make: MakeMinter, google: Upstream) -> None:
+    google.behaviour = text("", 429, "Retry-After: 75")
+    assert refused(make(google.url)).retry_after_seconds == 75
+
+
+@pytest.mark.parametrize("delay", [90, None, "soon", "-5s", "1e9s", "", ["90s"], {"seconds": 90}, "90"])
+def test_unreadable_delay_is_not_told(make: MakeMinter, google: Upstream, delay: Any) -> None:
+    rows = [{"@type": RETRY_INFO, "retryDelay": delay}, {"@type": 3}, "row", None]
+    google.behaviour = text(json.dumps({"error": {"code": 429, "details": rows}}), 429)
+    minter = make(google.url)
+    for _ in range(12):
+        refusal = refused(minter)
+        assert refusal.code == "upstream-quota"
+        assert 1 <= (refusal.retry_after_seconds or 0) <= 40
+    assert len(google.mints) < 12, "the breaker is open"
+
+
+@pytest.mark.parametrize("speaks_first", [True, False])
+@pytest.mark.parametrize(
+    "greeting", [b"hi\n", b"220 mail.example ESMTP\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"]
+)
+def test_plain_text_in_place_of_tls_is_an_upstream_error(
+    make: MakeMinter, greeting: bytes, speaks_first: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            with suppress(OSError):
+                connection, _ = server.accept()
+                accepted.append(connection)
+                if not speaks_first:
+                    connection.recv(4096)
+                connection.sendall(greeting)
+
+        accepted: list[socket.socket] = []
+        threading.Thread(target=greet, daemon=True).start()
+        started = time.monotonic()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        assert refused(make(url, deadline_seconds=20)).code == "upstream-error"
+        assert time.monotonic() - started < 10
+    for connection in accepted:
+        connection.close()
 
 
 def test_many_threads_share_the_client(make: MakeMinter, google: Upstream) -> None:

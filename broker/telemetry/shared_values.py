@@ -6,6 +6,7 @@ kill the process. Here a figure never costs an answer: without its file, it is c
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from pathlib import Path
@@ -40,6 +41,8 @@ def use_folder(folder: Path | None) -> None:
 def install() -> None:
     """Call it before the first metric is declared."""
     values.ValueClass = SharedValue
+    # Python would complain about open files, on a stderr that nobody may read.
+    atexit.register(use_folder, None)
 
 
 class SharedValue:

@@ -42,7 +42,11 @@ logconfig_dict = {
     "formatters": {"json": {"()": "broker.telemetry.log.formatter"}},
     "filters": {"slow": {"()": "broker.telemetry.log.WithoutSlowClients"}},
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["slow"]},
+        "stderr": {
+            "class": "broker.telemetry.stderr.StderrHandler",
+            "formatter": "json",
+            "filters": ["slow"],
+        },
     },
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {

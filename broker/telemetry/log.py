@@ -15,6 +15,8 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
+from broker.telemetry.stderr import StderrHandler
+
 # Below WARNING, client libraries log every request; at DEBUG also headers and bodies, which contain keys.
 QUIET = ("google_genai", "httpx2", "httpcore2", "urllib3", "sqlalchemy", "alembic", "flask-limiter")
 _MAX_FIELD = 2000
@@ -61,7 +63,7 @@ def configure(level: str, secrets: Iterable[str] = ()) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler()
+    handler = StderrHandler()
     handler.setFormatter(formatter(secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]

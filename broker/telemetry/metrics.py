@@ -69,6 +69,11 @@ UNDERRUNS = Counter(
 RECONNECTS = Counter(
     "broker_client_reconnects", "Connections taken up again, as clients report it.", registry=DECLARED
 )
+LOG_LINES_LOST = Counter(
+    "broker_log_lines_lost",
+    "Log lines that were not written, because their reader stopped or their disk is full.",
+    registry=DECLARED,
+)
 
 
 def count_report(before: Mapping[str, int], report: Mapping[str, int]) -> None:

@@ -6,6 +6,7 @@ kill the process. Here a figure never costs an answer: without its file, it is c
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from pathlib import Path
@@ -18,10 +19,11 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 _FIRST_BYTES = 1 << 16
 _log = structlog.get_logger("broker.telemetry")
-_lock = threading.RLock()  # a lost log line is counted, also one that is written here
+_lock = threading.Lock()
 _folder: Path | None = None
 _values: WeakSet[SharedValue] = WeakSet()
 _files: dict[str, _Figures | None] = {}
+_unreported: dict[str, str] = {}
 _files_of: int | None = None
 
 
@@ -33,11 +35,14 @@ def use_folder(folder: Path | None) -> None:
         _close()
         for value in _values:
             value.store()  # a figure of zero is shown too
+    _report()
 
 
 def install() -> None:
     """Call it before the first metric is declared."""
     values.ValueClass = SharedValue
+    # Python would complain about open files, on a stderr that nobody may read.
+    atexit.register(use_folder, None)
 
 
 class SharedValue:
@@ -62,18 +67,21 @@ class SharedValue:
         with _lock:
             _values.add(self)
             self.store()
+        _report()
 
     def inc(self, amount: float) -> None:
         with _lock:
             self._restart_after_fork()
             self._value += amount
             self.store()
+        _report()
 
     def set(self, value: float, timestamp: float | None = None) -> None:  # noqa: ARG002 - the interface
         with _lock:
             self._restart_after_fork()
             self._value = value
             self.store()
+        _report()
 
     def get(self) -> float:
         with _lock:
@@ -157,4 +165,11 @@ def _give_up(prefix: str, fault: OSError) -> None:
     if figures := _files.pop(prefix, None):
         figures.close()  # type: ignore[no-untyped-call]
     _files[prefix] = None
-    _log.warning("metrics_not_shared", kind=prefix, reason=fault.strerror or type(fault).__name__)
+    _unreported[prefix] = fault.strerror or type(fault).__name__
+
+
+def _report() -> None:
+    """Call it without the lock: the log counts the lines that it loses."""
+    while _unreported:
+        kind, reason = _unreported.popitem()
+        _log.warning("metrics_not_shared", kind=kind, reason=reason)

@@ -27,7 +27,7 @@ def test_edit_survives_a_new_sign_in(ops: OpsPage, site: Site) -> None:
     expect(ops.page.get_by_label("Minutes per day", exact=True)).to_have_value("44")
     ops.limit("Minutes per day").uncheck()
     ops.save()
-    expect(ops.page.get_by_text("Rule: default.")).to_be_visible()
+    expect(ops.page.get_by_text("Rule: default.", exact=True)).to_be_visible()
 
 
 def test_limit_set_with_the_keyboard_alone_applies_to_next_request(ops: OpsPage, site: Site) -> None:

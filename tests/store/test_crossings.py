@@ -24,7 +24,7 @@ from broker.minting.minter import MintedToken
 from broker.principal import Principal, end_user
 from broker.sessions.session import Reservation, SessionState, TokenState
 from broker.store.database.engine import Database
-from broker.store.ledger.reservation_rows import MOST_UNUSED
+from broker.store.ledger.reservation_rows import MOST_AT_ONCE
 from tests.store.crossing import Crossings
 from tests.store.world import TERMS, World
 from tests.support.stores import Stores
@@ -231,15 +231,16 @@ def renewal_and_first_heartbeat(world: World) -> tuple[Act, Act, Check]:
     return lambda: world.renew(who, session), lambda: world.ledger.heartbeat(who, session), check
 
 
-def last_unused_token_of_a_session(world: World) -> tuple[Act, Act, Check]:
+def renewals_in_parallel(world: World) -> tuple[Act, Act, Check]:
     who = world.someone()
     session = world.open(who).session_id
-    for _ in range(MOST_UNUSED - 2):
+    world.later(60)
+    for _ in range(MOST_AT_ONCE - 1):
         world.renew(who, session)
 
     def check(outcomes: list[Any]) -> None:
         expect(1, "rate-limited")(outcomes)
-        assert len(world.tokens(session, TokenState.ISSUED)) == MOST_UNUSED
+        assert len(world.tokens(session, TokenState.ISSUED)) == 1 + MOST_AT_ONCE
 
     act = partial(world.renew, who, session)
     return act, act, check
@@ -359,7 +360,7 @@ PAIRS = (
     renewal_and_an_operators_end,
     two_ends,
     renewal_and_first_heartbeat,
-    last_unused_token_of_a_session,
+    renewals_in_parallel,
     failed_renewal_and_first_heartbeat,
     report_and_end,
     two_requests_with_one_idempotency_key,

@@ -18,7 +18,7 @@ from broker.principal import Principal, end_user
 from broker.sessions.session import Reservation, SessionState, SessionTerms
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.quota_usage import EARLY_RELEASES
-from broker.store.ledger.reservation_rows import MOST_UNUSED
+from broker.store.ledger.reservation_rows import MOST_AT_ONCE, MOST_UNUSED
 from broker.store.reporting.sessions import SqlSessions
 from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
@@ -257,14 +257,27 @@ def test_too_many_replacements_are_charged_in_full(book: Book) -> None:
 
 def test_session_has_few_tokens_that_can_open_a_connection(book: Book) -> None:
     reservation = book.open()
-    book.now += seconds(30)
     for _ in range(MOST_UNUSED - 1):
+        book.now += seconds(5)
         book.renew(reservation)
+    book.now += seconds(5)
     refusal = refused(lambda: book.renew(reservation))
-    assert (refusal.code, refusal.retry_after_seconds) == ("rate-limited", 90)
-    book.now += seconds(90)
+    assert (refusal.code, refusal.retry_after_seconds) == ("rate-limited", 120 - 5 * MOST_UNUSED)
+    book.now += seconds(120 - 5 * MOST_UNUSED)
     book.renew(reservation)
     assert refused(lambda: book.renew(reservation)).code == "rate-limited"
+
+
+def test_session_gets_few_tokens_at_once(book: Book) -> None:
+    reservation = book.open()
+    book.now += seconds(10)
+    for _ in range(MOST_AT_ONCE):
+        book.renew(reservation)
+    book.now += seconds(1)
+    refusal = refused(lambda: book.renew(reservation))
+    assert (refusal.code, refusal.retry_after_seconds) == ("rate-limited", 2)
+    book.now += seconds(2)
+    book.renew(reservation)
 
 
 def test_day_begins_at_midnight_utc(book: Book) -> None:

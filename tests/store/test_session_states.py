@@ -41,7 +41,7 @@ from broker.store.database import migrate
 from broker.store.database.engine import Database
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
-from broker.store.ledger.reservation_rows import MOST_UNUSED
+from broker.store.ledger.reservation_rows import AT_ONCE, MOST_AT_ONCE, MOST_UNUSED
 from tests.support.servers import own_principal
 
 SESSIONS, MINUTES, PROJECT, BELIEVED = 2, 70, 3, 20
@@ -233,6 +233,11 @@ class Sessions(RuleBasedStateMachine):
             self.first_ones[token.once] = (self.now, one, token)
         return (one, token)
 
+    def has_enough_tokens(self, one: Modelled) -> bool:
+        unused = [token.reservation for token in one.tokens if token.could_connect(self.now)]
+        recent = [one for one in unused if one.reserved_at > self.now - AT_ONCE]
+        return len(unused) >= MOST_UNUSED or len(recent) >= MOST_AT_ONCE
+
     @rule(target=pending, one=opened)
     def renew(self, one: Modelled) -> object:
         live = one.live(self.now)
@@ -244,7 +249,7 @@ class Sessions(RuleBasedStateMachine):
         expected = "ok"
         if one.state != "open" or one.ends_at - self.now < timedelta(seconds=10):
             expected = "session-ended"
-        elif len([token for token in one.tokens if token.could_connect(self.now)]) >= MOST_UNUSED:
+        elif self.has_enough_tokens(one):
             expected = "rate-limited"
         elif not kept and self.places(one.owner) >= SESSIONS:
             expected = "too-many-sessions"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import secrets
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
@@ -21,7 +21,9 @@ from broker.sessions.token_window import TokenWindow
 from broker.store.database.tables import sessions, tokens
 from broker.store.ledger.quota_usage import GRACE, may_release_early
 
-MOST_UNUSED = 4
+# How many tokens of a session may be able to open a connection, and how many of them may come at once.
+MOST_UNUSED = 10
+MOST_AT_ONCE, AT_ONCE = 2, timedelta(seconds=3)
 
 # Built once: putting a statement together takes longer than running it.
 _ADD_SESSION = insert(sessions)
@@ -62,7 +64,7 @@ _NEWEST = select(func.max(tokens.c.connect_by), func.max(tokens.c.expires_at)).w
     tokens.c.session_id == bindparam("session"), tokens.c.state == TokenState.ISSUED
 )
 _BEATS = select(sessions.c.heartbeat_at).where(sessions.c.id == bindparam("session"))
-_UNUSED = select(func.count(), func.min(tokens.c.connect_by)).where(
+_UNUSED = select(tokens.c.reserved_at, tokens.c.connect_by).where(
     tokens.c.session_id == bindparam("session"),
     tokens.c.state != TokenState.VOID,
     tokens.c.connect_by > bindparam("now"),
@@ -179,16 +181,22 @@ def check_unused(connection: Connection, session_id: str, now: datetime) -> None
     A session has one place, but Google does not say which of its tokens are in use. So a client that renews
     in parallel would talk on all of them. An honest one needs a new token for each attempt to reconnect.
     """
-    count, first = connection.execute(_UNUSED, {"session": session_id, "now": now}).one()
-    if count >= MOST_UNUSED:
-        seconds = max(1, math.ceil((first - now).total_seconds()))
-        raise Refusal(
-            "rate-limited",
-            f"{count} tokens of this session can still open a connection. Use one of them, "
-            f"or try again in {seconds} s.",
-            retry_after_seconds=seconds,
-            extensions={"violated-policies": ["tokens of a session"]},
-        )
+    unused = connection.execute(_UNUSED, {"session": session_id, "now": now}).all()
+    recent = sorted(row.reserved_at for row in unused if row.reserved_at > now - AT_ONCE)
+    if len(unused) >= MOST_UNUSED:
+        until = min(row.connect_by for row in unused)
+    elif len(recent) >= MOST_AT_ONCE:
+        until = recent[-MOST_AT_ONCE] + AT_ONCE
+    else:
+        return
+    seconds = max(1, math.ceil((until - now).total_seconds()))
+    raise Refusal(
+        "rate-limited",
+        f"{len(unused)} tokens of this session can still open a connection. Use one of them, "
+        f"or try again in {seconds} s.",
+        retry_after_seconds=seconds,
+        extensions={"violated-policies": ["tokens of a session"]},
+    )
 
 
 def hold(connection: Connection, session_id: str, until: datetime) -> None:

@@ -6,7 +6,7 @@ A bad credential ends the request: the broker does not fall back to another one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import Request
 
@@ -104,7 +104,16 @@ def _by_cookie(request: Request, cookie: str) -> Caller:
     if verified is None or verified.principal.issuer not in parts().trusted_issuers:
         forget_sign_in()  # the browser would otherwise send it again and get this error each time
         raise Refusal("invalid-token", "The sign-in has ended.", reason="unknown sign-in")
-    return Caller(_admit(verified), cookie)
+    return Caller(_admit(_with_known_plan(verified)), cookie)
+
+
+def _with_known_plan(verified: Verified) -> Verified:
+    """The plan of a sign-in counts only while its issuer's entry may give it."""
+    principal = verified.principal
+    plans = parts().plans_of_issuers.get(principal.issuer)
+    if plans is None or principal.plan in plans:
+        return verified
+    return replace(verified, principal=replace(principal, plan="default"))
 
 
 def _admit(verified: Verified) -> Principal:

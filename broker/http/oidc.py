@@ -19,7 +19,6 @@ from broker.http.responses import operation
 from broker.identity.oidc.client import OidcClient
 from broker.identity.oidc.errors import Outcome, SignInFailed
 from broker.identity.oidc.flow import LIFETIME_SECONDS, Flow, flow_id
-from broker.identity.sign_ins import LIFETIME
 from broker.parts import parts
 
 bp = Blueprint("oidc", __name__)
@@ -98,11 +97,11 @@ def _sign_in(client: OidcClient, flow: Flow) -> Response:
         _record(failure, address)
         raise
     g.principal = principal
-    sign_in = parts().sign_ins.open(principal)
+    sign_in = parts().sign_ins.open(principal, lifetime=client.lifetime)
     replaced = request.cookies.get(cookies.cookie_name(request))
     if replaced is not None:
         parts().sign_ins.close(replaced)
-    cookies.keep_sign_in(sign_in.cookie, LIFETIME)
+    cookies.keep_sign_in(sign_in.cookie, client.lifetime)
     return _redirect(flow.return_to)
 
 

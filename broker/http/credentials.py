@@ -44,8 +44,12 @@ class Caller:
     """Allowances that a new session uses besides the principal's own."""
 
 
-def caller_of(request: Request, *, welcomes_guests: bool = False) -> Caller:
-    """A caller without credentials becomes a new guest if this route and the operator allow guests."""
+def caller_of(request: Request, *, welcomes_guests: bool = False, own_sessions_only: bool = False) -> Caller:
+    """A caller without credentials becomes a new guest if this route and the operator allow guests.
+
+    `own_sessions_only`: the route serves only sessions that the caller has already, so a guest may have moved
+    to another address.
+    """
     if _IN_QUERY & {name.lower() for name in request.args}:
         raise Refusal("bad-request", "Do not put a credential in the URL.")
     # The raw header: Werkzeug's parsed form joins two headers and loses a token that contains "=".
@@ -71,7 +75,7 @@ def caller_of(request: Request, *, welcomes_guests: bool = False) -> Caller:
         verified = _by_bearer(authorization)
         return Caller(_admit(verified), bearer=verified)
     if cookie is not None:
-        return _by_cookie(request, cookie)
+        return _by_cookie(request, cookie, guests_move=own_sessions_only)
     return _by_service_key(str(api_key))
 
 
@@ -89,7 +93,7 @@ def _by_service_key(api_key: str) -> Caller:
     return Caller(_admit(proof(key)), service_key=key)
 
 
-def _by_cookie(request: Request, cookie: str) -> Caller:
+def _by_cookie(request: Request, cookie: str, *, guests_move: bool) -> Caller:
     if request.method not in _SAFE_METHODS:
         if not origins.is_same_origin(request):
             raise Refusal("csrf-failed", "The session cookie works only from the broker's own pages.")
@@ -97,7 +101,7 @@ def _by_cookie(request: Request, cookie: str) -> Caller:
         if not parts().sign_ins.csrf_matches(cookie, csrf):
             raise Refusal("csrf-failed", f"{CSRF_HEADER} is missing or does not match this sign-in.")
     if (guests := guest_access()) is not None and is_guest_cookie(cookie):
-        guest = guests.verify(request, cookie)
+        guest = guests.verify(request, cookie, anywhere=guests_move)
         return Caller(_admit(guest), cookie, also_charged=guests.charged(request))
     verified = parts().sign_ins.verify(cookie)
     # An issuer that was removed, or is now on trial, is not trusted. Its existing sign-ins are not either.

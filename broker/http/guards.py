@@ -24,6 +24,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 View = Callable[Concatenate[Caller, P], R]
 _GUARD = "__broker_guard__"
+OWN_SESSIONS = "sessions"
+"""The scope of the routes that serve only sessions which the caller has already."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def _guarded(view: View[P, R], guard: Guard, *, welcomes_guests: bool) -> Callab
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        caller = caller_of(request, welcomes_guests=welcomes_guests)
+        caller = caller_of(request, welcomes_guests=welcomes_guests, own_sessions_only=scope == OWN_SESSIONS)
         g.principal = caller.principal
         if caller.service_key is not None and scope not in caller.service_key.scopes:
             parts().ledger.refused(caller.principal, f"scope:{scope or 'none'}", "forbidden")

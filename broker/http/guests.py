@@ -35,12 +35,15 @@ class GuestAccess:
     def welcome(self, request: Request) -> tuple[str, Principal]:
         return self._guests.welcome(self._address(request))
 
-    def verify(self, request: Request, unverified_cookie: str) -> Verified:
-        """Delete a bad cookie, so that the page can start again. It is not replaced in the same response."""
+    def verify(self, request: Request, unverified_cookie: str, *, anywhere: bool) -> Verified:
+        """Delete a bad cookie, so that the page can start again. It is not replaced in the same response.
+
+        `anywhere` also accepts a cookie that another address got.
+        """
         try:
             if not self.reaches(request):
                 raise Refusal("invalid-token", reason="guests are for this machine only")
-            return self._guests.verify(unverified_cookie, self._address(request))
+            return self._guests.verify(unverified_cookie, self._address(request), anywhere=anywhere)
         except Refusal:
             forget_sign_in()
             raise

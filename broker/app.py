@@ -207,6 +207,11 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             max_waiting=max(1, settings.threads // 2),
         ),
         previews=DryRuns(policy=policy, rates=rates, catalog=catalog, ledger=ledger, suspensions=suspensions),
+        plans_of_issuers={
+            spec.issuer: frozenset(spec.plans.values() or settings.config.plans if spec.plan_claim else ())
+            for spec in settings.config.issuers
+            if spec.kind == "oidc"
+        },
         operator_issuers=frozenset(
             [OWN_ISSUER, *(spec.issuer for spec in settings.config.issuers if spec.operator_claim)]
         ),

@@ -73,6 +73,8 @@ class Parts:
     previews: DryRuns
     trusted_issuers: frozenset[str]
     """Issuers whose browser sign-ins are accepted."""
+    plans_of_issuers: Mapping[str, frozenset[str]]
+    """External issuer -> the plans that its entry may give."""
     operator_issuers: frozenset[str]
     """Issuers that may name operators."""
 

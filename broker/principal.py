@@ -12,13 +12,14 @@ KEY_ISSUER = "live-broker:key"
 GUEST_ISSUER = "live-broker:guest"
 OPERATOR = "operator"
 """The only role."""
-_UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def is_readable(text: str) -> bool:
-    """Whether it has no control character and no lone surrogate. Databases and logs may fail on those.
+    """Whether it has no control character and no lone surrogate.
 
-    All other characters count as text. Names need the joiners and spaces that `str.isprintable` excludes.
+    Databases and logs may fail on those, and the controls that turn text around would show another name. All
+    other characters count as text: names need the joiners and spaces that `str.isprintable` excludes.
     """
     return _UNREADABLE.search(text) is None
 

@@ -6,7 +6,7 @@ A bad credential ends the request: the broker does not fall back to another one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import Request
 
@@ -46,8 +46,12 @@ class Caller:
     """Allowances that a new session uses besides the principal's own."""
 
 
-def caller_of(request: Request, *, welcomes_guests: bool = False) -> Caller:
-    """A caller without credentials becomes a new guest if this route and the operator allow guests."""
+def caller_of(request: Request, *, welcomes_guests: bool = False, own_sessions_only: bool = False) -> Caller:
+    """A caller without credentials becomes a new guest if this route and the operator allow guests.
+
+    `own_sessions_only`: the route serves only sessions that the caller has already, so a guest may have moved
+    to another address.
+    """
     if _IN_QUERY & {name.lower() for name in request.args}:
         raise Refusal("bad-request", "Do not put a credential in the URL.")
     # The raw header: Werkzeug's parsed form joins two headers and loses a token that contains "=".
@@ -73,7 +77,7 @@ def caller_of(request: Request, *, welcomes_guests: bool = False) -> Caller:
         verified = _by_bearer(authorization)
         return Caller(_admit(verified), bearer=verified)
     if cookie is not None:
-        return _by_cookie(request, cookie)
+        return _by_cookie(request, cookie, guests_move=own_sessions_only)
     return _by_service_key(str(api_key))
 
 
@@ -101,7 +105,7 @@ def _by_service_key(api_key: str) -> Caller:
     return Caller(_admit(proof(key)), service_key=key)
 
 
-def _by_cookie(request: Request, cookie: str) -> Caller:
+def _by_cookie(request: Request, cookie: str, *, guests_move: bool) -> Caller:
     is_ours = origins.is_same_origin(request)
     if not is_ours and (request.method not in _SAFE_METHODS or "Origin" in request.headers):
         raise Refusal("csrf-failed", "The session cookie works only from the broker's own pages.")
@@ -110,7 +114,7 @@ def _by_cookie(request: Request, cookie: str) -> Caller:
         if not parts().sign_ins.csrf_matches(cookie, csrf):
             raise Refusal("csrf-failed", f"{CSRF_HEADER} is missing or does not match this sign-in.")
     if (guests := guest_access()) is not None and is_guest_cookie(cookie):
-        guest = guests.verify(request, cookie)
+        guest = guests.verify(request, cookie, anywhere=guests_move)
         try:
             principal = _admit(guest)
         except Refusal as refusal:
@@ -123,7 +127,16 @@ def _by_cookie(request: Request, cookie: str) -> Caller:
     if verified is None or verified.principal.issuer not in parts().trusted_issuers:
         forget_sign_in()  # the browser would otherwise send it again and get this error each time
         raise Refusal("invalid-token", "The sign-in has ended.", reason="unknown sign-in")
-    return Caller(_admit(verified), cookie)
+    return Caller(_admit(_with_known_plan(verified)), cookie)
+
+
+def _with_known_plan(verified: Verified) -> Verified:
+    """The plan of a sign-in counts only while its issuer's entry may give it."""
+    principal = verified.principal
+    plans = parts().plans_of_issuers.get(principal.issuer)
+    if plans is None or principal.plan in plans:
+        return verified
+    return replace(verified, principal=replace(principal, plan="default"))
 
 
 def _admit(verified: Verified) -> Principal:

@@ -27,6 +27,8 @@ View = Callable[Concatenate[Caller, P], R]
 _GUARD = "__broker_guard__"
 # Probes come by an address, or without a Host header. No cookie helps a page to call these.
 _PROBES = {"health.healthz", "health.readyz", "metrics.metrics"}
+OWN_SESSIONS = "sessions"
+"""The scope of the routes that serve only sessions which the caller has already."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def _guarded(view: View[P, R], guard: Guard, *, welcomes_guests: bool) -> Callab
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        caller = caller_of(request, welcomes_guests=welcomes_guests)
+        caller = caller_of(request, welcomes_guests=welcomes_guests, own_sessions_only=scope == OWN_SESSIONS)
         g.principal = caller.principal
         if caller.service_key is not None and scope not in caller.service_key.scopes:
             parts().ledger.refused(caller.principal, f"scope:{scope or 'none'}", "forbidden")

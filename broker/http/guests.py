@@ -35,12 +35,15 @@ class GuestAccess:
     def welcome(self, request: Request) -> tuple[str, Principal]:
         return self._guests.welcome(client_address(request))
 
-    def verify(self, request: Request, unverified_cookie: str) -> Verified:
-        """Delete a bad cookie, so that the page can start again. It is not replaced in the same response."""
+    def verify(self, request: Request, unverified_cookie: str, *, anywhere: bool) -> Verified:
+        """Delete a bad cookie, so that the page can start again. It is not replaced in the same response.
+
+        `anywhere` also accepts a cookie that another address got.
+        """
         try:
             if not self.reaches(request):
                 raise Refusal("invalid-token", reason="guests are for this machine only")
-            verified = self._guests.verify(unverified_cookie, client_address(request))
+            verified = self._guests.verify(unverified_cookie, client_address(request), anywhere=anywhere)
             # Each guest has one cookie, so its subject names it.
             return replace(verified, token_id=verified.principal.subject)
         except Refusal:
@@ -52,7 +55,7 @@ class GuestAccess:
         if not is_guest_cookie(unverified_cookie):
             return
         try:
-            verified = self.verify(request, unverified_cookie)
+            verified = self.verify(request, unverified_cookie, anywhere=True)
         except Refusal:
             return  # it is not valid anyway
         parts().admission.revoke(verified, LIFETIME)

@@ -20,7 +20,6 @@ from broker.http.responses import operation
 from broker.identity.oidc.client import OidcClient
 from broker.identity.oidc.errors import Outcome, SignInFailed
 from broker.identity.oidc.flow import LIFETIME_SECONDS, Flow, flow_id
-from broker.identity.sign_ins import LIFETIME
 from broker.net import canonical
 from broker.parts import parts
 
@@ -100,12 +99,12 @@ def _sign_in(client: OidcClient, flow: Flow) -> Response:
         _record(failure, address)
         raise
     g.principal = principal
-    sign_in = parts().sign_ins.open(principal)
+    sign_in = parts().sign_ins.open(principal, lifetime=client.lifetime)
     replaced = cookies.own_cookie(request)
     if replaced is not None:
         parts().sign_ins.close(replaced)
         end_guest(replaced)
-    cookies.keep_sign_in(sign_in.cookie, LIFETIME)
+    cookies.keep_sign_in(sign_in.cookie, client.lifetime)
     return _redirect(flow.return_to)
 
 

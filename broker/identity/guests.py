@@ -1,7 +1,8 @@
 """Guests: people who use the page without signing in. Off unless the operator turns them on.
 
-A guest is a random id in a cookie, signed together with the caller's address, so the cookie is invalid at
-another address. Nothing is stored, so the limits of the address apply.
+A guest is a random id in a cookie, signed twice: together with the caller's address, and alone. Nothing is
+stored, so the limits of the address apply, and at another address the cookie opens no new session. There it
+only continues the sessions that it has: phones change their address during a call.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from broker.settings import GuestSpec
 
 LIFETIME = timedelta(hours=24)
 _PREFIX = "guest."  # the cookie of a sign-in contains no dot
-_COOKIE = re.compile(r"guest\.([0-9a-f]{32})\.(\d{1,12})\.([0-9a-f]{64})", re.ASCII)
+# Earlier versions signed only together with the address.
+_COOKIE = re.compile(r"guest\.([0-9a-f]{32})\.(\d{1,12})\.([0-9a-f]{64})([0-9a-f]{64})?", re.ASCII)
 
 
 class Guests:
@@ -33,16 +35,28 @@ class Guests:
         """Creates a guest. Returns the cookie and the principal."""
         expires = int(((now or datetime.now(UTC)) + LIFETIME).timestamp())
         body = f"{secrets.token_hex(16)}.{expires}"
-        cookie = f"{_PREFIX}{body}.{_signature(self._keys[0], body, address)}"
+        key = self._keys[0]
+        cookie = f"{_PREFIX}{body}.{_signature(key, f'{body}.{address}')}{_signature(key, body)}"
         return cookie, self._principal(body.split(".")[0])
 
-    def verify(self, unverified_cookie: str, address: str, *, now: datetime | None = None) -> Verified:
-        """Refuses `token-expired` for an expired cookie, and `invalid-token` for any other."""
+    def verify(
+        self,
+        unverified_cookie: str,
+        address: str,
+        *,
+        anywhere: bool = False,
+        now: datetime | None = None,
+    ) -> Verified:
+        """Refuses `token-expired` for an expired cookie, and `invalid-token` for any other.
+
+        `anywhere` also accepts it from another address.
+        """
         match = _COOKIE.fullmatch(unverified_cookie)
         if match is None:
             raise Refusal("invalid-token", reason="not a guest cookie")
         body = f"{match[1]}.{match[2]}"
-        matches = [hmac.compare_digest(_signature(key, body, address), match[3]) for key in self._keys]
+        signed, signature = (body, match[4]) if anywhere and match[4] else (f"{body}.{address}", match[3])
+        matches = [hmac.compare_digest(_signature(key, signed), signature) for key in self._keys]
         if not any(matches):
             raise Refusal("invalid-token", reason="guest cookie changed or from another address")
         expires_at = datetime.fromtimestamp(int(match[2]), UTC)
@@ -58,5 +72,5 @@ def is_guest_cookie(unverified_cookie: str) -> bool:
     return unverified_cookie.startswith(_PREFIX)
 
 
-def _signature(key: bytes, body: str, address: str) -> str:
-    return hmac.new(key, f"{body}.{address}".encode(), hashlib.sha256).hexdigest()
+def _signature(key: bytes, signed: str) -> str:
+    return hmac.new(key, signed.encode(), hashlib.sha256).hexdigest()

@@ -15,6 +15,9 @@ from broker.principal import Principal
 
 LIFETIME = timedelta(hours=12)
 IDLE = timedelta(hours=2)
+# If the issuer decides about plan or roles: a right that it takes back must not last for a day's work. It is
+# as long as a bearer of the broker lasts.
+RIGHTS_LIFETIME = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,11 @@ class CookieSignIns:
         self._csrf_keys = csrf_keys
         self._id_keys = id_keys
 
-    def open(self, principal: Principal, *, generation: str | None = None) -> SignIn:
+    def open(
+        self, principal: Principal, *, generation: str | None = None, lifetime: timedelta = LIFETIME
+    ) -> SignIn:
         cookie = secrets.token_urlsafe(32)
-        expires_at = self._store.open(principal, self._ids(cookie)[0], LIFETIME, generation)
+        expires_at = self._store.open(principal, self._ids(cookie)[0], lifetime, generation)
         return SignIn(cookie, self.csrf_token(cookie), expires_at)
 
     def verify(self, unverified_cookie: str) -> Verified | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
 from broker.http.credentials import CSRF_HEADER, caller_of
+from broker.minting.minter import MintedToken
 from broker.operators.errors import OperatorError
 from broker.operators.keys import KeyAdmin
 from broker.parts import parts_of
@@ -337,3 +339,36 @@ def test_text_with_a_control_character_is_rejected(with_idp: Flask, subject: str
     with pytest.raises(OperatorError):
         block_admin(with_idp).block("alice", reason=subject)
     assert count(with_idp, blocks) == 0
+
+
+def test_token_that_is_minted_during_the_block_is_not_delivered(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a first token and for a renewal. The operator is told how long Google may honour it."""
+    parts = parts_of(app)
+    held = bearer(app)
+    session = client.post("/token", headers=held).get_json()["session"]["id"]
+    for path in ("/token", f"/sessions/{session}/token"):
+        told: list[datetime | None] = []
+        really_mint = parts.minter.mint
+
+        def mint(
+            *given: Any,
+            told: list[datetime | None] = told,
+            really_mint: Callable[..., MintedToken] = really_mint,
+            **named: Any,
+        ) -> MintedToken:
+            token = really_mint(*given, **named)
+            told.append(block_admin(app).block("alice"))
+            return token
+
+        with monkeypatch.context() as patched:
+            patched.setattr(parts.minter, "mint", mint)
+            answer = client.post(path, headers=held)
+        assert result(answer) == (403, "account-blocked")
+        assert told[0] is not None
+        assert told[0] > datetime.now(UTC)
+        block_admin(app).unblock("alice")
+        held = bearer(app)
+        assert len(client.get("/me", headers=held).get_json()["sessions"]) == 1
+    assert count(app, audit, action="token", outcome="account-blocked") == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,68 @@ def test_cookie_from_another_address_is_refused_and_deleted(open_app: Flask) -> 
     assert result(answer) == (401, "invalid-token")
     assert browser.get_cookie("live-broker") is None
     assert browser.get("/me", headers=SAME, environ_base=OTHER_ADDRESS).status_code == 200
+
+
+def test_call_goes_on_when_the_address_of_the_guest_changes(make_app: MakeApp) -> None:
+    app = make_app(toml=guests("allow_network = true"))
+    home, mobile, new_prefix = ({"REMOTE_ADDR": at} for at in ("203.0.113.7", "198.51.100.9", "2001:db8::1"))
+    browser, headers = new_guest(app, environ_base=home)
+    session = browser.post("/token", headers=headers, environ_base=home).get_json()["session"]["id"]
+    path = f"/sessions/{session}"
+    for at in (mobile, new_prefix, home, mobile):
+        asked: dict[str, Any] = {"headers": headers, "environ_base": at}
+        assert browser.post(f"{path}/heartbeat", **asked).status_code == 200
+        assert browser.post(f"{path}/token", **asked).status_code == 200
+    assert browser.get_cookie("live-broker") is not None
+    thief = app.test_client()
+    thief.set_cookie("live-broker", cookie_of(browser))
+    assert thief.post(f"{path}/heartbeat", environ_base=mobile).status_code == 403, "without the CSRF token"
+    other, others = new_guest(app, environ_base=mobile)
+    assert other.post(f"{path}/heartbeat", headers=others, environ_base=mobile).status_code == 404
+    assert browser.post(f"{path}/end", headers=headers, environ_base=mobile).status_code == 200
+    assert result(browser.post("/token", headers=headers, environ_base=mobile)) == (401, "invalid-token")
+
+
+def test_moved_guest_is_refused_where_the_network_gets_no_guests(open_app: Flask) -> None:
+    browser, headers = new_guest(open_app)
+    session = browser.post("/token", headers=headers).get_json()["session"]["id"]
+    answer = browser.post(f"/sessions/{session}/heartbeat", headers=headers, environ_base=NETWORK)
+    assert result(answer) == (401, "invalid-token")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda signature: signature[:64] + "0" * 64,
+        lambda signature: "0" * 64 + signature[64:],
+        lambda signature: signature[64:] + signature[:64],
+        lambda signature: signature[:64],
+        lambda signature: signature[:64] * 2,
+    ],
+)
+def test_each_signature_of_a_guest_counts_only_for_its_purpose(
+    make_app: MakeApp, change: Callable[[str], str]
+) -> None:
+    """At its address, and elsewhere. A cookie of an earlier version has only the first of the two."""
+    app = make_app(toml=guests("allow_network = true"))
+    browser, headers = new_guest(app, environ_base={"REMOTE_ADDR": "203.0.113.7"})
+    body, _, signature = cookie_of(browser).rpartition(".")
+    changed = f"{body}.{change(signature)}"
+    csrf = parts_of(app).sign_ins.csrf_token(changed)
+    sent = {**headers, CSRF_HEADER: csrf}
+
+    def status(method: str, path: str, address: str) -> int:
+        page = app.test_client()
+        page.set_cookie("live-broker", changed)
+        at = {"REMOTE_ADDR": address}
+        return page.open(path, method=method, headers=sent, environ_base=at).status_code
+
+    good_at_home = changed.split(".")[3][:64] == signature[:64]
+    assert status("POST", "/token", "203.0.113.7") == (200 if good_at_home else 401)
+    assert status("POST", "/token", "198.51.100.9") == 401
+    good_elsewhere = changed.split(".")[3][64:] == signature[64:]
+    session = f"/sessions/ses_{'0' * 32}/heartbeat"
+    assert status("POST", session, "198.51.100.9") == (404 if good_elsewhere else 401)
 
 
 def test_altered_cookie_is_refused(open_app: Flask) -> None:

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import sub
 from typing import Any
@@ -36,6 +37,13 @@ from tests.support.issuers import b64, claims, signer
 from tests.support.provider import entry
 
 FAKE = "/auth/oidc/fake"
+GOLD = """
+[plans.gold]
+rate = "1000/minute"
+sessions = 5
+minutes_per_day = 600
+session_minutes = 30
+"""
 FAILED, EXPIRED, UNAVAILABLE = (
     "/?sign-in=sign-in-failed",
     "/?sign-in=sign-in-expired",
@@ -97,6 +105,17 @@ def bearer_of(provider: HostileProvider, **changed: Any) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def with_rules(provider: HostileProvider, rules: dict[str, Any]) -> str:
+    """The provider's entry with further keys. The values may be tables."""
+    lines = [
+        f"{rule} = {{ {', '.join(f'{key} = {json.dumps(value)}' for key, value in wanted.items())} }}"
+        if isinstance(wanted, dict)
+        else f"{rule} = {json.dumps(wanted)}"
+        for rule, wanted in rules.items()
+    ]
+    return entry("fake", provider.url) + "\n".join(lines) + "\n"
+
+
 # ---- expected flow -------------------------------------------------------------------------------------
 
 
@@ -150,11 +169,7 @@ def test_sign_in_yields_the_issuers_principal_and_is_audited(
 def test_one_entry_serves_bearers_and_sign_in_with_rules_of_their_own(
     make_app: MakeApp, provider: HostileProvider, rules: dict[str, Any]
 ) -> None:
-    lines = [
-        f"{rule} = {{ {', '.join(f'{claim} = {json.dumps(value)}' for claim, value in wanted.items())} }}"
-        for rule, wanted in rules.items()
-    ]
-    app = make_app(toml=entry("fake", provider.url) + "\n".join(lines))
+    app = make_app(toml=with_rules(provider, rules))
     said = {"scp": "openid voice", "typ": "Bearer", "email_verified": "yes"}
     client = app.test_client(use_cookies=False)
     assert client.get("/me", headers=bearer_of(provider, **said)).status_code == 200
@@ -165,6 +180,90 @@ def test_one_entry_serves_bearers_and_sign_in_with_rules_of_their_own(
     provider.claims = {"email_verified": True, "typ": "ID"}
     assert sign_in(browser, provider).headers["Location"] == "/"
     assert is_signed_in(browser)
+
+
+class SteppedClock:
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("rules", "hours"),
+    [
+        ({}, 12),
+        ({"plan_claim": "plan"}, 1),
+        ({"operator_claim": "roles", "operator_values": ["admin"]}, 1),
+        ({"plan_claim": "plan", "plans": {"pro": "gold"}}, 1),
+    ],
+    ids=["no rights", "plan", "role", "mapped plan"],
+)
+def test_sign_in_that_carries_rights_ends_after_an_hour(
+    make_app: MakeApp, provider: HostileProvider, rules: dict[str, Any], hours: int
+) -> None:
+    clock = SteppedClock()
+    browser = make_app(toml=GOLD + with_rules(provider, rules), clock=clock).test_client()
+    answer = sign_in(browser, provider)
+    assert any(f"Max-Age={hours * 3600};" in cookie for cookie in answer.headers.getlist("Set-Cookie"))
+    for _ in range(hours):
+        clock.now += timedelta(minutes=59)
+        assert is_signed_in(browser)
+    clock.now += timedelta(minutes=hours)
+    assert not is_signed_in(browser)
+
+
+def test_next_sign_in_of_a_person_changes_the_plan_in_every_browser(
+    make_app: MakeApp, provider: HostileProvider
+) -> None:
+    rules = {"plan_claim": "plan", "operator_claim": "roles", "operator_values": ["admin"]}
+    app = make_app(toml=GOLD + with_rules(provider, rules))
+    first, second, other = (app.test_client() for _ in range(3))
+
+    def rights(browser: FlaskClient) -> tuple[str, list[str]]:
+        me = browser.get("/me").get_json()
+        return me["plan"], me["roles"]
+
+    provider.claims = {"plan": "gold", "roles": ["admin"]}
+    sign_in(first, provider)
+    provider.claims = {"plan": "gold", "roles": ["admin"], "sub": "user-2"}
+    sign_in(other, provider)
+    assert rights(first) == ("gold", ["operator"])
+    provider.claims = {}
+    sign_in(second, provider)
+    assert rights(first) == rights(second) == ("default", [])
+    assert first.get("/admin/users").status_code == 403
+    assert rights(other) == ("gold", ["operator"])
+
+
+@pytest.mark.parametrize(
+    ("later", "plan"),
+    [
+        ({"plan_claim": "plan"}, "gold"),
+        ({"plan_claim": "plan", "plans": {"pro": "gold"}}, "gold"),
+        ({"plan_claim": "plan", "plans": {"pro": "default"}}, "default"),
+        ({}, "default"),
+    ],
+    ids=["the same", "the plan by another name", "another mapping", "no plan claim"],
+)
+def test_plan_that_the_entry_no_longer_gives_ends_with_the_restart(
+    make_app: MakeApp, provider: HostileProvider, later: dict[str, Any], plan: str
+) -> None:
+    first = make_app(toml=GOLD + with_rules(provider, {"plan_claim": "plan"}))
+    browser = first.test_client()
+    provider.claims = {"plan": "gold"}
+    sign_in(browser, provider)
+    cookie = browser.get_cookie("live-broker")
+    assert cookie is not None
+    settings = parts_of(first).settings
+    env = {
+        "BROKER_DATABASE_URL": settings.database_url.get_secret_value(),
+        "BROKER_SECRET_KEY": settings.secret_key.get_secret_value(),
+    }
+    page = make_app(toml=GOLD + with_rules(provider, later), env=env).test_client()
+    page.set_cookie("live-broker", cookie.value)
+    assert page.get("/me").get_json()["plan"] == plan
 
 
 @pytest.mark.parametrize(

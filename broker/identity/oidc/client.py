@@ -12,6 +12,7 @@ import re
 import threading
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -47,8 +48,11 @@ class OidcClient:
         provider: Provider,
         verifier: TokenVerifier,
         session: ProviderSession,
+        lifetime: timedelta,
     ) -> None:
+        """`lifetime` is how long a browser stays signed in."""
         self.name = name
+        self.lifetime = lifetime
         self.label = label
         self._client_id = client_id
         self._client_secret = client_secret

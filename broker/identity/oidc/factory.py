@@ -8,6 +8,7 @@ from broker.identity.bearer import TokenVerifier
 from broker.identity.oidc.client import OidcClient
 from broker.identity.oidc.provider import ConfiguredProvider, DiscoveredProvider, Endpoints, Provider
 from broker.identity.oidc.session import ProviderSession
+from broker.identity.sign_ins import LIFETIME, RIGHTS_LIFETIME
 from broker.settings import IssuerSpec, Settings
 
 
@@ -37,4 +38,5 @@ def _client(spec: IssuerSpec, verifier: TokenVerifier, client_secret: str | None
         provider=provider,
         verifier=verifier,
         session=session,
+        lifetime=RIGHTS_LIFETIME if spec.plan_claim or spec.operator_claim else LIFETIME,
     )

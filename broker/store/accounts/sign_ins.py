@@ -24,7 +24,10 @@ class SqlSignIns:
     def open(
         self, principal: Principal, sign_in_id: str, lifetime: timedelta, generation: str | None
     ) -> datetime:
-        """Record a sign-in with its audit row and delete expired ones. Returns when the new one expires."""
+        """Record a sign-in with its audit row and delete expired ones. Returns when the new one expires.
+
+        Other sign-ins of the principal get its plan and roles: they are what its issuer says now.
+        """
         with self._database.write() as connection:
             now = self._database.now(connection)
             connection.execute(delete(sign_ins).where(sign_ins.c.expires_at < now))
@@ -41,6 +44,11 @@ class SqlSignIns:
                     last_seen_at=now,
                     expires_at=now + lifetime,
                 )
+            )
+            connection.execute(
+                update(sign_ins)
+                .where(sign_ins.c.issuer == principal.issuer, sign_ins.c.subject == principal.subject)
+                .values(plan=principal.plan, roles=" ".join(sorted(principal.roles)))
             )
             actor = f"{principal.issuer}:{principal.subject}"
             audit.record(connection, now, actor=actor, action="sign-in", outcome="ok")

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, literal, or_, select
+from sqlalchemy import Connection, and_, bindparam, literal, or_, select
 
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Block, BlockKind, token_key
 from broker.identity.users import User
-from broker.principal import NO_OVERRIDES, Overrides, Principal
+from broker.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
 from broker.store.accounts.users import user_of
@@ -41,6 +41,44 @@ _OWN_USER = (
     .select_from(users.outerjoin(limits, _OVERRIDDEN).outerjoin(blocks, _AGAINST))
     .where(users.c.username == bindparam("name"))
 )
+
+
+_BLOCKED = select(
+    or_(
+        select(blocks.c.kind)
+        .where(
+            or_(
+                and_(
+                    blocks.c.kind == BlockKind.PRINCIPAL,
+                    blocks.c.value.in_(bindparam("keys", expanding=True)),
+                ),
+                and_(
+                    blocks.c.kind == BlockKind.ISSUER,
+                    blocks.c.value.in_(bindparam("issuers", expanding=True)),
+                ),
+            )
+        )
+        .exists(),
+        select(users.c.username)
+        .where(users.c.username == bindparam("name"), users.c.blocked_at.is_not(None))
+        .exists(),
+    )
+)
+
+
+def is_blocked(connection: Connection, principal: Principal) -> bool:
+    """Whether the principal, or the key that acts for it, is blocked now.
+
+    For a principal whose credential was admitted earlier. A block that does not show here commits later, and
+    then it sees the token that this transaction is about to confirm.
+    """
+    everyone = [one for one in (principal, principal.actor) if one is not None]
+    values = {
+        "keys": [one.key for one in everyone],
+        "issuers": [one.issuer for one in everyone],
+        "name": principal.subject if principal.issuer == OWN_ISSUER else None,
+    }
+    return bool(connection.execute(_BLOCKED, values).scalar_one())
 
 
 class SqlStanding:

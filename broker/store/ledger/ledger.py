@@ -26,6 +26,7 @@ from broker.principal import Principal, end_user
 from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
 from broker.sessions.token_window import window_for
 from broker.store import audit
+from broker.store.accounts.standing import is_blocked
 from broker.store.database.engine import Database
 from broker.store.database.tables import sessions
 from broker.store.ledger.locks import lock_owners, lock_principal, lock_project, lock_session
@@ -134,6 +135,8 @@ class SqlLedger:
             if now >= reservation.connect_by:
                 # Another session may have its place by now, and no client could connect with the token.
                 raise Refusal("upstream-timeout", reason="confirmed after the join window")
+            if is_blocked(connection, principal):
+                raise Refusal("account-blocked", reason="blocked during the mint")
             issue(connection, reservation.token_id, token.sha256, mint_ms)
             if not reservation.opens_session:
                 self._lengthen_hold(connection, principal, reservation)

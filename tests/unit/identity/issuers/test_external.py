@@ -166,7 +166,20 @@ def test_every_text_without_controls_is_a_subject(subject: str) -> None:
 
 @pytest.mark.parametrize(
     "subject",
-    ["", "a\0", "a\nb", "\x1b[2J", "a\x7f", "a\x85b", "a\ud800b", "\udc00", "a" * 256, 5],
+    [
+        "",
+        "a\0",
+        "a\nb",
+        "\x1b[2J",
+        "a\x7f",
+        "a\x85b",
+        "a\u202eb",
+        "a\u2066b",
+        "a\ud800b",
+        "\udc00",
+        "a" * 256,
+        5,
+    ],
     ids=ascii,
 )
 def test_controls_and_lone_surrogates_are_no_subject(subject: Any) -> None:

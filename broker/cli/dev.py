@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 
 from broker import settings as settings_module
@@ -78,11 +78,14 @@ def _require_free(port: int) -> None:
 
 def require_standin() -> None:
     """Exits with an explanation if the stand-in's packages are missing, as in a production installation."""
-    if find_spec("aiohttp") is None:
+    try:
+        import_module("broker.standin")  # a package may be there and lack one of its own
+    except ImportError as missing:
         raise SystemExit(
             "The stand-in is not part of this installation. Install the extra `standin` or "
-            "requirements/run.txt, or set GEMINI_API_KEY, so that `broker dev` uses Google instead."
-        )
+            "requirements/run.txt, or set GEMINI_API_KEY, so that `broker dev` uses Google instead. "
+            f"Missing: {missing.name}."
+        ) from None
 
 
 def _start_standin(environ: dict[str, str]) -> subprocess.Popen[str]:

@@ -8,7 +8,9 @@ from broker.net import canonical
 from broker.net.addresses import is_loopback
 from broker.parts import parts
 
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+_FORWARDED = (
+    "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via",
+)  # fmt: skip
 
 
 def client_address(request: Request) -> str:

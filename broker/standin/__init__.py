@@ -10,6 +10,16 @@ As a command: `python -m broker.standin`. At start it prints `server.NOT_IMITATE
 does not imitate.
 """
 
-from broker.standin.server import StandIn
+from __future__ import annotations
+
+import sys
+
+try:
+    from broker.standin.server import StandIn
+except ImportError as missing:
+    # `python -m` imports this file first, so the command itself could not explain it.
+    if sys.argv[:1] != ["-m"]:
+        raise
+    raise SystemExit(f"The stand-in needs the extra `standin` ({missing.name} is missing).") from None
 
 __all__ = ["StandIn"]

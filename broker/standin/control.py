@@ -1,7 +1,7 @@
 """The controls for tests: reset, scenarios, records of what was received and sent, and pushes.
 
 Each control is defined once. `Routes` serves them under /_standin/, and `Handle` calls them from other
-threads. They need no credential: the stand-in listens on loopback only and holds nothing worth protecting.
+threads. They need no credential: the stand-in listens on loopback only, and `callers` refuses all pages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The server: one port and one event loop in its own thread, used as a context manager.
 
-It listens on loopback only, because it accepts every key and records what it hears.
+It listens on loopback only, because it accepts every key and records what it hears. `callers` keeps foreign
+pages out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from types import TracebackType
 
 from aiohttp import web
 
-from broker.standin import models
+from broker.standin import callers, models
 from broker.standin.certificate import make_certificate
 from broker.standin.clock import Clock
 from broker.standin.close_reasons import CLOSES, model_not_found
@@ -141,9 +142,12 @@ class StandIn:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path
+        controls = path.startswith(CONTROL) and path != CONTROL + "redirected"
+        if reason := callers.refusal(request, controls=controls):
+            return web.json_response({"error": reason}, status=403)
         if path.lstrip("/").startswith("ws/"):
             return await live(request, self._state)
-        if path.startswith(CONTROL) and path != CONTROL + "redirected":
+        if controls:
             return await self._routes.serve(request, path.removeprefix(CONTROL))
         if (match := AUTH_TOKENS.fullmatch(path)) and request.method == "POST" and not match[2]:
             return await mint(request, self._state, match[1])

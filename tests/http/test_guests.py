@@ -361,6 +361,8 @@ def test_blocked_guest_is_refused(open_app: Flask) -> None:
         {"headers": {**SAME, "X-Forwarded-For": "127.0.0.1"}},
         {"headers": {**SAME, "X-Real-IP": "127.0.0.1"}},
         {"headers": {**SAME, "Forwarded": "for=127.0.0.1"}},
+        {"headers": {**SAME, "X-Forwarded-Proto": "https"}},
+        {"headers": {**SAME, "Host": "localhost.evil.example"}},
         {"environ_base": {"REMOTE_ADDR": ""}},
     ],
     ids=str,

@@ -117,3 +117,18 @@ def test_hsts_behind_a_proxy_that_ends_tls(make_app: MakeApp) -> None:
     assert is_sent("", "https", "/")
     assert not is_sent("10.0.0.7", "http")
     assert not is_sent("203.0.113.7", "https")
+
+
+def test_loopback_is_recognized_in_every_spelling(make_app: MakeApp) -> None:
+    """Guests of this machine only: a dual-stack listener, and names as browsers may send them."""
+    app = make_app(toml='[guests]\nenabled = true\naddress_rate = "100/hour"\n')
+    client = app.test_client(use_cookies=False)
+    for peer, host in (
+        ("::ffff:127.0.0.1", "LOCALHOST:8080"),
+        ("127.0.0.1", "localhost."),
+        ("::1", "127.0.0.1:8080"),
+    ):
+        headers = {"Host": host, "Sec-Fetch-Site": "same-origin"}
+        answer = client.get("/me", headers=headers, environ_base={"REMOTE_ADDR": peer})
+        assert answer.status_code == 200
+        assert answer.headers["Set-Cookie"].startswith("live-broker=guest."), "not the name for TLS"

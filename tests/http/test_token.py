@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -326,3 +327,27 @@ def test_key_in_client_is_not_stored(app: Flask, client: FlaskClient, alice: dic
     with parts_of(app).database.read() as connection:
         stored = str(connection.execute(select(sessions.c.client)).scalar_one())
     assert not [text for text in (key, said["version"]) if text in stored]
+
+
+def test_googles_delay_reaches_the_caller_and_stops_further_calls(
+    make_app: MakeApp, standin: StandIn
+) -> None:
+    app = make_app()
+    client, alice = app.test_client(use_cookies=False), bearer(app)
+    preload_models(parts_of(app).minter, parts_of(app).catalog.all())
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "90s"}
+    error = {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [info]}
+    before = mints(standin)
+    standin.control.scenario("mint-status", status=429, body=json.dumps({"error": error}))
+    try:
+        answers = [client.post("/token", headers=alice) for _ in range(40)]
+    finally:
+        standin.control.scenario("mint-status", off=True)
+    assert {(answer.status_code, answer.get_json()["code"]) for answer in answers} == {
+        (503, "upstream-quota")
+    }
+    assert answers[0].headers["Retry-After"] == "90"
+    assert all(1 <= int(answer.headers["Retry-After"]) <= 90 for answer in answers)
+    assert mints(standin) == before + 1
+    limits = client.get("/me", headers=alice).get_json()["limits"]
+    assert (limits["sessions"]["open"], limits["minutes_per_day"]["used"]) == (0, 0)

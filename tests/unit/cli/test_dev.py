@@ -48,12 +48,28 @@ def test_port_in_use_is_reported_in_a_sentence(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("missing", ["aiohttp", "aiohttp.web", "yarl"])
 @pytest.mark.parametrize("command", ["standin", "dev"])
-def test_commands_without_the_stand_ins_packages_name_the_extra(tmp_path: Path, command: str) -> None:
+def test_commands_without_the_stand_ins_packages_name_the_extra(
+    tmp_path: Path, command: str, missing: str
+) -> None:
     """A real installation without them is in tests/docs/test_readme_runs.py."""
-    script = "import sys; sys.modules['aiohttp'] = None; from broker.cli.main import main; main()"
+    import_main = "from broker.cli.main import main"
+    script = f"import sys; {import_main}; sys.modules['{missing}'] = None; main()"
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     words = [sys.executable, "-c", script, command]
     refused = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
     assert refused.returncode == 1
     assert refused.stderr.startswith("The stand-in is not part of this installation.")
+    assert refused.stderr.endswith(f"Missing: {missing}.\n")
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("missing", ["aiohttp", "yarl"])
+def test_module_without_its_packages_explains_it(tmp_path: Path, missing: str) -> None:
+    (tmp_path / f"{missing}.py").write_text(f"raise ModuleNotFoundError('gone', name='{missing}')")
+    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[3]}"}
+    words = [sys.executable, "-m", "broker.standin"]
+    refused = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1
+    assert refused.stderr == f"The stand-in needs the extra `standin` ({missing} is missing).\n"

@@ -18,6 +18,7 @@ from broker.app import load_settings
 from broker.minting.minter import preload_models
 from broker.parts import parts_of
 from broker.settings import SettingsError
+from broker.store.database.engine import file_fault
 from broker.telemetry import metrics_folder, shared_values
 from broker.telemetry.log import QUIET
 
@@ -26,6 +27,9 @@ try:
 except SettingsError as error:
     print("The broker cannot start:", *error.faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
+if _fault := file_fault(_settings.database_url.get_secret_value()):
+    print(f"The broker cannot start:\n  - BROKER_DATABASE_URL: {_fault}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(2)
 
 shared_values.use_folder(metrics_folder.prepare(os.environ))
 

@@ -15,6 +15,7 @@ from broker.settings import IssuerSpec, Settings
 from broker.store.database.engine import Database
 from broker.store.ledger.rates import rate_storage
 from broker.store.readiness import prove_countable, prove_writable
+from broker.telemetry.log import redacted
 
 Say = Callable[[str], None]
 
@@ -79,6 +80,6 @@ def _step(say: Say, name: str, attempt: Callable[[], str]) -> bool:
         say(f"ok    {name}: {attempt()}")
     except Refusal as refusal:
         reason = f" ({refusal.reason})" if refusal.reason else ""
-        say(f"FAIL  {name}: {refusal.code}: {refusal.detail or refusal.title}{reason}")
+        say(redacted(f"FAIL  {name}: {refusal.code}: {refusal.detail or refusal.title}{reason}"))
         return False
     return True

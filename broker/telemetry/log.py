@@ -91,6 +91,11 @@ class WithoutSlowClients(logging.Filter):
         return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
+def redacted(text: str) -> str:
+    """Without the secrets that have a known shape, such as a password in a URL."""
+    return _SHAPES.sub(_REDACTED, text)
+
+
 class Redactor:
     """A structlog processor that redacts the finished line."""
 
@@ -102,4 +107,4 @@ class Redactor:
         text = str(line)
         if self._exact:
             text = self._exact.sub(_REDACTED, text)
-        return _SHAPES.sub(_REDACTED, text)
+        return redacted(text)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Table, create_engine, event, text
@@ -38,8 +37,6 @@ class Database:
         self._clock = clock
         options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": not self.is_sqlite}
         if self.is_sqlite:
-            if parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             options["connect_args"] = {"timeout": sqlite.BUSY_SECONDS, "check_same_thread": False}
         else:
             options["connect_args"] = postgres.connect_args(parsed)
@@ -52,6 +49,7 @@ class Database:
             event.listen(self.engine, "do_connect", postgres.connect)
             event.listen(self.engine, "handle_error", postgres.drop_read_only)
         else:
+            event.listen(self.engine, "do_connect", sqlite.usable(parsed.database))
             event.listen(self.engine, "connect", sqlite.prepare)
             event.listen(self.engine, "begin", sqlite.begin)
             event.listen(self.engine, "checkout", sqlite.same_file(parsed.database))
@@ -170,6 +168,14 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+def file_fault(url: str) -> str | None:
+    """Why the file of an SQLite database cannot be used, with its path. None if it can, or for a server."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return sqlite.file_fault(parsed.database)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ from broker.minting.minter import Minter
 from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
-from broker.settings import Settings, store_urls
+from broker.settings import Settings, in_force, store_urls
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
 from broker.store.accounts.standing import SqlStanding
@@ -82,8 +82,11 @@ def load_settings() -> Settings:
 def create_app(
     settings: Settings | None = None, *, clock: Clock | None = None, minter: Minter | None = None
 ) -> Flask:
-    """The WSGI app. Create it after the fork: it opens connections. `clock` and `minter` are for tests."""
-    settings = settings or load_settings()
+    """The WSGI app. Create it after the fork: it opens connections. `clock` and `minter` are for tests.
+
+    Uses `settings`, or those that the server's master keeps in force, or those of the environment.
+    """
+    settings = settings or in_force.kept() or load_settings()
     log.configure(settings.log_level, secrets=_secrets(settings))
     app = Flask("broker", static_folder=None, template_folder=str(pages.WEB))
     app.json.sort_keys = False  # type: ignore[attr-defined]  # for people who read it: the token comes first

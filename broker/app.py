@@ -123,7 +123,12 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             max_concurrent=max(1, settings.threads - 2),
         )
         atexit.register(minter.close)
-    database = Database(settings.database_url.get_secret_value(), pool_size=settings.threads + 2, clock=clock)
+    database = Database(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.threads + 2,
+        most_connections=settings.database_connections,
+        clock=clock,
+    )
     secrets = settings.secret_keys
     ring = KeyRing.of(secrets, *settings.signing_keys)
     sign_ins = CookieSignIns(SqlSignIns(database), [derive(secret, "csrf") for secret in secrets])

@@ -33,6 +33,7 @@ class Settings:
     gemini_api_key: SecretStr
     secret_key: SecretStr
     database_url: SecretStr
+    database_connections: int
     redis_url: SecretStr | None
     secret_key_previous: SecretStr | None
     signing_key: SecretStr | None

@@ -93,6 +93,10 @@ def threads(text: str) -> int:
     return _whole(text, 2, 512)
 
 
+def connections(text: str) -> int:
+    return _whole(text, 2, 200)
+
+
 def drain_seconds(text: str) -> int:
     return _whole(text, 0, 300)
 

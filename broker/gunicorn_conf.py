@@ -82,6 +82,8 @@ def on_starting(server: Any) -> None:
     if faults := _network_faults(_settings, server.cfg.address):
         on_exit(server)
         _refuse_to_start(faults)
+    for warning in _settings.warnings:
+        server.log.warning("%s", warning)
 
 
 def on_reload(server: Any) -> None:
@@ -99,6 +101,8 @@ def on_reload(server: Any) -> None:
         )
     else:
         in_force.keep(found)
+        for warning in found.warnings:
+            server.log.warning("%s", warning)
 
 
 def _network_faults(settings: Settings, addresses: Iterable[Any]) -> list[str]:

@@ -24,6 +24,8 @@ def run(say: Say) -> bool:
     """Returns whether every step succeeded. Invalid settings raise SettingsError before the first step."""
     settings = load_settings()
     say("ok    settings")
+    for warning in settings.warnings:
+        say(f"WARN  {warning}")
     return all(
         [_step(say, "store", lambda: _store(settings)), *_issuers(say, settings), *_mints(say, settings)]
     )

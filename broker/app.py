@@ -45,6 +45,7 @@ from broker.issuing.dry_run import DryRuns
 from broker.issuing.issue import TokenIssuer
 from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
+from broker.limits.redis_failover import surviving_failover
 from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.compile import profile_faults
 from broker.minting.gemini import GeminiMinter
@@ -139,7 +140,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     guests = None
     if settings.config.guests.enabled:
         guests = Guests(settings.config.guests, guest_keys)
-    rates = create_rates(rate_storage(database, redis_url), app)
+    rates = create_rates(surviving_failover(rate_storage(database, redis_url)), app)
     ledger = SqlLedger(database)
     suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)

@@ -1,6 +1,6 @@
 """Makes counters in Redis survive a failover.
 
-The former primary becomes a replica and keeps its connections. Every count on them fails as read-only. So such
+The former primary becomes a replica and keeps its connections. Every count on them fails as read-only. Such
 an answer closes the connection, and the count is repeated on a new one, which leads to the new primary.
 """
 

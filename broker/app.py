@@ -45,6 +45,7 @@ from broker.issuing.dry_run import DryRuns
 from broker.issuing.issue import TokenIssuer
 from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
+from broker.limits.redis_failover import surviving_failover
 from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.compile import profile_faults
 from broker.minting.gemini import GeminiMinter
@@ -53,7 +54,7 @@ from broker.net.proxies import Proxies
 from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
-from broker.settings import Settings, store_urls
+from broker.settings import Settings, in_force, store_urls
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
 from broker.store.accounts.standing import SqlStanding
@@ -83,8 +84,11 @@ def load_settings() -> Settings:
 def create_app(
     settings: Settings | None = None, *, clock: Clock | None = None, minter: Minter | None = None
 ) -> Flask:
-    """The WSGI app. Create it after the fork: it opens connections. `clock` and `minter` are for tests."""
-    settings = settings or load_settings()
+    """The WSGI app. Create it after the fork: it opens connections. `clock` and `minter` are for tests.
+
+    Uses `settings`, or those that the server's master keeps in force, or those of the environment.
+    """
+    settings = settings or in_force.kept() or load_settings()
     log.configure(settings.log_level, secrets=_secrets(settings))
     app = Flask("broker", static_folder=None, template_folder=str(pages.WEB))
     app.json.sort_keys = False  # type: ignore[attr-defined]  # for people who read it: the token comes first
@@ -121,7 +125,12 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             max_concurrent=max(1, settings.threads - 2),
         )
         atexit.register(minter.close)
-    database = Database(settings.database_url.get_secret_value(), pool_size=settings.threads + 2, clock=clock)
+    database = Database(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.threads + 2,
+        most_connections=settings.database_connections,
+        clock=clock,
+    )
     secrets = settings.secret_keys
     ring = KeyRing.of(secrets, *settings.signing_keys)
     sign_ins = CookieSignIns(
@@ -136,7 +145,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     guests = None
     if settings.config.guests.enabled:
         guests = Guests(settings.config.guests, guest_keys)
-    rates = create_rates(rate_storage(database, redis_url), app)
+    rates = create_rates(surviving_failover(rate_storage(database, redis_url)), app)
     ledger = SqlLedger(database)
     suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)

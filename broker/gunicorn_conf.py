@@ -12,20 +12,30 @@ import socket
 import struct
 import sys
 import threading
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 from broker.app import load_settings
 from broker.minting.minter import preload_models
 from broker.parts import parts_of
-from broker.settings import SettingsError
+from broker.settings import Settings, SettingsError, in_force
+from broker.store.database.engine import file_fault
 from broker.telemetry import metrics_folder, shared_values
 from broker.telemetry.log import QUIET
+
+
+def _refuse_to_start(faults: Sequence[str]) -> NoReturn:
+    print("The broker cannot start:", *faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
+    raise SystemExit(2)
+
 
 try:
     _settings = load_settings()
 except SettingsError as error:
-    print("The broker cannot start:", *error.faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
-    raise SystemExit(2) from None
+    _refuse_to_start(error.faults)
+if _fault := file_fault(_settings.database_url.get_secret_value()):
+    _refuse_to_start([f"BROKER_DATABASE_URL: {_fault}"])
+in_force.keep(_settings)
 
 shared_values.use_folder(metrics_folder.prepare(os.environ))
 
@@ -69,10 +79,37 @@ _SWITCH_SECONDS = 0.0005
 
 def on_starting(server: Any) -> None:
     """Refuses to start if a set-up for this machine only would listen on the network."""
-    guests = _settings.config.guests
+    if faults := _network_faults(_settings, server.cfg.address):
+        on_exit(server)
+        _refuse_to_start(faults)
+    for warning in _settings.warnings:
+        server.log.warning("%s", warning)
+
+
+def on_reload(server: Any) -> None:
+    """SIGHUP: takes over the present settings and files if they are valid. Otherwise nothing changes."""
+    try:
+        found = load_settings()
+        faults = _network_faults(found, server.cfg.address)
+        if fault := file_fault(found.database_url.get_secret_value()):
+            faults.append(f"BROKER_DATABASE_URL: {fault}")
+    except SettingsError as error:
+        faults = error.faults
+    if faults:
+        server.log.error(
+            "The settings in force stay, because the new ones are invalid: %s", "; ".join(faults)
+        )
+    else:
+        in_force.keep(found)
+        for warning in found.warnings:
+            server.log.warning("%s", warning)
+
+
+def _network_faults(settings: Settings, addresses: Iterable[Any]) -> list[str]:
+    guests = settings.config.guests
     faults = []
-    for address in server.cfg.address:
-        if _settings.standin and not _is_loopback(address):
+    for address in addresses:
+        if settings.standin and not _is_loopback(address):
             faults.append(
                 "BROKER_LIVE_URL names a stand-in on loopback: a development set-up must not listen on "
                 f"{_named(address)}"
@@ -83,18 +120,22 @@ def on_starting(server: Any) -> None:
                 f"broker.toml: guests.enabled: {_named(address)} is not on loopback; anyone who can "
                 "reach the page could talk at your cost. To allow it, set guests.allow_network = true"
             )
-    if faults:
-        print("The broker cannot start:", *faults, sep="\n  - ", file=sys.stderr)  # noqa: T201
-        on_exit(server)
-        raise SystemExit(2)
+    return faults
 
 
 def post_fork(_server: Any, worker: Any) -> None:
     """Limits how long a read waits. Otherwise a client that sends half a request holds a thread forever."""
+    _load_app_again(worker)
     timeval = struct.pack("ll", _SLOWEST_CLIENT_SECONDS, 0)
     for listener in worker.sockets:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
     sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def _load_app_again(worker: Any) -> None:
+    """With --preload, the master has loaded the app. Its threads stay there, so a worker loads its own."""
+    if worker.cfg.preload_app:
+        worker.app.callable = None
 
 
 def post_worker_init(worker: Any) -> None:

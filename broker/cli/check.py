@@ -15,6 +15,7 @@ from broker.settings import IssuerSpec, Settings
 from broker.store.database.engine import Database
 from broker.store.ledger.rates import rate_storage
 from broker.store.readiness import prove_countable, prove_writable
+from broker.telemetry.log import redact
 
 Say = Callable[[str], None]
 
@@ -23,6 +24,8 @@ def run(say: Say) -> bool:
     """Returns whether every step succeeded. Invalid settings raise SettingsError before the first step."""
     settings = load_settings()
     say("ok    settings")
+    for warning in settings.warnings:
+        say(f"WARN  {warning}")
     return all(
         [_step(say, "store", lambda: _store(settings)), *_issuers(say, settings), *_mints(say, settings)]
     )
@@ -79,6 +82,6 @@ def _step(say: Say, name: str, attempt: Callable[[], str]) -> bool:
         say(f"ok    {name}: {attempt()}")
     except Refusal as refusal:
         reason = f" ({refusal.reason})" if refusal.reason else ""
-        say(f"FAIL  {name}: {refusal.code}: {refusal.detail or refusal.title}{reason}")
+        say(redact(f"FAIL  {name}: {refusal.code}: {refusal.detail or refusal.title}{reason}"))
         return False
     return True

@@ -45,7 +45,7 @@ def run(port: int) -> int:
         "BROKER_SECRET_KEY": _secret(),
         "BROKER_TRUSTED_HOSTS": "127.0.0.1 localhost",
         "PORT": str(port),
-        "WEB_CONCURRENCY": environ.get("WEB_CONCURRENCY", "1"),
+        "WEB_CONCURRENCY": environ.get("WEB_CONCURRENCY", "").strip() or "1",
     }
     children: list[subprocess.Popen[str]] = []
     signal.signal(signal.SIGTERM, _interrupt)

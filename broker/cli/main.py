@@ -6,6 +6,7 @@ never from arguments, which other users of the machine can read.
 
 from __future__ import annotations
 
+import io
 import sys
 
 import click
@@ -23,6 +24,7 @@ from broker.errors import Refusal
 from broker.operators.errors import OperatorError
 from broker.settings import SettingsError
 from broker.store.database import migrate
+from broker.telemetry.log import redact
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,6 +100,9 @@ for _command in (users, blocks, token, explain, keys, limits, sessions, suspend,
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not have every letter
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli(prog_name="broker", standalone_mode=False)
     except click.exceptions.Exit as leave:
@@ -115,5 +120,6 @@ def main() -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     except Refusal as refusal:
-        click.echo(f"Error: {refusal.code}: {refusal.detail or refusal.title}", err=True)
+        reason = f" ({refusal.reason})" if refusal.reason else ""
+        click.echo(redact(f"Error: {refusal.code}: {refusal.detail or refusal.title}{reason}"), err=True)
         sys.exit(1)

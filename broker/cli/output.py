@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -29,7 +30,10 @@ def open_database() -> Iterator[tuple[Settings, Database]]:
 
 def actor() -> str:
     """The person at the keyboard, as the audit log names them."""
-    return f"cli:{getpass.getuser()}"
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # containers often run as a user id without a name
+        return f"cli:uid-{os.getuid()}"
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

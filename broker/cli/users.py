@@ -13,6 +13,7 @@ from broker.cli import completion
 from broker.cli.options import issuer_option, json_option, reason_option
 from broker.cli.output import actor, open_database, print_honoured_until, print_rows, time
 from broker.operators.blocks import BlockAdmin
+from broker.operators.errors import OperatorError
 from broker.operators.users import UserAdmin
 from broker.principal import OPERATOR
 from broker.store.accounts.users import SqlUsers
@@ -145,4 +146,10 @@ def _block_admin() -> Iterator[BlockAdmin]:
 def _read_password(prompt: str) -> str:
     if sys.stdin.isatty():
         return getpass.getpass(prompt)
-    return sys.stdin.readline().rstrip("\r\n")
+    # UTF-8, as browsers send passwords, whatever the terminal's encoding is.
+    source = getattr(sys.stdin, "buffer", None)
+    try:
+        line = sys.stdin.readline() if source is None else source.readline().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise OperatorError("the password is not UTF-8") from None
+    return line.rstrip("\r\n")

@@ -24,11 +24,13 @@ from pydantic import (
 
 from broker.profiles.profile import Profile
 from broker.profiles.profile import ProfileSpec as ProfileSpec
+from broker.settings.files import read_text
 from broker.settings.issuers import IssuerSpec as IssuerSpec
 from broker.settings.issuers import Name, cross_faults
 
 # Above these, a counter exceeds the range of the stores and of the headers.
 _MOST_REQUESTS, _LONGEST_WINDOW = 1_000_000, 366 * 86_400
+_MOST_BYTES = 1 << 20
 SHIPPED = Path(__file__).parent / "broker.toml"
 
 
@@ -124,9 +126,9 @@ class Reading(NamedTuple):
 def read(path: Path | None) -> Reading:
     source = SHIPPED if path is None else path
     try:
-        document = tomllib.loads(source.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_text(source, _MOST_BYTES))
     except OSError as error:
-        return Reading(None, {}, [f"BROKER_CONFIG: {source} cannot be read ({error.strerror})"])
+        return Reading(None, {}, [f"BROKER_CONFIG: {source} cannot be read ({error.strerror or error})"])
     except UnicodeDecodeError:
         return Reading(None, {}, [f"BROKER_CONFIG: {source} is not UTF-8"])
     except tomllib.TOMLDecodeError as error:

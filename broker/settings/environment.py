@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from broker.net.addresses import is_loopback
 from broker.net.canonical import IPNetwork
 from broker.profiles.profile import Profile
-from broker.settings import document, secret_parsers
+from broker.settings import document, permissions, secret_parsers
 from broker.settings.document import BrokerConfig
 from broker.settings.faults import SettingsError
 from broker.settings.table import SETTINGS, Setting
@@ -33,6 +33,7 @@ class Settings:
     gemini_api_key: SecretStr
     secret_key: SecretStr
     database_url: SecretStr
+    database_connections: int
     redis_url: SecretStr | None
     secret_key_previous: SecretStr | None
     signing_key: SecretStr | None
@@ -53,6 +54,8 @@ class Settings:
     config: BrokerConfig
     client_secrets: Mapping[str, SecretStr] = field(default_factory=dict)
     """Issuer name -> client secret for its token endpoint. A public client has none."""
+    warnings: tuple[str, ...] = ()
+    """What the operator should know although it prevents no start: files that others can use."""
 
     @property
     def standin(self) -> bool:
@@ -99,7 +102,9 @@ def load(environ: Mapping[str, str] | None = None, *, checks: Iterable[ProfileCh
     faults += secret_faults
     if faults or config is None:
         raise SettingsError(faults)
-    return Settings(**found, config=config, client_secrets=client_secrets)
+    database_url = found["database_url"].get_secret_value()
+    warnings = permissions.warnings(environ, found["config_path"], database_url)
+    return Settings(**found, config=config, client_secrets=client_secrets, warnings=warnings)
 
 
 def _client_secrets(

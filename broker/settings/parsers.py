@@ -104,6 +104,10 @@ def threads(text: str) -> int:
     return _whole(text, 2, 512)
 
 
+def connections(text: str) -> int:
+    return _whole(text, 2, 200)
+
+
 def drain_seconds(text: str) -> int:
     return _whole(text, 0, 300)
 
@@ -115,7 +119,10 @@ def log_level(text: str) -> str:
 
 
 def path(text: str) -> Path:
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~, but this user has no home folder; write the whole path") from None
 
 
 def _whole(text: str, least: int, most: int) -> int:

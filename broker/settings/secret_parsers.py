@@ -7,22 +7,15 @@ quotes the text, because the text is a secret.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-# Words from templates, long enough that a random key almost never contains one.
-PLACEHOLDERS = (
-    "change", "default", "example", "insecure", "password", "placeholder", "replace", "secret",
-    "your-", "your_", "yourapikey", "xxxxxx", "todo-", "fixme", "<", ">",
-)  # fmt: skip
+from broker.settings.weakness import is_placeholder, weakness
+
 SECRET_LENGTH = 32
-# A random text of 32 hexadecimal digits has about 14 different characters and 25 different steps from one
-# character to the next. A typed pattern has few of one or the other.
-SECRET_VARIETY = 8
 _PEM_ADVICE = "make one with: openssl genpkey -algorithm ed25519"
 
 
@@ -32,7 +25,7 @@ def api_key(text: str) -> str:
         raise ValueError("must be printable ASCII without spaces")
     if text.startswith("auth_tokens/"):
         raise ValueError("is an ephemeral token; minting tokens requires an API key")
-    if _is_placeholder(text):
+    if is_placeholder(text):
         raise ValueError("still contains a placeholder")
     return text
 
@@ -42,10 +35,8 @@ def secret_key(text: str) -> str:
     advice = 'make one with: python -c "import secrets; print(secrets.token_hex(32))"'
     if len(text.encode()) < SECRET_LENGTH:
         raise ValueError(f"is shorter than {SECRET_LENGTH} bytes; {advice}")
-    steps = {ord(after) - ord(before) for before, after in pairwise(text)}
-    repeats = text in (text + text)[1:-1]
-    if _is_placeholder(text) or repeats or len(set(text)) < SECRET_VARIETY or len(steps) < SECRET_VARIETY:
-        raise ValueError(f"is a placeholder or a pattern, not a random secret; {advice}")
+    if fault := weakness(text):
+        raise ValueError(f"is {fault}, not a random secret; {advice}")
     return text
 
 
@@ -81,7 +72,3 @@ def client_secret(text: str) -> str:
     if not re.fullmatch(r"[ -~]+", text):
         raise ValueError("must be printable ASCII")
     return text
-
-
-def _is_placeholder(text: str) -> bool:
-    return any(word in text.lower() for word in PLACEHOLDERS)

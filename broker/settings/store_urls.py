@@ -64,7 +64,8 @@ def _sqlite(rest: str) -> str:
     # Whether the path is missing is checked together with databases in memory.
     if (rest and not rest.startswith("/")) or rest.startswith("/file:"):
         raise ValueError("must be sqlite:///path, with four slashes before an absolute path")
-    return f"sqlite://{rest}"
+    # The path is meant as it is written: a folder may be called "a%2Fb". SQLAlchemy would decode it.
+    return f"sqlite://{rest.replace('%', '%25')}"
 
 
 def _postgresql(rest: str) -> str:

@@ -76,6 +76,11 @@ SETTINGS: tuple[Setting, ...] = (
         default="sqlite:///var/broker.sqlite3", secret=True, alias="DATABASE_URL",
     ),
     Setting(
+        "BROKER_DATABASE_CONNECTIONS", "database_connections", "number", parsers.connections,
+        "The most connections of each worker to PostgreSQL. Requests wait up to two seconds for one.",
+        default="16",
+    ),
+    Setting(
         "BROKER_REDIS_URL", "redis_url", "secret URL", store_urls.redis_url,
         "The Redis server for the request counters. Unset: the database counts them, equally exactly.",
         secret=True, alias="REDIS_URL",

@@ -13,11 +13,17 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from broker.settings.files import read_text
 from broker.settings.table import REDIRECTING, SETTINGS, Setting
 
+_QUOTES = ('""', "''", "``", "“”", "\u2018\u2019")
 SECRET_FILE_BYTES = 64 * 1024
-# Kubernetes sets these for a Service that is named "broker". They are not settings.
-SERVICE_LINKS = re.compile(r"BROKER(_SERVICE_(HOST|PORT)|_PORT)(_\w+)?")
+# Kubernetes sets these for each Service whose name begins with "broker". They are not settings.
+SERVICE_LINKS = re.compile(
+    r"BROKER(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+# Their BROKER_…_PORT looks like a misspelt setting, but has an address as its value.
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")
 # The issuers in broker.toml decide which of these are valid.
 CLIENT_SECRETS = re.compile(r"BROKER_OIDC_[A-Z0-9_]+_SECRET(_FILE)?")
 
@@ -32,6 +38,8 @@ def read_variable(setting: Setting, environ: Mapping[str, str]) -> Any:
         text = setting.default
     if text is None:
         return None
+    if setting.secret and text[:1] + text[-1:] in _QUOTES:
+        raise ValueError(f"{name} is in quotes; remove them, because they would be part of the secret")
     try:
         value = setting.parse(text)
     except ValueError as fault:
@@ -58,10 +66,9 @@ def _text(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str | None
 
 def _file(name: str, path: Path) -> str:
     try:
-        with path.open("rb") as source:
-            text = source.read(SECRET_FILE_BYTES).decode().strip()
+        text = read_text(path, SECRET_FILE_BYTES).strip()
     except OSError as error:
-        raise ValueError(f"{name}: {path} cannot be read ({error.strerror})") from None
+        raise ValueError(f"{name}: {path} cannot be read ({error.strerror or error})") from None
     except UnicodeDecodeError:
         raise ValueError(f"{name}: {path} is not text") from None
     if not text:
@@ -74,11 +81,16 @@ def unknown_faults(environ: Mapping[str, str]) -> list[str]:
     known = {name + suffix for s in SETTINGS for name in s.names for suffix in ("", *["_FILE"] * s.secret)}
     faults = []
     for name in sorted(environ):
-        expected = SERVICE_LINKS.fullmatch(name) or CLIENT_SECRETS.fullmatch(name)
+        expected = _is_service_link(name, environ[name]) or CLIENT_SECRETS.fullmatch(name)
         if name.startswith("BROKER_") and name not in known and not expected:
             close = get_close_matches(name, known, n=1)
             faults.append(f"{name} is not a known setting" + (f"; did you mean {close[0]}?" if close else ""))
     return faults
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    link = SERVICE_LINKS.fullmatch(name) or (name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value))
+    return bool(link)
 
 
 def redirecting_faults(environ: Mapping[str, str]) -> list[str]:

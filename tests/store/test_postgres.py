@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,21 @@ def test_many_threads_share_few_connections(stores: Stores, postgres: PostgresSe
         url, f"SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = '{name}'"
     )[0]
     assert connections <= 16
+    database.dispose()
+
+
+def test_callers_wait_for_connections_that_the_role_does_not_get(
+    stores: Stores, postgres: PostgresServer
+) -> None:
+    """The role may have fewer connections than the pool."""
+    url = stores.migrated("postgresql").database_url
+    role = f"few_{secrets.token_hex(4)}"
+    postgres.execute(url, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 3")
+    postgres.execute(url, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    postgres.execute(url, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    database = Database(url.replace("broker@", f"{role}@"), pool_size=16)
+    with ThreadPoolExecutor(40) as threads:
+        assert list(threads.map(lambda _: record(database), range(120))) == ["ok"] * 120
     database.dispose()
 
 

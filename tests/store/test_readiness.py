@@ -12,7 +12,8 @@ import redis
 from sqlalchemy import event, make_url
 
 from broker.errors import Refusal
-from broker.limits.limiter import create_rates
+from broker.limits.limiter import create_rates, redis_storage
+from broker.limits.redis_failover import surviving_failover
 from broker.store.database.engine import Database
 from broker.store.ledger.rates import rate_storage
 from broker.store.readiness import Readiness
@@ -21,6 +22,7 @@ from tests.store.test_faults import reserve
 from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
 from tests.support.stores import Stores
+from tests.support.tcp_proxy import TcpProxy
 
 
 def readiness(database: Database, redis_url: str | None = None) -> Readiness:
@@ -222,3 +224,18 @@ def test_redis_that_answers_but_does_not_count_is_not_ready_until_it_does(
             assert (code, reason[:6]) == ("store-unavailable", "rates:"), harm.__name__
             heal(client)
             assert outcome(ready) == ("ok", ""), heal.__name__
+
+
+def test_redis_counts_go_to_the_new_primary_after_a_failover(
+    redis_server: RedisServer, own_redis: RedisServer
+) -> None:
+    """The clients know one address, which then leads to the new primary. Old connections stay open."""
+    with TcpProxy(("127.0.0.1", own_redis.port)) as address:
+        storage = redis_storage(address.url.replace("http://", "redis://") + "/0")
+        rates = create_rates(surviving_failover(storage))
+        rates.spend("1000/second", "failover", "alice")
+        with closing(redis.Redis.from_url(own_redis.database())) as client:
+            make_replica(client)
+        address.lead_to(("127.0.0.1", redis_server.port))
+        for _ in range(3):
+            rates.spend("1000/second", "failover", "alice")

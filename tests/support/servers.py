@@ -73,6 +73,11 @@ class BrokerServer:
         assert self._process is not None
         self._process.send(signal.SIGTERM)
 
+    def reload(self) -> None:
+        """Sends SIGHUP and does not wait."""
+        assert self._process is not None
+        self._process.send(signal.SIGHUP)
+
     def exit_code(self) -> int:
         """Waits until it has ended."""
         assert self._process is not None

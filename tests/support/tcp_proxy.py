@@ -21,6 +21,10 @@ class TcpProxy:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: list[socket.socket] = []
 
+    def lead_to(self, server: tuple[str, int]) -> None:
+        """Connects new clients to another server. The others keep theirs."""
+        self._server = server
+
     def passing(self, data: bytes, *, is_answer: bool) -> None:
         """Is called before each piece is sent on. Each direction has its own thread."""
 

@@ -8,23 +8,26 @@ fault of the store becomes the Refusal `store-unavailable`, so that no token is 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import QueuePool
 
 from broker.errors import STORE_FAULTS, Refusal
 from broker.store.database import postgres, schema, sqlite
 from broker.telemetry.metrics import STORE_SECONDS, timed
 
+_POOL_SECONDS = 2.0
+_RETRY_SECONDS = 0.25
 Clock = Callable[[], datetime]
 _ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
@@ -32,26 +35,36 @@ _ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
 class Database:
     """One engine per process; make it after the fork. `clock` replaces the shared clock in tests."""
 
-    def __init__(self, url: str, *, pool_size: int = 16, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 16,
+        most_connections: int = postgres.MOST_CONNECTIONS,
+        clock: Clock | None = None,
+    ) -> None:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._clock = clock
         options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": not self.is_sqlite}
         if self.is_sqlite:
-            if parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             options["connect_args"] = {"timeout": sqlite.BUSY_SECONDS, "check_same_thread": False}
         else:
             options["connect_args"] = postgres.connect_args(parsed)
             # Not the server's default: after waiting for a lock, a transaction must see what its holder
             # wrote.
             options["isolation_level"] = "READ COMMITTED"
-            pool_size = min(pool_size, postgres.MOST_CONNECTIONS)
-        self.engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=2, **options)
+            pool_size = min(pool_size, most_connections)
+        self.engine = create_engine(
+            url, pool_size=pool_size, max_overflow=0, pool_timeout=_POOL_SECONDS, **options
+        )
+        self._returned = threading.Condition()
+        event.listen(self.engine, "checkin", self._announce_returned)
         if not self.is_sqlite:
             event.listen(self.engine, "do_connect", postgres.connect)
             event.listen(self.engine, "handle_error", postgres.drop_read_only)
         else:
+            event.listen(self.engine, "do_connect", sqlite.usable(parsed.database))
             event.listen(self.engine, "connect", sqlite.prepare)
             event.listen(self.engine, "begin", sqlite.begin)
             event.listen(self.engine, "checkout", sqlite.same_file(parsed.database))
@@ -111,10 +124,35 @@ class Database:
     def _transaction(self, *, any_schema: bool = False) -> Iterator[Connection]:
         with _store_faults(), self._write_turn:
             options = {"broker_write": True}
-            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            with self._connect().execution_options(**options) as connection, connection.begin():
                 if not any_schema:
                     schema.require_current(connection)
                 yield connection
+
+    def _connect(self) -> Connection:
+        """A connection of the pool. If the server admits no more, waits for one that is in use.
+
+        The server may admit fewer connections than the pool: for this role, or because other processes have
+        taken them. As long as this process uses one, a fault of a new one is a reason to wait for that.
+        """
+        until = time.monotonic() + _POOL_SECONDS
+        while True:
+            try:
+                return self.engine.connect()
+            except OperationalError:
+                left = until - time.monotonic()
+                if self.is_sqlite or left <= 0 or not self._in_use():
+                    raise
+                with self._returned:
+                    self._returned.wait(min(left, _RETRY_SECONDS))
+
+    def _in_use(self) -> int:
+        pool = self.engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+
+    def _announce_returned(self, *_: object) -> None:
+        with self._returned:
+            self._returned.notify()
 
     def _wait_for_disk(self) -> None:
         """Called without the lock, so that other writers do not wait too. PostgreSQL's commit has waited."""
@@ -140,7 +178,7 @@ class Database:
         with (
             _store_faults(),
             timed(STORE_SECONDS.labels("read")),
-            self.engine.connect() as connection,
+            self._connect() as connection,
             connection.begin(),
         ):
             yield connection
@@ -170,6 +208,14 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+def file_fault(url: str) -> str | None:
+    """Why the file of an SQLite database cannot be used, with its path. None if it can, or for a server."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return sqlite.file_fault(parsed.database)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ from broker.errors import Refusal
 # Their sum stays within a request's deadline: a write first waits for its turn and then for the file.
 BUSY_SECONDS = 2
 TURN_SECONDS = 3
+# The write-ahead log grows while something reads for long. Afterwards it shrinks to this size.
+_MOST_LOG_BYTES = 16 << 20
 _POLL_SECONDS = 0.0015
 _LOCKED = 5  # SQLITE_BUSY
 _sync_file = getattr(os, "fdatasync", os.fsync)
@@ -84,9 +86,36 @@ class Disk:
             raise Refusal("store-unavailable", reason=f"sync: {fault.strerror}") from fault
 
 
+def file_fault(path: str) -> str | None:
+    """Why the file cannot be used, with its path; None if it can. Creates a missing file and its folder.
+
+    A new file is readable for its owner only. SQLite gives the files beside it the same permissions.
+    """
+    file = Path(path).absolute()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as fault:
+        return f"{file}: {fault.strerror}"
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        return f"{file}: its folder cannot be written"
+    return None
+
+
+def usable(path: str | None) -> Callable[..., None]:
+    """Listener for SQLAlchemy's event `do_connect`. SQLite's own message has neither path nor reason."""
+
+    def check(*_: Any) -> None:
+        if path and (fault := file_fault(path)):
+            raise Refusal("store-unavailable", reason=fault)
+
+    return check
+
+
 def prepare(dbapi_connection: Any, _record: Any) -> None:
     dbapi_connection.isolation_level = None  # `begin` begins the transactions
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    size = f"journal_size_limit={_MOST_LOG_BYTES}"
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", size):
         dbapi_connection.execute(f"PRAGMA {pragma}")
 
 

@@ -117,6 +117,11 @@ def test_second_at_of_a_postgresql_url_is_rejected() -> None:
         database_url("postgres://u:first@REST@host/db")
 
 
+@pytest.mark.parametrize("path", ["/tmp/a%2Fb/x.db", "/tmp/a b ü/100%.db", "var/x%20y.db", "/tmp/a@b:c#d.db"])
+def test_path_of_sqlite_is_meant_as_it_is_written(path: str) -> None:
+    assert make_url(database_url(f"sqlite:///{path}")).database == path
+
+
 def test_password_of_a_url_is_found_in_each_form() -> None:
     assert password_of("redis://:first@REST@h/0") == {"first@REST"}
     assert password_of("postgresql+psycopg://u:a%40b@/db?host=h1,h2") == {"a%40b", "a@b"}

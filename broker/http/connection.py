@@ -53,6 +53,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         self._head_bytes = 0
         self._discarded = 0
         self._has_ended = False
+        self._is_last_answer = False
         self._stall: asyncio.TimerHandle | None = None
         self._came_too_late = False
         self._fault: asyncio.Task[None] | None = None
@@ -94,7 +95,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         return not self._closed and receiver is not None and receiver._complete
 
     def _will_close(self, request: Any, response_requires_close: bool) -> bool:
-        if self._has_ended or DRAIN.refuses:
+        if self._is_last_answer or self._has_ended or DRAIN.refuses:
             return True
         return bool(super()._will_close(request, response_requires_close))
 
@@ -105,7 +106,16 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
 
     def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> dict[str, Any]:
         scope: dict[str, Any] = super()._build_http_scope(request, sockname, peername)
-        return {**scope, "came_too_late": self._came_too_late}
+        ended_with_the_request = self._has_ended  # and waits for the answer
+        return {
+            **scope,
+            "came_too_late": self._came_too_late,
+            "has_left": lambda: self._has_ended and not ended_with_the_request,
+            "close_after_answer": self._close_after_answer,
+        }
+
+    def _close_after_answer(self) -> None:
+        self._is_last_answer = True
 
     def _is_websocket_upgrade(self, _request: Any) -> bool:
         return False
@@ -189,7 +199,9 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         if self._current_request is not None:
             scope = self._build_http_scope(self._current_request, sockname, peername)
         else:
-            scope = {**_UNREAD, "headers": await self._readable_headers()}
+            if code == "too-large":
+                await self._rest_of_the_head()
+            scope = {**_UNREAD, "headers": self._readable_headers()}
         try:
             answer = await self.worker.asgi.refuse(environ_of(scope), code)
             self._safe_write(_serialized(answer, with_body=scope["method"] != "HEAD"))
@@ -197,14 +209,17 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
             self._closed = True
             self._linger()
 
-    async def _readable_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers that the answer needs, of a head that could not be parsed. Waits for the rest of it."""
-        parser = self._callback_parser
-        self._rest[:0] = parser._buffer
-        if b"\r\n\r\n" not in self._rest and not self._has_ended:
+    async def _rest_of_the_head(self) -> None:
+        """A page cannot read an answer without CORS headers, and its Origin may come after the limit."""
+        if b"\r\n\r\n" not in self._callback_parser._buffer + self._rest and not self._has_ended:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_REST_SECONDS):
                     await self._rest_is_here.wait()
+
+    def _readable_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers that the answer needs, of a head that could not be parsed."""
+        parser = self._callback_parser
+        self._rest[:0] = parser._buffer
         lines = {name.lower(): value for name, value in _REST.findall(b"\n" + bytes(self._rest))}
         wanted = {name: value for name, value in parser._headers_list if name in {b"origin", b"x-request-id"}}
         return list({**lines, **wanted}.items())

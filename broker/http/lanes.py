@@ -47,8 +47,12 @@ class Lanes:
         self._probes = ThreadPoolExecutor(2, "probe")
         self._refusals = ThreadPoolExecutor(1, "refusal")
 
-    async def run(self, method: str, path: str, call: Callable[[], T]) -> T:
-        """Returns what `call` returns in a thread. Raises Busy if no thread is free in time."""
+    async def run(self, method: str, path: str, call: Callable[[], T], *, has_left: Callable[[], bool]) -> T:
+        """Returns what `call` returns in a thread.
+
+        Raises Busy if no thread is free in time, or if the client has left when one is: nobody should be
+        charged for a token that nobody waits for.
+        """
         if path == ALIVE:
             return await _in_thread(self._alive, call)
         if path in _PROBES:
@@ -57,6 +61,8 @@ class Lanes:
             if _MAY_WAIT.fullmatch(f"{method} {path}"):
                 await stack.enter_async_context(self._waiting.one())
             await stack.enter_async_context(self._threads.one())
+            if has_left():
+                raise Busy
             return await _in_thread(self._requests, call)
 
     async def refuse(self, call: Callable[[], T]) -> T:

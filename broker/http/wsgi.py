@@ -58,13 +58,15 @@ class FlaskRunner:
             answer = await self.refuse(environ, body.refusal)
         else:
             environ["wsgi.input"] = io.BytesIO(body.read)
-            call = partial(self._call, environ, refused=bool(scope.get("came_too_late")))
+            call = partial(self._call, environ, refused=bool(scope["came_too_late"]))
             try:
-                answer = await self._lanes.run(scope["method"], environ["PATH_INFO"], call)
+                answer = await self._lanes.run(
+                    scope["method"], environ["PATH_INFO"], call, has_left=scope["has_left"]
+                )
             except Busy:
                 answer = await self.refuse(environ, "busy")
-        if not body.is_whole and not any(name.lower() == b"connection" for name, _ in answer.headers):
-            answer.headers.append((b"Connection", b"close"))
+        if not body.is_whole or any(name.lower() == b"connection" for name, _ in answer.headers):
+            scope["close_after_answer"]()
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 

@@ -22,7 +22,8 @@ from broker.http.wsgi import Answer, FlaskRunner, environ_of
 # 8 KB for a bearer, as much for cookies, and room for what proxies add.
 MAX_HEAD_BYTES = 48 * 1024
 STALLED_SECONDS = 10.0
-"""A client that reads nothing for so long, while an answer waits for it, loses the connection."""
+LEAST_READ_BYTES = 4096
+"""While an answer waits for it, a client that reads less in `STALLED_SECONDS` loses the connection."""
 LINGER_SECONDS = 2.0
 """How long a client may take to close its side. Until then, what it still sends is discarded."""
 _MAX_DISCARDED = 1024 * 1024
@@ -37,6 +38,8 @@ _CODE_OF_STATUS: dict[int, Code] = {
 
 
 class Worker(Protocol):
+    """The worker as a connection sees it."""
+
     loop: asyncio.AbstractEventLoop
     asgi: FlaskRunner
     connections: dict[Connection, None]
@@ -92,7 +95,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         """Keeps the connection of a client that has sent its request and closed its side."""
         self._has_ended = True
         receiver = self._body_receiver
-        return not self._closed and receiver is not None and receiver._complete
+        return not (self._closed or self._is_ssl) and receiver is not None and receiver._complete
 
     def _will_close(self, request: Any, response_requires_close: bool) -> bool:
         if self._is_last_answer or self._has_ended or DRAIN.refuses:
@@ -144,7 +147,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     def _watch(self, waiting: int) -> None:
         def look() -> None:
             now = self.transport.get_write_buffer_size()
-            if now >= waiting:
+            if now + LEAST_READ_BYTES > waiting:
                 self.transport.abort()
             else:
                 self._watch(now)

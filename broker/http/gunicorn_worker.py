@@ -71,7 +71,7 @@ class EventLoopWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no type
             )
             listener.sock.listen(self.cfg.backlog)
             self.servers.append(server)
-        while not self._woken.is_set() and self.ppid == os.getppid():
+        while self.alive and not self._woken.is_set() and self.ppid == os.getppid():
             self.notify()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HEARTBEAT_SECONDS):

@@ -71,6 +71,7 @@ limit_request_line = 4094
 limit_request_fields = 50
 limit_request_field_size = 16384  # a bearer may have 8 KB
 forwarded_allow_ips = ""  # the broker itself evaluates BROKER_TRUSTED_PROXIES
+_DESCRIPTORS = 4096
 # The longest wait of a thread that holds the store's lock for a thread that computes. A mint waits after each
 # of a dozen statements. With Python's default of 5 ms, these waits would be most of its time.
 _SWITCH_SECONDS = 0.0005
@@ -100,8 +101,10 @@ def on_starting(server: Any) -> None:
 
 def post_fork(_server: Any, _worker: Any) -> None:
     """Every connection takes a file descriptor, and the usual limit is low."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if 0 <= soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 

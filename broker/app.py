@@ -27,6 +27,7 @@ from broker.http import (
     sessions,
     tokens,
 )
+from broker.http.lanes import places_for_waiting
 from broker.idempotency.encryption import TokenCipher
 from broker.idempotency.replay import Replays
 from broker.identity import issuers
@@ -121,8 +122,8 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
             api_key=settings.gemini_api_key.get_secret_value(),
             base_url=settings.live_url,
             profiles=settings.config.profiles.values(),
-            # Fewer than the threads, so that sign-ins and health checks are answered while Google hangs.
-            max_concurrent=max(1, settings.threads - 2),
+            # As many as lanes.py lets in, so that a caller waits in its queue and is not refused here.
+            max_concurrent=places_for_waiting(settings.threads),
         )
         atexit.register(minter.close)
     database = Database(

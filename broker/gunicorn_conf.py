@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import socket
-import struct
+import resource
 import sys
 import threading
 from collections.abc import Iterable, Sequence
@@ -42,21 +41,21 @@ shared_values.use_folder(metrics_folder.prepare(os.environ))
 # A stand-in means development, so the broker then listens on loopback only.
 bind = f"{'127.0.0.1' if _settings.standin else '0.0.0.0'}:{_settings.port}"  # noqa: S104 - a server's job
 workers = _settings.web_concurrency
-worker_class = "broker.http.gunicorn_worker.DrainingWorker"
+worker_class = "broker.http.gunicorn_worker.EventLoopWorker"
 threads = _settings.threads
+# Not the faster loop and parser that may be installed: these are the ones that are tested.
+asgi_loop = "asyncio"
+http_parser = "python"
+asgi_lifespan = "off"
+asgi_disconnect_grace_period = 0  # a request that waits for a thread is dropped with its client
 control_socket_disable = True
 worker_tmp_dir = metrics_folder.scratch_folder()  # heartbeats on a disk can stall a worker
 accesslog = None  # http/request_log.py logs requests without queries and tokens
 # The broker's format and redaction. Below INFO, gunicorn logs paths and queries.
 logconfig_dict = {
     "formatters": {"json": {"()": "broker.telemetry.log.formatter"}},
-    "filters": {"slow": {"()": "broker.telemetry.log.WithoutSlowClients"}},
     "handlers": {
-        "stderr": {
-            "class": "broker.telemetry.stderr.StderrHandler",
-            "formatter": "json",
-            "filters": ["slow"],
-        },
+        "stderr": {"class": "broker.telemetry.stderr.StderrHandler", "formatter": "json"},
     },
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {
@@ -70,8 +69,9 @@ graceful_timeout = 20 + _settings.drain_seconds
 keepalive = 5
 limit_request_line = 4094
 limit_request_fields = 50
+limit_request_field_size = 16384  # a bearer may have 8 KB
 forwarded_allow_ips = ""  # the broker itself evaluates BROKER_TRUSTED_PROXIES
-_SLOWEST_CLIENT_SECONDS = 3
+_DESCRIPTORS = 4096
 # The longest wait of a thread that holds the store's lock for a thread that computes. A mint waits after each
 # of a dozen statements. With Python's default of 5 ms, these waits would be most of its time.
 _SWITCH_SECONDS = 0.0005
@@ -124,11 +124,12 @@ def _network_faults(settings: Settings, addresses: Iterable[Any]) -> list[str]:
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """Limits how long a read waits. Otherwise a client that sends half a request holds a thread forever."""
+    """Every connection takes a file descriptor, and the usual limit is low."""
     _load_app_again(worker)
-    timeval = struct.pack("ll", _SLOWEST_CLIENT_SECONDS, 0)
-    for listener in worker.sockets:
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if 0 <= soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 

@@ -129,11 +129,12 @@ def _brokers(folders: pytest.TempPathFactory, end_broker: EndBroker) -> Iterator
         workers: int = 2,
         threads: int = 16,
         env: dict[str, str] | None = None,
+        port: int | None = None,
     ) -> BrokerServer:
         folder: Path = folders.mktemp("broker")
         config = write_config(folder, rate=rate, more=toml, project_sessions=project_sessions)
         environ = environment(folder, live_url, config=config)
-        server = BrokerServer(folder, {**environ, **(env or {})}, workers=workers, threads=threads)
+        server = BrokerServer(folder, {**environ, **(env or {})}, workers=workers, threads=threads, port=port)
         server.__enter__()
         running.append(server)
         return server

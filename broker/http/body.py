@@ -8,16 +8,13 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from flask import request
-from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, ValidationError
-from werkzeug.exceptions import ClientDisconnected
 
 from broker.errors import Code, Refusal
 from broker.http.problems import MessageRefusal
 from broker.net import strict_json
 
 MAX_BYTES = 8192
-_CLOSE = {"Connection": "close"}
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
 
 
@@ -43,14 +40,8 @@ def without_controls(text: str) -> str:
 
 def read(model: type[B]) -> B:
     """The body of the request as `model`. A missing body counts as the empty object."""
-    try:
-        raw = request.get_data(cache=False)
-    except ClientDisconnected as error:
-        # Werkzeug raises this when the receive time-out of gunicorn_conf ends a slow body.
-        raise MessageRefusal("request-timeout", _CLOSE) from error
-    except (ParseException, OSError) as error:  # gunicorn, on malformed chunks
-        raise MessageRefusal("bad-request", _CLOSE, reason=type(error).__name__) from error
-    # A chunked body states no length. Werkzeug cuts it silently at MAX_CONTENT_LENGTH, one byte above ours.
+    raw = request.get_data(cache=False)
+    # A chunked body states no length. http/wsgi.py cuts it one byte above the limit.
     if len(raw) > MAX_BYTES:
         raise too_large()
     if not raw:

@@ -11,12 +11,15 @@ from flask import Flask, Response, g, request
 
 from broker.errors import Refusal
 from broker.http import origins
+from broker.http.problems import MessageRefusal
 from broker.http.security_headers import add_security_headers
+from broker.http.wsgi import RECEIVED, REFUSAL
 from broker.parts import parts
 from broker.principal import Principal
 from broker.telemetry.log import redact
 from broker.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS
 
+_CLOSE = {"Connection": "close"}
 _log = structlog.get_logger("broker.http")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -31,13 +34,16 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
     """Install it before the guards: a rejected request needs an id and a log line too."""
 
     def start() -> Response | None:
-        g.started = time.perf_counter()
+        # With the wait for a thread, if a server counted it.
+        g.started = request.environ.get(RECEIVED, time.perf_counter())
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _may_be_kept(given) else secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if origins.is_preflight(request) and request.url_rule is not None:  # otherwise there is nothing here
             return Response(status=204)
+        if REFUSAL in request.environ:
+            raise MessageRefusal(request.environ[REFUSAL], _CLOSE, reason="refused by the server")
         return None
 
     def finish(response: Response) -> Response:

@@ -113,7 +113,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "BROKER_THREADS", "threads", "number", parsers.threads,
-        "Threads of each worker: the number of requests that it answers at once.", default="32",
+        "Threads of each worker: the number of requests that it answers at once. Others wait in a queue.",
+        default="32",
     ),
     Setting(
         "BROKER_DRAIN_SECONDS", "drain_seconds", "number", parsers.drain_seconds,

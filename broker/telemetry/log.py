@@ -84,16 +84,6 @@ def formatter(secrets: Iterable[str] = ()) -> logging.Formatter:
     )
 
 
-class WithoutSlowClients(logging.Filter):
-    """Drops the errors for clients that stop in the middle of a request.
-
-    Anyone can cause these, and gunicorn logs each one with a traceback.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
-
-
 class Redactor:
     """A structlog processor that redacts the finished line."""
 

@@ -1,21 +1,72 @@
-"""Malformed requests that no HTTP library sends, over a socket to gunicorn."""
+"""Requests that no HTTP library sends, over a socket to gunicorn: malformed, oversized, slow, unusual."""
 
 from __future__ import annotations
 
+import json
+import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from broker.standin import StandIn
+from tests.conftest import MakeBroker
+from tests.support.ports import free_port
 from tests.support.servers import BrokerServer
 
+APP = "https://app.example"
+CANARY = b"canary-7f3a"
 HEAD = b"POST /auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+CLOSE = b"Connection: close\r\n\r\n"
+ORIGIN = b"Origin: " + APP.encode() + b"\r\n"
 
 
-def answer(broker: BrokerServer, request: bytes) -> str:
+@pytest.fixture(scope="module")
+def other_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def unix_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("unix") / "s"
+
+
+@pytest.fixture(scope="module")
+def broker(standin: StandIn, make_broker: MakeBroker, other_port: int, unix_path: Path) -> BrokerServer:
+    """It also listens on IPv6 and on a Unix socket."""
+    port = free_port()
+    binds = f"--bind 127.0.0.1:{port} --bind [::1]:{other_port} --bind unix:{unix_path}"
+    env = {"BROKER_ALLOWED_ORIGINS": APP, "BROKER_TRUSTED_HOSTS": "", "GUNICORN_CMD_ARGS": binds}
+    server = make_broker(standin.url, workers=1, threads=4, env=env, port=port)
+    server.add_user("alice")
+    return server
+
+
+def answer(broker: BrokerServer, request: bytes, *, half_close: bool = False) -> str:
     with socket.create_connection(("127.0.0.1", broker.port)) as client:
-        client.sendall(request)
-        client.settimeout(60)
-        return b"".join(iter(lambda: client.recv(4096), b"")).decode()
+        return exchange(client, request, half_close=half_close)
+
+
+def exchange(client: socket.socket, request: bytes, *, half_close: bool = False) -> str:
+    client.settimeout(60)
+    client.sendall(request)
+    if half_close:
+        client.shutdown(socket.SHUT_WR)
+    return b"".join(iter(lambda: client.recv(65536), b"")).decode()
+
+
+def problem(response: str) -> tuple[int, str]:
+    """Checks that the answer is one of our problems, for `APP` too, and returns its status and code."""
+    head, _, body = response.partition("\r\n\r\n")
+    assert "content-type: application/problem+json" in head.lower(), response
+    fields = json.loads(body)
+    assert f"X-Request-Id: {fields['request_id']}" in head
+    assert f"Access-Control-Allow-Origin: {APP}" in head
+    assert head.lower().count("connection: close") == 1
+    assert head.startswith(f"HTTP/1.1 {fields['status']} ")
+    return fields["status"], fields["code"]
 
 
 def chunked(*chunks: bytes) -> bytes:
@@ -23,16 +74,21 @@ def chunked(*chunks: bytes) -> bytes:
     return HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 
 
-def test_incomplete_body_gets_request_timeout(broker: BrokerServer) -> None:
-    response = answer(broker, HEAD + b'Content-Length: 100\r\n\r\n{"user')
-    assert response.startswith("HTTP/1.1 408 ")
-    assert '"code": "request-timeout"' in response
-
-
-def test_incomplete_headers_leave_no_log_line(broker: BrokerServer) -> None:
+def test_incomplete_requests_end_in_time(broker: BrokerServer) -> None:
+    """An incomplete body gets an answer. Incomplete headers get none, and leave no log line."""
+    starts = [
+        HEAD + ORIGIN + b'Content-Length: 100\r\n\r\n{"user',
+        HEAD + ORIGIN + b'Transfer-Encoding: chunked\r\n\r\n6\r\n{"user\r\n',
+        b"POST /token HTTP/1.1\r\nHost: x\r\nAuth",
+        b"",
+    ]
     before = len(broker.log)
-    assert answer(broker, b"POST /token HTTP/1.1\r\nHost: x\r\nAuth") == ""
+    with ThreadPoolExecutor() as threads:
+        length, chunks, headers, silence = threads.map(lambda start: answer(broker, start), starts)
+    assert problem(length) == problem(chunks) == (408, "request-timeout")
+    assert headers == silence == ""
     assert "Traceback" not in broker.log[before:]
+    assert broker.log[before:].count('"event": "request"') == 2
 
 
 def test_chunked_body_is_read_completely_or_rejected(broker: BrokerServer) -> None:
@@ -43,8 +99,123 @@ def test_chunked_body_is_read_completely_or_rejected(broker: BrokerServer) -> No
     assert response.startswith("HTTP/1.1 401 ")
 
 
-@pytest.mark.parametrize("size", [b"zz", b"-2"])
+@pytest.mark.parametrize("size", [b"zz", b"-2", b"2;\x00", b"0x2", b"2\n"])
 def test_malformed_chunks_get_bad_request(broker: BrokerServer, size: bytes) -> None:
-    response = answer(broker, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\n{}\r\n0\r\n\r\n")
+    body = b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\n{}\r\n0\r\n\r\n"
+    assert problem(answer(broker, HEAD + ORIGIN + body)) == (400, "bad-request")
+
+
+FAULTS = {
+    "no request": b"\x16\x03\x01\x02\x00" + CANARY + b"\r\n\r\n",
+    "method": CANARY + b" / HTTP/1.1\r\n" + ORIGIN + b"\r\n",
+    "version": b"GET /" + CANARY + b" HTTP/3.0\r\n" + ORIGIN + b"\r\n",
+    "target": b"GET /\xff" + CANARY + b" HTTP/1.1\r\n" + ORIGIN + b"\r\n",
+    "header name": GET + ORIGIN + b"Na me: " + CANARY + b"\r\n\r\n",
+    "header folded": GET + ORIGIN + b"X-A: 1\r\n " + CANARY + b"\r\n\r\n",
+    "header with NUL": GET + b"X-A: \x00" + CANARY + b"\r\n" + ORIGIN + b"\r\n",
+    "bare line feeds": GET + ORIGIN + b"X-A: " + CANARY + b"\n\r\n",
+    "two lengths": HEAD + ORIGIN + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "length and chunks": HEAD + ORIGIN + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "negative length": HEAD + ORIGIN + b"Content-Length: -2\r\n\r\n{}",
+    "length with sign": HEAD + ORIGIN + b"Content-Length: +2\r\n\r\n{}",
+    "unknown coding": HEAD + ORIGIN + b"Transfer-Encoding: " + CANARY + b"\r\n\r\n",
+    "coding twice": HEAD + ORIGIN + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "blank before colon": HEAD + ORIGIN + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "coding of HTTP/1.0": HEAD.replace(b"1.1", b"1.0") + ORIGIN + b"Transfer-Encoding: chunked\r\n\r\n",
+    "two hosts": GET + ORIGIN + b"Host: " + CANARY + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_parser_errors_are_problems_and_quote_nothing(broker: BrokerServer, fault: str) -> None:
+    before = len(broker.log)
+    response = answer(broker, FAULTS[fault])
+    if fault == "no request":
+        assert '"code": "bad-request"' in response
+    else:
+        assert problem(response) == (400, "bad-request")
+    assert CANARY.decode() not in response + broker.log[before:]
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n" + ORIGIN,
+        GET + b"Authorization: Bearer " + b"a" * 17000 + b"\r\n" + ORIGIN,
+        GET + b"".join(b"X-%d: %s\r\n" % (n, b"a" * 9000) for n in range(10)) + ORIGIN,
+        GET + b"".join(b"X-%d: a\r\n" % n for n in range(60)) + ORIGIN,
+    ],
+    ids=["line", "field", "all", "count"],
+)
+def test_oversized_heads_are_problems_for_browsers_too(broker: BrokerServer, request_head: bytes) -> None:
+    """The Origin comes after the limit, and the answer is not lost with a reset connection."""
+    assert problem(answer(broker, request_head + b"\r\n" + b"b" * 100_000)) == (413, "too-large")
+
+
+def test_origin_that_arrives_late_is_waited_for(broker: BrokerServer) -> None:
+    with socket.create_connection(("127.0.0.1", broker.port)) as client:
+        client.sendall(GET + b"Authorization: Bearer " + b"a" * 17000)
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        assert problem(exchange(client, b"\r\n" + ORIGIN + b"\r\n")) == (413, "too-large")
+
+
+def test_bearer_of_8_kb_reaches_the_app(broker: BrokerServer) -> None:
+    head = GET.replace(b"/healthz", b"/me") + b"Authorization: Bearer " + b"a" * 8192 + b"\r\n" + CLOSE
+    assert '"code": "invalid-token"' in answer(broker, head)
+
+
+def test_large_body_is_refused_without_reading_it(broker: BrokerServer) -> None:
+    request = HEAD + ORIGIN + b"Content-Length: 500000\r\n\r\n" + b"a" * 500_000
+    assert problem(answer(broker, request)) == (413, "too-large")
+
+
+def test_expectation_is_met_or_refused(broker: BrokerServer) -> None:
+    head = HEAD + b"Expect: 100-continue\r\nConnection: close\r\n"
+    body = b'{"username": "alice", "password": "wrong"}'
+    with socket.create_connection(("127.0.0.1", broker.port)) as client:
+        client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body))
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert exchange(client, body).startswith("HTTP/1.1 401 ")
+    assert answer(broker, head + b"Content-Length: 9000\r\n\r\n").startswith("HTTP/1.1 413 ")
+
+
+def test_http_1_0_and_head_and_absolute_form(broker: BrokerServer) -> None:
+    assert answer(broker, b"GET /healthz HTTP/1.0\r\n\r\n").endswith('{"status":"ok"}\n')
+    head = answer(broker, GET.replace(b"GET", b"HEAD") + CLOSE)
+    assert re.search(r"(?i)content-length: 16\r\n", head)
+    assert head.endswith("\r\n\r\n")
+    absolute = GET.replace(b"/healthz", b"http://127.0.0.1/healthz") + CLOSE
+    assert answer(broker, absolute).startswith("HTTP/1.1 200 ")
+
+
+def test_pipelined_requests_are_answered_in_order(broker: BrokerServer) -> None:
+    missing = GET.replace(b"/healthz", b"/nothing")
+    response = answer(broker, GET + b"\r\n" + missing + b"\r\n" + GET + CLOSE)
+    assert re.findall(r"HTTP/1.1 (\d+) ", response) == ["200", "404", "200"]
+
+
+def test_client_that_closes_its_side_gets_its_answer(broker: BrokerServer) -> None:
+    assert answer(broker, GET + b"\r\n", half_close=True).startswith("HTTP/1.1 200 ")
+    incomplete = HEAD + b"Content-Length: 100\r\n\r\n{}"
+    assert answer(broker, incomplete, half_close=True) == ""
+
+
+def test_upgrade_goes_to_the_app_which_refuses_it(broker: BrokerServer) -> None:
+    upgrade = (
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + b"a" * 22 + b"==\r\n"
+    )
+    response = answer(broker, GET + ORIGIN + upgrade + b"Connection: Upgrade, close\r\n\r\n")
     assert response.startswith("HTTP/1.1 400 ")
-    assert "Traceback" not in response
+    assert '"code": "bad-request"' in response
+
+
+def test_ipv6_and_unix_sockets_are_served(broker: BrokerServer, other_port: int, unix_path: Path) -> None:
+    login = b'{"username": "alice", "password": "wrong"}'
+    request = HEAD + b"Content-Length: %d\r\n" % len(login) + CLOSE + login
+    with socket.create_connection(("::1", other_port)) as client:
+        assert exchange(client, request).startswith("HTTP/1.1 401 ")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(unix_path))
+        assert exchange(client, request).startswith("HTTP/1.1 401 ")

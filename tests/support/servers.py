@@ -32,9 +32,15 @@ class BrokerServer:
     """Use as a context manager. `url` has no slash at its end. `log` is its output so far."""
 
     def __init__(
-        self, folder: Path, environ: Mapping[str, str], *, workers: int = 2, threads: int = 16
+        self,
+        folder: Path,
+        environ: Mapping[str, str],
+        *,
+        workers: int = 2,
+        threads: int = 16,
+        port: int | None = None,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log_path = folder / f"broker-{self.port}.log"
         self.environ = {

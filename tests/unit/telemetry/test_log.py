@@ -87,11 +87,3 @@ def test_control_characters_cannot_break_the_line(text: str) -> None:
     written = line(text)
     assert written.isprintable()
     assert json.loads(written)["event"] == text
-
-
-def test_slow_client_errors_of_gunicorn_are_dropped() -> None:
-    keep = log.WithoutSlowClients().filter
-    slow = logging.LogRecord("g", logging.ERROR, "", 1, "", (), (BlockingIOError, BlockingIOError(), None))
-    other = logging.LogRecord("g", logging.ERROR, "", 1, "", (), (OSError, OSError(), None))
-    plain = logging.LogRecord("g", logging.ERROR, "", 1, "", (), None)
-    assert [keep(slow), keep(other), keep(plain)] == [False, True, True]

@@ -1,0 +1,111 @@
+"""Which request may take a thread, and how long it may wait for one.
+
+Flask runs in `BROKER_THREADS` threads. Requests that may wait for another server, such as Google, take at
+most three quarters of them, so the others still answer while that server hangs. Requests beyond that wait in
+a bounded queue, for a bounded time, without a thread. Probes and refusals have threads of their own.
+
+All of this belongs to the event loop of one worker, apart from the calls themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# With the wait for Google, this stays within the ten seconds of a request.
+QUEUE_SECONDS = 5.0
+# A queue is short where threads are few, but 32 callers of one worker never find it full.
+_LEAST_QUEUE = 64
+_MAY_WAIT = re.compile(r"(POST /token|POST /sessions/[^/]+/token|[A-Z]+ /auth/oidc/.*)/?")
+_PROBES = {"/readyz", "/metrics"}
+ALIVE = "/healthz"
+
+
+class Busy(Exception):  # noqa: N818 - an answer, not an accident
+    """The queue is full, or the wait was too long."""
+
+
+def places_for_waiting(threads: int) -> int:
+    """How many of the threads may wait for another server at once."""
+    return max(1, threads - max(1, threads // 4))
+
+
+class Lanes:
+    def __init__(self, threads: int) -> None:
+        queue = max(_LEAST_QUEUE, 4 * threads)
+        self._threads = _Places(threads, queue)
+        self._waiting = _Places(places_for_waiting(threads), queue)
+        self._requests = ThreadPoolExecutor(threads, "request")
+        # A probe of the stores can hang with them, and a refusal is needed most when there are many.
+        self._alive = ThreadPoolExecutor(1, "alive")
+        self._probes = ThreadPoolExecutor(2, "probe")
+        self._refusals = ThreadPoolExecutor(1, "refusal")
+
+    async def run(self, method: str, path: str, call: Callable[[], T], *, has_left: Callable[[], bool]) -> T:
+        """Returns what `call` returns in a thread.
+
+        Raises Busy if no thread is free in time, or if the client has left when one is: nobody should be
+        charged for a token that nobody waits for.
+        """
+        if path == ALIVE:
+            return await _in_thread(self._alive, call)
+        if path in _PROBES:
+            return await _in_thread(self._probes, call)
+        async with AsyncExitStack() as stack:
+            if _MAY_WAIT.fullmatch(f"{method} {path}"):
+                await stack.enter_async_context(self._waiting.one())
+            await stack.enter_async_context(self._threads.one())
+            if has_left():
+                raise Busy
+            return await _in_thread(self._requests, call)
+
+    async def refuse(self, call: Callable[[], T]) -> T:
+        """Runs a call that needs no store and no other server, beside all that wait."""
+        return await _in_thread(self._refusals, call)
+
+
+class _Places:
+    def __init__(self, places: int, queue: int) -> None:
+        self._free = asyncio.Semaphore(places)
+        self._queue = queue
+        self._queued = 0
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        if self._free.locked() and self._queued >= self._queue:
+            raise Busy
+        self._queued += 1
+        try:
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Busy from None
+        finally:
+            self._queued -= 1
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+async def _in_thread(executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+    """Waits until the thread has finished, even if the client has gone: it keeps its place until then."""
+    work = asyncio.wrap_future(executor.submit(call))
+    cancelled = False
+    while not work.done():
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            cancelled = True
+        except Exception:  # noqa: BLE001 - raised below
+            break
+    if cancelled:
+        work.exception()
+        raise asyncio.CancelledError
+    return work.result()

@@ -1,0 +1,160 @@
+"""Runs the Flask app for the event loop: one whole request in, one whole answer out.
+
+A thread is taken only for a request that has arrived, and it ends with the answer in memory. So no client can
+hold a thread by sending slowly or by not reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from broker.errors import Code
+from broker.http.body import MAX_BYTES
+from broker.http.draining import DRAIN
+from broker.http.lanes import Busy, Lanes
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Environ = dict[str, Any]
+WsgiApp = Callable[[Environ, Callable[..., object]], Iterable[bytes]]
+
+BODY_SECONDS = 5.0
+REFUSAL = "broker.refusal"
+"""The key of the environ that names the code of a refusal which the server has decided on."""
+RECEIVED = "broker.received"
+"""The key of the environ with the time when the head had arrived, of `time.perf_counter`."""
+_NO_BODY = {204, 304}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class FlaskRunner:
+    """The ASGI app of a worker. It knows HTTP requests only."""
+
+    def __init__(self, app: WsgiApp, threads: int) -> None:
+        self._app = app
+        self._lanes = Lanes(threads)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        environ = environ_of(scope)
+        body = await _body(scope, receive)
+        if body is None:
+            return
+        if body.refusal is not None:
+            answer = await self.refuse(environ, body.refusal)
+        else:
+            environ["wsgi.input"] = io.BytesIO(body.read)
+            call = partial(self._call, environ, refused=bool(scope["came_too_late"]))
+            try:
+                answer = await self._lanes.run(
+                    scope["method"], environ["PATH_INFO"], call, has_left=scope["has_left"]
+                )
+            except Busy:
+                answer = await self.refuse(environ, "busy")
+        if not body.is_whole or any(name.lower() == b"connection" for name, _ in answer.headers):
+            scope["close_after_answer"]()
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def refuse(self, environ: Environ, code: Code) -> Answer:
+        """The app's answer for a request that the server refuses: the problem, its log line and metrics."""
+        environ[REFUSAL] = code
+        return await self._lanes.refuse(partial(self._call, environ, refused=False))
+
+    def _call(self, environ: Environ, *, refused: bool) -> Answer:
+        DRAIN.enter(refused=refused)
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+        parts = self._app(environ, lambda status, headers, _=None: started.append((status, headers)))
+        try:
+            body = b"".join(parts)
+        finally:
+            getattr(parts, "close", lambda: None)()
+        status, headers = started[-1]
+        number = int(status.split(" ", 1)[0])
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        if number not in _NO_BODY and not any(name.lower() == b"content-length" for name, _ in encoded):
+            encoded.append((b"Content-Length", b"%d" % len(body)))
+        return Answer(number, encoded, body)
+
+
+def environ_of(scope: Scope) -> Environ:
+    """The WSGI environ, without a body."""
+    target: bytes = scope["raw_path"]
+    if not target.startswith(b"/"):  # the absolute form, for proxies
+        target = urlsplit(target).path or b"/"
+    host, port = _address(scope.get("server")) or ("localhost", 80)
+    client = _address(scope.get("client")) or ("", "")
+    environ: Environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(target).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "REMOTE_ADDR": client[0],
+        "REMOTE_PORT": str(client[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        RECEIVED: time.perf_counter(),
+    }
+    for name, value in scope["headers"]:
+        key = name.decode("latin-1").upper().replace("-", "_")
+        key = key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
+        text = value.decode("latin-1")
+        environ[key] = f"{environ[key]},{text}" if key in environ else text
+    return environ
+
+
+def _address(address: object) -> tuple[str, int] | None:
+    """None for a Unix socket, whose path gunicorn takes apart as if it were a pair."""
+    if isinstance(address, tuple) and len(address) == 2 and isinstance(address[1], int):
+        return str(address[0]), address[1]
+    return None
+
+
+@dataclass(frozen=True)
+class _Body:
+    read: bytes = b""
+    is_whole: bool = True
+    refusal: Code | None = None
+
+
+async def _body(scope: Scope, receive: Receive) -> _Body | None:
+    """None if the client has gone. A body that is too large is cut one byte above the limit."""
+    announced = dict(scope["headers"]).get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > MAX_BYTES:
+        return _Body(is_whole=False)
+    read = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while len(read) <= MAX_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                read += message["body"]
+                if not message["more_body"]:
+                    return _Body(bytes(read[: MAX_BYTES + 1]))
+    except TimeoutError:
+        return _Body(is_whole=False, refusal="request-timeout")
+    return _Body(bytes(read[: MAX_BYTES + 1]), is_whole=False)

@@ -33,18 +33,18 @@ SAME = {"Sec-Fetch-Site": "same-origin"}
 def password_page(app: Flask) -> dict[str, str]:
     browser = app.test_client()
     assert browser.post("/auth/login", json={"username": "alice", "password": PASSWORD}).status_code == 200
-    return {"Cookie": cookie_of(browser), **SAME}
+    return {"Cookie": cookie_of(browser)}
 
 
 def issuer_page(app: Flask) -> dict[str, str]:
     cookie = parts_of(app).sign_ins.open(Principal(IDP, "u-1", "Eve", "default")).cookie
-    return {"Cookie": f"live-broker={cookie}", **SAME}
+    return {"Cookie": f"live-broker={cookie}"}
 
 
 def guest_page(app: Flask) -> dict[str, str]:
     browser = app.test_client()
     assert browser.get("/me", headers=SAME).status_code == 200
-    return {"Cookie": cookie_of(browser), **SAME}
+    return {"Cookie": cookie_of(browser)}
 
 
 def service_key(app: Flask) -> dict[str, str]:
@@ -54,7 +54,7 @@ def service_key(app: Flask) -> dict[str, str]:
 def cookie_of(browser: FlaskClient) -> str:
     cookie = browser.get_cookie("live-broker")
     assert cookie is not None
-    return f"live-broker={cookie.value}"
+    return f"live-broker={cookie.value}"  # without SAME, nobody who lacks a credential becomes a guest
 
 
 CREDENTIALS: dict[str, Callable[[Flask], dict[str, str]]] = {

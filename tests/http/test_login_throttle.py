@@ -129,6 +129,7 @@ def test_flood_of_throttled_attempts_is_audited_once_a_minute(app: Flask, client
     assert [outcome for _, outcome, _ in sign_in_records(app)] == ["bad-login"] * 5 + ["login-throttled"]
 
 
+@pytest.mark.measured  # checks at full cost take too long beside other tests
 def test_one_account_at_full_cost_does_not_keep_others_from_signing_in(broker: BrokerServer) -> None:
     """Twenty sign-ins of one valid account at once, on a broker that hashes at full cost."""
 

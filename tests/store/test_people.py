@@ -105,12 +105,12 @@ def test_block_revokes_credentials_and_unblock_restores_none(database: Database)
     sign_ins.open(alice.principal(), "1" * 64, HOUR, alice.generation)
     assert standing(database, before) == "ok"
     users.block("alice", actor="tests", reason="Grüße")
-    held = sign_ins.find("1" * 64, HOUR)
+    held = sign_ins.find(["1" * 64], HOUR)
     assert held is not None, "its page must learn why it is rejected"
     assert {standing(database, one) for one in (before, held)} == {"account-blocked"}
     assert users.unblock("alice", actor="tests")
     assert {standing(database, one) for one in (before, held)} == {"invalid-token"}
-    assert sign_ins.find("1" * 64, HOUR) is None
+    assert sign_ins.find(["1" * 64], HOUR) is None
     with pytest.raises(UserUnknown):
         users.block("bob", actor="tests")
 
@@ -186,15 +186,15 @@ def test_sign_in_expires_when_idle(make_database: MakeDatabase) -> None:
     clock = Clock()
     sign_ins = SqlSignIns(make_database(clock=clock))
     assert sign_ins.open(VISITOR, "1" * 64, 2 * HOUR, None) == START + 2 * HOUR
-    found = sign_ins.find("1" * 64, HOUR)
+    found = sign_ins.find(["1" * 64], HOUR)
     assert found is not None
     assert (found.principal, found.issued_at) == (VISITOR, START)
     clock.now += timedelta(minutes=59)
-    assert sign_ins.find("1" * 64, HOUR) is not None  # a use, which restarts the idle time
+    assert sign_ins.find(["1" * 64], HOUR) is not None  # a use, which restarts the idle time
     clock.now += timedelta(minutes=59)
-    assert sign_ins.find("1" * 64, HOUR) is not None
+    assert sign_ins.find(["1" * 64], HOUR) is not None
     clock.now += timedelta(minutes=2)
-    assert sign_ins.find("1" * 64, HOUR) is None
+    assert sign_ins.find(["1" * 64], HOUR) is None
 
 
 def test_concurrent_sign_ins_delete_expired_ones(make_database: MakeDatabase) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from broker.identity.bearer import Verified
 from broker.principal import Principal
@@ -15,6 +15,12 @@ from broker.store.database.tables import sign_ins
 
 # Recorded this coarsely, so that a page that polls does not write to the store with each request.
 _SEEN_EVERY = timedelta(minutes=5)
+# Leaves the rows that another sign-in has locked.
+_EXPIRED = sign_ins.c.expires_at < bindparam("now")
+_FORGET = delete(sign_ins).where(
+    sign_ins.c.id_sha256.in_(select(sign_ins.c.id_sha256).where(_EXPIRED).with_for_update(skip_locked=True)),
+    _EXPIRED,
+)
 
 
 class SqlSignIns:
@@ -29,8 +35,10 @@ class SqlSignIns:
         Other sign-ins of the principal get its plan and roles: they are what its issuer says now.
         """
         with self._database.write() as connection:
+            # Sign-ins of one principal at the same time would wait for each other's rows.
+            self._database.lock(connection, f"sign-ins of {principal.key}")
             now = self._database.now(connection)
-            connection.execute(delete(sign_ins).where(sign_ins.c.expires_at < now))
+            connection.execute(_FORGET, {"now": now})
             connection.execute(
                 insert(sign_ins).values(
                     id_sha256=sign_in_id,
@@ -48,6 +56,7 @@ class SqlSignIns:
             connection.execute(
                 update(sign_ins)
                 .where(sign_ins.c.issuer == principal.issuer, sign_ins.c.subject == principal.subject)
+                .where(sign_ins.c.expires_at >= now)
                 .values(plan=principal.plan, roles=" ".join(sorted(principal.roles)))
             )
             actor = f"{principal.issuer}:{principal.subject}"

@@ -23,7 +23,7 @@ from broker.store.ledger.quota_usage import GRACE, may_release_early
 
 # How many tokens of a session may be able to open a connection, and how many of them may come at once.
 MOST_UNUSED = 10
-MOST_AT_ONCE, AT_ONCE = 2, timedelta(seconds=3)
+MOST_AT_ONCE, AT_ONCE = 4, timedelta(seconds=3)
 
 # Built once: putting a statement together takes longer than running it.
 _ADD_SESSION = insert(sessions)

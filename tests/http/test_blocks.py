@@ -344,7 +344,7 @@ def test_text_with_a_control_character_is_rejected(with_idp: Flask, subject: str
 def test_token_that_is_minted_during_the_block_is_not_delivered(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For a first token and for a renewal. The operator is told how long Google may honour it."""
+    """For a first token and for a renewal. The answer says until when Google may honour it."""
     parts = parts_of(app)
     held = bearer(app)
     session = client.post("/token", headers=held).get_json()["session"]["id"]

@@ -2,8 +2,8 @@
 
 - A known key is returned at once, also while a fetch is running.
 - One fetch runs at a time, in its own thread and outside the lock. After it, the cache waits before the next
-  fetch, even if many tokens name unknown keys or the server failed. It remembers no unknown key, so the next
-  fetch finds a new one, whoever asked for it before.
+  fetch, even if many tokens name unknown keys or the server failed. It does not remember unknown keys, so the
+  next fetch finds a new key even if a token has named it before.
 - While fetches fail, the last good keys stay valid for one day.
 - Few callers wait for a fetch, so that a slow key server cannot hold every thread.
 """

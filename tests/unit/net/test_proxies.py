@@ -1,4 +1,4 @@
-"""What proxies report: trusted hops are skipped in every spelling, and what cannot be read is told once."""
+"""What proxies report: every spelling of a trusted hop is skipped, and an unreadable entry is logged once."""
 
 from __future__ import annotations
 

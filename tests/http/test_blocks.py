@@ -20,17 +20,12 @@ from broker.parts import parts_of
 from broker.principal import Principal
 from broker.store.database.tables import audit, blocks, sign_ins
 from tests.http.conftest import ORIGIN, MakeApp, bearer, block_admin, user_admin
+from tests.support.issuers import entry
 from tests.support.servers import PASSWORD
 
 Page = tuple[FlaskClient, dict[str, str]]
 IDP = "https://idp.example/"
-ISSUER = f"""
-[[issuers]]
-name = "idp"
-issuer = "{IDP}"
-audience = "app"
-jwks_url = "http://127.0.0.1:9/keys"
-"""
+ISSUER = entry("idp", IDP, "http://127.0.0.1:9/keys", 'audience = "app"')
 
 
 def result(answer: Any) -> tuple[int, str | None]:

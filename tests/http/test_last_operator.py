@@ -17,18 +17,18 @@ from broker.principal import OPERATOR, Principal
 from broker.store.accounts.users import SqlUsers
 from tests.http.admin import OperatorClient
 from tests.http.conftest import MakeApp, bearer
+from tests.support.issuers import entry
 from tests.support.servers import PASSWORD
 
 IDP = "https://idp.example/"
-ISSUER = f"""
-[[issuers]]
-name = "idp"
-issuer = "{IDP}"
-audience = "app"
-jwks_url = "http://127.0.0.1:9/keys"
-operator_claim = "roles"
-operator_values = ["admin"]
-"""
+ISSUER = entry(
+    "idp",
+    IDP,
+    "http://127.0.0.1:9/keys",
+    'audience = "app"',
+    'operator_claim = "roles"',
+    'operator_values = ["admin"]',
+)
 
 
 def operators(app: Flask) -> set[str]:

@@ -146,10 +146,12 @@ def _ended_and_free(world: World, session: str) -> Check:
     return check
 
 
-def heartbeat_and_end(world: World) -> tuple[Act, Act, Check]:
+def heartbeat_and_end(world: World, *, earlier: bool = False) -> tuple[Act, Act, Check]:
     who = world.someone()
     session = world.open(who).session_id
-    world.later(1)
+    if earlier:
+        world.ledger.heartbeat(who, session)
+    world.later(30)
     return (
         lambda: world.ledger.heartbeat(who, session),
         lambda: world.ledger.end(who, session),
@@ -158,15 +160,7 @@ def heartbeat_and_end(world: World) -> tuple[Act, Act, Check]:
 
 
 def later_heartbeat_and_end(world: World) -> tuple[Act, Act, Check]:
-    who = world.someone()
-    session = world.open(who).session_id
-    world.ledger.heartbeat(who, session)
-    world.later(30)
-    return (
-        lambda: world.ledger.heartbeat(who, session),
-        lambda: world.ledger.end(who, session),
-        _ended_and_free(world, session),
-    )
+    return heartbeat_and_end(world, earlier=True)
 
 
 def heartbeat_and_an_operators_end(world: World) -> tuple[Act, Act, Check]:

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from broker.identity.bearer import Verified
 from broker.principal import Principal
 from broker.store import audit
 from broker.store.database.engine import Database
+from broker.store.database.expired import delete_expired
 from broker.store.database.tables import sign_ins
 
 # Recorded this coarsely, so that a page that polls does not write to the store with each request.
 _SEEN_EVERY = timedelta(minutes=5)
-# Leaves the rows that another sign-in has locked.
-_EXPIRED = sign_ins.c.expires_at < bindparam("now")
-_FORGET = delete(sign_ins).where(
-    sign_ins.c.id_sha256.in_(select(sign_ins.c.id_sha256).where(_EXPIRED).with_for_update(skip_locked=True)),
-    _EXPIRED,
-)
+_FORGET = delete_expired(sign_ins, sign_ins.c.id_sha256)
 
 
 class SqlSignIns:

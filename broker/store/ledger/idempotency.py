@@ -24,6 +24,7 @@ from broker.idempotency.record import (
 from broker.limits.quota import Quota, QuotaUsage
 from broker.sessions.session import Reservation, SessionState
 from broker.store.database.engine import Database
+from broker.store.database.expired import delete_expired
 from broker.store.database.tables import idempotency, sessions, tokens
 from broker.store.ledger.reservation_rows import void_session, void_token
 
@@ -45,15 +46,8 @@ _TAKE = (
 _BIND = update(idempotency).where(*_HELD).values(token_id=bindparam("token"))
 _KEEP = update(idempotency).where(*_HELD).values(sealed=bindparam("encrypted"))
 _FREE = delete(idempotency).where(*_HELD)
-# Each request that adds a row deletes a few expired ones. It leaves those that another request has locked.
-# The outer condition is checked again on the newest version of a row: its key may just have been taken anew.
-_EXPIRED = idempotency.c.expires_at < bindparam("now")
-_FORGET = delete(idempotency).where(
-    idempotency.c.key.in_(
-        select(idempotency.c.key).where(_EXPIRED).limit(10).with_for_update(skip_locked=True)
-    ),
-    _EXPIRED,
-)
+# Each request that adds a row deletes a few expired ones.
+_FORGET = delete_expired(idempotency, idempotency.c.key, 10)
 _TOKEN = (
     select(
         tokens,

@@ -124,10 +124,11 @@ class SqlLedger:
         self, principal: Principal, reservation: Reservation, token: MintedToken, mint_ms: int | None = None
     ) -> None:
         with self._database.write() as connection:
-            lock_owners(self._database, connection, reservation.session_id)
             if not reservation.opens_session:
+                lock_owners(self._database, connection, reservation.session_id)
                 lock_project(self._database, connection)
-            lock_session(self._database, connection, reservation.session_id)
+            elif not self._database.is_sqlite:  # SQLite has one writer at a time: its lock would cost a query
+                lock_principal(self._database, connection, principal)
             now = self._database.now(connection)
             before = SessionState.RESERVED if reservation.opens_session else SessionState.OPEN
             if not moved(connection, reservation.session_id, before, SessionState.OPEN, None):
@@ -197,7 +198,6 @@ class SqlLedger:
             session = own_session(connection, principal, session_id)
             owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
             lock_owners(self._database, connection, session_id)
-            lock_session(self._database, connection, session_id)
             now = self._database.now(connection)
             if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
                 release(connection, owner, session_id, now)

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from broker.errors import Refusal
 from broker.limits.limiter import Counts, RateStorage, Window, redis_storage
 from broker.store.database.engine import Database
+from broker.store.database.expired import delete_expired
 from broker.store.database.tables import rate_windows
 
 SCHEME = "broker-sql"
@@ -32,15 +33,8 @@ _LOCKED = (
     .order_by(rate_windows.c.key)
     .with_for_update()
 )
-# Each request that adds a row deletes a few expired ones. It leaves those that another request has locked.
-# The outer condition is checked again on the newest version of a row: its owner may just have returned.
-_EXPIRED = rate_windows.c.expires_at < bindparam("now")
-_FORGET = delete(rate_windows).where(
-    rate_windows.c.key.in_(
-        select(rate_windows.c.key).where(_EXPIRED).limit(10).with_for_update(skip_locked=True)
-    ),
-    _EXPIRED,
-)
+# Each request that adds a row deletes a few expired ones.
+_FORGET = delete_expired(rate_windows, rate_windows.c.key, 10)
 _KEEP = (
     update(rate_windows)
     .where(rate_windows.c.key == bindparam("window"))

@@ -13,7 +13,7 @@ from broker.sessions.session import SessionState, TokenState
 from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import principals, service_keys, session_reports, sessions, tokens
-from broker.store.ledger.locks import lock_owners, lock_session
+from broker.store.ledger.locks import lock_owners
 from broker.store.ledger.quota_usage import HOLDS_PLACE, times
 from broker.store.reporting.people import IS_KEY, NAME
 
@@ -111,7 +111,6 @@ class SqlSessions:
         """
         with self._database.write() as connection:
             lock_owners(self._database, connection, session_id)
-            lock_session(self._database, connection, session_id)
             now = self._database.now(connection)
             ended = connection.execute(
                 update(sessions)

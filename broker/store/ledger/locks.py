@@ -5,8 +5,8 @@ The order, from first to last:
     idempotency record, rate windows (by key), service key, principal, project, session, token
 
 A transaction takes only those that it needs. One that grants, lengthens or frees a place locks everyone for
-whom the place counts. One that changes a session or its tokens begins with an UPDATE that names the state from
-which it starts (`reservation_rows.moved`), or locks the session before it reads the state. So no two
+whom the place counts. One that changes a session or its tokens begins with an UPDATE that names the state
+from which it starts (`reservation_rows.moved`), or locks the session before it reads the state. So no two
 transactions wait for each other, and none acts on a state that has changed. Counting alone needs no lock.
 SQLite has one writer at a time, which is lock enough.
 """

@@ -28,6 +28,7 @@ CHECK = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 MOST_SECONDS = 0.5
 # How much slower than undisturbed other machines' work may make a check.
 SLOWER = 20
+MOST_ATTEMPTS = 10
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +72,14 @@ def test_health_and_tokens_under_attack(broker: BrokerServer, attack: str) -> No
     undisturbed = statistics.median(health_seconds(broker) for _ in range(5))
     with held(broker.port, **ATTACKS[attack]):
         times = [health_seconds(broker) for _ in range(7)]
-        code, _ = mint(broker, headers)
+        # Their first requests may fill the queue of a worker for a moment.
+        codes = [mint(broker, headers)[0]]
+        while codes[-1] == "busy" and len(codes) < MOST_ATTEMPTS:
+            time.sleep(1)  # as the answer's Retry-After says
+            codes.append(mint(broker, headers)[0])
     # The median, since a machine that does other work may delay a single one.
     assert statistics.median(times) < MOST_SECONDS + SLOWER * undisturbed, times
-    assert code == "ok"
+    assert codes[-1] == "ok", codes
 
 
 def test_held_sockets_are_closed_in_time(broker: BrokerServer) -> None:

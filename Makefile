@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-long lint format types test-js test-py coverage bench screenshots lock clean
+.PHONY: help run setup bundle test test-long test-plain-page test-minutes test-measured lint format types test-js test-py coverage bench screenshots lock clean
 
 VENV := .venv/bin
 export CHROMIUM PYTHON
@@ -19,13 +19,24 @@ run: ## install what running needs and serve http://127.0.0.1:8080 (with GEMINI_
 setup: ## install everything that tests need (.venv, node_modules, system packages)
 	@scripts/setup test
 
+bundle: ## put the pages' modules and styles into a few files, for a package or an image (needs node_modules)
+	node scripts/bundle.mjs
+
 test: setup ## set up, then run every check and the fast form of every test
 	@$(MAKE) lint
 	@$(MAKE) --jobs=2 --output-sync=target types test-js
 	@$(MAKE) test-py
 
-test-long: setup ## run the tests that take minutes, repeat a promise many times or measure times
+# Targets of their own, so that `make --keep-going` runs each of them.
+test-long: setup test-plain-page test-minutes test-measured ## run the tests that take minutes or measure times
+
+test-plain-page: ## run tests of the pages as single modules, as a checkout without Node serves them
+	$(PYTEST) --plain-modules -m "not long and not measured" --numprocesses 2 --dist loadfile $(PLAIN_PAGE)
+
+test-minutes:
 	$(PYTEST) $(LONG)
+
+test-measured:
 	$(PYTEST) -m measured
 
 lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses
@@ -47,6 +58,7 @@ test-js: ## run the unit tests of the JavaScript library in Node
 	npm run --silent test
 
 PYTEST = CHROMIUM="$$(scripts/find-chromium)" $(VENV)/pytest
+PLAIN_PAGE = $(addprefix tests/browser/test_,delivery.py conversation.py ops_lists.py docs_page.py page_errors.py)
 LONG = -m "long and not measured" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 FAST = -m "not long and not measured" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
@@ -71,4 +83,4 @@ lock: ## rewrite the locks from pyproject.toml and package.json (LOCK_ARGS=--upg
 	@scripts/lock $(LOCK_ARGS)
 
 clean: ## remove everything that the other targets made, also the development database
-	rm -rf .venv node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts .coverage*
+	rm -rf .venv node_modules var build dist web/bundle .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts .coverage*

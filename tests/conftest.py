@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import ssl
+import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from tests.support.redis import RedisServer
 from tests.support.servers import BrokerServer
 from tests.support.stores import Stores
 
+ROOT = Path(__file__).parents[1]
 MakeBroker = Callable[..., BrokerServer]
 EndBroker = Callable[[BrokerServer], None]
 
@@ -51,6 +54,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the contract tests against Google with the key in GEMINI_API_KEY",
     )
+    parser.addoption(
+        "--plain-modules",
+        action="store_true",
+        help="serve the pages as single modules, as a checkout does, and not as the bundle of production",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the pages' bundle, or removes it: the broker serves what is there."""
+    if hasattr(config, "workerinput"):  # one of several processes; the first has done it
+        return
+    if config.getoption("--plain-modules"):
+        shutil.rmtree(ROOT / "web/bundle", ignore_errors=True)
+    else:
+        subprocess.run(["node", ROOT / "scripts/bundle.mjs"], check=True, timeout=60)
 
 
 # The longest files start first, so that no process is busy with one when the others have finished.

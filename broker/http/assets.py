@@ -1,13 +1,15 @@
 """The files under web/ as browsers get them: minified, compressed, at an address made from their content.
 
-Prepares each file once per content and process, and finds the modules that a page needs. Leaves routes and
-headers to pages.py. A changed file is read again, so there is no build step.
+Prepares each file once per content and process, and finds the files that a page needs. Leaves routes and
+headers to pages.py. A changed file is read again, so a checkout needs no build step. Pages load the bundle of
+scripts/bundle.mjs instead of the single modules if it was made from the files as they are.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import posixpath
 import re
 import time
@@ -35,6 +37,8 @@ _SHORTEN: dict[str, Callable[[str], str]] = {
     ".css": rcssmin.cssmin,
 }
 _COMPRESSED_ALREADY = {".png"}
+_BUNDLE = "bundle/"
+_BUNDLED = {".js", ".css"}
 # Static imports only: a page loads later what it imports with `import(…)`.
 _IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*["'](\.{1,2}/[^"']+)["']""")
 
@@ -65,16 +69,27 @@ def encoded_page(html: str) -> Encoded:
     return Encoded(re.sub(r"\n\s*", "\n", html).encode())
 
 
+@dataclass(frozen=True)
+class PageFiles:
+    """What a page loads at once, as paths below web/. `script` is its entry, and one of `modules`."""
+
+    script: str
+    styles: list[str]
+    modules: list[str]
+
+
 class Assets:
     """All files of the folder that are for browsers, by their path below it, such as `live/index.js`."""
 
-    def __init__(self, root: Path, rescan_seconds: float = 1.0) -> None:
+    def __init__(self, root: Path, rescan_seconds: float = 1.0, *, use_bundle: bool = True) -> None:
         self._root = root
         self._rescan_seconds = rescan_seconds
+        self._use_bundle = use_bundle
         self._scanned_at = float("-inf")
         self._stamps: dict[str, tuple[int, int]] = {}
         self._files: dict[str, Encoded] = {}
         self._version = ""
+        self._bundle: dict[str, list[str]] | None = None
 
     def find(self, path: str) -> Encoded | None:
         self._refresh()
@@ -86,9 +101,19 @@ class Assets:
         self._refresh()
         return self._version
 
-    def modules(self, roots: Iterable[str]) -> list[str]:
-        """The paths of these modules and of everything that they import, at any depth, each once."""
+    def page(self, name: str, programs: Iterable[str] = ()) -> PageFiles:
+        """The files of the page in the folder `name`. The page also starts `programs`, such as workers."""
         self._refresh()
+        bundle, files = self._bundle, self._files
+        script = f"{name}/main.js"
+        if bundle is not None:
+            modules = [_BUNDLE + path for path in (*bundle[name], *programs)]
+            return PageFiles(_BUNDLE + script, [f"{_BUNDLE}{name}/main.css"], modules)
+        own = [path for path in files if path.startswith(f"{name}/") and path.endswith(".css")]
+        return PageFiles(script, ["common/base.css", *own], self._modules((script, *programs)))
+
+    def _modules(self, roots: Iterable[str]) -> list[str]:
+        """The paths of these modules and of everything that they import, at any depth, each once."""
         found = dict.fromkeys(roots)
         for path in (waiting := list(found)):
             for name in _IMPORT.findall(self._files[path].identity.decode()):
@@ -110,6 +135,7 @@ class Assets:
         if stamps != self._stamps:
             files = {path: self._read(path) for path in stamps}
             names = "".join(f"{path} {file.etag}\n" for path, file in files.items())
+            self._bundle = self._current_bundle(stamps) if self._use_bundle else None
             self._files = files
             self._version = hashlib.sha256(names.encode()).hexdigest()[:12]
             self._stamps = stamps
@@ -119,6 +145,20 @@ class Assets:
         content = (self._root / path).read_bytes()
         suffix = Path(path).suffix
         shorten = _SHORTEN.get(suffix)
-        if shorten:
+        if shorten and not path.startswith(_BUNDLE):
             content = shorten(content.decode()).encode()
         return Encoded(content, compressible=suffix not in _COMPRESSED_ALREADY)
+
+    def _current_bundle(self, paths: Iterable[str]) -> dict[str, list[str]] | None:
+        """The modules of each page in the bundle, unless it was made from other files or not at all."""
+        try:
+            manifest = json.loads((self._root / _BUNDLE / "manifest.json").read_text())
+        except FileNotFoundError:
+            return None
+        sources = "".join(
+            f"{path} {hashlib.sha256((self._root / path).read_bytes()).hexdigest()}\n"
+            for path in sorted(paths)
+            if Path(path).suffix in _BUNDLED and not path.startswith(_BUNDLE)
+        )
+        is_current = manifest["sources"] == hashlib.sha256(sources.encode()).hexdigest()
+        return dict(manifest["modules"]) if is_current else None

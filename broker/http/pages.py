@@ -8,7 +8,7 @@ from flask import Blueprint, Response, render_template, request
 from werkzeug.exceptions import NotFound
 
 from broker.http import guards
-from broker.http.assets import MIMETYPES, Assets, Encoded, encoded_page
+from broker.http.assets import MIMETYPES, Assets, Encoded, PageFiles, encoded_page
 from broker.http.cookies import own_cookie
 from broker.http.guests import guest_access
 from broker.http.responses import operation
@@ -25,7 +25,7 @@ _STARTED = (
     "live/audio/worklets/capture-processor.js",
     "live/audio/worklets/playback-processor.js",
 )
-_FOLDERS = "any(live, demo, ops, docs, common)"
+_FOLDERS = "any(live, demo, ops, docs, common, bundle)"
 _YEAR = "max-age=31536000, immutable"
 
 bp = Blueprint("pages", __name__, template_folder=str(WEB))
@@ -35,7 +35,7 @@ bp = Blueprint("pages", __name__, template_folder=str(WEB))
 @guards.public
 @operation("A page that shows this document", media="text/html")
 def docs() -> Response:
-    return page_response("docs/index.html", modules=ASSETS.modules(("docs/main.js",)))
+    return page_response("docs", ASSETS.page("docs"))
 
 
 @bp.get("/")
@@ -45,8 +45,8 @@ def demo() -> Response:
     """The template gets facts that save the page a request: whether a cookie exists, and the issuers."""
     guests = guest_access()
     return page_response(
-        "demo/index.html",
-        modules=ASSETS.modules(("demo/main.js", *_STARTED)),
+        "demo",
+        ASSETS.page("demo", _STARTED),
         standin=parts().settings.standin,
         guests=guests is not None and guests.reaches(request),
         has_cookie=own_cookie(request) is not None,
@@ -59,16 +59,12 @@ def demo() -> Response:
 @operation("The operators' page", media="text/html")
 def ops() -> Response:
     """The same empty page for every caller. Its data comes from the admin API, for operators only."""
-    return page_response(
-        "ops/index.html",
-        modules=ASSETS.modules(("ops/main.js",)),
-        has_cookie=own_cookie(request) is not None,
-    )
+    return page_response("ops", ASSETS.page("ops"), has_cookie=own_cookie(request) is not None)
 
 
-def page_response(template: str, *, modules: list[str], **context: object) -> Response:
-    """A page whose files have addresses made from their content. It preloads `modules`."""
-    html = render_template(template, assets=f"/assets/{ASSETS.version}", modules=modules, **context)
+def page_response(name: str, files: PageFiles, **context: object) -> Response:
+    """A page whose files have addresses made from their content. It names all that it loads at once."""
+    html = render_template(f"{name}/index.html", assets=f"/assets/{ASSETS.version}", files=files, **context)
     response = _in_best_form(encoded_page(html), "text/html")
     # Never from a cache, the cache of the Back button included: that copy could predate the sign-in.
     response.headers["Cache-Control"] = "no-store"

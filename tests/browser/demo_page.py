@@ -30,6 +30,12 @@ NETWORK_NOTE = re.compile(r"^Failed to load resource: ")
 # Tokens of the service, and JSON Web Tokens such as our own bearers.
 TOKEN_LIKE = re.compile(r"auth_tokens|eyJ[\w-]{8}")
 
+
+def script(name: str) -> re.Pattern[str]:
+    """Matches the address of a module that loads late, alone or as a file of the bundle."""
+    return re.compile(rf"/{name}(-[A-Z0-9]{{8}})?\.js$")
+
+
 WATCH_POLICY = """
     globalThis.violations = [];
     addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Playwright, expect
 
-from tests.browser.demo_page import DemoPage, Site, Visits
+from tests.browser.demo_page import DemoPage, Site, Visits, script
 from tests.browser.support import FLAGS, launch, wait_for
 
 
@@ -120,12 +120,12 @@ def test_offline_notice_disappears_when_back_online(demo: DemoPage) -> None:
 def test_missing_module_is_shown_and_loads_with_the_next_try(demo: DemoPage, site: Site) -> None:
     """The first conversation loads this module. If that fails, no conversation starts or stays open."""
     demo.enter()
-    demo.page.route("**/demo/live-panels.js", lambda route: route.abort())
+    demo.page.route(script("live-panels"), lambda route: route.abort())
     demo.talk.click()
     demo.expect_notice("part-missing")
     expect(demo.page.get_by_role("button", name="Reload the page")).to_be_visible()
     wait_for("the connection to end", lambda: site.standin.control.health()["open_connections"] == 0)
-    demo.page.unroute("**/demo/live-panels.js")
+    demo.page.unroute(script("live-panels"))
     demo.page.get_by_role("button", name="Try again").click()
     demo.expect_state("listening")
     demo.say("/silence 0.2")
@@ -144,12 +144,12 @@ def test_missing_panel_is_shown_and_loads_with_the_next_click(
 ) -> None:
     demo.enter()
     demo.start()
-    demo.page.route(f"**/demo/{part}.js", lambda route: route.abort())
+    demo.page.route(script(part), lambda route: route.abort())
     demo.page.locator(opener).click()
     demo.expect_notice("panel-missing")
     demo.page.get_by_role("button", name="Close").click()
     demo.expect_state("listening")
-    demo.page.unroute(f"**/demo/{part}.js")
+    demo.page.unroute(script(part))
     demo.page.locator(opener).click()
     expect(demo.page.locator(shown)).to_be_visible()
 

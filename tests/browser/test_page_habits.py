@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Locator, Route, expect
 
-from tests.browser.demo_page import DemoPage, Site, Visits
+from tests.browser.demo_page import DemoPage, Site, Visits, script
 from tests.browser.support import wait_for
 
 
-def slow_down(demo: DemoPage, address: str, milliseconds: int) -> None:
+def slow_down(demo: DemoPage, address: str | re.Pattern[str], milliseconds: int) -> None:
     def go_on(route: Route) -> None:
         demo.page.wait_for_timeout(milliseconds)
         route.continue_()
@@ -97,7 +99,7 @@ def test_double_click_on_camera_turns_it_off_without_an_error(demo: DemoPage) ->
 def test_ending_while_the_camera_starts_is_no_error(demo: DemoPage) -> None:
     demo.enter()
     demo.start()
-    slow_down(demo, "**/live/media/camera.js", 1000)
+    slow_down(demo, script("camera"), 1000)
     demo.page.click("#camera")
     demo.talk.click()
     demo.expect_state("ended", "idle")
@@ -172,7 +174,7 @@ def test_switch_to_voice_waits_for_the_place_of_the_typed_conversation(visit: Vi
 
 
 def test_missing_recorder_is_shown(demo: DemoPage) -> None:
-    demo.page.route("**/live/media/recorder-worker.js", lambda route: route.abort())
+    demo.page.route(script("recorder-worker"), lambda route: route.abort())
     demo.enter()
     demo.start()
     demo.page.click("#settings summary")
@@ -186,10 +188,10 @@ def test_missing_recorder_is_shown(demo: DemoPage) -> None:
 
 def test_missing_device_list_is_shown_and_loads_again(demo: DemoPage) -> None:
     demo.enter()
-    demo.page.route("**/live/audio/devices.js", lambda route: route.abort())
+    demo.page.route(script("devices"), lambda route: route.abort())
     demo.page.click("#settings summary")
     demo.expect_notice("panel-missing")
-    demo.page.unroute("**/live/audio/devices.js")
+    demo.page.unroute(script("devices"))
     demo.page.click("#settings summary")
     expect(demo.page.locator("#microphone option").first).to_be_attached()
 

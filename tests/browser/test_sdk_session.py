@@ -1,7 +1,7 @@
 """The demo page with connections that the official SDK opens instead of the library.
 
-The broker serves the page and the library unchanged, except `index.js`: its LiveSession opens
-connections with @google/genai, which esbuild bundles with pages/sdk-connect.mjs.
+The broker serves the single modules of the page and the library unchanged, except `index.js`: its LiveSession
+opens connections with @google/genai, which esbuild bundles with pages/sdk-connect.mjs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Route
 
-from tests.browser.conftest import LaunchBrowser
-from tests.browser.demo_page import DemoPage, Site, visits
+from broker.http import pages
+from broker.http.assets import Assets
+from tests.browser.conftest import LaunchBrowser, Service
+from tests.browser.demo_page import DemoPage, visits
 from tests.browser.support import speak, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -42,15 +44,22 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def demo(site: Site, bundle: str, launch_browser: LaunchBrowser, tmp_path: Path) -> Iterator[DemoPage]:
+def demo(
+    bundle: str,
+    launch_browser: LaunchBrowser,
+    tmp_path: Path,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[DemoPage]:
     """The demo page, ready to start, with a microphone that says a sentence."""
+    monkeypatch.setattr(pages, "ASSETS", Assets(pages.WEB, use_bundle=False))
     microphone = launch_browser(speak(tmp_path, "Good morning."))
 
     def serve(text: str, route: Route) -> None:
         route.fulfill(content_type="text/javascript", body=text)
 
     with visits(microphone, DemoPage) as visit:
-        demo = visit(site.broker.url)
+        demo = visit(service.broker.url)
         demo.page.route("**/live/index.js", lambda route: serve(ENTRY, route))
         demo.page.route("**/sdk-connect.js", lambda route: serve(bundle, route))
         demo.enter()
@@ -58,9 +67,9 @@ def demo(site: Site, bundle: str, launch_browser: LaunchBrowser, tmp_path: Path)
         demo.faults[:] = [fault for fault in demo.faults if not SDK_NOTES.search(fault)]
 
 
-def test_demo_page_talks_through_the_official_sdk(demo: DemoPage, site: Site) -> None:
+def test_demo_page_talks_through_the_official_sdk(demo: DemoPage, service: Service) -> None:
     """Spoken and typed turns, a function call, and a planned change of connection."""
-    control = site.standin.control
+    control = service.standin.control
     demo.start()
     demo.expect_state("speaking")
     demo.caption("user", re.compile(r"\w"))

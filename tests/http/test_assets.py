@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,14 +13,16 @@ import pytest
 from flask.testing import FlaskClient
 
 from broker.http.assets import Assets
-from broker.http.pages import ASSETS, WEB
+from broker.http.pages import _STARTED, ASSETS, WEB
 
 ROOT = Path(__file__).parents[2]
 FILE = "/live/live-session.js"
 
 
 def scripts() -> list[str]:
-    return sorted(path.relative_to(WEB).as_posix() for path in WEB.rglob("*.js"))
+    """The modules, without the bundle."""
+    paths = (path.relative_to(WEB).as_posix() for path in WEB.rglob("*.js"))
+    return sorted(path for path in paths if not path.startswith("bundle/"))
 
 
 @pytest.mark.parametrize(
@@ -123,10 +126,63 @@ def test_minified_scripts_are_the_same_programs(tmp_path: Path) -> None:
 def test_page_preloads_everything_that_its_modules_import(client: FlaskClient) -> None:
     """The broker makes the list from the imports. This test reads the imports in another way."""
     html = client.get("/").get_data(as_text=True)
-    named = set(re.findall(r'rel="modulepreload" href="/assets/\w+/([^"]+)"', html))
-    assert named
+    preloaded = set(re.findall(r'rel="modulepreload" href="/assets/\w+/([^"]+)"', html))
+    assert preloaded == set(ASSETS.page("demo", _STARTED).modules)
+    named = set(Assets(WEB, use_bundle=False).page("demo", _STARTED).modules)
+    assert any(path.endswith("-worker.js") for path in named)
     for path in named:
         source = re.sub(r"/\*.*?\*/", "", (WEB / path).read_text(), flags=re.DOTALL)
         for name in re.findall(r"^(?:import|export|\})[^;(]*?'(\.[^']+)';", source, flags=re.MULTILINE):
             imported = ((WEB / path).parent / name).resolve().relative_to(WEB.resolve()).as_posix()
             assert imported in named, f"{path} imports {imported}"
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Path:
+    """A copy of web/ with its bundle."""
+    return Path(shutil.copytree(WEB, tmp_path / "web"))
+
+
+def test_page_loads_the_bundle_until_a_source_changes(web: Path) -> None:
+    assets = Assets(web, rescan_seconds=0)
+    bundled = assets.page("demo", _STARTED)
+    assert bundled.script == "bundle/demo/main.js"
+    assert bundled.styles == ["bundle/demo/main.css"]
+    assert all(assets.find(path) for path in (bundled.script, *bundled.styles, *bundled.modules))
+    for changed in ("demo/ring.js", "common/base.css"):
+        source = (web / changed).read_text()
+        (web / changed).write_text(source + "\n/* edited */\n")
+        plain = assets.page("demo", _STARTED)
+        assert plain.script == "demo/main.js"
+        assert {"demo/ring.js", "live/network/network-worker.js"} < set(plain.modules)
+        assert plain.styles == ["common/base.css", "demo/talk-view.css"]
+        (web / changed).write_text(source)
+        assert assets.page("demo", _STARTED) == bundled
+
+
+def test_checkout_without_a_bundle_serves_single_modules(web: Path) -> None:
+    shutil.rmtree(web / "bundle")
+    assert Assets(web).page("ops").script == "ops/main.js"
+
+
+def test_bundle_is_reproducible_and_names_only_its_own_files(web: Path) -> None:
+    def contents(folder: Path) -> dict[str, bytes]:
+        files = (path for path in (folder / "bundle").rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+    before = contents(WEB)
+    shutil.rmtree(web / "bundle")
+    subprocess.run(["node", ROOT / "scripts/bundle.mjs", web], check=True, timeout=60)
+    assert contents(web) == before
+    programs = 0
+    for path, content in before.items():
+        for name in re.findall(r'(?:\bfrom|\bimport\(?)\s*["\'](\.[^"\']+)["\']', content.decode()):
+            imported = ((WEB / path).parent / name).resolve().relative_to(WEB.resolve()).as_posix()
+            assert imported in before, f"{path} imports {name}"
+        for here, name in re.findall(
+            r'new URL\("(\./[^"]+)",new URL\("([^"]+)",import\.meta', content.decode()
+        ):
+            program = ((WEB / path).parent / name).parent / here
+            assert program.resolve().relative_to(WEB.resolve()).as_posix() in before
+            programs += 1
+    assert programs == 4  # the network worker, the recorder and two worklets

@@ -28,15 +28,15 @@ test: setup ## set up, then run every check and the fast form of every test
 	@$(MAKE) test-py
 
 # Targets of their own, so that `make --keep-going` runs each of them.
-test-long: setup test-plain-page test-minutes test-measured ## run the tests that take minutes or measure times
+test-long: setup test-plain-page test-minutes test-measured ## run the three below
 
 test-plain-page: ## run tests of the pages as single modules, as a checkout without Node serves them
 	$(PYTEST) --plain-modules -m "not long and not measured" --numprocesses 2 --dist loadfile $(PLAIN_PAGE)
 
-test-minutes:
+test-minutes: ## run the tests that take minutes or repeat a promise many times
 	$(PYTEST) $(LONG)
 
-test-measured:
+test-measured: ## run the tests that measure times, one after the other
 	$(PYTEST) -m measured
 
 lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses

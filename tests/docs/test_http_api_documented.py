@@ -23,8 +23,8 @@ CALLERS = "docs/http-api.md"
 OPERATORS = "docs/admin-api.md"
 # One row documents all addresses of files. Browsers ask for /favicon.ico by themselves.
 FILES = {
-    "GET /<any(live, demo, ops, docs, common):part>/<path:name>",
-    "GET /assets/{version}/<any(live, demo, ops, docs, common):part>/<path:name>",
+    "GET /<any(live, demo, ops, docs, common, bundle):part>/<path:name>",
+    "GET /assets/{version}/<any(live, demo, ops, docs, common, bundle):part>/<path:name>",
     "GET /favicon.ico",
 }
 

@@ -10,7 +10,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { build, transform } from 'esbuild';
+import { build, transform, version } from 'esbuild';
 
 const WEB = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '../web'));
 const TARGET = join(WEB, 'bundle');
@@ -34,9 +34,13 @@ const sources = readdirSync(WEB, { recursive: true })
   .filter((path) => /\.(js|css)$/.test(path) && !path.startsWith('bundle'))
   .sort();
 
+/** @param {string | Buffer} data */
+function hash(data) {
+  return createHash('sha256').update(data).digest('hex');
+}
+
 /** The hash that broker/http/assets.py computes as well. */
 function hashOfSources() {
-  const hash = (data) => createHash('sha256').update(data).digest('hex');
   return hash(sources.map((path) => `${path} ${hash(readFileSync(join(WEB, path)))}\n`).join(''));
 }
 
@@ -50,6 +54,16 @@ const addresses = {
     });
   },
 };
+
+/** Whether the bundle is there already. Its files are then left alone, because a running broker may read them. */
+function isMade() {
+  try {
+    const { sources, by } = JSON.parse(readFileSync(join(TARGET, 'manifest.json'), 'utf8'));
+    return sources === made.sources && by === made.by;
+  } catch {
+    return false;
+  }
+}
 
 /** The files that an output imports at once, at any depth. */
 function imported(outputs, name) {
@@ -78,6 +92,8 @@ async function bundlePage(page, folder) {
   return imported(metafile.outputs, main).map((path) => `${page}/${basename(path)}`);
 }
 
+const made = { sources: hashOfSources(), by: hash(version + readFileSync(fileURLToPath(import.meta.url), 'utf8')) };
+if (isMade()) process.exit();
 const folder = `${TARGET}.new`;
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder);
@@ -86,6 +102,6 @@ const modules = Object.fromEntries(
 );
 const programs = sources.filter((path) => PROGRAM.test(path));
 await build({ ...OPTIONS, entryPoints: programs, outdir: folder, outbase: WEB });
-writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ sources: hashOfSources(), modules }, null, 2));
+writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...made, modules }, null, 2));
 rmSync(TARGET, { recursive: true, force: true });
 renameSync(folder, TARGET);

@@ -126,6 +126,13 @@ class Assets:
     def _refresh(self) -> None:
         if time.monotonic() - self._scanned_at < self._rescan_seconds:
             return
+        try:
+            self._scan()
+        except FileNotFoundError:  # a new bundle replaced the one that was being read
+            if not self._files:
+                self._scan()
+
+    def _scan(self) -> None:
         stamps = {}
         for path in sorted(self._root.rglob("*")):
             if path.suffix in MIMETYPES and path.is_file():
@@ -135,8 +142,8 @@ class Assets:
         if stamps != self._stamps:
             files = {path: self._read(path) for path in stamps}
             names = "".join(f"{path} {file.etag}\n" for path, file in files.items())
-            self._bundle = self._current_bundle(stamps) if self._use_bundle else None
-            self._files = files
+            bundle = self._current_bundle(stamps) if self._use_bundle else None
+            self._files, self._bundle = files, bundle
             self._version = hashlib.sha256(names.encode()).hexdigest()[:12]
             self._stamps = stamps
         self._scanned_at = time.monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.demo_page import DemoPage, Site, Visits
+from tests.browser.demo_page import PHONE, DemoPage, Site, Visits
 from tests.browser.support import wait_for
 
 
@@ -143,6 +143,11 @@ def test_reduced_motion_stops_the_ring(visit: Visits, site: Site) -> None:
     assert moved == {"reduce": False, "no-preference": True}
 
 
+def _reach_in(demo: DemoPage, seconds: float) -> int:
+    demo.page.wait_for_timeout(seconds * 1000)
+    return demo.ring_reach()
+
+
 def test_push_to_talk_works_with_the_space_bar_and_the_button(demo: DemoPage, site: Site) -> None:
     demo.enter()
     demo.start()
@@ -152,9 +157,13 @@ def test_push_to_talk_works_with_the_space_bar_and_the_button(demo: DemoPage, si
     push = demo.page.locator("#push")
     expect(push).to_be_visible()
     heard = wait_for("the sound to stop", lambda: _settled(site))
+    expect(demo.status).to_have_text("Hold to talk")
+    wait_for("the ring to come to rest", lambda: demo.ring_reach() == 0)
+    assert [_reach_in(demo, 0.2) for _ in range(5)] == [0] * 5, "the ring shows a voice that is not sent"
     demo.page.locator("#talk-title").evaluate("() => document.activeElement.blur()")
     demo.page.keyboard.down("Space")
     expect(push).to_have_attribute("data-pressed", "")
+    expect(demo.status).to_have_text(re.compile("Listening|Thinking|Speaking"))
     wait_for("sound again", lambda: len(site.standin.control.received_audio()) > heard)
     demo.page.keyboard.up("Space")
     heard = wait_for("the sound to stop", lambda: _settled(site))
@@ -195,3 +204,47 @@ def test_ending_a_chosen_other_conversation_starts_this_one(visit: Visits, site:
     with site.broker.client("double") as client:
         open_now = client.get("/me").json()["sessions"]
     assert [session["profile"] for session in open_now] == ["default", "default"]
+
+
+GAP = """() => {
+    const { scrollHeight, scrollTop, clientHeight } = document.getElementById('scroll');
+    return scrollHeight - scrollTop - clientHeight;
+}"""
+
+
+# The preview appears, and the event of an earlier scroll comes before the observer of the box's size.
+SHRINK_WITH_A_SCROLL_UNDER_WAY = """() => {
+    const box = document.getElementById('scroll');
+    const before = box.clientHeight;
+    document.getElementById('preview').hidden = false;
+    document.getElementById('preview').style.height = '150px';
+    box.dispatchEvent(new Event('scroll'));
+    return before - box.clientHeight;
+}"""
+
+
+def test_captions_follow_on_a_phone_when_the_preview_appears(visit: Visits, site: Site) -> None:
+    """The preview takes room from the transcript. The browser scrolls then, and that is not a reader."""
+    demo = visit(site.broker.url, viewport=PHONE)
+    demo.enter()
+    for number in range(8):
+        demo.say(f"Line {number} that is long enough to fill a whole row of a narrow phone")
+        demo.caption("model", re.compile(f"You wrote: Line {number} "))
+    assert demo.page.evaluate(SHRINK_WITH_A_SCROLL_UNDER_WAY) > 80
+    for number in (8, 9):
+        demo.say(f"Line {number} that is long enough to fill a whole row of a narrow phone")
+        demo.caption("model", re.compile(f"You wrote: Line {number} "))
+        assert demo.page.evaluate(GAP) < 5
+
+
+def test_captions_stay_where_a_reader_has_scrolled_to(visit: Visits, site: Site) -> None:
+    demo = visit(site.broker.url, viewport=PHONE)
+    demo.enter()
+    for number in range(10):
+        demo.say(f"Line {number} that is long enough to fill a whole row of a narrow phone")
+        demo.caption("model", re.compile(f"You wrote: Line {number} "))
+    demo.page.locator("#scroll").evaluate("box => { box.scrollTop = 0; }")
+    demo.page.wait_for_timeout(200)
+    demo.say("/silence 0.1")
+    demo.caption("user", "/silence 0.1")
+    assert demo.page.locator("#scroll").evaluate("box => box.scrollTop") == 0

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Playwright, expect
+from sqlalchemy import update
 
+from broker.store.database.tables import sessions
 from tests.browser.demo_page import DemoPage, Site, Visits, script
 from tests.browser.support import FLAGS, launch, wait_for
 
@@ -152,6 +154,34 @@ def test_missing_panel_is_shown_and_loads_with_the_next_click(
     demo.page.unroute(script(part))
     demo.page.locator(opener).click()
     expect(demo.page.locator(shown)).to_be_visible()
+
+
+@pytest.mark.parametrize("placed", [True, False], ids=["places still held", "place freed meanwhile"])
+def test_places_without_a_conversation_to_end_cause_no_second_request(
+    visit: Visits, site: Site, placed: bool
+) -> None:
+    """An ended session may hold its place, and the page has nothing to end. One request per press of Talk."""
+    with site.broker.client("single") as elsewhere:
+        assert elsewhere.post("/token", json={}).is_success
+    demo = visit(site.broker.url)
+    demo.enter("single")
+    requests: list[str] = []
+    demo.page.on("request", lambda request: requests.append(f"{request.method} {request.url[-6:]}"))
+    if placed:
+        with site.broker.database.write() as store:
+            store.execute(update(sessions).values(state="ended"))
+        demo.talk.click()
+        demo.expect_notice("places-held")
+        expect(demo.talk).to_have_attribute("data-waiting", "")
+    else:
+        demo.page.route("**/me", lambda route: (site.reset(), route.continue_())[1])
+        demo.talk.click()
+        demo.expect_notice("place-freed")
+    demo.page.wait_for_timeout(1500)
+    assert requests.count("POST /token") <= 1, requests
+    if not placed:
+        demo.page.get_by_role("button", name="Try again").click()
+        demo.expect_state("listening")
 
 
 def test_failed_message_stays_in_the_box_and_can_be_retried(demo: DemoPage, site: Site) -> None:

@@ -24,6 +24,8 @@ export class Captions {
   /** @type {Map<string, Line>} */
   #lines = new Map();
   #following = true;
+  /** Height of the box at its last scroll or change of size. */
+  #height = 0;
   /** Cards of running functions, by call id. @type {Map<string, {card: HTMLElement, label: HTMLElement}>} */
   #tools = new Map();
 
@@ -37,10 +39,17 @@ export class Captions {
     this.#scroll = scroll;
     this.#whenFilled = whenFilled;
     // The box shrinks when something appears above it. The last line stays in view.
-    new ResizeObserver(() => this.#follow()).observe(scroll);
+    new ResizeObserver(() => this.#resized()).observe(scroll);
     scroll.addEventListener('scroll', () => {
+      // A box that changes its size scrolls too, and its event can come before the observer's.
+      if (scroll.clientHeight !== this.#height) return this.#resized();
       this.#following = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < FOLLOW_WITHIN_PX;
     });
+  }
+
+  #resized() {
+    this.#height = this.#scroll.clientHeight;
+    this.#follow();
   }
 
   /** Shows a turn, or updates its text. @param {Caption} caption */

@@ -124,6 +124,12 @@ const TABLE = {
     'End it in your other window or on your other device, or end it here. Then this one starts.',
     'other-sessions',
   ),
+  'places-held': row(
+    'Your last conversations still count',
+    'A conversation can keep its place for some time after it ends. The button shows when you can start again.',
+    'retry',
+  ),
+  'place-freed': row('Your other conversation has ended', 'You can start a new one now.', 'retry'),
   'minutes-exhausted': row('Today’s minutes are used up', 'You get new minutes at 00:00 UTC.', 'dismiss'),
   // the service
   'project-capacity': FULL,

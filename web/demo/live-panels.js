@@ -24,13 +24,16 @@ export class LivePanels {
   /** Handlers by event name. @type {Handlers} */
   #handlers;
 
-  /** @param {import('../live/index.js').LiveSession} session */
-  constructor(session) {
+  /**
+   * @param {import('../live/index.js').LiveSession} session
+   * @param {(held: boolean) => void} pushToTalk
+   */
+  constructor(session, pushToTalk) {
     const captions = this.#captions;
     const diagnostics = new Diagnostics(() => session.diagnostics());
     this.#diagnostics = diagnostics;
     this.#hints = new StatusHints(session);
-    this.#push = new PushToTalk(byId('push', HTMLButtonElement), (pressed) => session.talk(pressed));
+    this.#push = new PushToTalk(byId('push', HTMLButtonElement), pushToTalk);
     this.#handlers = {
       caption: (caption) => captions.show(caption),
       toolcall: (call) => captions.tool(call),

@@ -112,7 +112,7 @@ function resume() {
 
 /** All places are taken by the person's other conversations: offers to end one of them. */
 async function offerOthers() {
-  const failed = (/** @type {unknown} */ error) => notice.show(explain(error));
+  const failed = (/** @type {unknown} */ error) => conversation.showError(error);
   try {
     const { offerOtherSessions } = await import('./other-sessions.js');
     await offerOtherSessions(api, notice.actions, (name) => view.nameOf(name), resume, failed);

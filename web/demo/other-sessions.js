@@ -5,19 +5,20 @@
 import { create } from '../common/dom.js';
 
 /** @typedef {{id: string, profile: string, opened_at: string}} OpenSession */
+/** @typedef {{granted: boolean, code?: string, retry_after_seconds?: number}} NextToken */
 
 /**
  * @param {import('../common/api.js').Api} api
  * @param {HTMLElement} place  holds the buttons
  * @param {(profile: string) => string} nameOf  the label of a profile
- * @param {() => void} placeFreed  called when a place is free
- * @param {(error: unknown) => void} failed
+ * @param {() => void} placeFreed  called when the chosen conversation has ended
+ * @param {(error: unknown) => void} failed  also called if there is none to end, with what holds the place
  */
 export async function offerOtherSessions(api, place, nameOf, placeFreed, failed) {
   try {
-    const { sessions } = /** @type {{sessions: OpenSession[]}} */ (await api.request('GET', '/me'));
-    // The other conversation may have ended since.
-    if (sessions.length === 0) return placeFreed();
+    const answer = await api.request('GET', '/me');
+    const { sessions, next_token } = /** @type {{sessions: OpenSession[], next_token: NextToken}} */ (answer);
+    if (sessions.length === 0) return failed(nothingToEnd(next_token));
     place.replaceChildren(
       ...sessions.map((session, index) => {
         const button = create(
@@ -36,6 +37,15 @@ export async function offerOtherSessions(api, place, nameOf, placeFreed, failed)
   } catch (error) {
     failed(error);
   }
+}
+
+/**
+ * A person presses Talk again in both cases. A start from here could be refused and would lead here again.
+ * @param {NextToken} next
+ */
+function nothingToEnd({ granted, code, retry_after_seconds }) {
+  if (granted) return { code: 'place-freed' };
+  return { code: code === 'too-many-sessions' ? 'places-held' : code, retryAfterSeconds: retry_after_seconds };
 }
 
 /** @param {OpenSession} session @param {number} count @param {(profile: string) => string} nameOf */

@@ -6,7 +6,7 @@ import { byId, create } from '../common/dom.js';
 
 /**
  * @typedef {'signed-out' | 'idle' | 'connecting' | 'listening' | 'thinking' | 'speaking' | 'reconnecting' | 'ended' | 'error'} State
- * @typedef {{state: State, microphone: boolean, muted: boolean, push?: boolean, video?: boolean}} Scene
+ * @typedef {{state: State, microphone: boolean, muted: boolean, push?: boolean, held?: boolean, video?: boolean}} Scene
  * @typedef {{status: string, lead: string, talk: string, ring: import('./ring.js').Mode}} Look
  */
 
@@ -33,10 +33,23 @@ const LOOKS = {
   error: { status: 'Not connected', lead: '', talk: 'Talk', ring: 'rest' },
 };
 
+/** The looks of a connection that sends no sound. */
+const MUTED = { status: 'Muted', lead: 'The assistant cannot hear you.' };
+const RELEASED = { status: 'Hold to talk', lead: 'Hold the button or the space bar while you speak.' };
+const TYPING = { status: 'Connected', lead: 'Type below, or press Talk to use your voice.' };
+
 /** The states in which there is a conversation to stop. @type {ReadonlySet<State>} */
 export const LIVE = new Set(
   /** @type {State[]} */ (['connecting', 'listening', 'thinking', 'speaking', 'reconnecting']),
 );
+
+/** Why a live conversation sends no sound, or null. @param {Scene} scene */
+function silence({ state, microphone, muted, push, held }) {
+  if (!microphone) return TYPING;
+  if (state === 'connecting') return null;
+  if (muted) return MUTED;
+  return push && !held ? RELEASED : null;
+}
 
 export class TalkView {
   talk = byId('talk', HTMLButtonElement);
@@ -70,22 +83,17 @@ export class TalkView {
   }
 
   /** @param {Scene} scene @param {boolean} live */
-  #showStatus({ state, microphone, muted }, live) {
+  #showStatus(scene, live) {
+    const { state } = scene;
     const look = LOOKS[state];
-    const typing = live && !microphone;
-    const silenced = muted && microphone && live && state !== 'connecting';
+    const silent = live ? silence(scene) : null;
     document.body.dataset.state = state;
-    document.body.toggleAttribute('data-muted', silenced);
+    document.body.toggleAttribute('data-muted', silent === MUTED);
     this.#status.dataset.state = state;
-    this.#status.textContent =
-      silenced && state === 'listening' ? 'Muted' : typing && state === 'listening' ? 'Connected' : look.status;
-    this.#lead.toggleAttribute('data-matters', silenced || typing);
-    this.#lead.textContent = silenced
-      ? 'The assistant cannot hear you.'
-      : typing
-        ? 'Type below, or press Talk to use your voice.'
-        : look.lead;
-    this.#talkLabel.textContent = typing && state !== 'connecting' ? 'Talk' : look.talk;
+    this.#status.textContent = silent && state === 'listening' ? silent.status : look.status;
+    this.#lead.toggleAttribute('data-matters', Boolean(silent));
+    this.#lead.textContent = silent?.lead ?? look.lead;
+    this.#talkLabel.textContent = silent === TYPING && state !== 'connecting' ? 'Talk' : look.talk;
     this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';
     this.#ring.setMode(look.ring);
   }

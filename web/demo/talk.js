@@ -44,10 +44,12 @@ export class Conversation {
   /** @type {State} */
   #state = 'idle';
   #microphone = true;
+  /** Whether the push-to-talk button is held. */
+  #held = false;
   /** Loaded with the first start. Events before that wait for it, in order. */
   #panels = new Lazy(async () => {
     const { LivePanels } = await import('./live-panels.js');
-    return new LivePanels(this.#session);
+    return new LivePanels(this.#session, (held) => this.#pushToTalk(held));
   });
   /** Whether the latest start succeeded. @type {Promise<boolean>} */
   #starting = Promise.resolve(false);
@@ -146,14 +148,14 @@ export class Conversation {
     this.#microphone = microphone;
     this.#session.setMuted(false);
     if (!navigator.onLine) {
-      this.#fail({ code: 'offline' });
+      this.showError({ code: 'offline' });
       return false;
     }
     try {
       await Promise.all([this.#session.start({ microphone }), this.#load()]);
       return true;
     } catch (error) {
-      this.#fail(error);
+      this.showError(error);
       return false;
     }
   }
@@ -195,6 +197,18 @@ export class Conversation {
     this.#show(this.#state);
   }
 
+  /** @param {boolean} held */
+  #pushToTalk(held) {
+    this.#held = held;
+    this.#session.talk(held);
+    this.#show(this.#state);
+  }
+
+  /** Whether the microphone's sound is sent. */
+  get #heard() {
+    return !this.#session.muted && (this.#session.inputMode === 'open' || this.#held);
+  }
+
   /** @param {number} share  0..1 */
   setVolume(share) {
     this.#session.setVolume(share);
@@ -210,8 +224,8 @@ export class Conversation {
     const session = this.#session;
     const { announcer, ring } = this.#parts;
     session.addEventListener('statechange', ({ detail }) => this.#change(detail.state, detail.error));
-    session.addEventListener('error', ({ detail }) => this.#fail(detail.error));
-    session.addEventListener('levels', ({ detail }) => ring.setLevels(session.muted ? 0 : detail.input, detail.output));
+    session.addEventListener('error', ({ detail }) => this.showError(detail.error));
+    session.addEventListener('levels', ({ detail }) => ring.setLevels(this.#heard ? detail.input : 0, detail.output));
     session.addEventListener('sentence', ({ detail }) => {
       if (detail.role === 'model' || this.#microphone) announcer.sentence(detail);
     });
@@ -237,14 +251,14 @@ export class Conversation {
     const before = this.#state;
     const cancelled = state === 'ended' && before === 'connecting';
     this.#show(cancelled ? 'idle' : state);
-    if (error) this.#fail(error);
+    if (error) this.showError(error);
     else if (cancelled) this.#parts.announcer.say('Cancelled.');
     else if (state === 'listening' && before === 'connecting') this.#parts.announcer.say('Connected. Go ahead.');
     else if (state === 'ended') this.#parts.announcer.say('Conversation ended.');
   }
 
-  /** @param {unknown} error */
-  #fail(error) {
+  /** Shows an error, and the wait before the next start if it has one. @param {unknown} error */
+  showError(error) {
     if (error === this.#lastError) return;
     this.#lastError = error;
     const explanation = explain(error);
@@ -283,6 +297,7 @@ export class Conversation {
       microphone: this.#microphone,
       muted,
       push: inputMode === 'push-to-talk',
+      held: this.#held,
       video: !!model?.video,
     });
     if (this.live) return;

@@ -130,6 +130,12 @@ def too_many_minutes(planted: Planted) -> None:
         planted.open(f"c{number}", 100 * (number + 1))
 
 
+def granted_in_a_suspension(planted: Planted) -> None:
+    row, began = planted.row(planted.first), NOON.timestamp()
+    planted.journal.suspensions.append((began - 2, began + 2))
+    planted.journal.wanted_at[row.token_sha256] = began - 1
+
+
 PLANTED: dict[Callable[[Planted], None], str] = {
     lost_row: "is not in the ledger",
     no_line_in_the_trail: "0 lines in the audit trail",
@@ -144,6 +150,7 @@ PLANTED: dict[Callable[[Planted], None], str] = {
     one_place_too_many: "had 3 places",
     one_request_too_many: "3 new sessions within 60 s",
     too_many_minutes: "was charged 150 s",
+    granted_in_a_suspension: "during a suspension",
 }
 
 

@@ -14,7 +14,9 @@ from tests.load.soak.summary import summary
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--keep", type=Path, help="a new folder for the logs; by default they are deleted")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the logs and events.txt; by default they are deleted"
+    )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="broker-soak-") as temporary:
         folder = asked.keep or Path(temporary)

@@ -51,7 +51,8 @@ class Gauges:
     def run(self) -> None:
         while not self._stop.wait(self._every):
             for broker in self.site.brokers:
-                with suppress(OSError, IndexError):  # a process has ended, or all workers have
+                # A process has ended, or all workers have, or one waits for its parent to notice its end.
+                with suppress(OSError, IndexError, KeyError):
                     workers = broker.workers()
                     master = self.site.master(broker)
                     self.samples += [_sample(pid, pid == master) for pid in (master, *workers)]

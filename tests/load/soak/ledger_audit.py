@@ -112,10 +112,12 @@ def _charges(session: Any, row: Any) -> set[int]:
     if row.state == TokenState.VOID:
         return {0}
     whole = max(0, math.ceil((row.expires_at - row.covers_from).total_seconds()))
+    if row.state == TokenState.RESERVED:
+        return {whole}
     if session.released_at is not None and row.expires_at > session.released_at:
         talked = math.ceil((session.released_at - row.covers_from).total_seconds())
         whole = min(whole, max(0, talked))
-    return {whole, 0} if row.state == TokenState.ISSUED else {whole}
+    return {whole, 0}
 
 
 def _early_releases(rows: Rows) -> dict[str, list[Any]]:

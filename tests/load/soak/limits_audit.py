@@ -127,6 +127,14 @@ def _grants(rows: Rows) -> dict[tuple[str, bool], list[float]]:
     return granted
 
 
+def audit_suspensions(rows: Rows, journal: Journal) -> Iterator[str]:
+    """During a suspension, nothing is reserved for a request that began after it."""
+    for row in rows.issued:
+        wanted_at, at = journal.wanted_at.get(row.token_sha256, 0.0), row.reserved_at.timestamp()
+        if any(began < min(wanted_at, at) and at < ended for began, ended in journal.suspensions):
+            yield f"token {row.id} was granted during a suspension"
+
+
 def audit_minutes(rows: Rows, journal: Journal) -> Iterator[str]:
     """Nobody is charged for more than the day's minutes; what is left of each token is within the session."""
     used: dict[tuple[str, Any], int] = defaultdict(int)

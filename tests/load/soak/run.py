@@ -68,15 +68,20 @@ def soak(folder: Path, seconds: float, *, say: Callable[[str], None] = lambda _:
             _thread(journal, "operator", lambda: _operate(operator, stop_clients)),
         ]
         watching = _thread(journal, "gauges", watch.run)
+        told = 0
         while (left := began + seconds - time.monotonic()) > 0:
             time.sleep(min(30, left))
             say(_progress(journal, time.monotonic() - began))
+            for violation in journal.violations[told:]:
+                say(f"  {violation}")
+                told += 1
         stop.set()
         breaking.join()  # heals what it has broken: someone has to get a token for that
         stop_clients.set()
         for thread in (*others, watching):
             thread.join()
         took = time.monotonic() - began
+        (folder / "events.txt").write_text("\n".join(journal.events))
         say("The load has ended. The audit begins.")
         return Result(took, journal, watch, *_audit(site, journal, watch))
 
@@ -152,6 +157,7 @@ def audit_rows(rows: Rows, journal: Journal) -> list[str]:
         *limits_audit.audit_places(rows, journal),
         *limits_audit.audit_rates(rows, journal),
         *limits_audit.audit_minutes(rows, journal),
+        *limits_audit.audit_suspensions(rows, journal),
     ]
 
 

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from tests.load.soak.journal import Answer, Journal
 
 TIMEOUT_SECONDS = 40
+# The broker closes an idle connection after five seconds.
+KEPT_SECONDS = 3.0
 # Any request may get these while something is broken.
 FAULTS = {
     "lost", "unreachable", "busy", "store-unavailable", "audit-unavailable", "draining", "request-timeout",
@@ -31,7 +33,7 @@ class Wire:
         self._journal = journal
         self.urls = urls
         self._address = address
-        self._kept: dict[str, http.client.HTTPConnection] = {}
+        self._kept: dict[str, tuple[http.client.HTTPConnection, float]] = {}
 
     def send(
         self,
@@ -48,9 +50,7 @@ class Wire:
         """`abandon`: hangs up at once, so that the answer is lost. The journal counts the answer's code."""
         url = url or random.choice(self.urls)
         began, reached = time.time(), False
-        connection = self._kept.pop(url, None) or http.client.HTTPConnection(
-            urlsplit(url).netloc, timeout=TIMEOUT_SECONDS
-        )
+        connection = self._connection(url)
         sent = {"X-Forwarded-For": self._address, **headers}
         if body is not None:
             sent["Content-Type"] = "application/json"
@@ -66,17 +66,26 @@ class Wire:
             text = response.read()
             answer = Answer(response.status, _json(text), dict(response.getheaders()), began, time.time())
             if not response.will_close:
-                self._kept[url] = connection
+                self._kept[url] = connection, time.monotonic()
         except (OSError, http.client.HTTPException):
             answer = Answer(0, {}, {}, began, time.time(), reached=reached)
         finally:
-            if self._kept.get(url) is not connection:
+            if url not in self._kept:
                 connection.close()
         self._journal.answered(kind, answer, expected)
         return answer
 
+    def _connection(self, url: str) -> http.client.HTTPConnection:
+        """The kept one, unless the server may have closed it in the meantime."""
+        connection, used = self._kept.pop(url, (None, 0.0))
+        if connection is not None and time.monotonic() - used < KEPT_SECONDS:
+            return connection
+        if connection is not None:
+            connection.close()
+        return http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_SECONDS)
+
     def close(self) -> None:
-        for connection in self._kept.values():
+        for connection, _ in self._kept.values():
             connection.close()
 
 

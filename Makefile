@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run setup bundle test test-long test-plain-page test-minutes test-measured lint format types test-js test-py coverage bench screenshots lock clean
+.PHONY: help run setup bundle test test-long test-plain-page test-minutes test-measured lint format types test-js test-py \
+	coverage bench soak screenshots lock clean
 
 VENV := .venv/bin
 export CHROMIUM PYTHON
@@ -75,6 +76,10 @@ coverage: ## run the fast Python and browser tests and print the coverage of bro
 bench: ## measure tokens per second, latency and the cost of verification
 	$(VENV)/python -m tests.load.bench_mint
 	$(VENV)/python -m tests.load.bench_issuers
+
+SOAK_MINUTES = 10
+soak: setup ## break a loaded broker every few seconds, then audit its ledger (SOAK_MINUTES=60: an hour)
+	$(VENV)/python -m tests.load.soak --minutes $(SOAK_MINUTES)
 
 screenshots: setup ## take the README's picture of the demo page again
 	CHROMIUM="$$(scripts/find-chromium)" $(VENV)/python -m tests.docs.screenshots

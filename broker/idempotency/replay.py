@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from broker.errors import Code, Refusal
@@ -91,7 +92,11 @@ class Replays(Generic[Q, A]):
                 stored = self._records.find(key)
             if stored is None:
                 reservations = KeyedReservations(key, self._ledger, self._records, self._cipher)
-                return self._open_session(principal, request, also, reservations)
+                try:
+                    return self._open_session(principal, request, also, reservations)
+                except BaseException:
+                    reservations.give_up()
+                    raise
             return self._again(principal, request, key, stored)
 
         try:
@@ -165,15 +170,24 @@ class KeyedReservations(Reservations):
         self._free()
         self._ledger.refused(principal, action, code, session_id)
 
+    def give_up(self) -> None:
+        """The request has ended without a response. If it still holds the key, a repeat must not wait for it.
+
+        That is so after a fault of the store, which is not recorded. If the store does not answer, nothing
+        happens: a repeat takes the key over later.
+        """
+        with suppress(Refusal):
+            self._free()
+
     @property
     def _held(self) -> IdempotencyRecord:
         assert self._record is not None, "begin comes first"
         return self._record
 
     def _free(self) -> None:
-        if self._record is not None:
-            self._records.free(self._record)
-            self._record = None
+        record, self._record = self._record, None  # once: a store that hangs must not be waited for again
+        if record is not None:
+            self._records.free(record)
 
 
 def _not_answered_yet() -> Refusal:

@@ -53,10 +53,18 @@ class Login:
         """Call after `check`. Ends the sign-in of `replaced_cookie`, so that a browser has only one.
 
         The new credentials have the generation that the user had when the password was checked. So if the
-        password changes in the meantime, they are invalid.
+        password changes in the meantime, they are invalid. Refuses `busy` if it has changed already.
         """
         verified = Verified(user.principal(), datetime.now(UTC), generation=user.generation)
-        principal = self._admission.admit(verified)
+        try:
+            principal = self._admission.admit(verified)
+        except Refusal as refusal:
+            if refusal.code != "invalid-token":
+                raise
+            # The caller has presented a password and no token, and the password may be the right one still.
+            raise Refusal(
+                "busy", "The account was changed at the same moment. Sign in again.", reason=refusal.reason
+            ) from None
         if passwords.needs_rehash(user.password_hash):
             self._users.rehash(user.username, user.password_hash, passwords.hash_password(password))
         token = issue_access_token(self._key, user.username, user.generation)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -123,11 +124,12 @@ async def _drip(
     body = response.body if isinstance(response.body, bytes) else b""
     stream = web.StreamResponse(status=response.status, headers={"Content-Type": JSON})
     stream.content_length = len(body)
-    await stream.prepare(request)
-    for at in range(len(body)):
-        await stream.write(body[at : at + 1])
-        await asyncio.sleep(interval)
-    await stream.write_eof()
+    with suppress(ConnectionResetError):  # the caller has given up
+        await stream.prepare(request)
+        for at in range(len(body)):
+            await stream.write(body[at : at + 1])
+            await asyncio.sleep(interval)
+        await stream.write_eof()
     entry["status"] = response.status
     return stream
 

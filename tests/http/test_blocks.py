@@ -12,6 +12,7 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
+from broker.errors import Refusal
 from broker.http.credentials import CSRF_HEADER, caller_of
 from broker.minting.minter import MintedToken
 from broker.operators.errors import OperatorError
@@ -120,6 +121,32 @@ def test_sign_in_during_a_password_change_is_invalid(app: Flask) -> None:
     browser = app.test_client()
     browser.set_cookie("live-broker", late.cookie)
     assert result(browser.get("/me")) == (401, "invalid-token")
+
+
+def block_for_a_moment(app: Flask) -> None:
+    block_admin(app).block("alice")
+    block_admin(app).unblock("alice")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda app: user_admin(app).set_password("alice", "another password"),
+        lambda app: user_admin(app).sign_out("alice"),
+        block_for_a_moment,
+    ],
+    ids=["password", "sign-out", "blocked for a moment"],
+)
+def test_sign_in_that_crosses_a_change_is_told_to_try_again(
+    app: Flask, change: Callable[[Flask], object]
+) -> None:
+    """`invalid-token` would be about a token, and the caller has sent none."""
+    login = parts_of(app).login
+    user = login.check(login.find("alice"), PASSWORD)
+    change(app)
+    with pytest.raises(Refusal) as refusal:
+        login.sign_in(user, PASSWORD)
+    assert (refusal.value.code, refusal.value.status) == ("busy", 503)
 
 
 def test_subject_of_another_issuer_can_be_blocked_and_unblocked(with_idp: Flask) -> None:

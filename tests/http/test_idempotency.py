@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
 from broker.operators.limits import LimitAdmin
@@ -18,6 +19,7 @@ from broker.standin import StandIn
 from broker.store.database.tables import audit
 from tests.http.conftest import MakeApp, bearer, block_admin, user_admin
 from tests.support.keys import key_headers
+from tests.support.redis import RedisServer
 from tests.support.stores import STORES, Stores
 
 
@@ -118,6 +120,38 @@ def test_failed_mint_frees_the_key(make_app: MakeApp) -> None:
         answer = ask(client, alice, ttl_seconds=60)
         assert answer.status_code == 200
         assert answer.get_json()["limits"]["sessions"]["open"] == 1
+
+
+def test_fault_of_redis_frees_the_key(make_app: MakeApp, stores: Stores) -> None:
+    with RedisServer() as full, redis.Redis.from_url(full.database()) as counters:
+        environ = {**stores.migrated("postgresql").environ, "BROKER_REDIS_URL": full.database()}
+        app = make_app(env=environ)
+        user_admin(app).add("alice", "correct horse battery")
+        client, alice = app.test_client(use_cookies=False), bearer(app)
+        counters.config_set("maxmemory", "1")
+        assert code(ask(client, alice)) == (503, "store-unavailable")
+        counters.config_set("maxmemory", "0")
+        assert code(ask(client, alice)) == (200, "ok")
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("table", ["audit", "tokens"])
+def test_fault_of_the_database_frees_the_key(
+    make_app: MakeApp, stores: Stores, kind: str, table: str
+) -> None:
+    app = make_app(env=stores.migrated(kind).environ)
+    user_admin(app).add("alice", "correct horse battery")
+    client, alice = app.test_client(use_cookies=False), bearer(app)
+    database = parts_of(app).database
+
+    def rename(before: str, after: str) -> None:
+        with database.write() as connection:
+            connection.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+
+    rename(table, "elsewhere")
+    assert ask(client, alice).status_code == 503
+    rename("elsewhere", table)
+    assert code(ask(client, alice)) == (200, "ok")
 
 
 def test_refusal_frees_the_key(make_app: MakeApp) -> None:

@@ -53,7 +53,7 @@ def test_every_entry_of_a_change_stands_for_itself(app: Flask) -> None:
     for _ in range(4):
         olga.post("suspension", {"suspended": True, "reason": "test"})
         olga.post("suspension", {"suspended": False, "reason": "test"})
-    changes = [entry for entry in entries(app, "ok") if entry["action"].startswith("suspension")]
+    changes = [entry for entry in entries(app, "ok") if entry["action"] in ("suspend", "resume")]
     assert [entry["times"] for entry in changes] == [1] * 8
 
 

@@ -175,8 +175,8 @@ class SqlLedger:
         with self._database.read() as connection:
             session = own_session(connection, principal, session_id)
             now = self._database.now(connection)
-        if _is_alive(session, now):
-            return session
+        if _is_written(session, now):
+            return _as_of(session, now)
         with self._database.write() as connection:
             lengthens = session.token_expires_at is not None and session.held_until < session.token_expires_at
             if lengthens:  # the first heartbeat of a token: no one else may count now
@@ -248,15 +248,13 @@ def _usages(connection: Connection, quotas: Quotas, now: datetime, *, needs_plac
     return usages
 
 
-def _is_alive(session: Session, now: datetime) -> bool:
+def _is_written(session: Session, now: datetime) -> bool:
     """Whether another heartbeat would change nothing but its time, by a few seconds."""
-    return (
-        session.state is SessionState.OPEN
-        and session.heartbeat_at is not None
-        and now - _BEATS_APART < session.heartbeat_at <= now < session.ends_at
-        and session.token_expires_at is not None
-        and now < session.token_expires_at <= session.held_until
-    )
+    last, expires_at = session.heartbeat_at, session.token_expires_at
+    if last is None or not now - _BEATS_APART < last <= now:
+        return False
+    is_over = session.state is not SessionState.OPEN or expires_at is None or expires_at <= now
+    return is_over or (expires_at is not None and expires_at <= session.held_until)
 
 
 def _as_of(session: Session, now: datetime) -> Session:

@@ -60,7 +60,7 @@ from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
 from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers
-from broker.store.audit import AuditLog
+from broker.store.audit import RefusalLog
 from broker.store.database.engine import Clock, Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
@@ -151,7 +151,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
     external = issuers.build(
-        settings.config.issuers, settings.config.plans, AuditLog(database), admission.admit
+        settings.config.issuers, settings.config.plans, RefusalLog(database), admission.admit
     )
     issuer = TokenIssuer(
         policy=policy,

@@ -19,7 +19,7 @@ from broker.minting.minter import preload_models
 from broker.parts import parts_of
 from broker.settings import Settings, SettingsError, in_force
 from broker.store.database.engine import file_fault
-from broker.telemetry import metrics_folder, shared_values
+from broker.telemetry import metrics_folder, repeats, shared_values
 from broker.telemetry.log import QUIET
 
 
@@ -143,6 +143,11 @@ def post_worker_init(worker: Any) -> None:
     """Loads the list of models in the background, so that the first caller does not wait for it."""
     parts = parts_of(worker.wsgi)
     threading.Thread(target=preload_models, args=(parts.minter, parts.catalog.all()), daemon=True).start()
+
+
+def worker_exit(_server: Any, _worker: Any) -> None:
+    """After the drain: what this worker has only counted until now."""
+    repeats.write_all()
 
 
 def on_exit(server: Any) -> None:

@@ -90,8 +90,7 @@ def _sign_in(asked: LoginBody) -> NewSignIn:
         replaced = cookies.own_cookie(request)
         signed_in = sign_ins.sign_in(user, asked.password, replaced)
     except Refusal as refusal:
-        throttled = refusal.code == "login-throttled"
-        if refusal.code in _RECORDED and (not throttled or throttle.is_worth_a_record(attempt)):
+        if refusal.code in _RECORDED:
             parts().sign_ins.refused(found.username if found else None, attempt.address, refusal.code)
         SIGN_INS.labels(refusal.code).inc()
         raise

@@ -1,23 +1,29 @@
-"""Each request gets an id, one closing log line, metrics, and the headers that every response has."""
+"""Each request gets an id, a closing log line, metrics, and the headers that every response has.
+
+Refusals that repeat share a line.
+"""
 
 from __future__ import annotations
 
 import re
 import secrets
 import time
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
 
 from broker.errors import Refusal
 from broker.http import origins
+from broker.http.client_address import client_address
 from broker.http.problems import MessageRefusal
 from broker.http.security_headers import add_security_headers
 from broker.http.wsgi import RECEIVED, REFUSAL
 from broker.parts import parts
-from broker.principal import Principal
-from broker.telemetry.log import redact
+from broker.principal import GUEST_ISSUER, Principal
+from broker.telemetry.log import bind_client_address, current_client_address, redact
 from broker.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS
+from broker.telemetry.repeats import RepeatedLines
 
 _CLOSE = {"Connection": "close"}
 _log = structlog.get_logger("broker.http")
@@ -33,6 +39,8 @@ _LIKE_A_KEY = re.compile(
 def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
     """Install it before the guards: a rejected request needs an id and a log line too."""
 
+    again = RepeatedLines(_write_line)
+
     def start() -> Response | None:
         # With the wait for a thread, if a server counted it.
         g.started = request.environ.get(RECEIVED, time.perf_counter())
@@ -40,6 +48,7 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
         g.request_id = given if _may_be_kept(given) else secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        bind_client_address(client_address(request))
         if origins.is_preflight(request) and request.url_rule is not None:  # otherwise there is nothing here
             return Response(status=204)
         if REFUSAL in request.environ:
@@ -50,7 +59,7 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
         response.headers["X-Request-Id"] = g.request_id
         origins.add_headers(request, response, allowed_origins)
         add_security_headers(request, response, live_url, is_tls=request.is_secure or _tls_ended_before())
-        _closing_line(response)
+        _closing_line(response, again)
         _count(response)
         return response
 
@@ -69,21 +78,40 @@ def _tls_ended_before() -> bool:
     return parts().proxies.ended_tls(request.remote_addr, request.headers.get("X-Forwarded-Proto", ""))
 
 
-def _closing_line(response: Response) -> None:
+def _closing_line(response: Response, again: RepeatedLines) -> None:
     refusal: Refusal | None = g.get("refusal")
     principal: Principal | None = g.get("principal")
-    write = _log.error if response.status_code >= 500 else _log.info
-    write(
-        "request",
-        method=request.method,
+    same = {
+        "method": request.method,
         # The rule, not the path: the path of an unknown address may contain anything.
-        route=request.url_rule.rule if request.url_rule else None,
-        status=response.status_code,
-        milliseconds=round((time.perf_counter() - g.started) * 1000, 1),
-        **({"code": refusal.code, "reason": refusal.reason} if refusal else {}),
-        **({"issuer": principal.issuer, "subject": principal.subject} if principal else {}),
+        "route": request.url_rule.rule if request.url_rule else None,
+        "status": response.status_code,
+        **({"code": refusal.code} if refusal else {}),
         **({"acting": principal.actor.subject} if principal and principal.actor else {}),
-    )
+    }
+    further = {
+        **({"reason": refusal.reason} if refusal else {}),
+        **({"issuer": principal.issuer, "subject": principal.subject} if principal else {}),
+    }
+    # A fault of the broker or of Google is worth a line of its own.
+    if refusal is None or (refusal.status >= 500 and refusal.status != 503):
+        _write_line(**same, **further)
+    else:
+        if principal is not None and principal.issuer != GUEST_ISSUER:
+            caller, also = principal.requester.key, {}
+        else:
+            address = current_client_address()
+            caller, also = f"address:{address}", {"address": address}
+        method = request.method if request.method in _METHODS else "other"  # a client may send any word
+        again.log(caller, {**same, "method": method}, also=also, **further)
+
+
+def _write_line(**fields: Any) -> None:
+    """A line for several requests, with `times`, is not written within a request and has no duration."""
+    write = _log.error if fields["status"] >= 500 else _log.info
+    if "times" not in fields:
+        fields["milliseconds"] = round((time.perf_counter() - g.started) * 1000, 1)
+    write("request", **fields)
 
 
 def _count(response: Response) -> None:

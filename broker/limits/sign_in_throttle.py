@@ -67,10 +67,6 @@ class SignInThrottle:
         """Remember that the account is used from this address."""
         self._once(_KNOWN, "login-known", attempt.pair_key)
 
-    def is_worth_a_record(self, attempt: Attempt) -> bool:
-        """Whether a throttled try is the first of its address in this minute. So a flood leaves one row."""
-        return self._once("1/minute", "login-throttled", attempt.address)
-
     def _once(self, rate: str, scope: str, key: str) -> bool:
         """Whether this was the first of its window. Reads before it writes, since it usually is not."""
         if self._rates.exhausted(rate, scope, key):

@@ -97,6 +97,9 @@ MESSAGES: dict[str, dict[str, str]] = {
         "codeExecution": "struct",
         "urlContext": "struct",
         "googleMaps": "struct",
+        "computerUse": "struct",
+        "fileSearch": "struct",
+        "mcpServers": "struct[]",
     },
     "FunctionDeclaration": {
         "name": "string",
@@ -130,6 +133,7 @@ MESSAGES: dict[str, dict[str, str]] = {
         "anyOf": "Schema[]",
         "example": "value",
         "default": "value",
+        "additionalProperties": "value",
     },
     "SessionResumption": {"handle": "string"},
     "ContextWindowCompression": {"triggerTokens": "int64", "slidingWindow": "SlidingWindow"},
@@ -140,12 +144,16 @@ MESSAGES: dict[str, dict[str, str]] = {
         "mode": "enum:MODE_UNSPECIFIED|VERBATIM|SMART",
         "languageHints": "struct",
         "adaptationPhrases": "string[]",
+        "languageAuto": "struct",
+        "diarization": "bool",
+        "wordTimestamp": "bool",
     },
     "RealtimeInputConfig": {
         "automaticActivityDetection": "ActivityDetection",
         "activityHandling": "enum:ACTIVITY_HANDLING_UNSPECIFIED|START_OF_ACTIVITY_INTERRUPTS|NO_INTERRUPTION",
         "turnCoverage": "enum:TURN_COVERAGE_UNSPECIFIED|TURN_INCLUDES_ONLY_ACTIVITY|TURN_INCLUDES_ALL_INPUT"
         "|TURN_INCLUDES_AUDIO_ACTIVITY_AND_ALL_VIDEO",
+        "interimTranscriptTimestampEnabled": "bool",
     },
     "ActivityDetection": {
         "disabled": "bool",

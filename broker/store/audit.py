@@ -1,22 +1,26 @@
 """The audit log. A row is appended in the transaction of the change that it records, and never changed.
 
-Operators read it page by page.
+Operators read it page by page. Repeated refusals share a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from datetime import datetime
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from broker.errors import Refusal
+from broker.principal import GUEST_ISSUER
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit
-from broker.telemetry.log import current_request_id
+from broker.telemetry.log import current_client_address, current_request_id
+from broker.telemetry.repeats import Counted, Kind, Repeats
 
 _APPEND = insert(audit)
 
@@ -31,6 +35,8 @@ class AuditEntry:
     request_id: str
     session_id: str | None
     detail: Mapping[str, Any] | None
+    times: int
+    """How many events the row stands for. More than one only for repeated refusals."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,6 @@ class AuditLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, *, actor: str, action: str, outcome: str, detail: Mapping[str, Any]) -> None:
-        """Append one row in a transaction of its own."""
-        with self._database.write() as connection:
-            now = self._database.now(connection)
-            record(connection, now, actor=actor, action=action, outcome=outcome, detail=detail)
-
     def page(self, wanted: AuditFilter, *, before_id: int | None, limit: int) -> list[AuditEntry]:
         """Matching entries, newest first, starting after the entry `before_id`."""
         query = _matching(wanted).order_by(audit.c.id.desc()).limit(limit)
@@ -64,6 +64,57 @@ class AuditLog:
             query = query.where(audit.c.id < before_id)
         with self._database.read() as connection:
             return [AuditEntry(**row._mapping) for row in connection.execute(query)]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    actor: str
+    action: str
+    outcome: str
+    detail: Mapping[str, Any] | None
+    request_id: str
+
+
+class RefusalLog:
+    """Appends refusals. One caller that is refused again and again fills no disk."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._repeats: Repeats[_Entry] = Repeats(self._write)
+
+    def record(
+        self, *, actor: str, action: str, outcome: str, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        """Append a row for the first such refusal of a minute. The others are one row, when it is over.
+
+        That row has their number, and the time and request id of the last one.
+        """
+        entry = _Entry(actor, action, outcome, detail, current_request_id())
+        caller = _caller(actor)
+        key = (actor, action, outcome, json.dumps(detail, sort_keys=True, default=str))
+        kind, rest = Kind(key, entry), Kind((action, outcome), replace(entry, actor=caller, detail=None))
+        if not self._repeats.is_first(caller, kind, rest):
+            return
+        try:
+            with self._database.write() as connection:
+                now = self._database.now(connection)
+                record(connection, now, **vars(entry))
+        except BaseException:
+            self._repeats.forget_first(caller, kind)
+            raise
+
+    def _write(self, counts: Sequence[Counted[_Entry]]) -> None:
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            for one in counts:
+                at = now - timedelta(seconds=time.monotonic() - one.last_at)
+                record(connection, at, **vars(one.sample), times=one.times)
+
+
+def _caller(actor: str) -> str:
+    """Who is refused. A guest can be another one with each request, but not at another address."""
+    address = current_client_address()
+    return f"address:{address}" if address and actor.startswith(f"{GUEST_ISSUER}:") else actor
 
 
 def record_change(
@@ -92,8 +143,13 @@ def record(
     session_id: str | None = None,
     token_sha256: str | None = None,
     detail: Mapping[str, Any] | None = None,
+    request_id: str | None = None,
+    times: int = 1,
 ) -> None:
-    """Append one row. Raises `audit-unavailable` if it cannot, so that nothing happens unrecorded."""
+    """Append one row; without `request_id`, with that of the current request.
+
+    Raises `audit-unavailable` if it cannot, so that nothing happens unrecorded.
+    """
     try:
         connection.execute(
             _APPEND,
@@ -102,10 +158,11 @@ def record(
                 "actor": actor,
                 "action": action,
                 "outcome": outcome,
-                "request_id": current_request_id(),
+                "request_id": current_request_id() if request_id is None else request_id,
                 "session_id": session_id,
                 "token_sha256": token_sha256,
                 "detail": dict(detail) if detail else None,
+                "times": times,
             },
         )
     except DBAPIError as fault:

@@ -10,6 +10,7 @@ import logging
 import logging.config
 import re
 from collections.abc import Iterable, MutableMapping
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -46,6 +47,18 @@ _SHARED: list[Processor] = [
     structlog.processors.format_exc_info,
     _cap,
 ]
+
+
+_client_address: ContextVar[str] = ContextVar("client_address", default="")
+
+
+def bind_client_address(address: str) -> None:
+    """For the current request. Log lines do not show it."""
+    _client_address.set(address)
+
+
+def current_client_address() -> str:
+    return _client_address.get()
 
 
 def current_request_id() -> str:

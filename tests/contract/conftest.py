@@ -13,6 +13,8 @@ import pytest
 
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
+from tests.contract.canary import Canary, canary_of
+from tests.support.sample_profiles import sample_profiles
 from tests.support.servers import BrokerServer
 
 GOOGLE = "https://generativelanguage.googleapis.com"
@@ -86,3 +88,19 @@ def ask_token(tls_broker: BrokerServer) -> AskToken:
         return token
 
     return ask
+
+
+@pytest.fixture(scope="session")
+def cage(make_shared_broker: MakeBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
+    with canary_of(make_shared_broker, tmp_path_factory.mktemp("canary"), sample_profiles()) as canary:
+        yield canary
+
+
+@pytest.fixture
+def canary(cage: Canary) -> Iterator[Canary]:
+    """Counts the attempts of one test. None may get through."""
+    cage.attempts, cage.through = 0, []
+    yield cage
+    print(f"\ncanary: {cage.attempts} attempts, {len(cage.through)} got through")
+    assert cage.attempts > 0
+    assert cage.through == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import func, select
 
 from broker.app import create_app
 from broker.http.credentials import CSRF_HEADER
@@ -20,6 +21,8 @@ from broker.standin import StandIn
 from broker.store.accounts.users import SqlUsers
 from broker.store.database import migrate
 from broker.store.database.engine import Clock, Database
+from broker.store.database.tables import audit
+from broker.telemetry import repeats
 from tests.http.admin import OperatorClient
 from tests.support.environment import environment, write_config
 from tests.support.servers import PASSWORD
@@ -97,6 +100,14 @@ def olga(
         SqlUsers(parts_of(app).database).add(user, actor="tests")
     template.dispose()
     return OperatorClient.of(app)
+
+
+def count_audited(app: Flask, **where: str) -> int:
+    """How often the audit trail says that this happened, with what is still to be written."""
+    repeats.write_all()
+    query = select(func.coalesce(func.sum(audit.c.times), 0)).filter_by(**where)
+    with parts_of(app).database.read() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def bearer(app: Flask, username: str = "alice") -> dict[str, str]:

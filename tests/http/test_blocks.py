@@ -20,7 +20,7 @@ from broker.operators.keys import KeyAdmin
 from broker.parts import parts_of
 from broker.principal import Principal
 from broker.store.database.tables import audit, blocks, sign_ins
-from tests.http.conftest import ORIGIN, MakeApp, bearer, block_admin, user_admin
+from tests.http.conftest import ORIGIN, MakeApp, bearer, block_admin, count_audited, user_admin
 from tests.support.issuers import entry
 from tests.support.servers import PASSWORD
 
@@ -393,4 +393,4 @@ def test_token_that_is_minted_during_the_block_is_not_delivered(
         block_admin(app).unblock("alice")
         held = bearer(app)
         assert len(client.get("/me", headers=held).get_json()["sessions"]) == 1
-    assert count(app, audit, action="token", outcome="account-blocked") == 2
+    assert count_audited(app, action="token", outcome="account-blocked") == 2

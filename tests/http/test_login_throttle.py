@@ -14,7 +14,7 @@ from broker.errors import Refusal
 from broker.limits.sign_in_throttle import Attempt, SignInThrottle
 from broker.parts import parts_of
 from broker.store.database.tables import audit
-from tests.http.conftest import block_admin
+from tests.http.conftest import block_admin, count_audited
 from tests.support.servers import PASSWORD, BrokerServer
 
 HOME, ELSEWHERE = "127.0.0.8", "127.0.0.9"
@@ -123,10 +123,16 @@ def test_failed_and_refused_sign_ins_are_audited(app: Flask, client: FlaskClient
     ]
 
 
-def test_flood_of_throttled_attempts_is_audited_once_a_minute(app: Flask, client: FlaskClient) -> None:
+def test_flood_of_attempts_is_counted(app: Flask, client: FlaskClient) -> None:
     for _ in range(12):
         sign_in(client, "alice")
-    assert [outcome for _, outcome, _ in sign_in_records(app)] == ["bad-login"] * 5 + ["login-throttled"]
+    assert [outcome for _, outcome, _ in sign_in_records(app)] == ["bad-login", "login-throttled"]
+    assert count_audited(app, outcome="bad-login") == 5
+    assert count_audited(app, outcome="login-throttled") == 7
+    assert len(sign_in_records(app)) == 4
+    assert {(actor, detail["user"]) for actor, _, detail in sign_in_records(app)} == {
+        (f"address:{HOME}", "alice")
+    }
 
 
 @pytest.mark.measured  # checks at full cost take too long beside other tests

@@ -16,7 +16,7 @@ from broker.minting.minter import preload_models
 from broker.parts import parts_of
 from broker.standin import StandIn
 from broker.store.database.tables import audit, sessions, tokens
-from tests.http.conftest import MakeApp, bearer
+from tests.http.conftest import MakeApp, bearer, count_audited
 
 
 def count(app: Flask, table: Any, **where: Any) -> int:
@@ -155,7 +155,7 @@ def test_exhausted_rate_reports_when_to_retry(make_app: MakeApp) -> None:
     assert answer.headers["RateLimit"].startswith('"2/minute";r=0;t=')
     assert client.post("/token", headers=bearer(app, "bob")).status_code == 200
     assert count(app, sessions, state="open") == 3
-    assert count(app, audit, outcome="rate-limited") == 2
+    assert count_audited(app, outcome="rate-limited") == 2
 
 
 def test_refused_mint_uses_no_session(make_app: MakeApp) -> None:

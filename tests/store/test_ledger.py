@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from broker.errors import Refusal
 from broker.limits.quota import Quota, Quotas
@@ -117,3 +117,27 @@ def test_session_of_another_principal_is_unknown(book: Book) -> None:
     reservation = book.opened()
     for call in (book.ledger.find, book.ledger.heartbeat, book.ledger.end):
         assert refusal(lambda call=call: call(BOB, reservation.session_id)) == "session-unknown"
+
+
+def test_heartbeats_write_once_in_ten_seconds(book: Book) -> None:
+    """Also those of a session that is over: a client could keep the store busy with them."""
+    running, ended, expired = book.opened(), book.opened(), book.opened()
+    book.ledger.end(ALICE, ended.session_id)
+    updates: list[str] = []
+
+    @event.listens_for(book.database.engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE"):
+            updates.append(statement)
+
+    def beat(reservation: Reservation, seconds: float = 0.1) -> int:
+        updates.clear()
+        for _ in range(300):
+            book.ledger.heartbeat(ALICE, reservation.session_id)
+            book.now += timedelta(seconds=seconds)
+        return len(updates)
+
+    assert 3 <= beat(running) <= 5, "and the first one lengthens its place"
+    assert 3 <= beat(ended) <= 4
+    book.now = expired.ends_at + timedelta(seconds=1)
+    assert 3 <= beat(expired) <= 4

@@ -20,7 +20,7 @@ from broker.store.accounts.service_keys import KeyExists, SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
 from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers, UserExists, UserUnknown
-from broker.store.audit import AuditFilter, AuditLog
+from broker.store.audit import AuditFilter, AuditLog, RefusalLog
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit
 from broker.store.reporting.people import SqlPeople
@@ -153,7 +153,7 @@ def test_search_finds_parts_in_any_case_and_no_wildcards(database: Database) -> 
     for subject in subjects:
         with database.write() as connection:
             ensure_principal(database, connection, OWN_ISSUER, subject)
-        AuditLog(database).record(actor=subject, action="try", outcome="ok", detail={})
+        RefusalLog(database).record(actor=subject, action="try", outcome="forbidden")
 
     def found(part: str) -> list[str]:
         people = SqlPeople(database).page(query=part, limit=9)

@@ -11,7 +11,7 @@ import pytest
 
 from broker.errors import Refusal
 from broker.settings import store_urls
-from broker.store.audit import AuditLog
+from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.postgres import ImpatientConnection
 from tests.support.postgres import PostgresServer
@@ -20,7 +20,8 @@ from tests.support.stores import Stores
 
 def record(database: Database) -> str:
     try:
-        AuditLog(database).record(actor="tests", action="try", outcome="ok", detail={})
+        with database.write() as connection:
+            audit.record(connection, database.now(connection), actor="tests", action="try", outcome="ok")
     except Refusal as refusal:
         return refusal.code
     return "ok"

@@ -45,7 +45,11 @@ class Witness:
 
     def refusals(self, start: datetime, end: datetime) -> Counter[str]:
         rows = self.rows[audit]
-        return Counter(r["outcome"] for r in rows if start <= r["at"] < end and r["outcome"] in CODES)
+        counted: Counter[str] = Counter()
+        for row in rows:
+            if start <= row["at"] < end and row["outcome"] in CODES:
+                counted[row["outcome"]] += row["times"]
+        return counted
 
     def held_at(self, moment: datetime) -> int:
         """Compares whole seconds, as the series do."""

@@ -378,6 +378,7 @@ def _record(
             "session_id": session_id,
             "token_sha256": sha256,
             "detail": detail,
+            "times": 1 if outcome in ("ok", "reserved") else 1 + len(rows) % 5,  # some stand for several
         }
     )
 

@@ -47,7 +47,7 @@ import { Api } from '../common/api.js';
 /**
  * @typedef {{
  *   id: number, at: string, actor: string, action: string, outcome: string, request_id: string, session_id: string | null,
- *   detail: Record<string, unknown> | null,
+ *   detail: Record<string, unknown> | null, times: number,
  * }} AuditEntry
  */
 /** `profiles` null stands for all. @typedef {{suspended: boolean, reason: string | null, profiles: string[] | null, renewals: boolean, since: string | null, by: string | null}} Suspension */

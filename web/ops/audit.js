@@ -35,7 +35,7 @@ export function auditView(context) {
       { head: `When (${ZONE})`, cell: ({ at }) => timeOf(at) },
       { head: 'Actor', cell: ({ actor }) => filterButton('actor', actor) },
       { head: 'Action', cell: ({ action }) => filterButton('action', action, 'whole') },
-      { head: 'Outcome', cell: ({ outcome }) => badge(outcome, GOOD.has(outcome) ? 'good' : 'plain') },
+      { head: 'Outcome', cell: ({ outcome, times }) => outcomeOf(outcome, times) },
       { head: 'Detail', cell: ({ detail }) => described(detail) },
       { head: 'Session', cell: ({ session_id: id }) => (id ? filterButton('session', id, 'small') : '–') },
       { head: 'Request', cell: ({ request_id: id }) => (id ? filterButton('request_id', id, 'small') : '–') },
@@ -122,6 +122,12 @@ export function auditView(context) {
     refresh: () => void pages.restart(),
     close: () => pages.close(),
   };
+}
+
+/** Repeated refusals share an entry. @param {string} outcome @param {number} times */
+function outcomeOf(outcome, times) {
+  const shown = badge(outcome, GOOD.has(outcome) ? 'good' : 'plain');
+  return times > 1 ? h('span', {}, shown, ` ${times} times`) : shown;
 }
 
 /**

@@ -42,6 +42,7 @@ class EntryShown(TypedDict):
     request_id: str
     session_id: str | None
     detail: Mapping[str, object] | None
+    times: int
 
 
 class Audit(TypedDict):
@@ -80,4 +81,5 @@ def _entry(entry: AuditEntry) -> EntryShown:
         "request_id": entry.request_id,
         "session_id": entry.session_id,
         "detail": entry.detail,
+        "times": entry.times,
     }

@@ -1,15 +1,13 @@
 """An issuer on trial (`mode = "audit"`): every token is fully checked, but no token is accepted.
 
 The caller gets the same answer as without the entry. The log records every result. The audit trail records
-only tokens that the issuer signed, because anyone can send other tokens; and each worker records one entry in
-a minute for each subject and result.
+only tokens that the issuer signed, because anyone can send other tokens. In both, results that repeat within
+a minute are counted.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn, Protocol
 
 import structlog
@@ -19,28 +17,23 @@ from broker.identity import jws
 from broker.identity.issuers.external import ExternalIssuer
 from broker.identity.jws import UnverifiedToken
 from broker.principal import is_readable
+from broker.telemetry.repeats import RepeatedLines
 
 WOULD_ADMIT = "would-admit"
-_RECORD_INTERVAL_SECONDS = 60
-_MAX_RECORDED = 1000
 _log = structlog.get_logger("broker.identity")
 
 
 class AuditTrail(Protocol):
-    """The audit trail. `store.audit.AuditLog` implements it."""
+    """The audit trail. `store.audit.RefusalLog` implements it."""
 
     def record(self, *, actor: str, action: str, outcome: str, detail: Mapping[str, Any]) -> None: ...
 
 
 class TrialIssuer:
-    def __init__(
-        self, verifier: ExternalIssuer, audit: AuditTrail, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, verifier: ExternalIssuer, audit: AuditTrail) -> None:
         self._verifier = verifier
         self._audit = audit
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._recorded: dict[tuple[str, str], float] = {}
+        self._lines = RepeatedLines(lambda **fields: _log.info("issuer_audited", **fields))
 
     @property
     def issuer(self) -> str:
@@ -56,15 +49,14 @@ class TrialIssuer:
             result |= {"plan": principal.plan, "roles": sorted(principal.roles)}
         except Refusal as refusal:
             result |= {"verdict": refusal.code, "reason": refusal.reason}
-        _log.info("issuer_audited", entry=self._verifier.name, signed=signed, **result)
+        same = {"entry": self._verifier.name, "signed": signed, "verdict": result["verdict"]}
+        self._lines.log(self._verifier.name, same, **{k: v for k, v in result.items() if k != "verdict"})
         if signed:
             self._record(str(unverified.claims.get("sub"))[:255], result)
         raise jws.invalid("the issuer is on trial")
 
     def _record(self, subject: str, result: dict[str, Any]) -> None:
         subject = subject if is_readable(subject) else ascii(subject)[:255]
-        if self._is_repeated(subject, result["verdict"]):
-            return
         try:
             self._audit.record(
                 actor=f"{self.issuer} {subject}",
@@ -75,13 +67,3 @@ class TrialIssuer:
         except Refusal as refusal:
             # The row is not essential, and the answer must not reveal the trial to the caller.
             _log.warning("issuer_audit_not_recorded", entry=self._verifier.name, code=refusal.code)
-
-    def _is_repeated(self, subject: str, verdict: str) -> bool:
-        now = self._clock()
-        with self._lock:
-            last = self._recorded.pop((subject, verdict), None)
-            repeated = last is not None and now - last < _RECORD_INTERVAL_SECONDS
-            self._recorded[subject, verdict] = last if repeated and last is not None else now
-            while len(self._recorded) > _MAX_RECORDED:
-                self._recorded.pop(next(iter(self._recorded)))
-        return repeated

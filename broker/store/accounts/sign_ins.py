@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert, select, update
 from broker.identity.bearer import Verified
 from broker.principal import Principal
 from broker.store import audit
+from broker.store.audit import RefusalLog
 from broker.store.database.engine import Database
 from broker.store.database.expired import delete_expired
 from broker.store.database.tables import sign_ins
@@ -22,6 +23,7 @@ _FORGET = delete_expired(sign_ins, sign_ins.c.id_sha256)
 class SqlSignIns:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._refusals = RefusalLog(database)
 
     def open(
         self, principal: Principal, sign_in_id: str, lifetime: timedelta, generation: str | None
@@ -74,10 +76,8 @@ class SqlSignIns:
         return Verified(principal, row.created_at, generation=row.generation)
 
     def refused(self, username: str | None, address: str, code: str) -> None:
-        with self._database.write() as connection:
-            now = self._database.now(connection)
-            actor, detail = f"address:{address}", {"user": username}
-            audit.record(connection, now, actor=actor, action="sign-in", outcome=code, detail=detail)
+        actor, detail = f"address:{address}", {"user": username}
+        self._refusals.record(actor=actor, action="sign-in", outcome=code, detail=detail)
 
     def close(self, ids: Sequence[str]) -> None:
         with self._database.write() as connection:

@@ -199,8 +199,8 @@ idempotency = Table(
     Column("sealed", LargeBinary),
 )
 
-# Append-only. Refusals are a small part of the rows and are counted separately. A query that contains exactly
-# this condition uses their partial index.
+# Append-only. A row stands for `times` events; only repeated refusals share one. Refusals are a small part of
+# the rows and are counted separately. A query that contains exactly this condition uses their partial index.
 REFUSED = "outcome NOT IN ('ok', 'reserved')"
 audit = Table(
     "audit",
@@ -215,11 +215,13 @@ audit = Table(
     Column("session_id", String(40)),
     Column("token_sha256", String(64)),
     Column("detail", JSON),
+    Column("times", Integer, nullable=False, server_default="1"),
     Index("ix_audit_actor_at", "actor", "at"),
     Index(
         "ix_audit_refused",
         "at",
         "outcome",
+        "times",
         sqlite_where=text(REFUSED),
         postgresql_where=text(REFUSED),
     ),

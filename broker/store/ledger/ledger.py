@@ -27,6 +27,7 @@ from broker.sessions.session import Reservation, Session, SessionState, SessionT
 from broker.sessions.token_window import window_for
 from broker.store import audit
 from broker.store.accounts.standing import is_blocked
+from broker.store.audit import RefusalLog
 from broker.store.database.engine import Database
 from broker.store.database.tables import sessions
 from broker.store.ledger.locks import lock_owners, lock_principal, lock_project, lock_session
@@ -59,6 +60,7 @@ _HEARTBEAT = (
 class SqlLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._refusals = RefusalLog(database)
 
     def together(self) -> AbstractContextManager[None]:
         return self._database.together()
@@ -173,8 +175,8 @@ class SqlLedger:
         with self._database.read() as connection:
             session = own_session(connection, principal, session_id)
             now = self._database.now(connection)
-        if _is_alive(session, now):
-            return session
+        if _is_written(session, now):
+            return _as_of(session, now)
         with self._database.write() as connection:
             lengthens = session.token_expires_at is not None and session.held_until < session.token_expires_at
             if lengthens:  # the first heartbeat of a token: no one else may count now
@@ -210,7 +212,11 @@ class SqlLedger:
             _record(connection, now, principal, "token", "repeated", session_id, token)
 
     def refused(self, principal: Principal, action: str, code: Code, session_id: str | None = None) -> None:
-        with self._database.write() as connection:
+        if session_id is None:
+            actor, detail = _named(principal)
+            self._refusals.record(actor=actor, action=action, outcome=code, detail=detail)
+            return
+        with self._database.write() as connection:  # it belongs to the row of its reservation
             _record(connection, self._database.now(connection), principal, action, code, session_id)
 
     def _enter_project(
@@ -242,15 +248,13 @@ def _usages(connection: Connection, quotas: Quotas, now: datetime, *, needs_plac
     return usages
 
 
-def _is_alive(session: Session, now: datetime) -> bool:
+def _is_written(session: Session, now: datetime) -> bool:
     """Whether another heartbeat would change nothing but its time, by a few seconds."""
-    return (
-        session.state is SessionState.OPEN
-        and session.heartbeat_at is not None
-        and now - _BEATS_APART < session.heartbeat_at <= now < session.ends_at
-        and session.token_expires_at is not None
-        and now < session.token_expires_at <= session.held_until
-    )
+    last, expires_at = session.heartbeat_at, session.token_expires_at
+    if last is None or not now - _BEATS_APART < last <= now:
+        return False
+    is_over = session.state is not SessionState.OPEN or expires_at is None or expires_at <= now
+    return is_over or (expires_at is not None and expires_at <= session.held_until)
 
 
 def _as_of(session: Session, now: datetime) -> Session:
@@ -274,15 +278,21 @@ def _record(
     session_id: str | None,
     token: MintedToken | None = None,
 ) -> None:
-    """Append to the audit trail. A service key that acts is the actor; its user is in the detail."""
-    requester = principal.requester
+    actor, detail = _named(principal)
     audit.record(
         connection,
         at,
-        actor=f"{requester.issuer}:{requester.subject}",
+        actor=actor,
         action=action,
         outcome=outcome,
         session_id=session_id,
         token_sha256=token.sha256 if token else None,
-        detail={"on_behalf_of": principal.subject} if principal.actor else None,
+        detail=detail,
     )
+
+
+def _named(principal: Principal) -> tuple[str, dict[str, str] | None]:
+    """(actor, detail) in the audit trail. A service key that acts is the actor; its user is in the detail."""
+    requester = principal.requester
+    detail = {"on_behalf_of": principal.subject} if principal.actor else None
+    return f"{requester.issuer}:{requester.subject}", detail

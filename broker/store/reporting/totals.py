@@ -44,9 +44,11 @@ class SqlTotals:
             # The audit log has both outcomes in order of time, so one index serves both counts.
             today = audit.c.at >= quotas.day_of(now)
             granted = select(func.count()).where(today, audit.c.action == "token", audit.c.outcome == "ok")
-            refused = select(func.count()).where(today, audit.c.outcome.in_(list(CODES)))
+            refused = select(func.coalesce(func.sum(audit.c.times), 0)).where(
+                today, audit.c.outcome.in_(list(CODES))
+            )
             counts = [
                 connection.execute(query, times(now)).scalar_one()
                 for query in (_PLACES, granted, refused, _CHARGED)
             ]
-        return Today(now, counts[0], counts[1], counts[2], math.ceil(int(counts[3]) / 60))
+        return Today(now, counts[0], counts[1], int(counts[2]), math.ceil(int(counts[3]) / 60))

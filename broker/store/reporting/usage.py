@@ -70,7 +70,7 @@ _UNSETTLED = (
     )
 )
 _REFUSALS = (
-    select(bucket_of(audit.c.at).label(_NUMBER), audit.c.outcome, func.count())
+    select(bucket_of(audit.c.at).label(_NUMBER), audit.c.outcome, func.sum(audit.c.times))
     .where(text(REFUSED), within(audit.c.at))
     .group_by(_NUMBER, audit.c.outcome)
 )
@@ -203,7 +203,7 @@ def _refusals(connection: Connection, buckets: TimeBuckets) -> dict[int, dict[st
     refusals: dict[int, dict[str, int]] = defaultdict(dict)
     for number, outcome, count in connection.execute(_REFUSALS, buckets.parameters):
         if outcome in CODES:
-            refusals[number][outcome] = count
+            refusals[number][outcome] = int(count)
     return refusals
 
 

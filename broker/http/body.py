@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from broker.errors import Code, Refusal
 from broker.http.problems import MessageRefusal
 from broker.net import strict_json
+from broker.net.plain_faults import plain
 
 MAX_BYTES = 8192
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
@@ -48,12 +49,18 @@ def read(model: type[B]) -> B:
         return validated(model, {})
     check_media_type()
     try:
-        value = strict_json.loads(raw)
+        value = strict_json.loads(raw, parse_float=_number)
     except ValueError as error:
         raise Refusal("bad-json", reason=type(error).__name__) from error
     if not isinstance(value, dict):
         raise Refusal("bad-json", "The body must be a JSON object.")
     return validated(model, value)
+
+
+def _number(written: str) -> float:
+    """`60.0` as 60. In JSON both are the same number, and some languages write every number as a fraction."""
+    number = float(written)
+    return int(number) if number.is_integer() else number
 
 
 def check_media_type() -> None:
@@ -79,9 +86,9 @@ def validated(model: type[B], value: Mapping[str, object]) -> B:
         return model.model_validate(value)
     except ValidationError as error:
         # Leave out the input: the value of a field may be a secret.
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        faults = error.errors(include_url=False, include_input=False)
         unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
-        fields = [{"field": _name(fault["loc"]), "problem": fault["msg"]} for fault in unknown or faults]
+        fields = [{"field": _name(fault["loc"]), "problem": plain(fault)} for fault in unknown or faults]
         names = ", ".join(str(field["field"]) for field in fields)
         code: Code = "field-not-allowed" if unknown else "invalid-field"
         problem = "Not allowed here" if unknown else "Invalid value"

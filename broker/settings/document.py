@@ -21,7 +21,9 @@ from pydantic import (
     Field,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 
+from broker.net.plain_faults import plain
 from broker.profiles.profile import Profile
 from broker.profiles.profile import ProfileSpec as ProfileSpec
 from broker.settings.files import read_text
@@ -136,7 +138,7 @@ def read(path: Path | None) -> Reading:
     try:
         config = BrokerConfig.model_validate(document)
     except ValidationError as error:
-        faults = [_fault(item["loc"], item["msg"], item["type"]) for item in error.errors()]
+        faults = [_fault(item) for item in error.errors()]
         return Reading(None, _readable_profiles(document), faults)
     return Reading(config, config.profiles, _cross_faults(config))
 
@@ -150,13 +152,11 @@ def _readable_profiles(document: Mapping[str, Any]) -> dict[str, Profile]:
     return readable
 
 
-def _fault(place: tuple[int | str, ...], message: str, kind: str) -> str:
-    """Pydantic's message without its values, so that a secret in the wrong file never reaches a log."""
-    plain = {
-        "extra_forbidden": "is not a known key",
-        "missing": "is missing",
-    }.get(kind, message.removeprefix("Value error, "))
-    return f"broker.toml: {'.'.join(str(part) for part in place if part != '[key]')}: {plain}"
+def _fault(found: ErrorDetails) -> str:
+    """Without the value, so that a secret in the wrong file never reaches a log."""
+    place = ".".join(str(part) for part in found["loc"] if part != "[key]")
+    problem = "is not a known key" if found["type"] == "extra_forbidden" else plain(found)
+    return f"broker.toml: {place}: {problem}"
 
 
 def _cross_faults(config: BrokerConfig) -> list[str]:

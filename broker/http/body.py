@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from broker.errors import Code, Refusal
 from broker.http.problems import MessageRefusal
@@ -30,6 +30,9 @@ class Empty(Body):
 B = TypeVar("B", bound=BaseModel)
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, separators of lines
+
+NO_CONTROLS: dict[str, JsonValue] = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"}
+"""The same for /openapi.json, which describes the values that are accepted."""
 
 
 def without_controls(text: str) -> str:

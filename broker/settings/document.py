@@ -50,6 +50,9 @@ def _rate(text: str) -> str:
 
 
 Rate = Annotated[str, AfterValidator(_rate)]
+MostSessions = Annotated[int, Field(ge=1, le=1_000_000)]
+MinutesPerDay = Annotated[int, Field(ge=1, le=24 * 60 * 1000)]
+SessionMinutes = Annotated[int, Field(ge=1, le=20 * 60)]
 
 
 class _Strict(BaseModel):
@@ -64,9 +67,9 @@ class Plan(_Strict):
     """The limits of each user on this plan."""
 
     rate: Rate
-    sessions: Annotated[int, Field(ge=1, le=1_000_000)]
-    minutes_per_day: Annotated[int, Field(ge=1, le=24 * 60 * 1000)]
-    session_minutes: Annotated[int, Field(ge=1, le=20 * 60)]
+    sessions: MostSessions
+    minutes_per_day: MinutesPerDay
+    session_minutes: SessionMinutes
     reserved_sessions: Annotated[int, Field(ge=0)] = 0
     """The number of the project's sessions that only this plan may use."""
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from broker.errors import Code, Refusal
 from broker.http.problems import MessageRefusal
 from broker.net import strict_json
+from broker.net.plain_faults import plain
 
 MAX_BYTES = 8192
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
@@ -29,6 +30,9 @@ class Empty(Body):
 B = TypeVar("B", bound=BaseModel)
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, separators of lines
+
+NO_CONTROLS: dict[str, JsonValue] = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"}
+"""The same for /openapi.json, which describes the values that are accepted."""
 
 
 def without_controls(text: str) -> str:
@@ -48,12 +52,18 @@ def read(model: type[B]) -> B:
         return validated(model, {})
     check_media_type()
     try:
-        value = strict_json.loads(raw)
+        value = strict_json.loads(raw, parse_float=_number)
     except ValueError as error:
         raise Refusal("bad-json", reason=type(error).__name__) from error
     if not isinstance(value, dict):
         raise Refusal("bad-json", "The body must be a JSON object.")
     return validated(model, value)
+
+
+def _number(written: str) -> float:
+    """`60.0` as 60. In JSON both are the same number, and some languages write every number as a fraction."""
+    number = float(written)
+    return int(number) if number.is_integer() else number
 
 
 def check_media_type() -> None:
@@ -79,9 +89,9 @@ def validated(model: type[B], value: Mapping[str, object]) -> B:
         return model.model_validate(value)
     except ValidationError as error:
         # Leave out the input: the value of a field may be a secret.
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        faults = error.errors(include_url=False, include_input=False)
         unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
-        fields = [{"field": _name(fault["loc"]), "problem": fault["msg"]} for fault in unknown or faults]
+        fields = [{"field": _name(fault["loc"]), "problem": plain(fault)} for fault in unknown or faults]
         names = ", ".join(str(field["field"]) for field in fields)
         code: Code = "field-not-allowed" if unknown else "invalid-field"
         problem = "Not allowed here" if unknown else "Invalid value"

@@ -89,7 +89,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
                 self._send_error_response(431, "")
                 self._close_transport()
                 return
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except ValueError:  # a length of 5,000 digits, which Python does not read as a number
+            self._send_error_response(400, "")
+            self._close_transport()
 
     def eof_received(self) -> bool:
         """Keeps the connection of a client that has sent its request and closed its side."""

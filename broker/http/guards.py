@@ -122,7 +122,7 @@ def install(app: Flask, allowed_origins: frozenset[str], trusted_hosts: Sequence
     """Before any view: check the host, the size, the origin, and that the view has a guard at all."""
 
     def before() -> None:
-        if trusted_hosts and request.endpoint not in _PROBES:
+        if request.endpoint not in _PROBES:
             _check_host(trusted_hosts)
         if (request.content_length or 0) > body.MAX_BYTES:
             raise body.too_large()
@@ -137,6 +137,10 @@ def install(app: Flask, allowed_origins: frozenset[str], trusted_hosts: Sequence
 
 def _check_host(trusted_hosts: Sequence[str]) -> None:
     """An attacker's page could make its own host name resolve to us and then count as our own page."""
+    if "Host" not in request.headers and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
+        raise Refusal("bad-request", "The Host header is missing.")  # RFC 9112, section 3.2
+    if not trusted_hosts:
+        return
     host = canonical.host(requested_host(request))
     if host is None or not any(
         host == name.removeprefix(".") or (name.startswith(".") and host.endswith(name))

@@ -30,6 +30,7 @@ class RequestHeader:
 
     name: str
     description: str
+    pattern: str | None = None
 
 
 @dataclass(frozen=True)

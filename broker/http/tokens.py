@@ -14,8 +14,7 @@ from broker.errors import Code, Refusal
 from broker.http import body, guards, ratelimit
 from broker.http.credentials import Caller
 from broker.http.responses import RequestHeader, add_headers, operation
-from broker.idempotency.key import HEADER as IDEMPOTENCY_HEADER
-from broker.idempotency.key import idempotency_key
+from broker.idempotency import key as idempotency
 from broker.identity.issuers import attestation
 from broker.issuing.request import Issued, TokenRequest
 from broker.minting.gemini import socket_url
@@ -34,13 +33,19 @@ _LIMITS: tuple[Code, ...] = (
     "upstream-timeout", "upstream-quota", "audit-unavailable", "minting-suspended",
 )  # fmt: skip
 _ONCE = RequestHeader(
-    IDEMPOTENCY_HEADER, "The same key and body return the same token within a minute, charged once."
+    idempotency.HEADER,
+    "The same key and body return the same token within a minute, charged once.",
+    idempotency.PATTERN,
 )
 _APP = RequestHeader(attestation.HEADER, "The token of App Check, if the profile requires one.")
 
 
-_Short = Annotated[str, Field(max_length=64), AfterValidator(body.without_controls)]
-_Long = Annotated[str, Field(max_length=128), AfterValidator(body.without_controls)]
+_Short = Annotated[
+    str, Field(max_length=64, json_schema_extra=body.NO_CONTROLS), AfterValidator(body.without_controls)
+]
+_Long = Annotated[
+    str, Field(max_length=128, json_schema_extra=body.NO_CONTROLS), AfterValidator(body.without_controls)
+]
 
 
 class ClientInfo(body.Body):
@@ -58,7 +63,11 @@ class TokenBody(body.Body):
 class KeyTokenBody(TokenBody):
     """All fields are optional. Only service keys may send `on_behalf_of`."""
 
-    on_behalf_of: str = ""
+    # Left out, not empty: null or an empty text is refused, so that no mistake charges the key itself.
+    on_behalf_of: Annotated[
+        str,
+        Field(default_factory=str, json_schema_extra={"minLength": 1, "maxLength": 255, **body.NO_CONTROLS}),
+    ]
 
 
 class NextTokenBody(body.Body):
@@ -110,11 +119,11 @@ def create_token(caller: Caller) -> Token:
     token_request = TokenRequest(
         profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation()
     )
-    header = request.headers.get(IDEMPOTENCY_HEADER)
+    header = request.headers.get(idempotency.HEADER)
     if header is None:
         return _answer(parts().issuer.open_session(principal, token_request, caller.also_charged))
     # The requester is part of the key. So is the body, without the fields that it leaves out.
-    key = idempotency_key(caller.principal, header, asked.model_dump(exclude_unset=True))
+    key = idempotency.idempotency_key(caller.principal, header, asked.model_dump(exclude_unset=True))
     return _answer(parts().replays.open_session(principal, token_request, key, caller.also_charged))
 
 

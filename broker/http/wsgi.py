@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from broker.errors import Code
 from broker.http.body import MAX_BYTES
@@ -33,6 +34,8 @@ REFUSAL = "broker.refusal"
 RECEIVED = "broker.received"
 """The key of the environ with the time when the head had arrived, of `time.perf_counter`."""
 _NO_BODY = {204, 304}
+# The form for servers and the form for proxies, without a fragment and without user and password.
+_TARGET = re.compile(rb"(?:(?i:https?)://([^/@#]+))?(/[^#]*)?")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,10 @@ class FlaskRunner:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         environ = environ_of(scope)
-        body = await _body(scope, receive)
+        if REFUSAL in environ:
+            body: _Body | None = _Body(is_whole=False, refusal=environ[REFUSAL])
+        else:
+            body = await _body(scope, receive)
         if body is None:
             return
         if body.refusal is not None:
@@ -92,16 +98,12 @@ class FlaskRunner:
 
 
 def environ_of(scope: Scope) -> Environ:
-    """The WSGI environ, without a body."""
-    target: bytes = scope["raw_path"]
-    if not target.startswith(b"/"):  # the absolute form, for proxies
-        target = urlsplit(target).path or b"/"
+    """The WSGI environ, without a body. With `REFUSAL`, if two servers could read the head in two ways."""
     host, port = _address(scope.get("server")) or ("localhost", 80)
     client = _address(scope.get("client")) or ("", "")
     environ: Environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(target).decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "SERVER_NAME": host,
@@ -117,12 +119,51 @@ def environ_of(scope: Scope) -> Environ:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
         RECEIVED: time.perf_counter(),
+        **_headers(scope["headers"]),
     }
-    for name, value in scope["headers"]:
+    path, authority = _target(scope)
+    environ["PATH_INFO"] = _decoded(path or b"/-")  # no route
+    # RFC 9112, section 3.2.2: the target decides, so a Host header that differs was meant for another server.
+    names_two_hosts = authority and environ.setdefault("HTTP_HOST", authority).lower() != authority.lower()
+    # The parser lets `gzip, chunked` through, and leaves the body compressed.
+    coding = environ.get("HTTP_TRANSFER_ENCODING", "chunked")
+    if path is None or names_two_hosts or coding.lower() != "chunked":
+        environ[REFUSAL] = "bad-request"
+    return environ
+
+
+def _target(scope: Scope) -> tuple[bytes | None, str | None]:
+    """The path of the request, None if it is malformed; and the host that the form for proxies names."""
+    target: bytes = scope["raw_path"]
+    if target == b"*":
+        return target, None
+    match = _TARGET.fullmatch(target)
+    if match is None or b"#" in scope["query_string"]:
+        return None, None
+    authority = match[1].decode("latin-1") if match[1] else None
+    return match[2] or (b"/" if authority else None), authority
+
+
+def _decoded(path: bytes) -> str:
+    """The path as WSGI has it. `//token` stays another path than `/token`.
+
+    Werkzeug would drop the first slash. Then the rules of a proxy and the lanes would not know the route.
+    """
+    decoded = unquote_to_bytes(path).decode("latin-1")
+    return f"/.{decoded}" if decoded.startswith("//") else decoded
+
+
+def _headers(headers: Iterable[tuple[bytes, bytes]]) -> Environ:
+    """Without names like `X_Forwarded_For`: an environ cannot tell it from the header that a proxy sets."""
+    environ: Environ = {}
+    for name, value in headers:
+        if b"_" in name:
+            continue
         key = name.decode("latin-1").upper().replace("-", "_")
         key = key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
         text = value.decode("latin-1")
-        environ[key] = f"{environ[key]},{text}" if key in environ else text
+        separator = "; " if key == "HTTP_COOKIE" else ", "
+        environ[key] = f"{environ[key]}{separator}{text}" if key in environ else text
     return environ
 
 

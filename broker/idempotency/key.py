@@ -13,7 +13,8 @@ from broker.errors import Refusal
 from broker.principal import Principal
 
 HEADER = "Idempotency-Key"
-_VALUE = re.compile(r"[!-~]{1,255}")
+PATTERN = "^[!-~]{1,255}$"
+_VALUE = re.compile(PATTERN.strip("^$"))
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ USUAL_SCOPES = ("token", "sessions", "read")
 ANYBODY = "any"
 PEPPER_LABEL = "service-keys"
 NAME_RULE = "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit"
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ID_LENGTH = 12
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY = re.compile(r"(lbk_([a-z0-9]{12})_[0-9A-Za-z]{43})([0-9A-Za-z]{6})", re.ASCII)
@@ -144,7 +144,7 @@ def checksum(body: str) -> str:
 
 
 def is_name(text: str) -> bool:
-    return _NAME.fullmatch(text) is not None
+    return NAME.fullmatch(text) is not None
 
 
 def check_subject(subject: str) -> None:

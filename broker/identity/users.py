@@ -10,14 +10,14 @@ from typing import Protocol
 from broker.principal import OWN_ISSUER, Principal
 
 # Only lower-case ASCII: "Alice", "alice" and similar letters of another script can never be two accounts.
-_USERNAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
+USERNAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
 USERNAME_RULE = "1 to 64 of a-z 0-9 . _ @ + -, starting and ending with a letter or digit"
 
 
 def canonical_username(text: str) -> str | None:
     """The form in which a user name is stored and looked up. None if the text is not a valid user name."""
     name = text.strip().lower()
-    return name if _USERNAME.fullmatch(name) else None
+    return name if USERNAME.fullmatch(name) else None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from broker.settings import Settings
 from broker.store.accounts.service_keys import KeyExists, SqlServiceKeys
 from broker.store.database.engine import Database
 
+MOST_DAYS = 3650
+
 
 @dataclass(frozen=True)
 class CreatedKey:
@@ -53,8 +55,8 @@ class KeyAdmin:
             raise OperatorError(
                 f"the plan {plan!r} does not include the profile {closed[0]!r}", field="profiles"
             )
-        if expires_days is not None and not 1 <= expires_days <= 3650:
-            raise OperatorError("a key must expire after 1 to 3650 days", field="expires_days")
+        if expires_days is not None and not 1 <= expires_days <= MOST_DAYS:
+            raise OperatorError(f"a key must expire after 1 to {MOST_DAYS} days", field="expires_days")
         key_id, secret, secret_hmac = service_keys.generate(self._pepper)
         key = ServiceKey(
             id=key_id,

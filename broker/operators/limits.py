@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from broker.limits.policy import Policy
+from broker.net.plain_faults import plain
 from broker.operators.errors import EditConflict, OperatorError
 from broker.operators.principals import Principals
 from broker.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal
@@ -96,7 +97,7 @@ class LimitAdmin:
             Plan.model_validate({**self._plans["default"].model_dump(), **limits})
         except ValidationError as error:
             (first, *_) = error.errors()
-            field, problem = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
-            raise OperatorError(f"{field}: {problem}", field=field) from None
+            field = str(first["loc"][0])
+            raise OperatorError(f"{field}: {plain(first)}", field=field) from None
         if len(str(changes.get("rate", ""))) > 255:
             raise OperatorError("rate: must have at most 255 characters", field="rate")

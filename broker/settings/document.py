@@ -21,7 +21,9 @@ from pydantic import (
     Field,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 
+from broker.net.plain_faults import plain
 from broker.profiles.profile import Profile
 from broker.profiles.profile import ProfileSpec as ProfileSpec
 from broker.settings.files import read_text
@@ -48,6 +50,9 @@ def _rate(text: str) -> str:
 
 
 Rate = Annotated[str, AfterValidator(_rate)]
+MostSessions = Annotated[int, Field(ge=1, le=1_000_000)]
+MinutesPerDay = Annotated[int, Field(ge=1, le=24 * 60 * 1000)]
+SessionMinutes = Annotated[int, Field(ge=1, le=20 * 60)]
 
 
 class _Strict(BaseModel):
@@ -62,9 +67,9 @@ class Plan(_Strict):
     """The limits of each user on this plan."""
 
     rate: Rate
-    sessions: Annotated[int, Field(ge=1, le=1_000_000)]
-    minutes_per_day: Annotated[int, Field(ge=1, le=24 * 60 * 1000)]
-    session_minutes: Annotated[int, Field(ge=1, le=20 * 60)]
+    sessions: MostSessions
+    minutes_per_day: MinutesPerDay
+    session_minutes: SessionMinutes
     reserved_sessions: Annotated[int, Field(ge=0)] = 0
     """The number of the project's sessions that only this plan may use."""
 
@@ -136,7 +141,7 @@ def read(path: Path | None) -> Reading:
     try:
         config = BrokerConfig.model_validate(document)
     except ValidationError as error:
-        faults = [_fault(item["loc"], item["msg"], item["type"]) for item in error.errors()]
+        faults = [_fault(item) for item in error.errors()]
         return Reading(None, _readable_profiles(document), faults)
     return Reading(config, config.profiles, _cross_faults(config))
 
@@ -150,13 +155,11 @@ def _readable_profiles(document: Mapping[str, Any]) -> dict[str, Profile]:
     return readable
 
 
-def _fault(place: tuple[int | str, ...], message: str, kind: str) -> str:
-    """Pydantic's message without its values, so that a secret in the wrong file never reaches a log."""
-    plain = {
-        "extra_forbidden": "is not a known key",
-        "missing": "is missing",
-    }.get(kind, message.removeprefix("Value error, "))
-    return f"broker.toml: {'.'.join(str(part) for part in place if part != '[key]')}: {plain}"
+def _fault(found: ErrorDetails) -> str:
+    """Without the value, so that a secret in the wrong file never reaches a log."""
+    place = ".".join(str(part) for part in found["loc"] if part != "[key]")
+    problem = "is not a known key" if found["type"] == "extra_forbidden" else plain(found)
+    return f"broker.toml: {place}: {problem}"
 
 
 def _cross_faults(config: BrokerConfig) -> list[str]:

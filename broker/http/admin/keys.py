@@ -13,26 +13,35 @@ from broker.http.admin import lists, operator
 from broker.http.credentials import Caller
 from broker.http.responses import operation
 from broker.http.shapes import Nothing, timestamp_or_none
+from broker.identity import service_keys
 from broker.identity.service_keys import ServiceKey
 from broker.net.timestamps import rfc3339
+from broker.operators.keys import MOST_DAYS
 from broker.parts import parts
 from broker.store.accounts.service_keys import SqlServiceKeys
 
 bp = Blueprint("admin_keys", __name__)
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+# The operators' actions check these values and name their rules; the document shows them.
+KeyName = Annotated[Name, Field(json_schema_extra={"pattern": f"^{service_keys.NAME.pattern}$"})]
+Scope = Annotated[Name, Field(json_schema_extra={"enum": [*service_keys.SCOPES]})]
+Grant = Annotated[
+    str, Field(min_length=1, max_length=201, json_schema_extra={"pattern": r"^(any|[^*\u0000-\u001f]+[*])$"})
+]
+Days = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": MOST_DAYS})]
 _POSITION = TypeAdapter(tuple[lists.PositionText])
 
 
 class NewKey(body.Body):
     """As `broker keys create`: without scopes it gets the usual ones, without profiles it may use all."""
 
-    name: Name
+    name: KeyName
     plan: Name = "default"
-    scopes: Annotated[tuple[Name, ...], Field(strict=False, max_length=10)] = ()
+    scopes: Annotated[tuple[Scope, ...], Field(strict=False, max_length=10)] = ()
     profiles: Annotated[tuple[Name, ...], Field(strict=False, max_length=100)] = ()
-    expires_days: int | None = None
-    on_behalf_of: Annotated[str, Field(min_length=1, max_length=201)] | None = None
+    expires_days: Days | None = None
+    on_behalf_of: Grant | None = None
 
 
 class KeyShown(TypedDict):

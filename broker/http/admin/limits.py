@@ -12,6 +12,7 @@ from broker.http.admin import operator
 from broker.http.admin.people import UserShown, user_shown
 from broker.http.credentials import Caller
 from broker.http.responses import operation
+from broker.settings.document import MinutesPerDay, MostSessions, SessionMinutes
 
 bp = Blueprint("limits", __name__)
 
@@ -22,14 +23,19 @@ class LimitsPatch(body.Body):
     Values have the same bounds as those of a plan.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 0, "sessions": 4, "rate": None}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"version": 0, "sessions": 4, "rate": None}],
+            "minProperties": 2,  # the version alone changes nothing
+        }
+    )
 
     version: Annotated[int, Field(ge=0, lt=2**31)]
     plan: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     rate: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    sessions: int | None = None
-    minutes_per_day: int | None = None
-    session_minutes: int | None = None
+    sessions: MostSessions | None = None
+    minutes_per_day: MinutesPerDay | None = None
+    session_minutes: SessionMinutes | None = None
 
 
 @bp.patch("/users/<user_key>/limits")

@@ -44,9 +44,17 @@ def moment(text: object) -> datetime:
     return parsed.astimezone(UTC)
 
 
-Text = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(readable)]
+Text = Annotated[
+    str, Field(min_length=1, max_length=255, json_schema_extra=body.NO_CONTROLS), AfterValidator(readable)
+]
 Moment = Annotated[
-    datetime, PlainValidator(moment, json_schema_input_type=Annotated[str, Field(max_length=40)])
+    datetime,
+    PlainValidator(
+        moment,
+        json_schema_input_type=Annotated[
+            str, Field(max_length=40, json_schema_extra={"format": "date-time", "pattern": "^2"})
+        ],
+    ),
 ]
 # Parts of a position. A row may have an empty text where a parameter may not.
 PositionText = Annotated[str, Field(max_length=255), AfterValidator(readable)]

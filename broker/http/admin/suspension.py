@@ -26,11 +26,18 @@ class SuspensionChange(body.Body):
     """
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"suspended": True, "reason": "The voice service is down."}]}
+        json_schema_extra={
+            "examples": [{"suspended": True, "reason": "The voice service is down."}],
+            "if": {"properties": {"suspended": {"const": True}}},
+            "then": {
+                "required": ["reason"],
+                "properties": {"reason": {"minLength": 1}, "profiles": {"minItems": 1}},
+            },
+        }
     )
 
     suspended: bool
-    reason: Annotated[str, Field(max_length=255)] = ""
+    reason: Annotated[str, Field(max_length=255, json_schema_extra=body.NO_CONTROLS)] = ""
     profiles: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = None
     renewals: bool = False
 

@@ -16,6 +16,7 @@ from broker.http.ratelimit import RateLeft, rate_left
 from broker.http.responses import operation
 from broker.http.shapes import Nothing, timestamp_or_none
 from broker.identity import passwords
+from broker.identity.users import USERNAME
 from broker.issuing.dry_run import DryRun
 from broker.parts import parts
 from broker.store.reporting.people import SqlPeople
@@ -28,19 +29,23 @@ _POSITION = TypeAdapter(tuple[lists.PositionText, lists.PositionText])
 
 
 class UsersQuery(lists.ListQuery):
-    query: Annotated[str, Field(max_length=255), AfterValidator(lists.readable)] = ""
+    query: Annotated[
+        str, Field(max_length=255, json_schema_extra=body.NO_CONTROLS), AfterValidator(lists.readable)
+    ] = ""
     state: Literal["all", "blocked"] = "all"
 
 
 class NewUser(body.Body):
-    username: Annotated[str, Field(min_length=1, max_length=64)]
+    username: Annotated[
+        str, Field(min_length=1, max_length=64, json_schema_extra={"pattern": f"^{USERNAME.pattern}$"})
+    ]
     password: Password
     plan: Annotated[str, Field(min_length=1, max_length=64)] = "default"
     roles: Roles = ()
 
 
 class Reason(body.Body):
-    reason: Annotated[str, Field(max_length=255)] = ""
+    reason: Annotated[str, Field(max_length=255, json_schema_extra=body.NO_CONTROLS)] = ""
 
 
 class NewRoles(body.Body):

@@ -16,20 +16,17 @@ Json = dict[str, object]
 
 _REF = "#/components/schemas/{model}"
 _MEANINGS = {200: "Success.", 201: "Created.", 204: "Success, without a body.", 303: "Redirect."}
+# The size, the type and the time of a request are checked before its route, also where no body is expected.
 # A worker that shuts down may answer any request with `draining`.
-_ALWAYS: tuple[Code, ...] = ("bad-request", "origin-forbidden", "internal", "store-unavailable", "draining")
+_ALWAYS: tuple[Code, ...] = (
+    "bad-request", "origin-forbidden", "request-timeout", "too-large", "media-type", "internal",
+    "store-unavailable", "draining",
+)  # fmt: skip
 _IDENTIFIED: tuple[Code, ...] = (
     "missing-credentials", "invalid-token", "token-expired", "account-blocked", "keys-unavailable",
     "forbidden",
 )  # fmt: skip
-_WITH_BODY: tuple[Code, ...] = (
-    "bad-json",
-    "too-large",
-    "media-type",
-    "field-not-allowed",
-    "invalid-field",
-    "request-timeout",
-)
+_WITH_BODY: tuple[Code, ...] = ("bad-json", "field-not-allowed", "invalid-field")
 _WITH_QUERY: tuple[Code, ...] = ("field-not-allowed", "invalid-field")
 
 

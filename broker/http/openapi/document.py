@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from flask import Flask
@@ -28,6 +29,12 @@ _SECURITY = {
         "X-CSRF-Token.",
     },
 }
+# A route that creates something -> the parameter of other routes, and the place of its value in the answer.
+_LINKS = {
+    "POST /token": ("session_id", "/session/id"),
+    "POST /admin/keys": ("key_id", "/id"),
+    "POST /admin/users": ("user_key", "/key"),
+}
 _CALLERS = {"public": "anyone", "principal": "signed-in callers", "operator": "operators"}
 
 
@@ -35,7 +42,7 @@ def document(app: Flask) -> Json:
     documented = routes(app)
     paths: dict[str, Json] = {}
     for route in documented:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, _links(route, documented))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -52,15 +59,16 @@ def document(app: Flask) -> Json:
     }
 
 
-def _operation(route: Route) -> Json:
+def _operation(route: Route, links: Json) -> Json:
     stated = route.operation
+    succeeded = {**success(route), **({"links": links} if links else {})}
     described: Json = {
         "tags": [route.group],
-        "operationId": re.sub("[^a-z]+", "_", route.name.lower()).strip("_"),
+        "operationId": _id(route),
         "summary": stated.summary,
         "description": _callers(route.guard),
         "security": _security(route.guard),
-        "responses": {str(stated.status): success(route), **problems(route)},
+        "responses": {str(stated.status): succeeded, **problems(route)},
     }
     if parameters := _parameters(route):
         described["parameters"] = parameters
@@ -70,6 +78,22 @@ def _operation(route: Route) -> Json:
             "content": {"application/json": {"schema": ref(stated.body)}},
         }
     return described
+
+
+def _id(route: Route) -> str:
+    return re.sub("[^a-z]+", "_", route.name.lower()).strip("_")
+
+
+def _links(route: Route, documented: Sequence[Route]) -> Json:
+    """What a client may do next with the created session, key or user."""
+    if route.name not in _LINKS:
+        return {}
+    name, pointer = _LINKS[route.name]
+    return {
+        _id(other): {"operationId": _id(other), "parameters": {name: f"$response.body#{pointer}"}}
+        for other in documented
+        if f"{{{name}}}" in other.path
+    }
 
 
 def _callers(guard: Guard) -> str:
@@ -95,7 +119,7 @@ def _parameters(route: Route) -> list[Json]:
             "name": header.name,
             "in": "header",
             "description": header.description,
-            "schema": {"type": "string"},
+            "schema": {"type": "string", **({"pattern": header.pattern} if header.pattern else {})},
         }
         for header in stated.headers
     ]

@@ -91,14 +91,14 @@ def machine(folder: Path) -> Machine:
     if os.getuid() == 0:
         os.chown(data, UID, UID)
         if works("unshare", "--mount", "true"):
-            wrapper = ("unshare", "--mount", "--propagation", "private", *sh)
+            wrapper: tuple[str, ...] = ("unshare", "--mount", "--propagation", "private", *sh)
             return Machine(
                 checkout, data, (*wrapper, READ_ONLY + BEGIN + AS_NOBODY_OF_ROOT, "sh"), True, True
             )
         return Machine(checkout, data, (*sh, BEGIN + AS_NOBODY_OF_ROOT, "sh"), False, True)
     if works("unshare", "--user", "--map-root-user", "--mount", "true"):
-        wrapper = ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private", *sh)
-        return Machine(checkout, data, (*wrapper, READ_ONLY + BEGIN + AS_NOBODY, "sh"), True, True)
+        own_user = ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private", *sh)
+        return Machine(checkout, data, (*own_user, READ_ONLY + BEGIN + AS_NOBODY, "sh"), True, True)
     return Machine(checkout, data, (*sh, BEGIN + 'exec "$@"', "sh"), False, False)
 
 

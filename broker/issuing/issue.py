@@ -66,10 +66,8 @@ class TokenIssuer:
     def next_token(
         self, requester: Principal, session_id: str, handle: str | None, attestation: str | None = None
     ) -> Issued:
-        """The next token of an open session, to renew or to resume it. `requester` owns or opened it.
-
-        It has a rate of its own, so callers who have used up the day's new sessions can still go on.
-        """
+        """The next token of an open session, to renew or to resume it. `requester` owns or opened it."""
+        # It has a rate of its own, so callers who have used up the day's new sessions can still go on.
         with recorded_refusals(self.ledger, requester, "next-token"):
             session = self.ledger.find(requester, session_id)
             user = session.on_behalf_of

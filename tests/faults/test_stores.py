@@ -198,7 +198,14 @@ def test_stores_that_start_after_the_broker(stack: Stack) -> None:
     stack.caller.check_healed()
 
 
-@pytest.mark.parametrize("name", ["database: stopped", "database: silent", "database: read-only"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "database: stopped",
+        "database: read-only",
+        pytest.param("database: silent", marks=pytest.mark.long),
+    ],
+)
 def test_database_that_is_lost_during_a_mint_leaves_one_reservation_at_most(
     google: StandIn, make_broker: MakeBroker, stack: Stack, name: str
 ) -> None:
@@ -271,6 +278,7 @@ def test_sqlite_that_another_process_locks(on_sqlite: Caller) -> None:
     on_sqlite.check_healed()
 
 
+@pytest.mark.long
 def test_requests_that_wait_for_a_silent_store_do_not_add_up(stack: Stack) -> None:
     caller = stack.caller
     stack.postgres.freeze()

@@ -49,7 +49,6 @@ http_parser = "python"
 asgi_lifespan = "off"
 asgi_disconnect_grace_period = 0  # a request that waits for a thread is dropped with its client
 control_socket_disable = True
-worker_tmp_dir = metrics_folder.scratch_folder()  # heartbeats on a disk can stall a worker
 accesslog = None  # http/request_log.py logs requests without queries and tokens
 # The broker's format and redaction. Below INFO, gunicorn logs paths and queries.
 logconfig_dict = {

@@ -15,6 +15,7 @@ from broker.settings import IssuerSpec, Settings
 from broker.store.database.engine import Database
 from broker.store.ledger.rates import rate_storage
 from broker.store.readiness import prove_countable, prove_writable
+from broker.telemetry import clocks
 from broker.telemetry.log import redact
 
 Say = Callable[[str], None]
@@ -26,9 +27,9 @@ def run(say: Say) -> bool:
     say("ok    settings")
     for warning in settings.warnings:
         say(f"WARN  {warning}")
-    return all(
-        [_step(say, "store", lambda: _store(settings)), *_issuers(say, settings), *_mints(say, settings)]
-    )
+    done = [_step(say, "store", lambda: _store(settings)), *_issuers(say, settings), *_mints(say, settings)]
+    _clocks(say)
+    return all(done)
 
 
 def _store(settings: Settings) -> str:
@@ -75,6 +76,16 @@ def _mints(say: Say, settings: Settings) -> list[bool]:
         return [_step(say, f"mint {name}", lambda name=name: mint(name)) for name in profiles]  # type: ignore[misc]
     finally:
         minter.close()
+
+
+def _clocks(say: Say) -> None:
+    """The clocks that the steps before have met. A difference that prevents a mint has failed there."""
+    met = [clock for clock in (clocks.GOOGLE, clocks.DATABASE) if clock.ahead_seconds is not None]
+    differences = [difference for clock in met if (difference := clock.difference())]
+    for difference in differences:
+        say(f"WARN  {difference}: keep the clocks in step (NTP)")
+    if met and not differences:
+        say("ok    clocks: in step")
 
 
 def _step(say: Say, name: str, attempt: Callable[[], str]) -> bool:

@@ -15,7 +15,9 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from gunicorn.workers import base
 from gunicorn.workers.gasgi import ASGIWorker
+from gunicorn.workers.workertmp import WorkerTmp
 
 from broker.http.connection import Connection
 from broker.http.draining import DRAIN
@@ -25,6 +27,25 @@ from broker.parts import parts_of
 _log = structlog.get_logger("broker.http")
 _HEARTBEAT_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
+
+
+class Heartbeat(WorkerTmp):  # type: ignore[misc]  # gunicorn has no types
+    """The file by which the master sees that a worker is alive, in memory.
+
+    gunicorn's own is in a folder. With a read-only file system there may be none, and a slow disk stalls it.
+    """
+
+    def __init__(self, cfg: Any) -> None:
+        if not hasattr(os, "memfd_create"):  # not Linux
+            super().__init__(cfg)
+            return
+        file = os.memfd_create("heartbeat")
+        os.fchown(file, cfg.uid, cfg.gid)
+        self._tmp = os.fdopen(file, "w+b", 0)
+
+
+# A worker makes it in the constructor of its base class, where nothing can be passed in.
+base.WorkerTmp = Heartbeat
 
 
 class EventLoopWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types

@@ -21,7 +21,7 @@ from broker.principal import Principal, end_user
 from broker.profiles.catalog import Catalog
 from broker.profiles.profile import Profile
 from broker.sessions import suspension
-from broker.sessions.refusals import recorded_refusals
+from broker.sessions.refusals import recorded_refusals, store_is_silent
 from broker.sessions.session import Ledger, Reservations
 from broker.sessions.suspension import Suspensions
 from broker.telemetry.metrics import TOKENS
@@ -66,11 +66,8 @@ class TokenIssuer:
     def next_token(
         self, requester: Principal, session_id: str, handle: str | None, attestation: str | None = None
     ) -> Issued:
-        """The next token of an open session, to renew or to resume it. `requester` owns or opened it.
-
-        It has a rate of its own, as large as that of new sessions: callers who have used up the day's new
-        sessions can still go on with the open one.
-        """
+        """The next token of an open session, to renew or to resume it. `requester` owns or opened it."""
+        # It has a rate of its own, so callers who have used up the day's new sessions can still go on.
         with recorded_refusals(self.ledger, requester, "next-token"):
             session = self.ledger.find(requester, session_id)
             user = session.on_behalf_of
@@ -112,6 +109,8 @@ class TokenIssuer:
             ledger.confirm(reserved.principal, reservation, token, mint_ms)
         except BaseException as fault:
             code = fault.code if isinstance(fault, Refusal) else "internal"
+            if store_is_silent(code, started):
+                raise  # the reservation expires by itself
             ledger.void(reservation, code)
             # Apart: an audit trail that cannot be written must not keep the reservation.
             ledger.refused(reserved.principal, "token", code, reservation.session_id)

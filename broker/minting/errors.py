@@ -18,6 +18,7 @@ import httpx2
 from google.genai import errors
 
 from broker.errors import Refusal
+from broker.telemetry import clocks
 
 QUOTA_RETRY_SECONDS = (20, 40)
 LONGEST_DELAY_SECONDS = 86_400
@@ -57,7 +58,9 @@ def _for_status(error: errors.APIError) -> Refusal:
     if status in (408, 504):
         return Refusal("upstream-timeout", reason=reason)
     if 400 <= status < 500:
-        return Refusal("upstream-rejected", reason=reason)
+        # Google checks the times of a token on its own clock.
+        difference = clocks.GOOGLE.difference() if status == 400 else None
+        return Refusal("upstream-rejected", reason=f"{reason}; {difference}" if difference else reason)
     # This includes redirects. Following one would send the API key to another host.
     return Refusal("upstream-error", reason=reason)
 

@@ -8,12 +8,14 @@ verified. There are no retries and no proxies; the environment can only set the 
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
 
 import httpcore2
 import httpx2
 
 from broker.net.outbound import Deadline, DeadlineBackend, bounded_body
+from broker.telemetry import clocks
 
 BODY_BYTES = 64 * 1024
 # Google keeps idle connections for minutes. Half a minute saves most mints the handshake. The HTTP library
@@ -50,7 +52,9 @@ class BoundedTransport(httpx2.BaseTransport):
             extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
         )
         self._deadline.start(seconds)
+        started = time.monotonic()
         response = self._pool.handle_request(plain)
+        _compare_clocks(response, time.monotonic() - started)
         try:
             body = bounded_body(response, BODY_BYTES)
         finally:
@@ -61,6 +65,12 @@ class BoundedTransport(httpx2.BaseTransport):
 
     def close(self) -> None:
         self._pool.close()
+
+
+def _compare_clocks(response: httpcore2.Response, took_seconds: float) -> None:
+    for name, value in response.headers:
+        if name.lower() == b"date":
+            clocks.compare_date(clocks.GOOGLE, value.decode("latin-1"), took_seconds)
 
 
 def _error_body(body: bytes) -> bytes:

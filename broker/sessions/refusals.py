@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from broker.errors import STORE_FAULTS, Refusal
+from broker.errors import STORE_FAULTS, Code, Refusal
 from broker.principal import Principal
 from broker.sessions.session import Reservations
+
+_SILENT_SECONDS = 4.0
 
 
 @contextmanager
@@ -19,3 +22,11 @@ def recorded_refusals(ledger: Reservations, principal: Principal, action: str) -
         if refusal.code not in STORE_FAULTS:
             ledger.refused(principal, action, refusal.code)
         raise
+
+
+def store_is_silent(code: Code, started: float) -> bool:
+    """Whether a store that has just failed would keep this request beyond its ten seconds if asked again.
+
+    `started`: when the call to Google began, of `time.monotonic`.
+    """
+    return code in STORE_FAULTS and time.monotonic() - started > _SILENT_SECONDS

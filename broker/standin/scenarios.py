@@ -24,7 +24,10 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "mint-bad-json": ("answers 200 with a body that is not JSON", {"body": "<html>not json</html>"}),
     "mint-empty-name": ("answers 200 without a name", {"body": "{}"}),
     "mint-disconnect": ("drops the connection instead of answering", {}),
-    "clock-skew": ("runs the stand-in's clock ahead of the caller's", {"seconds": 60.0}),
+    "clock-skew": (
+        "runs the clock of tokens and of the Date header ahead of the caller's",
+        {"seconds": 60.0},
+    ),
     "v1-tokens": ("supports tokens in v1 too", {}),
     # models
     "models-without": ("leaves these models out, as if they were retired", {"models": []}),

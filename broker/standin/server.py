@@ -12,6 +12,8 @@ import re
 import ssl
 import tempfile
 import threading
+import time
+from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
 
@@ -116,6 +118,7 @@ class StandIn:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         app = web.Application(client_max_size=1024 * 1024)
         app.router.add_route("*", "/{tail:.*}", self._handle)
+        app.on_response_prepare.append(self._date)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:
@@ -139,6 +142,10 @@ class StandIn:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.ca_file, key_file)
         return context
+
+    async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        if skew := self._state.scenarios.peek("clock-skew"):
+            response.headers["Date"] = formatdate(time.time() + float(skew["seconds"]), usegmt=True)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path

@@ -18,6 +18,7 @@ from broker.limits.limiter import Rates
 from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import principals, rate_windows, sessions, tokens
+from broker.telemetry import clocks
 
 _FRESH_SECONDS = 1.0
 _PATIENCE_SECONDS = 2.0
@@ -73,7 +74,10 @@ class Readiness:
 def prove_writable(database: Database) -> None:
     """Write an audit row and take it back, then commit a row that only this check uses."""
     with database.write() as connection:
+        started = time.monotonic()
         now = database.now(connection)
+        if not database.is_sqlite:
+            clocks.DATABASE.compare(now.timestamp(), time.monotonic() - started)
         attempt = connection.begin_nested()
         audit.record(connection, now, actor="readiness", action="check", outcome="ok")
         attempt.rollback()

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from broker.telemetry import shared_values
 
@@ -35,6 +35,13 @@ UPSTREAM_ERRORS = Counter(
     "Calls to Google that failed, the model look-ups too.",
     ["code"],
     registry=DECLARED,
+)
+CLOCK_AHEAD_SECONDS = Gauge(
+    "broker_clock_ahead_seconds",
+    "How far another clock is ahead of this host's, at least; negative if it is behind.",
+    ["clock"],
+    registry=DECLARED,
+    multiprocess_mode="mostrecent",
 )
 LIMITER_SECONDS = Histogram(
     "broker_limiter_seconds", "Counting a request on its rates.", buckets=_FAST, registry=DECLARED

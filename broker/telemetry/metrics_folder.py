@@ -35,8 +35,8 @@ def remove(environ: Mapping[str, str]) -> None:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def scratch_folder() -> str | None:
-    """A folder for small files that exist for a while: in memory if possible. None: there is none."""
+def _scratch_folder() -> str | None:
+    """A folder that can be written, in memory if possible. None: there is none."""
     for parent in (_IN_MEMORY, None):
         try:
             with tempfile.NamedTemporaryFile(dir=parent) as probe:
@@ -49,7 +49,7 @@ def scratch_folder() -> str | None:
 
 
 def _make(given: str) -> Path | None:
-    for parent in (given, scratch_folder()):
+    for parent in (given, _scratch_folder()):
         try:
             if parent:
                 return Path(tempfile.mkdtemp(prefix="live-broker-metrics-", dir=Path(parent).absolute()))

@@ -62,6 +62,7 @@ class SharedValue:
         self._prefix = f"{kind}_{multiprocess_mode}" if kind == "gauge" else kind
         self._key = mmap_key(metric_name, name, labelnames, labelvalues, help_text)
         self._value = 0.0
+        self._timestamp = 0.0
         self._process: int | None = None
         self._exemplar: Any = None
         with _lock:
@@ -76,10 +77,10 @@ class SharedValue:
             self.store()
         _report()
 
-    def set(self, value: float, timestamp: float | None = None) -> None:  # noqa: ARG002 - the interface
+    def set(self, value: float, timestamp: float | None = None) -> None:
         with _lock:
             self._restart_after_fork()
-            self._value = value
+            self._value, self._timestamp = value, timestamp or 0.0
             self.store()
         _report()
 
@@ -97,7 +98,7 @@ class SharedValue:
     def _restart_after_fork(self) -> None:
         """The figures of the parent are in the parent's file."""
         if self._process != os.getpid():
-            self._process, self._value = os.getpid(), 0.0
+            self._process, self._value, self._timestamp = os.getpid(), 0.0, 0.0
 
     def store(self) -> None:
         """Write it to the file of this process, if there is one. Call it with the lock."""
@@ -105,7 +106,7 @@ class SharedValue:
         if figures is None:
             return
         try:
-            figures.write_value(self._key, self._value, 0.0)  # type: ignore[no-untyped-call]
+            figures.write_value(self._key, self._value, self._timestamp)  # type: ignore[no-untyped-call]
         except OSError as fault:
             _give_up(self._prefix, fault)
 

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -43,7 +44,9 @@ _TEMPLATE = "broker_template"
 class PostgresServer:
     """Use as a context manager. `empty()` and `migrated()` create a database and return its URL."""
 
-    def __init__(self) -> None:
+    def __init__(self, through: Sequence[str] = ()) -> None:
+        """`through`: a command that starts the server's command, such as `prlimit` with its options."""
+        self._through = through
         self.port = free_port()
         self._account = _account()
         self._folder = Path(tempfile.mkdtemp(prefix="broker-pg-", dir="/tmp"))
@@ -71,6 +74,7 @@ class PostgresServer:
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         log_path = self._folder / "log"
+        command = [*self._through, *command]
         self._process = Process(command, log_path=log_path, answers=self._answers, **self._as_account())
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:

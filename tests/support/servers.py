@@ -62,14 +62,18 @@ class BrokerServer:
 
     def __enter__(self) -> Self:
         migrate.upgrade(self.database)
+        self.start()
+        return self
+
+    def start(self, *, answers_at: str = "/readyz") -> None:
+        """Without migrations, for a store that does not answer yet."""
         self._process = Process.python(
             "gunicorn",
             ["--config", "python:broker.gunicorn_conf", "broker.app:create_app()"],
             env=self.environ,
             log_path=self._log_path,
-            answers=lambda: responds(f"{self.url}/readyz"),
+            answers=lambda: responds(f"{self.url}{answers_at}"),
         )
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -25,6 +25,11 @@ class TcpProxy:
         """Connects new clients to another server. The others keep theirs."""
         self._server = server
 
+    def cut(self) -> None:
+        """Closes all connections. New ones are accepted."""
+        opened, self._open = self._open, []
+        _close(opened)
+
     def passing(self, data: bytes, *, is_answer: bool) -> None:
         """Is called before each piece is sent on. Each direction has its own thread."""
 
@@ -33,11 +38,7 @@ class TcpProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for one in (self._listener, *self._open):
-            # The shutdown wakes a thread that waits in accept or recv; the close does not.
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        _close([self._listener, *self._open])
 
     def _accept(self) -> None:
         while True:
@@ -45,7 +46,11 @@ class TcpProxy:
                 client, _address = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._server)
+            try:
+                server = socket.create_connection(self._server)
+            except OSError:
+                client.close()  # as a server that is not there would, but for a moment of hope
+                continue
             self._open += [client, server]
             for source, target, is_answer in ((client, server, False), (server, client, True)):
                 threading.Thread(target=self._pass, args=(source, target, is_answer), daemon=True).start()
@@ -57,3 +62,11 @@ class TcpProxy:
                 target.sendall(data)
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for one in sockets:
+        # The shutdown wakes a thread that waits in accept or recv; the close does not.
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()

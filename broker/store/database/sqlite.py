@@ -114,8 +114,9 @@ def usable(path: str | None) -> Callable[..., None]:
 
 def prepare(dbapi_connection: Any, _record: Any) -> None:
     dbapi_connection.isolation_level = None  # `begin` begins the transactions
+    # Temporary files need a folder that can be written, which a read-only file system may not have.
     size = f"journal_size_limit={_MOST_LOG_BYTES}"
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", size):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY", size):
         dbapi_connection.execute(f"PRAGMA {pragma}")
 
 

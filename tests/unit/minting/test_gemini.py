@@ -26,8 +26,8 @@ from broker.minting.minter import MintedToken
 from broker.profiles.profile import Profile
 from broker.standin import StandIn
 from broker.standin.certificate import make_certificate
-from tests.unit.minting import upstream as behaviours
-from tests.unit.minting.upstream import NAME, Behaviour, Upstream, text
+from tests.support import upstream as behaviours
+from tests.support.upstream import NAME, Behaviour, Upstream, text
 
 KEY = "AQ.canary-" + secrets.token_hex(12)
 PROFILE = Profile(name="p", models=("gemini-3.8-live",), config={"response_modalities": ["AUDIO"]})

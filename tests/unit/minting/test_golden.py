@@ -18,7 +18,7 @@ from broker.minting.gemini import GeminiMinter, socket_url
 from broker.profiles.profile import Profile
 from broker.settings import document
 from tests.contract.python_sdk_calls import BASE, RICH
-from tests.unit.minting.upstream import Seen, Upstream
+from tests.support.upstream import Seen, Upstream
 
 WIRE = Path(__file__).parents[2] / "wire"
 GOLDEN = Path(__file__).parent / "golden"

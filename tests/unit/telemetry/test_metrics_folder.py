@@ -58,7 +58,7 @@ def test_master_that_takes_over_keeps_the_folder() -> None:
 
 
 def test_without_any_folder_nothing_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_folder, "scratch_folder", lambda: None)
+    monkeypatch.setattr(metrics_folder, "_scratch_folder", lambda: None)
     environ = {VARIABLE: "/nonexistent"}
     assert metrics_folder.prepare(environ) is None
     assert environ == {}

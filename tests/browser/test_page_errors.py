@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Playwright, expect
+from playwright.sync_api import Browser, Playwright, Route, expect
 from sqlalchemy import update
 
 from broker.store.database.tables import sessions
@@ -174,7 +174,12 @@ def test_places_without_a_conversation_to_end_cause_no_second_request(
         demo.expect_notice("places-held")
         expect(demo.talk).to_have_attribute("data-waiting", "")
     else:
-        demo.page.route("**/me", lambda route: (site.reset(), route.continue_())[1])
+
+        def free_and_answer(route: Route) -> None:
+            site.reset()
+            route.continue_()
+
+        demo.page.route("**/me", free_and_answer)
         demo.talk.click()
         demo.expect_notice("place-freed")
     demo.page.wait_for_timeout(1500)

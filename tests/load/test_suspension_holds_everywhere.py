@@ -67,7 +67,9 @@ def test_open_session_renews_unless_renewals_are_suspended(hosts: Pair) -> None:
 
     def renew_on_both(session_id: str) -> list[str]:
         path = f"/sessions/{session_id}/token"
-        answers = (httpx2.post(f"{host.url}{path}", headers=headers, json={}, trust_env=False) for host in hosts)
+        answers = (
+            httpx2.post(f"{host.url}{path}", headers=headers, json={}, trust_env=False) for host in hosts
+        )
         return [str(answer.json().get("code", "ok")) for answer in answers]
 
     first, second = (

@@ -104,6 +104,8 @@ class RefusalLog:
             raise
 
     def _write(self, counts: Sequence[Counted[_Entry]]) -> None:
+        if self._database.is_disposed:  # nothing serves requests with it any more
+            return
         with self._database.write() as connection:
             now = self._database.now(connection)
             for one in counts:

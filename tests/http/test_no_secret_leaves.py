@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -68,6 +69,7 @@ def test_no_secret_in_logs_errors_or_database(standin: StandIn, make_broker: Mak
             assert answer.status_code in {200, 400, 401, 403, 404, 415, 422, 429}
             said.append(answer.text if answer.status_code != 200 else "")
             said.append(str(dict(answer.headers)))
+    broker.close()  # writes what was only counted
     database = b"".join(
         path.read_bytes()
         for path in Path(broker.environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///")).parent.glob(
@@ -75,7 +77,7 @@ def test_no_secret_in_logs_errors_or_database(standin: StandIn, make_broker: Mak
         )
     )
     log = broker.log
-    assert log.count('"event": "request"') >= 19
+    assert requests_in(log) >= 19
     for secret in secrets:
         assert secret not in log, secret[:12]
         assert secret.encode() not in database, secret[:12]
@@ -133,12 +135,19 @@ def test_no_service_key_or_guest_cookie_in_logs_answers_or_database(
         key_admin(broker).revoke("canary")
         said.append(client.post("/token", headers=headers).text)
     secrets = [key, key[17:], key[17:60], cookie, cookie.rsplit(".")[-1], csrf, *tokens]
+    broker.close()
     log, database = broker.log, stored(broker)
-    assert log.count('"event": "request"') >= 25
+    assert requests_in(log) >= 25
     for secret in secrets:
         assert secret not in log, secret[:12]
         assert secret.encode() not in database, secret[:12]
         assert not [text for text in said if secret in text], secret[:12]
+
+
+def requests_in(log: str) -> int:
+    """How many requests the lines stand for."""
+    lines = [json.loads(line) for line in log.splitlines() if '"event": "request"' in line]
+    return sum(line.get("times", 1) for line in lines)
 
 
 def stored(broker: BrokerServer) -> bytes:

@@ -30,7 +30,7 @@ from broker.identity.signing import derive
 from broker.parts import parts_of
 from broker.store.database.tables import audit, sign_ins
 from tests.docs.markdown import ROOT
-from tests.http.conftest import MakeApp, block_admin, user_admin
+from tests.http.conftest import MakeApp, block_admin, count_audited, user_admin
 from tests.support.hostile_provider import HostileProvider
 from tests.support.http_server import json_answer
 from tests.support.issuers import b64, claims, signer
@@ -747,9 +747,7 @@ def test_guessing_codes_from_one_address_is_throttled(
     locations = [sign_in(browser, provider, code="guess").headers["Location"] for _ in range(21)]
     assert locations == [FAILED] * 20 + ["/?sign-in=login-throttled"]
     assert len(provider.posted) == 20
-    with parts_of(browser.application).database.read() as connection:
-        rows = connection.execute(select(audit.c.actor).where(audit.c.outcome == "sign-in-failed")).all()
-    assert [row.actor for row in rows] == ["address:127.0.0.1"] * 20
+    assert count_audited(browser.application, actor="address:127.0.0.1", outcome="sign-in-failed") == 20
 
 
 def test_hanging_provider_holds_few_threads_and_only_briefly(app: Flask, provider: HostileProvider) -> None:

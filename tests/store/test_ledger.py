@@ -11,8 +11,9 @@ from broker.errors import Refusal
 from broker.limits.quota import Quota, Quotas
 from broker.minting.minter import MintedToken
 from broker.sessions.session import Reservation, SessionState, SessionTerms
-from broker.store.database.tables import tokens
+from broker.store.database.tables import audit, tokens
 from broker.store.ledger.ledger import SqlLedger
+from broker.telemetry import repeats
 from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal
 
@@ -141,3 +142,28 @@ def test_heartbeats_write_once_in_ten_seconds(book: Book) -> None:
     assert 3 <= beat(ended) <= 4
     book.now = expired.ends_at + timedelta(seconds=1)
     assert 3 <= beat(expired) <= 4
+
+
+def test_repeated_refusals_share_a_row_with_the_time_of_the_last(book: Book) -> None:
+    for _ in range(7):
+        book.ledger.refused(ALICE, "token", "rate-limited")
+    book.ledger.refused(BOB, "token", "rate-limited")
+    book.ledger.refused(ALICE, "token", "profile-unknown")
+    reservation = book.opened()
+    for _ in range(2):
+        book.ledger.refused(ALICE, "token", "upstream-error", reservation.session_id)
+    book.now += timedelta(minutes=2)
+    repeats.write_all()
+    with book.database.read() as connection:
+        rows = connection.execute(
+            select(audit).where(audit.c.outcome.not_in(["ok", "reserved"])).order_by(audit.c.id)
+        ).all()
+    assert [(row.actor.partition(":")[2], row.outcome, row.times) for row in rows] == [
+        ("alice", "rate-limited", 1),
+        ("bob", "rate-limited", 1),
+        ("alice", "profile-unknown", 1),
+        ("alice", "upstream-error", 1),
+        ("alice", "upstream-error", 1),
+        ("alice", "rate-limited", 6),
+    ]
+    assert START < rows[-1].at <= book.now

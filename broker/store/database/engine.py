@@ -46,6 +46,7 @@ class Database:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._clock = clock
+        self.is_disposed = False
         options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": not self.is_sqlite}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": sqlite.BUSY_SECONDS, "check_same_thread": False}
@@ -207,6 +208,8 @@ class Database:
         return insert(table).on_conflict_do_nothing()
 
     def dispose(self) -> None:
+        """Close every connection. A thread that finds `is_disposed` must not open another one."""
+        self.is_disposed = True
         self.engine.dispose()
 
 

@@ -19,6 +19,7 @@ BEARERS = itertools.cycle(os.environ["FUZZ_BEARERS"].split())
 # public, and the names of plans and profiles are not.
 TAKEN_OR_UNKNOWN = re.compile(
     "already exists|is already the name|there is no (plan|profile)|is not a cursor of this list"
+    "|printable characters|form NFC"  # patterns know no Unicode properties
 )
 
 

@@ -118,7 +118,7 @@ def _break(faults: Faults, stop: threading.Event, seconds: float) -> None:
             return
         if time.monotonic() > rotate_at:
             faults.rotate_secret()
-            rotate_at = time.monotonic() + max(_SECONDS_BETWEEN_ROTATIONS, seconds / 6)
+            rotate_at = time.monotonic() + max(_SECONDS_BETWEEN_ROTATIONS, seconds / 4)
         else:
             faults.play(name)
 
@@ -143,7 +143,7 @@ def _audit(site: Site, journal: Journal, watch: Gauges) -> tuple[Rows, list[str]
     with site.counters as counters:
         found += secret_sweep.sweep_redis(counters, journal.needles)
     found += gauges.audit_growth(watch.samples)
-    found += gauges.audit_latency(journal.mints)
+    found += gauges.audit_latency(journal)
     return rows, found
 
 

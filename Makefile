@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-long lint format types test-js test-py coverage bench soak screenshots lock clean
+.PHONY: help run setup test test-long lint format types test-js test-py coverage bench soak screenshots lock audit sbom clean
 
 VENV := .venv/bin
 export CHROMIUM PYTHON
@@ -28,10 +28,11 @@ test-long: setup ## run the tests that take minutes, repeat a promise many times
 	$(PYTEST) $(LONG)
 	$(PYTEST) -m measured
 
-lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses
+lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses; Bandit: security
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	@scripts/unused
+	$(VENV)/bandit --quiet --configfile pyproject.toml --recursive broker
 	npm run --silent lint
 
 format: ## let Ruff and Biome repair what they can
@@ -73,6 +74,12 @@ screenshots: setup ## take the README's picture of the demo page again
 
 lock: ## rewrite the locks from pyproject.toml and package.json (LOCK_ARGS=--upgrade)
 	@scripts/lock $(LOCK_ARGS)
+
+audit: setup ## look every locked package up in the databases of known vulnerabilities (needs the network)
+	$(VENV)/python -m tests.supply_chain.audit
+
+sbom: setup ## write the packages of a deployment into dist/, as a CycloneDX document
+	$(VENV)/python -m tests.supply_chain.sbom
 
 clean: ## remove everything that the other targets made, also the development database
 	rm -rf .venv node_modules var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts .coverage*

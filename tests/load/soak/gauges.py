@@ -151,7 +151,7 @@ def p95_by_thirds(mints: Sequence[tuple[float, float, bool]], *, calm_only: bool
 
 
 def audit_latency(journal: Journal) -> Iterator[str]:
-    """A token takes no longer than at first, also measured by what a probe takes: the machine may be busier."""
+    """A token takes no longer than at first, also compared with a probe: the machine may be busier."""
     mints = p95_by_thirds(journal.mints, calm_only=True)
     probes = p95_by_thirds(journal.probes, calm_only=True)
     if len(mints) < 3 or mints[2] <= max(mints[0] * _MOST_SLOWER, mints[0] + _MOST_MORE_SECONDS):

@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help run setup bundle test test-long test-plain-page test-minutes test-measured lint format types test-js test-py \
-	coverage bench soak screenshots lock clean
+	coverage bench soak screenshots lock audit sbom clean
 
 VENV := .venv/bin
 export CHROMIUM PYTHON
@@ -40,10 +40,11 @@ test-minutes: ## run the tests that take minutes or repeat a promise many times
 test-measured: ## run the tests that measure times, one after the other
 	$(PYTEST) -m measured
 
-lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses
+lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses; Bandit: security
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	@scripts/unused
+	$(VENV)/bandit --quiet --configfile pyproject.toml --recursive broker
 	npm run --silent lint
 
 format: ## let Ruff and Biome repair what they can
@@ -86,6 +87,12 @@ screenshots: setup ## take the README's picture of the demo page again
 
 lock: ## rewrite the locks from pyproject.toml and package.json (LOCK_ARGS=--upgrade)
 	@scripts/lock $(LOCK_ARGS)
+
+audit: setup ## look every locked package up in the databases of known vulnerabilities (needs the network)
+	$(VENV)/python -m tests.supply_chain.audit
+
+sbom: setup ## write the packages of a deployment into dist/, as a CycloneDX document
+	$(VENV)/python -m tests.supply_chain.sbom
 
 clean: ## remove everything that the other targets made, also the development database
 	rm -rf .venv node_modules var build dist web/bundle .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts .coverage*

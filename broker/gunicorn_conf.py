@@ -39,7 +39,8 @@ in_force.keep(_settings)
 shared_values.use_folder(metrics_folder.prepare(os.environ))
 
 # A stand-in means development, so the broker then listens on loopback only.
-bind = f"{'127.0.0.1' if _settings.standin else '0.0.0.0'}:{_settings.port}"  # noqa: S104 - a server's job
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 - a server's job # nosec B104
+bind = f"{'127.0.0.1' if _settings.standin else _EVERYWHERE}:{_settings.port}"
 workers = _settings.web_concurrency
 worker_class = "broker.http.gunicorn_worker.EventLoopWorker"
 threads = _settings.threads

@@ -12,7 +12,7 @@ import re
 import secrets
 import signal
 import socket
-import subprocess
+import subprocess  # the command starts itself # nosec B404
 import sys
 import threading
 import time
@@ -91,7 +91,7 @@ def require_standin() -> None:
 def _start_standin(environ: dict[str, str]) -> subprocess.Popen[str]:
     require_standin()
     command = [sys.executable, "-m", "broker.standin", "--port", "0"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves # nosec B603
     assert child.stdout is not None
     line = child.stdout.readline()
     if not line.startswith("stand-in ready: "):
@@ -110,7 +110,7 @@ def _echo(lines: Iterable[str]) -> None:
 def _start_broker(environ: dict[str, str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "gunicorn", "--config", "python:broker.gunicorn_conf"]
     command += ["--bind", f"127.0.0.1:{environ['PORT']}", "broker.app:create_app()"]
-    return subprocess.Popen(command, env=environ, text=True)  # noqa: S603 - ourselves
+    return subprocess.Popen(command, env=environ, text=True)  # noqa: S603 - ourselves # nosec B603
 
 
 def _prepare_store(environ: dict[str, str]) -> None:

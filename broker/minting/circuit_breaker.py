@@ -106,4 +106,4 @@ class CircuitBreaker:
 
 def _jitter(least: int, most: int) -> int:
     """Spreads the retries of callers that were refused at the same time."""
-    return random.randint(least, most)  # noqa: S311 - nothing secret
+    return random.randint(least, most)  # noqa: S311 - nothing secret # nosec B311

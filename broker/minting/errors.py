@@ -33,7 +33,7 @@ class QuotaRefusal(Refusal):
     def __init__(self, reason: str, delay_seconds: int | None) -> None:
         told = delay_seconds
         if told is None:
-            told = random.randint(*QUOTA_RETRY_SECONDS)  # noqa: S311 - nothing secret
+            told = random.randint(*QUOTA_RETRY_SECONDS)  # noqa: S311 - nothing secret # nosec B311
         super().__init__("upstream-quota", reason=reason, retry_after_seconds=told)
         self.delay_seconds = delay_seconds
 

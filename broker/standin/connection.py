@@ -65,7 +65,7 @@ class Connection:
             )
             self._after(float(close["after_seconds"]), named)
         if sudden := self.scenarios.use("random-close"):
-            draw = self.state.draws.setdefault("random-close", random.Random(sudden["seed"]))  # noqa: S311
+            draw = self.state.draws.setdefault("random-close", random.Random(sudden["seed"]))  # noqa: S311 # nosec B311
             seconds = draw.uniform(float(sudden["from_seconds"]), float(sudden["to_seconds"]))
             name = str(draw.choice(sudden["closes"]))
             self._after(seconds, "drop" if name == "drop" else CLOSES[name])

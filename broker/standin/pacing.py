@@ -23,7 +23,7 @@ class Pacing:
         if scenarios.peek("burst") is not None:
             self._speed = float("inf")
         self._jitter = scenarios.peek("jitter")
-        self._random = random.Random((self._jitter or {}).get("seed"))  # noqa: S311 (a repeatable nuisance)
+        self._random = random.Random((self._jitter or {}).get("seed"))  # noqa: S311 (a repeatable nuisance) # nosec B311
         self._stall = scenarios.use("stall")
         self._start = clock.now()
         self._last = 0.0

@@ -14,7 +14,7 @@ from pathlib import Path
 _VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # The folder that a broker made. A master that takes over after SIGUSR2 inherits it.
 _MADE = "LIVE_BROKER_METRICS_DIR"
-_IN_MEMORY = "/dev/shm"  # noqa: S108 - only folders with random names are made in it
+_IN_MEMORY = "/dev/shm"  # noqa: S108 - only folders with random names are made in it # nosec B108
 
 
 def prepare(environ: MutableMapping[str, str]) -> Path | None:

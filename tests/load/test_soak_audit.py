@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from broker.store.database.engine import Database
+from broker.store.database.tables import audit, rate_windows, users
+from tests.load.soak import secret_sweep
 from tests.load.soak.journal import Answer, Journal, Limits
 from tests.load.soak.needles import Needles
 from tests.load.soak.rows import Rows
 from tests.load.soak.run import audit_rows
+from tests.support.stores import Stores
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECONDS = 30
@@ -172,3 +177,30 @@ def test_secret_is_found_in_a_text(text: str) -> None:
     assert needles.found_in(text.format(secret))
     assert needles.found_in(text.format(secret[20:]))
     assert needles.found_in(sha(secret)) == []
+
+
+def test_secrets_are_found_in_logs_and_in_every_kind_of_column(tmp_path: Path, stores: Stores) -> None:
+    needles, token, log = Needles(), "auth_tokens/standin-" + 32 * "7", tmp_path / "broker.lines"
+    needles.add(token)
+    needles.add_phrase("a password")
+    log.write_text(
+        f'{{"reason": "{token}"}}\n{{"reason": "of a password"}}\nTraceback (most recent call last)\n'
+    )
+    assert [text.split(" in ")[0] for text in secret_sweep.sweep_logs([log], needles)] == [
+        "a secret", "a secret", "a fault of the broker",
+    ]  # fmt: skip
+    assert not any(token in text for text in secret_sweep.sweep_logs([log], needles))
+    database = Database(stores.migrated("sqlite").database_url, pool_size=1)
+    now, row = datetime.now(UTC), {"actor": "a", "action": "b", "outcome": "ok"}
+    with database.write() as connection:
+        connection.execute(audit.insert(), {**row, "at": now, "detail": {"x": [token]}})
+        connection.execute(rate_windows.insert(), {"key": "k", "hits": token.encode(), "expires_at": now})
+        connection.execute(users.insert(), {
+            "username": "a password", "password_hash": "", "plan": "", "generation": "",
+            "password_changed_at": now, "created_at": now,
+        })  # fmt: skip
+    found = set(secret_sweep.sweep_tables(database, needles))
+    database.dispose()
+    assert found == {
+        "a secret in audit.detail", "a secret in rate_windows.hits", "a secret in users.username",
+    }  # fmt: skip

@@ -150,7 +150,7 @@ def begin(connection: Connection) -> None:
             except sqlite3.OperationalError as fault:
                 if fault.sqlite_errorcode & 0xFF != _LOCKED:
                     break
-                time.sleep(random.uniform(0.5, 1.5) * _POLL_SECONDS)  # noqa: S311 - nothing secret
+                time.sleep(random.uniform(0.5, 1.5) * _POLL_SECONDS)  # noqa: S311 - nothing secret # nosec B311
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises the fault through SQLAlchemy
     finally:
         plain.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")

@@ -92,6 +92,8 @@ class Journal:
         self.limits: dict[str, list[Edit]] = {}
         self.mints: list[tuple[float, float, bool]] = []
         """(end, seconds, whether no fault was near) of each answer with a token."""
+        self.probes: list[tuple[float, float, bool]] = []
+        """The same of each answer to a probe: how fast this machine is at the moment."""
         self.lost_counters: list[tuple[float, float]] = []
         """When Redis lost its counters."""
         self.last_grant = 0.0
@@ -129,6 +131,14 @@ class Journal:
             if answer.ended - answer.began > 35:
                 self._violation(f"{kind}: took {answer.ended - answer.began:.0f} s ({answer.code})")
 
+    def probed(self, answer: Answer) -> None:
+        with self.lock:
+            if answer.code == "ok":
+                self.probes.append((answer.ended, answer.ended - answer.began, self._was_calm(answer)))
+
+    def _was_calm(self, answer: Answer) -> bool:
+        return min(answer.began, answer.ended) > self._near_fault_until
+
     def attempted(self, name: str, principal: str, answer: Answer, *, keyed: bool) -> None:
         """One POST /token of the intent `name`."""
         with self.lock:
@@ -158,8 +168,7 @@ class Journal:
                 self._violation(f"one token for two: {known} and {(session, principal)}")
             self.deliveries[sha] += 1
             self.wanted_at.setdefault(sha, wanted_at)
-            calm = answer.began > self._near_fault_until and answer.ended > self._near_fault_until
-            self.mints.append((answer.ended, answer.ended - answer.began, calm))
+            self.mints.append((answer.ended, answer.ended - answer.began, self._was_calm(answer)))
             self.last_grant = max(self.last_grant, answer.ended)
 
     def suspended(self, began: float) -> None:

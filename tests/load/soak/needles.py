@@ -15,6 +15,7 @@ class Needles:
 
     def __init__(self) -> None:
         self._pieces: set[str] = set()
+        self._phrases: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -26,11 +27,16 @@ class Needles:
         middle = (len(secret) - _LENGTH) // 2
         self._pieces |= {secret[-_LENGTH:], secret[middle : middle + _LENGTH]}
 
+    def add_phrase(self, secret: str) -> None:
+        """One that is looked for as it is, such as a password with blanks. Only a few of them."""
+        self._phrases.add(secret)
+
     def found_in(self, text: str) -> list[str]:
-        """The words of `text` that hold a piece of a secret."""
+        """The words of `text` that hold a piece of a secret, and the phrases in it."""
         pieces = self._pieces
-        return [
+        words = [
             word
             for word in _WORD.findall(text)
             if any(word[at : at + _LENGTH] in pieces for at in range(len(word) - _LENGTH + 1))
         ]
+        return words + [phrase for phrase in self._phrases if phrase in text]

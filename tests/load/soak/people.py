@@ -18,6 +18,7 @@ from tests.load.soak.wire import FAULTS, MINT, Wire
 from tests.support.servers import PASSWORD
 
 Headers = dict[str, str]
+WRONG_PASSWORD = "a wrong guess of a password"
 # The caller's credential may have ended: by a rotation, a block, a sign-out or a revoked key.
 GONE = {"invalid-token", "token-expired", "account-blocked"}
 _OWN_SESSION = FAULTS | GONE | {"ok", "session-unknown", "session-ended"}
@@ -133,7 +134,7 @@ class Client:
         own = {"Authorization": f"Bearer {self._bearer(user)}"} if user.bearer else {}
         forged = {"Authorization": "Bearer eyJhbGciOiJIUzI1NiJ9.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
         nobody = "ses_" + secrets.token_hex(16)
-        wrong = {"username": f"x{secrets.token_hex(4)}", "password": "a wrong guess"}
+        wrong = {"username": f"x{secrets.token_hex(4)}", "password": WRONG_PASSWORD}
         name, headers, path, body, code = random.choice(
             (
                 ("without credentials", {}, "/token", {}, "missing-credentials"),

@@ -20,10 +20,11 @@ from tests.load.soak.faults import Faults
 from tests.load.soak.gauges import Gauges
 from tests.load.soak.journal import Journal
 from tests.load.soak.operators import OPERATOR, Operator
-from tests.load.soak.people import Client, Key, own_users
+from tests.load.soak.people import WRONG_PASSWORD, Client, Key, own_users
 from tests.load.soak.rows import Rows, read_rows
 from tests.load.soak.site import WORKERS, Site
 from tests.load.soak.wire import Wire
+from tests.support.servers import PASSWORD
 
 CLIENTS = 7
 _PAUSE_SECONDS = (0.02, 0.25)
@@ -44,6 +45,8 @@ class Result:
 def soak(folder: Path, seconds: float, *, say: Callable[[str], None] = lambda _: None) -> Result:
     journal, stop, stop_clients = Journal(), threading.Event(), threading.Event()
     with Site(folder) as site:
+        for password in (PASSWORD, WRONG_PASSWORD):
+            journal.needles.add_phrase(password)
         users = own_users(journal)
         for user, plan in users:
             site.brokers[0].add_user(user.name, plan=plan)
@@ -118,7 +121,7 @@ def _break(faults: Faults, stop: threading.Event, seconds: float) -> None:
             return
         if time.monotonic() > rotate_at:
             faults.rotate_secret()
-            rotate_at = time.monotonic() + max(_SECONDS_BETWEEN_ROTATIONS, seconds / 6)
+            rotate_at = time.monotonic() + max(_SECONDS_BETWEEN_ROTATIONS, seconds / 4)
         else:
             faults.play(name)
 
@@ -143,7 +146,7 @@ def _audit(site: Site, journal: Journal, watch: Gauges) -> tuple[Rows, list[str]
     with site.counters as counters:
         found += secret_sweep.sweep_redis(counters, journal.needles)
     found += gauges.audit_growth(watch.samples)
-    found += gauges.audit_latency(journal.mints)
+    found += gauges.audit_latency(journal)
     return rows, found
 
 

@@ -89,10 +89,15 @@ def _faults(result: Result) -> list[str]:
 
 def _latency(result: Result) -> list[str]:
     rows: list[list[object]] = []
-    for name, calm_only in (("without a fault near", True), ("all", False)):
-        values = p95_by_thirds(result.journal.mints, calm_only=calm_only)
+    journal = result.journal
+    for name, answers, calm_only in (
+        ("with a token, no fault near", journal.mints, True),
+        ("with a token, all", journal.mints, False),
+        ("to a probe, no fault near", journal.probes, True),
+    ):
+        values = p95_by_thirds(answers, calm_only=calm_only)
         rows.append([name, *(f"{value * 1000:.0f} ms" for value in values)])
-    return _table(["p95 of an answer with a token", "first third", "second", "last"], rows)
+    return _table(["p95 of an answer", "first third", "second", "last"], rows)
 
 
 def _processes(result: Result) -> list[str]:

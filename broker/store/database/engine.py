@@ -208,6 +208,8 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+        if self._disk is not None:
+            self._disk.close()
 
 
 def file_fault(url: str) -> str | None:

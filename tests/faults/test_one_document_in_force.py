@@ -18,7 +18,6 @@ from broker.standin import StandIn
 from tests.conftest import MakeBroker
 from tests.support.servers import BrokerServer
 
-
 # Several, because the minutes of one would be used up.
 CALLERS = [f"caller{number}" for number in range(8)]
 

@@ -80,11 +80,10 @@ def _mints(say: Say, settings: Settings) -> list[bool]:
 
 def _clocks(say: Say) -> None:
     """The clocks that the steps before have met. A difference that prevents a mint has failed there."""
-    met = [clock for clock in (clocks.GOOGLE, clocks.DATABASE) if clock.ahead_seconds is not None]
-    differences = [difference for clock in met if (difference := clock.difference())]
+    differences = clocks.differences()
     for difference in differences:
         say(f"WARN  {difference}: keep the clocks in step (NTP)")
-    if met and not differences:
+    if not differences and clocks.GOOGLE.ahead_seconds is not None:
         say("ok    clocks: in step")
 
 

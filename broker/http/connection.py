@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ LEAST_READ_BYTES = 4096
 """While an answer waits for it, a client that reads less in `STALLED_SECONDS` loses the connection."""
 LINGER_SECONDS = 2.0
 """How long a client may take to close its side. Until then, what it still sends is discarded."""
+_MOST_UNSENT = 64 * 1024
 _MAX_DISCARDED = 1024 * 1024
 _REST_SECONDS = 1.0
 _REST = re.compile(rb"(?im)^(origin|x-request-id):[ \t]*([^\r\n]*?)[ \t]*\r$")
@@ -66,6 +68,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self.worker.add(self)
+        _limit_unsent(transport)
         self._arm_keepalive_timer()  # a silent client is no better than an idle one
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -230,6 +233,16 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         lines = {name.lower(): value for name, value in _REST.findall(b"\n" + bytes(self._rest))}
         wanted = {name: value for name, value in parser._headers_list if name in {b"origin", b"x-request-id"}}
         return list({**lines, **wanted}.items())
+
+
+def _limit_unsent(transport: asyncio.Transport) -> None:
+    """The kernel takes megabytes for a client that does not read; many answers would be made for nobody.
+
+    What is on its way is not limited, so nobody who reads is slower.
+    """
+    client = transport.get_extra_info("socket")
+    if client.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
 
 
 _UNREAD: dict[str, Any] = {

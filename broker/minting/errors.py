@@ -58,9 +58,9 @@ def _for_status(error: errors.APIError) -> Refusal:
     if status in (408, 504):
         return Refusal("upstream-timeout", reason=reason)
     if 400 <= status < 500:
-        # Google checks the times of a token on its own clock.
-        difference = clocks.GOOGLE.difference() if status == 400 else None
-        return Refusal("upstream-rejected", reason=f"{reason}; {difference}" if difference else reason)
+        # The store's clock sets the times of a token, and Google's clock checks them.
+        differences = clocks.differences() if status == 400 else []
+        return Refusal("upstream-rejected", reason="; ".join([reason, *differences]))
     # This includes redirects. Following one would send the API key to another host.
     return Refusal("upstream-error", reason=reason)
 

@@ -21,7 +21,13 @@ from broker.settings import document, permissions, secret_parsers
 from broker.settings.document import BrokerConfig
 from broker.settings.faults import SettingsError
 from broker.settings.table import SETTINGS, Setting
-from broker.settings.variables import CLIENT_SECRETS, read_variable, redirecting_faults, unknown_faults
+from broker.settings.variables import (
+    CLIENT_SECRETS,
+    empty_faults,
+    read_variable,
+    redirecting_faults,
+    unknown_faults,
+)
 
 ProfileCheck = Callable[[Mapping[str, Profile]], Iterable[str]]
 
@@ -86,7 +92,7 @@ def load(environ: Mapping[str, str] | None = None, *, checks: Iterable[ProfileCh
     """
     environ = os.environ if environ is None else environ
     found: dict[str, Any] = {}
-    faults = [*unknown_faults(environ), *redirecting_faults(environ)]
+    faults = [*unknown_faults(environ), *redirecting_faults(environ), *empty_faults(environ)]
     for setting in SETTINGS:
         try:
             found[setting.attribute] = read_variable(setting, environ)

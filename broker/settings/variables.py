@@ -93,6 +93,14 @@ def _is_service_link(name: str, value: str) -> bool:
     return bool(link)
 
 
+def empty_faults(environ: Mapping[str, str]) -> list[str]:
+    """gunicorn reads this one itself, before it reads our configuration, and an empty one ends it."""
+    name = "WEB_CONCURRENCY"
+    if name in environ and not environ[name].strip():
+        return [f"{name} is set but empty, and gunicorn cannot start with that: remove it, or give a number"]
+    return []
+
+
 def redirecting_faults(environ: Mapping[str, str]) -> list[str]:
     return [
         f"{name} must not be set: it would redirect the calls to Google"

@@ -60,6 +60,11 @@ GOOGLE = ClockWatch("google")
 DATABASE = ClockWatch("database")
 
 
+def differences() -> list[str]:
+    """Every notable difference in words."""
+    return [words for clock in (GOOGLE, DATABASE) if (words := clock.difference())]
+
+
 def compare_date(watch: ClockWatch, date: str, took_seconds: float) -> None:
     """The same for the `Date` of an HTTP response. One that cannot be read is ignored."""
     try:

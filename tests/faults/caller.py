@@ -39,16 +39,18 @@ class Caller:
     def __init__(self, broker: BrokerServer, name: str) -> None:
         self.broker = broker
         self.granted = 0
+        self.name = name
         self._key = own_principal(name).key
         broker.add_user(name)
-        self._headers = {"Authorization": f"Bearer {broker.bearer(name)}"}
+        self._bearer = broker.bearer(name)
         self.patience = SLOWER * min(self.mint().seconds for _ in range(3))
         """What a slow machine may add to a time that the broker promises."""
 
-    def mint(self) -> Seen:
+    def mint(self, bearer: str | None = None) -> Seen:
         """On a new connection."""
         started = time.monotonic()
-        answer = httpx2.post(f"{self.broker.url}/token", headers=self._headers, trust_env=False, timeout=60)
+        headers = {"Authorization": f"Bearer {bearer or self._bearer}"}
+        answer = httpx2.post(f"{self.broker.url}/token", headers=headers, trust_env=False, timeout=60)
         code = str(answer.json().get("code", "ok"))
         self.granted += code == "ok"
         retry_after = answer.headers.get("Retry-After")

@@ -82,6 +82,16 @@ def test_health_and_tokens_under_attack(broker: BrokerServer, attack: str) -> No
     assert codes[-1] == "ok", codes
 
 
+def test_answers_that_nobody_reads_are_not_made(standin: StandIn, make_broker: MakeBroker) -> None:
+    """A client sends a hundred requests at once. Its answers fill the buffers, and the rest have to wait."""
+    server = make_broker(standin.url, workers=1)
+    with held(server.port, never_reads=1):
+        made = -1
+        while made != (made := server.log.count('"route": "/openapi.json"')) or made == 0:
+            time.sleep(0.5)
+    assert made < 10, made
+
+
 def test_held_sockets_are_closed_in_time(broker: BrokerServer) -> None:
     with held(broker.port, silent=3, half_a_head=3, stalled_body=3, never_closes=3) as clients:
         for client in clients:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 
@@ -67,13 +68,16 @@ class BrokerServer:
 
     def start(self, *, answers_at: str = "/readyz") -> None:
         """Without migrations, for a store that does not answer yet."""
-        self._process = Process.python(
-            "gunicorn",
-            ["--config", "python:broker.gunicorn_conf", "broker.app:create_app()"],
-            env=self.environ,
-            log_path=self._log_path,
-            answers=lambda: responds(f"{self.url}{answers_at}"),
-        )
+        words = ["--config", "python:broker.gunicorn_conf", "broker.app:create_app()"]
+        options: dict[str, Any] = {
+            "env": self.environ,
+            "log_path": self._log_path,
+            "answers": lambda: responds(f"{self.url}{answers_at}"),
+        }
+        if "LD_PRELOAD" in self.environ:  # a fork cannot load it
+            self._process = Process([sys.executable, "-m", "gunicorn", *words], **options)
+        else:
+            self._process = Process.python("gunicorn", words, **options)
 
     def __exit__(self, *_: object) -> None:
         self.close()

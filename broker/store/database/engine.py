@@ -211,6 +211,8 @@ class Database:
         """Close every connection. A thread that finds `is_disposed` must not open another one."""
         self.is_disposed = True
         self.engine.dispose()
+        if self._disk is not None:
+            self._disk.close()
 
 
 def file_fault(url: str) -> str | None:

@@ -58,6 +58,11 @@ class Disk:
         self._done = 0
         self._lost = 0
         self._count = threading.Lock()
+        self._file: int | None = None
+
+    def close(self) -> None:
+        with self._lock:
+            self._forget_file()
 
     def wait(self) -> None:
         with self._count:
@@ -80,10 +85,23 @@ class Disk:
     def _sync(self) -> None:
         # If the log is gone, a checkpoint has written everything to the database file and synced it.
         try:
-            with suppress(FileNotFoundError), self._path.open("rb", buffering=0) as file:
-                _sync_file(file.fileno())
+            with suppress(FileNotFoundError):
+                _sync_file(self._open())
         except OSError as fault:
             raise Refusal("store-unavailable", reason=f"sync: {fault.strerror}") from fault
+
+    def _open(self) -> int:
+        """The log stays open: a commit has to be synced also when no further file can be opened."""
+        now = self._path.stat()
+        if self._file is None or not os.path.samestat(now, os.fstat(self._file)):
+            self._forget_file()
+            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        return self._file
+
+    def _forget_file(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 def file_fault(path: str) -> str | None:

@@ -127,3 +127,12 @@ def test_user_id_without_a_name_is_the_actor(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 54321)
     assert actor() == "cli:uid-54321"
+
+
+@pytest.mark.parametrize("text", ["", "1.5"])
+def test_release_step_names_a_number_of_workers_that_ends_gunicorn(tmp_path: Path, text: str) -> None:
+    """gunicorn itself ends with a traceback, before it reads our configuration."""
+    done = run(environment(tmp_path, "http://127.0.0.1:9", WEB_CONCURRENCY=text), "db", "upgrade")
+    assert done.returncode == 2
+    assert "  - WEB_CONCURRENCY " in done.stderr
+    assert "Traceback" not in done.stderr

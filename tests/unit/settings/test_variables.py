@@ -108,3 +108,9 @@ def test_live_url_needs_a_real_host_name(host: str) -> None:
     (found,) = faults({"BROKER_LIVE_URL": f"https://{host}"})
     assert found.startswith("BROKER_LIVE_URL must be Google")
     load({**GOOD, "BROKER_LIVE_URL": "https://us-central1.generativelanguage.googleapis.com"})
+
+
+@pytest.mark.parametrize("text", ["", " ", "1.5", "0", "-1", "two", "0x2", "1_0", "٣", "65"])
+def test_number_of_workers_that_gunicorn_could_not_use_is_a_fault(text: str) -> None:
+    (fault,) = faults({"WEB_CONCURRENCY": text})
+    assert fault.startswith("WEB_CONCURRENCY ")

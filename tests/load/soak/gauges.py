@@ -6,7 +6,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -51,20 +51,22 @@ class Gauges:
         self.most_places = 0
 
     def run(self) -> None:
-        while not self._stop.wait(self._every):
-            self.journal.probed(self._wire.send("probe", "GET", "/healthz", {}, expected=FAULTS | {"ok"}))
-            for broker in self.site.brokers:
-                # A process has ended, or all workers have, or one waits for its parent to notice its end.
-                with suppress(OSError, IndexError, KeyError):
-                    workers = broker.workers()
-                    master = self.site.master(broker)
-                    self.samples += [_sample(pid, pid == master) for pid in (master, *workers)]
-            with suppress(Refusal):  # the store is what is broken at the moment
-                self._look_at_places()
-                for found in sweep_tables(
-                    self.site.brokers[0].database, self.journal.needles, {"idempotency"}
-                ):
-                    self.journal.violation(found)
+        with closing(self._wire):
+            while not self._stop.wait(self._every):
+                self._look()
+
+    def _look(self) -> None:
+        self.journal.probed(self._wire.send("probe", "GET", "/healthz", {}, expected=FAULTS | {"ok"}))
+        for broker in self.site.brokers:
+            # A process has ended, or all workers have, or one waits for its parent to notice its end.
+            with suppress(OSError, IndexError, KeyError):
+                workers = broker.workers()
+                master = self.site.master(broker)
+                self.samples += [_sample(pid, pid == master) for pid in (master, *workers)]
+        with suppress(Refusal):  # the store is what is broken at the moment
+            self._look_at_places()
+            for found in sweep_tables(self.site.brokers[0].database, self.journal.needles, {"idempotency"}):
+                self.journal.violation(found)
 
     def _look_at_places(self) -> None:
         database = self.site.brokers[0].database

@@ -96,7 +96,8 @@ def _latency(result: Result) -> list[str]:
         ("to a probe, no fault near", journal.probes, True),
     ):
         values = p95_by_thirds(answers, calm_only=calm_only)
-        rows.append([name, *(f"{value * 1000:.0f} ms" for value in values)])
+        shown = [f"{value * 1000:.0f} ms" for value in values] or ["too few answers", "", ""]
+        rows.append([name, *shown])
     return _table(["p95 of an answer", "first third", "second", "last"], rows)
 
 

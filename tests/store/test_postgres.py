@@ -91,9 +91,11 @@ def test_callers_wait_for_connections_that_the_role_does_not_get(
     postgres.execute(url, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
     postgres.execute(url, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
     database = Database(url.replace("broker@", f"{role}@"), pool_size=16)
-    with ThreadPoolExecutor(40) as threads:
-        assert list(threads.map(lambda _: record(database), range(120))) == ["ok"] * 120
-    database.dispose()
+    try:
+        with ThreadPoolExecutor(24) as threads:
+            assert list(threads.map(lambda _: record(database), range(48))) == ["ok"] * 48
+    finally:
+        database.dispose()
 
 
 def test_connection_options_in_the_url_override_the_defaults(stores: Stores) -> None:

@@ -51,10 +51,10 @@ _KEY = ("--include-path", "/token", "--include-path", "/me", "--include-path", "
 _OPERATOR = ("--include-tag", "Operators", "--include-path", "/token", "--include-path", "/metrics")
 # The operator comes last, because it suspends minting.
 FAST = {
-    "anyone": Run(("--phases", "fuzzing"), 4, 110),
-    "user": Run(_USER, 10, 600),
-    "service key": Run(_KEY, 10, 190),
-    "operator": Run(_OPERATOR, 10, 1100),
+    "anyone": Run(("--phases", "fuzzing"), 4, 120),
+    "user": Run(_USER, 10, 660),
+    "service key": Run(_KEY, 5, 120),
+    "operator": Run(_OPERATOR, 8, 1100),
 }
 # Two requests at a time: the order differs from run to run, the requests do not.
 LONG = {

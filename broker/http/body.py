@@ -52,18 +52,12 @@ def read(model: type[B]) -> B:
         return validated(model, {})
     check_media_type()
     try:
-        value = strict_json.loads(raw, parse_float=_number)
+        value = strict_json.loads(raw)
     except ValueError as error:
         raise Refusal("bad-json", reason=type(error).__name__) from error
     if not isinstance(value, dict):
         raise Refusal("bad-json", "The body must be a JSON object.")
     return validated(model, value)
-
-
-def _number(written: str) -> float:
-    """`60.0` as 60. In JSON both are the same number, and some languages write every number as a fraction."""
-    number = float(written)
-    return int(number) if number.is_integer() else number
 
 
 def check_media_type() -> None:

@@ -6,19 +6,13 @@ Python's own parser guesses the encoding, accepts NaN, and keeps the last of two
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 
-def loads(raw: bytes, *, parse_float: Callable[[str], float] = float) -> Any:
+def loads(raw: bytes) -> Any:
     """Raises ValueError if the bytes are not UTF-8, not JSON, ambiguous, or nested too deeply."""
     try:
-        return json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_no_duplicates,
-            parse_constant=_no_constants,
-            parse_float=parse_float,
-        )
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -20,7 +20,7 @@ run: ## install what running needs and serve http://127.0.0.1:8080 (with GEMINI_
 setup: ## install everything that tests need (.venv, node_modules, system packages)
 	@scripts/setup test
 
-bundle: ## put the pages' modules and styles into a few files, for a package or an image (needs node_modules)
+bundle: ## bundle the pages' modules and styles for a package or an image (needs node_modules)
 	node scripts/bundle.mjs
 
 test: setup ## set up, then run every check and the fast form of every test
@@ -29,7 +29,7 @@ test: setup ## set up, then run every check and the fast form of every test
 	@$(MAKE) test-py
 
 # Targets of their own, so that `make --keep-going` runs each of them.
-test-long: setup test-plain-page test-minutes test-measured ## run the three below
+test-long: setup test-plain-page test-minutes test-measured ## run all long tests: test-plain-page, test-minutes and test-measured
 
 test-plain-page: ## run tests of the pages as single modules, as a checkout without Node serves them
 	$(PYTEST) --plain-modules -m "not long and not measured" --numprocesses 2 --dist loadfile $(PLAIN_PAGE)
@@ -79,7 +79,7 @@ bench: ## measure tokens per second, latency and the cost of verification
 	$(VENV)/python -m tests.load.bench_issuers
 
 SOAK_MINUTES = 10
-soak: setup ## break a loaded broker every few seconds, then audit its ledger (SOAK_MINUTES=60: an hour)
+soak: setup ## inject faults into a loaded broker, then audit its ledger (SOAK_MINUTES=60: an hour)
 	$(VENV)/python -m tests.load.soak --minutes $(SOAK_MINUTES)
 
 screenshots: setup ## take the README's picture of the demo page again
@@ -88,10 +88,10 @@ screenshots: setup ## take the README's picture of the demo page again
 lock: ## rewrite the locks from pyproject.toml and package.json (LOCK_ARGS=--upgrade)
 	@scripts/lock $(LOCK_ARGS)
 
-audit: setup ## look every locked package up in the databases of known vulnerabilities (needs the network)
+audit: setup ## check every locked package against the databases of known vulnerabilities (needs the network)
 	$(VENV)/python -m tests.supply_chain.audit
 
-sbom: setup ## write the packages of a deployment into dist/, as a CycloneDX document
+sbom: setup ## write the bill of materials (SBOM) of a deployment into dist/, in CycloneDX format
 	$(VENV)/python -m tests.supply_chain.sbom
 
 clean: ## remove everything that the other targets made, also the development database

@@ -146,7 +146,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(_server: Any, _worker: Any) -> None:
-    """After the drain: what this worker has only counted until now."""
+    """After the drain: writes the repeated refusals that this worker has only counted so far."""
     repeats.write_all()
 
 

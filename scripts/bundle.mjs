@@ -44,7 +44,7 @@ function hashOfSources() {
   return hash(sources.map((path) => `${path} ${hash(readFileSync(join(WEB, path)))}\n`).join(''));
 }
 
-/** Addresses of other files of the library stay relative to the module that has them. A bundle is one folder deep. */
+/** Keeps URLs of other library files relative to their original module. A bundle lies one folder deep. */
 const addresses = {
   name: 'addresses',
   setup({ onLoad }) {
@@ -55,7 +55,7 @@ const addresses = {
   },
 };
 
-/** Whether the bundle is there already. Its files are then left alone, because a running broker may read them. */
+/** Whether a current bundle exists. It is then left unchanged, because a running broker may read its files. */
 function isMade() {
   try {
     const { sources, by } = JSON.parse(readFileSync(join(TARGET, 'manifest.json'), 'utf8'));
@@ -65,7 +65,7 @@ function isMade() {
   }
 }
 
-/** The files that an output imports at once, at any depth. */
+/** The files that an output imports statically, at any depth. */
 function imported(outputs, name) {
   const found = new Set([name]);
   for (const output of found) {

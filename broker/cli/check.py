@@ -79,12 +79,12 @@ def _mints(say: Say, settings: Settings) -> list[bool]:
 
 
 def _clocks(say: Say) -> None:
-    """The clocks that the steps before have met. A difference that prevents a mint has failed there."""
+    """Reports the clocks that earlier steps compared. If one prevents a mint, that step has failed."""
     differences = clocks.differences()
     for difference in differences:
-        say(f"WARN  {difference}: keep the clocks in step (NTP)")
+        say(f"WARN  {difference}: synchronize the clocks (NTP)")
     if not differences and clocks.GOOGLE.ahead_seconds is not None:
-        say("ok    clocks: in step")
+        say("ok    clocks: synchronized")
 
 
 def _step(say: Say, name: str, attempt: Callable[[], str]) -> bool:

@@ -1,8 +1,8 @@
 """The files under web/ as browsers get them: minified, compressed, at an address made from their content.
 
 Prepares each file once per content and process, and finds the files that a page needs. Leaves routes and
-headers to pages.py. A changed file is read again, so a checkout needs no build step. Pages load the bundle of
-scripts/bundle.mjs instead of the single modules if it was made from the files as they are.
+headers to pages.py. A changed file is read again, so a checkout needs no build step. If scripts/bundle.mjs
+has made a bundle from the current files, pages load it instead of the single modules.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def encoded_page(html: str) -> Encoded:
 
 @dataclass(frozen=True)
 class PageFiles:
-    """What a page loads at once, as paths below web/. `script` is its entry, and one of `modules`."""
+    """The files that a page loads immediately, as paths below web/. `script` is one of `modules`."""
 
     script: str
     styles: list[str]
@@ -157,7 +157,7 @@ class Assets:
         return Encoded(content, compressible=suffix not in _COMPRESSED_ALREADY)
 
     def _current_bundle(self, paths: Iterable[str]) -> dict[str, list[str]] | None:
-        """The modules of each page in the bundle, unless it was made from other files or not at all."""
+        """The bundle's modules by page. None if there is no bundle, or if it was made from other files."""
         try:
             manifest = json.loads((self._root / _BUNDLE / "manifest.json").read_text())
         except FileNotFoundError:

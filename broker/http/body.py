@@ -32,7 +32,7 @@ _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u20
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, separators of lines
 
 NO_CONTROLS: dict[str, JsonValue] = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"}
-"""The same for /openapi.json, which describes the values that are accepted."""
+"""The rule of `without_controls` as a pattern for /openapi.json."""
 
 
 def without_controls(text: str) -> str:

@@ -94,7 +94,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
                 return
         try:
             super().data_received(data)
-        except ValueError:  # a length of 5,000 digits, which Python does not read as a number
+        except ValueError:  # a Content-Length with more digits than int() accepts
             self._send_error_response(400, "")
             self._close_transport()
 
@@ -236,9 +236,9 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
 
 
 def _limit_unsent(transport: asyncio.Transport) -> None:
-    """The kernel takes megabytes for a client that does not read; many answers would be made for nobody.
+    """Limits the unsent bytes in the kernel, which would buffer megabytes for a client that does not read.
 
-    What is on its way is not limited, so nobody who reads is slower.
+    Bytes in flight are not limited, so clients that read are not slowed down.
     """
     client = transport.get_extra_info("socket")
     if client.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_NOTSENT_LOWAT"):

@@ -30,9 +30,9 @@ _LOOK_SECONDS = 0.05
 
 
 class Heartbeat(WorkerTmp):  # type: ignore[misc]  # gunicorn has no types
-    """The file by which the master sees that a worker is alive, in memory.
+    """The file by which the master sees that a worker is alive. It exists only in memory.
 
-    gunicorn's own is in a folder. With a read-only file system there may be none, and a slow disk stalls it.
+    gunicorn's own file needs a writable folder, which may not exist, and a slow disk would stall the worker.
     """
 
     def __init__(self, cfg: Any) -> None:
@@ -44,7 +44,7 @@ class Heartbeat(WorkerTmp):  # type: ignore[misc]  # gunicorn has no types
         self._tmp = os.fdopen(file, "w+b", 0)
 
 
-# A worker makes it in the constructor of its base class, where nothing can be passed in.
+# The constructor of gunicorn's base class creates it and accepts no other class.
 base.WorkerTmp = Heartbeat
 
 

@@ -63,7 +63,7 @@ def ops() -> Response:
 
 
 def page_response(name: str, files: PageFiles, **context: object) -> Response:
-    """A page whose files have addresses made from their content. It names all that it loads at once."""
+    """A page whose files have addresses made from their content. It lists all files that it loads at once."""
     html = render_template(f"{name}/index.html", assets=f"/assets/{ASSETS.version}", files=files, **context)
     response = _in_best_form(encoded_page(html), "text/html")
     # Never from a cache, the cache of the Back button included: that copy could predate the sign-in.

@@ -93,7 +93,7 @@ def _closing_line(response: Response, again: RepeatedLines) -> None:
         **({"reason": refusal.reason} if refusal else {}),
         **({"issuer": principal.issuer, "subject": principal.subject} if principal else {}),
     }
-    # A fault of the broker or of Google is worth a line of its own.
+    # Failures of the broker or of Google always have their own line.
     if refusal is None or (refusal.status >= 500 and refusal.status != 503):
         _write_line(**same, **further)
     else:
@@ -107,7 +107,7 @@ def _closing_line(response: Response, again: RepeatedLines) -> None:
 
 
 def _write_line(**fields: Any) -> None:
-    """A line for several requests, with `times`, is not written within a request and has no duration."""
+    """A line with `times` counts several requests. It is written outside of them and has no duration."""
     write = _log.error if fields["status"] >= 500 else _log.info
     if "times" not in fields:
         fields["milliseconds"] = round((time.perf_counter() - g.started) * 1000, 1)

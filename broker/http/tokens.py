@@ -63,7 +63,7 @@ class TokenBody(body.Body):
 class KeyTokenBody(TokenBody):
     """All fields are optional. Only service keys may send `on_behalf_of`."""
 
-    # Left out, not empty: null or an empty text is refused, so that no mistake charges the key itself.
+    # May be omitted, but not null or empty, so that a mistake cannot charge the key itself.
     on_behalf_of: Annotated[
         str,
         Field(default_factory=str, json_schema_extra={"minLength": 1, "maxLength": 255, **body.NO_CONTROLS}),

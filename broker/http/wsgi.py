@@ -34,7 +34,7 @@ REFUSAL = "broker.refusal"
 RECEIVED = "broker.received"
 """The key of the environ with the time when the head had arrived, of `time.perf_counter`."""
 _NO_BODY = {204, 304}
-# The form for servers and the form for proxies, without a fragment and without user and password.
+# Origin form and absolute form (RFC 9112, section 3.2), without a fragment, user name or password.
 _TARGET = re.compile(rb"(?:(?i:https?)://([^/@#]+))?(/[^#]*)?")
 
 
@@ -98,7 +98,7 @@ class FlaskRunner:
 
 
 def environ_of(scope: Scope) -> Environ:
-    """The WSGI environ, without a body. With `REFUSAL`, if two servers could read the head in two ways."""
+    """The WSGI environ, without a body. It has `REFUSAL` if the head is ambiguous."""
     host, port = _address(scope.get("server")) or ("localhost", 80)
     client = _address(scope.get("client")) or ("", "")
     environ: Environ = {
@@ -133,7 +133,7 @@ def environ_of(scope: Scope) -> Environ:
 
 
 def _target(scope: Scope) -> tuple[bytes | None, str | None]:
-    """The path of the request, None if it is malformed; and the host that the form for proxies names."""
+    """(path, host). The path is None if the target is malformed. Only the absolute form names a host."""
     target: bytes = scope["raw_path"]
     if target == b"*":
         return target, None
@@ -145,16 +145,16 @@ def _target(scope: Scope) -> tuple[bytes | None, str | None]:
 
 
 def _decoded(path: bytes) -> str:
-    """The path as WSGI has it. `//token` stays another path than `/token`.
+    """The path in WSGI's encoding. `//token` stays different from `/token`.
 
-    Werkzeug would drop the first slash. Then the rules of a proxy and the lanes would not know the route.
+    Werkzeug would drop the first slash, and the request would bypass the rules of a proxy and its own lane.
     """
     decoded = unquote_to_bytes(path).decode("latin-1")
     return f"/.{decoded}" if decoded.startswith("//") else decoded
 
 
 def _headers(headers: Iterable[tuple[bytes, bytes]]) -> Environ:
-    """Without names like `X_Forwarded_For`: an environ cannot tell it from the header that a proxy sets."""
+    """Skips names with an underscore: in an environ, `X_Forwarded_For` equals `X-Forwarded-For`."""
     environ: Environ = {}
     for name, value in headers:
         if b"_" in name:

@@ -171,10 +171,10 @@ class KeyedReservations(Reservations):
         self._ledger.refused(principal, action, code, session_id)
 
     def give_up(self) -> None:
-        """The request has ended without a response. If it still holds the key, a repeat must not wait for it.
+        """Release the key of a request that ended without a response, so that a retry need not wait for it.
 
-        That is so after a fault of the store, which is not recorded. If the store does not answer, nothing
-        happens: a repeat takes the key over later.
+        A request still holds its key after a store fault, because these are not recorded. If the store does
+        not answer, a retry takes the key over later.
         """
         with suppress(Refusal):
             self._free()
@@ -185,7 +185,7 @@ class KeyedReservations(Reservations):
         return self._record
 
     def _free(self) -> None:
-        record, self._record = self._record, None  # once: a store that hangs must not be waited for again
+        record, self._record = self._record, None  # once: a store that hangs must not delay it twice
         if record is not None:
             self._records.free(record)
 

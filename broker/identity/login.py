@@ -53,7 +53,7 @@ class Login:
         """Call after `check`. Ends the sign-in of `replaced_cookie`, so that a browser has only one.
 
         The new credentials have the generation that the user had when the password was checked. So if the
-        password changes in the meantime, they are invalid. Refuses `busy` if it has changed already.
+        password changes in the meantime, they are invalid. Raises `busy` if it has changed already.
         """
         verified = Verified(user.principal(), datetime.now(UTC), generation=user.generation)
         try:
@@ -61,7 +61,7 @@ class Login:
         except Refusal as refusal:
             if refusal.code != "invalid-token":
                 raise
-            # The caller has presented a password and no token, and the password may be the right one still.
+            # The caller sent no token, so `invalid-token` would mislead. The password may still be right.
             raise Refusal(
                 "busy", "The account was changed at the same moment. Sign in again.", reason=refusal.reason
             ) from None

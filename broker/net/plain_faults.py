@@ -1,4 +1,4 @@
-"""What is wrong with a value, in one plain sentence for people. A leaf.
+"""Says in one plain sentence what is wrong with a value. A leaf.
 
 Pydantic's own messages are written for programmers, and some quote the value, which may be a secret.
 """
@@ -23,7 +23,7 @@ _PLAIN = {
     "string_unicode": "must be valid Unicode text",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": "does not have the right form",
+    "string_pattern_mismatch": "does not match the required format",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
     "set_type": "must be a list",
@@ -43,7 +43,9 @@ _PLAIN = {
 
 
 def plain(fault: ErrorDetails) -> str:
-    """`must be at least 30`. The sentences of our own validators stay as they are."""
+    """A phrase such as `must be at least 30`. Messages of our own validators stay unchanged."""
     if fault["type"] in {"value_error", "assertion_error"}:
         return fault["msg"].split(", ", 1)[-1]
+    if fault["type"] in {"string_too_short", "too_short"} and fault["ctx"]["min_length"] == 1:
+        return "must not be empty"
     return _PLAIN.get(fault["type"], "has an invalid value").format_map(fault.get("ctx", {}))

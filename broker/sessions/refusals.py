@@ -25,8 +25,8 @@ def recorded_refusals(ledger: Reservations, principal: Principal, action: str) -
 
 
 def store_is_silent(code: Code, started: float) -> bool:
-    """Whether a store that has just failed would keep this request beyond its ten seconds if asked again.
+    """Whether another call to the failed store could take this request past its deadline of ten seconds.
 
-    `started`: when the call to Google began, of `time.monotonic`.
+    `started` is the time of `time.monotonic` when the call to Google began.
     """
     return code in STORE_FAULTS and time.monotonic() - started > _SILENT_SECONDS

@@ -94,10 +94,10 @@ def _is_service_link(name: str, value: str) -> bool:
 
 
 def empty_faults(environ: Mapping[str, str]) -> list[str]:
-    """gunicorn reads this one itself, before it reads our configuration, and an empty one ends it."""
+    """gunicorn reads WEB_CONCURRENCY before our configuration, and exits if it is empty."""
     name = "WEB_CONCURRENCY"
     if name in environ and not environ[name].strip():
-        return [f"{name} is set but empty, and gunicorn cannot start with that: remove it, or give a number"]
+        return [f"{name} is set but empty, so gunicorn cannot start: remove it, or set a whole number"]
     return []
 
 

@@ -76,7 +76,7 @@ class _Entry:
 
 
 class RefusalLog:
-    """Appends refusals. One caller that is refused again and again fills no disk."""
+    """Appends refusals. Repeated ones share a row, so that one caller cannot fill the disk."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -85,9 +85,9 @@ class RefusalLog:
     def record(
         self, *, actor: str, action: str, outcome: str, detail: Mapping[str, Any] | None = None
     ) -> None:
-        """Append a row for the first such refusal of a minute. The others are one row, when it is over.
+        """Append a row for the first such refusal. Its repeats within a minute get one row afterwards.
 
-        That row has their number, and the time and request id of the last one.
+        That row has their count, and the time and request id of the last one.
         """
         entry = _Entry(actor, action, outcome, detail, current_request_id())
         caller = _caller(actor)
@@ -104,7 +104,7 @@ class RefusalLog:
             raise
 
     def _write(self, counts: Sequence[Counted[_Entry]]) -> None:
-        if self._database.is_disposed:  # nothing serves requests with it any more
+        if self._database.is_disposed:  # it no longer serves requests
             return
         with self._database.write() as connection:
             now = self._database.now(connection)
@@ -114,7 +114,7 @@ class RefusalLog:
 
 
 def _caller(actor: str) -> str:
-    """Who is refused. A guest can be another one with each request, but not at another address."""
+    """The caller whose refusals are counted. A guest can change its identity at will, but not its address."""
     address = current_client_address()
     return f"address:{address}" if address and actor.startswith(f"{GUEST_ISSUER}:") else actor
 

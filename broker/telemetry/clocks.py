@@ -1,7 +1,7 @@
 """Compares other clocks with this host's: Google's, which checks the times of a token, and the database's.
 
-A difference shortens the life of every token, or makes Google refuse it. The metric and the log show it, and
-so does the `reason` of a refusal by Google.
+A difference shortens the lifetime of every token, or makes Google reject it. The metric, the log and the
+`reason` of a refusal by Google show it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import structlog
 
 from broker.telemetry.metrics import CLOCK_AHEAD_SECONDS
 
-# Clocks that are kept by NTP differ by less than a second.
+# Clocks that NTP synchronizes differ by less than a second.
 NOTABLE_SECONDS = 5.0
 _log = structlog.get_logger("broker.telemetry")
 
@@ -27,13 +27,13 @@ class ClockWatch:
         self._lock = threading.Lock()
         self._reported = 0.0
         self.ahead_seconds: float | None = None
-        """At least so much; negative if it is behind. None before the first comparison."""
+        """A lower bound of the difference; negative if it is behind. None before the first comparison."""
 
     def compare(self, shown: float, took_seconds: float, resolution_seconds: float = 0.0) -> None:
-        """`shown`: what that clock said, in seconds since 1970, during a call that ends now.
+        """`shown` is the time of that clock, in seconds since 1970, read during a call that ends now.
 
-        The clock may have said so at any moment of the call, and is cut to its resolution. Only what neither
-        explains is a difference.
+        The clock was read at an unknown moment of the call and rounded down to its resolution. The result is
+        the part of the difference that neither explains.
         """
         ended = time.time()
         least, most = shown - ended, shown + resolution_seconds - (ended - took_seconds)

@@ -38,7 +38,7 @@ UPSTREAM_ERRORS = Counter(
 )
 CLOCK_AHEAD_SECONDS = Gauge(
     "broker_clock_ahead_seconds",
-    "How far another clock is ahead of this host's, at least; negative if it is behind.",
+    "Seconds by which another clock is at least ahead of this host's; negative if it is behind.",
     ["clock"],
     registry=DECLARED,
     multiprocess_mode="mostrecent",

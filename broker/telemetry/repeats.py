@@ -1,9 +1,9 @@
-"""Repeats: of events of one kind, the first is written at once and those that follow are counted.
+"""Aggregates repeated events: the first of each kind is written at once, its repeats are counted.
 
-After a minute, their number is written as one more event. So a caller that is refused a thousand times a
-minute fills no disk, and no refusal is forgotten. Each process counts its own. A thread writes what is due;
-`write_all` writes the rest at the end of the process. A process that is killed loses the counts of the
-current minute.
+After a minute, their count is written as one more event. So a caller that is refused a thousand times a
+minute cannot fill the disk, and every refusal is counted. Each process counts its own. A thread writes the
+counts that are due, and `write_all` the rest at the end of the process. A process that is killed loses the
+counts of the current minute.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from broker.telemetry.log import current_request_id
 S = TypeVar("S")
 WINDOW_SECONDS = 60.0
 MOST_KINDS = 1000
-"""Beyond it, the kind that was seen longest ago is written early."""
+"""If there are more, the least recently seen kind is written early."""
 MOST_OF_ONE_CALLER = 50
 _TICK_SECONDS = 1.0
 _RETRY_SECONDS = 10.0
@@ -34,7 +34,7 @@ _log = structlog.get_logger("broker.telemetry")
 
 @dataclass
 class Counted(Generic[S]):
-    """`sample` describes the last of them, which was `last_at` by the clock of the `Repeats`."""
+    """`sample` describes the last of `times` events. It happened at `last_at` by the clock of `Repeats`."""
 
     sample: S
     times: int
@@ -50,7 +50,7 @@ class _Window(Generic[S]):
 
 @dataclass(frozen=True)
 class Kind(Generic[S]):
-    """What counts as the same: `key`. `sample` describes the event that has just happened."""
+    """Events with an equal `key` are of one kind. `sample` describes the event that has just happened."""
 
     key: Hashable
     sample: S
@@ -64,7 +64,7 @@ class Repeats(Generic[S]):
         clock: Callable[[], float] = time.monotonic,
         most: int = MOST_KINDS,
     ) -> None:
-        """`write` may raise: it then gets the same counts again, later."""
+        """If `write` raises, it gets the same counts again later."""
         self._write = write
         self._clock = clock
         self._most = most
@@ -78,10 +78,10 @@ class Repeats(Generic[S]):
         _ticker.watch(self)
 
     def is_first(self, caller: str, kind: Kind[S], rest: Kind[S]) -> bool:
-        """Whether the caller writes this event: it is the first of its kind in a minute. If not, it counts.
+        """True for the first event of its kind in a minute, which must be written now. Counts its repeats.
 
-        A caller that finds ever new kinds has `MOST_OF_ONE_CALLER`. The others count as `rest`, which has
-        few.
+        One `caller` has at most `MOST_OF_ONE_CALLER` kinds. Its further events count as `rest`, which has few
+        kinds.
         """
         now = self._clock()
         with self._lock:
@@ -104,7 +104,7 @@ class Repeats(Generic[S]):
         return first
 
     def forget_first(self, caller: str, kind: Kind[S]) -> None:
-        """The first could not be written. What has been counted since is kept."""
+        """Call this if the first event could not be written. Repeats that were counted since are kept."""
         with self._lock:
             self._close((caller, kind.key))
         _ticker.wake()
@@ -115,7 +115,7 @@ class Repeats(Generic[S]):
             return bool(self._due) or any(window.counted for window in self._windows.values())
 
     def write_due(self, *, all_of_them: bool = False) -> None:
-        """Write the counts of every window that is over. A fault is logged once, and they are kept."""
+        """Write the counts of every window that is over. If that fails, keep them and log the fault once."""
         now = self._clock()
         with self._turn:
             if not all_of_them and self._failed_at is not None and now - self._failed_at < _RETRY_SECONDS:
@@ -127,7 +127,7 @@ class Repeats(Generic[S]):
                 return
             try:
                 self._write(list(due.values()))
-            except Exception as fault:  # noqa: BLE001 - a store may fail in any way, and nobody else catches it
+            except Exception as fault:  # noqa: BLE001 - a store may fail in any way, uncaught elsewhere
                 if self._failed_at is None:
                     times = sum(counted.times for counted in due.values())
                     _log.warning("repeats_not_written", times=times, error=type(fault).__name__)
@@ -144,7 +144,7 @@ class Repeats(Generic[S]):
         return self._kinds_of.get(caller, 0) >= MOST_OF_ONE_CALLER
 
     def _close_all(self, now: float) -> None:
-        """Those that are over."""
+        """Close the windows that are over."""
         self._closed_at = now if now < math.inf else self._closed_at
         for key, window in list(self._windows.items()):
             if now - window.opened_at >= WINDOW_SECONDS:
@@ -170,7 +170,7 @@ class Repeats(Generic[S]):
 
 
 class RepeatedLines:
-    """Log lines of one event, folded. A line with `times` stands for as many events after the first."""
+    """Aggregates log lines of one event. A line with `times` represents that many repeats of the first."""
 
     def __init__(self, line: Callable[..., object]) -> None:
         self._line = line
@@ -181,8 +181,8 @@ class RepeatedLines:
     ) -> None:
         """Log a line with all fields of `same` and `further`, or count it.
 
-        Events of a caller are of one kind if all of these fields are equal; if it has too many kinds, those
-        with equal fields in `same`. Only lines with `times` have the fields of `also`.
+        A caller's events are of one kind if all these fields are equal. If it has too many kinds, only the
+        fields of `same` are compared. Only lines with `times` have the fields of `also`.
         """
         fields, known = {**same, **further}, {**(also or {}), "request_id": current_request_id()}
         kind, rest = Kind(_key(fields), {**fields, **known}), Kind(_key(same), {**same, **known})
@@ -199,7 +199,7 @@ def _key(fields: Mapping[str, Any]) -> Hashable:
 
 
 def write_all() -> None:
-    """At the end of the process."""
+    """Write all counts, at the end of the process."""
     for repeats in _ticker.watched():
         repeats.write_due(all_of_them=True)
 
@@ -209,7 +209,7 @@ class _Ticker:
 
     def __init__(self) -> None:
         self._restart()
-        # The parent writes its own counts.
+        # A child starts without counts: the parent writes its own.
         os.register_at_fork(after_in_child=self._restart)
 
     def _restart(self) -> None:
@@ -245,7 +245,7 @@ class _Ticker:
                 pass
 
     def _tick(self) -> bool:
-        """Whether there is more to write, later."""
+        """Wait, write the counts that are due, and return whether more are left."""
         time.sleep(_TICK_SECONDS)
         watched = self.watched()
         for repeats in watched:

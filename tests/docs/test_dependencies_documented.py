@@ -41,4 +41,4 @@ def test_development() -> None:
 def test_javascript_for_tests() -> None:
     package = json.loads((ROOT / "package.json").read_text())
     assert "dependencies" not in package, "the library and the page have none"
-    assert documented("## JavaScript, for tests only") == set(package["devDependencies"])
+    assert documented("## JavaScript, for development only") == set(package["devDependencies"])

@@ -72,7 +72,7 @@ def test_google_that_refuses_the_times_is_told_from_a_wrong_key(google: StandIn,
     caller.check_healed()
     assert shown(caller, "google") == 0
     assert logged(caller, "clock_differs")[-1]["ahead_seconds"] == 0
-    assert "ok    clocks: in step" in caller.broker.command("check")
+    assert "ok    clocks: synchronized" in caller.broker.command("check")
 
 
 @pytest.fixture(scope="module")

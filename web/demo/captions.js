@@ -41,7 +41,7 @@ export class Captions {
     // The box shrinks when something appears above it. The last line stays in view.
     new ResizeObserver(() => this.#resized()).observe(scroll);
     scroll.addEventListener('scroll', () => {
-      // A box that changes its size scrolls too, and its event can come before the observer's.
+      // A change of size also causes a scroll event, which can come before the observer's callback.
       if (scroll.clientHeight !== this.#height) return this.#resized();
       this.#following = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < FOLLOW_WITHIN_PX;
     });

@@ -125,8 +125,8 @@ const TABLE = {
     'other-sessions',
   ),
   'places-held': row(
-    'Your last conversations still count',
-    'A conversation can keep its place for some time after it ends. The button shows when you can start again.',
+    'Your ended conversations still count',
+    'An ended conversation counts towards your limit for a short time. The button shows when you can start again.',
     'retry',
   ),
   'place-freed': row('Your other conversation has ended', 'You can start a new one now.', 'retry'),

@@ -12,7 +12,7 @@ import { create } from '../common/dom.js';
  * @param {HTMLElement} place  holds the buttons
  * @param {(profile: string) => string} nameOf  the label of a profile
  * @param {() => void} placeFreed  called when the chosen conversation has ended
- * @param {(error: unknown) => void} failed  also called if there is none to end, with what holds the place
+ * @param {(error: unknown) => void} failed  also called, with the reason, if there is no conversation to end
  */
 export async function offerOtherSessions(api, place, nameOf, placeFreed, failed) {
   try {
@@ -40,7 +40,7 @@ export async function offerOtherSessions(api, place, nameOf, placeFreed, failed)
 }
 
 /**
- * A person presses Talk again in both cases. A start from here could be refused and would lead here again.
+ * In both cases the person presses Talk again. An automatic start could be refused and lead back here.
  * @param {NextToken} next
  */
 function nothingToEnd({ granted, code, retry_after_seconds }) {

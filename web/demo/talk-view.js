@@ -33,7 +33,7 @@ const LOOKS = {
   error: { status: 'Not connected', lead: '', talk: 'Talk', ring: 'rest' },
 };
 
-/** The looks of a connection that sends no sound. */
+/** Status and hint while a live conversation sends no microphone audio. */
 const MUTED = { status: 'Muted', lead: 'The assistant cannot hear you.' };
 const RELEASED = { status: 'Hold to talk', lead: 'Hold the button or the space bar while you speak.' };
 const TYPING = { status: 'Connected', lead: 'Type below, or press Talk to use your voice.' };
@@ -43,7 +43,7 @@ export const LIVE = new Set(
   /** @type {State[]} */ (['connecting', 'listening', 'thinking', 'speaking', 'reconnecting']),
 );
 
-/** Why a live conversation sends no sound, or null. @param {Scene} scene */
+/** Status and hint if a live conversation sends no microphone audio, otherwise null. @param {Scene} scene */
 function silence({ state, microphone, muted, push, held }) {
   if (!microphone) return TYPING;
   if (state === 'connecting') return null;

@@ -23,7 +23,7 @@ from broker.store.accounts.service_keys import SqlServiceKeys
 bp = Blueprint("admin_keys", __name__)
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
-# The operators' actions check these values and name their rules; the document shows them.
+# operators/keys.py validates these values. The patterns are only for /openapi.json.
 KeyName = Annotated[Name, Field(json_schema_extra={"pattern": f"^{service_keys.NAME.pattern}$"})]
 Scope = Annotated[Name, Field(json_schema_extra={"enum": [*service_keys.SCOPES]})]
 Grant = Annotated[

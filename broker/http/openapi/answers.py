@@ -16,7 +16,7 @@ Json = dict[str, object]
 
 _REF = "#/components/schemas/{model}"
 _MEANINGS = {200: "Success.", 201: "Created.", 204: "Success, without a body.", 303: "Redirect."}
-# The size, the type and the time of a request are checked before its route, also where no body is expected.
+# Size, media type and time limit of a request are checked before the route, even if it expects no body.
 # A worker that shuts down may answer any request with `draining`.
 _ALWAYS: tuple[Code, ...] = (
     "bad-request", "origin-forbidden", "request-timeout", "too-large", "media-type", "internal",

@@ -29,7 +29,7 @@ _SECURITY = {
         "X-CSRF-Token.",
     },
 }
-# A route that creates something -> the parameter of other routes, and the place of its value in the answer.
+# Route that creates something -> (path parameter of other routes, JSON pointer to its value in the answer).
 _LINKS = {
     "POST /token": ("session_id", "/session/id"),
     "POST /admin/keys": ("key_id", "/id"),
@@ -85,7 +85,7 @@ def _id(route: Route) -> str:
 
 
 def _links(route: Route, documented: Sequence[Route]) -> Json:
-    """What a client may do next with the created session, key or user."""
+    """The operations that take the id of the created session, key or user."""
     if route.name not in _LINKS:
         return {}
     name, pointer = _LINKS[route.name]

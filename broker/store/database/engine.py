@@ -178,8 +178,8 @@ class Database:
             return
         with _store_faults(), timed(STORE_SECONDS.labels("read")), self._connect() as connection:
             if not self.is_sqlite:
-                # Each statement sees what is committed when it begins, with or without a transaction around
-                # it. Without one, a slow line is crossed twice less.
+                # Each statement sees what is committed when it begins, with or without a transaction.
+                # Without one, a read needs two round trips fewer.
                 connection.execution_options(isolation_level="AUTOCOMMIT")
             with connection.begin():
                 yield connection
@@ -208,7 +208,7 @@ class Database:
         return insert(table).on_conflict_do_nothing()
 
     def dispose(self) -> None:
-        """Close every connection. A thread that finds `is_disposed` must not open another one."""
+        """Close every connection. Threads check `is_disposed` before they open another one."""
         self.is_disposed = True
         self.engine.dispose()
         if self._disk is not None:

@@ -91,7 +91,7 @@ class Disk:
             raise Refusal("store-unavailable", reason=f"sync: {fault.strerror}") from fault
 
     def _open(self) -> int:
-        """The log stays open: a commit has to be synced also when no further file can be opened."""
+        """Keeps the log open, so that a commit can be synced even if no other file can be opened."""
         now = self._path.stat()
         if self._file is None or not os.path.samestat(now, os.fstat(self._file)):
             self._forget_file()
@@ -132,7 +132,7 @@ def usable(path: str | None) -> Callable[..., None]:
 
 def prepare(dbapi_connection: Any, _record: Any) -> None:
     dbapi_connection.isolation_level = None  # `begin` begins the transactions
-    # Temporary files need a folder that can be written, which a read-only file system may not have.
+    # Temporary files would need a writable folder, which a read-only file system may not have.
     size = f"journal_size_limit={_MOST_LOG_BYTES}"
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY", size):
         dbapi_connection.execute(f"PRAGMA {pragma}")

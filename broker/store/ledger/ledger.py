@@ -216,7 +216,7 @@ class SqlLedger:
             actor, detail = _named(principal)
             self._refusals.record(actor=actor, action=action, outcome=code, detail=detail)
             return
-        with self._database.write() as connection:  # it belongs to the row of its reservation
+        with self._database.write() as connection:  # it completes the record of the reservation
             _record(connection, self._database.now(connection), principal, action, code, session_id)
 
     def _enter_project(

@@ -67,8 +67,8 @@ class Operator:
         body: Mapping[str, Any] | None = None,
         also: frozenset[str] = frozenset(),
     ) -> Answer:
-        headers = {"Authorization": f"Bearer {self._bearer}"}
-        expected = FAULTS | GONE | {"ok"} | also
+        headers = {"Authorization": f"Bearer {self._bearer}"} if self._bearer else {}
+        expected = FAULTS | GONE | {"ok", "missing-credentials"} | also
         answer = self.wire.send("operator", method, path, headers, body, expected=expected)
         if answer.code in GONE:
             self._bearer = ""

@@ -131,7 +131,8 @@ class Client:
     def _refused(self) -> None:
         """Requests that must be refused, whatever else happens."""
         user = random.choice(self.users)
-        own = {"Authorization": f"Bearer {self._bearer(user)}"} if user.bearer else {}
+        bearer = self._bearer(user)
+        own = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         forged = {"Authorization": "Bearer eyJhbGciOiJIUzI1NiJ9.e30.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
         nobody = "ses_" + secrets.token_hex(16)
         wrong = {"username": f"x{secrets.token_hex(4)}", "password": WRONG_PASSWORD}

@@ -1,4 +1,4 @@
-"""How often the event of an audit row happened: repeated refusals share a row"""
+"""Number of events for each audit row: repeated refusals share a row"""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ mount --bind "$1" "$1"
 mount -o remount,bind,ro /
 [ ! -d /dev/shm ] || mount -t tmpfs -o ro,size=4k none /dev/shm
 """
+SH = ("sh", "-c")
 BEGIN = """set -e
 data=$1; cd "$2"; shift 2
 umask 077
@@ -58,17 +59,18 @@ class Machine:
     def command(self, *words: str) -> list[str]:
         return [*self.wrapper, str(self.data), str(self.folder), ".venv/bin/python", "-m", *words]
 
+    def works(self) -> bool:
+        """Whether this process may set the machine up, and Python starts on it."""
+        probe = self.command("this")
+        return (
+            shutil.which(probe[0]) is not None
+            and not subprocess.run(probe, capture_output=True, check=False).returncode
+        )
+
     def run(self, *words: str, env: dict[str, str], stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*words), env=env, input=stdin, capture_output=True, text=True, check=False
         )
-
-
-def works(*command: str) -> bool:
-    return (
-        shutil.which(command[0]) is not None
-        and not subprocess.run(command, capture_output=True, check=False).returncode
-    )
 
 
 def machine(folder: Path) -> Machine:
@@ -87,19 +89,17 @@ def machine(folder: Path) -> Machine:
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, checkout / name)
     (checkout / ".venv").symlink_to(sys.prefix)
-    sh = ("sh", "-c")
     if os.getuid() == 0:
         os.chown(data, UID, UID)
-        if works("unshare", "--mount", "true"):
-            wrapper: tuple[str, ...] = ("unshare", "--mount", "--propagation", "private", *sh)
-            return Machine(
-                checkout, data, (*wrapper, READ_ONLY + BEGIN + AS_NOBODY_OF_ROOT, "sh"), True, True
-            )
-        return Machine(checkout, data, (*sh, BEGIN + AS_NOBODY_OF_ROOT, "sh"), False, True)
-    if works("unshare", "--user", "--map-root-user", "--mount", "true"):
-        own_user = ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private", *sh)
-        return Machine(checkout, data, (*own_user, READ_ONLY + BEGIN + AS_NOBODY, "sh"), True, True)
-    return Machine(checkout, data, (*sh, BEGIN + 'exec "$@"', "sh"), False, False)
+    mount = ("unshare", "--mount", "--propagation", "private")
+    own_user = ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private")
+    kinds = (
+        Machine(checkout, data, (*mount, *SH, READ_ONLY + BEGIN + AS_NOBODY_OF_ROOT, "sh"), True, True),
+        Machine(checkout, data, (*SH, BEGIN + AS_NOBODY_OF_ROOT, "sh"), False, True),
+        Machine(checkout, data, (*own_user, *SH, READ_ONLY + BEGIN + AS_NOBODY, "sh"), True, True),
+        Machine(checkout, data, (*SH, BEGIN + 'exec "$@"', "sh"), False, False),
+    )
+    return next(kind for kind in kinds if kind.works())
 
 
 @contextmanager

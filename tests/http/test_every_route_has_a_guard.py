@@ -14,8 +14,8 @@ from tests.http.conftest import MakeApp
 PUBLIC = {
     "/",
     "/ops",
-    "/<any(live, demo, ops, docs, common):part>/<path:name>",
-    "/assets/<version>/<any(live, demo, ops, docs, common):part>/<path:name>",
+    "/<any(live, demo, ops, docs, common, bundle):part>/<path:name>",
+    "/assets/<version>/<any(live, demo, ops, docs, common, bundle):part>/<path:name>",
     "/favicon.ico",
     "/openapi.json",
     "/docs",

@@ -39,6 +39,7 @@ def modules(web: Path) -> dict[str, list[str]]:
             for reference in dict.fromkeys(_PATH.findall(path.read_text()))
         ]
         for path in sorted(web.rglob("*.js"))
+        if path.relative_to(web).parts[0] != "bundle"  # made from the others
     }
 
 

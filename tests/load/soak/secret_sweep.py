@@ -30,7 +30,7 @@ def sweep_logs(paths: list[Path], needles: Needles) -> Iterator[str]:
 
 def sweep_tables(database: Database, needles: Needles, names: set[str] | None = None) -> Iterator[str]:
     """Every column of text, JSON or bytes of the named tables, or of all."""
-    with database.read() as connection:
+    with database.engine.begin() as connection:  # a cursor at the server needs a transaction
         for table in metadata.sorted_tables:
             if names is not None and table.name not in names:
                 continue

@@ -212,6 +212,12 @@ GAP = """() => {
 }"""
 
 
+def _exchange_lines(demo: DemoPage, number: int) -> None:
+    """A typed line that fills a row of a phone, and its answer."""
+    demo.say(f"Line {number} that is long enough to fill a whole row of a narrow phone")
+    demo.caption("model", re.compile(f"You wrote: Line {number} "))
+
+
 # The preview appears, and the event of an earlier scroll comes before the observer of the box's size.
 SHRINK_WITH_A_SCROLL_UNDER_WAY = """() => {
     const box = document.getElementById('scroll');
@@ -228,12 +234,10 @@ def test_captions_follow_on_a_phone_when_the_preview_appears(visit: Visits, site
     demo = visit(site.broker.url, viewport=PHONE)
     demo.enter()
     for number in range(8):
-        demo.say(f"Line {number} that is long enough to fill a whole row of a narrow phone")
-        demo.caption("model", re.compile(f"You wrote: Line {number} "))
+        _exchange_lines(demo, number)
     assert demo.page.evaluate(SHRINK_WITH_A_SCROLL_UNDER_WAY) > 80
     for number in (8, 9):
-        demo.say(f"Line {number} that is long enough to fill a whole row of a narrow phone")
-        demo.caption("model", re.compile(f"You wrote: Line {number} "))
+        _exchange_lines(demo, number)
         assert demo.page.evaluate(GAP) < 5
 
 
@@ -241,8 +245,7 @@ def test_captions_stay_where_a_reader_has_scrolled_to(visit: Visits, site: Site)
     demo = visit(site.broker.url, viewport=PHONE)
     demo.enter()
     for number in range(10):
-        demo.say(f"Line {number} that is long enough to fill a whole row of a narrow phone")
-        demo.caption("model", re.compile(f"You wrote: Line {number} "))
+        _exchange_lines(demo, number)
     demo.page.locator("#scroll").evaluate("box => { box.scrollTop = 0; }")
     demo.page.wait_for_timeout(200)
     demo.say("/silence 0.1")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -55,6 +57,26 @@ def test_contract_changes_only_on_purpose() -> None:
     After a change on purpose, run `python -m tests.http.openapi_contract` and commit the new file.
     """
     assert lines(contract(document(BARE))) == CONTRACT.read_text()
+
+
+def test_first_readers_make_the_document_once(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making it takes a tenth of a second of CPU, which every other request of the worker would wait for."""
+    app = make_app()
+    makings = []
+    together = Barrier(8)
+
+    def counted(app: Flask) -> dict[str, Any]:
+        makings.append(app)
+        return document(app)
+
+    def read(_: int) -> bytes:
+        together.wait()
+        return app.test_client().get("/openapi.json").data
+
+    monkeypatch.setattr("broker.http.openapi.document", counted)
+    with ThreadPoolExecutor(8) as threads:
+        bodies = set(threads.map(read, range(8)))
+    assert (len(bodies), len(makings)) == (1, 1)
 
 
 def test_document_names_the_credentials_that_the_guards_accept() -> None:

@@ -71,7 +71,7 @@ def test_first_readers_make_the_document_once(make_app: MakeApp, monkeypatch: py
 
     def read(_: int) -> bytes:
         together.wait()
-        return app.test_client().get("/openapi.json").data
+        return bytes(app.test_client().get("/openapi.json").data)
 
     monkeypatch.setattr("broker.http.openapi.document", counted)
     with ThreadPoolExecutor(8) as threads:

@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run setup bundle test test-long test-plain-page test-minutes test-measured lint format types test-js test-py \
+.PHONY: help run setup bundle test test-long test-plain-page test-minutes test-measured test-release lint format types test-js test-py \
 	coverage bench soak screenshots lock audit sbom clean
 
 VENV := .venv/bin
@@ -39,6 +39,13 @@ test-minutes: ## run the tests that take minutes or repeat a promise many times
 
 test-measured: ## run the tests that measure times, one after the other
 	$(PYTEST) -m measured
+
+# Repetitions that are too many for CI.
+test-release: setup ## run what a release needs beyond CI (two hours)
+	CROSSINGS=2000 $(PYTEST) tests/store/test_crossings.py --numprocesses 2 --dist load
+	FUZZ=20000 $(PYTEST) tests/http/test_openapi_fuzz.py -m long
+	ROUNDS=200 $(PYTEST) tests/load/test_limits_are_exact_on_four_workers.py -m measured
+	$(MAKE) soak SOAK_MINUTES=60
 
 lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses; Bandit: security
 	$(VENV)/ruff check .

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from broker.errors import Refusal
 from broker.store.database.tables import sessions
@@ -63,7 +64,7 @@ class Gauges:
                 workers = broker.workers()
                 master = self.site.master(broker)
                 self.samples += [_sample(pid, pid == master) for pid in (master, *workers)]
-        with suppress(Refusal):  # the store is what is broken at the moment
+        with suppress(Refusal, OperationalError):  # the store is what is broken at the moment
             self._look_at_places()
             for found in sweep_tables(self.site.brokers[0].database, self.journal.needles, {"idempotency"}):
                 self.journal.violation(found)

@@ -51,6 +51,11 @@ CLOSES: dict[str, Close] = {
     "text-modality": Close(
         1007, "The requested combination of response modalities (TEXT) is not supported by the model"
     ),
+    # In the middle of about 6 % of one app's calls, which were fine after they resumed.
+    "audio-type": Close(
+        1007,
+        "The audio content type (CONTENT_TYPE_AUDIO) is not supported for this model configuration.",
+    ),
     "voice": Close(1007, "no matching speaker voice"),  # known in paraphrase only
     "key-invalid": Close(1007, KEY_INVALID),
     "key-expired": Close(1007, "API key expired. Please renew the API key."),

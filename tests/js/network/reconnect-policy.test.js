@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { actionFor, nextStep, renewalDelayMs } from '../../../web/live/network/reconnect-policy.js';
+import { actionFor, NO_OUTAGE, nextStep, renewalDelayMs } from '../../../web/live/network/reconnect-policy.js';
 import { LiveError } from '../../../web/live/shared/errors.js';
 import { wire } from '../support.js';
 
-const FRESH = { attempt: 0, refused: 0 };
+const FRESH = NO_OUTAGE;
 const closed = (code, reason = '') => LiveError.closed(code, reason, true);
 const refused = (status, code, retryAfter = null) => LiveError.tokenRefused(status, { code }, retryAfter);
 const middle = () => 0.5;
 
 /** The actions that are correct during a conversation, for each advice in the samples. */
 const WHILE_OPEN = {
-  no: ['stop'],
+  no: ['stop', 'retry'], // it worked before, so it may work again
   later: ['stop'],
   'new token': ['retry'],
   'new token, then resume': ['retry'],
@@ -45,7 +45,10 @@ for (const [phase, code, reason, action] of [
   ['opening', 1006, '', 'retry'],
   ['open', 1001, '', 'spread'],
   ['open', 1011, 'The service is currently unavailable.', 'spread'],
-  ['open', 1000, '', 'stop'],
+  ['open', 1000, '', 'retry'],
+  ['open', 1007, 'The audio content type (CONTENT_TYPE_AUDIO) is not supported for this model configuration.', 'retry'],
+  ['open', 1007, 'API key not valid. Please pass a valid API key.', 'stop'],
+  ['open', 1011, 'You exceeded your current quota, please check your plan and billing details.', 'stop'],
   ['open', 4321, 'something unheard of', 'retry'],
 ]) {
   test(`${phase}, ${code} ${reason || 'without a reason'}: ${action}`, () => {
@@ -106,6 +109,35 @@ test('gives a handle up after two refusals, but not after two broken connections
   assert.deepEqual(after(closed(1006)), [false, false]);
   assert.deepEqual(after(refused(503, 'busy')), [false, false]);
   assert.equal(nextStep(closed(1008, 'Requested entity was not found.'), 'resuming', FRESH).seed, true);
+});
+
+test('a complaint about an open conversation: resumes, then seeds, then stops', () => {
+  const steps = (code, reason) => {
+    const first = nextStep(closed(code, reason), 'open', FRESH);
+    const second = nextStep(closed(code, reason), 'open', first);
+    return [first.seed, second.seed, nextStep(closed(code, reason), 'open', second).stop];
+  };
+  for (const [code, reason] of [
+    [1007, 'The audio content type (CONTENT_TYPE_AUDIO) is not supported for this model configuration.'],
+    [1007, 'Request contains an invalid argument.'],
+    [1008, 'something unheard of'],
+    [1011, 'Internal error encountered.'],
+    [1000, ''],
+  ])
+    assert.deepEqual(steps(code, reason), [false, true, true], reason);
+  for (const [code, reason] of [
+    [1006, ''],
+    [1008, 'The operation was aborted.'],
+    [1011, 'auth token has expired'],
+  ])
+    assert.deepEqual(steps(code, reason), [false, false, undefined], reason);
+});
+
+test('only the same complaint counts, also with a broken connection in between', () => {
+  const first = nextStep(closed(1007, 'one'), 'open', FRESH);
+  assert.equal(nextStep(closed(1007, 'two'), 'open', first).seed, false);
+  const between = nextStep(closed(1006), 'resuming', first);
+  assert.equal(nextStep(closed(1007, 'one'), 'open', between).seed, true, 'it is the same again');
 });
 
 test('waits for Retry-After and stops if it is too long', () => {

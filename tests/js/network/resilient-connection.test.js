@@ -321,7 +321,6 @@ for (const [code, reason] of [
   [1011, 'Resource has been exhausted (e.g. check quota).'],
   [1007, 'API key expired. Please renew the API key.'],
   [1007, 'User location is not supported for the API use.'],
-  [1007, 'Request contains an invalid argument.'],
 ]) {
   test(`${code} ${reason} ends the conversation at once, with one sentence`, async (t) => {
     const net = await connected(t);
@@ -373,20 +372,58 @@ test('makes five attempts with at least the set delays, then ends with one sente
   );
 });
 
-test('does not reset the attempts for a connection that breaks as soon as it is open', async (t) => {
-  const net = await connected(t);
-  await net.pass(10 * SECOND);
+/** Breaks each connection after that many seconds, until the conversation ends. */
+async function breakEach(net, seconds, ...close) {
   for (let tries = 0; net.endedWith.length === 0 && tries < 50; tries++) {
-    await net.drop(1011, 'Internal error occurred.');
-    await net.pass(5 * SECOND, 250);
+    await net.pass(seconds * SECOND, 250);
+    await net.drop(...close);
+    for (let waited = 0; net.socket.readyState !== 0 && net.endedWith.length === 0 && waited < 100; waited++)
+      await net.pass(100, 50);
     if (net.socket.readyState === 0) await net.accept();
   }
-  assert.equal(net.sockets.length, 6);
-  assert.deepEqual(
-    net.endedWith.map(({ reason }) => reason),
-    ['connection-lost'],
-  );
+  return net.endedWith.map(({ reason }) => reason);
+}
+
+for (const seconds of [0, 3, 20])
+  test(`ends when each connection breaks after ${seconds} s without an answer`, async (t) => {
+    const net = await connected(t);
+    assert.deepEqual(await breakEach(net, seconds, 1006), ['connection-lost']);
+    assert.equal(net.sockets.length, 6);
+  });
+
+test('an answer, or half a minute, makes the next break a new problem', async (t) => {
+  const net = await connected(t);
+  for (let round = 0; round < 8; round++) {
+    if (round % 2) await net.pass(31 * SECOND, 250);
+    else {
+      await net.pass(3 * SECOND);
+      await net.serve({ serverContent: { generationComplete: true } });
+    }
+    await net.drop(1006);
+    await net.accept();
+  }
+  assert.deepEqual(net.endedWith, []);
 });
+
+for (const [code, text] of [
+  [1007, 'The audio content type (CONTENT_TYPE_AUDIO) is not supported for this model configuration.'],
+  [1007, 'Request contains an invalid argument.'],
+  [1008, 'something unheard of'],
+  [1011, 'Internal error encountered.'],
+])
+  test(`${code} ${text} in a conversation: resumes, then sends the text so far to a new session, then ends`, async (t) => {
+    const net = await connected(t);
+    const reasons = await breakEach(net, 1, code, text);
+    assert.equal(reasons.length, 1);
+    assert.deepEqual(
+      net.of('reconnected').map(({ resumed, seeded }) => [resumed, seeded]),
+      [
+        [true, false],
+        [false, true],
+      ],
+    );
+    assert.equal(net.sockets.length, 3);
+  });
 
 test('spends no attempt while offline and connects at once when online', async (t) => {
   const net = await connected(t);

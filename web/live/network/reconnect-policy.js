@@ -2,7 +2,7 @@
  * Decides what follows a failed connection or token request: try again, start a new session, or end. Pure.
  * Leaves Google's texts and codes to close-reasons.js, and the attempts to resilient-connection.js.
  */
-import { closeMeaning } from '../shared/close-reasons.js';
+import { closeMeaning, complaint } from '../shared/close-reasons.js';
 import { ENDING_CODES } from './broker-request.js';
 
 /** @typedef {import('../shared/errors.js').LiveError} LiveError */
@@ -11,14 +11,22 @@ import { ENDING_CODES } from './broker-request.js';
  * @typedef {'open' | 'resuming' | 'opening'} Phase
  */
 /** @typedef {import('../shared/close-reasons.js').Action} Action */
-/** `attempt`: attempts since the last stable connection; `refused`: how often the handle was refused.
- * @typedef {{attempt: number, refused: number}} Outage */
+/**
+ * `attempt`: attempts since the conversation last went on; `refused`: how often the handle was refused; `complaint`: what
+ * the service said last; `repeats`: how often it has said so in a row.
+ * @typedef {{attempt: number, refused: number, complaint: string, repeats: number}} Outage
+ */
 /** @typedef {{stop: true} | (Outage & {stop?: undefined, seed: boolean, delayMs: number})} Step */
+
+/** @type {Outage} */
+export const NO_OUTAGE = { attempt: 0, refused: 0, complaint: '', repeats: 0 };
 
 /** The shortest wait before each attempt, milliseconds. The wait is random, up to twice as long. */
 const DELAYS = [0, 500, 1000, 2000, 4000];
 /** After this number of refusals the client gives a handle up. */
 const MAX_REFUSALS = 2;
+/** What the service says this often about an open conversation is permanent: not the handle, not the text so far helped. */
+const MAX_REPEATS = 3;
 /** A longer `Retry-After` ends the attempts with an error. */
 const MAX_WAIT_SECONDS = 30;
 const MAX_RENEWAL_DELAY_MS = 30_000;
@@ -51,16 +59,28 @@ export function actionFor(error, phase) {
  * @param {() => number} random 0 to 1
  * @returns {Step}
  */
-export function nextStep(error, phase, { attempt, refused }, random = Math.random) {
+export function nextStep(error, phase, outage, random = Math.random) {
   const action = actionFor(error, phase);
-  const delay = DELAYS[attempt];
-  if (action === 'stop' || delay === undefined) return { stop: true };
+  const { closeCode = 1006, closeReason = '' } = error;
+  const said = complaint(closeCode, closeReason);
+  const repeats = said && said === outage.complaint ? outage.repeats + 1 : 1;
+  const permanent = phase === 'open' && repeats >= MAX_REPEATS;
+  const delay = DELAYS[outage.attempt];
+  if (action === 'stop' || permanent || delay === undefined) return { stop: true };
   // A broken connection (1006) says nothing about the handle.
-  const refusal = phase === 'resuming' && (error.closeCode ?? 1006) !== 1006;
-  const refusals = refused + (refusal ? 1 : 0);
+  const refusal = phase === 'resuming' && closeCode !== 1006;
+  const refused = outage.refused + (refusal ? 1 : 0);
+  const seed = action === 'seed' || refused >= MAX_REFUSALS || (phase === 'open' && repeats > 1);
   const base = Math.max(delay, (error.retryAfterSeconds ?? 0) * 1000);
   const delayMs = Math.round(base === 0 && action === 'spread' ? 1000 * random() : base * (1 + random()));
-  return { attempt: attempt + 1, refused: refusals, seed: action === 'seed' || refusals >= MAX_REFUSALS, delayMs };
+  return {
+    attempt: outage.attempt + 1,
+    refused,
+    complaint: said || outage.complaint,
+    repeats: said ? repeats : outage.repeats,
+    seed,
+    delayMs,
+  };
 }
 
 /**

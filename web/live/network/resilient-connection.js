@@ -14,7 +14,7 @@ import { ENDING_CODES } from './broker-request.js';
 import { LiveSocket, connect as openSocket } from './live-socket.js';
 import { NextToken } from './next-token.js';
 import { openConnection } from './open-connection.js';
-import { nextStep } from './reconnect-policy.js';
+import { NO_OUTAGE, nextStep } from './reconnect-policy.js';
 import { SessionKeeper } from './session-keeper.js';
 import { Watchdog } from './watchdog.js';
 
@@ -40,8 +40,12 @@ const METHODS = /** @type {const} */ ({
   clientContent: 'sendClientContent',
   toolResponse: 'sendToolResponse',
 });
-/** A connection that lasted this long was stable: what breaks it is a new problem. */
-const STABLE_MS = 2000;
+/**
+ * What breaks a connection is a new problem if the connection lasted this long, or lasted for the shorter time and an
+ * answer ended on it. Otherwise a service that accepts each connection and closes it again would be called for ever.
+ */
+const STABLE_MS = 30_000;
+const ANSWERED_STABLE_MS = 2000;
 /** A connection is left at the latest this long before its end. */
 const LEAVE_MARGIN_MS = 1000;
 /** The next token is requested at the latest this long before the connection is left. */
@@ -75,8 +79,10 @@ export class ResilientConnection {
   /** The client may name the handle in its setup. Otherwise the token contains it and is as old as the token. */
   #handleInSetup = true;
   /** @type {import('./reconnect-policy.js').Outage} */
-  #outage = { attempt: 0, refused: 0 };
+  #outage = NO_OUTAGE;
   #upSince = 0;
+  /** An answer has ended on this connection. */
+  #answered = false;
   #sentAt = 0;
   /** When this connection must be left, at the latest. */
   #leaveBy = Infinity;
@@ -148,7 +154,7 @@ export class ResilientConnection {
       this.#watchdog.received(true);
       this.#handleFresh = fact.handle !== null;
       this.#handle = fact.handle ?? this.#handle;
-    }
+    } else if (fact.type === 'generationComplete') this.#answered = true;
   }
 
   /** Something was said that the handle does not include. */
@@ -209,6 +215,7 @@ export class ResilientConnection {
     this.#current = connection;
     this.#hasHistory = true;
     this.#upSince = this.#sentAt = epochNow();
+    this.#answered = false;
     this.#leaveBy = Infinity;
     this.#handleFresh = true;
     this.#handleInSetup = 'sessionResumption' in (answer.setup ?? {});
@@ -219,7 +226,7 @@ export class ResilientConnection {
   /** The connection broke. @param {LiveError} error */
   #lost(error) {
     const began = epochNow();
-    if (began - this.#upSince > STABLE_MS) this.#outage = { attempt: 0, refused: 0 };
+    if (began - this.#upSince > (this.#answered ? ANSWERED_STABLE_MS : STABLE_MS)) this.#outage = NO_OUTAGE;
     this.#hangUp();
     void this.#replace(error, 'open', began);
   }
@@ -228,7 +235,7 @@ export class ResilientConnection {
   async #handOver() {
     const began = epochNow();
     this.#hangUp();
-    this.#outage = { attempt: 1, refused: 0 };
+    this.#outage = { ...NO_OUTAGE, attempt: 1 };
     await Promise.race([this.#closed, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS))]);
     await this.#replace(null, 'resuming', began);
   }

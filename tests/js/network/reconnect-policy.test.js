@@ -45,7 +45,7 @@ for (const [phase, code, reason, action] of [
   ['opening', 1006, '', 'retry'],
   ['open', 1001, '', 'spread'],
   ['open', 1011, 'The service is currently unavailable.', 'spread'],
-  ['open', 1000, '', 'retry'],
+  ['open', 1000, '', 'stop'],
   ['open', 1007, 'The audio content type (CONTENT_TYPE_AUDIO) is not supported for this model configuration.', 'retry'],
   ['open', 1007, 'API key not valid. Please pass a valid API key.', 'stop'],
   ['open', 1011, 'You exceeded your current quota, please check your plan and billing details.', 'stop'],
@@ -122,7 +122,6 @@ test('a complaint about an open conversation: resumes, then seeds, then stops', 
     [1007, 'Request contains an invalid argument.'],
     [1008, 'something unheard of'],
     [1011, 'Internal error encountered.'],
-    [1000, ''],
   ])
     assert.deepEqual(steps(code, reason), [false, true, true], reason);
   for (const [code, reason] of [

@@ -45,7 +45,7 @@ const TEXTS = [
 ];
 /** For a close without a known text. @type {Record<number, Actions>} */
 const CODES = {
-  1000: ['retry', 'retry', 'stop'],
+  1000: ['stop', 'retry', 'stop'], // the service says that this is the end
   1001: ['spread'],
   1007: ['retry', 'seed', 'stop'],
   1008: ['retry', 'seed', 'stop'],

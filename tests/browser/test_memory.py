@@ -2,8 +2,8 @@
 
 The clocks of the audio contexts run as fast as the machine can render (pages/stepped-audio.js). The stand-in
 sends at once, and its clock runs a hundred times faster. The library, worker, worklets and socket are the
-product's own, and every chunk passes through each of them. The normal run talks for five minutes, the long
-run for an hour.
+product's own, and every chunk passes through each of them. The normal run talks for a minute, the long run for
+an hour.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, S
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(120, id="two minutes"),
+        pytest.param(60, id="a minute"),
         pytest.param(3600, id="an hour", marks=pytest.mark.long),
     ],
 )

@@ -43,6 +43,7 @@ from broker.identity.sign_ins import CookieSignIns
 from broker.identity.signing import KeyRing, derive
 from broker.issuing.again import answer_again
 from broker.issuing.dry_run import DryRuns
+from broker.issuing.end import SessionEnder
 from broker.issuing.issue import TokenIssuer
 from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
@@ -207,6 +208,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         suspensions=suspensions,
         minter=minter,
         issuer=issuer,
+        ender=SessionEnder(policy=policy, ledger=ledger, admit=admission.admit_unpresented),
         replays=Replays(
             open_session=issuer.open_session,
             answer_again=partial(answer_again, issuer),

@@ -21,6 +21,7 @@ from broker.identity.service_keys import ServiceKeys
 from broker.identity.sign_ins import CookieSignIns
 from broker.identity.signing import KeyRing
 from broker.issuing.dry_run import DryRuns
+from broker.issuing.end import SessionEnder
 from broker.issuing.issue import TokenIssuer
 from broker.issuing.request import Issued, TokenRequest
 from broker.limits.limiter import Rates
@@ -69,6 +70,7 @@ class Parts:
     suspensions: Suspensions
     minter: Minter
     issuer: TokenIssuer
+    ender: SessionEnder
     replays: Replays[TokenRequest, Issued]
     previews: DryRuns
     trusted_issuers: frozenset[str]

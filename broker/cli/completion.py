@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from broker.cli.output import open_database
 from broker.errors import Refusal
+from broker.sessions.session import SessionState
 from broker.settings import Settings, SettingsError
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.users import SqlUsers
@@ -46,6 +47,8 @@ profiles = _completing(
 keys = _completing(lambda _, database: [(key.name, key.plan) for key in SqlServiceKeys(database).page()])
 sessions = _completing(
     lambda _, database: [
-        (row.id, f"{row.name}, {row.profile}") for row in SqlSessions(database).page(limit=_MOST_SESSIONS)
+        (row.id, f"{row.name}, {row.profile}")
+        for row in SqlSessions(database).page(limit=_MOST_SESSIONS)
+        if row.state is SessionState.OPEN
     ]
 )

@@ -8,7 +8,7 @@ import click
 
 from broker.cli import completion
 from broker.cli.options import issuer_option, json_option
-from broker.cli.output import actor, open_database
+from broker.cli.output import actor, open_database, time
 from broker.issuing.dry_run import DryRun
 from broker.operators.users import UserAdmin
 
@@ -43,7 +43,11 @@ def _print(preview: DryRun) -> None:
         wait = f", one more in {rate.reset} s" if rate.remaining < rate.limit else ""
         click.echo(f"Left     {rate.remaining} of {rate.policy}{wait}")
     click.echo(f"Open     {preview.usage.open} of {preview.limits.sessions} sessions")
+    for session in preview.placed:
+        click.echo(f"         {session.id}, {session.state}: its place is free at {time(session.held_until)}")
     click.echo(f"Used     {preview.usage.used_minutes} of {preview.limits.minutes_per_day} minutes today")
+    most = preview.usage.quota.most_forgiven_seconds // 60
+    click.echo(f"Unused   {preview.usage.forgiven_minutes} of {most} minutes given back today")
     click.echo(f"Profile  {preview.profile}")
     detail = f": {answer['detail']}" if answer["detail"] else ""
     click.echo(f"Answer   {answer['status']} {preview.answer}{detail}")

@@ -1,4 +1,4 @@
-"""`broker sessions`: list open sessions and end them."""
+"""`broker sessions`: list the sessions that hold a place, and end open ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def sessions() -> None:
 @issuer_option
 @json_option
 def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
-    """List open sessions, newest first."""
+    """List the sessions that hold a place, newest first.
+
+    An ended session may hold its place until its token expires. Each place becomes free at `held_until`.
+    """
     key = None if user is None else principal_key(issuer, user)
     with open_database() as (_, database):
         rows = [
@@ -33,9 +36,11 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
                 "issuer": row.issuer,
                 "user": row.subject,
                 "profile": row.profile,
+                "state": row.state.value,
                 "opened_at": time(row.opened_at),
                 "ends_at": time(row.ends_at),
                 "heartbeat_at": time(row.heartbeat_at),
+                "held_until": time(row.held_until),
             }
             for row in SqlSessions(database).page(principal_key=key, limit=_MOST_SESSIONS)
         ]

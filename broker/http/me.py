@@ -20,8 +20,6 @@ from broker.sessions.session import Session
 
 bp = Blueprint("me", __name__)
 
-_MAX_SESSIONS = 100
-
 
 class PrincipalName(TypedDict):
     issuer: str
@@ -29,11 +27,14 @@ class PrincipalName(TypedDict):
 
 
 class MySession(TypedDict):
+    """It counts among the open sessions until `held_until`, whatever its state."""
+
     id: str
     profile: str
     state: str
     opened_at: str
     ends_at: str
+    held_until: str
     on_behalf_of: NotRequired[str]
 
 
@@ -91,7 +92,7 @@ def me(caller: Caller) -> Me:
         "plan": principal.plan,
         "roles": sorted(principal.roles),
         "limits": ratelimit.limits_left(preview.rates, preview.usage),
-        "sessions": [_session(one) for one in parts().ledger.open_sessions(principal, _MAX_SESSIONS)],
+        "sessions": [_session(one) for one in preview.placed],
         "next_token": _next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
     }
     if caller.service_key:
@@ -130,6 +131,7 @@ def _session(session: Session) -> MySession:
         "state": session.state.value,
         "opened_at": rfc3339(session.opened_at),
         "ends_at": rfc3339(session.ends_at),
+        "held_until": rfc3339(session.held_until),
     }
     if session.on_behalf_of is not None:
         answer["on_behalf_of"] = session.on_behalf_of

@@ -97,15 +97,17 @@ def report(caller: Caller, session_id: str) -> None:
 @operation("End a session", body=body.Empty, codes=_OWN)
 def end(caller: Caller, session_id: str) -> Ended:
     body.read(body.Empty)
-    return _ended(parts().ledger.end(caller.principal, session_id))
+    return _ended(parts().ender.end(caller.principal, session_id))
 
 
 @bp.delete("/sessions/<session_id>")
 @guards.require_scope("sessions")
 @operation("End a session", codes=_OWN)
 def delete(caller: Caller, session_id: str) -> Ended:
-    return _ended(parts().ledger.end(caller.principal, session_id))
+    return _ended(parts().ender.end(caller.principal, session_id))
 
 
 def _ended(session: Session) -> Ended:
-    return ended(session.id, session.state, session.token_expires_at or session.ends_at)
+    over_at = session.ended_at or session.ends_at
+    held_until = session.held_until if session.held_until > over_at else None
+    return ended(session.id, session.state, session.token_expires_at or session.ends_at, held_until)

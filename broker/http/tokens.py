@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Literal, NotRequired
 
 from flask import Blueprint, g, request
@@ -27,6 +28,8 @@ bp = Blueprint("tokens", __name__)
 
 HEARTBEAT_SECONDS = 30
 _RENEW_AT = 0.8  # of a token's life: early enough for a retry, late enough not to mint twice as often
+# A short token leaves this much time before its end, to find a pause in which the connection can change.
+_TO_RENEW = timedelta(seconds=15)
 _LIMITS: tuple[Code, ...] = (
     "profile-forbidden", "profile-unknown", "ttl-too-long", "rate-limited", "too-many-sessions",
     "minutes-exhausted", "project-capacity", "busy", "upstream-rejected", "upstream-error",
@@ -183,7 +186,7 @@ def _answer(issued: Issued) -> Token:
             "id": reservation.session_id,
             "state": "open",
             "ends_at": rfc3339(reservation.ends_at),
-            "renew_after": rfc3339(reservation.reserved_at + life * _RENEW_AT),
+            "renew_after": rfc3339(reservation.reserved_at + _renew_after(life)),
             "heartbeat_seconds": HEARTBEAT_SECONDS,
         },
         "limits": ratelimit.limits_left(issued.rates, reservation.usage),
@@ -192,3 +195,7 @@ def _answer(issued: Issued) -> Token:
         answer["on_behalf_of"] = issued.principal.subject
     add_headers(ratelimit.fields_of(issued.rates, reservation.usage))
     return answer
+
+
+def _renew_after(life: timedelta) -> timedelta:
+    return max(life / 2, min(life * _RENEW_AT, life - _TO_RENEW))

@@ -15,12 +15,15 @@ from broker.limits import quota as quotas
 from broker.limits.limiter import Rates, rate_refusal, used_up
 from broker.limits.policy import Allowance, Policy
 from broker.limits.quota import QuotaUsage
+from broker.net.timestamps import rfc3339
 from broker.principal import Principal
 from broker.profiles.catalog import Catalog
 from broker.sessions import suspension
-from broker.sessions.session import Ledger
+from broker.sessions.session import Ledger, Session
 from broker.sessions.suspension import Suspensions
 from broker.settings import Plan
+
+_MOST_LISTED = 100
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class DryRun:
     profile: str
     rates: Sequence[LimitState]
     usage: QuotaUsage
+    placed: Sequence[Session]
+    """The principal's sessions that hold a place, newest first."""
     refusal: Refusal | None
     """The refusal that the next `POST /token` would get; None if it would get a token."""
 
@@ -47,7 +52,17 @@ class DryRun:
             "limits": self.limits.of_one(),
             "left": [rate.to_json() for rate in self.rates],
             "open_sessions": self.usage.open,
+            "sessions": [
+                {
+                    "id": one.id,
+                    "state": one.state.value,
+                    "opened_at": rfc3339(one.opened_at),
+                    "held_until": rfc3339(one.held_until),
+                }
+                for one in self.placed
+            ],
             "used_minutes": self.usage.used_minutes,
+            "forgiven_minutes": self.usage.forgiven_minutes,
             "answer": self.answer,
             "status": refusal.status if refusal else 200,
             "detail": (refusal.detail or refusal.title) if refusal else None,
@@ -85,7 +100,8 @@ class DryRuns:
             or _no_room(usages)
             or (quotas.project_capacity() if project_is_full else None)
         )
-        return DryRun(limits.rule, limits.plan, name, rates, usages[-1], refusal)
+        placed = self._ledger.placed_sessions(principal, _MOST_LISTED)
+        return DryRun(limits.rule, limits.plan, name, rates, usages[-1], placed, refusal)
 
     def _used_up(self, allowances: Sequence[Allowance]) -> Refusal | None:
         for allowance in allowances:

@@ -44,6 +44,7 @@ class TokenRequest:
             slice_seconds=profile.slice_seconds if self.ttl_seconds is None else self.ttl_seconds,
             connect_within_seconds=profile.connect_within_seconds,
             client=self.client,
+            slice_is_fixed=self.ttl_seconds is not None,
         )
 
 

@@ -83,7 +83,16 @@ class Policy:
         return plan.model_copy(update=own) if own else plan
 
     def _quotas(self, principal: Principal, charged: list[Charged]) -> Quotas:
-        each = [Quota(one.key, one.plan.sessions, one.plan.minutes_per_day, one.whose) for one in charged]
+        each = [
+            Quota(
+                one.key,
+                one.plan.sessions,
+                one.plan.minutes_per_day,
+                one.whose,
+                one.plan.forgiven_minutes_per_day,
+            )
+            for one in charged
+        ]
         # The places of a service key's users come out of the key's plan: it is for the backend as a whole.
         plan = principal.requester.plan
         name = plan if plan in self._plans else "default"

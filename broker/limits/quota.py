@@ -28,6 +28,13 @@ class Quota:
     sessions: int
     minutes_per_day: int
     whose: str | None = None
+    forgiven_minutes_per_day: int | None = None
+    """None for as many as `minutes_per_day`."""
+
+    @property
+    def most_forgiven_seconds(self) -> int:
+        minutes = self.forgiven_minutes_per_day
+        return (self.minutes_per_day if minutes is None else minutes) * 60
 
 
 @dataclass(frozen=True)
@@ -54,15 +61,26 @@ class QuotaUsage:
     used_seconds: int
     frees_at: datetime | None = None
     """When the first open session loses its place, if nothing happens until then."""
+    forgiven_seconds: int = 0
+    """Of today's tokens: the seconds that they could be used for and are not charged."""
 
     @property
     def left_seconds(self) -> int:
         return max(0, self.quota.minutes_per_day * 60 - self.used_seconds)
 
     @property
+    def left_to_forgive(self) -> int:
+        """Seconds."""
+        return max(0, self.quota.most_forgiven_seconds - self.forgiven_seconds)
+
+    @property
     def used_minutes(self) -> int:
         """A started minute counts as used."""
         return math.ceil(self.used_seconds / 60)
+
+    @property
+    def forgiven_minutes(self) -> int:
+        return math.ceil(self.forgiven_seconds / 60)
 
     @property
     def resets_in(self) -> int:
@@ -91,13 +109,13 @@ def no_minutes_left(usage: QuotaUsage) -> bool:
 
 
 def too_many_sessions(usage: QuotaUsage, sessions: Sequence[Mapping[str, Any]]) -> Refusal:
-    """`sessions` are the open ones, with their times as datetimes, so that an app can offer to end one."""
+    """`sessions` hold the places; their times are datetimes. An app can offer to end an open one, or wait."""
     quota = usage.quota
     wait = 1.0 if usage.frees_at is None else (usage.frees_at - usage.now).total_seconds()
     return Refusal(
         "too-many-sessions",
         f"{usage.open} of {quota.sessions} sessions{_of(quota)} are open.",
-        hint="End one of them, or wait until one ends.",
+        hint="End an open one with POST /sessions/{id}/end, or wait until a place becomes free.",
         retry_after_seconds=max(1, math.ceil(wait)),
         limits=quota_states(usage),
         extensions={"violated-policies": ["sessions"], "sessions": list(sessions)},

@@ -14,7 +14,8 @@ it counts.
 
     reserved, or open without a heartbeat   until its newest token's `connect_by` + 30 s
     open, after its first heartbeat         until its newest token's `expires_at`: it may talk until then
-    ended by its owner                      free at once, for 20 early releases an hour; later ones keep it
+    ended by its owner                      free at once, if what is left of its tokens can be forgiven;
+                                            otherwise until they expire
     ended by an operator, or void           free at once
 
 So every place becomes free by itself, whatever crashes. An open session without a place gets a new one with
@@ -26,7 +27,8 @@ one is charged only for the time beyond it. When the owner ends the session, the
 back, once. A void gives back everything. A reservation that is never confirmed stops counting with its place.
 Any other end is charged in full.
 
-The broker hears of an end or a replacement from the client, not from Google. So early releases are limited.
+The broker hears of an end or a replacement from the client, not from Google. So the time that is given back
+or not charged again is limited: see `limits.forgiveness`.
 """
 
 from __future__ import annotations
@@ -88,6 +90,8 @@ class SessionTerms:
     slice_seconds: int
     connect_within_seconds: int
     client: Mapping[str, str]
+    slice_is_fixed: bool = False
+    """The caller chose the length of the first token: it is not shortened to what can be forgiven."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +167,11 @@ class Ledger(Reservations, Protocol):
     def find(self, principal: Principal, session_id: str) -> Session:
         """The principal's own session, or one that it opened for a user; any other is `session-unknown`."""
 
-    def open_sessions(self, principal: Principal, most: int) -> list[Session]:
-        """The principal's open sessions that have a place, and those it opened for users; newest first."""
+    def placed_sessions(self, principal: Principal, most: int) -> list[Session]:
+        """The principal's sessions that have a place, and those it opened for users; newest first.
+
+        Ended ones, too, if they were not believed, and those whose first token is being minted.
+        """
 
     def usages(self, quotas: Quotas) -> tuple[list[QuotaUsage], bool]:
         """How much of each quota is used, and whether the project is full for them. Nothing is locked."""
@@ -172,8 +179,8 @@ class Ledger(Reservations, Protocol):
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
         """The session is alive: it keeps its place until its newest token expires."""
 
-    def end(self, principal: Principal, session_id: str) -> Session:
-        """End it; ending it again changes nothing."""
+    def end(self, principal: Principal, session_id: str, quotas: Quotas) -> Session:
+        """End it; ending it again changes nothing. `quotas` are those of its owner."""
 
     def repeated(self, principal: Principal, session_id: str, token: MintedToken) -> None:
         """Record that a repeated request got the response of the first one again."""

@@ -24,6 +24,11 @@ class TokenWindow:
     def seconds(self) -> int:
         return max(0, math.ceil((self.expires_at - self.covers_from).total_seconds()))
 
+    @property
+    def forgiven(self) -> int:
+        """Seconds in which it could be used and is not charged, because another token covers them."""
+        return math.ceil((min(self.covers_from, self.expires_at) - self.now).total_seconds())
+
 
 def window_for(
     now: datetime,

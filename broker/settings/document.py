@@ -70,12 +70,14 @@ class Plan(_Strict):
     sessions: MostSessions
     minutes_per_day: MinutesPerDay
     session_minutes: SessionMinutes
+    forgiven_minutes_per_day: Annotated[int, Field(ge=0, le=24 * 60 * 1000)] | None = None
+    """The most unused minutes of a day that are given back; None for as many as `minutes_per_day`."""
     reserved_sessions: Annotated[int, Field(ge=0)] = 0
     """The number of the project's sessions that only this plan may use."""
 
     def of_one(self) -> dict[str, Any]:
         """The limits of each principal. Reserved sessions apply to all principals of the plan together."""
-        return self.model_dump(exclude={"reserved_sessions"})
+        return self.model_dump(exclude={"reserved_sessions", "forgiven_minutes_per_day"})
 
 
 def _named(profiles: Any) -> Any:

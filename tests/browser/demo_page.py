@@ -78,6 +78,17 @@ rate = "1/minute"
 sessions = 2
 minutes_per_day = 60
 session_minutes = 30
+[plans.shipped]
+rate = "100/minute"
+sessions = 2
+minutes_per_day = 60
+session_minutes = 30
+[plans.strict]
+rate = "100/minute"
+sessions = 1
+minutes_per_day = 60
+session_minutes = 30
+forgiven_minutes_per_day = 0
 [plans.pausing]
 rate = "1/8 seconds"
 sessions = 2
@@ -85,7 +96,7 @@ minutes_per_day = 600
 session_minutes = 30
 """
 OPERATORS = ("olga", "oscar")
-PLAN_USERS = ("single", "double", "once", "pausing")
+PLAN_USERS = ("single", "double", "once", "shipped", "strict", "pausing")
 USERS = ("demo", "alice", "bob", "carol", "dave", "dora", "erin")
 
 

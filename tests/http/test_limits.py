@@ -40,7 +40,8 @@ def test_too_many_sessions_lists_the_open_ones(app: Flask, client: FlaskClient) 
     problem = answer.get_json()
     assert (answer.status_code, problem["code"]) == (429, "too-many-sessions")
     assert {one["id"] for one in problem["sessions"]} == set(opened)
-    assert all(set(one) == {"id", "profile", "opened_at", "ends_at"} for one in problem["sessions"])
+    members = {"id", "profile", "state", "opened_at", "ends_at", "held_until"}
+    assert all(set(one) == members and one["state"] == "open" for one in problem["sessions"])
     assert problem["violated-policies"] == ["sessions"]
     assert 1 <= int(answer.headers["Retry-After"]) <= 150
     assert '"sessions";r=0' in answer.headers["RateLimit"]

@@ -119,7 +119,7 @@ def test_me_lists_the_callers_own_open_sessions(
     listed = me(client, alice)["sessions"]
     assert {one["id"] for one in listed} == {first["id"], second["id"]}
     for one in listed:
-        assert set(one) == {"id", "profile", "state", "opened_at", "ends_at"}
+        assert set(one) == {"id", "profile", "state", "opened_at", "ends_at", "held_until"}
         assert (one["profile"], one["state"]) == ("default", "open")
         assert datetime.fromisoformat(one["opened_at"]) < datetime.fromisoformat(one["ends_at"])
     client.delete(f"/sessions/{first['id']}", headers=alice)

@@ -17,6 +17,7 @@ import pytest
 
 from broker.operators.limits import LimitAdmin
 from broker.operators.sessions import SessionAdmin
+from broker.sessions.session import SessionState
 from broker.standin import StandIn
 from broker.store.reporting.sessions import SqlSessions
 from tests.conftest import MakeBroker
@@ -110,7 +111,8 @@ def four_workers(
 @pytest.fixture
 def service(four_workers: Service) -> Service:
     four_workers.standin.control.reset()
-    four_workers.end({session.id for session in SqlSessions(four_workers.broker.database).page(limit=1000)})
+    placed = SqlSessions(four_workers.broker.database).page(limit=1000)
+    four_workers.end({session.id for session in placed if session.state is SessionState.OPEN})
     return four_workers
 
 

@@ -180,7 +180,7 @@ def test_block_and_confirmation_at_once_never_miss_each_other(database: Database
         assert confirmed.result() in {"delivered", "account-blocked"}
         if confirmed.result() == "delivered":
             assert until.result() == reservation.expires_at
-            ledger.end(EVE, reservation.session_id)
+            ledger.end(EVE, reservation.session_id, quotas(EVE))
         else:
             ledger.void(reservation, "account-blocked")
         admin.lift(BlockKind.PRINCIPAL, IDP, "u-1", actor="tests")

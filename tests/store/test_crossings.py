@@ -131,7 +131,7 @@ def end_and_the_next_session(world: World) -> tuple[Act, Act, Check]:
         assert world.places(who) <= 1
         assert world.row(session).held_until <= world.now
 
-    return lambda: world.ledger.end(who, session), lambda: world.open(who, places=1), check
+    return lambda: world.end(who, session), lambda: world.open(who, places=1), check
 
 
 def _ended_and_free(world: World, session: str) -> Check:
@@ -154,7 +154,7 @@ def heartbeat_and_end(world: World, *, earlier: bool = False) -> tuple[Act, Act,
     world.later(30)
     return (
         lambda: world.ledger.heartbeat(who, session),
-        lambda: world.ledger.end(who, session),
+        lambda: world.end(who, session),
         _ended_and_free(world, session),
     )
 
@@ -179,7 +179,7 @@ def renewal_and_end(world: World) -> tuple[Act, Act, Check]:
     world.later(60)
     return (
         lambda: world.renew(who, session),
-        lambda: world.ledger.end(who, session),
+        lambda: world.end(who, session),
         _ended_and_free(world, session),
     )
 
@@ -263,7 +263,7 @@ def report_and_end(world: World) -> tuple[Act, Act, Check]:
     session = world.open(who).session_id
     return (
         lambda: world.reports.put(who, session, {"drops": 1}),
-        lambda: world.ledger.end(who, session),
+        lambda: world.end(who, session),
         expect(2, "session-ended"),
     )
 

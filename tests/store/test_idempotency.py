@@ -113,7 +113,7 @@ def test_failed_mint_frees_the_key(book: Book) -> None:
 
 def test_repeat_for_an_ended_session_is_refused(book: Book) -> None:
     reservation = book.answered()
-    book.ledger.end(ALICE, reservation.session_id)
+    book.ledger.end(ALICE, reservation.session_id, ROOMY)
     with pytest.raises(Refusal) as refused:
         book.records.find(ONCE)
     assert refused.value.code == "session-ended"

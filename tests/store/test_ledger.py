@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import event, select
@@ -10,7 +11,7 @@ from sqlalchemy import event, select
 from broker.errors import Refusal
 from broker.limits.quota import Quota, Quotas
 from broker.minting.minter import MintedToken
-from broker.sessions.session import Reservation, SessionState, SessionTerms
+from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
 from broker.store.database.tables import audit, tokens
 from broker.store.ledger.ledger import SqlLedger
 from broker.telemetry import repeats
@@ -37,6 +38,9 @@ class Book:
         reservation = self.ledger.reserve(ALICE, TERMS, ROOMY)
         self.ledger.confirm(ALICE, reservation, MintedToken("a"))
         return reservation
+
+    def end(self, reservation: Reservation) -> Session:
+        return self.ledger.end(ALICE, reservation.session_id, ROOMY)
 
     def token_states(self) -> list[str]:
         with self.database.read() as connection:
@@ -80,7 +84,7 @@ def test_token_confirmed_after_the_void_is_not_delivered(book: Book) -> None:
 def test_session_that_ends_during_the_mint_gets_no_token(book: Book) -> None:
     reservation = book.opened()
     following = book.ledger.reserve_next(ALICE, reservation.session_id, 900, 120, ROOMY)
-    book.ledger.end(ALICE, reservation.session_id)
+    book.end(reservation)
     assert refusal(lambda: book.ledger.confirm(ALICE, following, MintedToken("b"))) == "session-ended"
     book.ledger.void(following, "session-ended")
     assert book.token_states() == ["issued", "void"]
@@ -111,19 +115,19 @@ def test_session_past_its_end_is_over_whatever_its_row_says(book: Book) -> None:
 
 def test_second_end_changes_nothing(book: Book) -> None:
     reservation = book.opened()
-    assert book.ledger.end(ALICE, reservation.session_id) == book.ledger.end(ALICE, reservation.session_id)
+    assert book.end(reservation) == book.end(reservation)
 
 
 def test_session_of_another_principal_is_unknown(book: Book) -> None:
     reservation = book.opened()
-    for call in (book.ledger.find, book.ledger.heartbeat, book.ledger.end):
+    for call in (book.ledger.find, book.ledger.heartbeat, partial(book.ledger.end, quotas=ROOMY)):
         assert refusal(lambda call=call: call(BOB, reservation.session_id)) == "session-unknown"
 
 
 def test_heartbeats_write_once_in_ten_seconds(book: Book) -> None:
     """Also those of a session that is over: a client could keep the store busy with them."""
     running, ended, expired = book.opened(), book.opened(), book.opened()
-    book.ledger.end(ALICE, ended.session_id)
+    book.end(ended)
     updates: list[str] = []
 
     @event.listens_for(book.database.engine, "before_cursor_execute")

@@ -15,9 +15,8 @@ from broker.errors import Refusal
 from broker.limits.quota import Quota, Quotas, QuotaUsage, project_is_full
 from broker.minting.minter import MintedToken
 from broker.principal import Principal, end_user
-from broker.sessions.session import Reservation, SessionState, SessionTerms
+from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
 from broker.store.ledger.ledger import SqlLedger
-from broker.store.ledger.quota_usage import EARLY_RELEASES
 from broker.store.ledger.reservation_rows import MOST_AT_ONCE, MOST_UNUSED
 from broker.store.reporting.sessions import SqlSessions
 from tests.store.conftest import MakeDatabase
@@ -66,6 +65,9 @@ class Book:
         self.ledger.confirm(who, following, MintedToken("b"))
         return following
 
+    def end(self, reservation: Reservation, who: Principal = ALICE, **limits: int) -> Session:
+        return self.ledger.end(who, reservation.session_id, quotas(who, **limits))
+
     def usage(self, who: Principal = ALICE) -> QuotaUsage:
         return self.ledger.usages(quotas(who))[0][-1]
 
@@ -91,10 +93,11 @@ def test_fourth_of_three_sessions_is_refused_with_the_open_ones(book: Book) -> N
     assert refusal.extensions["violated-policies"] == ["sessions"]
     result = refusal.extensions["sessions"]
     assert [one["id"] for one in result] == [reservation.session_id for reservation in reversed(reservations)]
-    assert set(result[0]) == {"id", "profile", "opened_at", "ends_at"}
+    assert set(result[0]) == {"id", "profile", "state", "opened_at", "ends_at", "held_until"}
+    assert (result[0]["state"], result[-1]["held_until"]) == ("open", NOON + JOIN_AND_GRACE)
     assert refusal.retry_after_seconds == 120, "when the first one loses its place"
     assert (refusal.limits[0].policy, refusal.limits[0].remaining) == ("sessions", 0)
-    book.ledger.end(ALICE, reservations[1].session_id)
+    book.end(reservations[1])
     book.open()
     assert book.open(BOB).usage.open == 1, "no one else is affected"
 
@@ -170,7 +173,7 @@ def test_end_gives_back_unused_seconds_once(book: Book) -> None:
     reservation = book.open()
     book.now += seconds(61.5)
     for _ in range(2):
-        book.ledger.end(ALICE, reservation.session_id)
+        book.end(reservation)
         assert book.usage().used_seconds == 62
         book.now += seconds(100)
 
@@ -178,7 +181,7 @@ def test_end_gives_back_unused_seconds_once(book: Book) -> None:
 def test_session_without_an_end_is_charged_in_full(book: Book) -> None:
     reservation = book.open()
     book.now = reservation.expires_at + seconds(60)
-    book.ledger.end(ALICE, reservation.session_id)
+    book.end(reservation)
     assert book.usage().used_seconds == 900
 
 
@@ -188,7 +191,7 @@ def test_renewal_costs_only_the_time_beyond_the_replaced_token(book: Book) -> No
     following = book.renew(reservation)
     assert book.usage().used_seconds == 720 + 900
     book.now = following.reserved_at + seconds(80)
-    book.ledger.end(ALICE, reservation.session_id)
+    book.end(reservation)
     assert book.usage().used_seconds == 800, "from the first token on, by the clock"
 
 
@@ -209,7 +212,7 @@ def test_renewal_needs_a_free_place_only_after_its_own_is_lost(book: Book) -> No
     book.now += JOIN_AND_GRACE
     other = book.open(sessions=1)
     assert refused(lambda: book.renew(reservation, sessions=1)).code == "too-many-sessions"
-    book.ledger.end(ALICE, other.session_id)
+    book.end(other)
     book.renew(reservation, sessions=1)
     assert refused(lambda: book.open(sessions=1)).code == "too-many-sessions"
 
@@ -222,37 +225,6 @@ def test_failed_renewal_does_not_lengthen_the_place(book: Book) -> None:
     assert book.usage().used_seconds == 900
     book.now += seconds(50)
     book.open(sessions=1)
-
-
-def test_early_ends_are_credited_only_so_often_an_hour(book: Book) -> None:
-    for _ in range(EARLY_RELEASES):
-        reservation = book.open(sessions=1)
-        book.now += seconds(1)
-        book.ledger.end(ALICE, reservation.session_id)
-    assert book.usage().used_seconds == EARLY_RELEASES
-    reservation = book.open(sessions=1)
-    book.ledger.heartbeat(ALICE, reservation.session_id)
-    book.ledger.end(ALICE, reservation.session_id)
-    assert book.usage().used_seconds == EARLY_RELEASES + 900
-    assert refused(lambda: book.open(sessions=1)).code == "too-many-sessions"
-    book.now = reservation.expires_at
-    book.open(sessions=1)
-    book.now += timedelta(hours=1)
-    reservation = book.open(sessions=1)
-    book.ledger.end(ALICE, reservation.session_id)
-    assert book.usage().open == 0
-
-
-def test_too_many_replacements_are_charged_in_full(book: Book) -> None:
-    reservation = book.open()
-    apart = 120 // MOST_UNUSED + 1
-    for _ in range(EARLY_RELEASES):
-        book.now += seconds(apart)
-        book.renew(reservation)
-    assert book.usage().used_seconds == EARLY_RELEASES * apart + 900
-    book.now += seconds(apart)
-    book.renew(reservation)
-    assert book.usage().used_seconds == EARLY_RELEASES * apart + 900 + 900
 
 
 def test_session_has_few_tokens_that_can_open_a_connection(book: Book) -> None:
@@ -290,14 +262,14 @@ def test_day_begins_at_midnight_utc(book: Book) -> None:
     book.now += seconds(30)
     assert book.usage().used_seconds == 0
     book.open(minutes=15)
-    book.ledger.end(ALICE, reservation.session_id)
+    book.end(reservation)
     assert book.usage().used_seconds == 900, "the returned seconds belong to the previous day"
 
 
 def test_clock_that_goes_back_gives_no_extra_minutes(book: Book) -> None:
     reservation = book.open()
     book.now -= seconds(3600)
-    book.ledger.end(ALICE, reservation.session_id)
+    book.end(reservation)
     assert book.usage().used_seconds == 0
     book.now += seconds(3600)
     assert book.usage().used_seconds == 0
@@ -312,7 +284,7 @@ def test_project_has_its_own_limit_of_sessions(book: Book) -> None:
         assert refusal.retry_after_seconds
         assert "violated-policies" not in refusal.extensions
     assert book.ledger.usages(quotas(project=2))[1]
-    book.ledger.end(ALICE, first.session_id)
+    book.end(first)
     book.open(BOB, project=2)
 
 
@@ -323,7 +295,7 @@ def test_users_of_a_service_key_also_share_its_limits(book: Book) -> None:
     refusal = refused(lambda: book.open(end_user(KEY, "u3")))
     assert refusal.code == "too-many-sessions"
     assert "the service key" in str(refusal.detail)
-    book.ledger.end(KEY, reservation.session_id)
+    book.ledger.end(KEY, reservation.session_id, quotas(second))
     book.open(end_user(KEY, "u3"))
 
 
@@ -396,7 +368,7 @@ def test_reserved_places_are_kept_for_their_plan(book: Book) -> None:
     assert refused(lambda: take(BOB, "default")).code == "project-capacity"
     take(ALICE, "gold")
     assert refused(lambda: take(ALICE, "gold")).code == "project-capacity", "all three are taken"
-    book.ledger.end(BOB, first.session_id)
+    book.end(first, BOB)
     take(ALICE, "gold")
     assert refused(lambda: take(BOB, "default")).code == "project-capacity"
 

@@ -44,7 +44,9 @@ from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.reservation_rows import AT_ONCE, MOST_AT_ONCE, MOST_UNUSED
 from tests.support.servers import own_principal
 
-SESSIONS, MINUTES, PROJECT, BELIEVED = 2, 70, 3, 20
+SESSIONS, MINUTES, PROJECT = 2, 70, 3
+# Alice can be forgiven as many minutes as she may talk; bob fewer than two tokens.
+FORGIVEN = (None, 25)
 # Two of the project's three places are kept for alice's plan.
 PLANS, RESERVED = ("gold", "default"), {"gold": 2}
 REMEMBERED, GIVEN_UP = timedelta(seconds=60), timedelta(seconds=15)
@@ -66,6 +68,10 @@ class Token:
     steps: Reservations | None = None
     """The object that this request writes to."""
 
+    @property
+    def life(self) -> int:
+        return math.ceil((self.reservation.expires_at - self.reservation.reserved_at).total_seconds())
+
     def could_connect(self, now: datetime) -> bool:
         return self.state != "void" and self.reservation.connect_by > now
 
@@ -78,9 +84,9 @@ class Modelled:
     tokens: list[Token]
     ends_at: datetime
     held_until: datetime
+    opened_at: datetime
     state: str = "reserved"
     beats: bool = False
-    released_at: datetime | None = None
 
     def live(self, now: datetime) -> list[Token]:
         return [
@@ -134,7 +140,8 @@ class Sessions(RuleBasedStateMachine):
             self.folder.cleanup()
 
     def quotas(self, who: int) -> Quotas:
-        return Quotas((Quota(PEOPLE[who].key, SESSIONS, MINUTES),), PROJECT, PLANS[who], RESERVED)
+        quota = Quota(PEOPLE[who].key, SESSIONS, MINUTES, None, FORGIVEN[who])
+        return Quotas((quota,), PROJECT, PLANS[who], RESERVED)
 
     # The model.
 
@@ -159,18 +166,39 @@ class Sessions(RuleBasedStateMachine):
             and (token.state == "issued" or token.reservation.connect_by + GRACE > self.now)
         )
 
-    def believed(self, who: int) -> bool:
-        since = self.now - HOUR
-        mine = [one for one in self.sessions if one.owner == who]
-        released = sum(one.released_at is not None and one.released_at > since for one in mine)
-        replaced = sum(
-            token.reservation.reserved_at > since
-            and token.covers_from > token.reservation.reserved_at
-            and token.state != "void"
-            for one in mine
+    def forgiven(self, who: int, since: datetime | None = None) -> int:
+        """Seconds of tokens since the beginning of that day that could be used and are not charged."""
+        day = min(self.now, since or self.now).replace(hour=0, minute=0, second=0, microsecond=0)
+        return sum(
+            token.life - token.seconds
+            for one in self.sessions
+            if one.owner == who
             for token in one.tokens
+            if token.reservation.reserved_at >= day
+            and token.state != "void"
+            and (token.state == "issued" or token.reservation.connect_by + GRACE > self.now)
         )
-        return released + replaced < BELIEVED
+
+    def usable(self, who: int) -> int:
+        """Seconds that a caller who lies about every end can talk with the tokens of today."""
+        day = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return sum(
+            token.life
+            for one in self.sessions
+            if one.owner == who
+            for token in one.tokens
+            if token.state == "issued" and token.reservation.reserved_at >= day
+        )
+
+    def left(self, who: int, since: datetime | None = None) -> int:
+        minutes = FORGIVEN[who]
+        return max(0, (MINUTES if minutes is None else minutes) * 60 - self.forgiven(who, since))
+
+    def length(self, who: int, overlap: float = 0) -> int:
+        """How long a token may be by what has been forgiven today."""
+        full, left, most = 900, self.left(who), (FORGIVEN[who] or MINUTES) * 60
+        share = 1 if self.forgiven(who) <= full else left / most
+        return int(min(full * share**3, left - overlap))
 
     # The steps.
 
@@ -223,9 +251,10 @@ class Sessions(RuleBasedStateMachine):
         if reservation is None:
             steps.refused(PEOPLE[who], "token", "too-many-sessions")
             return multiple()
-        assert reservation.expires_at == self.now + min(SLICE, timedelta(seconds=left))
+        length = min(900, max(30, self.length(who)), left)
+        assert reservation.expires_at == self.now + timedelta(seconds=length)
         token = Token(reservation, self.now, math.ceil((reservation.expires_at - self.now).total_seconds()))
-        one = Modelled(who, [token], reservation.ends_at, reservation.connect_by + GRACE)
+        one = Modelled(who, [token], reservation.ends_at, reservation.connect_by + GRACE, self.now)
         self.sessions.append(one)
         token.steps = steps
         if key is not None:
@@ -242,10 +271,15 @@ class Sessions(RuleBasedStateMachine):
     def renew(self, one: Modelled) -> object:
         live = one.live(self.now)
         issued = [token.reservation.expires_at for token in one.tokens if token.state == "issued"]
-        paid = max([self.now, *issued]) if live and self.believed(one.owner) else self.now
+        paid = max([self.now, *issued]) if live else self.now
+        overlap = (paid - self.now).total_seconds()
+        age = int((self.now - one.opened_at).total_seconds())
+        length = min(900, max(60, age, self.length(one.owner, overlap)))
+        if min(overlap, length) > self.left(one.owner):
+            paid = self.now
         left = timedelta(seconds=MINUTES * 60 - self.seconds(one.owner))
         kept = one.held_until > self.now
-        until = min(self.now + SLICE, one.ends_at, paid + left)
+        until = min(self.now + timedelta(seconds=length), one.ends_at, paid + left)
         expected = "ok"
         if one.state != "open" or one.ends_at - self.now < timedelta(seconds=10):
             expected = "session-ended"
@@ -331,13 +365,23 @@ class Sessions(RuleBasedStateMachine):
     @rule(one=opened)
     def end(self, one: Modelled) -> None:
         live = one.live(self.now)
-        if one.state == "open" and live and self.believed(one.owner):
+        if one.state == "open" and live:
+            rest = {}
             for token in live:
                 talked = max(0, math.ceil((self.now - token.covers_from).total_seconds()))
-                token.seconds = min(token.seconds, talked)
-            one.held_until = one.released_at = self.now
+                rest[id(token)] = token.seconds - min(token.seconds, talked)
+            since = min(token.reservation.reserved_at for token in live)
+            if sum(rest.values()) <= self.left(one.owner, since):
+                for token in live:
+                    token.seconds -= rest[id(token)]
+                one.held_until = self.now
+            else:
+                one.held_until = min(one.held_until, max(token.reservation.expires_at for token in live))
+        elif one.state == "open":
+            one.held_until = min(one.held_until, self.now)
         one.state = "ended"
-        result = self.ledger.end(PEOPLE[one.owner], one.tokens[0].reservation.session_id)
+        session_id = one.tokens[0].reservation.session_id
+        result = self.ledger.end(PEOPLE[one.owner], session_id, self.quotas(one.owner))
         assert result.state is SessionState.ENDED
 
     @rule(seconds=st.sampled_from([1, 14, 30, 60, 119, 149, 151, 600, 899, 3000, 7200]))
@@ -354,6 +398,8 @@ class Sessions(RuleBasedStateMachine):
             (usage,), full = self.ledger.usages(self.quotas(who))
             assert usage.open == self.places(who) <= SESSIONS
             assert usage.used_seconds == self.seconds(who) <= MINUTES * 60
+            assert usage.forgiven_seconds == self.forgiven(who)
+            assert self.usable(who) <= (MINUTES + (FORGIVEN[who] or MINUTES)) * 60
             assert full == self.is_full(who)
         assert self.places() <= PROJECT
 

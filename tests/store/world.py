@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
 
 from broker.limits.limiter import create_rates
-from broker.limits.quota import Quota, Quotas
+from broker.limits.quota import Quota, Quotas, QuotaUsage
 from broker.minting.minter import MintedToken
 from broker.principal import Principal
-from broker.sessions.session import Reservation, SessionTerms, TokenState
+from broker.sessions.session import Reservation, Session, SessionTerms, TokenState
 from broker.store.database.engine import Database
 from broker.store.database.tables import sessions, tokens
 from broker.store.ledger.client_reports import SqlReports
@@ -48,21 +49,34 @@ class World:
         self.now += timedelta(seconds=seconds)
 
     def quotas(
-        self, who: Principal, *, places: int = 50, minutes: int = 10_000, project: int = 10**6
+        self,
+        who: Principal,
+        *,
+        places: int = 50,
+        minutes: int = 10_000,
+        project: int = 10**6,
+        forgiven: int | None = None,
     ) -> Quotas:
-        of = [Quota(who.key, places, minutes)]
+        of = [Quota(who.key, places, minutes, None, forgiven)]
         if who.actor:
-            of.insert(0, Quota(who.actor.key, places, minutes, "the service key"))
+            of.insert(0, Quota(who.actor.key, places, minutes, "the service key", forgiven))
         return Quotas(tuple(of), project)
 
-    def open(self, who: Principal, **limits: int) -> Reservation:
-        """Reserves and confirms, as a request does; a refused confirmation voids."""
-        return self._confirmed(who, self.ledger.reserve(who, TERMS, self.quotas(who, **limits)))
+    def open(self, who: Principal, *, chosen: int | None = None, **limits: int) -> Reservation:
+        """Reserves and confirms, as a request does; a refused confirmation voids.
+
+        `chosen`: the token's life in seconds, if the caller names one.
+        """
+        terms = TERMS if chosen is None else replace(TERMS, slice_seconds=chosen, slice_is_fixed=True)
+        return self._confirmed(who, self.ledger.reserve(who, terms, self.quotas(who, **limits)))
 
     def renew(self, who: Principal, session_id: str, **limits: int) -> Reservation:
         return self._confirmed(
             who, self.ledger.reserve_next(who, session_id, 900, 120, self.quotas(who, **limits))
         )
+
+    def end(self, who: Principal, session_id: str, **limits: int) -> Session:
+        return self.ledger.end(who, session_id, self.quotas(who, **limits))
 
     def _confirmed(self, who: Principal, reservation: Reservation) -> Reservation:
         try:
@@ -72,8 +86,11 @@ class World:
             raise
         return reservation
 
+    def usage(self, who: Principal) -> QuotaUsage:
+        return self.ledger.usages(self.quotas(who))[0][-1]
+
     def places(self, who: Principal) -> int:
-        return self.ledger.usages(self.quotas(who))[0][-1].open
+        return self.usage(who).open
 
     def row(self, session_id: str) -> Any:
         with self.database.read() as connection:

@@ -124,11 +124,14 @@ const TABLE = {
     'End it in your other window or on your other device, or end it here. Then this one starts.',
     'other-sessions',
   ),
-  'places-held': row(
-    'Your ended conversations still count',
-    'An ended conversation counts towards your limit for a short time. The button shows when you can start again.',
-    'retry',
-  ),
+  'places-held': {
+    ...row(
+      'Your ended conversations still count',
+      'An ended conversation counts towards your limit for a short time. The button shows when you can start again.',
+      'retry',
+    ),
+    useServerDetail: true,
+  },
   'place-freed': row('Your other conversation has ended', 'You can start a new one now.', 'retry'),
   'minutes-exhausted': row('Today’s minutes are used up', 'You get new minutes at 00:00 UTC.', 'dismiss'),
   // the service

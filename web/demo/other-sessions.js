@@ -4,7 +4,7 @@
  */
 import { create } from '../common/dom.js';
 
-/** @typedef {{id: string, profile: string, opened_at: string}} OpenSession */
+/** A session that takes a place. @typedef {{id: string, state: string, profile: string, opened_at: string}} PlacedSession */
 /** @typedef {{granted: boolean, code?: string, retry_after_seconds?: number}} NextToken */
 
 /**
@@ -17,19 +17,27 @@ import { create } from '../common/dom.js';
 export async function offerOtherSessions(api, place, nameOf, placeFreed, failed) {
   try {
     const answer = await api.request('GET', '/me');
-    const { sessions, next_token } = /** @type {{sessions: OpenSession[], next_token: NextToken}} */ (answer);
-    if (sessions.length === 0) return failed(nothingToEnd(next_token));
+    const { sessions, next_token } = /** @type {{sessions: PlacedSession[], next_token: NextToken}} */ (answer);
+    const open = sessions.filter(({ state }) => state === 'open');
+    if (open.length === 0) return failed(nothingToEnd(next_token));
     place.replaceChildren(
-      ...sessions.map((session, index) => {
+      ...open.map((session, index) => {
         const button = create(
           'button',
-          buttonLabel(session, sessions.length, nameOf),
+          buttonLabel(session, open.length, nameOf),
           index === 0 ? 'button small primary' : 'button small',
         );
         button.type = 'button';
         button.addEventListener('click', () => {
           for (const other of place.querySelectorAll('button')) other.disabled = true; // end only one
-          api.request('POST', `/sessions/${encodeURIComponent(session.id)}/end`, {}).then(placeFreed, failed);
+          // An ended conversation may keep its place for a while. A start would only be refused, so look again.
+          api
+            .request('POST', `/sessions/${encodeURIComponent(session.id)}/end`, {})
+            .then((ended) => {
+              const { held_until } = /** @type {{held_until: string | null}} */ (ended);
+              return held_until ? offerOtherSessions(api, place, nameOf, placeFreed, failed) : placeFreed();
+            })
+            .catch(failed);
         });
         return button;
       }),
@@ -45,11 +53,17 @@ export async function offerOtherSessions(api, place, nameOf, placeFreed, failed)
  */
 function nothingToEnd({ granted, code, retry_after_seconds }) {
   if (granted) return { code: 'place-freed' };
-  return { code: code === 'too-many-sessions' ? 'places-held' : code, retryAfterSeconds: retry_after_seconds };
+  if (code !== 'too-many-sessions') return { code, retryAfterSeconds: retry_after_seconds };
+  const until = clockTime(new Date(Date.now() + (retry_after_seconds ?? 0) * 1000));
+  const detail = `Your last conversations still count until ${until}. The button shows when you can start again.`;
+  return { code: 'places-held', detail, retryAfterSeconds: retry_after_seconds };
 }
 
-/** @param {OpenSession} session @param {number} count @param {(profile: string) => string} nameOf */
+/** @param {PlacedSession} session @param {number} count @param {(profile: string) => string} nameOf */
 function buttonLabel({ profile, opened_at }, count, nameOf) {
-  const since = new Date(opened_at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  const since = clockTime(new Date(opened_at));
   return `End ${count === 1 ? 'the conversation' : `“${nameOf(profile)}”`} from ${since}`;
 }
+
+/** @param {Date} time */
+const clockTime = (time) => time.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });

@@ -23,8 +23,16 @@ from broker.store.reporting.sessions import SessionRow, SqlSessions
 
 bp = Blueprint("admin_sessions", __name__)
 
+State = Literal["reserved", "open", "ended"]
 _ID = re.compile("ses_[0-9a-f]{32}")
 _POSITION = TypeAdapter(tuple[lists.Moment, lists.PositionText])
+
+
+_STATES: Mapping[SessionState, State] = {
+    SessionState.RESERVED: "reserved",
+    SessionState.OPEN: "open",
+    SessionState.ENDED: "ended",
+}
 
 
 class SessionsQuery(lists.ListQuery):
@@ -33,6 +41,8 @@ class SessionsQuery(lists.ListQuery):
 
 
 class SessionShown(TypedDict):
+    """It counts among the open sessions until `held_until`, whatever its state."""
+
     id: str
     key: str
     issuer: str
@@ -40,7 +50,7 @@ class SessionShown(TypedDict):
     name: str
     profile: str
     model: str
-    state: Literal["open", "ended"]
+    state: State
     opened_at: str
     ends_at: str
     held_until: str
@@ -63,7 +73,7 @@ def list_sessions(_caller: Caller) -> Sessions:
     asked = lists.query(SessionsQuery)
     rows = SqlSessions(parts().database).page(
         principal_key=asked.user,
-        open_only=asked.state == "open",
+        placed_only=asked.state == "open",
         before=asked.position(_POSITION),
         limit=asked.limit + 1,
     )
@@ -90,7 +100,7 @@ def _session(row: SessionRow) -> SessionShown:
         "name": row.name,
         "profile": row.profile,
         "model": row.model,
-        "state": "open" if row.state is SessionState.OPEN else "ended",
+        "state": _STATES[row.state],
         "opened_at": rfc3339(row.opened_at),
         "ends_at": rfc3339(row.ends_at),
         "held_until": rfc3339(row.held_until),

@@ -151,7 +151,9 @@ sessions = Table(
 )
 
 # `seconds` are charged for `covers_from` to `expires_at`, on the day of `reserved_at`. A token that replaces
-# a valid one costs only the time beyond it. The keys are copied from the session for the sum over a day.
+# a valid one costs only the time beyond it. `forgiven` are the other seconds in which it could be used: those
+# that another token covers, and those that its owner gave back. The two add up to the token's life. The keys
+# are copied from the session for the sums over a day.
 # `mint_ms` is how long Google took.
 tokens = Table(
     "tokens",
@@ -167,6 +169,7 @@ tokens = Table(
     Column("expires_at", UtcDateTime, nullable=False),
     Column("covers_from", UtcDateTime, nullable=False),
     Column("seconds", Integer, nullable=False),
+    Column("forgiven", Integer, nullable=False, server_default="0"),
     Column("refusal", String(32)),
     Column("mint_ms", Integer),
     # Over all principals: the usage series read it.

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, bindparam, update
 
 from broker.errors import Code, Refusal
+from broker.limits.forgiveness import first_slice, may_forgive, next_slice
 from broker.limits.quota import (
     SHORTEST_SLICE,
     Quotas,
@@ -31,8 +32,8 @@ from broker.store.audit import RefusalLog
 from broker.store.database.engine import Database
 from broker.store.database.tables import sessions
 from broker.store.ledger.locks import lock_owners, lock_principal, lock_project, lock_session
-from broker.store.ledger.own_sessions import open_sessions, own_session
-from broker.store.ledger.quota_usage import GRACE, may_release_early, project_is_full, usage_of
+from broker.store.ledger.own_sessions import own_session, placed_sessions
+from broker.store.ledger.quota_usage import GRACE, project_is_full, usage_of
 from broker.store.ledger.reservation_rows import (
     add_session,
     add_token,
@@ -48,6 +49,7 @@ from broker.store.ledger.reservation_rows import (
 )
 
 _MOST_LISTED = 100
+_LISTED = ("id", "profile", "state", "opened_at", "ends_at", "held_until")
 # Heartbeats that come faster are not written down: a client could keep the store busy with them.
 _BEATS_APART = timedelta(seconds=10)
 
@@ -77,7 +79,9 @@ class SqlLedger:
             now = self._database.now(connection)
             usages = _usages(connection, quotas, now, needs_place=True)
             ends_at = now + timedelta(seconds=terms.session_seconds)
-            window = window_for(now, now, ends_at, terms.slice_seconds, terms.connect_within_seconds, usages)
+            most = terms.slice_seconds
+            length = most if terms.slice_is_fixed else first_slice(most, usages)
+            window = window_for(now, now, ends_at, length, terms.connect_within_seconds, usages)
             self._enter_project(connection, quotas, now, needs_place=True)
             session_id = add_session(connection, principal, terms, window, quotas.plan)
             reservation = add_token(connection, principal, session_id, window, usages[-1], opens_session=True)
@@ -103,11 +107,12 @@ class SqlLedger:
             kept = session.holds_place(now)
             usages = _usages(connection, quotas, now, needs_place=not kept)
             paid_until = max(now, session.token_expires_at or now)
-            if paid_until > now and not may_release_early(connection, principal.key, now):
+            overlap = (paid_until - now).total_seconds()
+            age = (now - session.opened_at).total_seconds()
+            length = next_slice(slice_seconds, usages, age=age, overlap=overlap)
+            if not may_forgive(usages, min(overlap, length)):
                 paid_until = now
-            window = window_for(
-                now, paid_until, session.ends_at, slice_seconds, connect_within_seconds, usages
-            )
+            window = window_for(now, paid_until, session.ends_at, length, connect_within_seconds, usages)
             self._enter_project(connection, quotas, now, needs_place=not kept)
             reservation = add_token(
                 connection, principal, session_id, window, usages[-1], opens_session=False, kept=kept
@@ -160,10 +165,10 @@ class SqlLedger:
         with self._database.read() as connection:
             return own_session(connection, principal, session_id)
 
-    def open_sessions(self, principal: Principal, most: int) -> list[Session]:
+    def placed_sessions(self, principal: Principal, most: int) -> list[Session]:
         with self._database.read() as connection:
             now = self._database.now(connection)
-            return list(open_sessions(connection, principal.key, now, most))
+            return [_as_of(one, now) for one in placed_sessions(connection, principal.key, now, most)]
 
     def usages(self, quotas: Quotas) -> tuple[list[QuotaUsage], bool]:
         with self._database.read() as connection:
@@ -195,14 +200,14 @@ class SqlLedger:
                     moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now)
             return _as_of(own_session(connection, principal, session_id), now)
 
-    def end(self, principal: Principal, session_id: str) -> Session:
+    def end(self, principal: Principal, session_id: str, quotas: Quotas) -> Session:
         with self._database.write() as connection:
             session = own_session(connection, principal, session_id)
             owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
             lock_owners(self._database, connection, session_id)
             now = self._database.now(connection)
             if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
-                release(connection, owner, session_id, now)
+                release(connection, session_id, quotas, now)
                 _record(connection, now, owner, "session.end", "ok", session_id)
             return _as_of(own_session(connection, principal, session_id), now)
 
@@ -238,13 +243,9 @@ def _usages(connection: Connection, quotas: Quotas, now: datetime, *, needs_plac
     usages = [usage_of(connection, quota, now) for quota in quotas.of]
     for usage in usages:
         if needs_place and no_session_left(usage):
-            raise too_many_sessions(
-                usage,
-                [
-                    {name: getattr(one, name) for name in ("id", "profile", "opened_at", "ends_at")}
-                    for one in open_sessions(connection, usage.quota.key, now, _MOST_LISTED)
-                ],
-            )
+            placed = placed_sessions(connection, usage.quota.key, now, _MOST_LISTED)
+            listed = [{name: getattr(_as_of(one, now), name) for name in _LISTED} for one in placed]
+            raise too_many_sessions(usage, listed)
     return usages
 
 

@@ -39,10 +39,8 @@ _MINE = (
     )
 )
 _OWN = _MINE.where(sessions.c.id == bindparam("session"))
-_OPEN = (
-    _MINE.where(sessions.c.state == SessionState.OPEN, HOLDS_PLACE)
-    .order_by(sessions.c.opened_at.desc(), sessions.c.id)
-    .limit(bindparam("most"))
+_PLACED = (
+    _MINE.where(HOLDS_PLACE).order_by(sessions.c.opened_at.desc(), sessions.c.id).limit(bindparam("most"))
 )
 
 
@@ -57,10 +55,12 @@ def own_session(connection: Connection, principal: Principal, session_id: str) -
     return _session(row, principal.key)
 
 
-def open_sessions(connection: Connection, principal_key: str, now: datetime, most: int) -> Sequence[Session]:
-    """The sessions that are open and have a place, the newest first."""
+def placed_sessions(
+    connection: Connection, principal_key: str, now: datetime, most: int
+) -> Sequence[Session]:
+    """The sessions that have a place, in any state, the newest first."""
     values = {"principal": principal_key, "most": most, **times(now)}
-    return [_session(row, principal_key) for row in connection.execute(_OPEN, values)]
+    return [_session(row, principal_key) for row in connection.execute(_PLACED, values)]
 
 
 def _session(row: Row[Any], requester_key: str) -> Session:

@@ -14,12 +14,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from broker.errors import Refusal
-from broker.limits.quota import QuotaUsage
+from broker.limits.forgiveness import may_forgive
+from broker.limits.quota import Quotas, QuotaUsage
 from broker.principal import Principal
 from broker.sessions.session import Reservation, SessionState, SessionTerms, TokenState
 from broker.sessions.token_window import TokenWindow
 from broker.store.database.tables import sessions, tokens
-from broker.store.ledger.quota_usage import GRACE, may_release_early
+from broker.store.ledger.quota_usage import GRACE, usage_of
 
 # How many tokens of a session may be able to open a connection, and how many of them may come at once.
 MOST_UNUSED = 10
@@ -55,7 +56,9 @@ _RELEASE = (
     .where(sessions.c.id == bindparam("session"))
     .values(held_until=bindparam("at"), released_at=bindparam("at"))
 )
-_LIVE = select(tokens.c.id, tokens.c.covers_from, tokens.c.seconds).where(
+_LIVE = select(
+    tokens.c.id, tokens.c.reserved_at, tokens.c.covers_from, tokens.c.expires_at, tokens.c.seconds
+).where(
     tokens.c.session_id == bindparam("session"),
     tokens.c.state == TokenState.ISSUED,
     tokens.c.expires_at > bindparam("now"),
@@ -69,7 +72,12 @@ _UNUSED = select(tokens.c.reserved_at, tokens.c.connect_by).where(
     tokens.c.state != TokenState.VOID,
     tokens.c.connect_by > bindparam("now"),
 )
-_CHARGE = update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=bindparam("amount"))
+_FREE_OF_CHARGE = update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=0, forgiven=0)
+_GIVE_BACK = (
+    update(tokens)
+    .where(tokens.c.id == bindparam("token"))
+    .values(seconds=tokens.c.seconds - bindparam("unused"), forgiven=tokens.c.forgiven + bindparam("unused"))
+)
 
 
 def add_session(
@@ -116,6 +124,7 @@ def add_token(
         "expires_at": window.expires_at,
         "covers_from": window.covers_from,
         "seconds": window.seconds,
+        "forgiven": window.forgiven,
     }
     connection.execute(_ADD_TOKEN, row)
     return Reservation(
@@ -127,7 +136,10 @@ def add_token(
         expires_at=window.expires_at,
         ends_at=window.ends_at,
         usage=replace(
-            own, open=own.open + (0 if kept else 1), used_seconds=own.used_seconds + window.seconds
+            own,
+            open=own.open + (0 if kept else 1),
+            used_seconds=own.used_seconds + window.seconds,
+            forgiven_seconds=own.forgiven_seconds + window.forgiven,
         ),
     )
 
@@ -151,7 +163,7 @@ def issue(connection: Connection, token_id: str, token_sha256: str, mint_ms: int
 def void_token(connection: Connection, token_id: str, refusal_code: str) -> None:
     """It was not delivered, so it costs nothing, even if a confirmation succeeded without an answer."""
     _settle(connection, token_id, TokenState.VOID, code=refusal_code)
-    connection.execute(_CHARGE, {"token": token_id, "amount": 0})
+    connection.execute(_FREE_OF_CHARGE, {"token": token_id})
 
 
 def void_session(connection: Connection, session_id: str, now: datetime) -> bool:
@@ -217,13 +229,28 @@ def shorten_hold(connection: Connection, session_id: str) -> None:
         connection.execute(_SHORTEN, {"session": session_id, "until": until})
 
 
-def release(connection: Connection, owner: Principal, session_id: str, now: datetime) -> None:
-    """Give back the place and the unused seconds, unless the owner has had too many early releases."""
+def release(connection: Connection, session_id: str, quotas: Quotas, now: datetime) -> None:
+    """Give back the place and the unused seconds, if all of them can be forgiven.
+
+    Otherwise both stay as they are until the tokens expire. Tokens of yesterday count with those of today, or
+    an end just after midnight would escape the sum of its day.
+    """
     live = connection.execute(_LIVE, {"session": session_id, "now": now}).all()
-    if not live or not may_release_early(connection, owner.key, now):
+    if not live:
+        connection.execute(_SHORTEN, {"session": session_id, "until": now})
         return
-    for row in live:
-        talked = math.ceil((now - row.covers_from).total_seconds())
-        amount = min(row.seconds, max(0, talked))
-        connection.execute(_CHARGE, {"token": row.id, "amount": amount})
-    connection.execute(_RELEASE, {"session": session_id, "at": now})
+    unused = {row.id: row.seconds - _talked(row.seconds, row.covers_from, now) for row in live}
+    since = min(row.reserved_at for row in live)
+    usages = [usage_of(connection, quota, now, since) for quota in quotas.of]
+    if may_forgive(usages, sum(unused.values())):
+        for token_id, seconds in unused.items():
+            connection.execute(_GIVE_BACK, {"token": token_id, "unused": seconds})
+        connection.execute(_RELEASE, {"session": session_id, "at": now})
+    else:
+        until = max(row.expires_at for row in live)
+        connection.execute(_SHORTEN, {"session": session_id, "until": until})
+
+
+def _talked(charged: int, covers_from: datetime, now: datetime) -> int:
+    """The seconds of a token's charge that have passed."""
+    return min(charged, max(0, math.ceil((now - covers_from).total_seconds())))

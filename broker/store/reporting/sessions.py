@@ -70,11 +70,14 @@ class SqlSessions:
         self,
         *,
         principal_key: str | None = None,
-        open_only: bool = True,
+        placed_only: bool = True,
         before: tuple[datetime, str] | None = None,
         limit: int,
     ) -> list[SessionRow]:
-        """Sessions that are open now, or all that were ever confirmed; one principal's or everyone's.
+        """Sessions that hold a place now, or all that were ever confirmed; one principal's or everyone's.
+
+        Those that hold a place are as many as the counts of open sessions say: also ended ones that were not
+        believed, and those whose first token is being minted.
 
         Newest first, starting after `before`, which is a session's (opened_at, id). A service key's sessions
         include those that it opened for its users.
@@ -90,8 +93,8 @@ class SqlSessions:
             )
         with self._database.read() as connection:
             now = self._database.now(connection)
-            if open_only:
-                query = query.where(HOLDS_PLACE, sessions.c.state == SessionState.OPEN)
+            if placed_only:
+                query = query.where(HOLDS_PLACE)
             else:
                 query = query.where(sessions.c.state.in_([SessionState.OPEN, SessionState.ENDED]))
             return [_session_row(row, now) for row in connection.execute(query, times(now))]
@@ -140,7 +143,7 @@ class SqlSessions:
 
 
 def _session_row(row: Row[Any], now: datetime) -> SessionRow:
-    is_over = row.ends_at <= now
+    is_over = row.state == SessionState.OPEN and row.ends_at <= now
     return SessionRow(
         id=row.id,
         key=row.principal_key,

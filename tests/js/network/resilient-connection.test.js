@@ -11,14 +11,14 @@ const SETUP = { model: 'models/m', sessionResumption: {} };
 const TURNS = [{ role: 'user', parts: [{ text: 'We spoke of tea.' }] }];
 const at = (seconds) => new Date(Date.UTC(2030, 0, 1) + seconds * 1000).toISOString();
 /** An answer of the broker; times in seconds from now. */
-const answerOf = ({ life = 900, ends = 1800, within = 120, setup = SETUP } = {}) => ({
+const answerOf = ({ life = 900, ends = 1800, within = 120, setup = SETUP, renew = life * 0.8 } = {}) => ({
   token: 'auth_tokens/secret',
   url: 'ws://live.test/ws',
   setup,
   expires_in: life,
   expires_at: at(life),
   connect_within: within,
-  session: { id: 'ses_1', ends_at: at(ends), renew_after: at(life * 0.8) },
+  session: { id: 'ses_1', ends_at: at(ends), renew_after: at(renew) },
 });
 const refusal = (status, code, retryAfter = null) =>
   LiveError.tokenRefused(status, { code, detail: `${code}.` }, retryAfter);
@@ -183,6 +183,24 @@ test('starts the next slice before the current one ends and reports it in clock'
   assert.ok(Math.abs(last.endsAt - first.endsAt) < 30 * SECOND);
   assert.ok(last.renewedAt > first.renewedAt);
 });
+
+for (const [what, idle, from, to] of [
+  ['in a pause, soon after renew_after', true, 15, 17],
+  ['before it expires if there is no pause', false, 24, 28],
+]) {
+  test(`changes a connection whose token lasts 30 seconds ${what}`, async (t) => {
+    const net = await connected(t, { answer: answerOf({ life: 30, within: 30, renew: 15 }) });
+    net.idle = idle;
+    net.broker = () => answerOf({ life: 60, within: 60, renew: 45 });
+    await net.pass(from * SECOND - 500, 250);
+    assert.equal(net.sockets.length, 1);
+    await net.pass((to - from) * SECOND, 250);
+    assert.equal(net.sockets.length, 2);
+    await net.accept();
+    assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+    assert.deepEqual(net.endedWith, []);
+  });
+}
 
 test('continues while the broker is away and tries to renew until the slice ends', async (t) => {
   const net = await connected(t);

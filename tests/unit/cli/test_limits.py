@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from sqlalchemy import select
 
@@ -100,3 +102,23 @@ def test_open_sessions_are_listed_and_ended(run: Run, environ: dict[str, str]) -
     assert (again.status, again.out) == (1, "")
     assert "there is no open session" in again.err
     assert audited(environ)[-1] == ("session.end", "ok")
+
+
+def test_ended_session_is_listed_until_its_place_is_free(run: Run, environ: dict[str, str]) -> None:
+    database = Database(environ["BROKER_DATABASE_URL"])
+    ledger, principal = SqlLedger(database), own_principal("alice")
+    terms = SessionTerms("default", "models/m", 1800, 900, 120, {})
+    unforgiving = Quotas((Quota(principal.key, 2, 60, None, 0),), 50)
+    reservation = ledger.reserve(principal, terms, unforgiving)
+    ledger.confirm(principal, reservation, MintedToken("a"))
+    ledger.end(principal, reservation.session_id, unforgiving)
+    database.dispose()
+    (listed,) = run("sessions", "list", "--json").json
+    assert (listed["id"], listed["state"]) == (reservation.session_id, "ended")
+    assert datetime.fromisoformat(listed["held_until"]).replace(microsecond=0) == (
+        reservation.expires_at.replace(microsecond=0)
+    )
+    assert "ended" in run("sessions", "list").out
+    explained = run("explain", "alice", "--json").json
+    assert (explained["open_sessions"], explained["sessions"][0]["state"]) == (1, "ended")
+    assert f"{reservation.session_id}, ended: its place is free at" in run("explain", "alice").out

@@ -42,6 +42,7 @@ def test_too_many_sessions_lists_the_open_ones(app: Flask, client: FlaskClient) 
     assert {one["id"] for one in problem["sessions"]} == set(opened)
     assert all(set(one) == {"id", "profile", "opened_at", "ends_at"} for one in problem["sessions"])
     assert problem["violated-policies"] == ["sessions"]
+    assert "POST /sessions/{id}/end" in problem["hint"]
     assert 1 <= int(answer.headers["Retry-After"]) <= 150
     assert '"sessions";r=0' in answer.headers["RateLimit"]
     assert (dry_run["next_token"]["code"], dry_run["next_token"]["detail"]) == (

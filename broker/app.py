@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from collections.abc import Mapping
 from functools import partial
 
 from flask import Flask
@@ -52,6 +53,7 @@ from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.compile import profile_faults
 from broker.minting.gemini import GeminiMinter
 from broker.minting.minter import Minter
+from broker.minting.upstream import StandInProbe
 from broker.net.proxies import Proxies
 from broker.parts import Parts
 from broker.principal import OWN_ISSUER
@@ -78,9 +80,9 @@ from broker.telemetry.store_gauge import StoreGauge
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
-def load_settings() -> Settings:
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of a server, with the profiles checked against the SDK. Raises SettingsError."""
-    return settings_module.load(checks=[profile_faults])
+    return settings_module.load(environ, checks=[profile_faults])
 
 
 def create_app(
@@ -207,6 +209,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         ),
         suspensions=suspensions,
         minter=minter,
+        talks_to_standin=StandInProbe(settings.live_url, is_loopback=settings.standin),
         issuer=issuer,
         ender=SessionEnder(policy=policy, ledger=ledger, admit=admission.admit_unpresented),
         replays=Replays(

@@ -27,6 +27,7 @@ from broker.issuing.request import Issued, TokenRequest
 from broker.limits.limiter import Rates
 from broker.limits.sign_in_throttle import SignInThrottle
 from broker.minting.minter import Minter
+from broker.minting.upstream import StandInProbe
 from broker.net.proxies import Proxies
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
@@ -73,6 +74,7 @@ class Parts:
     ender: SessionEnder
     replays: Replays[TokenRequest, Issued]
     previews: DryRuns
+    talks_to_standin: StandInProbe
     trusted_issuers: frozenset[str]
     """Issuers whose browser sign-ins are accepted."""
     plans_of_issuers: Mapping[str, frozenset[str]]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from broker.cli.options import json_option, reason_option
-from broker.cli.output import actor, open_database, print_rows, time
-from broker.operators.blocks import BlockAdmin
-from broker.store.accounts.blocks import SqlBlocks
+from broker.cli.output import actor, open_database, print_rows
+
+if TYPE_CHECKING:
+    from broker.operators.blocks import BlockAdmin
 
 
 @click.group()
@@ -48,15 +50,17 @@ def blocks_remove(issuer: str, jti: str | None) -> None:
 @json_option
 def blocks_list(as_json: bool) -> None:
     """List blocks. `broker users list` shows which of the broker's own users are blocked."""
+    from broker.store.accounts.blocks import SqlBlocks
+
     with open_database() as (_, database):
         rows = [
             {
                 "kind": str(row.kind),
                 "issuer": row.issuer,
                 "subject": row.subject,
-                "issued_before": time(row.issued_before),
+                "issued_before": row.issued_before,
                 "reason": row.reason,
-                "created_at": time(row.created_at),
+                "created_at": row.created_at,
             }
             for row in SqlBlocks(database).page()
         ]
@@ -69,5 +73,7 @@ def _description(issuer: str, jti: str | None) -> str:
 
 @contextmanager
 def _block_admin() -> Iterator[BlockAdmin]:
+    from broker.operators.blocks import BlockAdmin
+
     with open_database() as (settings, database):
         yield BlockAdmin(settings, database, actor=actor())

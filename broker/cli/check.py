@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from broker.app import load_settings
+from broker.cli import trial
 from broker.errors import Refusal
 from broker.identity.issuers import fetch
 from broker.limits.limiter import create_rates
-from broker.minting.gemini import GeminiMinter
 from broker.settings import IssuerSpec, Settings
+from broker.settings.store_urls import shown
 from broker.store.database.engine import Database
 from broker.store.ledger.rates import rate_storage
 from broker.store.readiness import prove_countable, prove_writable
@@ -21,25 +21,37 @@ from broker.telemetry.log import redact
 Say = Callable[[str], None]
 
 
-def run(say: Say) -> bool:
+def run(say: Say, environ: Mapping[str, str] | None = None) -> bool:
     """Returns whether every step succeeded. Invalid settings raise SettingsError before the first step."""
-    settings = load_settings()
+    settings = load_settings(environ)
     say("ok    settings")
     for warning in settings.warnings:
         say(f"WARN  {warning}")
-    done = [_step(say, "store", lambda: _store(settings)), *_issuers(say, settings), *_mints(say, settings)]
+    done = [*_stores(say, settings), *_issuers(say, settings), *_mints(say, settings)]
     _clocks(say)
     return all(done)
 
 
-def _store(settings: Settings) -> str:
-    database = Database(settings.database_url.get_secret_value(), pool_size=1)
-    try:
-        redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-        rates = create_rates(rate_storage(database, redis_url))
+def _stores(say: Say, settings: Settings) -> list[bool]:
+    database_url = settings.database_url.get_secret_value()
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    database = Database(database_url, pool_size=1)
+
+    def store() -> str:
         prove_writable(database)
-        prove_countable(rates)
-        return "schema current, takes writes" + (", Redis counts" if redis_url else "")
+        if redis_url is None:
+            prove_countable(create_rates(rate_storage(database, None)))
+        return "schema current, takes writes"
+
+    def redis() -> str:
+        prove_countable(create_rates(rate_storage(database, redis_url)))
+        return "counts"
+
+    try:
+        steps = [_step(say, f"store at {shown(database_url)}", store)]
+        if redis_url is not None:
+            steps.append(_step(say, f"Redis at {shown(redis_url)}", redis))
+        return steps
     finally:
         database.dispose()
 
@@ -53,29 +65,19 @@ def _issuers(say: Say, settings: Settings) -> list[bool]:
         except Exception as error:
             raise Refusal("keys-unavailable", reason=f"{type(error).__name__}: {error}") from error
 
-    return [_step(say, f"issuer {spec.name}", partial(keys, spec)) for spec in settings.config.issuers]
+    return [
+        _step(say, f"issuer {spec.name} at {spec.jwks_url or spec.issuer}", partial(keys, spec))
+        for spec in settings.config.issuers
+    ]
 
 
 def _mints(say: Say, settings: Settings) -> list[bool]:
-    """Mint one real token per profile. It expires after a minute."""
-    profiles = settings.config.profiles
-    minter = GeminiMinter(
-        api_key=settings.gemini_api_key.get_secret_value(),
-        base_url=settings.live_url,
-        profiles=profiles.values(),
-        max_concurrent=1,
-    )
-
-    def mint(name: str) -> str:
-        token_plan = minter.token_plan(profiles[name])
-        end = datetime.now(UTC) + timedelta(minutes=1)
-        minter.mint(profiles[name], token_plan, expires_at=end, connect_by=end)
-        return token_plan.model
-
-    try:
-        return [_step(say, f"mint {name}", lambda name=name: mint(name)) for name in profiles]  # type: ignore[misc]
-    finally:
-        minter.close()
+    """Mint one real token per profile."""
+    with trial.minter_of(settings) as minter:
+        return [
+            _step(say, f"mint {name} at {settings.live_url}", partial(trial.mint, settings, minter, name))
+            for name in settings.config.profiles
+        ]
 
 
 def _clocks(say: Say) -> None:

@@ -1,14 +1,12 @@
 """`broker dev`: the whole service on this machine in one command, for trying it out.
 
 Starts the same gunicorn and the same app as production. Only the environment differs: a database and a secret
-of its own under `var/dev/`, a demo user, loopback, and the stand-in instead of Google if GEMINI_API_KEY is
-not set.
+of its own under `var/dev/`, a demo user, an operator, loopback, and the stand-in instead of Google if
+GEMINI_API_KEY is not set.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import secrets
 import signal
 import socket
@@ -16,46 +14,36 @@ import subprocess  # the command starts itself # nosec B404
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
-from pathlib import Path
 
-from broker import settings as settings_module
-from broker.operators.errors import OperatorError
-from broker.operators.users import UserAdmin
-from broker.store.database import migrate
-from broker.store.database.engine import Database
+from broker.cli import dev_environment
+from broker.cli.dev_greeting import Trial, greeting
+from broker.principal import OPERATOR
 
 DEMO_USER = "demo"
 DEMO_PASSWORD = "demo-password"  # noqa: S105 - on loopback only, in a separate database
-_FOLDER = Path("var") / "dev"
-# Removed from the environment: a real database must never get a user whose password is published.
-_OVERRIDDEN = re.compile(
-    r"(BROKER_)?(DATABASE_URL|REDIS_URL|SECRET_KEY|SECRET_KEY_PREVIOUS|TRUSTED_HOSTS)(_FILE)?"
-)
+OPERATOR_USER = "operator"
 
 
 def run(port: int) -> int:
     """Run until interrupted; returns the exit status."""
     _require_free(port)
-    _FOLDER.mkdir(parents=True, exist_ok=True)
-    environ = {name: value for name, value in os.environ.items() if not _OVERRIDDEN.fullmatch(name)}
-    environ |= {
-        "BROKER_DATABASE_URL": f"sqlite:///{(_FOLDER / 'broker.sqlite3').resolve()}",
-        "BROKER_SECRET_KEY": _secret(),
-        "BROKER_TRUSTED_HOSTS": "127.0.0.1 localhost",
-        "PORT": str(port),
-        "WEB_CONCURRENCY": environ.get("WEB_CONCURRENCY", "").strip() or "1",
-    }
+    environ = dev_environment.prepared(port)
     children: list[subprocess.Popen[str]] = []
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if not (environ.get("GEMINI_API_KEY") or environ.get("GEMINI_API_KEY_FILE")):
+        has_key = dev_environment.has_key(environ)
+        if not has_key:
             children.append(_start_standin(environ))
-        _prepare_store(environ)
+        password = _prepare_store(environ)
         children.append(_start_broker(environ))
+        trial = Trial(environ) if has_key else None
         _wait_until_it_listens(port, children)
-        _greet(port, environ)
+        accounts = {DEMO_USER: DEMO_PASSWORD, OPERATOR_USER: password}
+        _say("\n" + greeting(port, environ, accounts, has_key=has_key) + "\n")
+        if trial is not None and (result := trial.result()):
+            _say(result + "\n")
         return _wait(children)
     except KeyboardInterrupt:
         return 0
@@ -104,45 +92,40 @@ def _start_standin(environ: dict[str, str]) -> subprocess.Popen[str]:
 
 def _echo(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line, end="", flush=True)  # noqa: T201 - the output of the stand-in
+        _say(line.rstrip("\n"))
 
 
-def _start_broker(environ: dict[str, str]) -> subprocess.Popen[str]:
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - this is a command
+
+
+def _start_broker(environ: Mapping[str, str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "gunicorn", "--config", "python:broker.gunicorn_conf"]
     command += ["--bind", f"127.0.0.1:{environ['PORT']}", "broker.app:create_app()"]
     return subprocess.Popen(command, env=environ, text=True)  # noqa: S603 - ourselves # nosec B603
 
 
-def _prepare_store(environ: dict[str, str]) -> None:
+def _prepare_store(environ: Mapping[str, str]) -> str:
+    """Makes the two users unless an earlier run did. Returns the operator's password."""
+    from broker import settings as settings_module
+    from broker.operators.users import UserAdmin
+    from broker.store.accounts.users import SqlUsers
+    from broker.store.database import migrate
+    from broker.store.database.engine import Database
+
     settings = settings_module.load(environ)
     database = Database(settings.database_url.get_secret_value(), pool_size=2)
-    migrate.upgrade(database)
+    password = dev_environment.operator_password()
+    admin, known = UserAdmin(settings, database, actor="broker dev"), SqlUsers(database)
     try:
-        UserAdmin(settings, database, actor="broker dev").add(DEMO_USER, DEMO_PASSWORD)
-    except OperatorError:
-        pass  # an earlier run added the user
+        migrate.upgrade(database)
+        if known.find(DEMO_USER) is None:
+            admin.add(DEMO_USER, DEMO_PASSWORD)
+        if known.find(OPERATOR_USER) is None:
+            admin.add(OPERATOR_USER, password, roles=[OPERATOR])
     finally:
         database.dispose()
-
-
-def _secret() -> str:
-    path = _FOLDER / "secret"
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(48))
-    return path.read_text()
-
-
-def _greet(port: int, environ: dict[str, str]) -> None:
-    live = environ.get("BROKER_LIVE_URL")
-    upstream = f"the stand-in at {live} (no GEMINI_API_KEY is set)" if live else "Google"
-    lines = (
-        f"Live Broker   http://127.0.0.1:{port}",
-        f"Sign in as    {DEMO_USER} / {DEMO_PASSWORD}",
-        f"Talking to    {upstream}",
-        "Stop with     Ctrl-C",
-    )
-    print("\n" + "\n".join(lines) + "\n", flush=True)  # noqa: T201 - this is a command
+    return password
 
 
 def _wait_until_it_listens(port: int, children: list[subprocess.Popen[str]]) -> None:

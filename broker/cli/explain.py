@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from typing import TYPE_CHECKING
 
 import click
 
 from broker.cli import completion
 from broker.cli.options import issuer_option, json_option
-from broker.cli.output import actor, open_database, time
-from broker.issuing.dry_run import DryRun
-from broker.operators.users import UserAdmin
+from broker.cli.output import actor, open_database, print_json
+
+if TYPE_CHECKING:
+    from broker.issuing.dry_run import DryRun
 
 
 @click.command("explain")
@@ -27,10 +28,12 @@ def explain(username: str, profile: str | None, issuer: str, as_json: bool) -> N
 
     Shows the answer, the limits, what is left of them and the rule that decides. Counts nothing.
     """
+    from broker.operators.users import UserAdmin
+
     with open_database() as (settings, database):
         preview = UserAdmin(settings, database, actor=actor()).explain(username, profile, issuer)
     if as_json:
-        click.echo(json.dumps({"user": username, **preview.to_json()}, indent=2))
+        print_json({"user": username, **preview.to_json()})
     else:
         _print(preview)
 
@@ -44,7 +47,7 @@ def _print(preview: DryRun) -> None:
         click.echo(f"Left     {rate.remaining} of {rate.policy}{wait}")
     click.echo(f"Open     {preview.usage.open} of {preview.limits.sessions} sessions")
     for session in preview.placed:
-        click.echo(f"         {session.id}, {session.state}: its place is free at {time(session.held_until)}")
+        click.echo(f"         {session.id}, {session.state}: its place is free at {session.held_until.isoformat(timespec='seconds')}")
     click.echo(f"Used     {preview.usage.used_minutes} of {preview.limits.minutes_per_day} minutes today")
     most = preview.usage.quota.most_forgiven_seconds // 60
     click.echo(f"Unused   {preview.usage.forgiven_minutes} of {most} minutes given back today")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from broker.cli import completion
-from broker.cli.options import json_option
-from broker.cli.output import actor, open_database, print_rows, time
-from broker.identity.service_keys import SCOPES, USUAL_SCOPES, ServiceKey
-from broker.operators.keys import KeyAdmin
-from broker.store.accounts.service_keys import SqlServiceKeys
+from broker.cli.options import json_option, yes_option
+from broker.cli.output import actor, confirm, open_database, print_json, print_rows
+from broker.identity.scopes import SCOPES, USUAL_SCOPES
+
+if TYPE_CHECKING:
+    from broker.identity.service_keys import ServiceKey
 
 
 @click.group()
@@ -60,6 +60,8 @@ def keys_create(
     as_json: bool,
 ) -> None:
     """Create the key NAME and print it on standard output. It cannot be shown again."""
+    from broker.operators.keys import KeyAdmin
+
     with open_database() as (settings, database):
         created = KeyAdmin(settings, database, actor=actor()).create(
             name,
@@ -70,7 +72,7 @@ def keys_create(
             on_behalf_of=on_behalf_of,
         )
     if as_json:
-        click.echo(json.dumps({**_row(created.key), "key": created.secret}, indent=2))
+        print_json({**_row(created.key), "key": created.secret})
         return
     click.echo(f"Created {name} ({created.key.id}). Store the key now: it cannot be shown again.", err=True)
     click.echo(created.secret)
@@ -80,14 +82,20 @@ def keys_create(
 @json_option
 def keys_list(as_json: bool) -> None:
     """List service keys, including revoked ones."""
+    from broker.store.accounts.service_keys import SqlServiceKeys
+
     with open_database() as (_, database):
         print_rows([_row(key) for key in SqlServiceKeys(database).page()], as_json)
 
 
 @keys.command("revoke")
 @click.argument("name", shell_complete=completion.keys)
-def keys_revoke(name: str) -> None:
+@yes_option
+def keys_revoke(name: str, yes: bool) -> None:
     """Revoke the key NAME for good. NAME may also be its id. Applies to the next request."""
+    confirm(f"Revoke the key {name} for good?", yes, unattended=True)  # scripts revoked before --yes existed
+    from broker.operators.keys import KeyAdmin
+
     with open_database() as (settings, database):
         key = KeyAdmin(settings, database, actor=actor()).revoke(name)
     click.echo(f"Revoked {key.name} ({key.id}). Sessions that it opened continue to their end.")
@@ -101,8 +109,8 @@ def _row(key: ServiceKey) -> dict[str, Any]:
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
-        "created_at": time(key.created_at),
-        "expires_at": time(key.expires_at),
-        "revoked_at": time(key.revoked_at),
-        "last_used_at": time(key.last_used_at),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "last_used_at": key.last_used_at,
     }

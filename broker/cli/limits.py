@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from broker.cli import completion
 from broker.cli.options import issuer_option, json_option
-from broker.cli.output import actor, open_database, print_rows, time
-from broker.operators.limits import FIELDS, EffectiveLimits, LimitAdmin
-from broker.store.accounts.overrides import SqlOverrides
+from broker.cli.output import actor, open_database, print_json, print_rows
+from broker.principal import NO_OVERRIDES
+
+if TYPE_CHECKING:
+    from broker.operators.limits import EffectiveLimits, LimitAdmin
 
 
 @click.group()
@@ -35,13 +36,15 @@ def limits_show(user: str, issuer: str, as_json: bool) -> None:
 @json_option
 def limits_list(as_json: bool) -> None:
     """List the users who have limits of their own."""
+    from broker.store.accounts.overrides import SqlOverrides
+
     with open_database() as (_, database):
         rows = [
             {
                 "issuer": row.issuer,
                 "user": row.subject,
                 **vars(row.overrides),
-                "updated": time(row.updated_at),
+                "updated": row.updated_at,
             }
             for row in SqlOverrides(database).all()
         ]
@@ -70,7 +73,7 @@ def limits_set(user: str, issuer: str, as_json: bool, **changes: Any) -> None:
     "--only",
     "fields",
     multiple=True,
-    type=click.Choice(FIELDS),
+    type=click.Choice(tuple(vars(NO_OVERRIDES))),
     help="Remove only this limit. Can be given several times.",
 )
 @issuer_option
@@ -90,7 +93,7 @@ def _print(user: str, limits: EffectiveLimits, as_json: bool) -> None:
             "limits": effective,
             "own": {name: value for name, value in own.items() if value is not None},
         }
-        click.echo(json.dumps(facts, indent=2))
+        print_json(facts)
         return
     click.echo(f"{user}: {limits.rule}")
     print_rows(
@@ -104,5 +107,7 @@ def _print(user: str, limits: EffectiveLimits, as_json: bool) -> None:
 
 @contextmanager
 def _limit_admin() -> Iterator[LimitAdmin]:
+    from broker.operators.limits import LimitAdmin
+
     with open_database() as (settings, database):
         yield LimitAdmin(settings, database, actor=actor())

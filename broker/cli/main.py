@@ -11,25 +11,24 @@ import sys
 
 import click
 
+from broker.cli.audit import audit
 from broker.cli.blocks import blocks
+from broker.cli.completion import completion
 from broker.cli.explain import explain
 from broker.cli.keys import keys
 from broker.cli.limits import limits
-from broker.cli.output import open_database
+from broker.cli.output import environment, open_database
+from broker.cli.purge import purge
 from broker.cli.sessions import sessions
 from broker.cli.suspension import resume, suspend
 from broker.cli.token import token
 from broker.cli.users import users
-from broker.errors import Refusal
-from broker.operators.errors import OperatorError
-from broker.settings import SettingsError
-from broker.store.database import migrate
-from broker.telemetry.log import redact
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="live-broker")
-def cli() -> None:
+@click.option("--dev", "dev_database", is_flag=True, help="Use the database of `broker dev` in this folder.")
+def cli(dev_database: bool) -> None:
     """Live Broker: locked, short-lived Gemini Live API tokens for signed-in users."""
 
 
@@ -43,7 +42,7 @@ def cli() -> None:
     help="The port to listen on. Also read from PORT.",
 )
 def dev(port: int) -> None:
-    """Run the broker on this machine, with a demo user.
+    """Run the broker on this machine, with a demo user and an operator.
 
     Talks to Google if GEMINI_API_KEY is set, and to the stand-in otherwise.
     """
@@ -79,7 +78,7 @@ def check() -> None:
     """
     from broker.cli.check import run
 
-    sys.exit(0 if run(click.echo) else 1)
+    sys.exit(0 if run(click.echo, environment()) else 1)
 
 
 @cli.group()
@@ -90,12 +89,27 @@ def db() -> None:
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Upgrade the database to this version's schema. A second run changes nothing."""
+    from broker.store.database import migrate
+
     with open_database() as (_, database):
         before, after = migrate.upgrade(database)
     click.echo(f"The database is current: {after}." if before == after else f"Upgraded {before} -> {after}.")
 
 
-for _command in (users, blocks, token, explain, keys, limits, sessions, suspend, resume):
+for _command in (
+    users,
+    blocks,
+    token,
+    explain,
+    keys,
+    limits,
+    sessions,
+    suspend,
+    resume,
+    audit,
+    purge,
+    completion,
+):
     cli.add_command(_command)
 
 
@@ -112,14 +126,9 @@ def main() -> None:
         sys.exit(2)
     except click.Abort:
         sys.exit(130)
-    except SettingsError as error:
-        problems = "".join(f"\n  - {fault}" for fault in error.faults)
-        click.echo(f"Error: the settings are invalid:{problems}", err=True)
-        sys.exit(2)
-    except OperatorError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
-    except Refusal as refusal:
-        reason = f" ({refusal.reason})" if refusal.reason else ""
-        click.echo(redact(f"Error: {refusal.code}: {refusal.detail or refusal.title}{reason}"), err=True)
-        sys.exit(1)
+    except Exception as error:
+        from broker.cli.failures import report
+
+        if (status := report(error)) is None:
+            raise
+        sys.exit(status)

@@ -6,10 +6,8 @@ import click
 
 from broker.cli import completion
 from broker.cli.options import issuer_option, json_option
-from broker.cli.output import actor, open_database, print_honoured_until, print_rows, time
-from broker.operators.sessions import SessionAdmin
+from broker.cli.output import actor, open_database, print_honoured_until, print_rows
 from broker.principal import principal_key
-from broker.store.reporting.sessions import SqlSessions
 
 _MOST_SESSIONS = 1000
 
@@ -28,6 +26,8 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
 
     An ended session may hold its place until its token expires. Each place becomes free at `held_until`.
     """
+    from broker.store.reporting.sessions import SqlSessions
+
     key = None if user is None else principal_key(issuer, user)
     with open_database() as (_, database):
         rows = [
@@ -37,10 +37,10 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
                 "user": row.subject,
                 "profile": row.profile,
                 "state": row.state.value,
-                "opened_at": time(row.opened_at),
-                "ends_at": time(row.ends_at),
-                "heartbeat_at": time(row.heartbeat_at),
-                "held_until": time(row.held_until),
+                "opened_at": row.opened_at,
+                "ends_at": row.ends_at,
+                "heartbeat_at": row.heartbeat_at,
+                "held_until": row.held_until,
             }
             for row in SqlSessions(database).page(principal_key=key, limit=_MOST_SESSIONS)
         ]
@@ -51,6 +51,8 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
 @click.argument("session_id", shell_complete=completion.sessions)
 def sessions_end(session_id: str) -> None:
     """End SESSION_ID. It gets no further token. Its page learns of this at its next heartbeat."""
+    from broker.operators.sessions import SessionAdmin
+
     with open_database() as (_, database):
         honoured_until = SessionAdmin(database, actor=actor()).end(session_id)
     click.echo(f"Ended {session_id}.")

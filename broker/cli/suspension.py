@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from broker.cli import completion
 from broker.cli.output import actor, open_database
-from broker.operators.suspension import SuspensionAdmin
+
+if TYPE_CHECKING:
+    from broker.operators.suspension import SuspensionAdmin
 
 
 @click.command("suspend")
@@ -43,5 +46,7 @@ def resume() -> None:
 
 @contextmanager
 def _suspension_admin() -> Iterator[SuspensionAdmin]:
+    from broker.operators.suspension import SuspensionAdmin
+
     with open_database() as (settings, database):
         yield SuspensionAdmin(settings, database, actor=actor())

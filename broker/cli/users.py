@@ -1,22 +1,22 @@
-"""`broker users`: add, list, block and sign out users, and change their passwords."""
+"""`broker users`: add, list, block, sign out and remove users, and change their passwords."""
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from broker.cli import completion
-from broker.cli.options import issuer_option, json_option, reason_option
-from broker.cli.output import actor, open_database, print_honoured_until, print_rows, time
-from broker.operators.blocks import BlockAdmin
-from broker.operators.errors import OperatorError
-from broker.operators.users import UserAdmin
+from broker.cli.options import issuer_option, json_option, reason_option, yes_option
+from broker.cli.output import actor, confirm, open_database, print_honoured_until, print_json, print_rows
 from broker.principal import OPERATOR
-from broker.store.accounts.users import SqlUsers
+
+if TYPE_CHECKING:
+    from broker.operators.blocks import BlockAdmin
+    from broker.operators.users import UserAdmin
 
 
 @click.group()
@@ -41,21 +41,25 @@ def users() -> None:
     help="An operator can manage users, limits and sessions over HTTP and on the page /ops.",
 )
 def users_add(username: str, plan: str, roles: tuple[str, ...]) -> None:
-    """Add USERNAME. Reads the password from standard input.
+    """Add USERNAME. Asks for the password twice, or reads it from standard input.
 
-    Example: echo "a long password" | broker users add alice
+    Example without a terminal: broker users add alice < password-file
     """
-    password = _read_password("Password: ")
     with _user_admin() as admin:
-        user = admin.add(username, password, plan=plan, roles=roles)
+        admin.check_new(username, plan=plan, roles=roles)
+        user = admin.add(username, read_password("Password: "), plan=plan, roles=roles)
     role = ", as an operator" if OPERATOR in user.roles else ""
     click.echo(f"Added {user.username} on plan {user.plan}{role}.")
 
 
 @users.command("list")
+@click.option("--plan", help="Only users whose own plan is this one.", shell_complete=completion.plans)
+@click.option("--blocked", "blocked_only", is_flag=True, help="Only blocked users.")
 @json_option
-def users_list(as_json: bool) -> None:
+def users_list(plan: str | None, blocked_only: bool, as_json: bool) -> None:
     """List the broker's own users."""
+    from broker.store.accounts.users import SqlUsers
+
     with open_database() as (_, database):
         rows = [
             {
@@ -63,23 +67,40 @@ def users_list(as_json: bool) -> None:
                 "plan": user.plan,
                 "roles": sorted(user.roles),
                 "blocked": user.blocked_at is not None,
-                "created_at": time(user.created_at),
+                "created_at": user.created_at,
             }
             for user in SqlUsers(database).all()
+            if (plan is None or user.plan == plan) and (user.blocked_at is not None or not blocked_only)
         ]
     print_rows(rows, as_json)
+
+
+@users.command("show")
+@click.argument("subject", shell_complete=completion.users)
+@issuer_option
+@json_option
+def users_show(subject: str, issuer: str, as_json: bool) -> None:
+    """Show what is known about SUBJECT: plan, roles, block, limits and use of today."""
+    from broker.cli.user_facts import facts_of
+
+    with open_database() as (settings, database):
+        facts = facts_of(settings, database, subject, issuer)
+    if as_json:
+        print_json(facts)
+    else:
+        print_rows([{"": name, subject: value} for name, value in facts.items()], as_json=False)
 
 
 @users.command("password")
 @click.argument("username", shell_complete=completion.users)
 def users_password(username: str) -> None:
-    """Change the password of USERNAME. Reads the new password from standard input.
+    """Change the password of USERNAME. Asks for it twice, or reads it from standard input.
 
     All existing sign-ins and bearer tokens of the user become invalid.
     """
-    password = _read_password("New password: ")
     with _user_admin() as admin:
-        admin.set_password(username, password)
+        admin.check_known(username)
+        admin.set_password(username, read_password("New password: "))
     click.echo(
         f"Changed the password of {username}. All existing sign-ins and bearer tokens are now invalid."
     )
@@ -131,21 +152,50 @@ def users_sign_out(subject: str, issuer: str) -> None:
     click.echo(f"Signed out {subject}. All existing sign-ins and bearer tokens are now invalid.")
 
 
+@users.command("remove")
+@click.argument("username", shell_complete=completion.users)
+@yes_option
+def users_remove(username: str, yes: bool) -> None:
+    """Remove USERNAME for good, with password, sign-ins, roles and own limits.
+
+    Sessions and the audit log stay until `broker purge` deletes them. A new user of the same name has what is
+    left of today's minutes. Asks first; without a terminal, --yes is required.
+    """
+    with _user_admin() as admin:
+        admin.check_known(username)
+        confirm(f"Remove the user {username} for good?", yes)
+        honoured_until = admin.remove(username)
+    click.echo(f"Removed {username}. All existing sign-ins and bearer tokens are now invalid.")
+    print_honoured_until(honoured_until)
+
+
 @contextmanager
 def _user_admin() -> Iterator[UserAdmin]:
+    from broker.operators.users import UserAdmin
+
     with open_database() as (settings, database):
         yield UserAdmin(settings, database, actor=actor())
 
 
 @contextmanager
 def _block_admin() -> Iterator[BlockAdmin]:
+    from broker.operators.blocks import BlockAdmin
+
     with open_database() as (settings, database):
         yield BlockAdmin(settings, database, actor=actor())
 
 
-def _read_password(prompt: str) -> str:
+def read_password(prompt: str) -> str:
+    """Asks twice at a terminal, because nobody sees what they type. Otherwise reads a line."""
+    import getpass
+
+    from broker.operators.errors import OperatorError
+
     if sys.stdin.isatty():
-        return getpass.getpass(prompt)
+        password = getpass.getpass(prompt)
+        if getpass.getpass("The same again: ") != password:
+            raise OperatorError("the two passwords differ")
+        return password
     # UTF-8, as browsers send passwords, whatever the terminal's encoding is.
     source = getattr(sys.stdin, "buffer", None)
     try:

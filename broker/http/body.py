@@ -89,7 +89,13 @@ def validated(model: type[B], value: Mapping[str, object]) -> B:
         names = ", ".join(str(field["field"]) for field in fields)
         code: Code = "field-not-allowed" if unknown else "invalid-field"
         problem = "Not allowed here" if unknown else "Invalid value"
-        raise Refusal(code, f"{problem}: {names}.", extensions={"fields": fields}) from None
+        hint = _allowed_fields(model) if any(len(fault["loc"]) == 1 for fault in unknown) else None
+        raise Refusal(code, f"{problem}: {names}.", hint=hint, extensions={"fields": fields}) from None
+
+
+def _allowed_fields(model: type[BaseModel]) -> str:
+    names = ", ".join(field.alias or name for name, field in model.model_fields.items())
+    return f"The fields are: {names}." if names else "There are no fields here."
 
 
 def _name(place: tuple[int | str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from flask import Request, Response
@@ -10,6 +11,8 @@ from broker.errors import Refusal
 from broker.http.client_address import requested_host
 from broker.net import canonical
 
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]{0,30}://[A-Za-z0-9.:\[\]_-]{1,260}")
+_ADMIN_HINT = "Only the broker's own pages may call /admin. Programs send no Origin header."
 _EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
 _READ = (
     "Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Firebase-AppCheck", "X-Request-Id",
@@ -56,9 +59,15 @@ def is_same_origin(request: Request) -> bool:
 def check(request: Request, allowed: Collection[str]) -> None:
     """Reject a page that may not call. A caller without an Origin header is not a browser page."""
     origin = request.headers.get("Origin")
-    allowed = allowed_at(request.path, allowed)
-    if origin is not None and origin not in allowed and not is_same_origin(request):
-        raise Refusal("origin-forbidden", hint="The operator can add this origin to BROKER_ALLOWED_ORIGINS.")
+    allowed_here = allowed_at(request.path, allowed)
+    if origin is None or origin in allowed_here or is_same_origin(request):
+        return
+    # The log shows what an operator would have to allow. Another text may be anything.
+    named = f"origin {origin}" if _ORIGIN.fullmatch(origin) else "the Origin header is malformed"
+    if allowed_here is not allowed:
+        raise Refusal("origin-forbidden", hint=_ADMIN_HINT, reason=f"{named}; /admin is for our own pages")
+    hint = "The operator can add this origin to BROKER_ALLOWED_ORIGINS."
+    raise Refusal("origin-forbidden", hint=hint, reason=f"{named} is not in BROKER_ALLOWED_ORIGINS")
 
 
 def is_preflight(request: Request) -> bool:

@@ -47,7 +47,7 @@ def demo() -> Response:
     return page_response(
         "demo",
         ASSETS.page("demo", _STARTED),
-        standin=parts().settings.standin,
+        standin=parts().talks_to_standin(),
         guests=guests is not None and guests.reaches(request),
         has_cookie=own_cookie(request) is not None,
         sign_in_with=parts().oidc_clients.values(),

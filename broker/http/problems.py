@@ -29,6 +29,11 @@ _CODE_OF_STATUS: Mapping[int, Code] = {
     413: "too-large",
     415: "media-type",
 }
+# The caller must not learn which check failed, but what to do is no secret.
+_HINTS: Mapping[Code, str] = {
+    "invalid-token": "Sign in again, get a new token from your issuer, or check the service key. "
+    "The broker's log has the reason under this request_id.",
+}
 _CHALLENGE = 'Bearer realm="live-broker"'
 
 
@@ -77,8 +82,8 @@ def answer(refusal: Refusal) -> Response:
         "code": refusal.code,
         "request_id": current_request_id(),
     }
-    if refusal.hint:
-        problem["hint"] = refusal.hint
+    if hint := refusal.hint or _HINTS.get(refusal.code):
+        problem["hint"] = hint
     if refusal.retry_after_seconds:
         problem["retry_after_seconds"] = refusal.retry_after_seconds
     text = json.dumps({**problem, **refusal.extensions}, default=_time)

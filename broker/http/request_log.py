@@ -50,6 +50,8 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         bind_client_address(client_address(request))
         if origins.is_preflight(request) and request.url_rule is not None:  # otherwise there is nothing here
+            # The browser shows its page a network fault only, so the log and this answer name the cause.
+            origins.check(request, allowed_origins)
             return Response(status=204)
         if REFUSAL in request.environ:
             raise MessageRefusal(request.environ[REFUSAL], _CLOSE, reason="refused by the server")

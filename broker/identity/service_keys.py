@@ -24,14 +24,6 @@ from broker.errors import Refusal
 from broker.identity.bearer import Verified
 from broker.principal import KEY_ISSUER, Principal, end_user
 
-SCOPES = {
-    "token": "POST /token: open sessions",
-    "sessions": "/sessions/…: renew, heartbeat and end the sessions that it opened",
-    "read": "GET /me and GET /profiles",
-    "metrics": "GET /metrics",
-}
-# The default scopes are for apps. An app does not need metrics.
-USUAL_SCOPES = ("token", "sessions", "read")
 ANYBODY = "any"
 PEPPER_LABEL = "service-keys"
 NAME_RULE = "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit"

@@ -21,7 +21,7 @@ from google import genai
 from google.genai import types
 from pydantic import ValidationError
 
-from broker.minting.model_rules import broken_rules, camel
+from broker.minting.model_rules import broken_rules, camel, values_at
 from broker.profiles.profile import Profile
 
 API_VERSION = "v1alpha"
@@ -37,6 +37,8 @@ SETUP_FIELDS = (
 ALWAYS_MASKED = SETUP_FIELDS[:8]
 RESUMPTION = "sessionResumption"
 MODEL_NAME = re.compile(r"(models/)?[a-z0-9][a-z0-9._-]{0,127}")
+# Google closes a session with another name as soon as it connects, and tokens with it are still minted.
+FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 
 
 class ProfileError(Exception):
@@ -189,9 +191,23 @@ def _setup_faults(profile: Profile, setup: Mapping[str, Any]) -> Iterator[str]:
     if setup.get("generationConfig", {}).get("responseModalities") != ["AUDIO"]:
         # If it is missing, Google assumes TEXT under the total lock and rejects the session.
         yield 'config.response_modalities: must be ["AUDIO"]; Live models produce only audio'
+    yield from _function_faults(setup)
     for name in setup:
         if name not in SETUP_FIELDS:
             yield f"config: {name} is not a setup field that can be locked"
     for model in profile.models:
         for rule in broken_rules(model, setup):
             yield f"config: {rule.path} does not work with {model}: {rule.why}"
+
+
+def _function_faults(setup: Mapping[str, Any]) -> Iterator[str]:
+    functions = values_at(setup, ["tools", "functionDeclarations"])
+    names = [str(function.get("name") or "") for function in functions]
+    for name in dict.fromkeys(names):
+        if not FUNCTION_NAME.fullmatch(name):
+            yield (
+                f"config.tools: Google refuses the function name {name!r}: it must begin with a letter or _, "
+                "continue with letters, digits or _ . : -, and have at most 64 characters"
+            )
+        elif names.count(name) > 1:
+            yield f"config.tools: the function {name!r} is declared {names.count(name)} times"

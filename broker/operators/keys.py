@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from broker.identity import service_keys
-from broker.identity.service_keys import ANYBODY, PEPPER_LABEL, SCOPES, USUAL_SCOPES, ServiceKey
+from broker.identity.scopes import SCOPES, USUAL_SCOPES
+from broker.identity.service_keys import ANYBODY, PEPPER_LABEL, ServiceKey
 from broker.identity.signing import derive
 from broker.operators.errors import NotFound, OperatorError
 from broker.settings import Settings

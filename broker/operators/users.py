@@ -28,6 +28,7 @@ from broker.settings import Settings
 from broker.store.accounts import users
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.overrides import SqlOverrides
+from broker.store.accounts.removal import remove_user
 from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers, UserExists, UserUnknown
 from broker.store.database.engine import Database
@@ -52,21 +53,47 @@ class UserAdmin:
     def add(
         self, username: str, password: str, *, plan: str = "default", roles: Collection[str] = ()
     ) -> User:
-        name = canonical_username(username)
-        if name is None or name != username:
-            raise OperatorError(f"{username!r} is not a valid user name: {USERNAME_RULE}", field="username")
+        self.check_new(username, plan=plan, roles=roles)
         _check_password(password)
+        user = User(username, passwords.hash_password(password), plan, frozenset(roles))
+        try:
+            self._users.add(user, actor=self._actor)
+        except UserExists:
+            raise _exists(username) from None
+        return user
+
+    def check_new(self, username: str, *, plan: str = "default", roles: Collection[str] = ()) -> None:
+        """Everything about a new user but the password. Raises OperatorError."""
+        if canonical_username(username) != username:
+            raise OperatorError(f"{username!r} is not a valid user name: {USERNAME_RULE}", field="username")
         plans = self._settings.config.plans
         if plan not in plans:
             choices = ", ".join(sorted(plans))
             raise OperatorError(f"there is no plan {plan!r}; choose one of: {choices}", field="plan")
         _check_roles(roles)
-        user = User(name, passwords.hash_password(password), plan, frozenset(roles))
+        if self._users.find(username) is not None:
+            raise _exists(username)
+
+    def check_known(self, username: str) -> None:
+        """Raises NotFound."""
+        if self._users.find(username) is None:
+            raise no_user(username)
+
+    def remove(self, username: str) -> datetime | None:
+        """Remove a user for good (decision 0040). Existing sign-ins and bearers become invalid.
+
+        Returns when the user's last token expires at Google; None if no token is still valid. Raises
+        LastOperator.
+        """
+        keep_one_operator = not may_be_without_operators(self._settings, self._actor)
         try:
-            self._users.add(user, actor=self._actor)
-        except UserExists:
-            raise OperatorError(f"the user {name!r} already exists", field="username") from None
-        return user
+            return remove_user(
+                self._database, username, actor=self._actor, keep_one_operator=keep_one_operator
+            )
+        except UserUnknown:
+            raise no_user(username) from None
+        except users.LastOperator:
+            raise LastOperator(username) from None
 
     def set_roles(self, username: str, roles: Collection[str], issuer: str = OWN_ISSUER) -> None:
         """Replace the roles of a user, from the next request on. Raises LastOperator."""
@@ -148,6 +175,10 @@ class UserAdmin:
             ledger=SqlLedger(self._database),
             suspensions=SqlSuspensions(self._database),
         )
+
+
+def _exists(username: str) -> OperatorError:
+    return OperatorError(f"the user {username!r} already exists", field="username")
 
 
 def _check_roles(roles: Collection[str]) -> None:

@@ -58,6 +58,17 @@ def password_of(url: str) -> set[str]:
     return {written, unquote(written), query.get("password", "")} - {""}
 
 
+def shown(url: str) -> str:
+    """The address in a URL, for people: without user, password and options, which may hold a password."""
+    scheme, _, rest = url.partition("://")
+    address, _, query = rest.partition("?")
+    if scheme == "sqlite":
+        return unquote(address.removeprefix("/"))
+    hosts = dict(parse_qsl(query)).get("host", "")
+    authority, slash, path = address.partition("/")
+    return f"{scheme.partition('+')[0]}://{authority.rpartition('@')[2] or hosts}{slash}{path}"
+
+
 def _sqlite(rest: str) -> str:
     if "?" in rest:
         raise ValueError("has parameters; SQLite takes none")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.standin.close_reasons import CLOSES, Close, Refused, model_not_found
+from broker.standin.tools import declared
 
 VOICES = frozenset(
     """
@@ -19,6 +20,7 @@ VOICES = frozenset(
     """.split()  # noqa: SIM905  (thirty names read better in rows)
 )
 CATALOGUE_VOICE = re.compile(r"[a-z]{2}-[a-z]{2}-[a-z]+")
+FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 REFUSED_TOOLS = ("codeExecution", "urlContext", "googleMaps")
 
 
@@ -126,10 +128,12 @@ def check(model: Model, setup: dict[str, Any]) -> None:
         raise Refused(CLOSES["invalid-argument"])
     for tool in setup.get("tools", []):
         blocking = any(f.get("behavior") == "BLOCKING" for f in tool.get("functionDeclarations", []))
-        unnamed = any(not f.get("name") for f in tool.get("functionDeclarations", []))
         refused = any(name in tool for name in REFUSED_TOOLS)
-        if refused or unnamed or (blocking and "BLOCKING" not in model.behaviors):
+        if refused or (blocking and "BLOCKING" not in model.behaviors):
             raise Refused(CLOSES["invalid-argument"])
+    names = [str(function.get("name", "")) for function in declared(setup)]
+    if len(set(names)) < len(names) or not all(map(FUNCTION_NAME.fullmatch, names)):
+        raise Refused(CLOSES["invalid-argument"])
 
 
 def _thinking_refused(model: Model, thinking: dict[str, Any] | None) -> bool:

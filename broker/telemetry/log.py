@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object per line on stderr, without secrets.
+"""Structured logs on stderr, without secrets: one JSON object per line, or plain lines at a terminal.
 
 Events are constant words with fields. Redaction is the last step before a line is written, so it also covers
 tracebacks and the lines of libraries.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import re
+import sys
 from collections.abc import Iterable, MutableMapping
 from contextvars import ContextVar
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
+from broker.telemetry import plain_lines
 from broker.telemetry.stderr import StderrHandler
 
 # Below WARNING, client libraries log every request; at DEBUG also headers and bodies, which contain keys.
@@ -78,6 +80,8 @@ def configure(level: str, secrets: Iterable[str] = ()) -> None:
     )
     handler = StderrHandler()
     handler.setFormatter(formatter(secrets))
+    if sys.stderr.isatty():
+        handler.addFilter(plain_lines.is_shown)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -86,12 +90,12 @@ def configure(level: str, secrets: Iterable[str] = ()) -> None:
 
 
 def formatter(secrets: Iterable[str] = ()) -> logging.Formatter:
-    """Turns any log record into one redacted JSON line. Gunicorn's loggers use it too."""
+    """Turns any log record into one redacted line. Gunicorn's loggers use it too."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.JSONRenderer(),
+            plain_lines.render if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
             Redactor(secrets),
         ],
     )

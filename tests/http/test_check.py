@@ -25,8 +25,9 @@ def test_each_step_reports_its_result(
             monkeypatch.setenv(name, value)
         printed: list[str] = []
         assert not check.run(printed.append)
-    assert printed[:2] == ["ok    settings", "ok    store: schema current, takes writes"]
-    assert printed[2] == "ok    issuer good: 1 usable keys"
-    assert printed[3].startswith("FAIL  issuer gone: keys-unavailable: ")
+    database = environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///")
+    assert printed[:2] == ["ok    settings", f"ok    store at {database}: schema current, takes writes"]
+    assert printed[2] == f"ok    issuer good at {server.url}/keys: 1 usable keys"
+    assert printed[3].startswith(f"FAIL  issuer gone at {server.url}/nowhere: keys-unavailable: ")
     assert "HTTP status 404" in printed[3]
-    assert printed[4].startswith("ok    mint default: ")
+    assert printed[4].startswith(f"ok    mint default at {standin.url}: ")

@@ -43,6 +43,7 @@ def test_too_many_sessions_lists_the_open_ones(app: Flask, client: FlaskClient) 
     members = {"id", "profile", "state", "opened_at", "ends_at", "held_until"}
     assert all(set(one) == members and one["state"] == "open" for one in problem["sessions"])
     assert problem["violated-policies"] == ["sessions"]
+    assert "POST /sessions/{id}/end" in problem["hint"]
     assert 1 <= int(answer.headers["Retry-After"]) <= 150
     assert '"sessions";r=0' in answer.headers["RateLimit"]
     assert (dry_run["next_token"]["code"], dry_run["next_token"]["detail"]) == (

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import Any
+
 import pytest
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
+from werkzeug.test import TestResponse
 
+from broker.telemetry import repeats
+from broker.telemetry.repeats import MOST_OF_ONE_CALLER
 from tests.http.conftest import MakeApp, bearer
 
 APP = "https://app.example"
@@ -121,3 +128,56 @@ def test_development_broker_rejects_foreign_host_names(make_app: MakeApp, host: 
     answer = client.post("/auth/login", json=body, headers={"Host": host, "Origin": f"http://{host}"})
     assert (answer.status_code, answer.get_json()["code"]) == (400, "bad-request")
     assert client.get("/healthz", headers={"Host": "127.0.0.1:8080"}).status_code == 200
+
+
+def preflight(client: FlaskClient, origin: str, path: str = "/token") -> TestResponse:
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    return client.options(path, headers=headers)
+
+
+def refused_lines(lines: list[MutableMapping[str, Any]]) -> list[tuple[Any, ...]]:
+    names = ("method", "status", "code", "reason", "times")
+    return [tuple(line.get(name) for name in names) for line in lines if line["event"] == "request"]
+
+
+def test_blocked_preflight_names_the_origin_in_the_log_and_the_remedy_in_the_answer(
+    open_client: FlaskClient,
+) -> None:
+    """The page sees a network fault only, and its developer opens the log or the network panel."""
+    with capture_logs() as lines:
+        answer = preflight(open_client, "http://localhost:5173")
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "origin-forbidden")
+    assert "BROKER_ALLOWED_ORIGINS" in answer.get_json()["hint"]
+    reason = "origin http://localhost:5173 is not in BROKER_ALLOWED_ORIGINS"
+    assert refused_lines(lines) == [("OPTIONS", 403, "origin-forbidden", reason, None)]
+
+
+def test_blocked_preflights_of_one_address_are_bounded(open_client: FlaskClient) -> None:
+    """Anyone may send any origin. Repeats are counted, and so are ever new origins after fifty."""
+    repeats.write_all()  # those of other apps
+    with capture_logs() as lines:
+        for number in range(70):
+            preflight(open_client, f"https://{number}.example")
+            preflight(open_client, "https://same.example")
+        repeats.write_all()
+    found = refused_lines(lines)
+    assert sum(line[-1] or 1 for line in found) == 140
+    assert len(found) <= MOST_OF_ONE_CALLER + 3
+
+
+@pytest.mark.parametrize("origin", ["http://[", "evil\x1b[2Jtext", "x" * 4000, "https://a.example/?key=AIza"])
+def test_malformed_origin_is_not_copied_into_the_log(open_client: FlaskClient, origin: str) -> None:
+    with capture_logs() as lines:
+        assert preflight(open_client, origin).status_code == 403
+    (line,) = refused_lines(lines)
+    assert line[3].startswith(("the Origin header is malformed", "origin http://[ "))
+
+
+def test_preflight_of_admin_does_not_promise_what_the_setting_cannot_give(open_client: FlaskClient) -> None:
+    answer = preflight(open_client, APP, "/admin/users")
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "origin-forbidden")
+    assert "BROKER_ALLOWED_ORIGINS" not in answer.get_json()["hint"]
+
+
+def test_preflight_of_our_own_page_is_answered(open_client: FlaskClient) -> None:
+    assert preflight(open_client, "http://localhost").status_code == 204

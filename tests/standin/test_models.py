@@ -123,3 +123,21 @@ def test_only_newer_models_send_status_and_activity(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.text("hello")
         assert "interactionStatus" not in talker.turn()[-1]["serverContent"]
+
+
+@pytest.mark.parametrize("name", ["1 get time", "1x", "a" * 65, "get time", "größe", "-x", ""])
+def test_function_names_are_refused_at_connect_and_not_at_the_mint(standin: StandIn, name: str) -> None:
+    setup = with_config(M25) | {"tools": [{"functionDeclarations": [{"name": name}]}]}
+    raw = token(standin, bidiGenerateContentSetup=setup)
+    assert refused(standin, raw, setup) == INVALID
+
+
+def test_function_may_be_declared_once_over_all_tools(standin: StandIn) -> None:
+    twice = [{"functionDeclarations": [{"name": "f"}]}, {"functionDeclarations": [{"name": "f"}]}]
+    assert refused(standin, token(standin), with_config(M25) | {"tools": twice}) == INVALID
+
+
+def test_odd_but_valid_function_names_are_accepted(standin: StandIn) -> None:
+    names = [{"name": name} for name in ("_x", "a" * 64, "a.b:c-d_9")]
+    with session(standin, setup=with_config(M25) | {"tools": [{"functionDeclarations": names}]}) as talker:
+        assert talker

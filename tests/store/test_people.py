@@ -13,7 +13,7 @@ from broker.identity.bearer import Verified
 from broker.identity.blocks import Admission, BlockKind
 from broker.identity.service_keys import ServiceKey
 from broker.identity.users import User
-from broker.principal import OWN_ISSUER, Principal
+from broker.principal import Principal
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.principals import ensure_principal
 from broker.store.accounts.service_keys import KeyExists, SqlServiceKeys
@@ -152,7 +152,7 @@ def test_search_finds_parts_in_any_case_and_no_wildcards(database: Database) -> 
     special, subjects = "100%_Sure/\\", ["100%_Sure/\\", "1000 sure", "other"]
     for subject in subjects:
         with database.write() as connection:
-            ensure_principal(database, connection, OWN_ISSUER, subject)
+            ensure_principal(database, connection, ISSUER, subject)
         RefusalLog(database).record(actor=subject, action="try", outcome="forbidden")
 
     def found(part: str) -> list[str]:

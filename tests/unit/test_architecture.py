@@ -52,7 +52,11 @@ LAYERS = (
 )
 AUDIO = {"websockets", "websocket", "aiohttp", "wsproto", "wave", "audioop", "array", "numpy", "soundfile"}
 # gunicorn_conf sets the metrics folder before anything is imported; `broker dev` starts its own servers.
-READS_ENVIRONMENT = {"broker.settings.environment", "broker.cli.dev", "broker.gunicorn_conf"}
+READS_ENVIRONMENT = {
+    "broker.settings.environment",
+    "broker.cli.dev_environment",
+    "broker.gunicorn_conf",
+}
 MOST_ENTRIES = {"broker": 21, "broker/store": 7}
 MOST_LINES = 300
 MOST_LINES_OF = {"broker/issuing/issue.py": 120}

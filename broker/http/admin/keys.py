@@ -14,6 +14,7 @@ from broker.http.credentials import Caller
 from broker.http.responses import operation
 from broker.http.shapes import Nothing, timestamp_or_none
 from broker.identity import service_keys
+from broker.identity.scopes import SCOPES
 from broker.identity.service_keys import ServiceKey
 from broker.net.timestamps import rfc3339
 from broker.operators.keys import MOST_DAYS
@@ -25,7 +26,7 @@ bp = Blueprint("admin_keys", __name__)
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 # operators/keys.py validates these values. The patterns are only for /openapi.json.
 KeyName = Annotated[Name, Field(json_schema_extra={"pattern": f"^{service_keys.NAME.pattern}$"})]
-Scope = Annotated[Name, Field(json_schema_extra={"enum": [*service_keys.SCOPES]})]
+Scope = Annotated[Name, Field(json_schema_extra={"enum": [*SCOPES]})]
 Grant = Annotated[
     str, Field(min_length=1, max_length=201, json_schema_extra={"pattern": r"^(any|[^*\u0000-\u001f]+[*])$"})
 ]

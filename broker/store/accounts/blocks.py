@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, literal, select, tuple_
+from sqlalchemy import Connection, Row, and_, delete, literal, not_, select, tuple_
 
 from broker.identity.blocks import BlockKind
+from broker.principal import OWN_ISSUER
 from broker.store import audit
 from broker.store.accounts import block_rows
 from broker.store.accounts.principals import ensure_principal
 from broker.store.accounts.revocation import honoured_until, revoke_issued_before
 from broker.store.database.engine import Database
 from broker.store.database.tables import blocks, principals, sign_ins
+
+# Own users are blocked in `users`. Here they leave a row for a while after they are removed.
+_IN_FORCE = not_(and_(blocks.c.kind == BlockKind.PRINCIPAL, blocks.c.issuer == OWN_ISSUER))
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class SqlBlocks:
 
     def page(self, *, after: tuple[str, str] | None = None, limit: int | None = None) -> list[BlockRow]:
         """Blocks in the order of (kind, value), starting after `after`."""
-        query = select(blocks).order_by(blocks.c.kind, blocks.c.value).limit(limit)
+        query = select(blocks).where(_IN_FORCE).order_by(blocks.c.kind, blocks.c.value).limit(limit)
         if after is not None:
             query = query.where(tuple_(blocks.c.kind, blocks.c.value) > tuple_(*map(literal, after)))
         with self._database.read() as connection:

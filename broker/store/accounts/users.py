@@ -13,9 +13,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from broker.identity.blocks import BlockKind
 from broker.identity.users import User
 from broker.principal import OPERATOR, OWN_ISSUER
 from broker.store import audit
+from broker.store.accounts import block_rows
 from broker.store.accounts.principals import ensure_principal
 from broker.store.accounts.revocation import (
     end_sign_ins,
@@ -74,6 +76,8 @@ class SqlUsers:
             except IntegrityError as clash:
                 raise UserExists(user.username) from clash
             ensure_principal(self._database, connection, OWN_ISSUER, user.username)
+            # Left by the removal of an earlier user of this name.
+            block_rows.take(connection, BlockKind.PRINCIPAL, OWN_ISSUER, user.username)
             after = {"plan": user.plan, "roles": sorted(user.roles)}
             _record(connection, now, user.username, "user.add", actor, None, after)
 
@@ -81,7 +85,7 @@ class SqlUsers:
         """Change a password and revoke all sign-ins and bearers. Raises UserUnknown."""
         with self._database.write() as connection:
             now = self._database.now(connection)
-            row = _existing(connection, username)
+            row = existing(connection, username)
             _update(connection, username, password_hash=password_hash, password_changed_at=now)
             revoke_all(connection, username)
             before, after = ({"password_changed_at": _to_json(at)} for at in (row.password_changed_at, now))
@@ -94,8 +98,8 @@ class SqlUsers:
         with self._database.write() as connection:
             now = self._database.now(connection)
             if keep_one_operator and OPERATOR not in roles:
-                self._keep_another_operator(connection, username)
-            row = _existing(connection, username)
+                keep_another_operator(self._database, connection, username)
+            row = existing(connection, username)
             _update(connection, username, roles=" ".join(sorted(roles)))
             before, after = ({"roles": sorted(kept)} for kept in (row.roles.split(), roles))
             _record(connection, now, username, "user.roles", actor, before, after)
@@ -115,8 +119,8 @@ class SqlUsers:
         with self._database.write() as connection:
             now = self._database.now(connection)
             if keep_one_operator:
-                self._keep_another_operator(connection, username)
-            row = _existing(connection, username)
+                keep_another_operator(self._database, connection, username)
+            row = existing(connection, username)
             _update(connection, username, blocked_at=now, blocked_reason=reason)
             revoke_but_keep_sign_ins(connection, username)
             after = _block(now, reason)
@@ -128,7 +132,7 @@ class SqlUsers:
         """Returns whether the user was blocked. Raises UserUnknown."""
         with self._database.write() as connection:
             now = self._database.now(connection)
-            row = _existing(connection, username)
+            row = existing(connection, username)
             if row.blocked_at is None:
                 return False
             _update(connection, username, blocked_at=None, blocked_reason="")
@@ -141,7 +145,7 @@ class SqlUsers:
         """Revoke all sign-ins and bearers. Raises UserUnknown."""
         with self._database.write() as connection:
             now = self._database.now(connection)
-            _existing(connection, username)
+            existing(connection, username)
             ended = revoke_all(connection, username)
             _record(connection, now, username, "user.sign-out", actor, {"sign_ins": ended}, {"sign_ins": 0})
 
@@ -150,12 +154,6 @@ class SqlUsers:
         with self._database.write() as connection:
             now = self._database.now(connection)
             audit.record(connection, now, actor=actor, action=action, outcome="ok", detail={"user": username})
-
-    def _keep_another_operator(self, connection: Connection, username: str) -> None:
-        # Without the lock, two operators could block each other at once.
-        self._database.lock(connection, "operators")
-        if _operators(connection) == {username}:
-            raise LastOperator(username)
 
     def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
         """Replace a hash that was made with older parameters, unless the password has changed meanwhile."""
@@ -167,11 +165,19 @@ class SqlUsers:
             )
 
 
-def _existing(connection: Connection, username: str) -> Row[Any]:
+def existing(connection: Connection, username: str) -> Row[Any]:
     row = connection.execute(_FIND, {"name": username}).one_or_none()
     if row is None:
         raise UserUnknown(username)
     return row
+
+
+def keep_another_operator(database: Database, connection: Connection, username: str) -> None:
+    """Raises LastOperator."""
+    # Without the lock, two operators could block each other at once.
+    database.lock(connection, "operators")
+    if _operators(connection) == {username}:
+        raise LastOperator(username)
 
 
 def _operators(connection: Connection) -> set[str]:

@@ -54,26 +54,31 @@ _SIGNED_IN_AS = (
 NAME = func.coalesce(service_keys.c.name, _SIGNED_IN_AS, principals.c.subject)
 IS_KEY = and_(principals.c.issuer == KEY_ISSUER, service_keys.c.id == principals.c.subject)
 _BLOCKED_AT = func.coalesce(users.c.blocked_at, blocks.c.created_at)
-_PEOPLE = select(
-    principals,
-    NAME.label("name"),
-    func.coalesce(users.c.plan, service_keys.c.plan).label("plan"),
-    users.c.roles,
-    users.c.blocked_at,
-    users.c.blocked_reason,
-    blocks.c.created_at.label("block_at"),
-    blocks.c.reason.label("block_reason"),
-    users.c.created_at,
-    service_keys.c.created_at.label("key_created_at"),
-    limits.c.version,
-    *OVERRIDES,
-).select_from(
-    principals.outerjoin(
-        users, and_(principals.c.issuer == OWN_ISSUER, users.c.username == principals.c.subject)
+# Removed own users are left out. The ledger still needs their principals.
+_PEOPLE = (
+    select(
+        principals,
+        NAME.label("name"),
+        func.coalesce(users.c.plan, service_keys.c.plan).label("plan"),
+        users.c.roles,
+        users.c.blocked_at,
+        users.c.blocked_reason,
+        blocks.c.created_at.label("block_at"),
+        blocks.c.reason.label("block_reason"),
+        users.c.created_at,
+        service_keys.c.created_at.label("key_created_at"),
+        limits.c.version,
+        *OVERRIDES,
     )
-    .outerjoin(service_keys, IS_KEY)
-    .outerjoin(limits, limits.c.key == principals.c.key)
-    .outerjoin(blocks, and_(blocks.c.kind == BlockKind.PRINCIPAL, blocks.c.value == principals.c.key))
+    .select_from(
+        principals.outerjoin(
+            users, and_(principals.c.issuer == OWN_ISSUER, users.c.username == principals.c.subject)
+        )
+        .outerjoin(service_keys, IS_KEY)
+        .outerjoin(limits, limits.c.key == principals.c.key)
+        .outerjoin(blocks, and_(blocks.c.kind == BlockKind.PRINCIPAL, blocks.c.value == principals.c.key))
+    )
+    .where(or_(principals.c.issuer != OWN_ISSUER, users.c.username.is_not(None)))
 )
 
 

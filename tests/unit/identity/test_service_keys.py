@@ -11,7 +11,8 @@ import pytest
 
 from broker.errors import Refusal
 from broker.identity import service_keys
-from broker.identity.service_keys import SCOPES, ServiceKey, ServiceKeys, check_subject, checksum, generate
+from broker.identity.scopes import SCOPES
+from broker.identity.service_keys import ServiceKey, ServiceKeys, check_subject, checksum, generate
 from broker.principal import principal_key
 
 PEPPER = b"p" * 32

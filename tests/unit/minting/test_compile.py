@@ -203,3 +203,25 @@ def test_spelling_of_the_sdk_is_kept() -> None:
     config = {**AUDIO, "realtime_input_config": detection}
     setup = compile_profile(profile(config=config)).setups["models/gemini-3.8-live"]
     assert json.loads(json.dumps(dict(setup)))["realtimeInputConfig"] == detection
+
+
+def with_functions(*names: str) -> dict[str, Any]:
+    return {**AUDIO, "tools": [{"function_declarations": [{"name": name} for name in names]}]}
+
+
+@pytest.mark.parametrize("name", ["get_time", "_x", "a" * 64, "a.b:c-d_9"])
+def test_function_names_that_google_takes(name: str) -> None:
+    assert compile_profile(profile(config=with_functions(name)))
+
+
+@pytest.mark.parametrize("name", ["1 get time", "1x", "a" * 65, "get time", "größe", "-x", "", "a\n"])
+def test_function_name_that_google_refuses_is_a_fault_at_start(name: str) -> None:
+    """Google mints a token with it, and then closes every session at its setup (1007)."""
+    (fault,) = faults(config=with_functions("get_time", name))
+    assert f"Google refuses the function name {name!r}: it must begin with a letter or _" in fault
+
+
+def test_function_that_is_declared_twice_is_a_fault_at_start() -> None:
+    declared = [{"function_declarations": [{"name": "f"}]}, {"function_declarations": [{"name": "f"}]}]
+    (fault,) = faults(config={**AUDIO, "tools": declared})
+    assert "the function 'f' is declared 2 times" in fault

@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from broker.settings.store_urls import database_url, password_of, redis_url
+from broker.settings.store_urls import database_url, password_of, redis_url, shown
 
 
 @pytest.mark.parametrize(
@@ -127,3 +127,18 @@ def test_password_of_a_url_is_found_in_each_form() -> None:
     assert password_of("postgresql+psycopg://u:a%40b@/db?host=h1,h2") == {"a%40b", "a@b"}
     assert password_of("postgresql:///db?host=h&password=secret-word") == {"secret-word"}
     assert password_of("sqlite:////var/x.db") == set()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (database_url("sqlite:////tmp/a%2Fb.sqlite3"), "/tmp/a%2Fb.sqlite3"),
+        (database_url("sqlite:///var/x.sqlite3"), "var/x.sqlite3"),
+        (database_url("postgres://me:hunter2@db:5432/x?password=hunter2"), "postgresql://db:5432/x"),
+        (database_url("postgresql://me:hunter2@h1,h2:5434/x"), "postgresql://h1,h2/x"),
+        (redis_url("rediss://:hunter2@cache:6380/3?socket_timeout=1"), "rediss://cache:6380/3"),
+        (redis_url("unix:///run/redis.sock?db=2&password=hunter2"), "unix:///run/redis.sock"),
+    ],
+)
+def test_address_is_shown_without_secrets(url: str, expected: str) -> None:
+    assert shown(url) == expected

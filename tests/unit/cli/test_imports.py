@@ -1,0 +1,58 @@
+"""A command loads the libraries that it works with, and no others: this is most of the time that it takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.environment import environment
+
+LARGE = {
+    "alembic", "argon2", "cryptography", "flask", "google.genai", "gunicorn", "httpx2", "jwt", "limits",
+    "prometheus_client", "psycopg", "pydantic", "redis", "sqlalchemy", "structlog", "aiohttp",
+}  # fmt: skip
+# What the settings and the database need.
+STORE = {"cryptography", "limits", "prometheus_client", "psycopg", "pydantic", "sqlalchemy", "structlog"}
+SCRIPT = """
+import sys
+from broker.cli.main import main
+try:
+    main()
+finally:
+    print(",".join(sys.modules), file=sys.stderr)
+"""
+
+
+def loaded(words: list[str], **environ: str) -> set[str]:
+    """The large libraries in memory at the end of a command."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *words],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3]), **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return LARGE & set(done.stderr.splitlines()[-1].split(","))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["users", "--help"], ["completion", "bash"]])
+def test_help_loads_no_large_library(words: list[str]) -> None:
+    assert loaded(words) == set()
+
+
+@pytest.mark.parametrize("typed", ["broker us", "broker users bl", "broker limits set alice --min"])
+def test_completion_of_a_command_or_an_option_loads_no_large_library(typed: str) -> None:
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    assert loaded([], _BROKER_COMPLETE="bash_complete", **words) == set()
+
+
+def test_completion_of_a_name_and_a_list_load_only_the_store(tmp_path: Path) -> None:
+    environ = environment(tmp_path, "http://127.0.0.1:9")
+    assert "alembic" in loaded(["db", "upgrade"], **environ)
+    words = {"COMP_WORDS": "broker users block al", "COMP_CWORD": "3"}
+    assert loaded([], _BROKER_COMPLETE="bash_complete", **words, **environ) <= STORE
+    assert loaded(["users", "list"], **environ) <= STORE

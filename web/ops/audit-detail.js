@@ -2,6 +2,9 @@
  * The detail of an audit entry: values that changed as a diff, other members as a list.
  */
 import { h } from './build.js';
+import { formatTime } from './format.js';
+
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$/;
 
 /** @param {Record<string, unknown> | null} detail */
 export function detailCell(detail) {
@@ -12,12 +15,17 @@ export function detailCell(detail) {
   return h(
     'dl',
     { class: 'detail' },
-    ...Object.entries(rest).map(([name, value]) => h('div', {}, h('dt', {}, label(name)), h('dd', {}, plain(value)))),
-    ...changed.map((name) => difference(name, mapOf(before)[name], mapOf(after)[name])),
+    ...Object.entries(rest)
+      .filter(([, value]) => value !== '')
+      .map(([name, value]) => h('div', {}, h('dt', {}, label(name)), h('dd', {}, plain(value)))),
+    ...changed.map((name) => difference(name, before && [mapOf(before)[name]], after && [mapOf(after)[name]])),
   );
 }
 
-/** @param {string} name @param {unknown} before @param {unknown} after */
+/**
+ * Something new has no value before, and something removed none after.
+ * @param {string} name @param {unknown} before @param {unknown} after  in a list of one; otherwise there is none
+ */
 function difference(name, before, after) {
   return h(
     'div',
@@ -26,9 +34,9 @@ function difference(name, before, after) {
     h(
       'dd',
       {},
-      h('del', {}, h('span', { class: 'visually-hidden' }, 'before: '), plain(before)),
+      Array.isArray(before) && h('del', {}, h('span', { class: 'visually-hidden' }, 'before: '), plain(before[0])),
       ' ',
-      h('ins', {}, h('span', { class: 'visually-hidden' }, 'after: '), plain(after)),
+      Array.isArray(after) && h('ins', {}, h('span', { class: 'visually-hidden' }, 'after: '), plain(after[0])),
     ),
   );
 }
@@ -44,5 +52,6 @@ const mapOf = (value) =>
 function plain(value) {
   if (value === undefined || value === null) return 'not set';
   if (Array.isArray(value)) return value.map(plain).join(', ') || 'none';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  if (typeof value === 'object') return JSON.stringify(value);
+  return MOMENT.test(String(value)) ? formatTime(String(value)) : String(value);
 }

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Integer,
     Row,
     Select,
     Table,
@@ -128,7 +127,8 @@ class SqlPeople:
         Those with the most open sessions, or the most minutes charged today, come first if `sort` says so.
         """
         statement, rank = _ranked(sort)
-        statement = statement.order_by(rank.desc(), principals.c.issuer, principals.c.subject).limit(limit)
+        order = [] if rank is None else [rank.desc()]
+        statement = statement.order_by(*order, principals.c.issuer, principals.c.subject).limit(limit)
         if query:
             columns = (principals.c.subject, NAME)
             statement = statement.where(or_(*(one.icontains(query, autoescape=True) for one in columns)))
@@ -137,7 +137,10 @@ class SqlPeople:
         if after is not None:
             place = tuple_(principals.c.issuer, principals.c.subject)
             next_in_rank = place > tuple_(literal(after[1]), literal(after[2]))
-            statement = statement.where(or_(rank < after[0], and_(rank == after[0], next_in_rank)))
+            if rank is None:
+                statement = statement.where(next_in_rank)
+            else:
+                statement = statement.where(or_(rank < after[0], and_(rank == after[0], next_in_rank)))
         with self._database.read() as connection:
             return self._people(connection, statement)
 
@@ -156,10 +159,10 @@ def position(person: Person, sort: Sort) -> tuple[int, str, str]:
     return rank, person.issuer, person.subject
 
 
-def _ranked(sort: Sort) -> tuple[Select[Any], ColumnElement[int]]:
+def _ranked(sort: Sort) -> tuple[Select[Any], ColumnElement[int] | None]:
     """The statement of all people, and the number by which the order begins."""
     if sort == "name":
-        return _PEOPLE, literal_column("0", Integer)
+        return _PEOPLE, None
     sums = (_places() if sort == "sessions" else _charges()).subquery()
     return _PEOPLE.outerjoin(sums, sums.c.key == principals.c.key), func.coalesce(sums.c.total, 0)
 

@@ -47,7 +47,9 @@ def test_usage_includes_a_request_of_a_moment_ago(make_app: MakeApp) -> None:
     alice, olga = bearer(app), as_olga(app)
     session = client.post("/token", headers=alice).get_json()["session"]["id"]
     assert client.post(
-        f"/sessions/{session}/report", headers=alice, json={"first_audio_ms": 640, "speech_end_to_audio_ms": 910, "underruns": 2}
+        f"/sessions/{session}/report",
+        headers=alice,
+        json={"first_audio_ms": 640, "speech_end_to_audio_ms": 910, "underruns": 2},
     )
     statuses = [client.post("/token", headers=alice).status_code for _ in range(4)]
     assert statuses == [200, 429, 429, 429]

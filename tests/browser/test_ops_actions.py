@@ -1,4 +1,4 @@
-"""What operators do: end and block, several rows at once, unblock in one list, export, and read changes first."""
+"""What operators do: end and block, change several rows at once, unblock, export, and read changes."""
 
 from __future__ import annotations
 

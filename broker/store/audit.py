@@ -10,19 +10,34 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
-from broker.errors import Refusal
+from broker.errors import CODES, Refusal
 from broker.principal import GUEST_ISSUER
 from broker.store.database.engine import Database
-from broker.store.database.tables import audit
+from broker.store.database.tables import REFUSED, audit
 from broker.telemetry.log import current_client_address, current_request_id
 from broker.telemetry.repeats import Counted, Kind, Repeats
 
+EntryKind = Literal["changes", "refusals"]
+
 _APPEND = insert(audit)
+# Written for every request, sign-in and probe. The end of a session is a change only if an operator ended it:
+# then its detail names the owner.
+_ROUTINE = ("token", "sign-in", "check", "session.end")
+_IS_OF_KIND: Mapping[EntryKind, ColumnElement[bool]] = {
+    "changes": and_(
+        audit.c.outcome == "ok",
+        or_(
+            audit.c.action.not_in(_ROUTINE),
+            and_(audit.c.action == "session.end", audit.c.detail["subject"].as_string().is_not(None)),
+        ),
+    ),
+    "refusals": and_(text(REFUSED), audit.c.outcome.in_(list(CODES))),
+}
 
 
 @dataclass(frozen=True)
@@ -41,8 +56,12 @@ class AuditEntry:
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """None matches every entry. `actor` matches any part, in any case; the others match exactly."""
+    """None matches every entry. `actor` matches any part, in any case; the others match exactly.
 
+    `kind`: only what operators changed, or only what the broker refused.
+    """
+
+    kind: EntryKind | None = None
     actor: str | None = None
     action: str | None = None
     outcome: str | None = None
@@ -173,6 +192,8 @@ def record(
 
 def _matching(wanted: AuditFilter) -> Select[Any]:
     query = select(*(audit.c[field.name] for field in fields(AuditEntry)))
+    if wanted.kind is not None:
+        query = query.where(_IS_OF_KIND[wanted.kind])
     for name in ("action", "outcome", "session_id", "request_id"):
         if (value := getattr(wanted, name)) is not None:
             query = query.where(audit.c[name] == value)

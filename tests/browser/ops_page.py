@@ -32,7 +32,7 @@ class OpsPage(DemoPage):
         super().sign_in(username, password)
 
     def go(self, tab: str) -> None:
-        self.page.get_by_role("link", name=tab, exact=True).click()
+        self.page.get_by_role("navigation").get_by_role("link", name=tab, exact=True).click()
         expect(self.heading).to_have_text(tab)
 
     def open_user(self, name: str) -> None:

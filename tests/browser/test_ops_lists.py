@@ -46,7 +46,11 @@ def test_new_key_is_shown_once_and_a_revoked_key_is_rejected(ops: OpsPage, site:
     ops.dialog.get_by_role("button", name="Create key").click()
     key = ops.page.get_by_label("The key").input_value()
     assert key.startswith("lbk_")
-    ops.dialog.get_by_role("button", name="Copy").click()
+    expect(ops.dialog.get_by_role("heading")).to_have_text("Key kiosk created")
+    assert f"X-API-Key: {key}" in ops.page.get_by_label("How to use it").input_value()
+    copy = ops.dialog.get_by_role("button", name="Copy", exact=True)
+    expect(copy).to_be_focused()
+    copy.click()
     expect(ops.dialog.get_by_text("Copied.")).to_be_visible()
     assert ops.page.evaluate("navigator.clipboard.readText()") == key
     ops.dialog.get_by_role("button", name="Close").click()
@@ -113,7 +117,7 @@ def test_session_list_refreshes_without_losing_the_focus(ops: OpsPage, site: Sit
     ops.page.get_by_label("Filter").fill("demo")
     rows = ops.page.locator("#view tbody tr")
     expect(rows).to_have_count(2)
-    first = rows.nth(1).get_by_role("button")
+    first = rows.nth(1).get_by_role("button", name="End")
     first.focus()
     with site.broker.client("demo") as client:
         client.post(f"/sessions/{first.get_attribute('data-session')}/end", json={})
@@ -121,7 +125,7 @@ def test_session_list_refreshes_without_losing_the_focus(ops: OpsPage, site: Sit
     expect(rows).to_have_count(
         3, timeout=FAST
     )  # the new one above, and the ended one is still held by the focus
-    expect(rows.nth(0)).to_contain_text("Ended")
+    expect(rows.nth(2)).to_contain_text("Ended")
     expect(ops.page.get_by_label("Filter")).to_have_value("demo")
 
 
@@ -132,14 +136,14 @@ def test_audit_trail_is_filtered_and_paged(ops: OpsPage, site: Site) -> None:
             site.broker.block_admin.unblock("dave")
     ops.enter("audit")
     rows = ops.page.locator("#view tbody tr")
-    ops.page.get_by_label("Action").fill("user.block")
-    ops.page.get_by_role("button", name="Apply").click()
+    action = ops.page.get_by_label("Action", exact=True)
+    action.select_option("user.block")
     expect(rows).to_have_count(50)
     ops.page.get_by_role("button", name="Show more").click()
     wait_for("the next page", lambda: rows.count() >= 60)
     ops.page.get_by_role("button", name="Clear").click()
     ops.page.get_by_role("button", name="user.unblock").first.click()
-    expect(ops.page.get_by_label("Action")).to_have_value("user.unblock")
+    expect(action).to_have_value("user.unblock")
     expect(rows.filter(has_not_text="user.unblock")).to_have_count(0)
 
 

@@ -5,6 +5,7 @@ Each view must also follow WCAG 2.2 AA and fit its screen. The long form covers 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,8 @@ session_minutes = 60
 def busy(standin: StandIn, make_broker: MakeBroker) -> BrokerServer:
     """A broker after a day of traffic, with an operator."""
     plans = PLAN.format("team", 20, 4) + PLAN.format("pro", 60, 10)
-    broker = make_broker(standin.url, toml=plans, project_sessions=200)
-    make_traffic(broker.database)
+    broker = make_broker(standin.url, toml=plans, project_sessions=6)
+    make_traffic(broker.database, days=1.5, sessions=2200)
     broker.add_user("olga", roles=["operator"])
     return broker
 
@@ -79,7 +80,8 @@ def test_every_view_is_accessible_and_fits_the_screen(
     ops.visit()
     album.take("sign-in")
     ops.sign_in()
-    expect(ops.page.get_by_role("slider")).to_have_count(4)
+    expect(ops.page.get_by_role("slider")).to_have_count(5)
+    expect(page.get_by_label("Last day")).to_be_checked()
     expect(page.locator("path.column").first).to_be_visible()
     page.get_by_role("slider", name="Refusals").focus()
     page.keyboard.press("PageUp")
@@ -97,10 +99,20 @@ def test_every_view_is_accessible_and_fits_the_screen(
     page.keyboard.press("Escape")
     expect(end).to_be_focused()
     album.take("sessions")
+    boxes = page.locator("#view tbody input[type=checkbox]")
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    album.take("sessions-selected")
+    ops.page.get_by_role("group", name="Selected rows").get_by_role("button", name="End").click()
+    album.take("ending-sessions")
+    page.keyboard.press("Escape")
 
     ops.go("Users")
     expect(page.locator("#view tbody tr")).to_have_count(50)
     album.take("users")
+    page.get_by_label("Sort by", exact=True).select_option("minutes")
+    expect(page.locator("#view thead [aria-sort=descending]")).to_have_count(1)
+    album.take("users-by-minutes")
     page.get_by_role("button", name="Add user").click()
     album.take("adding-a-user")
     page.keyboard.press("Escape")
@@ -120,6 +132,16 @@ def test_every_view_is_accessible_and_fits_the_screen(
         ops.go(tab)
         expect(page.locator("#view tbody tr").first).to_be_visible()
         album.take(tab.lower().replace(" ", "-"))
+    page.get_by_role("radio", name="Refusals").check()
+    expect(page.locator("#view tbody tr").first).to_contain_text(re.compile("[a-z]-[a-z]"))
+    album.take("audit-refusals")
+    ops.go("Service keys")
+    page.get_by_role("button", name="Create key").click()
+    album.take("creating-a-key")
+    ops.dialog.get_by_label("Name").fill(f"kiosk-{size}-{scheme}")
+    ops.dialog.get_by_role("button", name="Create key").click()
+    expect(page.get_by_label("The key")).to_be_visible()
+    album.take("new-key")
     assert album.faults == {}
 
 

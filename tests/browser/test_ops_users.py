@@ -27,7 +27,7 @@ def test_edit_survives_a_new_sign_in(ops: OpsPage, site: Site) -> None:
     expect(ops.page.get_by_label("Minutes per day", exact=True)).to_have_value("44")
     ops.limit("Minutes per day").uncheck()
     ops.save()
-    expect(ops.page.get_by_text("Rule: default.", exact=True)).to_be_visible()
+    expect(ops.page.get_by_text("Rule: plan default.", exact=True)).to_be_visible()
 
 
 def test_limit_set_with_the_keyboard_alone_applies_to_next_request(ops: OpsPage, site: Site) -> None:
@@ -60,7 +60,9 @@ def test_limit_set_with_the_keyboard_alone_applies_to_next_request(ops: OpsPage,
     ops.announced("Saved. The new limits apply from the next request.")
     assert request_tokens(site.broker, "bob") == [429] * 6
     expect(ops.page.get_by_text("too-many-sessions")).to_be_visible()
-    expect(ops.page.get_by_text("own sessions")).to_have_count(2)  # with the limits and with the next token
+    expect(ops.page.get_by_text("override of sessions; otherwise plan default")).to_have_count(
+        2
+    )  # with the limits and with the next token
 
 
 def test_talkers_learn_at_next_heartbeat_that_they_were_ended_or_blocked(

@@ -18,6 +18,8 @@ from broker.app import mount
 from broker.errors import CODES
 from broker.http.openapi.document import document
 from broker.http.openapi.routes import in_braces, routes
+from broker.operators.blocks import BlockAdmin
+from broker.parts import parts_of
 from tests.http.admin import OperatorClient
 from tests.http.conftest import MakeApp, bearer
 from tests.http.openapi_contract import contract, lines
@@ -167,6 +169,8 @@ def test_each_success_matches_its_schema(make_app: MakeApp) -> None:
     ask("POST /admin/users/{user_key}/block", olga, user_key=key["Zoë"])
     ask("GET /admin/users", olga)
     ask("GET /admin/blocks", olga)
+    BlockAdmin(parts_of(app).settings, parts_of(app).database, actor="tests").block_token("live-broker", "j1")
+    ask("POST /admin/blocks/remove", olga, {"issuer": "live-broker", "jti": "j1"})
     for subject in ("bob", "Zoë"):
         ask("GET /admin/users/{user_key}", olga, user_key=key[subject])
         ask("POST /admin/users/{user_key}/unblock", olga, user_key=key[subject])

@@ -47,7 +47,9 @@ def test_usage_includes_a_request_of_a_moment_ago(make_app: MakeApp) -> None:
     alice, olga = bearer(app), as_olga(app)
     session = client.post("/token", headers=alice).get_json()["session"]["id"]
     assert client.post(
-        f"/sessions/{session}/report", headers=alice, json={"first_audio_ms": 640, "underruns": 2}
+        f"/sessions/{session}/report",
+        headers=alice,
+        json={"first_audio_ms": 640, "speech_end_to_audio_ms": 910, "underruns": 2},
     )
     statuses = [client.post("/token", headers=alice).status_code for _ in range(4)]
     assert statuses == [200, 429, 429, 429]
@@ -57,7 +59,11 @@ def test_usage_includes_a_request_of_a_moment_ago(make_app: MakeApp) -> None:
     assert (totals["tokens"], totals["refusals"]) == (2, {"rate-limited": 3})
     assert totals["mint_ms"].keys() == {"p50", "p95", "p99"}
     assert (totals["first_audio_ms"]["p50"], totals["underruns"]) == (640, 2)
-    assert last.keys() == {"at", "tokens", "refusals", "mint_ms", "open_sessions", "minutes"}
+    assert totals["speech_end_to_audio_ms"] == {"p50": 910, "p95": 910, "p99": 910}
+    assert last.keys() == {
+        "at", "tokens", "refusals", "mint_ms", "speech_end_to_audio_ms", "open_sessions", "minutes",
+        "charged_minutes",
+    }  # fmt: skip
 
 
 def test_users_with_most_minutes_are_named(app: Flask, client: FlaskClient) -> None:

@@ -96,8 +96,12 @@ def check_buckets(usage: SqlUsage, witness: Witness, name: str) -> None:
         assert point.tokens == len(issued)
         assert point.mint_ms == numpy_percentiles(row["mint_ms"] for row in issued)
         assert point.refusals == witness.refusals(start, end)
-        assert point.open_sessions == witness.held_at(start)
+        answers = [data.get("speech_end_to_audio_ms") for data in witness.reports(start, end)]
+        assert point.answer_ms == numpy_percentiles(ms for ms in answers if ms is not None)
+        # The newest step shows the present.
+        assert point.open_sessions == witness.held_at(NOW if end == bounds[-1] else start)
         assert point.seconds == sum(map(witness.seconds, issued))
+        assert point.charged_seconds == sum(row["seconds"] for row in issued)
     assert max(point.open_sessions for point in found.points) >= 3, (
         "the traffic has no concurrent sessions to compare"
     )
@@ -114,13 +118,17 @@ def check_totals(usage: SqlUsage, witness: Witness, name: str) -> None:
     issued, reports = witness.issued(start, end), witness.reports(start, end)
     assert found.mint_ms == numpy_percentiles(row["mint_ms"] for row in issued)
     assert found.first_audio_ms == numpy_percentiles(data["first_audio_ms"] for data in reports)
+    assert found.answer_ms == numpy_percentiles(data["speech_end_to_audio_ms"] for data in reports)
+    assert found.answer_ms is not None
     assert found.underruns == sum(data["underruns"] for data in reports)
-    by_key: Counter[str] = Counter()
+    by_key, charged = Counter[str](), Counter[str]()
     for row in issued:
         by_key[row["principal_key"]] += witness.seconds(row)
+        charged[row["principal_key"]] += row["seconds"]
     longest = sorted(by_key.values(), reverse=True)[:MOST_USERS]
     assert [talker.seconds for talker in found.talkers] == [s for s in longest if s > 0]
     assert all(by_key[talker.key] == talker.seconds for talker in found.talkers)
+    assert all(charged[talker.key] == talker.charged_seconds for talker in found.talkers)
 
 
 def test_unused_broker_has_empty_series(database: Database) -> None:
@@ -150,7 +158,7 @@ def test_no_query_scans_a_whole_table(stores: Stores) -> None:
     executed.clear()
     SqlUsage(database).of("hour")
     statements = [(sql, values) for sql, values in executed if sql.startswith("SELECT")]
-    assert len(statements) == 7
+    assert len(statements) == 9
     with database.read() as connection:
         for statement, values in statements:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()

@@ -33,7 +33,9 @@ import { Api } from '../common/api.js';
 /**
  * @typedef {{
  *   now: string, version: string, project: {sessions: {limit: number, open: number}},
- *   today: {tokens: number, refusals: number, minutes: number}, plans: Plan[], profiles: string[],
+ *   today: {tokens: number, refusals: number, minutes: number}, first_session_at: string | null,
+ *   last_hour: {refusals: Record<string, number>, most_refused: {actor: string, refusals: number}[]},
+ *   plans: Plan[], profiles: string[],
  *   issuers: {issuer: string, label: string}[],
  * }} Overview
  */
@@ -43,7 +45,12 @@ import { Api } from '../common/api.js';
  *   created_at: string, expires_at: string | null, revoked_at: string | null, last_used_at: string | null,
  * }} ServiceKey
  */
-/** @typedef {{kind: string, issuer: string, subject: string, reason: string, created_at: string, issued_before: string | null}} Block */
+/**
+ * @typedef {{
+ *   kind: string, issuer: string, subject: string, key: string | null, reason: string, created_at: string,
+ *   issued_before: string | null, can_unblock: boolean,
+ * }} Block
+ */
 /**
  * @typedef {{
  *   id: number, at: string, actor: string, action: string, outcome: string, request_id: string, session_id: string | null,
@@ -52,13 +59,22 @@ import { Api } from '../common/api.js';
  */
 /** `profiles` null stands for all. @typedef {{suspended: boolean, reason: string | null, profiles: string[] | null, renewals: boolean, since: string | null, by: string | null}} Suspension */
 /** @typedef {{p50: number, p95: number, p99: number}} Percentiles */
-/** @typedef {{at: string, tokens: number, refusals: Record<string, number>, mint_ms: Percentiles | null, open_sessions: number | null, minutes: number}} Point */
+/**
+ * `minutes` were talked. `charged_minutes` are charged for the same tokens.
+ * @typedef {{
+ *   at: string, tokens: number, refusals: Record<string, number>, mint_ms: Percentiles | null,
+ *   speech_end_to_audio_ms: Percentiles | null, open_sessions: number, minutes: number, charged_minutes: number,
+ * }} Point
+ */
 /** @typedef {'hour' | 'day' | 'week'} Range */
 /**
  * @typedef {{
  *   range: Range, from: string, to: string, step_seconds: number, points: Point[],
- *   totals: {tokens: number, refusals: Record<string, number>, minutes: number, mint_ms: Percentiles | null, first_audio_ms: Percentiles | null, underruns: number},
- *   minutes_by_user: (Person & {minutes: number})[],
+ *   totals: {
+ *     tokens: number, refusals: Record<string, number>, minutes: number, charged_minutes: number,
+ *     mint_ms: Percentiles | null, speech_end_to_audio_ms: Percentiles | null, underruns: number,
+ *   },
+ *   minutes_by_user: (Person & {minutes: number, charged_minutes: number})[],
  * }} Usage
  */
 /** @template T @typedef {{rows: T[], next: string | null}} Page */
@@ -124,6 +140,11 @@ export class AdminApi extends Api {
     return this.#act(key, 'unblock');
   }
 
+  /** @param {string} key @param {string[]} roles */
+  setRoles(key, roles) {
+    return this.#act(key, 'roles', { roles });
+  }
+
   /** @param {string} key */
   signOut(key) {
     return this.#act(key, 'sign-out');
@@ -162,6 +183,11 @@ export class AdminApi extends Api {
   /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<Block>>} */
   blocks(query, signal) {
     return this.#page('/admin/blocks', 'blocks', query, signal);
+  }
+
+  /** Unblocks one token, or a whole issuer if there is no `jti`. @param {string} issuer @param {string} [jti] */
+  removeBlock(issuer, jti) {
+    return this.#post('/admin/blocks/remove', { issuer, ...(jti && { jti }) });
   }
 
   /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<AuditEntry>>} */

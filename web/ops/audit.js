@@ -1,7 +1,12 @@
 /**
- * The audit trail: who did what, when, and with which outcome; newest first, with filters.
+ * The audit trail: who did what, when, and with which outcome; newest first. It begins with what operators changed.
+ * The address has the filters, so that a link leads to the same entries.
  */
+import { detailCell } from './audit-detail.js';
+import { ACTIONS, OUTCOMES } from './audit-words.js';
 import { button, h } from './build.js';
+import { CODES } from './codes.js';
+import { exportList } from './csv-export.js';
 import { ErrorBox } from './error-box.js';
 import { field, showFieldErrors } from './form.js';
 import { timeOf, ZONE } from './format.js';
@@ -9,36 +14,78 @@ import { badge, heading, Pages } from './parts.js';
 import { Table } from './table.js';
 
 /** @typedef {import('./api.js').AuditEntry} AuditEntry */
+/** @typedef {Record<string, string>} Filters */
 
 const GOOD = new Set(['ok', 'granted', 'issued', 'confirmed']);
+/** @type {Record<string, string>} */
+const KINDS = { changes: 'Changes', refusals: 'Refusals', '': 'Everything' };
 
-/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
-export function auditView(context) {
+/** @param {import('./view.js').ViewContext} context @param {URLSearchParams} filters @returns {import('./view.js').View} */
+export function auditView(context, filters) {
   const errorBox = new ErrorBox(context);
-  const text = (/** @type {string} */ label, /** @type {string} */ name, hint = '') =>
-    field(label, h('input', { name, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' }), hint);
+  const text = (/** @type {string} */ label, /** @type {string} */ name, /** @type {string} */ placeholder) =>
+    field(label, h('input', { name, placeholder, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' }));
+  const action = h(
+    'select',
+    { name: 'action' },
+    option('', 'Any'),
+    ...ACTIONS.map(([group, names]) => optionGroup(group, names)),
+  );
+  const outcome = h(
+    'select',
+    { name: 'outcome' },
+    option('', 'Any'),
+    ...OUTCOMES.map((name) => option(name)),
+    optionGroup('Refusals', [...CODES].sort()),
+  );
   const fields = [
-    text('Actor', 'actor'),
-    text('Action', 'action'),
-    text('Outcome', 'outcome'),
-    text('Session', 'session'),
-    text('Request ID', 'request_id'),
-    field(`From (${ZONE})`, h('input', { name: 'since', type: 'datetime-local' })),
-    field(`To (${ZONE})`, h('input', { name: 'until', type: 'datetime-local' })),
+    text('Actor', 'actor', 'Part of a name'),
+    field('Action', action),
+    field('Outcome', outcome),
+    text('Session or request', 'id', 'ID'),
+    field(`From (${ZONE})`, h('input', { name: 'since', type: 'datetime-local', step: 1 })),
+    field(`To (${ZONE})`, h('input', { name: 'until', type: 'datetime-local', step: 1 })),
   ];
+  let kind = filters.size === 0 ? 'changes' : (filters.get('kind') ?? '');
+  for (const { control } of fields) setValue(control, filters.get(control.name) ?? '');
+  setValue(fields[3].control, filters.get('session') ?? filters.get('request_id') ?? '');
+  for (const control of [action, outcome]) control.addEventListener('change', () => apply());
   /** The filters as last applied. "Show more" continues with these, not with what is being typed. */
   let applied = query();
+
+  const kinds = h(
+    'fieldset',
+    { class: 'range' },
+    h('legend', { class: 'visually-hidden' }, 'Entries'),
+    ...Object.entries(KINDS).map(([value, label]) =>
+      h(
+        'label',
+        {},
+        h('input', {
+          type: 'radio',
+          name: 'kind',
+          value,
+          checked: value === kind,
+          onchange: () => {
+            kind = value;
+            apply();
+          },
+        }),
+        h('span', {}, label),
+      ),
+    ),
+  );
 
   const table = new Table(
     'Audit trail',
     /** @type {import('./table.js').Column<AuditEntry>[]} */ ([
       { head: `When (${ZONE})`, cell: ({ at }) => timeOf(at) },
-      { head: 'Actor', cell: ({ actor }) => filterButton('actor', actor) },
-      { head: 'Action', cell: ({ action }) => filterButton('action', action, 'whole') },
-      { head: 'Outcome', cell: ({ outcome, times }) => outcomeOf(outcome, times) },
-      { head: 'Detail', cell: ({ detail }) => described(detail) },
-      { head: 'Session', cell: ({ session_id: id }) => (id ? filterButton('session', id, 'small') : '–') },
-      { head: 'Request', cell: ({ request_id: id }) => (id ? filterButton('request_id', id, 'small') : '–') },
+      { head: 'Actor', cell: ({ actor }) => filterButton('actor', actor, 'whole') },
+      { head: 'Action', cell: ({ action: name }) => filterButton('action', name, 'whole') },
+      { head: 'Outcome', cell: ({ outcome: code, times }) => outcomeCell(code, times) },
+      { head: 'Detail', cell: ({ detail }) => detailCell(detail) },
+      { head: 'Session', cell: ({ session_id: id }) => (id ? filterButton('id', id, 'id') : '–') },
+      { head: 'Request', cell: ({ request_id: id }) => (id ? filterButton('id', id, 'id') : '–') },
     ]),
     ({ id }) => String(id),
     'No matching entries.',
@@ -55,20 +102,26 @@ export function auditView(context) {
     },
   );
 
+  /** @returns {Filters} */
   function query() {
-    return Object.fromEntries(
-      fields.map(({ control }) => [
-        control.name,
-        control.value && control.type === 'datetime-local'
-          ? `${new Date(control.value).toISOString().slice(0, 19)}Z`
-          : control.value.trim(),
-      ]),
-    );
+    const [{ control: actor }, , , { control: id }, { control: since }, { control: until }] = fields;
+    const wanted = id.value.trim();
+    return {
+      kind,
+      actor: actor.value.trim(),
+      action: action.value,
+      outcome: outcome.value,
+      [wanted.startsWith('ses_') ? 'session' : 'request_id']: wanted,
+      since: since.value && stamp(since.value),
+      until: until.value && stamp(until.value),
+    };
   }
 
   function apply() {
     for (const one of fields) one.showError('');
     applied = query();
+    const named = Object.entries(applied).filter(([name, value]) => value || name === 'kind');
+    window.history.replaceState(null, '', `#/audit?${new URLSearchParams(named)}`);
     void pages.restart();
   }
 
@@ -79,11 +132,11 @@ export function auditView(context) {
       () => {
         const control = fields.find(({ control: { name: its } }) => its === name)?.control;
         if (!control) return;
-        control.value = value;
+        setValue(control, value);
         apply();
         control.focus();
       },
-      { class: `filter-value ${look}`, title: 'Filter by this value' },
+      { class: `filter-value ${look}`, title: `Filter by ${value}` },
     );
   }
 
@@ -92,11 +145,20 @@ export function auditView(context) {
     element: h(
       'div',
       {},
-      heading('Audit trail'),
+      heading(
+        'Audit trail',
+        kinds,
+        button('Export CSV', () =>
+          exportList('audit', async (page) => {
+            const { rows, next } = await context.api.audit({ ...applied, ...page });
+            return { rows: rows.map((row) => ({ ...row, detail: row.detail && JSON.stringify(row.detail) })), next };
+          }).then(context.announce, (error) => errorBox.show(error)),
+        ),
+      ),
       h(
         'form',
         {
-          class: 'filters',
+          class: 'filters audit-filters',
           role: 'search',
           'aria-label': 'Audit trail',
           onsubmit: (/** @type {Event} */ event) => {
@@ -124,52 +186,36 @@ export function auditView(context) {
   };
 }
 
-/** Repeated refusals share an entry. @param {string} outcome @param {number} times */
-function outcomeOf(outcome, times) {
-  const shown = badge(outcome, GOOD.has(outcome) ? 'good' : 'plain');
-  return times > 1 ? h('span', {}, shown, ` ${times} times`) : shown;
-}
+/** @param {string} value @param {string} [text] */
+const option = (value, text = value) => h('option', { value }, text);
+
+/** @param {string} label @param {string[]} values */
+const optionGroup = (label, values) => h('optgroup', { label }, ...values.map((value) => option(value)));
 
 /**
- * Shows a change as old and new values, and other members as a list.
- * @param {Record<string, unknown> | null} detail
+ * Sets a filter. A select gets an option for a value that it does not know; a time is shown on the local clock.
+ * @param {import('./form.js').Control} control @param {string} value
  */
-function described(detail) {
-  if (!detail) return '–';
-  const { before, after, ...rest } = detail;
-  const names = [...new Set([...Object.keys(mapOf(before)), ...Object.keys(mapOf(after))])];
-  const changed = names.filter((name) => plain(mapOf(before)[name]) !== plain(mapOf(after)[name]));
-  return h(
-    'dl',
-    { class: 'detail' },
-    ...Object.entries(rest).map(([name, value]) =>
-      h('div', {}, h('dt', {}, name.replaceAll('_', ' ')), h('dd', {}, plain(value))),
-    ),
-    ...changed.map((name) =>
-      h(
-        'div',
-        {},
-        h('dt', {}, name.replaceAll('_', ' ')),
-        h(
-          'dd',
-          {},
-          h('del', {}, plain(mapOf(before)[name])),
-          h('span', { class: 'visually-hidden' }, ' became '),
-          h('span', { 'aria-hidden': 'true' }, ' → '),
-          h('ins', {}, plain(mapOf(after)[name])),
-        ),
-      ),
-    ),
-  );
+function setValue(control, value) {
+  const isTime = control.type === 'datetime-local' && value !== '';
+  control.value = isTime ? localTime(value) : value;
+  if (control.value === value || isTime) return;
+  control.append(option(value));
+  control.value = value;
 }
 
-/** @param {unknown} value @returns {Record<string, unknown>} */
-const mapOf = (value) =>
-  typeof value === 'object' && value !== null ? /** @type {Record<string, unknown>} */ (value) : {};
+/** RFC 3339 in UTC. @param {string} local */
+const stamp = (local) => `${new Date(local).toISOString().slice(0, 19)}Z`;
 
-/** @param {unknown} value @returns {string} */
-function plain(value) {
-  if (value === undefined || value === null) return 'not set';
-  if (Array.isArray(value)) return value.map(plain).join(', ') || 'none';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+/** @param {string} at  RFC 3339 */
+function localTime(at) {
+  const moment = new Date(at);
+  if (Number.isNaN(moment.getTime())) return '';
+  return new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
+
+/** Repeated refusals share an entry. @param {string} outcome @param {number} times */
+function outcomeCell(outcome, times) {
+  const shown = badge(outcome, GOOD.has(outcome) ? 'good' : 'plain');
+  return times > 1 ? h('span', {}, shown, h('span', { class: 'whole' }, ` ${times} times`)) : shown;
 }

@@ -6,12 +6,19 @@ import { openDialog } from './dialog.js';
 import { ErrorBox } from './error-box.js';
 import { checkboxes, field, select } from './form.js';
 import { timeOf } from './format.js';
+import { shownOnce } from './new-key.js';
 import { badge, heading, Pages } from './parts.js';
 import { Table } from './table.js';
 
 /** @typedef {import('./api.js').ServiceKey} ServiceKey */
 
-const SCOPES = ['token', 'sessions', 'read'];
+/** Scope, meaning, and whether a key of an app's backend needs it. @type {[name: string, meaning: string, usual: boolean][]} */
+const SCOPES = [
+  ['token', 'open sessions', true],
+  ['sessions', 'renew, report and end its sessions', true],
+  ['read', 'read profiles and what is left', true],
+  ['metrics', 'read GET /metrics, for Prometheus; give it a key of its own', false],
+];
 
 /** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
 export function keysView(context) {
@@ -124,7 +131,19 @@ export function keysView(context) {
       extra: h(
         'div',
         {},
-        checkboxes('Scopes', 'scopes', SCOPES, true),
+        h(
+          'fieldset',
+          { class: 'form-row' },
+          h('legend', {}, 'Scopes'),
+          ...SCOPES.map(([name, meaning, usual]) =>
+            h(
+              'label',
+              { class: 'scope' },
+              h('input', { type: 'checkbox', name: 'scopes', value: name, checked: usual }),
+              h('span', {}, h('code', {}, name), h('span', { class: 'quiet' }, ` ${meaning}`)),
+            ),
+          ),
+        ),
         profiles.length > 1 && checkboxes('Profiles', 'profiles', profiles, false, 'Leave empty for all'),
       ),
       action: 'Create key',
@@ -140,7 +159,7 @@ export function keysView(context) {
           ...(text('expires_days') && { expires_days: Number(text('expires_days')) }),
         });
         context.announce(`Created the key ${made.name}. It is shown only once.`);
-        return shownOnce(made.key);
+        return shownOnce(made);
       },
     });
     if (done) refresh();
@@ -168,35 +187,4 @@ export function keysView(context) {
 function state({ revoked_at: revoked, expires_at: expires }) {
   if (revoked) return badge('Revoked', 'bad');
   return expires && Date.parse(expires) < Date.now() ? badge('Expired', 'bad') : badge('Active', 'good');
-}
-
-/** Shows the key in the dialog. It is gone when the dialog closes. @param {string} key */
-function shownOnce(key) {
-  const copied = h('span', { class: 'quiet', role: 'status' });
-  const output = h('input', {
-    class: 'secret',
-    readonly: true,
-    value: key,
-    'aria-label': 'The key',
-    spellcheck: 'false',
-    onfocus: () => output.select(),
-  });
-  const copy = button(
-    'Copy',
-    () =>
-      void navigator.clipboard.writeText(key).then(
-        () => {
-          copied.textContent = 'Copied.';
-        },
-        () => {
-          output.focus();
-          copied.textContent = 'Press Ctrl+C or ⌘C to copy.';
-        },
-      ),
-  );
-  return [
-    h('p', {}, h('strong', {}, 'Save the key now. It cannot be shown again.')),
-    output,
-    h('p', { class: 'copy' }, copy, copied),
-  ];
 }

@@ -6,6 +6,7 @@ import { button, h } from './build.js';
 import { ErrorBox } from './error-box.js';
 import { field, select, showFieldErrors } from './form.js';
 import { formatTime } from './format.js';
+import { ruleWords } from './parts.js';
 
 /** @typedef {import('./api.js').User} User */
 /** @typedef {import('./api.js').LimitName} LimitName */
@@ -91,7 +92,7 @@ export class LimitsEditor {
   #changed() {
     const user = this.#user;
     if (!user) return;
-    this.#rule.textContent = `Rule: ${user.limits.rule}.`;
+    this.#rule.textContent = `Rule: ${ruleWords(user.limits.rule)}.`;
     const chosen = this.#rows[0].value;
     const name = typeof chosen === 'string' ? chosen : user.plan;
     const plan = this.#plans.find((one) => one.name === name);

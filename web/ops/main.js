@@ -20,14 +20,14 @@ import { usersView } from './users.js';
 /** @typedef {import('./view.js').ViewContext} ViewContext */
 /** @typedef {import('./view.js').View} View */
 
-/** Views by the first part of the URL fragment. The rest belongs to the view. @type {Record<string, (context: ViewContext, rest: string) => View>} */
+/** Views by the first part of the URL fragment. The rest and the filters after `?` belong to the view. @type {Record<string, (context: ViewContext, rest: string, filters: URLSearchParams) => View>} */
 const VIEWS = {
   overview: overviewView,
   sessions: sessionsView,
-  users: (context, key) => (key ? userView(context, key) : usersView(context)),
+  users: (context, key, filters) => (key ? userView(context, key) : usersView(context, filters)),
   keys: keysView,
   blocks: blocksView,
-  audit: auditView,
+  audit: (context, _, filters) => auditView(context, filters),
 };
 /** The most messages kept in the live region. A screen reader speaks only what is added. */
 const KEEP = 6;
@@ -98,11 +98,12 @@ function closeView() {
 
 /** Shows the view that the URL names. */
 function route() {
-  const [, name = '', rest = ''] = /^#\/([a-z]+)(?:\/([0-9a-f]+))?$/.exec(window.location.hash) ?? [];
+  const [, name = '', rest = '', filters = ''] =
+    /^#\/([a-z]+)(?:\/([0-9a-f]+))?(?:\?(.*))?$/.exec(window.location.hash) ?? [];
   const known = name in VIEWS ? name : 'overview';
   const first = open === null;
   open?.close();
-  open = VIEWS[known](context, rest);
+  open = VIEWS[known](context, rest, new URLSearchParams(filters));
   host.replaceChildren(open.element);
   document.title = `${open.title} · Live Broker`;
   for (const link of document.querySelectorAll('#tabs a')) {

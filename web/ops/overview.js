@@ -1,38 +1,53 @@
 /**
- * The state of the broker: current figures, and charts for the last hour, day or week.
+ * The state of the broker: what needs attention, current figures, and charts for the last hour, day or week.
+ * All figures of a range come from one answer, so a tile, the line below and a chart never differ.
  */
+import { AttentionStrip, auditHref } from './attention.js';
 import { button, h } from './build.js';
 import { BarList } from './charts/bars.js';
 import { TimeChart } from './charts/time-chart.js';
+import { seriesOf } from './codes.js';
+import { exportUsage } from './csv-export.js';
 import { ErrorBox } from './error-box.js';
 import { count, counted, milliseconds } from './format.js';
 import { heading, person } from './parts.js';
 import { Poll } from './poll.js';
 
 /** @typedef {import('./api.js').Usage} Usage */
+/** @typedef {import('./api.js').Overview} Overview */
 /** @typedef {import('./api.js').Range} Range */
-/** @typedef {import('./charts/plot.js').Series} Series */
+/** @typedef {import('./api.js').Point} Point */
 
 const EVERY_MS = 15_000;
-/** The most codes with a colour of their own. The rest share one. */
-const MOST_CODES = 5;
+const DAY_MS = 86_400_000;
 /** @type {Record<Range, string>} */
 const RANGES = { hour: 'Last hour', day: 'Last day', week: 'Last week' };
 
-/** The range, kept while other views are open. @type {{range: Range}} */
-const last = { range: 'day' };
+/** The range that was chosen, kept while other views are open. @type {{range: Range | null}} */
+const last = { range: null };
 
 /** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
 export function overviewView(context) {
   const errorBox = new ErrorBox(context);
+  const attention = new AttentionStrip();
   const tiles = h('dl', { class: 'tiles' });
   const totals = h('p', { class: 'quiet totals' });
-  const tokens = new TimeChart('Tokens', 'issued');
-  const refusals = new TimeChart('Refusals', 'by code');
-  const latency = new TimeChart('Mint time', 'milliseconds');
-  const open = new TimeChart('Open sessions', 'at once');
-  const minutes = new BarList('Minutes by user', 'minutes', 'User', count);
-  const charts = [tokens, refusals, latency, open];
+  /** @param {Record<string, string>} filters */
+  const toAudit = (filters) => ({
+    opens: 'these entries in the audit trail',
+    open: (/** @type {Date} */ from, /** @type {Date} */ to) =>
+      context.navigate(auditHref({ ...filters, since: stamp(from), until: stamp(to) }).slice(1)),
+  });
+  const open = new TimeChart('Open sessions', 'at once; the last point is now');
+  const refusals = new TimeChart('Refusals', 'by code', toAudit({}));
+  const tokens = new TimeChart('Tokens', 'issued', toAudit({ kind: '', action: 'token', outcome: 'ok' }));
+  const answers = new TimeChart('Answer delay', 'end of speech to sound, as clients report it');
+  const mints = new TimeChart('Mint time', 'how long Google took for a token');
+  const minutes = new BarList('Minutes by user', 'talked, as part of charged', ['User', 'Talked', 'Charged'], count);
+  const charts = [open, refusals, tokens, answers, mints];
+  let range = last.range;
+  /** @type {Usage | null} */
+  let shown = null;
 
   const choice = h(
     'fieldset',
@@ -46,9 +61,9 @@ export function overviewView(context) {
           type: 'radio',
           name: 'range',
           value,
-          checked: value === last.range,
+          checked: value === range,
           onchange: () => {
-            last.range = /** @type {Range} */ (value);
+            last.range = range = /** @type {Range} */ (value);
             poll.now();
           },
         }),
@@ -58,51 +73,88 @@ export function overviewView(context) {
   );
 
   async function load(/** @type {AbortSignal} */ signal) {
-    const [now, usage] = await Promise.all([context.api.overview(signal), context.api.usage(last.range, signal)]);
+    const asked = Promise.all([context.api.overview(signal), context.api.suspension(signal)]);
+    range ??= choose((await asked)[0]);
+    const [[now, { suspended }], usage] = await Promise.all([asked, context.api.usage(range, signal)]);
     errorBox.clear();
-    showNow(now);
-    showUsage(usage);
+    shown = usage;
+    attention.show(now, suspended);
+    showTiles(now, usage);
+    showCharts(now, usage);
+    totals.textContent = summary(usage);
   }
 
-  /** @param {import('./api.js').Overview} now */
-  function showNow({ project: { sessions }, today }) {
-    tiles.replaceChildren(
-      tile('Open sessions', count(sessions.open), `of ${count(sessions.limit)}`, sessions.open / sessions.limit),
-      tile('Tokens today', count(today.tokens)),
-      tile('Refusals today', count(today.refusals)),
-      tile('Minutes today', count(today.minutes)),
+  /** A day with one hour of data is a nearly empty chart. @param {Overview} overview @returns {Range} */
+  function choose({ now, first_session_at: first }) {
+    const found = first && Date.parse(now) - Date.parse(first) >= DAY_MS ? 'day' : 'hour';
+    const radio = choice.querySelector(`[value=${found}]`);
+    if (radio instanceof HTMLInputElement) radio.checked = true;
+    return found;
+  }
+
+  /** @param {Overview} overview @param {Usage} usage */
+  function showTiles({ project: { sessions } }, { range: name, from, totals: sums }) {
+    const during = RANGES[name].toLowerCase();
+    const { p50, p95 } = sums.speech_end_to_audio_ms ?? { p50: null, p95: null };
+    const fresh = h(
+      'dl',
+      {},
+      tile('Open sessions', count(sessions.open), `of ${count(sessions.limit)}`, {
+        href: '#/sessions',
+        share: sessions.open / sessions.limit,
+      }),
+      tile(`Refusals, ${during}`, count(sum(sums.refusals)), '', { href: auditHref({ since: from }) }),
+      tile(`Tokens, ${during}`, count(sums.tokens), '', {
+        href: auditHref({ kind: '', action: 'token', outcome: 'ok', since: from }),
+      }),
+      tile(`Minutes charged, ${during}`, count(sums.charged_minutes), `${count(sums.minutes)} talked`, {
+        href: '#/users?sort=minutes',
+      }),
+      tile(`Answer delay, ${during}`, milliseconds(p50), p95 === null ? 'no reports' : `p95 ${milliseconds(p95)}`),
     );
+    // Equal tiles stay, so that a link in them keeps the focus.
+    if (!tiles.isEqualNode(withClass(fresh, 'tiles'))) tiles.replaceChildren(...fresh.childNodes);
   }
 
-  /** @param {Usage} usage */
-  function showUsage(usage) {
+  /** @param {Overview} now @param {Usage} usage */
+  function showCharts(now, usage) {
     const { points, step_seconds: step } = usage;
     const times = { from: Date.parse(points[0]?.at ?? usage.from), stepMs: step * 1000, count: points.length };
+    /** @param {(point: Point) => import('./api.js').Percentiles | null} of @param {('p50' | 'p95' | 'p99')[]} names */
+    const percentiles = (of, ...names) =>
+      names.map((name, tone) => ({ name, tone, values: points.map((point) => of(point)?.[name] ?? null) }));
+    const places = points.map((point) => point.open_sessions);
+    // The newest step shows the same number as the tile.
+    places.splice(-1, 1, now.project.sessions.open);
+    open.show({ kind: 'lines', times, format: count, series: [{ name: 'Open sessions', tone: 0, values: places }] });
+    const hrefOf = (/** @type {string} */ code) => auditHref({ since: usage.from, ...(code ? { outcome: code } : {}) });
+    refusals.show({ kind: 'columns', times, format: count, series: seriesOf(points, usage.totals.refusals, hrefOf) });
     tokens.show({
       kind: 'columns',
       times,
       format: count,
-      series: [{ name: 'Tokens', tone: 0, values: points.map((one) => one.tokens) }],
+      series: [{ name: 'Tokens', tone: 0, values: points.map((point) => point.tokens) }],
     });
-    refusals.show({ kind: 'columns', times, format: count, series: byCode(usage) });
-    latency.show({
+    answers.show({
       kind: 'lines',
       times,
       format: milliseconds,
-      series: /** @type {const} */ (['p50', 'p95', 'p99']).map((name, tone) => ({
-        name,
-        tone,
-        values: points.map(({ mint_ms: ms }) => ms?.[name] ?? null),
-      })),
+      series: percentiles((point) => point.speech_end_to_audio_ms, 'p50', 'p95'),
     });
-    open.show({
+    mints.show({
       kind: 'lines',
       times,
-      format: count,
-      series: [{ name: 'Open sessions', tone: 0, values: points.map((one) => one.open_sessions) }],
+      format: milliseconds,
+      series: percentiles((point) => point.mint_ms, 'p50', 'p95', 'p99'),
     });
-    minutes.show(usage.minutes_by_user.map((one) => ({ key: one.key, label: person(one), value: one.minutes })));
-    totals.textContent = summary(usage);
+    minutes.show(
+      usage.minutes_by_user.map((one) => ({
+        key: one.key,
+        label: person(one),
+        value: one.minutes,
+        whole: one.charged_minutes,
+      })),
+    );
   }
 
   const poll = new Poll(EVERY_MS, load, (error) => errorBox.show(error, () => poll.now()));
@@ -111,8 +163,14 @@ export function overviewView(context) {
     element: h(
       'div',
       {},
-      heading('Overview', choice, button('Suspend new tokens', context.suspend)),
+      heading(
+        'Overview',
+        choice,
+        button('Export CSV', () => shown && exportUsage(shown), { title: 'The figures of this range' }),
+        button('Suspend new tokens', context.suspend),
+      ),
       errorBox.element,
+      attention.element,
       tiles,
       totals,
       h('div', { class: 'charts' }, ...charts.map(({ element }) => element), minutes.element),
@@ -125,12 +183,15 @@ export function overviewView(context) {
   };
 }
 
-/** @param {string} name @param {string} value @param {string} [beside] @param {number} [share]  0..1 */
-function tile(name, value, beside = '', share) {
+/**
+ * @param {string} name @param {string} value @param {string} beside
+ * @param {{href?: string, share?: number}} [more]  `share`: 0 to 1, drawn as a bar
+ */
+function tile(name, value, beside, { href, share } = {}) {
   return h(
     'div',
-    { class: 'tile card' },
-    h('dt', {}, name),
+    { class: 'tile card', 'data-full': share !== undefined && share >= 1 },
+    h('dt', {}, href ? h('a', { href }, name) : name),
     h(
       'dd',
       {},
@@ -138,38 +199,41 @@ function tile(name, value, beside = '', share) {
       ' ',
       h('span', { class: 'quiet' }, beside),
       share !== undefined &&
-        h('meter', { min: 0, max: 1, high: 0.8, value: Math.min(1, share), 'aria-label': `${name}: share used` }),
+        h('meter', {
+          min: 0,
+          max: 1,
+          low: 0.8,
+          high: 0.999,
+          optimum: 0,
+          value: Math.min(1, share),
+          'aria-label': `${name}: share used`,
+        }),
     ),
   );
 }
 
-/** One series for each of the most frequent codes. @param {Usage} usage @returns {Series[]} */
-function byCode({ points, totals: { refusals } }) {
-  const codes = Object.entries(refusals)
-    .sort(([, a], [, b]) => b - a)
-    .map(([code]) => code);
-  const named = codes.slice(0, codes.length > MOST_CODES + 1 ? MOST_CODES : MOST_CODES + 1);
-  const others = codes.slice(named.length);
-  const series = named.map((code, tone) => ({
-    name: code,
-    tone,
-    values: points.map((one) => one.refusals[code] ?? 0),
-  }));
-  if (others.length > 0)
-    series.push({
-      name: 'others',
-      tone: MOST_CODES,
-      values: points.map((one) => others.reduce((sum, code) => sum + (one.refusals[code] ?? 0), 0)),
-    });
-  return series;
+/** @template {Element} E @param {E} element @param {string} name @returns {E} */
+function withClass(element, name) {
+  element.className = name;
+  return element;
 }
+
+/** RFC 3339 in whole seconds. @param {Date} moment */
+const stamp = (moment) => `${moment.toISOString().slice(0, 19)}Z`;
+
+/** @param {Record<string, number>} counts */
+const sum = (counts) => Object.values(counts).reduce((total, one) => total + one, 0);
 
 /** @param {Usage} usage */
 function summary({ range, totals }) {
-  const refused = Object.values(totals.refusals).reduce((sum, one) => sum + one, 0);
-  const mint = totals.mint_ms
-    ? `half within ${milliseconds(totals.mint_ms.p50)}, 95 % within ${milliseconds(totals.mint_ms.p95)}`
-    : 'no mint times';
-  const heard = totals.first_audio_ms ? `; first words heard after ${milliseconds(totals.first_audio_ms.p50)}` : '';
-  return `${RANGES[range]}: ${counted(totals.tokens, 'token')}, ${mint}; ${counted(refused, 'refusal')}; ${counted(totals.minutes, 'minute')}${heard}; ${counted(totals.underruns, 'gap')} in playback.`;
+  const { mint_ms: mint, speech_end_to_audio_ms: answer } = totals;
+  const quality = (/** @type {string} */ name, /** @type {import('./api.js').Percentiles | null} */ ms) =>
+    ms ? [`${name} p50 ${milliseconds(ms.p50)}, p95 ${milliseconds(ms.p95)}`] : [];
+  return `${RANGES[range]}: ${[
+    `${counted(totals.tokens, 'token')}, ${counted(sum(totals.refusals), 'refusal')}`,
+    `${counted(totals.charged_minutes, 'minute')} charged, ${count(totals.minutes)} talked`,
+    ...quality('answer delay', answer),
+    ...quality('mint time', mint),
+    `${counted(totals.underruns, 'gap')} in playback`,
+  ].join('; ')}. A session is charged in advance, token by token; unused time is given back when it ends.`;
 }

@@ -20,7 +20,9 @@ export function person({ key, issuer, subject, name }, linked = true) {
   return h(
     'span',
     { class: 'person' },
-    linked ? h('a', { href: `#/users/${key}` }, name || subject) : h('span', {}, name || subject),
+    linked
+      ? h('a', { href: `#/users/${key}`, title: subject }, name || subject)
+      : h('span', { title: subject }, name || subject),
     issuer === 'live-broker'
       ? ''
       : h('small', { class: 'quiet' }, issuerWords(issuer), name && name !== subject ? ` · ${subject}` : ''),
@@ -36,7 +38,42 @@ export function issuerWords(issuer) {
   return OURS[issuer] ?? issuer.replace(/^https:\/\//, '');
 }
 
-/** @param {string} text @param {'plain' | 'bad' | 'own' | 'good'} [tone] */
+/** The name of a model without what all have in common. @param {string} model */
+export function modelName(model) {
+  const [, name, preview = ''] = /^(?:models\/)?(.*?)(?:-(preview.*))?$/.exec(model) ?? ['', model];
+  return h(
+    'span',
+    { class: 'person', title: model },
+    h('span', { class: 'model' }, name),
+    preview && h('small', { class: 'quiet' }, preview),
+  );
+}
+
+/**
+ * What a client said about itself. Never trust it.
+ * @param {Record<string, unknown>} client
+ */
+export function clientWords({ app, version, platform }) {
+  const named = [app, version].filter(Boolean).join(' ');
+  return named || platform
+    ? h(
+        'span',
+        { class: 'person' },
+        h('span', {}, named || String(platform)),
+        named && platform ? h('small', { class: 'quiet' }, String(platform)) : '',
+      )
+    : '–';
+}
+
+/** "own rate, sessions; plan team" is "override of rate, sessions; otherwise plan team". @param {string} rule */
+export function ruleWords(rule) {
+  return rule
+    .replace(/(^|; )default$/, '$1plan default')
+    .replace(/^own (.*); /, 'override of $1; otherwise ')
+    .replaceAll('_', ' ');
+}
+
+/** @param {string} text @param {'plain' | 'bad' | 'own' | 'good' | 'warn'} [tone] */
 export const badge = (text, tone = 'plain') => h('span', { class: 'badge', 'data-tone': tone }, text);
 
 /**

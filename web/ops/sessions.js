@@ -1,19 +1,30 @@
 /**
- * The live sessions: a list that refreshes itself, a filter, and a button to end each session.
+ * The live sessions: a list that refreshes itself, with a filter and an order. Sessions can be ended one by one or
+ * together. A session that has ended and still holds a place is in the list, with the moment that frees it.
  */
 import { button, h } from './build.js';
-import { endSession } from './end-session.js';
+import { endSession, endSessions, ownerOf } from './end-session.js';
 import { ErrorBox } from './error-box.js';
-import { field } from './form.js';
-import { ago, counted, left, timeOf } from './format.js';
-import { badge, heading, person } from './parts.js';
+import { field, select } from './form.js';
+import { ago, counted, left, milliseconds, timeOf } from './format.js';
+import { badge, clientWords, heading, modelName, person } from './parts.js';
 import { Poll } from './poll.js';
+import { Selection } from './selection.js';
 import { Table } from './table.js';
 
 /** @typedef {import('./api.js').Session} Session */
 
 const EVERY_MS = 5000;
-const PAGE = 100;
+const PAGE = 200;
+
+/** Orders by name: the text for people, and the comparison. @type {Record<string, [string, (a: Session, b: Session) => number]>} */
+const ORDERS = {
+  started: ['Newest first', (a, b) => b.opened_at.localeCompare(a.opened_at)],
+  user: ['User', (a, b) => ownerOf(a).localeCompare(ownerOf(b))],
+  profile: ['Profile', (a, b) => a.profile.localeCompare(b.profile) || a.model.localeCompare(b.model)],
+  ends: ['Ends first', (a, b) => a.ends_at.localeCompare(b.ends_at)],
+  heartbeat: ['Longest silent', (a, b) => (a.heartbeat_at ?? '').localeCompare(b.heartbeat_at ?? '')],
+};
 
 /** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
 export function sessionsView(context) {
@@ -25,10 +36,19 @@ export function sessionsView(context) {
       type: 'search',
       name: 'filter',
       autocomplete: 'off',
-      placeholder: 'User, profile, model or ID',
+      placeholder: 'User, profile, model, client or ID',
       oninput: () => show(),
     }),
   );
+  const order = field(
+    'Sort by',
+    select(
+      'order',
+      Object.entries(ORDERS).map(([name, [text]]) => [name, text]),
+      'started',
+    ),
+  );
+  order.control.addEventListener('change', () => show());
   const more = button(
     'Show more',
     () => {
@@ -43,20 +63,53 @@ export function sessionsView(context) {
   /** The broker's clock minus this device's clock. "Ends in" uses the broker's clock. */
   let aheadMs = 0;
   const now = () => Date.now() + aheadMs;
+  /** @param {Session} one */
+  const keyOf = ({ id }) => id;
+
+  const selection = new Selection(
+    keyOf,
+    (/** @type {Session} */ one) => `the session of ${ownerOf(one)}`,
+    [
+      {
+        text: 'End',
+        danger: true,
+        run: (rows) => endSessions(context, rows).then((ended) => ended && poll.now()),
+      },
+    ],
+    () => show(),
+  );
 
   const table = new Table(
     'Live sessions',
     /** @type {import('./table.js').Column<Session>[]} */ ([
-      { head: 'User', cell: (one) => person(one) },
-      { head: 'Profile', cell: ({ profile }) => profile },
-      { head: 'Model', cell: ({ model }) => model.replace('models/', '') },
-      { head: 'Started', cell: ({ opened_at: at }) => timeOf(at) },
-      { head: 'Ends in', kind: 'number', cell: ({ ends_at: at, state }) => (state === 'open' ? left(at, now()) : '–') },
-      { head: 'Last heartbeat', cell: ({ heartbeat_at: at }) => (at ? ago(at, now()) : 'none yet') },
-      { head: 'Actions', kind: 'actions', cell: (one) => (one.state === 'open' ? endButton(one) : badge('Ended')) },
+      {
+        head: 'User',
+        sort: 'user',
+        cell: (one) => (one.state === 'open' ? selection.cell(one, person(one)) : person(one)),
+      },
+      { head: 'Profile', sort: 'profile', cell: ({ profile }) => h('span', { class: 'whole' }, profile) },
+      { head: 'Model', cell: ({ model }) => modelName(model) },
+      { head: 'Client', cell: ({ client, report }) => clientCell(client, report) },
+      { head: 'Started', sort: 'started', cell: ({ opened_at: at }) => timeOf(at) },
+      {
+        head: 'Ends in',
+        sort: 'ends',
+        kind: 'number',
+        cell: ({ ends_at: at, state }) => (state === 'open' ? left(at, now()) : '–'),
+      },
+      {
+        head: 'Last heartbeat',
+        sort: 'heartbeat',
+        cell: ({ heartbeat_at: at }) => h('span', { class: 'whole' }, at ? ago(at, now()) : 'none yet'),
+      },
+      { head: 'Actions', kind: 'actions', cell: (one) => (one.state === 'open' ? endButton(one) : endedBadge(one)) },
     ]),
-    ({ id }) => id,
+    keyOf,
     'No live sessions.',
+    (name) => {
+      order.control.value = name;
+      show();
+    },
   );
 
   /** @param {Session} one */
@@ -67,19 +120,39 @@ export function sessionsView(context) {
         void endSession(context, one).then((ended) => {
           if (ended) poll.now();
         }),
-      { 'aria-label': `End the session of ${one.name || one.subject}`, 'data-session': one.id },
+      { 'aria-label': `End the session of ${ownerOf(one)}`, 'data-session': one.id },
+    );
+  }
+
+  /** @param {Session} one */
+  function endedBadge({ held_until: until }) {
+    const holds = Date.parse(until) > now();
+    return h(
+      'span',
+      { class: 'person' },
+      badge('Ended'),
+      holds && h('small', { class: 'quiet' }, `place free in ${left(until, now())}`),
     );
   }
 
   function show() {
     const wanted = filter.control.value.trim().toLowerCase();
-    const shown = sessions.filter((one) =>
-      `${one.name}\n${one.subject}\n${one.profile}\n${one.model}\n${one.id}`.toLowerCase().includes(wanted),
-    );
+    const [, compare] = ORDERS[order.control.value] ?? ORDERS.started;
+    const shown = sessions
+      .filter((one) =>
+        [one.name, one.subject, one.profile, one.model, one.id, ...Object.values(one.client)]
+          .join('\n')
+          .toLowerCase()
+          .includes(wanted),
+      )
+      .sort(compare);
+    selection.show(shown.filter(({ state }) => state === 'open'));
+    table.showOrder(order.control.value, order.control.value === 'started' ? 'descending' : 'ascending');
     table.show(shown);
-    summary.textContent = wanted
-      ? `${counted(shown.length, 'session')} of ${sessions.length}`
-      : counted(sessions.length, 'session');
+    const ended = shown.filter(({ state, held_until: until }) => state !== 'open' && Date.parse(until) > now()).length;
+    summary.textContent =
+      (wanted ? `${counted(shown.length, 'session')} of ${sessions.length}` : counted(shown.length, 'session')) +
+      (ended > 0 ? `, ${ended} ended but still holding a place` : '');
   }
 
   async function load(/** @type {AbortSignal} */ signal) {
@@ -93,7 +166,8 @@ export function sessionsView(context) {
     }
     // A row that has the focus stays, marked as ended.
     const focusedRow = sessions.find(({ id }) => id === table.focused);
-    if (focusedRow && !rows.some(({ id }) => id === focusedRow.id)) rows.unshift({ ...focusedRow, state: 'ended' });
+    if (focusedRow && !rows.some(({ id }) => id === focusedRow.id))
+      rows.unshift({ ...focusedRow, state: 'ended', held_until: focusedRow.opened_at });
     sessions = rows;
     more.hidden = cursor === null;
     errorBox.clear();
@@ -117,7 +191,8 @@ export function sessionsView(context) {
       'div',
       {},
       heading('Live sessions', summary),
-      h('div', { class: 'filters' }, filter.element),
+      h('div', { class: 'filters' }, filter.element, order.element),
+      selection.element,
       errorBox.element,
       table.element,
       h('p', { class: 'more' }, more),
@@ -128,4 +203,16 @@ export function sessionsView(context) {
       window.clearInterval(ticker);
     },
   };
+}
+
+/** @param {Session['client']} client @param {Session['report']} report */
+function clientCell(client, report) {
+  const { speech_end_to_audio_ms: delay, underruns: gaps } = /** @type {Record<string, number>} */ (report ?? {});
+  const quality = [delay && `answer delay ${milliseconds(delay)}`, gaps && counted(gaps, 'gap')].filter(Boolean);
+  return h(
+    'span',
+    { class: 'person' },
+    clientWords(client),
+    quality.length > 0 && h('small', { class: 'quiet' }, quality.join(', ')),
+  );
 }

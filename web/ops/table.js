@@ -3,7 +3,11 @@
  */
 import { h } from './build.js';
 
-/** @template T @typedef {{head: string, cell: (row: T) => import('./build.js').Child, kind?: 'number' | 'actions'}} Column */
+/**
+ * `sort`: the name of the order that a click on the head asks for.
+ * @template T
+ * @typedef {{head: string, cell: (row: T) => import('./build.js').Child, kind?: 'number' | 'actions', sort?: string}} Column
+ */
 
 /** @template T */
 export class Table {
@@ -12,6 +16,7 @@ export class Table {
   #keyOf;
   #body = h('tbody', { role: 'rowgroup' });
   #empty;
+  #heads;
   /** @type {Map<string, HTMLTableRowElement>} */
   #rows = new Map();
 
@@ -20,19 +25,28 @@ export class Table {
    * @param {Column<T>[]} columns  the first is the row header
    * @param {(row: T) => string} keyOf
    * @param {string} none  the text of an empty table
+   * @param {(order: string) => void} [onsort]
    */
-  constructor(caption, columns, keyOf, none) {
+  constructor(caption, columns, keyOf, none, onsort) {
     this.#columns = columns;
     this.#keyOf = keyOf;
     this.#empty = h('p', { class: 'none quiet' }, none);
     // On narrow screens rows become cards, and the browser drops the table semantics. The roles restore them.
-    const heads = columns.map(({ head, kind }) =>
+    const heads = columns.map(({ head, kind, sort }) =>
       h(
         'th',
-        { role: 'columnheader', scope: 'col', 'data-kind': kind },
+        { role: 'columnheader', scope: 'col', 'data-kind': kind, 'data-sort': sort },
         kind === 'actions' ? h('span', { class: 'visually-hidden' }, head) : head,
+        sort &&
+          h('button', {
+            type: 'button',
+            class: 'sort',
+            'aria-label': `Sort by ${head}`,
+            onclick: () => onsort?.(sort),
+          }),
       ),
     );
+    this.#heads = heads;
     this.element = h(
       'div',
       { class: 'table' },
@@ -52,6 +66,14 @@ export class Table {
   get focused() {
     for (const [key, row] of this.#rows) if (row.contains(document.activeElement)) return key;
     return null;
+  }
+
+  /** Shows by which column the rows are sorted. @param {string} order @param {'ascending' | 'descending'} direction */
+  showOrder(order, direction) {
+    for (const head of this.#heads) {
+      if (head.dataset.sort === order) head.setAttribute('aria-sort', direction);
+      else head.removeAttribute('aria-sort');
+    }
   }
 
   /** @param {T[]} rows  in order, with unique keys */
@@ -105,5 +127,5 @@ function replace(cell, fresh) {
   if (cell.firstChild?.isEqualNode(node)) return;
   const had = cell.contains(document.activeElement);
   cell.replaceChildren(node);
-  if (had) cell.querySelector('button')?.focus();
+  if (had) /** @type {HTMLElement | null} */ (cell.querySelector('button, input, a'))?.focus();
 }

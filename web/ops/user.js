@@ -3,14 +3,13 @@
  * limits.js edits the limits.
  */
 import { button, h } from './build.js';
-import { openDialog } from './dialog.js';
 import { endSession } from './end-session.js';
 import { ErrorBox } from './error-box.js';
-import { field } from './form.js';
-import { count, counted, formatTime, timeOf } from './format.js';
+import { count, counted, formatTime, milliseconds, timeOf } from './format.js';
 import { LimitsEditor } from './limits.js';
-import { badge, issuerWords, Pages } from './parts.js';
+import { badge, clientWords, issuerWords, Pages, ruleWords } from './parts.js';
 import { Table } from './table.js';
+import { blockUser, setPassword, setRole, signOutUser, unblockUser } from './user-actions.js';
 import { stateBadges } from './users.js';
 
 /** @typedef {import('./api.js').UserInFull} UserInFull */
@@ -39,7 +38,8 @@ export function userView(context, key) {
       { head: 'Profile', cell: ({ profile }) => profile },
       { head: 'Charged', kind: 'number', cell: ({ seconds }) => `${count(Math.ceil(seconds / 60))} min` },
       { head: 'Ended', cell: ({ ended_at: at }) => timeOf(at) },
-      { head: 'Client', cell: ({ client }) => listValues(client) },
+      { head: 'Client', cell: ({ client }) => clientWords(client) },
+      { head: 'Answer delay', kind: 'number', cell: ({ report }) => milliseconds(answerDelay(report)) },
       { head: 'Report', cell: ({ report }) => (report ? listValues(report) : '–') },
       {
         head: 'Actions',
@@ -72,7 +72,7 @@ export function userView(context, key) {
         ['Subject', user.subject],
         ['Added', timeOf(user.created_at)],
         ['Open sessions', `${count(user.open_sessions)} of ${count(user.limits.sessions)}`],
-        ['Minutes today', `${count(user.minutes_today)} of ${count(user.limits.minutes_per_day)}`],
+        ['Minutes charged today', `${count(user.minutes_today)} of ${count(user.limits.minutes_per_day)}`],
         [
           'Blocked',
           user.blocked && h('span', {}, timeOf(user.blocked.at), user.blocked.reason ? `: ${user.blocked.reason}` : ''),
@@ -98,99 +98,36 @@ export function userView(context, key) {
       h(
         'p',
         { class: 'quiet' },
-        `Rule: ${token.rule}. Remaining: `,
+        `Rule: ${ruleWords(token.rule)}. Remaining: `,
         token.left.map(({ policy, remaining }) => `${count(remaining)} of ${policy}`).join(', ') || 'no rate limit',
         '.',
       ),
     );
   }
 
+  /**
+   * @param {string} text @param {(context: import('./view.js').ViewContext, user: UserInFull) => Promise<boolean>} run
+   * @param {UserInFull} user @param {import('./build.js').Attributes} [attributes]
+   */
+  const action = (text, run, user, attributes) =>
+    button(text, () => void run(context, user).then((done) => done && refresh()), attributes);
+
   /** @param {UserInFull} user */
   function showActions(user) {
     const had = actions.contains(document.activeElement);
     actions.replaceChildren(
       user.blocked
-        ? button('Unblock', () => void unblock(user))
-        : button('Block', () => void block(user), { class: 'button small danger' }),
-      button('Sign out everywhere', () => void signOut(user)),
-      ...(user.own ? [button('Set password', () => void password(user))] : []),
+        ? action('Unblock', unblockUser, user)
+        : action('Block', blockUser, user, { class: 'button small danger' }),
+      action('Sign out everywhere', signOutUser, user),
+      ...(user.own
+        ? [
+            action('Set password', setPassword, user),
+            action(user.roles.includes('operator') ? 'Remove operator role' : 'Make operator', setRole, user),
+          ]
+        : []),
     );
     if (had) actions.querySelector('button')?.focus();
-  }
-
-  /** @param {UserInFull} user */
-  async function block(user) {
-    const reason = field(
-      'Reason',
-      h('input', { name: 'reason', maxlength: 255, autocomplete: 'off' }),
-      'Only operators see it, in the audit trail.',
-    );
-    (await openDialog(context, {
-      title: `Block ${user.name || user.subject}?`,
-      body: [
-        h(
-          'p',
-          {},
-          'The broker rejects every request from this person, whatever credential they use. Open sessions get no more tokens and learn of the block at their next heartbeat.',
-        ),
-      ],
-      fields: [reason],
-      action: 'Block',
-      danger: true,
-      async act(form) {
-        const { honoured_until: until } = await context.api.block(key, String(form.get('reason') ?? '').trim());
-        const outcome = until
-          ? `Google may accept the last token until ${formatTime(until)}.`
-          : 'None of their tokens is valid any longer.';
-        context.announce(`Blocked. ${outcome}`);
-        return [h('p', {}, h('strong', {}, 'Blocked.')), h('p', {}, outcome)];
-      },
-    })) && refresh();
-  }
-
-  /** @param {UserInFull} user */
-  async function unblock(user) {
-    (await openDialog(context, {
-      title: `Unblock ${user.name || user.subject}?`,
-      body: [h('p', {}, 'They can sign in again. Their previous sign-ins stay revoked.')],
-      action: 'Unblock',
-      act: async () => {
-        await context.api.unblock(key);
-        context.announce('Unblocked.');
-      },
-    })) && refresh();
-  }
-
-  /** @param {UserInFull} user */
-  async function signOut(user) {
-    (await openDialog(context, {
-      title: `Sign out ${user.name || user.subject}?`,
-      body: [h('p', {}, 'All existing sign-ins and bearer tokens become invalid. They can sign in again at once.')],
-      action: 'Sign out',
-      act: async () => {
-        await context.api.signOut(key);
-        context.announce('Signed out everywhere.');
-      },
-    })) && refresh();
-  }
-
-  /** @param {UserInFull} user */
-  async function password(user) {
-    (await openDialog(context, {
-      title: `Set a new password for ${user.name || user.subject}`,
-      body: [h('p', {}, 'All existing sign-ins and bearer tokens become invalid.')],
-      fields: [
-        field(
-          'New password',
-          h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }),
-        ),
-      ],
-      action: 'Set password',
-      async act(form) {
-        await context.api.setPassword(key, String(form.get('password') ?? ''));
-        context.announce('Password changed.');
-      },
-    })) && refresh();
   }
 
   async function load() {
@@ -242,6 +179,12 @@ function factRows(entries) {
   return entries
     .filter(([, value]) => value !== null)
     .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)));
+}
+
+/** @param {Session['report']} report */
+function answerDelay(report) {
+  const delay = report?.speech_end_to_audio_ms;
+  return typeof delay === 'number' ? delay : null;
 }
 
 /** A flat map from a client, as text. @param {Record<string, unknown>} map */

@@ -1,13 +1,16 @@
 /**
- * The list of everyone who may talk or has talked: search, and adding a user of the broker's own.
+ * The list of everyone who may talk or has talked: search, order, and what can be done to several at once.
  */
+import { addUser } from './add-user.js';
 import { button, h } from './build.js';
-import { openDialog } from './dialog.js';
+import { exportList } from './csv-export.js';
 import { ErrorBox } from './error-box.js';
-import { checkboxes, field, select } from './form.js';
+import { field, select } from './form.js';
 import { count, counted } from './format.js';
 import { badge, heading, Pages, person } from './parts.js';
+import { Selection } from './selection.js';
 import { Table } from './table.js';
+import { blockUsers, limitUsers, nameOf } from './user-actions.js';
 
 /** @typedef {import('./api.js').User} User */
 
@@ -15,10 +18,11 @@ import { Table } from './table.js';
 const TYPING_MS = 250;
 
 /** The last search, kept while a user page is open. */
-const last = { query: '', state: 'all' };
+const last = { query: '', state: 'all', sort: 'name' };
 
-/** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
-export function usersView(context) {
+/** @param {import('./view.js').ViewContext} context @param {URLSearchParams} filters @returns {import('./view.js').View} */
+export function usersView(context, filters) {
+  for (const name of /** @type {const} */ (['query', 'state', 'sort'])) last[name] = filters.get(name) ?? last[name];
   const errorBox = new ErrorBox(context);
   const query = field(
     'Search',
@@ -33,49 +37,79 @@ export function usersView(context) {
       oninput: () => later(),
     }),
   );
-  const state = field(
-    'Show',
-    select(
-      'state',
-      [
-        ['all', 'All users'],
-        ['blocked', 'Blocked only'],
-      ],
-      last.state,
-    ),
-  );
-  state.control.addEventListener('change', () => void pages.restart());
+  const state = choice('Show', 'state', [
+    ['all', 'All users'],
+    ['blocked', 'Blocked only'],
+  ]);
+  const sort = choice('Sort by', 'sort', [
+    ['name', 'Name'],
+    ['minutes', 'Minutes charged today'],
+    ['sessions', 'Open sessions'],
+  ]);
   const found = h('p', { class: 'quiet', role: 'status' });
   let timer = 0;
+
+  /** @param {string} label @param {'state' | 'sort'} name @param {[string, string][]} choices */
+  function choice(label, name, choices) {
+    const made = field(label, select(name, choices, last[name]));
+    made.control.addEventListener('change', () => void pages.restart());
+    return made;
+  }
+
+  const selection = new Selection(
+    (/** @type {User} */ { key }) => key,
+    nameOf,
+    [
+      { text: 'Set limits', run: (users) => limitUsers(context, users).then(() => pages.restart()) },
+      {
+        text: 'Block',
+        danger: true,
+        run: (users) => blockUsers(context, users).then(() => pages.restart()),
+      },
+    ],
+    () => table.show(pages.rows),
+  );
 
   const table = new Table(
     'Users',
     /** @type {import('./table.js').Column<User>[]} */ ([
-      { head: 'User', cell: (one) => person(one) },
+      { head: 'User', sort: 'name', cell: (one) => selection.cell(one, person(one)) },
       { head: 'Plan', cell: ({ limits }) => limits.plan },
       { head: 'Overrides', cell: ({ overrides }) => ownLimits(overrides) },
       {
         head: 'Open sessions',
         kind: 'number',
-        cell: ({ open_sessions: open, limits }) => `${count(open)} of ${count(limits.sessions)}`,
+        sort: 'sessions',
+        cell: ({ open_sessions: open, limits }) => usedOf(open, limits.sessions),
       },
       {
-        head: 'Minutes today',
+        head: 'Minutes charged today',
         kind: 'number',
-        cell: ({ minutes_today: used, limits }) => `${count(used)} of ${count(limits.minutes_per_day)}`,
+        sort: 'minutes',
+        cell: ({ minutes_today: used, limits }) => usedOf(used, limits.minutes_per_day),
       },
       { head: 'State', cell: (one) => (one.blocked || one.roles.length > 0 ? stateBadges(one) : '–') },
     ]),
     ({ key }) => key,
     'No users found.',
+    (name) => {
+      sort.control.value = name;
+      void pages.restart();
+    },
   );
 
+  const asked = () => ({
+    query: query.control.value.trim(),
+    state: state.control.value,
+    sort: sort.control.value,
+  });
   const pages = new Pages(
-    (cursor, signal) =>
-      context.api.users({ query: query.control.value.trim(), state: state.control.value, cursor }, signal),
+    (cursor, signal) => context.api.users({ ...asked(), cursor }, signal),
     (rows, more) => {
-      Object.assign(last, { query: query.control.value, state: state.control.value });
+      Object.assign(last, asked());
       errorBox.clear();
+      selection.show(rows);
+      table.showOrder(last.sort, last.sort === 'name' ? 'ascending' : 'descending');
       table.show(rows);
       found.textContent = `${more ? 'The first ' : ''}${counted(rows.length, 'person').replace('persons', 'people')}`;
     },
@@ -94,6 +128,11 @@ export function usersView(context) {
       {},
       heading(
         'Users',
+        button('Export CSV', () =>
+          exportList('users', (page) => context.api.users({ ...asked(), ...page })).then(context.announce, (error) =>
+            errorBox.show(error),
+          ),
+        ),
         button('Add user', () => void addUser(context), { class: 'button small primary' }),
       ),
       h(
@@ -110,8 +149,10 @@ export function usersView(context) {
         },
         query.element,
         state.element,
+        sort.element,
         found,
       ),
+      selection.element,
       errorBox.element,
       table.element,
       pages.element,
@@ -122,6 +163,12 @@ export function usersView(context) {
       pages.close();
     },
   };
+}
+
+/** "60 of 60", marked if nothing is left. @param {number} used @param {number} limit */
+function usedOf(used, limit) {
+  const text = `${count(used)} of ${count(limit)}`;
+  return used >= limit ? badge(`${text}: limit reached`, 'warn') : text;
 }
 
 /** @param {import('./api.js').Overrides} overrides */
@@ -140,60 +187,4 @@ export function stateBadges({ blocked, roles }) {
     blocked && badge('Blocked', 'bad'),
     roles.includes('operator') && badge('Operator', 'own'),
   );
-}
-
-/** @param {import('./view.js').ViewContext} context */
-async function addUser(context) {
-  const { plans } = await context.api.overview().catch(() => ({ plans: [{ name: 'default' }] }));
-  const fields = [
-    field(
-      'Username',
-      h('input', {
-        name: 'username',
-        required: true,
-        autocomplete: 'off',
-        autocapitalize: 'none',
-        spellcheck: 'false',
-      }),
-    ),
-    field(
-      'Password',
-      h('input', { name: 'password', type: 'password', required: true, autocomplete: 'new-password' }),
-      'You can set a new one at any time. Nobody can read it.',
-    ),
-    field(
-      'Plan',
-      select(
-        'plan',
-        plans.map(({ name }) => [name, name]),
-        'default',
-      ),
-    ),
-  ];
-  let key = '';
-  const done = await openDialog(context, {
-    title: 'Add a user',
-    body: [],
-    fields,
-    action: 'Add user',
-    async act(form) {
-      const text = (/** @type {string} */ name) => String(form.get(name) ?? '');
-      const user = {
-        username: text('username'),
-        password: text('password'),
-        plan: text('plan'),
-        roles: form.getAll('roles').map(String),
-      };
-      ({ key } = await context.api.addUser(user));
-      context.announce(`Added ${user.username}.`);
-    },
-    extra: checkboxes(
-      'Roles',
-      'roles',
-      ['operator'],
-      false,
-      'Operators can see this page and change everything on it.',
-    ),
-  });
-  if (done) context.navigate(`/users/${key}`);
 }

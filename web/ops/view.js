@@ -3,7 +3,7 @@
  */
 
 /**
- * `announce` speaks to screen readers. `navigate` opens a view: `navigate('/users')`.
+ * `announce` speaks to screen readers. `navigate` opens a view: `navigate('/users')`, also with filters after a `?`.
  * `signedOut` opens the sign-in form above the view and leaves the view as it is.
  * `suspend` opens the dialog that suspends new tokens.
  * @typedef {{

@@ -14,7 +14,7 @@ from broker.http.credentials import Caller
 from broker.http.responses import operation
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
-from broker.store.audit import AuditEntry, AuditFilter, AuditLog
+from broker.store.audit import AuditEntry, AuditFilter, AuditLog, EntryKind
 
 bp = Blueprint("audit", __name__)
 
@@ -22,8 +22,12 @@ _POSITION = TypeAdapter(tuple[lists.PositionNumber])
 
 
 class AuditQuery(lists.ListQuery):
-    """`actor` matches any part of the actor; the others match exactly. `until` itself is excluded."""
+    """`kind`: only what operators changed, or only what the broker refused.
 
+    `actor` matches any part of the actor; the others match exactly. `until` itself is excluded.
+    """
+
+    kind: EntryKind | None = None
     actor: lists.Text | None = None
     action: lists.Text | None = None
     outcome: lists.Text | None = None
@@ -57,6 +61,7 @@ def list_audit(_caller: Caller) -> Audit:
     asked = lists.query(AuditQuery)
     position = asked.position(_POSITION)
     wanted = AuditFilter(
+        kind=asked.kind,
         actor=asked.actor,
         action=asked.action,
         outcome=asked.outcome,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from flask import Blueprint
@@ -12,6 +13,7 @@ from broker.http.admin.people import PlanShown, plan_shown
 from broker.http.credentials import Caller
 from broker.http.ratelimit import SessionsLeft
 from broker.http.responses import operation
+from broker.http.shapes import timestamp_or_none
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
 from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER
@@ -31,6 +33,18 @@ class Today(TypedDict):
     minutes: int
 
 
+class RefusedActor(TypedDict):
+    actor: str
+    refusals: int
+
+
+class LastHour(TypedDict):
+    """Refusals by code, and who was refused most, as the audit trail names them."""
+
+    refusals: Mapping[str, int]
+    most_refused: list[RefusedActor]
+
+
 class NamedPlan(PlanShown):
     name: str
     reserved_sessions: int
@@ -46,6 +60,8 @@ class Overview(TypedDict):
     version: str
     project: ProjectShown
     today: Today
+    last_hour: LastHour
+    first_session_at: str | None
     plans: list[NamedPlan]
     profiles: list[str]
     issuers: list[Issuer]
@@ -53,7 +69,9 @@ class Overview(TypedDict):
 
 @bp.get("/overview")
 @guards.require_operator
-@operation("Show open sessions and today's totals; list plans, profiles and issuers")
+@operation(
+    "Show open sessions, today's totals and the last hour's refusals; list plans, profiles and issuers"
+)
 def overview(_caller: Caller) -> Overview:
     settings = parts().settings
     config, today = settings.config, SqlTotals(parts().database).today()
@@ -62,6 +80,13 @@ def overview(_caller: Caller) -> Overview:
         "version": version("live-broker"),
         "project": {"sessions": {"limit": config.project.sessions, "open": today.open_sessions}},
         "today": {"tokens": today.tokens, "refusals": today.refusals, "minutes": today.minutes},
+        "last_hour": {
+            "refusals": today.last_hour.refusals,
+            "most_refused": [
+                {"actor": actor, "refusals": number} for actor, number in today.last_hour.by_actor
+            ],
+        },
+        "first_session_at": timestamp_or_none(today.first_session_at),
         "plans": [
             {"name": name, **plan_shown(plan), "reserved_sessions": plan.reserved_sessions}
             for name, plan in config.plans.items()

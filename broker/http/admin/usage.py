@@ -38,16 +38,20 @@ class UsagePoint(TypedDict):
     tokens: int
     refusals: Mapping[str, int]
     mint_ms: Percentiles | None
+    speech_end_to_audio_ms: Percentiles | None
     open_sessions: int
     minutes: float
+    charged_minutes: float
 
 
 class UsageTotals(TypedDict):
     tokens: int
     refusals: Mapping[str, int]
     minutes: float
+    charged_minutes: float
     mint_ms: Percentiles | None
     first_audio_ms: Percentiles | None
+    speech_end_to_audio_ms: Percentiles | None
     underruns: int
 
 
@@ -57,6 +61,7 @@ class Talker(TypedDict):
     subject: str
     name: str
     minutes: float
+    charged_minutes: float
 
 
 # In the call syntax, because `from` is a keyword.
@@ -105,8 +110,10 @@ def _point(point: usage.Point) -> UsagePoint:
         "tokens": point.tokens,
         "refusals": dict(point.refusals),
         "mint_ms": _percentiles(point.mint_ms),
+        "speech_end_to_audio_ms": _percentiles(point.answer_ms),
         "open_sessions": point.open_sessions,
         "minutes": _minutes(point.seconds),
+        "charged_minutes": _minutes(point.charged_seconds),
     }
 
 
@@ -115,8 +122,10 @@ def _totals(found: usage.Usage) -> UsageTotals:
         "tokens": sum(point.tokens for point in found.points),
         "refusals": sum((Counter(point.refusals) for point in found.points), Counter[str]()),
         "minutes": _minutes(sum(point.seconds for point in found.points)),
+        "charged_minutes": _minutes(sum(point.charged_seconds for point in found.points)),
         "mint_ms": _percentiles(found.mint_ms),
         "first_audio_ms": _percentiles(found.first_audio_ms),
+        "speech_end_to_audio_ms": _percentiles(found.answer_ms),
         "underruns": found.underruns,
     }
 
@@ -128,6 +137,7 @@ def _talker(talker: usage.Talker) -> Talker:
         "subject": talker.subject,
         "name": talker.subject,
         "minutes": _minutes(talker.seconds),
+        "charged_minutes": _minutes(talker.charged_seconds),
     }
 
 

@@ -19,13 +19,14 @@ from broker.identity import passwords
 from broker.identity.users import USERNAME
 from broker.issuing.dry_run import DryRun
 from broker.parts import parts
+from broker.store.reporting import people
 from broker.store.reporting.people import SqlPeople
 
 bp = Blueprint("users", __name__)
 
 Password = Annotated[str, Field(min_length=passwords.MIN_LENGTH, max_length=passwords.MAX_LENGTH)]
 Roles = Annotated[tuple[Literal["operator"], ...], Field(strict=False, max_length=1)]
-_POSITION = TypeAdapter(tuple[lists.PositionText, lists.PositionText])
+_POSITION = TypeAdapter(tuple[lists.PositionNumber, lists.PositionText, lists.PositionText])
 
 
 class UsersQuery(lists.ListQuery):
@@ -33,6 +34,7 @@ class UsersQuery(lists.ListQuery):
         str, Field(max_length=255, json_schema_extra=body.NO_CONTROLS), AfterValidator(lists.readable)
     ] = ""
     state: Literal["all", "blocked"] = "all"
+    sort: people.Sort = "name"
 
 
 class NewUser(body.Body):
@@ -95,10 +97,11 @@ def list_users(caller: Caller) -> Users:
     found = SqlPeople(parts().database).page(
         query=asked.query,
         blocked_only=asked.state == "blocked",
+        sort=asked.sort,
         after=asked.position(_POSITION),
         limit=asked.limit + 1,
     )
-    shown, following = lists.cut(found, asked.limit, lambda person: (person.issuer, person.subject))
+    shown, following = lists.cut(found, asked.limit, lambda person: people.position(person, asked.sort))
     return {"users": [user_shown(caller, person) for person in shown], "next": following}
 
 

@@ -2,7 +2,7 @@
 
 Own users, service keys and their users, guests and other issuers' users: everyone who has a row in
 `principals`. Pages are ordered by (issuer, subject), so a principal that is added between two pages moves no
-other.
+other. Sorted by use, a principal whose use changes between two pages may be missing or appear twice.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
     Select,
+    Table,
     and_,
     func,
     literal,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -41,6 +43,8 @@ from broker.store.database.tables import (
     users,
 )
 from broker.store.ledger.quota_usage import CHARGED_TODAY, HOLDS_PLACE, times
+
+Sort = Literal["name", "sessions", "minutes"]
 
 # The name at the latest browser sign-in. The store keeps no other name.
 _SIGNED_IN_AS = (
@@ -115,50 +119,86 @@ class SqlPeople:
         return people[0] if people else None
 
     def page(
-        self, *, query: str = "", blocked_only: bool = False, after: tuple[str, str] | None = None, limit: int
+        self,
+        *,
+        query: str = "",
+        blocked_only: bool = False,
+        sort: Sort = "name",
+        after: tuple[int, str, str] | None = None,
+        limit: int,
     ) -> list[Person]:
-        """People whose subject or name contains `query` in any case, in the order of (issuer, subject)."""
-        statement = _PEOPLE.order_by(principals.c.issuer, principals.c.subject).limit(limit)
+        """People whose subject or name contains `query` in any case; `after` is a person's `position`.
+
+        Those with the most open sessions, or the most minutes charged today, come first if `sort` says so.
+        """
+        statement, rank = _ranked(sort)
+        order = [] if rank is None else [rank.desc()]
+        statement = statement.order_by(*order, principals.c.issuer, principals.c.subject).limit(limit)
         if query:
             columns = (principals.c.subject, NAME)
             statement = statement.where(or_(*(one.icontains(query, autoescape=True) for one in columns)))
         if blocked_only:
             statement = statement.where(_BLOCKED_AT.is_not(None))
         if after is not None:
-            position = tuple_(principals.c.issuer, principals.c.subject)
-            statement = statement.where(position > tuple_(literal(after[0]), literal(after[1])))
+            place = tuple_(principals.c.issuer, principals.c.subject)
+            next_in_rank = place > tuple_(literal(after[1]), literal(after[2]))
+            if rank is None:
+                statement = statement.where(next_in_rank)
+            else:
+                statement = statement.where(or_(rank < after[0], and_(rank == after[0], next_in_rank)))
         with self._database.read() as connection:
             return self._people(connection, statement)
 
     def _people(self, connection: Connection, statement: Select[Any]) -> list[Person]:
-        rows = connection.execute(statement).all()
-        keys = [row.key for row in rows]
         now = self._database.now(connection)
-        open_of, used_of = _open(connection, keys, now), _used(connection, keys, now)
+        rows = connection.execute(statement, times(now)).all()
+        keys = [row.key for row in rows]
+        open_of = _sums(connection, _places(keys), now)
+        used_of = _sums(connection, _charges(keys), now)
         return [_person(row, open_of.get(row.key, 0), used_of.get(row.key, 0)) for row in rows]
 
 
-def _open(connection: Connection, keys: Collection[str], now: datetime) -> dict[str, int]:
+def position(person: Person, sort: Sort) -> tuple[int, str, str]:
+    """Where the person stands in the list with this order."""
+    rank = {"name": 0, "sessions": person.open_sessions, "minutes": person.used_seconds}[sort]
+    return rank, person.issuer, person.subject
+
+
+def _ranked(sort: Sort) -> tuple[Select[Any], ColumnElement[int] | None]:
+    """The statement of all people, and the number by which the order begins."""
+    if sort == "name":
+        return _PEOPLE, None
+    sums = (_places() if sort == "sessions" else _charges()).subquery()
+    return _PEOPLE.outerjoin(sums, sums.c.key == principals.c.key), func.coalesce(sums.c.total, 0)
+
+
+def _places(keys: Collection[str] | None = None) -> Select[Any]:
     """Sessions that hold a place, per principal: each counts for its owner and for the key that opened it."""
-    owned = select(sessions.c.principal_key.label("key")).where(
-        sessions.c.principal_key.in_(keys), HOLDS_PLACE
-    )
-    acting = select(sessions.c.acting_key).where(sessions.c.acting_key.in_(keys), HOLDS_PLACE)
-    return _sums(connection, union_all(owned, acting).subquery(), literal(1), now)
+    owned = select(sessions.c.principal_key.label("key"), literal_column("1").label("value"))
+    acting = select(sessions.c.acting_key, literal_column("1"))
+    return _summed(owned.where(HOLDS_PLACE), acting.where(HOLDS_PLACE), sessions, keys)
 
 
-def _used(connection: Connection, keys: Collection[str], now: datetime) -> dict[str, int]:
-    """Seconds that are charged today."""
-    owned = select(tokens.c.principal_key.label("key"), tokens.c.seconds).where(
-        tokens.c.principal_key.in_(keys), CHARGED_TODAY
-    )
-    acting = select(tokens.c.acting_key, tokens.c.seconds).where(tokens.c.acting_key.in_(keys), CHARGED_TODAY)
+def _charges(keys: Collection[str] | None = None) -> Select[Any]:
+    """Seconds that are charged today, per principal."""
+    owned = select(tokens.c.principal_key.label("key"), tokens.c.seconds.label("value"))
+    acting = select(tokens.c.acting_key, tokens.c.seconds)
+    return _summed(owned.where(CHARGED_TODAY), acting.where(CHARGED_TODAY), tokens, keys)
+
+
+def _summed(
+    owned: Select[Any], acting: Select[Any], table: Table, keys: Collection[str] | None
+) -> Select[Any]:
+    if keys is not None:
+        owned, acting = (
+            owned.where(table.c.principal_key.in_(keys)),
+            acting.where(table.c.acting_key.in_(keys)),
+        )
     both = union_all(owned, acting).subquery()
-    return _sums(connection, both, both.c.seconds, now)
+    return select(both.c.key, func.sum(both.c.value).label("total")).group_by(both.c.key)
 
 
-def _sums(connection: Connection, rows: Any, value: ColumnElement[int], now: datetime) -> dict[str, int]:
-    statement = select(rows.c.key, func.sum(value)).group_by(rows.c.key)
+def _sums(connection: Connection, statement: Select[Any], now: datetime) -> dict[str, int]:
     return {key: int(total) for key, total in connection.execute(statement, times(now))}
 
 

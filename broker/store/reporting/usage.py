@@ -5,8 +5,9 @@ counter can drift from them. The database groups each table in one query. Percen
 often each whole millisecond occurs, which is exact and the same on every database.
 
 Tokens, refusals and minutes belong to the whole bucket. `open_sessions` counts those that held a place in its
-first second. The seconds of a token belong to the bucket in which it was reserved. While a session is open,
-only the seconds that have passed count.
+first second; in the last bucket, those that hold one now. The seconds of a token belong to the bucket in
+which it was reserved. All of them are charged. While a session is open, only those that have passed count as
+talked.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from broker.errors import CODES
 from broker.sessions.session import SessionState, TokenState
 from broker.store.database.engine import Database
 from broker.store.database.tables import REFUSED, audit, principals, session_reports, sessions, tokens
-from broker.store.ledger.quota_usage import HOLDS_PLACE
+from broker.store.ledger.quota_usage import HOLDS_PLACE, times
 from broker.store.reporting.percentiles import Percentiles, percentiles
 from broker.store.reporting.time_buckets import TimeBuckets, bucket_after, bucket_of, within
 
@@ -83,6 +84,7 @@ _HELD = (
     .where(sessions.c.held_until > bindparam("since"), sessions.c.opened_at < bindparam("until"))
     .group_by("first", "after")
 )
+_HELD_NOW = select(func.count()).select_from(sessions).where(HOLDS_PLACE)
 _FIRST_AUDIO = session_reports.c.data["first_audio_ms"].as_integer().label("first_audio_ms")
 _UNDERRUNS = func.sum(func.coalesce(session_reports.c.data["underruns"].as_integer(), 0))
 _REPORTS = (
@@ -90,19 +92,32 @@ _REPORTS = (
     .where(within(session_reports.c.reported_at))
     .group_by("first_audio_ms")
 )
+_ANSWER = session_reports.c.data["speech_end_to_audio_ms"].as_integer().label("answer_ms")
+_ANSWERS = (
+    select(bucket_of(session_reports.c.reported_at).label(_NUMBER), _ANSWER, func.count())
+    .where(within(session_reports.c.reported_at))
+    .group_by(_NUMBER, "answer_ms")
+)
 _NAMES = select(principals).where(principals.c.key.in_(bindparam("keys", expanding=True)))
 
 
 @dataclass(frozen=True)
 class Point:
-    """One bucket. `refusals` are counted by code, `mint_ms` in milliseconds."""
+    """One bucket. `refusals` are counted by code, the others with `_ms` in milliseconds.
+
+    `answer_ms` is the time from the end of speech to the sound of the answer, as clients report it: that of
+    the last answer of each session. `charged_seconds` include those of open sessions that have not passed
+    yet; `seconds`, the time talked, do not.
+    """
 
     at: datetime
     tokens: int
     refusals: Mapping[str, int]
     mint_ms: Percentiles | None
+    answer_ms: Percentiles | None
     open_sessions: int
     seconds: int
+    charged_seconds: int
 
 
 @dataclass(frozen=True)
@@ -111,6 +126,7 @@ class Talker:
     issuer: str
     subject: str
     seconds: int
+    charged_seconds: int
 
 
 @dataclass(frozen=True)
@@ -121,6 +137,7 @@ class Usage:
     points: Sequence[Point]
     mint_ms: Percentiles | None
     first_audio_ms: Percentiles | None
+    answer_ms: Percentiles | None
     underruns: int
     talkers: Sequence[Talker]
 
@@ -150,10 +167,11 @@ class SqlUsage:
             now = self._database.now(connection)
             buckets = TimeBuckets.until_now(now, seconds, count)
             unsettled = _unsettled(connection, buckets, now)
-            mints, talked = _tokens(connection, buckets, unsettled)
+            mints, charged = _tokens(connection, buckets)
             refusals = _refusals(connection, buckets)
-            held = _held(connection, buckets)
+            held = _held(connection, buckets, now)
             first_audio, underruns = _reports(connection, buckets)
+            answers = _answers(connection, buckets)
             talkers = _talkers(connection, buckets, unsettled)
         points = [
             Point(
@@ -161,13 +179,26 @@ class SqlUsage:
                 tokens=mints[number].total(),
                 refusals=refusals[number],
                 mint_ms=percentiles(mints[number]),
+                answer_ms=percentiles(answers[number]),
                 open_sessions=held[number],
-                seconds=talked[number],
+                seconds=charged[number] - unsettled.by_bucket[number],
+                charged_seconds=charged[number],
             )
             for number in range(count)
         ]
-        all_mints = sum(mints.values(), Counter[int | None]())
-        return Usage(buckets, points, percentiles(all_mints), percentiles(first_audio), underruns, talkers)
+        return Usage(
+            buckets,
+            points,
+            mint_ms=percentiles(_all(mints)),
+            first_audio_ms=percentiles(first_audio),
+            answer_ms=percentiles(_all(answers)),
+            underruns=underruns,
+            talkers=talkers,
+        )
+
+
+def _all(buckets: Mapping[int, Counter[int | None]]) -> Counter[int | None]:
+    return sum(buckets.values(), Counter[int | None]())
 
 
 @dataclass(frozen=True)
@@ -187,16 +218,15 @@ def _unsettled(connection: Connection, buckets: TimeBuckets, now: datetime) -> _
 
 
 def _tokens(
-    connection: Connection, buckets: TimeBuckets, unsettled: _Unsettled
+    connection: Connection, buckets: TimeBuckets
 ) -> tuple[dict[int, Counter[int | None]], Counter[int]]:
-    """Per bucket: how many tokens took how many milliseconds (None: unknown), and the seconds of talk."""
+    """Per bucket: how many tokens took how many milliseconds (None: unknown), and the charged seconds."""
     mints: dict[int, Counter[int | None]] = defaultdict(Counter)
-    talked: Counter[int] = Counter()
+    charged: Counter[int] = Counter()
     for number, mint_ms, count, seconds in connection.execute(_MINTS, buckets.parameters):
         mints[number][mint_ms] += count
-        talked[number] += int(seconds)
-    talked.subtract(unsettled.by_bucket)
-    return mints, talked
+        charged[number] += int(seconds)
+    return mints, charged
 
 
 def _refusals(connection: Connection, buckets: TimeBuckets) -> dict[int, dict[str, int]]:
@@ -207,12 +237,14 @@ def _refusals(connection: Connection, buckets: TimeBuckets) -> dict[int, dict[st
     return refusals
 
 
-def _held(connection: Connection, buckets: TimeBuckets) -> list[int]:
+def _held(connection: Connection, buckets: TimeBuckets, now: datetime) -> list[int]:
     changes = [0] * (buckets.count + 1)
     for first, after, count in connection.execute(_HELD, buckets.parameters):
         changes[min(max(first, 0), buckets.count)] += count
         changes[min(max(after, 0), buckets.count)] -= count
-    return list(accumulate(changes[:-1]))
+    held = list(accumulate(changes[:-1]))
+    held[-1] = connection.execute(_HELD_NOW, times(now)).scalar_one()
+    return held
 
 
 def _reports(connection: Connection, buckets: TimeBuckets) -> tuple[Counter[int | None], int]:
@@ -224,12 +256,23 @@ def _reports(connection: Connection, buckets: TimeBuckets) -> tuple[Counter[int 
     return first_audio, underruns
 
 
+def _answers(connection: Connection, buckets: TimeBuckets) -> dict[int, Counter[int | None]]:
+    answers: dict[int, Counter[int | None]] = defaultdict(Counter)
+    for number, milliseconds, count in connection.execute(_ANSWERS, buckets.parameters):
+        answers[number][milliseconds] += count
+    return answers
+
+
 def _talkers(connection: Connection, buckets: TimeBuckets, unsettled: _Unsettled) -> list[Talker]:
     # Subtracting unsettled seconds can lower the rank of that many principals, so read that many more.
     most = MOST_USERS + len(unsettled.by_key)
     charged = connection.execute(_TALKERS, {**buckets.parameters, "most": most}).all()
-    talked = Counter({key: int(seconds) - unsettled.by_key[key] for key, seconds in charged})
+    charged_of = {key: int(seconds) for key, seconds in charged}
+    talked = Counter({key: seconds - unsettled.by_key[key] for key, seconds in charged_of.items()})
     longest = [(key, seconds) for key, seconds in talked.most_common(MOST_USERS) if seconds > 0]
     rows = connection.execute(_NAMES, {"keys": [key for key, _ in longest]})
     names = {row.key: row for row in rows}
-    return [Talker(key, names[key].issuer, names[key].subject, seconds) for key, seconds in longest]
+    return [
+        Talker(key, names[key].issuer, names[key].subject, seconds, charged_of[key])
+        for key, seconds in longest
+    ]

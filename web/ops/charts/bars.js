@@ -3,15 +3,18 @@
  */
 import { h, s } from '../build.js';
 
-/** @typedef {{key: string, label: Node, value: number}} Bar */
+/** `whole`: what `value` is a part of. @typedef {{key: string, label: Node, value: number, whole: number}} Bar */
 
 export class BarList {
   element;
   #body = h('tbody');
   #emptyNote = h('p', { class: 'quiet' });
 
-  /** @param {string} title @param {string} unit @param {string} who @param {(value: number) => string} format */
-  constructor(title, unit, who, format) {
+  /**
+   * @param {string} title @param {string} unit @param {[who: string, value: string, whole: string]} heads
+   * @param {(value: number) => string} format
+   */
+  constructor(title, unit, heads, format) {
     this.format = format;
     this.title = title;
     this.element = h(
@@ -22,11 +25,7 @@ export class BarList {
         'table',
         { class: 'bars' },
         h('caption', { class: 'visually-hidden' }, `${title}, ${unit}`),
-        h(
-          'thead',
-          { class: 'visually-hidden' },
-          h('tr', {}, h('th', { scope: 'col' }, who), h('th', { scope: 'col' }, unit), h('td')),
-        ),
+        h('thead', {}, h('tr', {}, ...heads.map((head) => h('th', { scope: 'col' }, head)), h('td'))),
         this.#body,
       ),
       this.#emptyNote,
@@ -35,22 +34,24 @@ export class BarList {
 
   /** @param {Bar[]} bars  largest first */
   show(bars) {
-    const longest = Math.max(1, ...bars.map(({ value }) => value));
+    const longest = Math.max(1, ...bars.map(({ whole }) => whole));
+    this.element.querySelector('table')?.toggleAttribute('hidden', bars.length === 0);
     this.#emptyNote.textContent = bars.length > 0 ? '' : 'No talk time in this period.';
     this.#body.replaceChildren(
-      ...bars.map(({ label, value }) =>
+      ...bars.map(({ label, value, whole }) =>
         h(
           'tr',
           {},
           h('th', { scope: 'row' }, label),
           h('td', {}, this.format(value)),
+          h('td', {}, this.format(whole)),
           h(
             'td',
             { class: 'bar-cell' },
             s(
               'svg',
               { viewBox: '0 0 100 10', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
-              s('rect', { class: 'track', width: 100, height: 10 }),
+              s('rect', { class: 'track', width: (100 * whole) / longest, height: 10 }),
               s('rect', { class: 'tone-0 fill', width: (100 * value) / longest, height: 10 }),
             ),
           ),

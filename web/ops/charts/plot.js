@@ -6,8 +6,8 @@ import { s } from '../build.js';
 import { runs, timeTicks, valueScale } from './scale.js';
 
 /**
- * `tone`: the colour and pattern, 0 to 5. `values`: one per time step, null if unknown.
- * @typedef {{name: string, values: (number | null)[], tone: number}} Series
+ * `tone`: a colour and a pattern, see `look`. `values`: one per time step, null if unknown.
+ * @typedef {{name: string, values: (number | null)[], tone: number, href?: string}} Series
  * @typedef {{from: number, stepMs: number, count: number}} Times  `from`: milliseconds since 1970
  * @typedef {{kind: 'columns' | 'lines', times: Times, series: Series[], format: (value: number) => string}} Picture
  * @typedef {{left: number, top: number, width: number, height: number, x: (index: number) => number}} Area
@@ -16,6 +16,19 @@ import { runs, timeTicks, valueScale } from './scale.js';
 const MARGIN = { top: 10, right: 12, bottom: 24 };
 const LETTER = 6.6;
 export const DASHES = ['', '7 3', '2 3', '10 3 2 3', '4 4', '1 4'];
+const COLOURS = 5;
+const HATCHINGS = ['', 'M-1 1l2-2M0 8l8-8M7 9l2-2', 'M4 0v8', 'M2 2h2v2h-2zM6 6h2v2h-2z', 'M0 4h8', 'M0 0l8 8M0 8l8-8'];
+/** The tone of everything that has no tone of its own: grey. */
+export const REST = -1;
+
+/**
+ * The colour and the hatching of a tone. Tones 0 to 29 all differ, and neighbours differ in both.
+ * @param {number} tone
+ */
+export function look(tone) {
+  if (tone === REST) return { colour: COLOURS, hatching: 0 };
+  return { colour: tone % COLOURS, hatching: (tone + 2 * Math.floor(tone / COLOURS)) % HATCHINGS.length };
+}
 
 /**
  * @param {SVGSVGElement} svg
@@ -126,19 +139,12 @@ function line({ values, tone }, area, y) {
 
 /** A colour with its own hatching, so that nobody needs the colour to distinguish the parts of a stack. @param {string} id @param {number} tone */
 export function pattern(id, tone) {
-  const hatchings = [
-    '',
-    'M-1 1l2-2M0 8l8-8M7 9l2-2',
-    'M4 0v8',
-    'M2 2h2v2h-2zM6 6h2v2h-2z',
-    'M0 4h8',
-    'M0 0l8 8M0 8l8-8',
-  ];
+  const { colour, hatching } = look(tone);
   return s(
     'pattern',
-    { id, class: `tone-${tone}`, width: 8, height: 8, patternUnits: 'userSpaceOnUse' },
+    { id, class: `tone-${colour}`, width: 8, height: 8, patternUnits: 'userSpaceOnUse' },
     s('rect', { class: 'fill', width: 8, height: 8 }),
-    s('path', { class: 'hatching', d: hatchings[tone] }),
+    s('path', { class: 'hatching', d: HATCHINGS[hatching] }),
   );
 }
 

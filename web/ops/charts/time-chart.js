@@ -32,6 +32,9 @@ export class TimeChart {
   #stage;
   #title;
   #unit;
+  #link;
+  /** The time step that a finger has touched. A second touch opens it. */
+  #touched = -1;
   /** @type {Picture | null} */
   #picture = null;
   /** @type {import('./plot.js').Area | null} */
@@ -45,10 +48,15 @@ export class TimeChart {
     this.#draw();
   });
 
-  /** @param {string} title @param {string} unit  the unit, such as "milliseconds" */
-  constructor(title, unit) {
+  /**
+   * `open` runs on a click on a time step, and on Enter. `opens` says what it does, for the tooltip.
+   * @param {string} title @param {string} unit  the unit, such as "milliseconds"
+   * @param {{opens: string, open: (from: Date, to: Date) => void}} [link]
+   */
+  constructor(title, unit, link) {
     this.#title = title;
     this.#unit = unit;
+    this.#link = link;
     // For a screen reader this is a slider: arrow keys move it, and its value is announced.
     this.#stage = h(
       'div',
@@ -58,6 +66,8 @@ export class TimeChart {
         role: 'slider',
         'aria-label': `${title}, by time`,
         'aria-orientation': 'horizontal',
+        'aria-description': link && `Enter: ${link.opens}`,
+        'data-opens': link !== undefined,
       },
       this.#svg,
       this.#emptyNote,
@@ -80,10 +90,10 @@ export class TimeChart {
     this.#picture = picture;
     const { series, times } = picture;
     const nothing = series.every(({ values }) => values.every((value) => !value));
-    this.#emptyNote.textContent = nothing ? `No data in this period.` : '';
+    this.#emptyNote.textContent = nothing ? 'No data in this period.' : '';
     this.#emptyNote.hidden = !nothing;
     this.#legend.replaceChildren(
-      ...(series.length > 1 ? series.map((one) => this.#legendItem(one, picture.kind)) : []),
+      ...(series.length > 1 || series[0]?.href ? series.map((one) => this.#legendItem(one, picture.kind)) : []),
     );
     this.#stage.setAttribute('aria-valuemin', '0');
     this.#stage.setAttribute('aria-valuemax', String(Math.max(0, times.count - 1)));
@@ -100,6 +110,11 @@ export class TimeChart {
     this.#stage.addEventListener('pointermove', (event) => this.#moveCursorTo(event.clientX));
     this.#stage.addEventListener('pointerdown', (event) => this.#moveCursorTo(event.clientX));
     this.#stage.addEventListener('pointerleave', () => this.#hide());
+    this.#stage.addEventListener('click', (event) => {
+      const touched = this.#touched;
+      this.#touched = this.#cursor;
+      if (/** @type {PointerEvent} */ (event).pointerType === 'mouse' || touched === this.#cursor) this.#open();
+    });
     this.#stage.addEventListener('focus', () => {
       if (this.#stage.matches(':focus-visible')) this.#moveCursor(this.#cursor < 0 ? this.#count - 1 : this.#cursor);
     });
@@ -107,6 +122,7 @@ export class TimeChart {
     this.#stage.addEventListener('keydown', (event) => {
       const move = KEYS[event.key];
       if (event.key === 'Escape') this.#hide();
+      if (event.key === 'Enter' && this.#cursor >= 0) this.#open();
       if (!move) return;
       event.preventDefault();
       this.#moveCursor(move(this.#cursor < 0 ? this.#count - 1 : this.#cursor, this.#count));
@@ -155,6 +171,7 @@ export class TimeChart {
           h('li', {}, swatch(tone, kind), `${name} `, h('b', {}, value)),
         ),
       ),
+      this.#link ? h('p', { class: 'quiet' }, `Click: ${this.#link.opens}`) : '',
     );
     this.#tooltip.hidden = false;
     this.#cursorLine.toggleAttribute('data-shown', true);
@@ -162,6 +179,13 @@ export class TimeChart {
     const right = x + 12 + this.#tooltip.offsetWidth < this.#width;
     this.#tooltip.style.left = `${right ? x + 12 : Math.max(0, x - 12 - this.#tooltip.offsetWidth)}px`;
     this.#announceValue();
+  }
+
+  #open() {
+    if (!this.#link || !this.#picture || this.#cursor < 0) return;
+    const { from, stepMs } = this.#picture.times;
+    const start = from + this.#cursor * stepMs;
+    this.#link.open(new Date(start), new Date(start + stepMs));
   }
 
   #hide() {
@@ -197,8 +221,8 @@ export class TimeChart {
   }
 
   /** @param {import('./plot.js').Series} series @param {Picture['kind']} kind */
-  #legendItem({ name, tone }, kind) {
-    return h('li', {}, swatch(tone, kind), name);
+  #legendItem({ name, tone, href }, kind) {
+    return h('li', {}, swatch(tone, kind), href ? h('a', { href }, name) : name);
   }
 
   /** Filled only while it is open, because it is long. Newest first. */

@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -218,7 +219,7 @@ def test_minutes_are_brought_up_to_date_after_the_call(shared: DemoPage) -> None
 
 @pytest.mark.parametrize("form", [{}, {"viewport": PHONE, "color_scheme": "dark"}])
 def test_open_panels_are_accessible_and_fit_the_window(
-    visit: Visits, service: Site, form: dict[str, object]
+    visit: Visits, service: Site, form: dict[str, Any]
 ) -> None:
     # The policy forbids eval, which the accessibility checker needs, so this visit ignores the policy.
     demo = visit(service.broker.url, bypass_csp=True, **form)
@@ -266,7 +267,7 @@ def test_javascript_program_runs(visit: Visits, service: Site) -> None:
     page.route("**/app.js", lambda route: route.fulfill(content_type="text/javascript", body=program))
     page.goto(f"{service.broker.url}/app.html")
     page.get_by_role("button", name="Talk").click()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible(timeout=40_000)
+    expect(page.get_by_role("button", name="Stop (listening)")).to_be_visible(timeout=40_000)
     service.standin.control.push(command="Hello")
     expect(page.locator("p")).to_have_text("model: You wrote: Hello", timeout=40_000)
     page.get_by_role("button", name="Stop").click()

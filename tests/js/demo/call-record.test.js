@@ -86,7 +86,11 @@ test('a cue marks the turning points of a call only', () => {
 });
 
 test('an end by the operator has a title of its own, and no other end repeats itself', () => {
-  const byOperator = explain({ reason: 'session-ended', detail: 'An operator ended this session.', hint: 'Start again.' });
+  const byOperator = explain({
+    reason: 'session-ended',
+    detail: 'An operator ended this session.',
+    hint: 'Start again.',
+  });
   assert.equal(byOperator.title, 'An operator ended this conversation.');
   assert.deepEqual(byOperator.actions, ['again']);
   const ended = explain({ reason: 'session-ended', detail: 'This session has ended.', hint: 'Start again.' });

@@ -153,7 +153,8 @@ def test_code_is_for_the_chosen_profile_and_can_be_copied(shared: DemoPage) -> N
     page = shared.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     open_panel(page, "developer")
-    chosen = page.input_value("#profile")
+    offered = page.evaluate("async () => (await fetch('/profiles')).json()")["profiles"]
+    chosen = next(profile["name"] for profile in offered if profile["default"])
     for language in ("curl", "JavaScript", "React", "Python"):
         page.get_by_role("button", name=language, exact=True).click()
         shown = page.locator("#developer-panel > .panel-scroll pre").inner_text()

@@ -174,7 +174,7 @@ function codeOf({ code, reason, detail = '' }) {
 function serverDetail(code, { detail = '', hint }) {
   if (code !== 'session-ended') return [detail, hint].filter(Boolean).join(' ');
   // The title and the button say this already.
-  return /^(this|the) (session|conversation) has ended\.?$/i.test(detail) ? '' : detail;
+  return /^(this|the) (session|conversation) has ended\.?$|POST \/token/i.test(detail) ? '' : detail;
 }
 
 /** How many minutes come back, if the broker's sentence says it. @param {Thrown} given */

@@ -27,6 +27,8 @@ export class LivePanels {
   #hints;
   #push;
   #session;
+  /** How often the transcript was removed. */
+  #cleared = 0;
   #reconnects = new Reconnects();
   #announcer = new Announcer(byId('announcer', HTMLDivElement));
   /** Handlers by event name. @type {Handlers} */
@@ -90,8 +92,9 @@ export class LivePanels {
   async #summarize() {
     if (!record.connected) return;
     const { figures } = record;
+    const cleared = this.#cleared;
     const part = await import('./summary.js').catch(() => null); // the card is no reason for an error
-    if (part) this.#captions.add(...part.summary(figures, this.#session));
+    if (part && cleared === this.#cleared) this.#captions.add(...part.summary(figures, this.#session));
   }
 
   /** Fills the diagnostics panel when it opens. */
@@ -107,6 +110,7 @@ export class LivePanels {
 
   /** Removes the transcript after a sign-out. */
   clearTranscript() {
+    this.#cleared += 1;
     this.#captions.clear();
     log.clear();
   }

@@ -120,7 +120,7 @@ def test_connection_panel_leads_with_three_numbers(shared: DemoPage) -> None:
     page = shared.page
     open_panel(page, "diagnostics")
     figures = page.locator("#diagnostics .figures")
-    expect(figures.locator("dt")).to_have_text(["Answer delay", "Drops survived", "Gaps in the sound"])
+    expect(figures.locator("dt")).to_have_text(["Answer delay", "Drops survived", "Sound gaps"])
     expect(figures.locator("dd").nth(1)).to_have_text("1")
     expect(page.get_by_text("Network thread")).to_be_hidden()
     page.get_by_text("All values").click()
@@ -135,6 +135,9 @@ def test_developer_panel_tells_what_happened_without_a_secret(shared: DemoPage) 
     steps = page.locator("#developer .steps li")
     for title in ("Token granted", "Connected straight", "Handle kept", "Connection broke", "Handed over"):
         expect(steps.filter(has_text=title).first).to_be_visible()
+    times = [float(time.split()[0]) for time in steps.locator("> span").all_inner_texts()]
+    assert times == sorted(times)
+    assert times[-1] > times[0]
     expect(steps.filter(has_text="Token granted").first).to_contain_text("Locked: model, generationConfig")
     expect(steps.filter(has_text="Token granted").first).to_contain_text("minutes today")
     page.locator("#developer-panel").get_by_text("Events", exact=True).click()

@@ -6,7 +6,7 @@
 /** @typedef {import('../live/index.js').LiveEvents} LiveEvents */
 /** @typedef {LiveEvents['diagnostics']} Report */
 /**
- * Times are milliseconds. `delayMs` is the median from the end of speech to the first sound of the answer; null: nobody
+ * Times are milliseconds. `durationMs`: 0 until the call has ended. `delayMs` is the median from the end of speech to the first sound of the answer; null: nobody
  * spoke yet. `drops`: broken connections that were replaced. `tokens`: 0 if the service reports none.
  * @typedef {{durationMs: number, turns: number, delayMs: number | null, drops: number, gaps: number, tokens: number}} Figures
  */
@@ -15,7 +15,6 @@
 const MOST_DELAYS = 500;
 
 export class CallRecord {
-  #now;
   #connectedAt = 0;
   #endedAt = 0;
   /** Ids of the turns of both voices. @type {Set<string>} */
@@ -25,11 +24,6 @@ export class CallRecord {
   #answers = 0;
   /** @type {Report | null} */
   #report = null;
-
-  /** @param {() => number} [now] milliseconds by a monotonic clock */
-  constructor(now = () => performance.now()) {
-    this.#now = now;
-  }
 
   /** Whether the call was connected. */
   get connected() {
@@ -44,11 +38,11 @@ export class CallRecord {
     this.#report = null;
   }
 
-  /** @param {LiveEvents['statechange']} change */
-  state({ state, previous }) {
+  /** @param {LiveEvents['statechange']} change @param {number} at milliseconds by a monotonic clock */
+  state({ state, previous }, at) {
     if (state === 'connecting') this.reset();
-    else if (previous === 'connecting' && state !== 'ended' && state !== 'error') this.#connectedAt = this.#now();
-    else if (state === 'ended' || state === 'error') this.#endedAt = this.#now();
+    else if (state === 'ended' || state === 'error') this.#endedAt = at;
+    else if (previous === 'connecting') this.#connectedAt = at;
   }
 
   /** @param {LiveEvents['caption']} caption */
@@ -69,9 +63,8 @@ export class CallRecord {
   /** @returns {Figures} */
   get figures() {
     const { line, playback, tokens } = this.#report ?? {};
-    const until = this.#endedAt || this.#now();
     return {
-      durationMs: this.connected ? until - this.#connectedAt : 0,
+      durationMs: this.connected && this.#endedAt ? this.#endedAt - this.#connectedAt : 0,
       turns: this.#turns.size,
       delayMs: median(this.#delays),
       drops: line?.reconnects ?? 0,

@@ -105,7 +105,7 @@ function headline() {
   return [
     ['Answer delay', delayMs === null ? 'not yet' : `${delayMs} ms`],
     ['Drops survived', String(drops)],
-    ['Gaps in the sound', String(gaps)],
+    ['Sound gaps', String(gaps)],
   ];
 }
 

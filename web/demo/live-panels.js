@@ -17,7 +17,7 @@ import { followInTab } from './tab-state.js';
 import { TOOL_NOTES } from './tools.js';
 
 /** @typedef {import('../live/index.js').LiveEvents} LiveEvents */
-/** @typedef {{[K in keyof LiveEvents]?: (detail: LiveEvents[K]) => void}} Handlers */
+/** @typedef {{[K in keyof LiveEvents]?: (detail: LiveEvents[K], at: number) => void}} Handlers */
 
 const talked = byId('transcript', HTMLElement);
 
@@ -48,9 +48,9 @@ export class LivePanels {
     this.#hints = new StatusHints(session);
     this.#push = new PushToTalk(byId('push', HTMLButtonElement), pushToTalk);
     this.#handlers = {
-      statechange: (change) => {
+      statechange: (change, at) => {
         reconnects.state(change);
-        record.state(change);
+        record.state(change, at);
         if (change.state === 'ended' || change.state === 'error') void this.#summarize();
       },
       caption: (caption) => {
@@ -76,10 +76,13 @@ export class LivePanels {
     };
   }
 
-  /** @template {keyof LiveEvents} K @param {K} type @param {LiveEvents[K]} detail */
-  handle(type, detail) {
-    this.#handlers[type]?.(detail);
-    log.add(type, detail);
+  /**
+   * @template {keyof LiveEvents} K @param {K} type @param {LiveEvents[K]} detail
+   * @param {number} at  when it happened, by `performance.now()`: it may have waited for this module
+   */
+  handle(type, detail, at) {
+    this.#handlers[type]?.(detail, at);
+    log.add(type, detail, at);
   }
 
   /** Adds a line about the conversation to the transcript. @param {string} text */

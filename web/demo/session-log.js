@@ -1,5 +1,5 @@
 /**
- * Remembers what happened in the last calls, for developers: the steps in plain words, and the library's events.
+ * Remembers what happened, for developers: the steps of the latest call in plain words, and the library's events.
  *
  * A token, a resumption handle or a bearer never gets here: `redact` removes them before an event is stored.
  */
@@ -49,11 +49,21 @@ export class SessionLog {
   /** Called after each change. */
   onchange = () => {};
   #startedAt = 0;
+  /** When the current event happened, since the click. */
+  #ms = 0;
   #connected = false;
   #hasHandle = false;
 
-  /** @template {keyof LiveEvents} K @param {K} type @param {LiveEvents[K]} detail */
-  add(type, detail) {
+  /**
+   * @template {keyof LiveEvents} K @param {K} type @param {LiveEvents[K]} detail
+   * @param {number} at  when it happened, by `performance.now()`
+   */
+  add(type, detail, at) {
+    if (type === 'statechange' && /** @type {LiveEvents['statechange']} */ (detail).state === 'connecting') {
+      this.#startedAt = at;
+      this.steps = [];
+    }
+    this.#ms = Math.round(at - this.#startedAt);
     const tell = /** @type {((detail: LiveEvents[K]) => void) | undefined} */ (this.#tellers[type]);
     tell?.(detail);
     if (type !== 'diagnostics') {
@@ -69,20 +79,18 @@ export class SessionLog {
     this.onchange();
   }
 
-  get #ms() {
-    return Math.round(performance.now() - this.#startedAt);
-  }
-
   /** @param {string} title @param {string} [detail] @param {number} [ms] */
   #step(title, detail = '', ms = this.#ms) {
-    push(this.steps, { ms, title, detail }, MOST_STEPS);
+    // The library reports some steps late, with their time.
+    const later = this.steps.findIndex((step) => step.ms > ms);
+    this.steps.splice(later < 0 ? this.steps.length : later, 0, { ms, title, detail });
+    if (this.steps.length > MOST_STEPS) this.steps.shift();
   }
 
   /** @type {{[K in keyof LiveEvents]?: (detail: LiveEvents[K]) => void}} */
   #tellers = {
     statechange: ({ state, error }) => {
       if (state === 'connecting') {
-        this.#startedAt = performance.now();
         this.#connected = this.#hasHandle = false;
         this.#step('Asked the broker for a token', 'POST /token, from a worker. The page never holds the token.');
       } else if (state === 'ended' || state === 'error') {
@@ -135,7 +143,7 @@ function termsInWords({ profile, model, locked, limits, expiresInSeconds, connec
     minutes && `${Math.max(0, minutes.limit - minutes.used)} of ${minutes.limit} minutes today`,
   ].filter(Boolean);
   return [
-    profile && `Profile ${profile}, ${model}.`,
+    profile && `Profile ${profile}, ${model?.replace('models/', '')}.`,
     connectWithinSeconds && `One connection, within ${connectWithinSeconds} s.`,
     expiresInSeconds && `Valid for ${Math.round(expiresInSeconds / 60)} min.`,
     locked?.length && `Locked: ${locked.join(', ')}.`,

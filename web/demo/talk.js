@@ -237,7 +237,9 @@ export class Conversation {
     });
     session.addEventListener('clock', ({ detail }) => this.#runClock(detail.remainingMs));
     for (const type of FORWARDED_EVENTS)
-      session.addEventListener(type, ({ detail }) => this.#panels.whenLoaded((panels) => panels.handle(type, detail)));
+      session.addEventListener(type, ({ detail, timeStamp }) =>
+        this.#panels.whenLoaded((panels) => panels.handle(type, detail, timeStamp)),
+      );
   }
 
   /** @param {number} remainingMs */

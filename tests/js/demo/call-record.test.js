@@ -15,12 +15,11 @@ const started = (at, turn) => /** @type {any} */ ({ type: 'started', at, receive
 const change = (state, previous) => ({ state, previous });
 
 test('counts duration, turns, the median delay, drops and tokens of one call', () => {
-  let now = 1000;
-  const record = new CallRecord(() => now);
+  const record = new CallRecord();
   const diagnostics = new Diagnostics();
-  record.state(change('connecting', 'idle'));
+  record.state(change('connecting', 'idle'), 900);
   assert.equal(record.connected, false);
-  record.state(change('listening', 'connecting'));
+  record.state(change('listening', 'connecting'), 1000);
   for (const [turn, delay] of [300, 900, 400].entries()) {
     diagnostics.captured({ type: 'level', rms: 0.1, loudAt: 10_000 * (turn + 1) });
     diagnostics.played(started(10_000 * (turn + 1) + delay, turn + 1), SPEAKER);
@@ -32,11 +31,9 @@ test('counts duration, turns, the median delay, drops and tokens of one call', (
   record.diagnostics(diagnostics.snapshot());
   for (const id of ['a', 'b', 'a']) record.caption(/** @type {any} */ ({ id, text: 'words' }));
   record.caption(/** @type {any} */ ({ id: 'c', text: ' ' }));
-  now = 61_000;
-  record.state(change('ended', 'listening'));
-  now = 99_000;
+  record.state(change('ended', 'listening'), 61_000);
   assert.deepEqual(record.figures, { durationMs: 60_000, turns: 2, delayMs: 400, drops: 1, gaps: 0, tokens: 42 });
-  record.state(change('connecting', 'ended'));
+  record.state(change('connecting', 'ended'), 99_000);
   assert.deepEqual(record.figures, { durationMs: 0, turns: 0, delayMs: null, drops: 0, gaps: 0, tokens: 0 });
 });
 

@@ -27,12 +27,18 @@ test('redacts tokens, handles, bearers and audio at any depth, and keeps the res
 
 test('tells a call in steps, and stores no secret', () => {
   const log = new SessionLog();
+  let at = 5000;
+  /** @param {string} type @param {object} detail */
+  const add = (type, detail) => {
+    at += 100;
+    log.add(/** @type {any} */ (type), /** @type {any} */ (detail), at);
+  };
   let changes = 0;
   log.onchange = () => {
     changes += 1;
   };
-  log.add('statechange', { state: 'connecting', previous: 'idle' });
-  log.add('granted', {
+  add('statechange', { state: 'connecting', previous: 'idle' });
+  add('granted', {
     profile: 'default',
     model: 'models/x',
     locked: ['model', 'tools'],
@@ -45,15 +51,15 @@ test('tells a call in steps, and stores no secret', () => {
     connectWithinSeconds: 120,
   });
   const report = /** @type {any} */ ({ steps: { opened: 200, ready: 250 } });
-  log.add('diagnostics', report);
-  log.add('diagnostics', report);
+  add('diagnostics', report);
+  add('diagnostics', report);
   for (const newHandle of SECRETS.slice(3))
-    log.add('message', { message: { sessionResumptionUpdate: { newHandle, resumable: true } } });
-  log.add('message', { message: { goAway: { timeLeft: '50s' } } });
-  log.add('reconnected', { resumed: true, seeded: false, planned: true, gapMs: 80 });
-  log.add('reconnecting', { attempt: 1, delayMs: 0, reason: 'The connection was lost.' });
-  log.add('reconnected', { resumed: true, seeded: false, planned: false, gapMs: 300 });
-  log.add('statechange', { state: 'ended', previous: 'listening' });
+    add('message', { message: { sessionResumptionUpdate: { newHandle, resumable: true } } });
+  add('message', { message: { goAway: { timeLeft: '50s' } } });
+  add('reconnected', { resumed: true, seeded: false, planned: true, gapMs: 80 });
+  add('reconnecting', { attempt: 1, delayMs: 0, reason: 'The connection was lost.' });
+  add('reconnected', { resumed: true, seeded: false, planned: false, gapMs: 300 });
+  add('statechange', { state: 'ended', previous: 'listening' });
   assert.deepEqual(
     log.steps.map(({ title }) => title),
     [
@@ -71,7 +77,7 @@ test('tells a call in steps, and stores no secret', () => {
   );
   assert.equal(
     log.steps[1].detail,
-    'Profile default, models/x. One connection, within 120 s. Valid for 15 min. Locked: model, tools. ' +
+    'Profile default, x. One connection, within 120 s. Valid for 15 min. Locked: model, tools. ' +
       'Left: 9 requests of 10/minute; 1 of 2 conversations at once; 45 of 60 minutes today.',
   );
   assert.equal(log.steps[2].ms, 200);
@@ -84,7 +90,7 @@ test('tells a call in steps, and stores no secret', () => {
 
 test('keeps a bounded number of steps and events', () => {
   const log = new SessionLog();
-  for (let i = 0; i < 1000; i += 1) log.add('reconnecting', { attempt: i, delayMs: 0, reason: 'x'.repeat(5000) });
+  for (let i = 0; i < 1000; i += 1) log.add('reconnecting', { attempt: i, delayMs: 0, reason: 'x'.repeat(5000) }, i);
   assert.equal(log.steps.length, 200);
   assert.equal(log.events.length, 200);
   assert.ok(log.events[0].text.length <= 2000);

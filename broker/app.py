@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from flask import Flask
@@ -86,9 +87,16 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def create_app(
-    settings: Settings | None = None, *, clock: Clock | None = None, minter: Minter | None = None
+    settings: Settings | None = None,
+    *,
+    clock: Clock | None = None,
+    minter: Minter | None = None,
+    demo_sign_in: tuple[str, str] | None = None,
 ) -> Flask:
     """The WSGI app. Create it after the fork: it opens connections. `clock` and `minter` are for tests.
+
+    `demo_sign_in` is a username and its password for the page's button "Continue as demo". It is an argument
+    and no setting, so that only `broker dev` can pass it, and no environment of a server can.
 
     Uses `settings`, or those that the server's master keeps in force, or those of the environment.
     """
@@ -99,7 +107,7 @@ def create_app(
     app.config.update(MAX_CONTENT_LENGTH=body.MAX_BYTES + 1)
     app.url_map.strict_slashes = False  # an API never answers with a redirect
     app.url_map.merge_slashes = False
-    parts.install(app, _build(app, settings, clock, minter))
+    parts.install(app, replace(_build(app, settings, clock, minter), demo_sign_in=demo_sign_in))
     allowed_origins = frozenset(settings.allowed_origins)
     request_log.install(app, allowed_origins, settings.live_url)
     draining.install(app)

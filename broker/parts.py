@@ -81,6 +81,8 @@ class Parts:
     """External issuer -> the plans that its entry may give."""
     operator_issuers: frozenset[str]
     """Issuers that may name operators."""
+    demo_sign_in: tuple[str, str] | None = None
+    """Username and password for "Continue as demo". Only `broker dev` sets it."""
 
 
 def install(app: Flask, parts: Parts) -> None:

@@ -101,7 +101,8 @@ def _say(text: str) -> None:
 
 def _start_broker(environ: Mapping[str, str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "gunicorn", "--config", "python:broker.gunicorn_conf"]
-    command += ["--bind", f"127.0.0.1:{environ['PORT']}", "broker.app:create_app()"]
+    app = f"broker.app:create_app(demo_sign_in={(DEMO_USER, DEMO_PASSWORD)})"
+    command += ["--bind", f"127.0.0.1:{environ['PORT']}", app]
     return subprocess.Popen(command, env=environ, text=True)  # noqa: S603 - ourselves # nosec B603
 
 

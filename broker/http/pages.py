@@ -9,6 +9,7 @@ from werkzeug.exceptions import NotFound
 
 from broker.http import guards
 from broker.http.assets import MIMETYPES, Assets, Encoded, PageFiles, encoded_page
+from broker.http.client_address import is_from_this_machine
 from broker.http.cookies import own_cookie
 from broker.http.guests import guest_access
 from broker.http.responses import operation
@@ -51,7 +52,17 @@ def demo() -> Response:
         guests=guests is not None and guests.reaches(request),
         has_cookie=own_cookie(request) is not None,
         sign_in_with=parts().oidc_clients.values(),
+        demo_sign_in=_demo_sign_in(),
     )
+
+
+def _demo_sign_in() -> dict[str, str] | None:
+    """The account of "Continue as demo": with the stand-in only, and for browsers on this machine only."""
+    account = parts().demo_sign_in
+    if account is None or not parts().settings.standin or not is_from_this_machine(request):
+        return None
+    username, password = account
+    return {"username": username, "password": password}
 
 
 @bp.get("/ops")

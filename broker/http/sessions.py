@@ -65,7 +65,8 @@ def heartbeat(caller: Caller, session_id: str) -> Heartbeat:
     session = parts().ledger.heartbeat(caller.principal, session_id)
     answer: Heartbeat = {"state": session.state.value, "ends_at": rfc3339(session.ends_at)}
     if session.state is not SessionState.OPEN:
-        answer["message"] = "This session has ended."
+        by_operator = session.ended_by_operator
+        answer["message"] = "An operator ended this session." if by_operator else "This session has ended."
     return answer
 
 

@@ -75,6 +75,7 @@ class Session:
     token_expires_at: datetime | None = None
     on_behalf_of: str | None = None
     """The user to whom it belongs, if a service key opened it and asks; otherwise None."""
+    ended_by_operator: bool = False
 
     def holds_place(self, now: datetime) -> bool:
         return self.held_until > now

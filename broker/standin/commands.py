@@ -54,8 +54,8 @@ def _number(text: str, default: float) -> float:
 
 
 def _help(_: CommandConnection, __: str) -> Script:
-    lines = "; ".join(f"{name} {about}" for name, (about, _run) in COMMANDS.items())
-    return saying(voice.briefly(f"I know these commands. {lines}."))
+    lines = [f"• {name} {about}" for name, (about, _run) in COMMANDS.items()]
+    return saying(voice.briefly("\n".join(["I know these commands:", *lines])))
 
 
 def _tone(_: CommandConnection, rest: str) -> Script:

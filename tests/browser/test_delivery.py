@@ -23,8 +23,8 @@ class Most:
     with_headers: int
 
 
-BUNDLE = Most(requests=25, bodies=48 * 1024, with_headers=56 * 1024)
-PLAIN = Most(requests=70, bodies=52 * 1024, with_headers=72 * 1024)
+BUNDLE = Most(requests=25, bodies=53 * 1024, with_headers=60 * 1024)
+PLAIN = Most(requests=75, bodies=58 * 1024, with_headers=80 * 1024)
 DATA = {"/me", "/profiles"}
 
 

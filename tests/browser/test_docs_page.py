@@ -36,11 +36,17 @@ def test_every_route_has_a_curl_command(page: Page, complaints: list[str]) -> No
     commands = page.locator("article pre").filter(has_text="curl ").all_text_contents()
     assert len(commands) == routes
     assert all(page.url.removesuffix("/docs") in command for command in commands)
-    limits = page.locator("#patch_admin_users_user_key_limits")
-    expect(limits).to_contain_text("edit-conflict")
-    expect(limits).to_contain_text("$USER_KEY/limits")
+    change = page.locator("#patch_admin_users_user_key_limits")
+    expect(change).to_contain_text("edit-conflict")
+    expect(change).to_contain_text("$USER_KEY/limits")
     example = page.locator("#post_token pre").nth(1).text_content()
-    assert json.loads(example or "")["token_type"] == "live-ephemeral"
+    answer = json.loads(example or "")
+    assert answer["token_type"] == "live-ephemeral"
+    limits = answer["limits"]
+    assert limits["minutes_per_day"]["used"] <= limits["minutes_per_day"]["limit"]
+    assert limits["sessions"]["open"] <= limits["sessions"]["limit"]
+    assert "$TOKEN" not in "".join(commands), "the variable of a bearer is not called like the token"
+    assert page.get_by_text("No field at all").count() == 0
     assert complaints == []
 
 

@@ -86,8 +86,9 @@ def test_talkers_learn_at_next_heartbeat_that_they_were_ended_or_blocked(
     expect(ops.dialog).to_contain_text(re.compile(r"Google may accept its last token until .*\d\d:\d\d:\d\d"))
     ops.dialog.get_by_role("button", name="Close").click()
     expect(ops.page.get_by_text("No live sessions.")).to_be_visible(timeout=FAST)
-    talkers["alice"].expect_notice("session-ended")
-    expect(talkers["alice"].notice).to_contain_text("This session has ended.")  # the broker's own words
+    talkers["alice"].expect_notice("ended-by-operator")
+    expect(talkers["alice"].notice).to_contain_text("An operator ended this conversation.")
+    expect(talkers["alice"].notice.get_by_role("button")).to_have_text(["Start again"])
     talkers["alice"].expect_state("ended", "error")
 
     ops.open_user("carol")

@@ -88,11 +88,14 @@ def test_upstream_failure_is_shown_and_a_retry_succeeds(demo: DemoPage, site: Si
 
 
 @pytest.mark.parametrize(
-    ("push", "code"),
-    [({"close": "quota"}, "connection-refused"), ({"close": "normal"}, "session-ended")],
+    ("push", "code", "button"),
+    [
+        ({"close": "quota"}, "connection-refused", "Try again"),
+        ({"close": "normal"}, "session-ended", "Start again"),
+    ],
 )
 def test_closed_connection_is_shown_and_the_transcript_stays(
-    demo: DemoPage, site: Site, push: dict[str, object], code: str
+    demo: DemoPage, site: Site, push: dict[str, object], code: str, button: str
 ) -> None:
     demo.enter()
     demo.say("Remember this")
@@ -101,7 +104,7 @@ def test_closed_connection_is_shown_and_the_transcript_stays(
     demo.expect_state("error", "ended")
     demo.expect_notice(code)
     demo.caption("user", "Remember this")
-    demo.page.get_by_role("button", name="Try again").click()
+    demo.page.get_by_role("button", name=button).click()
     demo.expect_state("listening")
 
 

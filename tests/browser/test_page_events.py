@@ -165,7 +165,7 @@ def test_offline_hint_disappears_when_back_online(talk: DemoPage) -> None:
     talk.expect_state("listening")
 
 
-def test_reconnect_hint_says_what_the_assistant_still_knows(talk: DemoPage, service: Site) -> None:
+def test_reconnect_line_says_what_the_assistant_still_knows(talk: DemoPage, service: Site) -> None:
     """The first reconnect resumes the session. The second gets a new session and sends the history."""
     control = service.standin.control
     talk.say("The word is marmalade")
@@ -177,10 +177,12 @@ def test_reconnect_hint_says_what_the_assistant_still_knows(talk: DemoPage, serv
     expect(talk.status).to_have_text("Reconnecting…")
     expect(talk.talk).to_have_accessible_name("Stop")
     talk.expect_state("listening")
-    expect(talk.page.locator("#hint")).to_be_hidden()
+    note = talk.captions.locator("li.card")
+    expect(note.filter(has_text="Reconnected. Nothing was lost.")).to_be_visible()
     control.scenario("resume-refused", close="internal", times=2)
     control.push(drop=True)
-    hint(talk, "The assistant knows what was said.")
+    seeded = note.filter(has_text="Reconnected. The assistant knows what was said.")
+    expect(seeded).to_be_visible(timeout=40_000)
     talk.expect_state("listening")
     talk.caption("user", "The word is marmalade")
 
@@ -233,6 +235,7 @@ def test_blocked_account_is_shown_at_start_and_at_sign_in(visit: Visits, service
     demo.expect_state("error")
     demo.expect_notice("account-blocked")
     expect(demo.notice).to_contain_text("Your account is blocked")
-    demo.page.get_by_role("button", name="Sign in").click()
+    expect(demo.notice.get_by_role("button")).to_have_count(0)
+    demo.page.click("#sign-out")
     demo.sign_in("bert")
     expect(demo.page.locator("#sign-in-error")).to_contain_text("Your account is blocked")

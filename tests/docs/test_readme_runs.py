@@ -101,6 +101,17 @@ def test_javascript_sample_talks_and_ends_its_session(dev: str, tmp_path: Path) 
     assert said["model"]
 
 
+def test_newcomer_continues_as_demo_with_one_click(dev: str) -> None:
+    async def enter() -> str | None:
+        async with served_page(dev, {"/readme/": PAGE, "/readme/sample.js": ""}) as page:
+            await page.goto(dev)
+            await page.get_by_role("button", name="Continue as demo").click()
+            await page.wait_for_selector("#status[data-state=idle]")
+            return await page.text_content("#allowance")
+
+    assert re.fullmatch(r"\d+ of \d+ minutes left today · plan default", run(enter()) or "")
+
+
 @pytest.mark.long
 def test_production_install_runs_without_the_stand_in(tmp_path: Path) -> None:
     (commands,) = [block for block in code_blocks("README.md", "sh") if "production.txt" in block]

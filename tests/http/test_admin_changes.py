@@ -108,3 +108,20 @@ def test_overview_counts_today(olga: OperatorClient) -> None:
     changes = {name: after["today"][name] - before["today"][name] for name in after["today"]}
     assert changes == {"tokens": 1, "refusals": 1, "minutes": 15}
     assert "default" in [plan["name"] for plan in after["plans"]]
+
+
+def test_client_learns_whether_an_operator_ended_its_session(olga: OperatorClient) -> None:
+    alice = bearer(olga.app, "alice")
+    by_operator, by_itself = (
+        olga.client.post("/token", headers=alice).get_json()["session"]["id"] for _ in range(2)
+    )
+    olga.post(f"sessions/{by_operator}/end")
+    olga.client.post(f"/sessions/{by_itself}/end", headers=alice)
+    for session, words in (
+        (by_operator, "An operator ended this session."),
+        (by_itself, "This session has ended."),
+    ):
+        beat = olga.client.post(f"/sessions/{session}/heartbeat", headers=alice).get_json()
+        assert (beat["state"], beat["message"]) == ("ended", words)
+    renewal = olga.client.post(f"/sessions/{by_operator}/token", headers=alice, json={}).get_json()
+    assert renewal["detail"] == "An operator ended this session. Open a new session with POST /token."

@@ -242,7 +242,7 @@ def test_unknown_commands_and_bad_arguments_get_answer(standin: StandIn) -> None
             "/nothing": "There is no command /nothing. Type /help to see what there is.",
             "/tone loud": "/tone [HZ [SECONDS]] answers with a tone: could not convert",
             "/silence 1": "Silence for 1 seconds.",
-            "/help": "I know these commands. /help lists these commands; /tool",
+            "/help": "I know these commands:\n• /help lists these commands\n• /tool",
         }.items():
             talker.text(typed)
             assert words(talker.turn()).startswith(answer)

@@ -7,7 +7,8 @@
 const TIMEOUT_MS = 15_000;
 
 /**
- * @typedef {{name: string, plan: string, roles: string[], csrf_token?: string}} Account
+ * @typedef {{name: string, plan: string, roles: string[], csrf_token?: string,
+ *   limits: {minutes_per_day: {limit: number, used: number}}}} Account
  * @typedef {{name: string, description: string, models: string[], voice: string | null, default: boolean}} Profile
  * @typedef {{field: string, problem: string}} FieldError
  */

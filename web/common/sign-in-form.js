@@ -14,6 +14,8 @@ export class SignInForm {
   #submit = byId('sign-in-submit', HTMLButtonElement);
   #error = byId('sign-in-error', HTMLParagraphElement);
   #showPasswordButton = byId('show-password', HTMLButtonElement);
+  /** Only where `broker dev` runs the stand-in. */
+  #demo = document.getElementById('demo-sign-in');
   #countdown = new Countdown();
   #busy = false;
   #api;
@@ -33,6 +35,11 @@ export class SignInForm {
       event.preventDefault();
       void this.#signIn();
     });
+    this.#demo?.addEventListener('click', () => {
+      this.#username.value = this.#demo?.dataset.username ?? '';
+      this.#password.value = this.#demo?.dataset.password ?? '';
+      void this.#signIn();
+    });
     this.#showPasswordButton.addEventListener('click', () =>
       this.#setPasswordShown(this.#password.type === 'password'),
     );
@@ -43,7 +50,7 @@ export class SignInForm {
     this.#error.textContent = reason;
     this.#password.value = '';
     this.#setPasswordShown(false);
-    this.#username.focus();
+    (this.#demo ?? this.#username).focus();
   }
 
   async #signIn() {

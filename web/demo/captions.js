@@ -97,6 +97,11 @@ export class Captions {
     ]);
   }
 
+  /** Adds an item about the conversation itself. @param {HTMLElement[]} content */
+  add(...content) {
+    this.#card(content);
+  }
+
   clear() {
     this.#tools.clear();
     this.#list.replaceChildren();

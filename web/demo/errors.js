@@ -5,7 +5,7 @@
 
 /**
  * `useServerDetail`: the error's own detail is more exact than this table's, so it is shown instead.
- * @typedef {'retry' | 'other-sessions' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
+ * @typedef {'retry' | 'again' | 'other-sessions' | 'sign-in' | 'type' | 'reload' | 'dismiss'} Action
  * @typedef {{title: string, detail: string, actions: Action[], useServerDetail?: boolean}} Row
  * @typedef {Row & {code: string, retryAfterSeconds: number}} Explanation
  * @typedef {{code?: string, reason?: string, detail?: string, hint?: string, retryAfterSeconds?: number}} Thrown
@@ -14,6 +14,7 @@
 /** @type {Record<Action, string>} */
 export const ACTION_LABELS = {
   retry: 'Try again',
+  again: 'Start again',
   'other-sessions': 'Show my conversations',
   'sign-in': 'Sign in',
   type: 'Type instead',
@@ -80,9 +81,10 @@ const TABLE = {
   },
   'connection-lost': row('The connection was lost', 'The transcript stays below. Start again to continue.', 'retry'),
   'session-ended': {
-    ...row('This conversation has ended', 'You can start a new one at any time.', 'retry'),
+    ...row('This conversation has ended', 'You can start a new one at any time.', 'again'),
     useServerDetail: true,
   },
+  'ended-by-operator': row('An operator ended this conversation.', 'You can start a new one at any time.', 'again'),
   'tool-failed': row('A tool failed', 'The conversation continues without its answer.', 'dismiss'),
   'send-failed': row('Your message was not sent', 'Your text is still in the box below.', 'dismiss'),
   // sign-in and permissions
@@ -109,16 +111,13 @@ const TABLE = {
     'Open the page at the address your operator gave you.',
     'reload',
   ),
-  'account-blocked': row('Your account is blocked', 'Ask the operator of this service for help.', 'sign-in'),
+  // Without a button: nothing that the person can press helps.
+  'account-blocked': row('Your account is blocked', 'Ask the operator of this service for help.'),
   forbidden: row('You are not allowed to do this', 'Ask the operator of this service for help.', 'dismiss'),
   'profile-forbidden': row('You cannot use this assistant', 'Choose another one, then try again.', 'retry'),
   'profile-unknown': row('This assistant no longer exists', 'Reload the page to see the current list.', 'reload'),
   // the limits of this user
-  'rate-limited': row(
-    'Slow down a moment',
-    'You started many conversations in a short time. The button shows when you can start again.',
-    'retry',
-  ),
+  'rate-limited': row('Slow down a moment', 'You started many conversations in a short time.', 'retry'),
   'too-many-sessions': row(
     'You are already in another conversation',
     'End it in your other window or on your other device, or end it here. Then this one starts.',
@@ -127,7 +126,7 @@ const TABLE = {
   'places-held': {
     ...row(
       'Your ended conversations still count',
-      'An ended conversation counts towards your limit for a short time. The button shows when you can start again.',
+      'An ended conversation counts towards your limit for a short time.',
       'retry',
     ),
     useServerDetail: true,
@@ -160,12 +159,29 @@ const TABLE = {
  */
 export function explain(error) {
   const given = /** @type {Thrown} */ (typeof error === 'object' && error !== null ? error : {});
-  const code =
-    [given.code, given.reason].find((name) => name !== undefined && name in TABLE) ??
-    given.code ??
-    given.reason ??
-    'unknown';
+  const code = codeOf(given);
   const known = TABLE[code] ?? OURS;
-  const detail = (known.useServerDetail && [given.detail, given.hint].filter(Boolean).join(' ')) || known.detail;
-  return { ...known, code, detail, retryAfterSeconds: Math.max(0, Math.ceil(given.retryAfterSeconds ?? 0)) };
+  const detail = (known.useServerDetail && serverDetail(code, given)) || known.detail;
+  const retryAfterSeconds = Math.max(0, Math.ceil(given.retryAfterSeconds ?? 0));
+  if (code === 'minutes-exhausted') return { ...known, code, detail: newMinutes(given) ?? detail, retryAfterSeconds };
+  return { ...known, code, detail, retryAfterSeconds };
+}
+
+/** @param {Thrown} given */
+function codeOf({ code, reason, detail = '' }) {
+  if (reason === 'session-ended' && /operator/i.test(detail)) return 'ended-by-operator';
+  return [code, reason].find((name) => name !== undefined && name in TABLE) ?? code ?? reason ?? 'unknown';
+}
+
+/** @param {string} code @param {Thrown} given */
+function serverDetail(code, { detail = '', hint }) {
+  if (code !== 'session-ended') return [detail, hint].filter(Boolean).join(' ');
+  // The title and the button say this already.
+  return /^(this|the) (session|conversation) has ended\.?$|POST \/token/i.test(detail) ? '' : detail;
+}
+
+/** How many minutes come back, if the broker's sentence says it. @param {Thrown} given */
+function newMinutes({ detail = '' }) {
+  const [, minutes] = /\b(\d+) minutes\b/.exec(detail) ?? [];
+  return minutes && `You get ${minutes} new minutes at 00:00 UTC.`;
 }

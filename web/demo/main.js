@@ -5,6 +5,7 @@ import { Api } from '../common/api.js';
 import { byId } from '../common/dom.js';
 import { SignInForm } from '../common/sign-in-form.js';
 
+import { Allowance } from './allowance.js';
 import { Announcer } from './announcer.js';
 import { explain } from './errors.js';
 import { Lazy } from './lazy.js';
@@ -22,6 +23,7 @@ const tools = byId('tools', HTMLDivElement);
 const api = new Api();
 const ring = new Ring(byId('ring', HTMLCanvasElement), byId('talk', HTMLButtonElement));
 const view = new TalkView(ring);
+const allowance = new Allowance(api);
 const announcer = new Announcer(byId('announcer', HTMLDivElement));
 const notice = new Notice((action) => ACTIONS[action]());
 const signInForm = new SignInForm(api, explain, async () => {
@@ -33,6 +35,7 @@ const conversation = new Conversation({ api, view, ring, notice, announcer, sign
 /** @type {Record<Action, () => void>} */
 const ACTIONS = {
   retry: resume,
+  again: resume,
   'other-sessions': () => void offerOthers(),
   'sign-in': () => showSignIn(''),
   type: () => message.focus(),
@@ -66,6 +69,7 @@ async function enter() {
   }
   lastUser = account.name;
   view.offer(await profiles);
+  allowance.show(account);
   byId('sign-out', HTMLButtonElement).title = `Signed in as ${account.name}`;
   show('talk');
   conversation.reset();
@@ -129,6 +133,10 @@ const videoPreview = new Lazy(async () => {
   const { VideoPreview } = await import('./video-preview.js');
   return new VideoPreview(conversation.session, view, (error) => notice.show(explain(error)));
 });
+const developer = new Lazy(async () => {
+  const { Developer } = await import('./developer.js');
+  return new Developer(() => view.profile.value);
+});
 /** A conversation may be running, so the notice does not offer to start one. */
 const showLoadFailure = () => notice.show(explain({ code: 'panel-missing' }));
 
@@ -179,6 +187,15 @@ setUpDropdown(byId('settings', HTMLDetailsElement), (panel) => {
     });
 });
 setUpDropdown(byId('diagnostics', HTMLDetailsElement), () => conversation.openDiagnostics());
+setUpDropdown(byId('developer', HTMLDetailsElement), (panel) => {
+  developer.get().then(
+    (part) => part.show(),
+    () => {
+      panel.open = false;
+      showLoadFailure();
+    },
+  );
+});
 view.camera.addEventListener('click', () => toggleVideo('camera'));
 view.screen.addEventListener('click', () => toggleVideo('screen'));
 view.volume.addEventListener('input', () => conversation.setVolume(view.volume.valueAsNumber / 100));
@@ -202,8 +219,7 @@ compose.addEventListener('submit', (event) => {
 });
 for (const chip of document.querySelectorAll('[data-say]')) {
   chip.addEventListener('click', () => {
-    message.value = chip instanceof HTMLElement ? (chip.dataset.say ?? '') : '';
-    message.focus();
+    if (chip instanceof HTMLElement) void conversation.say(chip.dataset.say ?? '');
   });
 }
 // During a conversation the library reports it, and knows whether the connection still works.

@@ -1,6 +1,7 @@
 /**
  * Shows the current error and its actions. main.js runs the actions.
  */
+import { clockWords } from '../common/countdown.js';
 import { byId, create } from '../common/dom.js';
 
 import { ACTION_LABELS } from './errors.js';
@@ -14,6 +15,8 @@ export class Notice {
   #detail = byId('notice-detail', HTMLParagraphElement);
   /** Holds the action buttons. */
   actions = byId('notice-actions', HTMLParagraphElement);
+  /** Outside the alert, or a screen reader would read each second. */
+  #wait = create('p', '', 'notice-wait');
   #act;
   /** The error code on display, or ''. */
   code = '';
@@ -21,6 +24,8 @@ export class Notice {
   /** @param {(action: Action) => void} act */
   constructor(act) {
     this.#act = act;
+    this.#wait.hidden = true;
+    this.actions.before(this.#wait);
   }
 
   /** @param {Explanation} explanation */
@@ -37,6 +42,7 @@ export class Notice {
 
   clear() {
     this.code = '';
+    this.hold(0);
     this.#box.hidden = true;
     this.#title.textContent = '';
     this.#detail.textContent = '';
@@ -44,8 +50,11 @@ export class Notice {
     delete this.#box.dataset.code;
   }
 
-  /** Hides "Try again" during a wait. The Talk button shows the countdown. @param {boolean} waiting */
-  hold(waiting) {
+  /** Counts a wait down, without "Try again". 0: it is over. @param {number} seconds */
+  hold(seconds) {
+    const waiting = seconds > 0;
+    this.#wait.hidden = !waiting;
+    this.#wait.textContent = waiting ? `You can start again in ${clockWords(seconds)}.` : '';
     for (const button of this.actions.querySelectorAll('button')) {
       button.hidden = waiting && button.dataset.action === 'retry';
     }

@@ -26,6 +26,12 @@ export class Settings {
     navigator.mediaDevices?.addEventListener('devicechange', () => void this.refresh().catch(() => {}));
     this.#choose(this.#microphone, (id) => session.setMicrophone(id || undefined));
     this.#choose(this.#speaker, (id) => session.setSpeaker(id));
+    const cues = byId('cues', HTMLInputElement);
+    cues.addEventListener('change', async () => {
+      const part = await import('./cues.js').catch(() => null);
+      if (part) part.setCues(cues.checked);
+      else cues.checked = false;
+    });
     const push = byId('push-mode', HTMLInputElement);
     push.addEventListener('change', () => pushChosen(push.checked));
     this.#halfDuplex.addEventListener('change', () => session.setHalfDuplex(this.#halfDuplex.checked));

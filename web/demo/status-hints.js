@@ -36,15 +36,6 @@ export class StatusHints {
     },
     device: (change) => this.#device(change),
     echo: ({ cause }) => this.#echo(cause),
-    reconnected: ({ resumed, seeded, planned }) => {
-      if (planned || resumed) return;
-      this.#hint.show(
-        'line',
-        seeded
-          ? 'Reconnected. The assistant knows what was said.'
-          : 'Reconnected. The assistant no longer knows what was said before.',
-      );
-    },
   };
 
   /** @param {import('../live/index.js').LiveSession} session */

@@ -3,7 +3,7 @@
  * talk-view.js, errors.js and live-panels.js hold the texts and the layout.
  */
 
-import { Countdown } from '../common/countdown.js';
+import { Countdown, clockWords } from '../common/countdown.js';
 import { LiveSession, TokenSource } from '../live/index.js';
 
 import { explain } from './errors.js';
@@ -20,6 +20,11 @@ import { LIVE } from './talk-view.js';
 
 /** Events that live-panels.js handles. @type {(keyof import('../live/index.js').LiveEvents)[]} */
 const FORWARDED_EVENTS = [
+  'statechange',
+  'granted',
+  'message',
+  'reconnecting',
+  'error',
   'caption',
   'toolcall',
   'toolresult',
@@ -152,7 +157,8 @@ export class Conversation {
       return false;
     }
     try {
-      await Promise.all([this.#session.start({ microphone }), this.#load()]);
+      // The panels first: they hear of the very start.
+      await Promise.all([this.#load(), this.#session.start({ microphone })]);
       return true;
     } catch (error) {
       this.showError(error);
@@ -231,7 +237,9 @@ export class Conversation {
     });
     session.addEventListener('clock', ({ detail }) => this.#runClock(detail.remainingMs));
     for (const type of FORWARDED_EVENTS)
-      session.addEventListener(type, ({ detail }) => this.#panels.whenLoaded((panels) => panels.handle(type, detail)));
+      session.addEventListener(type, ({ detail, timeStamp }) =>
+        this.#panels.whenLoaded((panels) => panels.handle(type, detail, timeStamp)),
+      );
   }
 
   /** @param {number} remainingMs */
@@ -276,13 +284,16 @@ export class Conversation {
   /** @param {number} seconds */
   #wait(seconds) {
     const { view, notice, announcer } = this.#parts;
-    notice.hold(true);
+    announcer.say(`You can start again in ${clockWords(seconds)}.`);
     this.#countdown.start(
       seconds,
-      (left, share) => view.showWait(left, share),
+      (left, share) => {
+        view.showWait(left, share);
+        notice.hold(left);
+      },
       () => {
         view.showWait(0, null);
-        notice.hold(false);
+        notice.hold(0);
         announcer.say('You can try again now.');
       },
     );

@@ -151,6 +151,7 @@ export class LiveSession extends LiveEventTarget {
 
   /** Sends typed text. It waits for the connection if necessary. Without a conversation it does nothing. @param {string} text */
   sendText(text) {
+    this.#run?.diagnostics.typed();
     this.#send({ realtimeInput: { text } }, this.#run?.conversation.addTypedText(text));
   }
 

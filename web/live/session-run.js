@@ -162,7 +162,8 @@ export class SessionRun {
   }
 
   /** @param {TokenPlan} plan @param {NetworkReport & {type: 'granted'}} report */
-  #onGranted(plan, { session, manual, model, setup }) {
+  #onGranted(plan, { session, manual, model, setup, terms }) {
+    this.emit('granted', terms);
     if (session && 'request' in plan) this.brokerSession = new BrokerSession(plan.request, session.id);
     this.#audio?.granted(manual);
     this.conversation.useModel(model, setup);

@@ -265,8 +265,9 @@ def _as_of(session: Session, now: datetime) -> Session:
 
 
 def _ended(session: Session) -> Refusal:
+    who = "An operator ended this session. " if session.ended_by_operator else ""
     return Refusal(
-        "session-ended", "Open a new session with POST /token.", reason=f"state {session.state.value}"
+        "session-ended", f"{who}Open a new session with POST /token.", reason=f"state {session.state.value}"
     )
 
 

@@ -76,4 +76,8 @@ def _session(row: Row[Any], requester_key: str) -> Session:
         ended_at=row.ended_at,
         token_expires_at=row.token_expires_at,
         on_behalf_of=None if row.principal_key == requester_key else row.subject,
+        # Only an operator's end frees the place at once and gives nothing back.
+        ended_by_operator=row.released_at is None
+        and row.ended_at is not None
+        and row.held_until == row.ended_at,
     )

@@ -22,7 +22,8 @@
 /**
  * To the page. `at` is epoch milliseconds. The page answers an `ask` with a `reply` of the same id.
  * @typedef {{type: 'hello'}
- *   | {type: 'granted', at: number, manual: boolean, session?: {id: string}, model?: string, setup?: Record<string, any>}
+ *   | {type: 'granted', at: number, manual: boolean, session?: {id: string}, model?: string, setup?: Record<string, any>,
+ *     terms: import('../shared/events.js').TokenTerms}
  *   | {type: 'opened', at: number}
  *   | {type: 'ready', at: number}
  *   | {type: 'message', message: Record<string, any>, turn: number, position: number}

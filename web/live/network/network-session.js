@@ -114,10 +114,19 @@ export class NetworkSession {
   }
 
   /** @param {import('./token-source.js').TokenAnswer} answer */
-  granted({ setup, session, model }) {
+  granted({ setup, session, model, profile, locked, limits, expires_in, connect_within }) {
     this.#activity.granted(setup);
     const { manual } = this.#activity;
-    this.report({ type: 'granted', at: epochNow(), manual, session, model, setup });
+    // The members that a page may show. The token is none of them.
+    const terms = {
+      profile,
+      model,
+      locked,
+      limits,
+      expiresInSeconds: expires_in,
+      connectWithinSeconds: connect_within,
+    };
+    this.report({ type: 'granted', at: epochNow(), manual, session, model, setup, terms });
   }
 
   /** @param {import('./messages.js').Question} what @param {object} [detail] @returns {Promise<any>} */

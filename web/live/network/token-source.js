@@ -21,6 +21,7 @@ import { LiveError } from '../shared/errors.js';
  * @property {number} [connect_within] seconds
  * @property {{id: string, ends_at?: string, renew_after?: string, heartbeat_seconds?: number}} [session]
  * @property {Record<string, any>} [limits]
+ * @property {string[]} [locked]
  */
 /** @typedef {'same-origin' | 'omit'} Credentials */
 /** @typedef {{url: string, headers: Record<string, string>, body: string, credentials: Credentials}} TokenRequest */

@@ -26,7 +26,9 @@ import { CHUNK_MS, OUTPUT_RATE } from './pcm.js';
 
 export class Diagnostics {
   #clickedAt;
+  /** When the user was last loud, and the last such time that has its answer. */
   #loudAt = 0;
+  #answeredAt = 0;
   /** The turn that played last, and how many of its samples. */
   #turn = 0;
   #played = 0;
@@ -114,6 +116,11 @@ export class Diagnostics {
     else this.#loudAt = report.loudAt;
   }
 
+  /** The next answer is to typed text, not to speech. */
+  typed() {
+    this.#answeredAt = this.#loudAt;
+  }
+
   /** @param {{state: string, droppedMs: number}} report */
   sent({ state, droppedMs }) {
     this.#report.capture.slowNetwork = state === 'slow';
@@ -144,7 +151,9 @@ export class Diagnostics {
       this.mark('sound', event.at);
       turns.turns += 1;
       turns.receiptToSoundMs = Math.round(event.at - event.receivedAt);
-      turns.speechEndToSoundMs = this.#loudAt ? event.at - this.#loudAt : null;
+      // One end of speech has one answer. Otherwise an answer to typed text would count from speech long ago.
+      if (this.#loudAt > this.#answeredAt) turns.speechEndToSoundMs = Math.max(0, event.at - this.#loudAt);
+      this.#answeredAt = this.#loudAt;
       playback.latencyMs = Math.round(latencySeconds * 1000);
     } else if (event.type === 'silent') {
       turns.interruptions += 1;

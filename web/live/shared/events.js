@@ -25,8 +25,14 @@
 /** @typedef {{state: 'ok' | 'slow' | 'offline' | 'silent', droppedMs: number}} NetworkState */
 /** @typedef {{endsAt: number, remainingMs: number, renewedAt: number}} SessionClock */
 /**
+ * The broker's answer without the token. A member that the answer lacks is undefined.
+ * @typedef {{profile?: string, model?: string, locked?: string[], limits?: Record<string, any>,
+ *   expiresInSeconds?: number, connectWithinSeconds?: number}} TokenTerms
+ */
+/**
  * @typedef {object} LiveEvents
  * @property {{state: LiveState, previous: LiveState, error?: LiveError}} statechange
+ * @property {TokenTerms} granted the first token of a start was granted
  * @property {Caption} caption
  * @property {{input: number, output: number}} levels RMS 0 to 1, about 20 times a second
  * @property {{kind: 'microphone' | 'speaker', reason: DeviceReason, label: string}} device

@@ -1,0 +1,63 @@
+/**
+ * The card after a call: how long it was, how soon the answers came, what it survived. It is the last item of the
+ * transcript, so a new call scrolls it away. Loaded at the end of a call.
+ */
+import { clockWords } from '../common/countdown.js';
+import { create } from '../common/dom.js';
+
+/** @type {Record<string, string>} */
+const SPEAKERS = { user: 'You', model: 'Assistant' };
+
+/**
+ * @param {import('./call-record.js').Figures} figures
+ * @param {import('../live/index.js').LiveSession} session
+ * @returns {HTMLElement[]} the content of the card
+ */
+export function summary(figures, session) {
+  const list = create('dl', '', 'figures');
+  for (const [name, value] of rows(figures)) {
+    const row = document.createElement('div');
+    row.append(create('dt', name), create('dd', value));
+    list.append(row);
+  }
+  const title = create('p', 'Your conversation');
+  if (session.transcript.length === 0) return [title, list];
+  const save = create('button', 'Save transcript', 'button small');
+  save.type = 'button';
+  save.addEventListener('click', () => download(transcriptFile(session.transcript, new Date())));
+  return [title, list, save];
+}
+
+/** @param {import('./call-record.js').Figures} figures @returns {[string, string][]} */
+function rows({ durationMs, turns, delayMs, drops, tokens }) {
+  /** @type {[string, string][]} */
+  const always = [
+    ['Duration', clockWords(Math.round(durationMs / 1000))],
+    ['Turns', String(turns)],
+  ];
+  if (delayMs !== null) always.push(['Answer delay', `${delayMs} ms`]);
+  always.push(['Drops survived', String(drops)]);
+  if (tokens) always.push(['Tokens', tokens.toLocaleString('en')]);
+  return always;
+}
+
+/**
+ * The text of the file: a date, then one line per turn with its time.
+ * @param {import('../live/index.js').LiveSession['transcript']} turns @param {Date} now
+ */
+export function transcriptFile(turns, now) {
+  const lines = turns.map(({ role, text, startedAt }) => {
+    const time = new Date(startedAt).toLocaleTimeString('en-GB');
+    return `${time} ${SPEAKERS[role]}: ${text.trim()}`;
+  });
+  return [`Conversation, saved ${now.toISOString().slice(0, 10)}`, '', ...lines, ''].join('\n');
+}
+
+/** @param {string} text */
+function download(text) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], { type: 'text/plain' }));
+  link.download = `conversation-${new Date().toISOString().slice(0, 16).replace(':', '-')}.txt`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

@@ -22,7 +22,7 @@ def test_page_works_with_the_keyboard_alone(demo: DemoPage) -> None:
     demo.expect_state("listening")
     _tab_to(demo.page, "#mute")
     keys.press("Enter")
-    expect(demo.page.locator("#mute")).to_have_attribute("aria-pressed", "true")
+    expect(demo.page.locator("#mute")).to_have_accessible_name("Unmute")
     _tab_to(demo.page, "#volume")
     keys.press("ArrowLeft")
     assert demo.page.locator("#volume").input_value() == "99"

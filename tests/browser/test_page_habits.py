@@ -43,10 +43,8 @@ def test_next_user_sees_nothing_of_the_previous_one(demo: DemoPage) -> None:
     demo.enter()
     demo.say("Between you and me")
     demo.caption("model", "You wrote: Between you and me")
-    demo.page.click("#settings summary")
     demo.page.click("#record")
-    expect(demo.page.locator("#settings-status")).to_have_text("Recording on this device")
-    demo.page.keyboard.press("Escape")
+    expect(demo.page.locator("#transcript-status")).to_have_text("Recording on this device")
     demo.page.fill("#message", "a draft")
     demo.page.click("#sign-out")
     expect(demo.page.locator("#sign-in")).to_be_visible()
@@ -54,8 +52,7 @@ def test_next_user_sees_nothing_of_the_previous_one(demo: DemoPage) -> None:
     demo.expect_state("idle")
     expect(demo.page.locator("#message")).to_have_value("")
     expect(demo.captions.locator("li")).to_have_count(0)
-    demo.page.click("#settings summary")
-    expect(demo.page.locator("#nothing-said")).to_be_visible()
+    expect(demo.page.locator("#save-text")).to_be_hidden()
     expect(demo.page.locator("#record")).to_have_text("Record")
 
 
@@ -177,12 +174,11 @@ def test_missing_recorder_is_shown(demo: DemoPage) -> None:
     demo.page.route(script("recorder-worker"), lambda route: route.abort())
     demo.enter()
     demo.start()
-    demo.page.click("#settings summary")
     demo.page.click("#record")
     expect(demo.page.locator("#record")).to_have_text("Stop and save")
     demo.page.wait_for_timeout(500)
     demo.page.click("#record")
-    expect(demo.page.locator("#settings-status")).to_contain_text("The recorder failed")
+    expect(demo.page.locator("#transcript-status")).to_contain_text("The recorder failed")
     demo.faults.clear()  # the browser logs the missing script too
 
 

@@ -33,7 +33,7 @@ def test_connection_details_can_be_copied_without_a_token(demo: DemoPage) -> Non
     demo.enter()
     demo.start()
     demo.page.click("#diagnostics summary")
-    demo.page.get_by_role("button", name="Copy").click()
+    demo.page.click("#diagnostics-copy")
     expect(demo.page.get_by_text("Copied")).to_be_visible()
     copied = demo.page.evaluate("navigator.clipboard.readText()")
     assert "Set up after: " in copied

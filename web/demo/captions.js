@@ -2,9 +2,9 @@
  * Shows the conversation as text, one list item per turn that grows in place, and scrolls it.
  * announcer.js decides what a screen reader hears.
  */
-import { create } from '../common/dom.js';
+import { byId, create } from '../common/dom.js';
 
-/** @typedef {{id: string, role: 'user' | 'model', text: string, final: boolean, interrupted?: boolean}} Caption */
+/** @typedef {{id: string, role: 'user' | 'model', text: string, final: boolean, interrupted?: boolean, typed?: boolean}} Caption */
 /** @typedef {{item: HTMLLIElement, text: Text}} Line */
 
 /** @type {Record<Caption['role'], string>} */
@@ -24,8 +24,9 @@ export class Captions {
   /** @type {Map<string, Line>} */
   #lines = new Map();
   #following = true;
-  /** Height of the box at its last scroll or change of size. */
-  #height = 0;
+  /** Where the box was, and how large it and its content were, when the page last looked. */
+  #seen = { top: 0, box: 0, content: 0 };
+  #newest = byId('newest', HTMLButtonElement);
   /** Cards of running functions, by call id. @type {Map<string, {card: HTMLElement, label: HTMLElement}>} */
   #tools = new Map();
 
@@ -38,18 +39,31 @@ export class Captions {
     this.#list = list;
     this.#scroll = scroll;
     this.#whenFilled = whenFilled;
-    // The box shrinks when something appears above it. The last line stays in view.
-    new ResizeObserver(() => this.#resized()).observe(scroll);
-    scroll.addEventListener('scroll', () => {
-      // A change of size also causes a scroll event, which can come before the observer's callback.
-      if (scroll.clientHeight !== this.#height) return this.#resized();
-      this.#following = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < FOLLOW_WITHIN_PX;
+    // The box or its content changes size when a preview appears, or a phone is turned. The last line stays in view.
+    const observer = new ResizeObserver(() => this.#follow());
+    for (const element of [scroll, list]) observer.observe(element);
+    scroll.addEventListener('scroll', () => this.#scrolled());
+    this.#newest.addEventListener('click', () => {
+      this.#setFollowing(true);
+      this.#follow();
+      scroll.focus(); // the button disappears
     });
   }
 
-  #resized() {
-    this.#height = this.#scroll.clientHeight;
-    this.#follow();
+  /** Someone reads further up only if they scrolled up. The browser scrolls too when a size changes. */
+  #scrolled() {
+    const { scrollTop, clientHeight, scrollHeight } = this.#scroll;
+    const { top, box, content } = this.#seen;
+    if (clientHeight !== box || scrollHeight !== content) return this.#follow();
+    this.#seen.top = scrollTop;
+    if (scrollHeight - scrollTop - clientHeight < FOLLOW_WITHIN_PX) this.#setFollowing(true);
+    else if (scrollTop < top) this.#setFollowing(false);
+  }
+
+  /** @param {boolean} following */
+  #setFollowing(following) {
+    this.#following = following;
+    this.#newest.hidden = following;
   }
 
   /** Shows a turn, or updates its text. @param {Caption} caption */
@@ -106,7 +120,7 @@ export class Captions {
     this.#tools.clear();
     this.#list.replaceChildren();
     this.#lines.clear();
-    this.#following = true;
+    this.#setFollowing(true);
     this.#whenFilled(false);
   }
 
@@ -119,7 +133,8 @@ export class Captions {
   }
 
   /** @param {Caption} caption */
-  #add({ id, role }) {
+  #add({ id, role, typed }) {
+    if (typed) this.#setFollowing(true); // who sends a line wants to see the answer
     const item = document.createElement('li');
     item.dataset.role = role;
     const words = create('p', '', 'words');
@@ -149,7 +164,9 @@ export class Captions {
   }
 
   #follow() {
-    if (this.#following) this.#scroll.scrollTop = this.#scroll.scrollHeight;
+    const box = this.#scroll;
+    if (this.#following) box.scrollTop = box.scrollHeight;
+    this.#seen = { top: box.scrollTop, box: box.clientHeight, content: box.scrollHeight };
   }
 }
 

@@ -8,7 +8,6 @@ import { Announcer } from './announcer.js';
 import { record } from './call-record.js';
 import { Captions } from './captions.js';
 import { Diagnostics } from './diagnostics.js';
-import { flip } from './flip.js';
 import { PushToTalk } from './push-to-talk.js';
 import { Reconnects } from './reconnects.js';
 import { log } from './session-log.js';
@@ -18,8 +17,6 @@ import { TOOL_NOTES } from './tools.js';
 
 /** @typedef {import('../live/index.js').LiveEvents} LiveEvents */
 /** @typedef {{[K in keyof LiveEvents]?: (detail: LiveEvents[K], at: number) => void}} Handlers */
-
-const talked = byId('transcript', HTMLElement);
 
 export class LivePanels {
   #captions = new Captions(byId('captions', HTMLOListElement), byId('scroll', HTMLDivElement), showTranscript);
@@ -119,11 +116,7 @@ export class LivePanels {
   }
 }
 
-/** Makes room for the transcript at the first line, and returns the button to the middle after a clear. @param {boolean} filled */
+/** @param {boolean} filled */
 function showTranscript(filled) {
-  if (talked.hidden !== filled) return;
-  flip([byId('orb', HTMLDivElement), byId('status-lines', HTMLDivElement), byId('controls', HTMLDivElement)], () => {
-    talked.hidden = !filled;
-    document.body.toggleAttribute('data-has-transcript', filled);
-  });
+  document.body.toggleAttribute('data-has-transcript', filled);
 }

@@ -11,8 +11,10 @@ import { explain } from './errors.js';
 import { Lazy } from './lazy.js';
 import { Notice } from './notice.js';
 import { Ring } from './ring.js';
+import { setUpSheet } from './sheet.js';
 import { Conversation } from './talk.js';
 import { TalkView } from './talk-view.js';
+import { setUpTiles } from './tiles.js';
 
 /** @typedef {import('./errors.js').Action} Action */
 
@@ -68,7 +70,7 @@ async function enter() {
     return true;
   }
   lastUser = account.name;
-  view.offer(await profiles);
+  view.profile.fill(await profiles);
   allowance.show(account);
   byId('sign-out', HTMLButtonElement).title = `Signed in as ${account.name}`;
   show('talk');
@@ -129,6 +131,10 @@ const settings = new Lazy(async () => {
   const { Settings } = await import('./settings.js');
   return new Settings(conversation.session, (push) => conversation.setPush(push));
 });
+const transcriptFile = new Lazy(async () => {
+  const { TranscriptFile } = await import('./transcript-file.js');
+  return new TranscriptFile(conversation.session);
+});
 const videoPreview = new Lazy(async () => {
   const { VideoPreview } = await import('./video-preview.js');
   return new VideoPreview(conversation.session, view, (error) => notice.show(explain(error)));
@@ -139,6 +145,22 @@ const developer = new Lazy(async () => {
 });
 /** A conversation may be running, so the notice does not offer to start one. */
 const showLoadFailure = () => notice.show(explain({ code: 'panel-missing' }));
+
+const settingsSheet = byId('settings', HTMLDetailsElement);
+
+/** @param {(panel: import('./settings.js').Settings) => unknown} [use] */
+function openSettings(use) {
+  settings
+    .get()
+    .then(async (panel) => {
+      await panel.refresh();
+      await use?.(panel);
+    })
+    .catch(() => {
+      settingsSheet.open = false;
+      showLoadFailure();
+    });
+}
 
 /** @param {'camera' | 'screen'} source */
 function toggleVideo(source) {
@@ -153,41 +175,18 @@ async function send() {
   message.value = [message.value, text].filter(Boolean).join(' '); // unsent text returns to the box
 }
 
-/**
- * Sets up a dropdown panel: it closes on Escape, which returns the focus, and on a click outside.
- * @param {HTMLDetailsElement} details
- * @param {(details: HTMLDetailsElement) => void} whenOpened
- */
-function setUpDropdown(details, whenOpened) {
-  details.addEventListener('toggle', () => {
-    if (details.open) whenOpened(details);
-  });
-  document.addEventListener('keydown', ({ key }) => {
-    if (key !== 'Escape' || !details.open) return;
-    details.open = false;
-    details.querySelector('summary')?.focus();
-  });
-  document.addEventListener('click', ({ target }) => {
-    if (target instanceof Node && !details.contains(target)) details.open = false;
-  });
-}
-
 // The focus ring after the sign-in is for keyboards only.
 view.talk.addEventListener('pointerdown', () => view.talk.blur());
 view.talk.addEventListener('click', () => void conversation.toggle());
 view.mute.addEventListener('click', () => conversation.toggleMute());
 view.end.addEventListener('click', () => void conversation.end().then(() => view.talk.focus()));
-setUpDropdown(byId('settings', HTMLDetailsElement), (panel) => {
-  settings
-    .get()
-    .then((panel) => panel.refresh())
-    .catch(() => {
-      panel.open = false;
-      showLoadFailure();
-    });
+view.checkMicrophone.addEventListener('click', () => {
+  settingsSheet.open = true;
+  openSettings((panel) => panel.checkMicrophone());
 });
-setUpDropdown(byId('diagnostics', HTMLDetailsElement), () => conversation.openDiagnostics());
-setUpDropdown(byId('developer', HTMLDetailsElement), (panel) => {
+setUpSheet(settingsSheet, () => openSettings());
+setUpSheet(byId('diagnostics', HTMLDetailsElement), () => conversation.openDiagnostics());
+setUpSheet(byId('developer', HTMLDetailsElement), (panel) => {
   developer.get().then(
     (part) => part.show(),
     () => {
@@ -196,6 +195,13 @@ setUpDropdown(byId('developer', HTMLDetailsElement), (panel) => {
     },
   );
 });
+setUpTiles();
+for (const button of document.querySelectorAll('button[data-keep]')) {
+  button.addEventListener('click', () => {
+    const { keep } = button instanceof HTMLButtonElement ? button.dataset : {};
+    void transcriptFile.get().then((file) => file.keep(keep), showLoadFailure);
+  });
+}
 view.camera.addEventListener('click', () => toggleVideo('camera'));
 view.screen.addEventListener('click', () => toggleVideo('screen'));
 view.volume.addEventListener('input', () => conversation.setVolume(view.volume.valueAsNumber / 100));

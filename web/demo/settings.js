@@ -1,10 +1,12 @@
 /**
- * The settings panel: audio devices and their tests, turn-taking, the transcript to save, and the recording.
+ * The settings panel: audio devices and their checks, and turn-taking.
  * Loaded when the panel opens for the first time.
  */
 
 import { byId, create } from '../common/dom.js';
 import { LiveError, LiveSession } from '../live/index.js';
+
+import { MicrophoneCheck } from './microphone-check.js';
 
 /** Maps an RMS to 0..1. Speech has an RMS near 0.1; the square root puts it in the middle of the meter. */
 const loudness = (/** @type {number} */ rms) => Math.min(1, Math.sqrt(rms * 3.5));
@@ -14,17 +16,16 @@ export class Settings {
   #microphone = byId('microphone', HTMLSelectElement);
   #speaker = byId('speaker', HTMLSelectElement);
   #halfDuplex = byId('half-duplex', HTMLInputElement);
-  #record = byId('record', HTMLButtonElement);
-  #status = byId('settings-status', HTMLSpanElement);
+  #status = byId('settings-status', HTMLParagraphElement);
+  #level = byId('level', HTMLMeterElement);
+  #check = new MicrophoneCheck((rms) => (this.#level.value = loudness(rms)));
 
   /** @param {LiveSession} session @param {(push: boolean) => void} pushChosen */
   constructor(session, pushChosen) {
     this.#session = session;
-    const level = byId('level', HTMLMeterElement);
-    session.addEventListener('levels', ({ detail }) => (level.value = loudness(detail.input)));
-    session.addEventListener('recording', ({ detail }) => this.#recording(detail.state));
+    session.addEventListener('levels', ({ detail }) => (this.#level.value = loudness(detail.input)));
     navigator.mediaDevices?.addEventListener('devicechange', () => void this.refresh().catch(() => {}));
-    this.#choose(this.#microphone, (id) => session.setMicrophone(id || undefined));
+    this.#choose(this.#microphone, (id) => this.#useMicrophone(id));
     this.#choose(this.#speaker, (id) => session.setSpeaker(id));
     const cues = byId('cues', HTMLInputElement);
     cues.addEventListener('change', async () => {
@@ -36,27 +37,41 @@ export class Settings {
     push.addEventListener('change', () => pushChosen(push.checked));
     this.#halfDuplex.addEventListener('change', () => session.setHalfDuplex(this.#halfDuplex.checked));
     this.#on('test-tone', () => session.playTestTone(this.#speaker.value));
-    this.#on('copy-text', async () => {
-      await navigator.clipboard.writeText(session.transcriptText());
-      this.#status.textContent = 'Copied';
-    });
-    this.#on('save-text', () => save(new Blob([session.transcriptText()], { type: 'text/plain' }), 'txt'));
-    this.#on('save-json', () => save(new Blob([session.transcriptJson()], { type: 'application/json' }), 'json'));
-    this.#on('record', () => this.#toggleRecording());
+    this.#on('check-microphone', () => (this.#check.running ? this.#check.stop() : this.checkMicrophone()));
+    const sheet = byId('settings', HTMLDetailsElement);
+    sheet.addEventListener('toggle', () => sheet.open || this.#check.stop());
+    session.addEventListener('statechange', () => this.#offerCheck());
     byId('settings-panel', HTMLDivElement).inert = false; // before this a click had no effect
   }
 
-  /** Shows the current devices, and whether there is a transcript to save. */
+  /** Shows the current devices. */
   async refresh() {
     byId('push-mode', HTMLInputElement).checked = this.#session.inputMode === 'push-to-talk';
     const { inputs, outputs, canChooseOutput } = await LiveSession.devices();
     fill(this.#microphone, inputs, 'Microphone');
     fill(this.#speaker, outputs, 'Speaker');
     byId('speaker-control', HTMLDivElement).hidden = !canChooseOutput || outputs.length < 2;
-    const said = this.#session.transcript.length > 0;
-    byId('transcript-actions', HTMLParagraphElement).hidden = !said;
-    byId('nothing-said', HTMLParagraphElement).hidden = said;
+    this.#offerCheck();
     this.#status.textContent = '';
+  }
+
+  /** Opens the microphone and shows its level until the panel closes or a conversation starts. */
+  async checkMicrophone() {
+    await this.#check.start(this.#microphone.value);
+    if (this.#check.running) await this.refresh(); // devices have names only now
+  }
+
+  /** During a conversation the level is that of the conversation. */
+  #offerCheck() {
+    const talks = !['idle', 'ended', 'error'].includes(this.#session.state);
+    if (talks && this.#check.running) this.#check.stop();
+    byId('check-microphone', HTMLButtonElement).hidden = talks;
+  }
+
+  /** @param {string} id */
+  async #useMicrophone(id) {
+    await this.#session.setMicrophone(id || undefined);
+    if (this.#check.running) await this.#check.start(id);
   }
 
   /** @param {HTMLSelectElement} select @param {(id: string) => Promise<void>} use */
@@ -83,20 +98,6 @@ export class Settings {
       }
     });
   }
-
-  async #toggleRecording() {
-    if (!this.#session.recording) return this.#session.startRecording();
-    const wav = await this.#session.stopRecording();
-    if (wav) save(wav, 'wav');
-  }
-
-  /** @param {'on' | 'full' | 'off'} state */
-  #recording(state) {
-    this.#record.setAttribute('aria-pressed', String(state !== 'off'));
-    this.#record.textContent = state === 'off' ? 'Record' : 'Stop and save';
-    this.#status.textContent =
-      state === 'on' ? 'Recording on this device' : state === 'full' ? 'The recording is full. Stop to save it.' : '';
-  }
 }
 
 /** @param {HTMLSelectElement} select @param {{deviceId: string, label: string}[]} devices @param {string} kind */
@@ -111,13 +112,4 @@ function fill(select, devices, kind) {
   );
   if (devices.length === 0) select.append(create('option', 'System default'));
   if ([...select.options].some(({ value }) => value === chosen)) select.value = chosen;
-}
-
-/** @param {Blob} blob @param {string} extension */
-function save(blob, extension) {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = `conversation-${new Date().toISOString().slice(0, 16).replace(':', '-')}.${extension}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -2,12 +2,14 @@
  * The controls of the talk view: what each state looks like and says. talk.js decides what a click does.
  */
 import { clockWords } from '../common/countdown.js';
-import { byId, create } from '../common/dom.js';
+import { byId } from '../common/dom.js';
+
+import { ProfileChoice } from './profile-choice.js';
 
 /**
  * @typedef {'signed-out' | 'idle' | 'connecting' | 'listening' | 'thinking' | 'speaking' | 'reconnecting' | 'ended' | 'error'} State
  * @typedef {{state: State, microphone: boolean, muted: boolean, push?: boolean, held?: boolean, video?: boolean}} Scene
- * @typedef {{status: string, lead: string, talk: string, ring: import('./ring.js').Mode}} Look
+ * @typedef {{status: string, lead: string, talk: string, ring: import('./ring.js').Mode, message?: string}} Look
  */
 
 /** @type {Record<State, Look>} */
@@ -18,18 +20,32 @@ const LOOKS = {
     lead: 'Press Talk, allow the microphone, and speak.',
     talk: 'Talk',
     ring: 'rest',
+    message: 'Or type a message',
   },
   connecting: {
     status: 'Connecting…',
     lead: 'You can start speaking now. Nothing you say is lost.',
     talk: 'Cancel',
     ring: 'busy',
+    message: 'Sent as soon as you are connected',
   },
   listening: { status: 'Listening', lead: '', talk: 'Stop', ring: 'live' },
   thinking: { status: 'Thinking…', lead: '', talk: 'Stop', ring: 'thinking' },
   speaking: { status: 'Speaking', lead: 'Speak at any time to interrupt.', talk: 'Stop', ring: 'live' },
-  reconnecting: { status: 'Reconnecting…', lead: 'One moment. Nothing you say is lost.', talk: 'Stop', ring: 'busy' },
-  ended: { status: 'Conversation ended', lead: 'Press Talk to start a new one.', talk: 'Talk', ring: 'rest' },
+  reconnecting: {
+    status: 'Reconnecting…',
+    lead: 'One moment. Nothing you say is lost.',
+    talk: 'Stop',
+    ring: 'busy',
+    message: 'Sent as soon as you are back',
+  },
+  ended: {
+    status: 'Conversation ended',
+    lead: 'Press Talk to start a new one.',
+    talk: 'Talk',
+    ring: 'rest',
+    message: 'Type to start a new one',
+  },
   error: { status: 'Not connected', lead: '', talk: 'Talk', ring: 'rest' },
 };
 
@@ -58,14 +74,16 @@ export class TalkView {
   push = byId('push', HTMLButtonElement);
   camera = byId('camera', HTMLButtonElement);
   screen = byId('screen', HTMLButtonElement);
+  checkMicrophone = byId('check-first', HTMLButtonElement);
   #clock = byId('clock', HTMLSpanElement);
   volume = byId('volume', HTMLInputElement);
-  profile = byId('profile', HTMLSelectElement);
+  profile = new ProfileChoice();
   #talkLabel = byId('talk-label', HTMLSpanElement);
   #talkWait = byId('talk-wait', HTMLSpanElement);
   #status = byId('status', HTMLParagraphElement);
   #lead = byId('lead', HTMLParagraphElement);
-  #profileControl = byId('profile-control', HTMLDivElement);
+  #muteLabel = byId('mute-label', HTMLSpanElement);
+  #message = byId('message', HTMLInputElement);
   #volumeControl = byId('volume-control', HTMLDivElement);
   #ring;
 
@@ -79,7 +97,8 @@ export class TalkView {
     const live = LIVE.has(scene.state);
     this.#showStatus(scene, live);
     this.#showControls(scene, live && scene.state !== 'connecting');
-    this.#profileControl.hidden = live || this.profile.options.length < 2;
+    this.profile.offered(!live);
+    this.checkMicrophone.hidden = scene.state !== 'idle' || !navigator.mediaDevices;
   }
 
   /** @param {Scene} scene @param {boolean} live */
@@ -88,20 +107,20 @@ export class TalkView {
     const look = LOOKS[state];
     const silent = live ? silence(scene) : null;
     document.body.dataset.state = state;
-    document.body.toggleAttribute('data-muted', silent === MUTED);
+    document.body.toggleAttribute('data-unheard', Boolean(silent)); // the dot and the ring look live only if someone is heard
     this.#status.dataset.state = state;
     this.#status.textContent = silent && state === 'listening' ? silent.status : look.status;
-    this.#lead.toggleAttribute('data-matters', Boolean(silent));
     this.#lead.textContent = silent?.lead ?? look.lead;
     this.#talkLabel.textContent = silent === TYPING && state !== 'connecting' ? 'Talk' : look.talk;
     this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';
+    this.#message.placeholder = look.message ?? 'Type a message';
     this.#ring.setMode(look.ring);
   }
 
   /** @param {Scene} scene @param {boolean} connected */
   #showControls({ microphone, muted, push = false, video = false }, connected) {
     this.mute.hidden = !connected || !microphone || push;
-    this.mute.setAttribute('aria-pressed', String(muted));
+    this.#muteLabel.textContent = muted ? 'Unmute' : 'Mute';
     this.#offerPush(push && connected && microphone);
     this.camera.hidden = !video || !connected || !navigator.mediaDevices;
     this.screen.hidden = this.camera.hidden || !('getDisplayMedia' in navigator.mediaDevices);
@@ -141,19 +160,6 @@ export class TalkView {
 
   /** The label of a profile. @param {string} name */
   nameOf(name) {
-    return [...this.profile.options].find(({ value }) => value === name)?.text ?? name;
-  }
-
-  /** Lists the profiles to choose from. @param {import('../common/api.js').Profile[]} profiles */
-  offer(profiles) {
-    this.profile.replaceChildren(
-      ...profiles.map(({ name, description, voice, default: chosen }) => {
-        const option = create('option', `${description || name}${voice ? ` · voice ${voice}` : ''}`);
-        option.value = name;
-        option.selected = chosen;
-        return option;
-      }),
-    );
-    this.#profileControl.hidden = profiles.length < 2;
+    return this.profile.labels.get(name) ?? name;
   }
 }

@@ -200,6 +200,7 @@ export class Conversation {
   /** Switches between push-to-talk and an open microphone. @param {boolean} push */
   setPush(push) {
     this.#session.setInputMode(push ? 'push-to-talk' : 'open');
+    if (push) this.#session.setMuted(false); // the button takes the place of Mute
     this.#show(this.#state);
   }
 

@@ -8,10 +8,15 @@ import { LiveError } from '../live/index.js';
 
 /** @typedef {'camera' | 'screen'} Source */
 
+/** @type {Record<Source, string>} */
+const SEEN = { camera: 'The assistant sees your camera.', screen: 'The assistant sees your screen.' };
+
 export class VideoPreview {
   #session;
   #view;
   #failed;
+  #tile = byId('video-tile', HTMLElement);
+  #name = byId('video-name', HTMLSpanElement);
   #preview = byId('preview', HTMLVideoElement);
   /** @type {Source | null} */
   #source = null;
@@ -29,7 +34,7 @@ export class VideoPreview {
     this.#failed = failed;
     session.addEventListener('video', ({ detail: { state, source } }) => {
       if (state === 'off' || state === 'denied') this.#show(null, null);
-      else this.#preview.toggleAttribute('data-paused', state === 'paused' && source === this.#source);
+      else if (source === this.#source) this.#name.textContent = state === 'paused' ? 'Paused' : SEEN[source];
     });
   }
 
@@ -58,7 +63,8 @@ export class VideoPreview {
   #show(source, stream) {
     this.#source = source;
     this.#preview.srcObject = stream;
-    this.#preview.hidden = stream === null;
+    this.#tile.hidden = stream === null;
+    this.#name.textContent = source ? SEEN[source] : '';
     if (stream) void this.#preview.play().catch(() => {});
     for (const name of /** @type {Source[]} */ (['camera', 'screen'])) {
       this.#view[name].setAttribute('aria-pressed', String(name === source));

@@ -47,7 +47,8 @@ def _print(preview: DryRun) -> None:
         click.echo(f"Left     {rate.remaining} of {rate.policy}{wait}")
     click.echo(f"Open     {preview.usage.open} of {preview.limits.sessions} sessions")
     for session in preview.placed:
-        click.echo(f"         {session.id}, {session.state}: its place is free at {session.held_until.isoformat(timespec='seconds')}")
+        free = session.held_until.isoformat(timespec="seconds")
+        click.echo(f"         {session.id}, {session.state}: its place is free at {free}")
     click.echo(f"Used     {preview.usage.used_minutes} of {preview.limits.minutes_per_day} minutes today")
     most = preview.usage.quota.most_forgiven_seconds // 60
     click.echo(f"Unused   {preview.usage.forgiven_minutes} of {most} minutes given back today")

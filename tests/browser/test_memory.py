@@ -2,8 +2,8 @@
 
 The clocks of the audio contexts run as fast as the machine can render (pages/stepped-audio.js). The stand-in
 sends at once, and its clock runs a hundred times faster. The library, worker, worklets and socket are the
-product's own, and every chunk passes through each of them. The normal run talks for a minute, the long run for
-an hour.
+product's own, and every chunk passes through each of them. The normal run talks for a minute, the long
+run for an hour.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ ACTIONS = ("mute", "camera", "screen", "rotate", "zoom", "keyboard")
 
 def every_pair(count: int) -> list[int]:
     """Numbers below `count` in an order in which each of them follows each, itself included (de Bruijn)."""
-    order, used = [0], set()
+    order = [0]
+    used: set[tuple[int, int]] = set()
     while len(used) < count * count:
         step = next(n for n in reversed(range(count)) if (order[-1], n) not in used)
         used.add((order[-1], step))

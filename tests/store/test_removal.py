@@ -134,7 +134,7 @@ def test_open_session_gets_no_further_token_and_ends(database: Database) -> None
     session = talk(database)
     remove(database)
     assert SqlSessions(database).page(limit=10) == []
-    (row,) = SqlSessions(database).page(open_only=False, limit=10)
+    (row,) = SqlSessions(database).page(placed_only=False, limit=10)
     assert (row.id, str(row.state), row.ended_at is not None) == (session, "ended", True)
 
 

@@ -198,4 +198,5 @@ def _answer(issued: Issued) -> Token:
 
 
 def _renew_after(life: timedelta) -> timedelta:
-    return max(life / 2, min(life * _RENEW_AT, life - _TO_RENEW))
+    early = life - _TO_RENEW if life >= 2 * _TO_RENEW else life
+    return min(life * _RENEW_AT, early)

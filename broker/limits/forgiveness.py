@@ -8,6 +8,7 @@ loses little if it is not believed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from broker.limits.quota import QuotaUsage
@@ -55,4 +56,4 @@ def _length(most: int, usages: Sequence[QuotaUsage], overlap: float = 0) -> int:
 def _shrunk(most: int, usage: QuotaUsage, overlap: float) -> int:
     left = usage.left_to_forgive
     share = 1.0 if usage.forgiven_seconds <= most else left / max(1, usage.quota.most_forgiven_seconds)
-    return int(min(most * share**3, left - overlap))
+    return min(math.ceil(most * share**3), int(left - overlap))

@@ -57,6 +57,7 @@ class Planted:
             id=f"tok_{name[-4:]}", session_id=session.id, principal_key=self.person, acting_key=None,
             name=name, state="issued", token_sha256=sha(name), reserved_at=at,
             connect_by=at + timedelta(seconds=15), expires_at=ends, covers_from=at, seconds=SECONDS,
+            forgiven=0,
         )  # fmt: skip
         self.rows.tokens.append(row)
         self.rows.of_session[session.id].append(row)
@@ -112,6 +113,15 @@ def paid_time_charged_again(planted: Planted) -> None:
     assert row.covers_from < NOON + timedelta(seconds=SECONDS)
 
 
+def forgiven_beyond_the_limit(planted: Planted) -> None:
+    row = planted.row(planted.first)
+    row.seconds, row.forgiven, row.expires_at = 0, 130, row.reserved_at + timedelta(seconds=130)
+
+
+def time_that_is_neither_charged_nor_forgiven(planted: Planted) -> None:
+    planted.row(planted.first).seconds -= 10
+
+
 def void_that_costs(planted: Planted) -> None:
     planted.row(planted.first).state = "void"
 
@@ -150,6 +160,8 @@ PLANTED: dict[Callable[[Planted], None], str] = {
     renewal_that_no_one_got: "renewals that no client got",
     charged_twice: "costs 60 s",
     paid_time_charged_again: "charges time that was paid already",
+    forgiven_beyond_the_limit: "was forgiven 130 s",
+    time_that_is_neither_charged_nor_forgiven: "20 charged, 0 forgiven",
     void_that_costs: "void token",
     half_done: "its token is reserved",
     one_place_too_many: "had 3 places",

@@ -206,8 +206,44 @@ def two_ends(world: World) -> tuple[Act, Act, Check]:
         assert world.ledger.usages(world.quotas(who))[0][-1].used_seconds == 60
         assert world.places(who) == 0
 
-    act = partial(world.ledger.end, who, session)
+    act = partial(world.end, who, session)
     return act, act, check
+
+
+def two_ends_for_the_same_forgiveness(world: World) -> tuple[Act, Act, Check]:
+    """Two sessions, and only what one of them leaves unused can be forgiven."""
+    who = world.someone()
+    first, second = (world.open(who, chosen=900).session_id for _ in range(2))
+
+    def check(outcomes: list[Any]) -> None:
+        assert granted(outcomes) == 2, outcomes
+        assert world.places(who) == 1, "exactly one of them is believed"
+        assert world.usage(who).forgiven_seconds == 900
+
+    return (
+        lambda: world.end(who, first, forgiven=16),
+        lambda: world.end(who, second, forgiven=16),
+        check,
+    )
+
+
+def end_and_renewal_for_the_same_forgiveness(world: World) -> tuple[Act, Act, Check]:
+    """An end and the overlap of another session's renewal."""
+    who = world.someone()
+    first, second = (world.open(who, chosen=900).session_id for _ in range(2))
+    world.later(60)
+
+    def check(outcomes: list[Any]) -> None:
+        assert granted(outcomes) == 2, outcomes
+        usage = world.usage(who)
+        assert 0 < usage.forgiven_seconds <= 15 * 60
+        assert usage.used_seconds + usage.forgiven_seconds >= 1800
+
+    return (
+        lambda: world.end(who, first, forgiven=15),
+        lambda: world.renew(who, second, forgiven=15),
+        check,
+    )
 
 
 def renewal_and_first_heartbeat(world: World) -> tuple[Act, Act, Check]:
@@ -355,6 +391,8 @@ PAIRS = (
     renewal_and_end,
     renewal_and_an_operators_end,
     two_ends,
+    two_ends_for_the_same_forgiveness,
+    end_and_renewal_for_the_same_forgiveness,
     renewal_and_first_heartbeat,
     renewals_in_parallel,
     failed_renewal_and_first_heartbeat,

@@ -198,7 +198,7 @@ class Sessions(RuleBasedStateMachine):
         """How long a token may be by what has been forgiven today."""
         full, left, most = 900, self.left(who), (FORGIVEN[who] or MINUTES) * 60
         share = 1 if self.forgiven(who) <= full else left / most
-        return int(min(full * share**3, left - overlap))
+        return min(math.ceil(full * share**3), int(left - overlap))
 
     # The steps.
 

@@ -117,6 +117,13 @@ class Journal:
             self.limits.setdefault(key, [Edit(limits, 0.0, 0.0, True)])
         return key
 
+    def most_minutes(self, principal: str) -> int:
+        """The most minutes a day that it had at any time; 0 for a stranger."""
+        return max((edit.limits.minutes_per_day for edit in self.limits.get(principal, [])), default=0)
+
+    def fewest_minutes(self, principal: str) -> int:
+        return min((edit.limits.minutes_per_day for edit in self.limits.get(principal, [])), default=0)
+
     def edited(self, principal: str, limits: Limits, began: float, *, sure: bool) -> None:
         with self.lock:
             self.limits[principal].append(Edit(limits, began, time.time(), sure))

@@ -10,6 +10,7 @@ from typing import Any
 
 from broker.sessions.session import TokenState
 from tests.load.soak.journal import Edit, Journal, Limits
+from tests.load.soak.ledger_audit import forgiven_of_a_day
 from tests.load.soak.rows import Rows
 from tests.load.soak.site import PROJECT_SESSIONS
 
@@ -147,6 +148,12 @@ def audit_minutes(rows: Rows, journal: Journal) -> Iterator[str]:
             for key in filter(None, (row.principal_key, row.acting_key)):
                 used[key, day] += row.seconds
     for (key, day), seconds in used.items():
-        most = max((edit.limits.minutes_per_day for edit in journal.limits.get(key, [])), default=0)
-        if seconds > most * 60:
+        if seconds > (most := journal.most_minutes(key)) * 60:
             yield f"principal {key} was charged {seconds} s on {day}; the limit is {most} minutes"
+
+
+def audit_forgiven(rows: Rows, journal: Journal) -> Iterator[str]:
+    """Nobody is forgiven more than the day's minutes, as no plan of a soak names another number."""
+    for (key, day), seconds in forgiven_of_a_day(rows).items():
+        if seconds > (most := journal.most_minutes(key)) * 60:
+            yield f"principal {key} was forgiven {seconds} s on {day}; the limit is {most} minutes"

@@ -155,11 +155,12 @@ def audit_rows(rows: Rows, journal: Journal) -> list[str]:
         *ledger_audit.audit_deliveries(rows, journal),
         *ledger_audit.audit_intents(rows, journal),
         *ledger_audit.audit_renewals(rows, journal),
-        *ledger_audit.audit_charges(rows),
+        *ledger_audit.audit_charges(rows, journal),
         *ledger_audit.audit_states(rows),
         *limits_audit.audit_places(rows, journal),
         *limits_audit.audit_rates(rows, journal),
         *limits_audit.audit_minutes(rows, journal),
+        *limits_audit.audit_forgiven(rows, journal),
         *limits_audit.audit_suspensions(rows, journal),
     ]
 

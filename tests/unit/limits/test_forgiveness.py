@@ -25,7 +25,7 @@ def usage(forgiven: int, minutes: int | None = None) -> QuotaUsage:
     [
         (0, None, 900),  # nobody has ended early
         (895, None, 900),  # once
-        (1790, None, 114),  # twice
+        (1790, None, 115),  # twice
         (2700, None, 30),
         (3600, None, 30),
         (0, 0, 30),  # nothing is ever forgiven

@@ -44,7 +44,7 @@ def test_new_key_is_shown_once_and_a_revoked_key_is_rejected(ops: OpsPage, site:
     ops.dialog.get_by_label("Name").fill("kiosk")
     ops.dialog.get_by_label("On behalf of").fill("kiosk:*")
     ops.dialog.get_by_role("button", name="Create key").click()
-    key = ops.page.get_by_label("The key").input_value()
+    key = ops.page.get_by_label("The key", exact=True).input_value()
     assert key.startswith("lbk_")
     expect(ops.dialog.get_by_role("heading")).to_have_text("Key kiosk created")
     assert f"X-API-Key: {key}" in ops.page.get_by_label("How to use it").input_value()

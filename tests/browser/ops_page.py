@@ -59,10 +59,10 @@ class OpsPage(DemoPage):
         """Waits until screen readers get this text."""
         expect(self.page.locator("#announcer").get_by_text(text).first).to_be_attached()
 
-    def tab_to(self, target: Locator, most: int = 40) -> None:
-        """Moves the focus to an element with the Tab key alone."""
+    def tab_to(self, target: Locator, most: int = 40, key: str = "Tab") -> None:
+        """Moves the focus to an element with the Tab key alone; backwards with `key="Shift+Tab"`."""
         for _ in range(most):
-            self.page.keyboard.press("Tab")
+            self.page.keyboard.press(key)
             if target.evaluate("(target) => target === document.activeElement"):
                 return
         raise AssertionError(f"Tab does not lead to {target}")

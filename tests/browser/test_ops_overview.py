@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
+from sqlalchemy import update
 
 from broker.standin import StandIn
+from broker.store.database.tables import sessions
 from tests.browser.axe import violations
 from tests.browser.ops_page import OpsPage, OpsVisits, request_tokens
 from tests.conftest import MakeBroker
@@ -31,6 +36,11 @@ def full(standin: StandIn, make_broker: MakeBroker) -> BrokerServer:
         broker.add_user(name)
     broker.add_user("nat", plan="narrow")
     assert request_tokens(broker, "alice", 3) == [200, 200, 200]
+    with (
+        broker.database.write() as store
+    ):  # without a heartbeat they would keep their places for minutes only
+        until = broker.database.now(store) + timedelta(hours=1)
+        store.execute(update(sessions).values(held_until=until, ends_at=until))
     assert request_tokens(broker, "bob", 4) == [503] * 4
     assert set(request_tokens(broker, "nat", 25)) == {429, 503}
     return broker
@@ -104,42 +114,35 @@ def test_bar_of_a_chart_leads_to_its_entries_with_mouse_and_keyboard(ops: OpsPag
     expect(ops.heading).to_have_text("Audit trail")
 
 
+def answer_with(
+    ops: OpsPage, full: BrokerServer, path: str, change: Callable[[dict[str, Any]], object]
+) -> None:
+    """Answers a route with what the broker answers now, after one change."""
+    with full.client("olga") as client:
+        content = client.get(f"/admin/{path}").json()
+    change(content)
+    ops.page.route(re.compile(rf"/admin/{path}(\?|$)"), lambda route: route.fulfill(json=content))
+
+
 def test_nothing_wrong_is_one_quiet_line(ops: OpsPage, full: BrokerServer) -> None:
-    def quiet(route: Route) -> None:
-        answer = route.fetch()
-        content = answer.json()
+    def calm(content: dict[str, Any]) -> None:
         content["project"]["sessions"]["open"] = 1
         content["last_hour"] = {"refusals": {}, "most_refused": []}
-        route.fulfill(response=answer, json=content)
 
-    ops.page.route("**/admin/overview", quiet)
+    answer_with(ops, full, "overview", calm)
     ops.enter()
     expect(ops.page.get_by_role("region", name="Attention")).to_have_text("Nothing needs attention.")
 
 
 def test_ended_session_that_holds_a_place_says_when_it_is_free(ops: OpsPage, full: BrokerServer) -> None:
-    """The broker lists it; here a response says so for one session."""
-
-    def ended(route: Route) -> None:
-        answer = route.fetch()
-        content = answer.json()
-        content["sessions"][0]["state"] = "ended"
-        route.fulfill(response=answer, json=content)
-
-    ops.page.route("**/admin/sessions?*", ended)
+    answer_with(ops, full, "sessions", lambda content: content["sessions"][0].update(state="ended"))
     ops.enter("sessions")
     expect(ops.page.locator("#view tbody tr").first).to_contain_text(re.compile(r"place free in \d+:\d\d"))
     expect(ops.page.locator("#sessions-summary")).to_contain_text("1 ended but still holding a place")
 
 
-def test_day_is_the_first_range_once_there_is_a_day_of_data(visit_ops: OpsVisits, full: BrokerServer) -> None:
-    ops = visit_ops(full.url)
-
-    def older(route: Route) -> None:
-        answer = route.fetch()
-        content = {**answer.json(), "first_session_at": "2026-01-01T00:00:00Z"}
-        route.fulfill(response=answer, json=content)
-
-    ops.page.route("**/admin/overview", older)
+def test_day_is_the_first_range_once_there_is_a_day_of_data(ops: OpsPage, full: BrokerServer) -> None:
+    first = {"first_session_at": "2026-01-01T00:00:00Z"}
+    answer_with(ops, full, "overview", lambda content: content.update(first))
     ops.enter()
     expect(ops.page.get_by_label("Last day")).to_be_checked()

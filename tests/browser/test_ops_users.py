@@ -186,6 +186,7 @@ def test_errors_appear_next_to_what_failed_and_lose_nothing(ops: OpsPage) -> Non
     ops.override("Minutes per day", "-4")
     ops.save()
     expect(ops.page.get_by_label("Minutes per day", exact=True)).to_have_attribute("aria-invalid", "true")
+    expect(ops.page.get_by_label("Limits").get_by_text("At least ")).to_be_visible()
     ops.override("Minutes per day", "12")
     ops.save()
     ops.announced("Saved. The new limits apply from the next request.")

@@ -85,7 +85,8 @@ export function showFieldErrors(fields, error) {
   return matched.length > 0 && matched.every((one) => one !== undefined);
 }
 
-/** @param {string} text */
-function sentence(text) {
+/** "must be at least 1" and "sessions: must be at least 1" are "At least 1." next to their field. @param {string} problem */
+function sentence(problem) {
+  const text = problem.replace(/^[a-z_]+: /, '').replace(/^must (?:be|have) (?=at (?:least|most) )/, '');
   return text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}` : '';
 }

@@ -135,7 +135,7 @@ function describe({ reason, code, detail }) {
 }
 
 /** @param {LiveEvents['granted']} terms */
-function termsInWords({ profile, model, locked, limits, expiresInSeconds, connectWithinSeconds }) {
+function termsInWords({ profile, model, locked, limits, expires_in, connect_within }) {
   const { rate, sessions, minutes_per_day: minutes } = limits ?? {};
   const left = [
     ...(rate ?? []).map((/** @type {any} */ one) => `${one.remaining} requests of ${one.policy}`),
@@ -144,8 +144,8 @@ function termsInWords({ profile, model, locked, limits, expiresInSeconds, connec
   ].filter(Boolean);
   return [
     profile && `Profile ${profile}, ${model?.replace('models/', '')}.`,
-    connectWithinSeconds && `One connection, within ${connectWithinSeconds} s.`,
-    expiresInSeconds && `Valid for ${Math.round(expiresInSeconds / 60)} min.`,
+    connect_within && `One connection, within ${connect_within} s.`,
+    expires_in && `Valid for ${Math.round(expires_in / 60)} min.`,
     locked?.length && `Locked: ${locked.join(', ')}.`,
     left.length && `Left: ${left.join('; ')}.`,
   ]

@@ -47,8 +47,8 @@ test('tells a call in steps, and stores no secret', () => {
       sessions: { limit: 2, open: 1 },
       minutes_per_day: { limit: 60, used: 15 },
     },
-    expiresInSeconds: 900,
-    connectWithinSeconds: 120,
+    expires_in: 900,
+    connect_within: 120,
   });
   const report = /** @type {any} */ ({ steps: { opened: 200, ready: 250 } });
   add('diagnostics', report);

@@ -113,11 +113,14 @@ test('holds audio back while the microphone is on hold and sends it in order aft
   assert.deepEqual(spoken(net.socket), [1, 2, 3, 4]);
 });
 
-test('the page receives the model, never the token', async (t) => {
-  const net = await started(t, { plan: { answer: { ...ANSWER, model: 'models/m' } } });
+test('the page receives the model and the terms of the token, never the token', async (t) => {
+  const more = { model: 'models/m', profile: 'default', locked: ['model'], limits: { rate: [] }, connect_within: 120 };
+  const net = await started(t, { plan: { answer: { ...ANSWER, ...more } } });
   await net.ready();
-  const [{ model, setup }] = net.of('granted');
+  const [{ model, setup, terms }] = net.of('granted');
   assert.deepEqual([model, setup], ['models/m', ANSWER.setup]);
+  assert.deepEqual([terms.profile, terms.locked, terms.limits], ['default', ['model'], { rate: [] }]);
+  assert.equal(terms.connect_within, 120);
   assert.equal(JSON.stringify(net.reports).includes(ANSWER.token), false);
 });
 

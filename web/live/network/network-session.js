@@ -118,14 +118,7 @@ export class NetworkSession {
     this.#activity.granted(setup);
     const { manual } = this.#activity;
     // The members that a page may show. The token is none of them.
-    const terms = {
-      profile,
-      model,
-      locked,
-      limits,
-      expiresInSeconds: expires_in,
-      connectWithinSeconds: connect_within,
-    };
+    const terms = { profile, model, locked, limits, expires_in, connect_within };
     this.report({ type: 'granted', at: epochNow(), manual, session, model, setup, terms });
   }
 

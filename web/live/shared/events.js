@@ -27,7 +27,7 @@
 /**
  * The broker's answer without the token. A member that the answer lacks is undefined.
  * @typedef {{profile?: string, model?: string, locked?: string[], limits?: Record<string, any>,
- *   expiresInSeconds?: number, connectWithinSeconds?: number}} TokenTerms
+ *   expires_in?: number, connect_within?: number}} TokenTerms
  */
 /**
  * @typedef {object} LiveEvents

@@ -8,6 +8,7 @@ import { Captions } from './captions.js';
 import { Diagnostics } from './diagnostics.js';
 import { PushToTalk } from './push-to-talk.js';
 import { StatusHints } from './status-hints.js';
+import { setUpTiles } from './tiles.js';
 import { TOOL_NOTES } from './tools.js';
 
 /** @typedef {import('../live/index.js').LiveEvents} LiveEvents */
@@ -30,6 +31,7 @@ export class LivePanels {
     const diagnostics = new Diagnostics(() => session.diagnostics());
     this.#diagnostics = diagnostics;
     this.#hints = new StatusHints(session);
+    setUpTiles();
     this.#push = new PushToTalk(byId('push', HTMLButtonElement), pushToTalk);
     this.#handlers = {
       caption: (caption) => captions.show(caption),

@@ -13,7 +13,6 @@ import { Ring } from './ring.js';
 import { setUpSheet } from './sheet.js';
 import { Conversation } from './talk.js';
 import { TalkView } from './talk-view.js';
-import { setUpTiles } from './tiles.js';
 
 /** @typedef {import('./errors.js').Action} Action */
 
@@ -178,7 +177,6 @@ view.checkMicrophone.addEventListener('click', () => {
 });
 setUpSheet(settingsSheet, () => openSettings());
 setUpSheet(byId('diagnostics', HTMLDetailsElement), () => conversation.openDiagnostics());
-setUpTiles();
 for (const button of document.querySelectorAll('button[data-keep]')) {
   button.addEventListener('click', () => {
     const { keep } = button instanceof HTMLButtonElement ? button.dataset : {};

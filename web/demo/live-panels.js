@@ -13,6 +13,7 @@ import { Reconnects } from './reconnects.js';
 import { log } from './session-log.js';
 import { StatusHints } from './status-hints.js';
 import { followInTab } from './tab-state.js';
+import { setUpTiles } from './tiles.js';
 import { TOOL_NOTES } from './tools.js';
 
 /** @typedef {import('../live/index.js').LiveEvents} LiveEvents */
@@ -43,6 +44,7 @@ export class LivePanels {
     const diagnostics = new Diagnostics(() => session.diagnostics());
     this.#diagnostics = diagnostics;
     this.#hints = new StatusHints(session);
+    setUpTiles();
     this.#push = new PushToTalk(byId('push', HTMLButtonElement), pushToTalk);
     this.#handlers = {
       statechange: (change, at) => {

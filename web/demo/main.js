@@ -14,7 +14,6 @@ import { Ring } from './ring.js';
 import { setUpSheet } from './sheet.js';
 import { Conversation } from './talk.js';
 import { TalkView } from './talk-view.js';
-import { setUpTiles } from './tiles.js';
 
 /** @typedef {import('./errors.js').Action} Action */
 
@@ -195,7 +194,6 @@ setUpSheet(byId('developer', HTMLDetailsElement), (panel) => {
     },
   );
 });
-setUpTiles();
 for (const button of document.querySelectorAll('button[data-keep]')) {
   button.addEventListener('click', () => {
     const { keep } = button instanceof HTMLButtonElement ? button.dataset : {};

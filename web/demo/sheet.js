@@ -12,6 +12,7 @@ const bottom = (/** @type {string} */ selector) =>
  * @param {(details: HTMLDetailsElement) => void} whenOpened
  */
 export function setUpSheet(details, whenOpened) {
+  details.name = 'sheet'; // the browser closes the other ones of this name
   const summary = details.querySelector('summary');
   const close = () => {
     details.open = false;
@@ -28,14 +29,10 @@ export function setUpSheet(details, whenOpened) {
     document.body.style.setProperty('--above', `${bottom('.bar')}px`);
     document.body.style.setProperty('--below', `${bottom('.stage')}px`);
   };
-  const observer = new ResizeObserver(place);
-  for (const watched of document.querySelectorAll('.bar, .stage')) observer.observe(watched);
+  addEventListener('resize', place);
   details.addEventListener('toggle', () => {
     if (!details.open) return;
     place();
-    for (const other of document.querySelectorAll('details.dropdown[open]')) {
-      if (other !== details && other instanceof HTMLDetailsElement) other.open = false;
-    }
     whenOpened(details);
   });
   document.addEventListener('keydown', ({ key }) => {

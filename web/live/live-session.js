@@ -165,6 +165,14 @@ export class LiveSession extends LiveEventTarget {
     this.#send({ clientContent: content });
   }
 
+  /**
+   * Stops the model's current answer: silent at once, the rest is neither heard nor captioned, and the next answer is
+   * whole. Functions that the model has called go on. If no answer has begun, it does nothing.
+   */
+  interrupt() {
+    this.#run?.interrupt();
+  }
+
   /** @param {boolean} muted */
   setMuted(muted) {
     this.#choose({ muted });

@@ -8,7 +8,7 @@ import { Conversation } from './conversation/conversation.js';
 import { BrokerSession } from './network/broker-session.js';
 import { epochNow } from './shared/clock.js';
 import { Diagnostics } from './shared/diagnostics.js';
-import { LiveError } from './shared/errors.js';
+import { LiveError, lazyModule } from './shared/errors.js';
 
 /** @typedef {import('./audio/audio-io.js').AudioIO} AudioIO */
 /** @typedef {import('./network/network-client.js').NetworkClient} NetworkClient */
@@ -32,6 +32,7 @@ import { LiveError } from './shared/errors.js';
 /** @implements {ConversationHost} */
 export class SessionRun {
   #options;
+  #id;
   #host;
   #controller = new AbortController();
   signal = this.#controller.signal;
@@ -49,6 +50,8 @@ export class SessionRun {
   /** @type {AudioIO | null} */
   #audio = null;
   #setReady = () => {};
+  /** @type {typeof import('./shared/broker-report.js').brokerReport | null} */
+  #brokerReport = null;
   /** Rejects when the run is stopped. @type {Promise<never>} */
   stopped = new Promise((_resolve, reject) => {
     this.signal.addEventListener('abort', () => reject(this.signal.reason));
@@ -57,6 +60,7 @@ export class SessionRun {
   /** @param {RunOptions} options @param {string} id of this start @param {RunHost} host */
   constructor(options, id, host) {
     this.#options = options;
+    this.#id = id;
     this.#host = host;
     this.stopped.catch(() => {}); // nobody listens after the start
     this.changed = host.changed;
@@ -77,6 +81,12 @@ export class SessionRun {
   /** @param {Record<string, any>} message */
   send(message) {
     this.client?.post({ type: 'send', message });
+  }
+
+  /** The user stops the model. */
+  interrupt() {
+    this.#audio?.stopped();
+    this.client?.post({ type: 'interrupt', heard: this.conversation.state === 'speaking', at: epochNow() });
   }
 
   /** @param {boolean} held */
@@ -114,7 +124,8 @@ export class SessionRun {
   /** Sends the last report and ends the broker's session. */
   async endSession() {
     const session = this.brokerSession;
-    await Promise.all([session?.report(this.diagnostics.report()), session?.end()]);
+    const figures = this.#brokerReport?.(this.diagnostics.snapshot());
+    await Promise.all([figures && session?.report(figures), session?.end()]);
   }
 
   /** @param {AudioIO} audio @param {MessagePort} port */
@@ -151,6 +162,7 @@ export class SessionRun {
       this.conversation.receive(report.message, report);
     } else if (type === 'ask') void this.#answer(report);
     else if (type === 'failed') void this.#fail(report.error);
+    else if (type === 'stopped') this.conversation.stopped(report.turn);
     else if (type === 'broken') this.conversation.disconnected(report, report.calls);
     else if (type === 'reconnecting' || type === 'reconnected' || type === 'network' || type === 'clock') {
       this.#onConnectionChange(report);
@@ -164,9 +176,31 @@ export class SessionRun {
   /** @param {TokenPlan} plan @param {NetworkReport & {type: 'granted'}} report */
   #onGranted(plan, { session, manual, model, setup, terms }) {
     this.emit('granted', terms);
-    if (session && 'request' in plan) this.brokerSession = new BrokerSession(plan.request, session.id);
+    if (session && 'request' in plan) {
+      this.brokerSession = new BrokerSession(plan.request, session.id);
+      this.#loadBrokerReport().catch(() => {}); // now, because a page that closes cannot wait for it
+    }
+    import('./conversation/history.js').catch(() => {}); // now, because it is needed when the network is bad
     this.#audio?.granted(manual);
     this.conversation.useModel(model, setup);
+  }
+
+  /**
+   * The turns that a new session starts with, as `clientContent.turns`.
+   * @param {number} typedSent how many typed texts were sent; the others will be sent to the new session
+   */
+  async #turnsSoFar(typedSent) {
+    const { earlier, newest } = await lazyModule(import('./conversation/history.js'));
+    return [
+      ...earlier(this.#options.history),
+      ...(this.started ? newest(this.transcript.turns, this.#id, typedSent) : []),
+    ];
+  }
+
+  async #loadBrokerReport() {
+    const { brokerReport } = await lazyModule(import('./shared/broker-report.js'));
+    this.#brokerReport = brokerReport;
+    return brokerReport;
   }
 
   /** @param {import('./shared/errors.js').LiveErrorFields} fields */
@@ -194,8 +228,8 @@ export class SessionRun {
   async #answer({ id, what, detail }) {
     const answers = {
       plan: () => this.#options.tokenSource.describe({ signal: this.signal, ...detail }),
-      history: () => this.conversation.turnsSoFar(this.started, detail.typedSent),
-      report: () => this.diagnostics.report(),
+      history: () => this.#turnsSoFar(detail.typedSent),
+      report: async () => (await this.#loadBrokerReport())(this.diagnostics.snapshot()),
     };
     try {
       const value = /** @type {any} */ (await answers[what]());

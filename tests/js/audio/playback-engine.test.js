@@ -283,3 +283,22 @@ test('a second cut during the fade of the first has no step either', () => {
   assert.ok(largestStep(heard) < 0.0085, `a step of ${largestStep(heard)}`);
   assert.equal(heard.at(-1), 0);
 });
+
+test('a second cut of the same turn changes nothing', () => {
+  const e = engine();
+  e.inner.push(level(4800), 1, 0);
+  e.run(100);
+  e.inner.cut(1, 5);
+  e.run(10);
+  const silentFrom = e.heard.length;
+  e.inner.push(level(4800), 1, 0); // the rest of the turn
+  e.inner.push(ramp(4800), 2, 0);
+  e.inner.cut(1, 6);
+  e.inner.finish(2);
+  e.run(300);
+  assert.deepEqual(e.types(), ['started', 'silent', 'started', 'drained']);
+  assert.deepEqual(
+    e.heard.slice(silentFrom).filter((x) => x !== 0),
+    floats(ramp(4800)),
+  );
+});

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Conversation } from '../../../web/live/conversation/conversation.js';
+import { earlier, newest } from '../../../web/live/conversation/history.js';
 import { Transcript } from '../../../web/live/conversation/transcript.js';
+import { brokerReport } from '../../../web/live/shared/broker-report.js';
 import { Diagnostics } from '../../../web/live/shared/diagnostics.js';
 import '../../../web/live/conversation/tool-runner.js'; // a conversation with functions has loaded this module by its start
 import { settle } from '../support.js';
@@ -131,6 +133,53 @@ test('a turn that was heard completely does not count as interrupted', () => {
   assert.equal(t.transcript.turns[0].heardSamples, 960);
 });
 
+test('nothing of a stopped turn is captioned, and the next one is whole', () => {
+  const t = talk();
+  t.content({ ...AUDIO, outputTranscription: { text: 'one ' } });
+  t.played('started', 1);
+  t.content({ outputTranscription: { text: 'two ' } }, 1, 24000);
+  t.conversation.stopped(1);
+  assert.equal(t.conversation.state, 'listening');
+  t.content({ ...AUDIO, outputTranscription: { text: 'three ' } }, 1, 48000);
+  t.played('silent', 1, { played: 12000, receivedAt: 0 });
+  t.content({ outputTranscription: { text: 'four ' }, groundingMetadata: { webSearchQueries: ['x'] } }, 1, 72000);
+  t.content({ modelTurn: { parts: [{ text: 'What now?', thought: true }] } }, 1, 72000);
+  t.content({ interrupted: true }, 1, 72000);
+  t.content({ outputTranscription: { text: 'five' } }, 1, 72000);
+  t.content({ turnComplete: true }, 1, 72000);
+  assert.deepEqual(t.captions(), [{ role: 'model', text: 'one ', final: true, interrupted: true }]);
+  assert.equal(t.transcript.turns[0].heardSamples, 12000);
+  assert.deepEqual([t.of('thought'), t.of('grounding')], [[], []]);
+  assert.equal(t.conversation.state, 'listening');
+
+  t.content({ ...AUDIO, outputTranscription: { text: 'Yes?' } }, 2);
+  t.played('started', 2);
+  assert.equal(t.conversation.state, 'speaking');
+  t.content({ generationComplete: true, turnComplete: true }, 2, 4800);
+  t.played('drained', 2);
+  assert.deepEqual(t.captions()[1], { role: 'model', text: 'Yes?', final: true, interrupted: false });
+});
+
+test('functions of a stopped turn go on', async () => {
+  let finish = () => {};
+  const t = talk({
+    tools: {
+      look: () =>
+        new Promise((resolve) => {
+          finish = resolve;
+        }),
+    },
+  });
+  await t.conversation.prepare();
+  t.content({ ...AUDIO });
+  t.call({ id: 'a', name: 'look' });
+  t.conversation.stopped(1);
+  await settle();
+  finish({ found: true });
+  await settle();
+  assert.deepEqual(t.responses()[0][0].response, { found: true });
+});
+
 test('audio of a cut turn no longer counts as speaking', () => {
   const t = talk();
   t.content(AUDIO, 4);
@@ -201,17 +250,18 @@ test('typed text is a turn of its own, shown at once and before its answer', () 
 });
 
 test('the history for a new session leaves out typed texts that were not sent', () => {
-  const t = talk({ history: [{ role: 'user', text: 'before' }] });
+  const t = talk();
   assert.deepEqual(
     ['one', 'two', 'three'].map((text) => t.conversation.addTypedText(text)),
     [1, 2, 3],
   );
-  const texts = (all, typed) => t.conversation.turnsSoFar(all, typed).map(({ parts: [{ text }] }) => text);
-  assert.deepEqual(texts(true, 2), ['before', 'one', 'two']);
-  assert.deepEqual(texts(false, 2), ['before']);
+  const texts = (contents) => contents.map(({ parts: [{ text }] }) => text);
+  assert.deepEqual(texts(newest(t.transcript.turns, 's1', 2)), ['one', 'two']);
+  assert.deepEqual(texts(earlier([{ role: 'user', text: 'before' }])), ['before']);
+  assert.deepEqual(earlier(), []);
 });
 
-test('counts played seconds and billed tokens', () => {
+test('counts played seconds and billed tokens', async () => {
   const diagnostics = new Diagnostics();
   const device = { latencySeconds: 0, deviceUnderruns: null, context: { sampleRate: 24000 } };
   for (const [turn, played] of [
@@ -223,9 +273,10 @@ test('counts played seconds and billed tokens', () => {
   ]) {
     diagnostics.played({ type: 'meter', rms: 0, turn, played }, device);
   }
-  for (const more of [0, 1])
-    diagnostics.used({ promptTokenCount: 100 + more, responseTokenCount: 20, totalTokenCount: 130 });
-  const { played_seconds, input_tokens, output_tokens, total_tokens, output_rate } = diagnostics.report();
+  const usage = (input) => ({ promptTokenCount: input, responseTokenCount: 20, totalTokenCount: 130 });
+  await Promise.all([1, 2].map((turn) => diagnostics.used({ usage: usage(99 + turn), turn, seconds: 1 })));
+  const report = brokerReport(diagnostics.snapshot());
+  const { played_seconds, input_tokens, output_tokens, total_tokens, output_rate } = report;
   assert.deepEqual([played_seconds, input_tokens, output_tokens, total_tokens, output_rate], [3, 201, 40, 260, 24000]);
 });
 

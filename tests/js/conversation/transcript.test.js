@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { newest } from '../../../web/live/conversation/history.js';
 import { Transcript } from '../../../web/live/conversation/transcript.js';
 
 /** A transcript and the sentences that it reported. */
@@ -67,12 +68,12 @@ test('returns the newest turns of this start for a new session, within a limit',
   take(2, 'user', 'y'.repeat(1_500));
   take(2, 'model', 'short');
   assert.deepEqual(
-    transcript.contents('s1').map(({ role, parts }) => [role, parts[0].text.length]),
+    newest(transcript.turns, 's1').map(({ role, parts }) => [role, parts[0].text.length]),
     [
       ['user', 1500],
       ['model', 5],
     ],
   );
-  assert.deepEqual(transcript.contents('s2'), []);
-  assert.deepEqual(transcript.contents('s'), []);
+  assert.deepEqual(newest(transcript.turns, 's2'), []);
+  assert.deepEqual(newest(transcript.turns, 's'), []);
 });

@@ -227,6 +227,105 @@ test('counts turns and cuts the current turn at an interruption', async (t) => {
   );
 });
 
+/** Serves a turn, stops it in the middle and returns what was sent about it. */
+async function stopped(t, plan = { answer: ANSWER }) {
+  const net = await started(t, { plan });
+  await net.ready();
+  await net.serve({ serverContent: audio(1, 0) });
+  const before = net.socket.messages.length;
+  net.post({ type: 'interrupt', heard: true, at: 7 });
+  await net.until(() => net.of('stopped').length > 0);
+  await settle();
+  return { net, told: net.socket.messages.slice(before) };
+}
+
+test('a stopped turn is cut at once, and nothing of it belongs to the next one', async (t) => {
+  const { net } = await stopped(t);
+  assert.deepEqual(net.orders.at(-1), { type: 'cut', turn: 1, receivedAt: 7 });
+  assert.deepEqual(net.of('stopped'), [{ type: 'stopped', turn: 1 }]);
+  const words = (text) => ({ serverContent: { outputTranscription: { text } } });
+  await net.serve(
+    { serverContent: { ...audio(2, 0), outputTranscription: { text: 'rest' } } },
+    { serverContent: { interrupted: true } },
+    words('late'),
+    { serverContent: { turnComplete: true } },
+    words('later'),
+    { serverContent: { ...audio(3, 0), outputTranscription: { text: 'next' } } },
+    { serverContent: { turnComplete: true } },
+  );
+  const turns = net
+    .of('message')
+    .filter(({ message }) => message.serverContent?.outputTranscription)
+    .map(({ message, turn }) => `${message.serverContent.outputTranscription.text} ${turn}`);
+  assert.deepEqual(turns, ['rest 1', 'late 1', 'later 1', 'next 2']);
+  // The worklet drops what follows a cut of the same turn.
+  assert.deepEqual(
+    net.orders.slice(1).map(({ type, turn }) => `${type} ${turn}`),
+    ['cut 1', 'audio 1', 'cut 1', 'finish 1', 'audio 2', 'finish 2'],
+  );
+});
+
+test('words may come before the audio of an answer that the user asked for', async (t) => {
+  const { net } = await stopped(t);
+  await net.serve({ serverContent: { interrupted: true } }, { serverContent: { turnComplete: true } });
+  net.post({ type: 'send', message: { realtimeInput: { text: 'And?' } } });
+  await settle();
+  await net.serve({ serverContent: { outputTranscription: { text: 'Then' } } });
+  assert.equal(net.of('message').at(-1).turn, 2);
+});
+
+test('the model is told of a stop in the way that its kind allows', async (t) => {
+  const content = [{ clientContent: { turnComplete: false } }];
+  const manual = { realtimeInputConfig: { automaticActivityDetection: { disabled: true } } };
+  const plan = (model, setup = {}) => ({ answer: { ...ANSWER, setup: { model, ...setup } } });
+  for (const [model, setup, expected] of [
+    ['models/gemini-3.8-live', {}, content],
+    ['models/gemini-2.5-flash-native-audio-preview-12-2025', manual, content],
+    ['models/gemini-3.5-live-translate-preview', {}, []],
+    [
+      'models/gemini-3.5-live-translate-preview',
+      manual,
+      [{ realtimeInput: { activityStart: {} } }, { realtimeInput: { activityEnd: {} } }],
+    ],
+  ]) {
+    FakeWebSocket.install();
+    const { told } = await stopped(t, plan(model, setup));
+    assert.deepEqual(told, expected, model);
+  }
+});
+
+test('a stop without an answer does nothing, and one of an ended turn tells nobody', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  net.post({ type: 'interrupt', heard: false, at: 1 });
+  await net.serve({ serverContent: { inputTranscription: { text: 'one?' } } });
+  net.post({ type: 'interrupt', heard: false, at: 2 });
+  await settle();
+  assert.deepEqual([net.orders, net.of('stopped')], [[], []]);
+  await net.serve({ serverContent: audio(1, 0) }, { serverContent: { turnComplete: true } });
+  const before = net.socket.messages.length;
+  net.post({ type: 'interrupt', heard: true, at: 3 });
+  await net.until(() => net.of('stopped').length > 0);
+  await settle();
+  assert.deepEqual(net.orders.at(-1), { type: 'cut', turn: 1, receivedAt: 3 });
+  assert.equal(net.socket.messages.length, before);
+});
+
+test('a stop cuts the turn that is heard, not the one that the user has begun', async (t) => {
+  const net = await started(t);
+  await net.ready();
+  await net.serve(
+    { serverContent: audio(1, 0) },
+    { serverContent: { turnComplete: true } },
+    { serverContent: { inputTranscription: { text: 'two?' } } },
+  );
+  net.post({ type: 'interrupt', heard: true, at: 3 });
+  await net.until(() => net.of('stopped').length > 0);
+  assert.equal(net.of('stopped')[0].turn, 1);
+  await net.serve({ serverContent: audio(2, 0) });
+  assert.deepEqual([net.orders.at(-1).type, net.orders.at(-1).turn], ['audio', 2]);
+});
+
 test('reports the session to the page, never the token', async (t) => {
   const net = await started(t);
   await net.ready();

@@ -40,6 +40,8 @@ export class AudioIO {
   #echoDetector = null;
   #wakeLock = new WakeLock();
   #inputLevel = 0;
+  /** The user has stopped the model, so the interruption that follows is no echo. */
+  #stopped = false;
   /** @type {((voice: Voice) => MessagePort) | null} */
   #recordTo = null;
   /** @type {(report: PlaybackReport) => void} */
@@ -108,6 +110,11 @@ export class AudioIO {
     if (microphone) this.#mic.resume();
     this.#speaker.resume();
     this.#wakeLock.hold();
+  }
+
+  /** The user stops the model. */
+  stopped() {
+    this.#stopped = true;
   }
 
   /** Audio will come soon: wakes a suspended loudspeaker. */
@@ -209,10 +216,11 @@ export class AudioIO {
       this.#echoDetector?.levels(this.#inputLevel, report.rms);
       this.#host.emit('levels', { input: this.#inputLevel, output: report.rms });
     } else if (report.type === 'started') {
+      this.#stopped = false;
       this.#echoDetector?.started();
       this.#gate.modelHeard(true, 0);
     } else if (report.type === 'drained' || report.type === 'silent') {
-      if (report.type === 'silent' && report.played > 0) void this.#interrupted();
+      if (report.type === 'silent' && report.played > 0 && !this.#stopped) void this.#interrupted();
       this.#gate.modelHeard(false, this.#speaker.latencySeconds);
     }
     this.onplayed(report);
@@ -228,9 +236,8 @@ export class AudioIO {
   #onDevicesChanged = async () => {
     const { sink } = this.#speaker;
     if (!sink || sink === 'default') return;
-    const devices = await navigator.mediaDevices.enumerateDevices();
-    const found = devices.some(({ kind, deviceId }) => kind === 'audiooutput' && deviceId === sink);
-    if (!found) await this.#useSystemSpeaker();
+    const { hasOutput } = await import('./devices.js');
+    if (!(await hasOutput(sink))) await this.#useSystemSpeaker();
   };
 
   async #useSystemSpeaker() {

@@ -41,3 +41,9 @@ export async function playTone(context, deviceId) {
     await context.close();
   }
 }
+
+/** Whether a loudspeaker is still there. @param {string} deviceId */
+export async function hasOutput(deviceId) {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  return devices.some((device) => device.kind === 'audiooutput' && device.deviceId === deviceId);
+}

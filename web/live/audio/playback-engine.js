@@ -82,6 +82,7 @@ export class PlaybackEngine {
    * @param {number} receivedAt
    */
   cut(turn, receivedAt) {
+    if (turn <= this.#cutTurn) return; // the service answers that it has stopped, too
     if (this.#playing) this.#keepTail();
     this.#ring.clear();
     this.#segments = [];

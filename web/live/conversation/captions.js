@@ -26,6 +26,8 @@ export class Captions {
   #turns = new Map();
   /** An interrupted turn; the worklet has not reported yet how much of it was heard. */
   #cutting = 0;
+  /** The latest turn that was cut off. Words of it that come later were not heard. */
+  #cutOff = 0;
   #last = 1;
   #typedCount = 0;
 
@@ -71,6 +73,7 @@ export class Captions {
    * @param {string} [language]
    */
   addAnswer(turn, text, position, language) {
+    if (turn <= this.#cutOff) return;
     const entry = this.#enter(turn);
     if (language) entry.model.language = language;
     entry.waiting.push({ text, position: position ?? 0 });
@@ -110,6 +113,7 @@ export class Captions {
 
   /** The user spoke over it. @param {number} turn @param {boolean} reported whether the worklet reports what was heard */
   interrupted(turn, reported) {
+    this.#cutOff = turn;
     const entry = this.#turns.get(turn);
     if (!entry) return;
     this.#finalize(entry.user);

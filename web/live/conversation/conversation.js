@@ -31,8 +31,6 @@ import { Captions } from './captions.js';
 
 export class Conversation {
   #host;
-  #idPrefix;
-  #history;
   #captions;
   #options;
   /** @type {ToolRunner | null} */
@@ -61,8 +59,6 @@ export class Conversation {
   constructor(host, options, idPrefix) {
     this.#host = host;
     this.#options = options;
-    this.#history = (options.history ?? []).map(({ role, text }) => ({ role, parts: [{ text }] }));
-    this.#idPrefix = idPrefix;
     this.#captions = new Captions((caption) => {
       host.transcript.update(caption);
       host.emit('caption', caption);
@@ -132,6 +128,20 @@ export class Conversation {
     if (report.type !== 'meter') this.#host.changed();
   }
 
+  /** The user has stopped a turn. Functions go on, unless the service cancels them. @param {number} turn */
+  stopped(turn) {
+    this.#interrupted(turn);
+    this.#serviceWorking = false;
+    this.#host.changed();
+  }
+
+  /** @param {number} turn */
+  #interrupted(turn) {
+    this.#lastInterruptedTurn = turn;
+    this.#speaking = this.#awaitingAnswer = false;
+    this.#captions.interrupted(turn, this.#audible);
+  }
+
   /**
    * The connection broke. The rest of the turn is lost. So are the calls that no resumption handle includes: the
    * service would refuse their answers.
@@ -150,15 +160,6 @@ export class Conversation {
     this.#toolsChanged();
   }
 
-  /**
-   * The turns that a new session starts with, as `clientContent.turns`.
-   * @param {boolean} thisStart include what was said in this start
-   * @param {number} typedSent how many typed texts were sent; the others will be sent to the new session
-   */
-  turnsSoFar(thisStart, typedSent) {
-    return [...this.#history, ...(thisStart ? this.#host.transcript.contents(this.#idPrefix, typedSent) : [])];
-  }
-
   /** The session has ended: functions are cancelled and send no answers. */
   stop() {
     this.#withTools((tools) => tools.cancelAll('ended'));
@@ -171,7 +172,7 @@ export class Conversation {
     },
     modelText: ({ text, thought }, { turn }) => {
       this.#lastAnsweredTurn = turn;
-      if (!thought) return;
+      if (!thought || turn <= this.#lastInterruptedTurn) return;
       this.#awaitingAnswer ||= !this.#speaking;
       this.#host.emit('thought', { turn, text });
     },
@@ -192,12 +193,7 @@ export class Conversation {
       this.#awaitingAnswer = false;
       this.#serviceWorking = false;
     },
-    interrupted: (_fact, { turn }) => {
-      this.#lastInterruptedTurn = turn;
-      this.#speaking = false;
-      this.#awaitingAnswer = false;
-      this.#captions.interrupted(turn, this.#audible);
-    },
+    interrupted: (_fact, { turn }) => this.#interrupted(turn),
     turnComplete: (_fact, { turn, position }) => {
       this.#awaitingAnswer = false;
       this.#captions.turnComplete(turn, position > 0 && this.#audible);
@@ -210,16 +206,22 @@ export class Conversation {
       this.#withTools((tools) => tools.cancel(ids, 'service'));
       this.#toolsChanged();
     },
-    grounding: ({ links, queries }, { turn }) => this.#host.emit('grounding', { turn, links, queries }),
-    usage: ({ usage }) => {
-      this.#host.diagnostics.used(usage);
-      this.#host.emit('usage', usage);
+    grounding: ({ links, queries }, { turn }) => {
+      if (turn > this.#lastInterruptedTurn) this.#host.emit('grounding', { turn, links, queries });
     },
+    usage: ({ usage }, { turn, position }) => void this.#count(usage, turn, position / OUTPUT_RATE),
     unknown: ({ key }) => {
       const { diagnostics, emit } = this.#host;
       if (diagnostics.unknown(key)) emit('diagnostics', diagnostics.snapshot());
     },
   };
+
+  /** @param {Record<string, any>} usage @param {number} turn @param {number} seconds of the turn's audio so far */
+  async #count(usage, turn, seconds) {
+    const { diagnostics, emit } = this.#host;
+    await diagnostics.used({ usage, turn, seconds }).catch(() => {}); // it is counted with the next one
+    emit('usage', { ...usage, counts: diagnostics.snapshot().usage });
+  }
 
   /** @param {Fact<'toolCall'>['calls']} calls */
   async #runCalls(calls) {

@@ -7,8 +7,6 @@
 
 /** An hour of quick talk has a few thousand turns. Beyond this number the oldest are dropped. */
 const MAX_TURNS = 5000;
-/** How much text a new session receives. About 5000 tokens, which are billed again with every turn. */
-const HISTORY_CHARACTERS = 20_000;
 /** The end of a sentence, followed by more text: a bare "3." may still become "3.14". */
 const SENTENCE_END = /[.!?…]["'”’)\]]*\s|[。！？]/g;
 
@@ -46,24 +44,6 @@ export class Transcript {
   /** The turns as JSON; times are epoch milliseconds. */
   json() {
     return JSON.stringify(this.#turns, null, 2);
-  }
-
-  /**
-   * The newest turns of one start as the wire's contents, for a session that does not know them.
-   * @param {string} idPrefix of their ids
-   * @param {number} typedSent the last typed text that was sent; later ones are sent to the new session themselves
-   */
-  contents(idPrefix, typedSent) {
-    const found = [];
-    let left = HISTORY_CHARACTERS;
-    for (let at = this.#turns.length - 1; at >= 0; at--) {
-      const { id, role, text } = this.#turns[at];
-      if (Number(id.split(`${idPrefix}-typed-`)[1]) > typedSent) continue;
-      left -= text.length;
-      if (!id.startsWith(`${idPrefix}-`) || left < 0) break;
-      found.unshift({ role, parts: [{ text }] });
-    }
-    return found;
   }
 
   /** The user's words may be transcribed later than the answer to them. @param {Caption} caption */

@@ -7,12 +7,14 @@
 /** @typedef {import('../shared/errors.js').LiveErrorFields} LiveErrorFields */
 /**
  * From the page. `typed` is the number of a typed text in this start. `hasHistory`: the first session receives an
- * earlier conversation. `pageEnds`: the page itself ends the broker's session.
+ * earlier conversation. `pageEnds`: the page itself ends the broker's session. `interrupt`: the user stops the model,
+ * which is heard or not, at this time in epoch milliseconds.
  * @typedef {{type: 'start', plan: import('./token-source.js').TokenPlan, playback: MessagePort, capture?: MessagePort,
  *     muted: boolean, active?: boolean | null, hasHistory?: boolean}
  *   | import('../shared/audio-messages.js').AudioCommand
  *   | {type: 'send', message: Record<string, any>, typed?: number}
  *   | {type: 'hold', held: boolean}
+ *   | {type: 'interrupt', heard: boolean, at: number}
  *   | {type: 'picture', bitmap: ImageBitmap}
  *   | {type: 'online', online: boolean}
  *   | {type: 'reply', id: number, value?: any, error?: LiveErrorFields}
@@ -20,7 +22,8 @@
  */
 /** @typedef {'plan' | 'history' | 'report'} Question the next token's plan, the text so far, the broker's figures */
 /**
- * To the page. `at` is epoch milliseconds. The page answers an `ask` with a `reply` of the same id.
+ * To the page. `at` is epoch milliseconds. The page answers an `ask` with a `reply` of the same id. `stopped`: the user
+ * has stopped this turn.
  * @typedef {{type: 'hello'}
  *   | {type: 'granted', at: number, manual: boolean, session?: {id: string}, model?: string, setup?: Record<string, any>,
  *     terms: import('../shared/events.js').TokenTerms}
@@ -28,6 +31,7 @@
  *   | {type: 'ready', at: number}
  *   | {type: 'message', message: Record<string, any>, turn: number, position: number}
  *   | {type: 'ask', id: number, what: Question, detail?: any}
+ *   | {type: 'stopped', turn: number}
  *   | {type: 'broken', turn: number, position: number, calls: string[]}
  *   | {type: 'reconnecting', attempt: number, delayMs: number, reason: string}
  *   | {type: 'reconnected', resumed: boolean, seeded: boolean, planned: boolean, gapMs: number}

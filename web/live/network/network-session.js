@@ -28,11 +28,6 @@ import { opensTurn, TurnPlayback } from './turn-playback.js';
 const QUIET_MS = 2500;
 /** How many of the page's messages may wait for a connection. Pictures never wait. */
 const MAX_WAITING = 200;
-/**
- * The socket may buffer this much when a picture comes. A picture is larger than a second of speech, and speech must not
- * wait for it.
- */
-const PICTURE_BUFFERED_BYTES = 16 * 1024;
 const ASK_TIMEOUT_MS = 10_000;
 const NETWORK_CHECK_MS = 250;
 /** A worker that ends at once would cut off the closing handshake. */
@@ -53,6 +48,8 @@ export class NetworkSession {
   #calls = new Map();
   /** Something was said that has no complete answer. */
   #busy = false;
+  /** @type {string | undefined} */
+  #model;
   /** The service reports that it still works. */
   #serviceWorking = false;
   /** Messages that wait for a connection. @type {Outgoing[]} */
@@ -95,6 +92,7 @@ export class NetworkSession {
     else if (command.type === 'ports') this.#connectPorts(command);
     else if (command.type === 'picture') void this.#sendPicture(command.bitmap);
     else if (command.type === 'hold') this.#queue.hold(command.held);
+    else if (command.type === 'interrupt') void this.#interrupt(command);
     else if (command.type === 'mute') this.#activity.setMuted(command.muted);
     else if (command.type === 'activity') this.#activity.setPressed(command.active);
     else if (command.type === 'online') this.#connection.setOnline(command.online);
@@ -117,6 +115,7 @@ export class NetworkSession {
   granted({ setup, session, model, profile, locked, limits, expires_in, connect_within }) {
     this.#activity.granted(setup);
     const { manual } = this.#activity;
+    this.#model = setup?.model;
     // The members that a page may show. The token is none of them.
     const terms = { profile, model, locked, limits, expires_in, connect_within };
     this.report({ type: 'granted', at: epochNow(), manual, session, model, setup, terms });
@@ -154,9 +153,22 @@ export class NetworkSession {
     const answers = toolResponse?.functionResponses;
     if (answers?.some((/** @type {{id: string}} */ { id }) => this.#calls.get(id) === 'lost')) return;
     const expectsReply = !realtimeInput || realtimeInput.text !== undefined;
+    if (expectsReply) this.#playback.asked();
     this.#busy ||= expectsReply && clientContent?.turnComplete !== false;
     this.#connection.spoken();
     this.#connection.send(message, expectsReply);
+  }
+
+  /** Stops the model's turn here, and tells the service. @param {{heard: boolean, at: number}} command */
+  async #interrupt({ heard, at }) {
+    const playback = this.#playback;
+    if (!playback.speaking && !heard) return;
+    const turn = playback.stop(at);
+    this.report({ type: 'stopped', turn });
+    const { interruption } = await import('./interruption.js');
+    // The service may have ended the turn.
+    if (!playback.speaking || turn !== playback.turn) return;
+    for (const message of interruption(this.#model, this.#activity)) this.#connection.send(message, false);
   }
 
   /** @param {Record<string, any>} realtimeInput @param {boolean} expectsReply */
@@ -174,15 +186,9 @@ export class NetworkSession {
 
   /** Sends a picture now or never: a late picture is useless and would delay speech. @param {ImageBitmap} bitmap */
   async #sendPicture(bitmap) {
-    if (!this.#pictureFits) return bitmap.close();
-    const { encodePicture } = await import('./picture-encoder.js');
-    const video = await encodePicture(bitmap).catch(() => null); // without OffscreenCanvas
-    if (video && this.#pictureFits) this.#sendNow({ video }, false);
-  }
-
-  get #pictureFits() {
-    const { up, bufferedBytes } = this.#connection;
-    return up && !this.#queue.slow && bufferedBytes <= PICTURE_BUFFERED_BYTES;
+    const { sendPicture } = await import('./picture-encoder.js');
+    const buffered = () => (this.#connection.up && !this.#queue.slow ? this.#connection.bufferedBytes : Infinity);
+    await sendPicture(bitmap, buffered, (video) => this.#sendNow({ video }, false));
   }
 
   /** Sends everything that waits, in order. @param {boolean} resumed the service knows the conversation so far */

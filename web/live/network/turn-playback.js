@@ -18,16 +18,41 @@ export class TurnPlayback {
   port = null;
   #decoder = new VoiceDecoder();
   #turnOver = false;
+  /** The turn was cut off. Words that follow without audio are its own. */
+  #cutOff = false;
+  /** It was cut off by the user here, who has not asked for an answer since. */
+  #stopped = false;
   /** The current turn, and how many of its samples have arrived. */
   turn = 1;
   position = 0;
 
   /** Moves to the next turn if these facts open one. @param {ServerFact[]} facts of one frame */
   receive(facts) {
-    if (!this.#turnOver || !facts.some(opensTurn)) return;
+    const opens = facts.some((fact) => opensTurn(fact) && !(this.#cutOff && fact.type === 'outputText'));
+    if (!this.#turnOver || !opens) return;
     this.turn += 1;
     this.position = 0;
-    this.#turnOver = false;
+    this.#turnOver = this.#cutOff = this.#stopped = false;
+  }
+
+  /** The user asks for an answer, so words that come after the turn are the answer's. */
+  asked() {
+    this.#stopped = false;
+    this.#cutOff &&= !this.#turnOver;
+  }
+
+  /** The model speaks, and the service has not ended the turn. */
+  get speaking() {
+    return this.position > 0 && !this.#turnOver;
+  }
+
+  /** The user stops the turn that has audio: silent at once. @param {number} at epoch milliseconds @returns {number} the turn */
+  stop(at) {
+    // The next turn may have begun with the user's words.
+    const turn = this.position > 0 ? this.turn : this.turn - 1;
+    this.#stopped = true;
+    this.#cut(turn, at);
+    return turn;
   }
 
   /** @param {ServerFact} fact @param {number} receivedAt */
@@ -37,10 +62,12 @@ export class TurnPlayback {
       this.#post(samples, receivedAt, stray);
     } else if (fact.type === 'interrupted') {
       this.#turnOver = true;
-      this.#decoder.reset();
-      this.port?.postMessage({ type: 'cut', turn: this.turn, receivedAt });
+      this.#cut(this.turn, receivedAt);
     } else if (fact.type === 'generationComplete' || fact.type === 'turnComplete') {
-      this.#turnOver ||= fact.type === 'turnComplete';
+      if (fact.type === 'turnComplete') {
+        this.#turnOver = true;
+        this.#cutOff &&= this.#stopped;
+      }
       this.#finish(receivedAt);
     }
   }
@@ -49,6 +76,13 @@ export class TurnPlayback {
   disconnected(busy) {
     this.#turnOver ||= busy || this.position > 0;
     this.#finish(epochNow());
+  }
+
+  /** @param {number} turn @param {number} receivedAt */
+  #cut(turn, receivedAt) {
+    this.#cutOff = true;
+    this.#decoder.reset();
+    this.port?.postMessage({ type: 'cut', turn, receivedAt });
   }
 
   /** @param {number} receivedAt */

@@ -17,6 +17,8 @@ import { CHUNK_MS, OUTPUT_RATE } from './pcm.js';
  * @property {{underruns: number, droppedSamples: number, strayBytes: number, latencyMs: number,
  *   deviceUnderruns: number | null, sampleRate: number | null, playedSeconds: number}} playback
  * @property {{input: number, output: number, total: number}} tokens counted by the service, over all turns
+ * @property {import('./token-counter.js').TokenCounts | null} usage the same in detail, and of the latest turn; null: the
+ *   service has not reported any
  * @property {{droppedChunks: number, slowNetwork: boolean, starved: number, sampleRate: number | null,
  *   echoCancellation?: unknown, noiseSuppression?: unknown, autoGainControl?: unknown}} capture
  * @property {{reconnects: number, handovers: number, gapMs: number | null, lostMs: number}} line replaced
@@ -32,6 +34,10 @@ export class Diagnostics {
   /** The turn that played last, and how many of its samples. */
   #turn = 0;
   #played = 0;
+  /** @type {import('./token-counter.js').TokenCounter | null} */
+  #counter = null;
+  /** @type {import('./token-counter.js').UsageMessage[]} */
+  #uncounted = [];
   /** @type {Report} */
   #report = {
     network: null,
@@ -54,6 +60,7 @@ export class Diagnostics {
       playedSeconds: 0,
     },
     tokens: { input: 0, output: 0, total: 0 },
+    usage: null,
     capture: { droppedChunks: 0, slowNetwork: false, starved: 0, sampleRate: null },
     line: { reconnects: 0, handovers: 0, gapMs: null, lostMs: 0 },
     unknownKeys: [],
@@ -67,31 +74,6 @@ export class Diagnostics {
   /** A copy that no longer changes. @returns {Report} */
   snapshot() {
     return structuredClone(this.#report);
-  }
-
-  /** The known figures as whole numbers, for `POST /sessions/{id}/report`. @returns {Record<string, number>} */
-  report() {
-    const { steps, turns, playback, capture, line, tokens } = this.#report;
-    const { granted, opened, ready } = steps;
-    const figures = {
-      first_audio_ms: steps.sound,
-      speech_end_to_audio_ms: turns.speechEndToSoundMs,
-      interrupt_to_silence_ms: turns.interruptedToSilenceMs,
-      token_ms: granted,
-      socket_ms: opened && granted && opened - granted,
-      setup_ms: ready && opened && ready - opened,
-      underruns: playback.underruns,
-      dropped_chunks: capture.droppedChunks,
-      reconnects: line.reconnects,
-      input_rate: capture.sampleRate,
-      output_rate: playback.sampleRate,
-      played_seconds: playback.playedSeconds,
-      input_tokens: tokens.input,
-      output_tokens: tokens.output,
-      total_tokens: tokens.total,
-    };
-    const known = Object.entries(figures).filter(([, value]) => typeof value === 'number' && value >= 0);
-    return Object.fromEntries(known.map(([name, value]) => [name, Math.round(/** @type {number} */ (value))]));
   }
 
   /** Only the first call for a step counts. @param {Mark} step @param {number} at */
@@ -164,12 +146,16 @@ export class Diagnostics {
     else if (event.type === 'stray') playback.strayBytes += 1;
   }
 
-  /** @param {Record<string, any>} usage the service's usageMetadata of one turn, everything billed for it included */
-  used({ promptTokenCount = 0, responseTokenCount = 0, totalTokenCount = 0 }) {
-    const { tokens } = this.#report;
-    tokens.input += promptTokenCount;
-    tokens.output += responseTokenCount;
-    tokens.total += totalTokenCount;
+  /**
+   * Counts a usageMetadata. The code for it loads with the first one; rejects when it cannot be loaded. Then the
+   * message waits for the next call.
+   * @param {import('./token-counter.js').UsageMessage} message
+   */
+  async used(message) {
+    this.#uncounted.push(message);
+    const { TokenCounter } = await import('./token-counter.js');
+    this.#counter ??= new TokenCounter();
+    Object.assign(this.#report, this.#counter.count(this.#uncounted.splice(0)));
   }
 
   /** Notes a key that this library does not know. Returns true the first time. @param {string} key */

@@ -46,7 +46,8 @@
  * @property {{turn: number, links: import('./protocol.js').Link[], queries: string[]}} grounding sources and search terms
  * @property {VideoState} video `reason`: `hidden`, `disconnected`, `ended` (by the browser), …
  * @property {{state: 'on' | 'full' | 'off'}} recording `full`: recording has stopped; the recording so far is kept
- * @property {Record<string, unknown>} usage the service's usageMetadata
+ * @property {Record<string, any> & {counts: import('./token-counter.js').TokenCounts | null}} usage the service's
+ *   usageMetadata, and `counts`: the tokens of the turn and of this start, by direction and modality
  * @property {import('./diagnostics.js').Report} diagnostics
  * @property {{attempt: number, delayMs: number, reason: string}} reconnecting the connection broke. The next attempt
  *   starts after `delayMs`; `reason` is a sentence

@@ -11,7 +11,7 @@
  * @property {'budget' | 'level' | 'built-in' | 'none'} thinking how the setup names it
  * @property {Behavior[]} behaviors of functions; the first is the default
  * @property {boolean} scheduling a function response may say when the model talks about it
- * @property {boolean} content takes `clientContent` at any time, not only as the initial history
+ * @property {boolean} content takes `clientContent` at any time, not only as the initial history; it interrupts the model
  * @property {boolean} video
  * @property {boolean} holdsMicrophone no audio may be sent while a blocking call is unanswered
  */

@@ -1,0 +1,32 @@
+/**
+ * The conversation so far as the wire's contents, for a session that does not know it. session-run.js loads this module
+ * when a token is granted. Leaves the message around the contents to shared/model-rules.js.
+ */
+
+/** @typedef {import('../shared/events.js').Caption} Caption */
+/** @typedef {{role: 'user' | 'model', parts: {text: string}[]}} Content */
+
+/** How much text a new session receives. About 5000 tokens, which are billed again with every turn. */
+const HISTORY_CHARACTERS = 20_000;
+
+/** An earlier conversation. @param {{role: 'user' | 'model', text: string}[]} [turns] @returns {Content[]} */
+export const earlier = (turns = []) => turns.map(({ role, text }) => ({ role, parts: [{ text }] }));
+
+/**
+ * The newest turns of one start.
+ * @param {Caption[]} turns oldest first
+ * @param {string} idPrefix of their ids
+ * @param {number} [typedSent] the last typed text that was sent; later ones are sent to the new session themselves
+ * @returns {Content[]}
+ */
+export function newest(turns, idPrefix, typedSent = Infinity) {
+  const found = [];
+  let left = HISTORY_CHARACTERS;
+  for (const { id, role, text } of [...turns].reverse()) {
+    if (Number(id.split(`${idPrefix}-typed-`)[1]) > typedSent) continue;
+    left -= text.length;
+    if (!id.startsWith(`${idPrefix}-`) || left < 0) break;
+    found.unshift({ role, parts: [{ text }] });
+  }
+  return found;
+}

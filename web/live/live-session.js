@@ -127,12 +127,9 @@ export class LiveSession extends LiveEventTarget {
     this.#run = run;
     this.#diagnostics = run.diagnostics;
     const { signal } = run;
+    const tellNetwork = () => run.client?.post({ type: 'online', online: navigator.onLine });
     globalThis.addEventListener?.('pagehide', () => void this.end(), { signal });
-    for (const type of ['online', 'offline']) {
-      globalThis.addEventListener?.(type, () => run.client?.post({ type: 'online', online: navigator.onLine }), {
-        signal,
-      });
-    }
+    for (const type of ['online', 'offline']) globalThis.addEventListener?.(type, tellNetwork, { signal });
     this.#setState('connecting');
     try {
       // Up to this await everything happens inside the click. iOS and the autoplay rules require it.
@@ -165,10 +162,7 @@ export class LiveSession extends LiveEventTarget {
     this.#send({ clientContent: content });
   }
 
-  /**
-   * Stops the model's current answer: silent at once, the rest is neither heard nor captioned, and the next answer is
-   * whole. Functions that the model has called go on. If no answer has begun, it does nothing.
-   */
+  /** Silences the current answer; its rest is neither heard nor captioned, the next one is whole. Functions go on. */
   interrupt() {
     this.#run?.interrupt();
   }

@@ -14,7 +14,7 @@ const started = (at, turn) => /** @type {any} */ ({ type: 'started', at, receive
 /** @param {any} state @param {any} previous */
 const change = (state, previous) => ({ state, previous });
 
-test('counts duration, turns, the median delay, drops and tokens of one call', () => {
+test('counts duration, turns, the median delay, drops and tokens of one call', async () => {
   const record = new CallRecord();
   const diagnostics = new Diagnostics();
   record.state(change('connecting', 'idle'), 900);
@@ -27,7 +27,7 @@ test('counts duration, turns, the median delay, drops and tokens of one call', (
     record.diagnostics(diagnostics.snapshot()); // a report for another reason counts nothing twice
   }
   diagnostics.reconnected({ planned: false, gapMs: 100 });
-  diagnostics.used({ totalTokenCount: 42 });
+  await diagnostics.used({ usage: { totalTokenCount: 42 }, turn: 3, seconds: 1 });
   record.diagnostics(diagnostics.snapshot());
   for (const id of ['a', 'b', 'a']) record.caption(/** @type {any} */ ({ id, text: 'words' }));
   record.caption(/** @type {any} */ ({ id: 'c', text: ' ' }));

@@ -40,10 +40,7 @@ const METHODS = /** @type {const} */ ({
   clientContent: 'sendClientContent',
   toolResponse: 'sendToolResponse',
 });
-/**
- * What breaks a connection is a new problem if the connection lasted this long, or lasted for the shorter time and an
- * answer ended on it. Otherwise a service that accepts each connection and closes it again would be called for ever.
- */
+/** What breaks a connection that lasted this long, the shorter time if an answer ended on it, is a new problem. */
 const STABLE_MS = 30_000;
 const ANSWERED_STABLE_MS = 2000;
 /** A connection is left at the latest this long before its end. */

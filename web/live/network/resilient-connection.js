@@ -78,7 +78,6 @@ export class ResilientConnection {
   /** @type {import('./reconnect-policy.js').Outage} */
   #outage = NO_OUTAGE;
   #upSince = 0;
-  /** An answer has ended on this connection. */
   #answered = false;
   #sentAt = 0;
   /** When this connection must be left, at the latest. */
@@ -247,8 +246,7 @@ export class ResilientConnection {
 
   /**
    * @param {LiveError | null} error null when the old connection was left as planned
-   * @param {import('./reconnect-policy.js').Phase} phase
-   * @param {number} began epoch milliseconds
+   * @param {import('./reconnect-policy.js').Phase} phase @param {number} began epoch milliseconds
    */
   async #replace(error, phase, began) {
     const planned = !error;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, NotRequired
 
 from flask import Blueprint
@@ -109,6 +110,12 @@ def delete(caller: Caller, session_id: str) -> Ended:
 
 
 def _ended(session: Session) -> Ended:
-    over_at = session.ended_at or session.ends_at
-    held_until = session.held_until if session.held_until > over_at else None
-    return ended(session.id, session.state, session.token_expires_at or session.ends_at, held_until)
+    # A place that was freed at the end is free whatever this host's clock says.
+    freed = session.ended_at is not None and session.held_until <= session.ended_at
+    holds = not freed and session.holds_place(datetime.now(UTC))
+    return ended(
+        session.id,
+        session.state,
+        session.token_expires_at or session.ends_at,
+        session.held_until if holds else None,
+    )

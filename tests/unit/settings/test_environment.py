@@ -409,6 +409,9 @@ def test_missing_or_invalid_config_file_is_named(tmp_path: Path) -> None:
             "plans: reserved_sessions add up to 4; project.sessions is 3",
         ),
         (PLAN.replace("= 30", "= 1201") + PROFILE, "plans.default.session_minutes"),
+        (PLAN + "forgiven_minutes_per_day = -1\n" + PROFILE, "plans.default.forgiven_minutes_per_day"),
+        (PLAN + "forgiven_minutes_per_day = 1.5\n" + PROFILE, "plans.default.forgiven_minutes_per_day"),
+        (PLAN + "forgiven_minutes_per_day = true\n" + PROFILE, "plans.default.forgiven_minutes_per_day"),
         (PLAN + PROFILE + '[[issuers]]\nname = "x"\nissuer = "http://x"\naudience = "a"\njwks_url = "https://x"\n',
          "issuers.0.issuer"),
         (PLAN + PROFILE + '[[issuers]]\nname = "x"\nissuer = "https://x"\naudience = "a"\njwks_url = "https://x"\n'

@@ -43,7 +43,7 @@ export function usersView(context, filters) {
   ]);
   const sort = choice('Sort by', 'sort', [
     ['name', 'Name'],
-    ['minutes', 'Minutes charged today'],
+    ['minutes', 'Minutes charged'],
     ['sessions', 'Open sessions'],
   ]);
   const found = h('p', { class: 'quiet', role: 'status' });

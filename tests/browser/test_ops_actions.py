@@ -69,10 +69,14 @@ def test_several_sessions_and_users_at_once(visit_ops: OpsVisits, site: Site) ->
     expect(selected(ops)).to_contain_text("3 selected")
     assert violations(ops.page) == []
     selected(ops).get_by_role("button", name="End").click()
+    ops.dialog.get_by_role("button", name="Cancel").click()
+    expect(selected(ops)).to_contain_text("3 selected")
+    selected(ops).get_by_role("button", name="End").click()
     ops.dialog.get_by_role("button", name="End sessions").click()
     expect(ops.dialog.get_by_role("heading")).to_have_text("3 of 3 ended")
     ops.dialog.get_by_role("button", name="Close").click()
     expect(ops.page.get_by_text("No live sessions.")).to_be_visible()
+    expect(ops.heading).to_be_focused()
 
     ops.go("Users")
     for name in ("bob", "carol"):

@@ -176,8 +176,9 @@ def test_charts_fit_every_width_and_announce_their_values(
         values[1:-1] == [point["tokens"] for point in points[: len(values) - 2]]
     )
 
-    page.get_by_text("Show as table").first.click()
-    cells = page.get_by_role("group", name="Values").first.locator("tbody td").all_inner_texts()
+    figure = page.get_by_role("figure", name="Tokens")
+    figure.get_by_text("Show as table").click()
+    cells = figure.get_by_role("group", name="Values").locator("tbody td").all_inner_texts()
     assert [int(text.replace(",", "")) for text in reversed(cells)] == values
     box = tokens.bounding_box()
     assert box is not None

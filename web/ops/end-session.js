@@ -4,7 +4,7 @@
 import { h } from './build.js';
 import { openDialog } from './dialog.js';
 import { field } from './form.js';
-import { formatTime, timeOf } from './format.js';
+import { counted, formatTime, timeOf } from './format.js';
 import { openBulkDialog } from './selection.js';
 
 /** @typedef {import('./view.js').ViewContext} ViewContext */
@@ -60,7 +60,7 @@ export function endSession(context, session) {
 export function endSessions(context, sessions) {
   const open = sessions.filter(({ state }) => state === 'open');
   return openBulkDialog(context, {
-    title: `End ${open.length} sessions?`,
+    title: `End ${counted(open.length, 'session')}?`,
     done: 'ended',
     action: 'End sessions',
     further: 'End and block',

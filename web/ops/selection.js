@@ -7,7 +7,7 @@ import { explain } from './errors.js';
 
 /**
  * @template T
- * @typedef {{text: string, danger?: boolean, run: (rows: T[]) => Promise<unknown>}} BulkAction
+ * @typedef {{text: string, danger?: boolean, run: (rows: T[]) => Promise<boolean>}} BulkAction
  */
 
 /** @template T */
@@ -26,7 +26,7 @@ export class Selection {
   /**
    * @param {(row: T) => string} keyOf
    * @param {(row: T) => string} nameOf
-   * @param {BulkAction<T>[]} actions  `run` ends after the dialog; the selection is then empty
+   * @param {BulkAction<T>[]} actions  `run` resolves with whether it was done; then the selection is emptied
    * @param {() => void} changed  draws the rows again
    */
   constructor(keyOf, nameOf, actions, changed) {
@@ -94,10 +94,12 @@ export class Selection {
 
   /** @param {BulkAction<T>['run']} run */
   async #run(run) {
-    await run([...this.#chosen.values()]);
+    if (!(await run([...this.#chosen.values()]))) return;
     this.#chosen.clear();
     this.#show();
     this.#changed();
+    // The bar with the button is gone.
+    /** @type {HTMLElement | null} */ (document.querySelector('#view h1'))?.focus();
   }
 }
 

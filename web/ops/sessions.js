@@ -73,7 +73,11 @@ export function sessionsView(context) {
       {
         text: 'End',
         danger: true,
-        run: (rows) => endSessions(context, rows).then((ended) => ended && poll.now()),
+        async run(rows) {
+          const ended = await endSessions(context, rows);
+          if (ended) poll.now();
+          return ended;
+        },
       },
     ],
     () => show(),

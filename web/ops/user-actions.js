@@ -5,7 +5,7 @@
 import { h } from './build.js';
 import { openDialog } from './dialog.js';
 import { field, select } from './form.js';
-import { formatTime } from './format.js';
+import { counted, formatTime } from './format.js';
 import { openBulkDialog } from './selection.js';
 
 /** @typedef {import('./view.js').ViewContext} ViewContext */
@@ -119,7 +119,7 @@ export function setRole(context, user) {
 /** @param {ViewContext} context @param {User[]} users */
 export function blockUsers(context, users) {
   return openBulkDialog(context, {
-    title: `Block ${users.length} users?`,
+    title: `Block ${counted(users.length, 'user')}?`,
     done: 'blocked',
     action: 'Block',
     danger: true,
@@ -139,7 +139,7 @@ export async function limitUsers(context, users) {
   const { plans } = await context.api.overview();
   const number = (/** @type {string} */ name) => h('input', { name, type: 'number', min: 0, inputmode: 'numeric' });
   return openBulkDialog(context, {
-    title: `Set limits of ${users.length} users`,
+    title: `Set limits of ${counted(users.length, 'user')}`,
     done: 'changed',
     action: 'Set limits',
     body: [h('p', {}, 'Leave a field empty to keep each user’s own value.')],

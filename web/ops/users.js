@@ -43,7 +43,7 @@ export function usersView(context, filters) {
   ]);
   const sort = choice('Sort by', 'sort', [
     ['name', 'Name'],
-    ['minutes', 'Minutes charged today'],
+    ['minutes', 'Minutes charged'],
     ['sessions', 'Open sessions'],
   ]);
   const found = h('p', { class: 'quiet', role: 'status' });
@@ -56,15 +56,22 @@ export function usersView(context, filters) {
     return made;
   }
 
+  /** Loads the list again if something was changed. @param {Promise<boolean>} asking */
+  async function reloaded(asking) {
+    const done = await asking;
+    if (done) await pages.restart();
+    return done;
+  }
+
   const selection = new Selection(
     (/** @type {User} */ { key }) => key,
     nameOf,
     [
-      { text: 'Set limits', run: (users) => limitUsers(context, users).then(() => pages.restart()) },
+      { text: 'Set limits', run: (users) => reloaded(limitUsers(context, users)) },
       {
         text: 'Block',
         danger: true,
-        run: (users) => blockUsers(context, users).then(() => pages.restart()),
+        run: (users) => reloaded(blockUsers(context, users)),
       },
     ],
     () => table.show(pages.rows),

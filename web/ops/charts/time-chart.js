@@ -3,7 +3,7 @@
  * plot.js draws.
  */
 import { h, s, uniqueId } from '../build.js';
-import { DASHES, draw, pattern } from './plot.js';
+import { DASHES, draw, pattern, REST } from './plot.js';
 
 /** @typedef {import('./plot.js').Picture} Picture */
 
@@ -206,7 +206,7 @@ export class TimeChart {
   #values(index) {
     const { series, format, kind } = /** @type {Picture} */ (this.#picture);
     const adding = kind === 'columns' && series.length > 1 ? series.filter(({ values }) => values[index]) : series;
-    if (adding.length === 0) return [{ name: this.#title, tone: 0, value: 'none' }];
+    if (adding.length === 0) return [{ name: this.#title, tone: REST, value: 'none' }];
     return adding.map(({ name, tone, values }) => ({
       name,
       tone,

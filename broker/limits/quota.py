@@ -115,7 +115,7 @@ def too_many_sessions(usage: QuotaUsage, sessions: Sequence[Mapping[str, Any]]) 
     return Refusal(
         "too-many-sessions",
         f"{usage.open} of {quota.sessions} sessions{_of(quota)} are open.",
-        hint="End an open one of `sessions` with POST /sessions/{id}/end, or wait until a place is free.",
+        hint="End an open one with POST /sessions/{id}/end, or wait until a place becomes free.",
         retry_after_seconds=max(1, math.ceil(wait)),
         limits=quota_states(usage),
         extensions={"violated-policies": ["sessions"], "sessions": list(sessions)},

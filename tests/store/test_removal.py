@@ -15,7 +15,7 @@ from broker.identity.users import User
 from broker.limits.quota import Quota, Quotas
 from broker.minting.minter import MintedToken
 from broker.principal import OPERATOR, OWN_ISSUER, Principal
-from broker.sessions.session import SessionTerms
+from broker.sessions.session import SessionState, SessionTerms
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.overrides import SqlOverrides
 from broker.store.accounts.removal import remove_user
@@ -27,7 +27,6 @@ from broker.store.database.engine import Database
 from broker.store.database.tables import sign_ins
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.reporting.people import SqlPeople
-from broker.store.reporting.sessions import SqlSessions
 from tests.support.servers import own_principal
 
 ALICE = own_principal("alice")
@@ -133,9 +132,9 @@ def test_open_session_gets_no_further_token_and_ends(database: Database) -> None
     add(database)
     session = talk(database)
     remove(database)
-    assert SqlSessions(database).page(limit=10) == []
-    (row,) = SqlSessions(database).page(placed_only=False, limit=10)
-    assert (row.id, str(row.state), row.ended_at is not None) == (session, "ended", True)
+    ended = SqlLedger(database).find(ALICE, session)
+    assert (ended.state, ended.ended_at is not None) == (SessionState.ENDED, True)
+    assert ended.holds_place(datetime.now(UTC)), "someone may be talking with its token"
 
 
 def test_last_operator_and_unknown_users_stay_as_they_are(database: Database) -> None:

@@ -54,6 +54,7 @@ function silence({ state, microphone, muted, push, held }) {
 export class TalkView {
   talk = byId('talk', HTMLButtonElement);
   mute = byId('mute', HTMLButtonElement);
+  interrupt = byId('interrupt', HTMLButtonElement);
   end = byId('end', HTMLButtonElement);
   push = byId('push', HTMLButtonElement);
   camera = byId('camera', HTMLButtonElement);
@@ -78,6 +79,7 @@ export class TalkView {
   render(scene) {
     const live = LIVE.has(scene.state);
     this.#showStatus(scene, live);
+    this.#offerInterrupt(scene.state === 'speaking');
     this.#showControls(scene, live && scene.state !== 'connecting');
     this.#profileControl.hidden = live || this.profile.options.length < 2;
   }
@@ -107,6 +109,12 @@ export class TalkView {
     this.screen.hidden = this.camera.hidden || !('getDisplayMedia' in navigator.mediaDevices);
     this.end.hidden = !connected || microphone;
     this.#volumeControl.hidden = !connected;
+  }
+
+  /** Shows or hides Interrupt. Its focus goes to the transcript, so that a second press does no harm. @param {boolean} offered */
+  #offerInterrupt(offered) {
+    if (!offered && document.activeElement === this.interrupt) byId('scroll', HTMLDivElement).focus();
+    this.interrupt.hidden = !offered;
   }
 
   /** Shows or hides the push-to-talk button. It takes the focus from Talk, so that the space bar does not end the conversation. @param {boolean} offered */

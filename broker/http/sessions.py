@@ -50,6 +50,15 @@ class ReportBody(body.Body):
     input_tokens: Tokens = None
     output_tokens: Tokens = None
     total_tokens: Tokens = None
+    input_text_tokens: Tokens = None
+    input_audio_tokens: Tokens = None
+    input_image_tokens: Tokens = None
+    input_video_tokens: Tokens = None
+    output_text_tokens: Tokens = None
+    output_audio_tokens: Tokens = None
+    cached_tokens: Tokens = None
+    thought_tokens: Tokens = None
+    tool_prompt_tokens: Tokens = None
 
 
 class Heartbeat(TypedDict):

@@ -135,13 +135,15 @@ class Messages:
         self._connection.turns.begin(later)
 
     async def _interrupt(self, forced: bool = False) -> None:
-        if self._interrupts or forced:
+        if (self._interrupts or forced) and self._connection.scenarios.peek("deaf") is None:
             await self._connection.turns.interrupt()
 
     async def on_content(self, content: dict[str, Any]) -> None:
         turns = content.get("turns", [])
         said = [" ".join(p["text"] for p in turn.get("parts", []) if "text" in p) for turn in turns]
         complete = content.get("turnComplete", False)
+        if not self._seeding:  # any content interrupts (API reference); without turnComplete the model waits
+            await self._interrupt(forced=True)
         last = ""
         for turn, text in zip(turns, said, strict=True):
             for part in turn.get("parts", []):
@@ -155,7 +157,6 @@ class Messages:
         if complete and self._seeding:  # the history is complete and gets no answer
             self._seeding = False
         elif complete:
-            await self._interrupt(forced=True)
             self._answer_text(last) if last else self._begin(commands.saying(voice.chimes("I am listening.")))
 
     async def on_tool_response(self, content: dict[str, Any]) -> None:

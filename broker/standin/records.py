@@ -54,6 +54,7 @@ class TurnRecord:
     generation_complete_ms: float | None = None
     interrupted_ms: float | None = None
     turn_complete_ms: float | None = None
+    tokens: dict[str, Any] | None = None  # its usageMetadata, as if there were only one
 
 
 @dataclass

@@ -78,6 +78,16 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "answer-tone": ("answers speech with a tone", {"hz": 440.0, "seconds": 2.0}),
     "tool-on-speech": ("answers speech with a function call", {"function": ""}),
     "no-turn-complete": ("never ends a turn", {}),
+    "deaf": ("finishes an answer although the user or the client interrupts it", {}),
+    "late-words": ("sends words of an interrupted answer after `interrupted` and after its end", {}),
+    "usage-cumulative": (
+        "sends usageMetadata after so many seconds of audio too, each of the turn so far (our guess)",
+        {"seconds": 0.5},
+    ),
+    "usage-per-message": (
+        "sends usageMetadata after so many seconds of audio too, each of what it adds (our guess)",
+        {"seconds": 0.5},
+    ),
     # how audio is sent
     "pace": ("sends audio this many times faster than it plays (usually 8)", {"speed": 1.0}),
     "jitter": ("delays each audio frame by up to so many milliseconds", {"max_ms": 120, "seed": 1}),

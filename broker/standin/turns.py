@@ -47,6 +47,9 @@ class Turn:
         self.over = False
         self.calls: list[str] = []  # ids that this turn waits for
         self._seconds = 0.0  # of audio sent so far
+        self._thoughts = 0  # tokens
+        self._counted: Counter[str] | None = None  # the response that the turn's usageMetadata have counted
+        self.unsent: deque[str] = deque()  # the words that were not sent yet
         self.text = ""
         self.audible_until = connection.clock.now()
         size = len(connection.record.audio_out)
@@ -57,8 +60,9 @@ class Turn:
         """Sends an answer. With `speed` 0 the scenarios decide the pace."""
         connection = self._connection
         if answer.thought:
+            self._thoughts += usage.text_tokens(answer.thought)
             await connection.send(_content(modelTurn=_model_turn({"text": answer.thought, "thought": True})))
-        fragments = _fragments(answer.text)
+        fragments = self.unsent = _fragments(answer.text)
         pace = Pacing(connection.clock, connection.scenarios, speed)
         start = max(self.audible_until, connection.clock.now())
         sent = 0.0
@@ -69,8 +73,8 @@ class Turn:
             await self._audio(data, fragments.popleft() if fragments and due else "")
             sent += len(data) / BYTES_PER_SECOND
             self.audible_until = start + sent
-        for fragment in fragments:
-            await self._transcript(fragment)
+        while fragments:
+            await self.transcript(fragments.popleft())
         if answer.grounding:
             await connection.send(_content(groundingMetadata=answer.grounding))
 
@@ -87,11 +91,13 @@ class Turn:
             frame["serverContent"]["outputTranscription"] = {"text": fragment}
             self._said(fragment)
             fragment = ""
+        if counts := self._usage_so_far():
+            frame["usageMetadata"] = counts
         await connection.send(frame)
         if fragment:
-            await self._transcript(fragment)
+            await self.transcript(fragment)
 
-    async def _transcript(self, fragment: str) -> None:
+    async def transcript(self, fragment: str) -> None:
         self._said(fragment)
         if "outputAudioTranscription" in self._connection.setup:
             await self._connection.send(_content(outputTranscription={"text": fragment}))
@@ -99,6 +105,26 @@ class Turn:
     def _said(self, fragment: str) -> None:
         self.text += fragment
         self.record.text = self.text
+
+    def _usage_so_far(self) -> dict[str, Any] | None:
+        """The usageMetadata for a frame in mid-turn: usually none."""
+        scenarios = self._connection.scenarios
+        more = scenarios.peek("usage-cumulative") or scenarios.peek("usage-per-message")
+        said = usage.audio_tokens(self._seconds) - (self._counted or Counter())["AUDIO"]
+        if more is None or said < usage.audio_tokens(float(more["seconds"])):
+            return None
+        return self._usage()
+
+    def _usage(self) -> dict[str, Any]:
+        """Counts the turn so far or, with `usage-per-message`, only what no message has counted."""
+        earlier, self._counted = self._counted, self._response
+        if earlier is None or self._connection.scenarios.peek("usage-per-message") is None:
+            return usage.metadata(self._connection.conversation.context, self._response, self._thoughts)
+        return usage.metadata(Counter(), self._response - earlier)
+
+    @property
+    def _response(self) -> Counter[str]:
+        return Counter(AUDIO=usage.audio_tokens(self._seconds))
 
     async def complete(self) -> None:
         """Ends the turn normally."""
@@ -118,9 +144,10 @@ class Turn:
         content: dict[str, Any] = {"turnComplete": True}
         if connection.model.tells_status:
             content["interactionStatus"] = "IN_PROGRESS" if connection.tools.waiting else "IDLE"
-        response = Counter(AUDIO=usage.audio_tokens(self._seconds))
-        counts = usage.metadata(connection.conversation.context, response)
-        connection.conversation.context.update(response)
+        counts = self._usage()
+        context = connection.conversation.context
+        self.record.tokens = usage.metadata(context, self._response, self._thoughts)
+        context.update(self._response)
         if self.text:
             connection.conversation.history.append(("model", self.text))
         self.over = True
@@ -168,10 +195,15 @@ class Turns:
         self._turn = self._task = None
         turn.record.interrupted_ms = epoch_ms()
         await self._connection.send(_content(interrupted=True))
+        late = self._connection.scenarios.use("late-words") is not None
+        if late and turn.unsent:
+            await turn.transcript(turn.unsent.popleft())
         if turn.calls:
             self._connection.tools.cancel(turn.calls)
             await self._connection.send({"toolCallCancellation": {"ids": turn.calls}})
         await turn.finish()
+        if late and turn.unsent:
+            await turn.transcript(turn.unsent.popleft())
 
 
 def _fragments(text: str) -> deque[str]:

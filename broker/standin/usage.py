@@ -27,16 +27,22 @@ def image_tokens(setup: dict[str, Any]) -> int:
     return IMAGE_TOKENS.get(resolution, IMAGE_TOKENS_OTHERWISE)
 
 
-def metadata(context: Counter[str], response: Counter[str]) -> dict[str, Any]:
-    """`context` is the tokens by modality up to this turn. `response` is what the turn said."""
+def metadata(context: Counter[str], response: Counter[str], thoughts: int = 0) -> dict[str, Any]:
+    """`context` is the tokens by modality up to this turn. `response` is what the turn said.
+
+    As in proto JSON, a message without a context or thoughts has no counts for them.
+    """
     prompt, answer = context.total(), response.total()
-    return {
-        "promptTokenCount": prompt,
+    counts: dict[str, Any] = {
         "responseTokenCount": answer,
-        "totalTokenCount": prompt + answer,
-        "promptTokensDetails": _details(context),
+        "totalTokenCount": prompt + answer + thoughts,
         "responseTokensDetails": _details(response),
     }
+    if prompt:
+        counts |= {"promptTokenCount": prompt, "promptTokensDetails": _details(context)}
+    if thoughts:
+        counts["thoughtsTokenCount"] = thoughts
+    return counts
 
 
 def _details(counts: Counter[str]) -> list[dict[str, Any]]:

@@ -30,6 +30,41 @@ def unhurried() -> Iterator[StandIn]:
         yield running
 
 
+def test_content_interrupts_without_an_answer_until_the_user_speaks(unhurried: StandIn) -> None:
+    with session(unhurried) as talker:
+        talker.text("/long 40")
+        talker.until(is_audio)
+        talker.send({"clientContent": {"turnComplete": False}})
+        talker.until(lambda f: f.get("serverContent", {}).get("interrupted"))
+        talker.turn()
+        talker.text("next")
+        assert words(talker.turn()) == "You wrote: next"
+    assert len(unhurried.control.sent()["turns"]) == 2
+
+
+def test_late_words_follow_an_interruption_and_the_end_of_its_turn(unhurried: StandIn) -> None:
+    unhurried.control.scenario("late-words")
+    with session(unhurried) as talker:
+        talker.text("/long 40")
+        talker.until(is_audio)
+        talker.text("stop")
+        talker.until(lambda f: f.get("serverContent", {}).get("interrupted"))
+        assert contents(talker.turn()) == ["outputTranscription", "turnComplete"]
+        rest = talker.turn()
+    assert words(rest[:1])
+    assert "outputTranscription" in rest[0]["serverContent"]
+    assert not is_audio(rest[0])
+
+
+def test_deaf_service_finishes_its_answer(standin: StandIn) -> None:
+    standin.control.scenario("deaf")
+    with session(standin) as talker:
+        talker.text("/tone 200 3")
+        talker.until(is_audio)
+        talker.send({"clientContent": {"turnComplete": False}})
+        assert "interrupted" not in contents(talker.turn())
+
+
 @pytest.mark.parametrize("how", ["speech", "text", "content"])
 def test_user_interrupts(unhurried: StandIn, how: str) -> None:
     with session(unhurried) as talker:
@@ -143,6 +178,26 @@ def test_usage_bills_the_whole_context_each_turn(standin: StandIn) -> None:
     assert first["totalTokenCount"] == first["promptTokenCount"] + first["responseTokenCount"]
     assert second["promptTokenCount"] > first["totalTokenCount"]
     assert second["responseTokensDetails"] == [{"modality": "AUDIO", "tokenCount": 50}]
+
+
+@pytest.mark.parametrize("reading", ["usage-cumulative", "usage-per-message"])
+def test_usage_within_a_turn_can_be_read_in_two_ways(standin: StandIn, reading: str) -> None:
+    standin.control.scenario(reading, seconds=0.4)
+    with session(standin) as talker:
+        talker.text("/tone 440 2")
+        counts = [frame["usageMetadata"] for frame in talker.turn() if "usageMetadata" in frame]
+    whole = standin.control.sent()["turns"][0]["tokens"]
+    assert len(counts) >= 4
+    prompts = [count.get("promptTokenCount") for count in counts]
+    responses = [count["responseTokenCount"] for count in counts]
+    if reading == "usage-cumulative":
+        assert counts[-1] == whole
+        assert set(prompts) == {whole["promptTokenCount"]}
+        assert responses == sorted(responses)
+    else:
+        assert prompts == [whole["promptTokenCount"]] + [None] * (len(counts) - 1)
+        assert sum(responses) == whole["responseTokenCount"]
+        assert sum(count["totalTokenCount"] for count in counts) == whole["totalTokenCount"]
 
 
 def test_3x_models_combine_words_and_audio_in_one_frame(standin: StandIn) -> None:

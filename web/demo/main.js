@@ -178,6 +178,16 @@ async function send() {
 view.talk.addEventListener('pointerdown', () => view.talk.blur());
 view.talk.addEventListener('click', () => void conversation.toggle());
 view.mute.addEventListener('click', () => conversation.toggleMute());
+view.interrupt.addEventListener('click', () => conversation.interrupt());
+// Before the panels react: Escape closes an open one first.
+document.addEventListener(
+  'keydown',
+  ({ key, isComposing }) => {
+    if (key === 'Escape' && !isComposing && !document.querySelector('details[open], dialog[open]'))
+      conversation.interrupt();
+  },
+  { capture: true },
+);
 view.end.addEventListener('click', () => void conversation.end().then(() => view.talk.focus()));
 view.checkMicrophone.addEventListener('click', () => {
   settingsSheet.open = true;

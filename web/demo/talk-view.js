@@ -70,6 +70,7 @@ function silence({ state, microphone, muted, push, held }) {
 export class TalkView {
   talk = byId('talk', HTMLButtonElement);
   mute = byId('mute', HTMLButtonElement);
+  interrupt = byId('interrupt', HTMLButtonElement);
   end = byId('end', HTMLButtonElement);
   push = byId('push', HTMLButtonElement);
   camera = byId('camera', HTMLButtonElement);
@@ -96,6 +97,7 @@ export class TalkView {
   render(scene) {
     const live = LIVE.has(scene.state);
     this.#showStatus(scene, live);
+    this.#offerInterrupt(scene.state === 'speaking');
     this.#showControls(scene, live && scene.state !== 'connecting');
     this.profile.offered(!live);
     this.checkMicrophone.hidden = scene.state !== 'idle' || !navigator.mediaDevices;
@@ -126,6 +128,12 @@ export class TalkView {
     this.screen.hidden = this.camera.hidden || !('getDisplayMedia' in navigator.mediaDevices);
     this.end.hidden = !connected || microphone;
     this.#volumeControl.hidden = !connected;
+  }
+
+  /** Shows or hides Interrupt. Its focus goes to the transcript, so that a second press does no harm. @param {boolean} offered */
+  #offerInterrupt(offered) {
+    if (!offered && document.activeElement === this.interrupt) byId('scroll', HTMLDivElement).focus();
+    this.interrupt.hidden = !offered;
   }
 
   /** Shows or hides the push-to-talk button. It takes the focus from Talk, so that the space bar does not end the conversation. @param {boolean} offered */

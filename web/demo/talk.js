@@ -191,6 +191,11 @@ export class Conversation {
     return true;
   }
 
+  /** Stops the answer that the assistant gives. */
+  interrupt() {
+    this.#session.interrupt();
+  }
+
   toggleMute() {
     this.#session.setMuted(!this.#session.muted);
     this.#parts.announcer.say(this.#session.muted ? 'Muted' : 'Unmuted');

@@ -27,7 +27,7 @@ IDP = "https://idp.example/"
 ALICE, EVE = own_principal("alice"), Principal(IDP, "u-1", "Eve", "default")
 KEY = Principal(KEY_ISSUER, "abc", "shop", "default")
 USER = end_user(KEY, "user-123")
-TERMS = SessionTerms("default", "models/m", 7200, 900, 120, {})
+TERMS = SessionTerms("default", "models/m", 7200, 900, 120, {}, slice_is_fixed=True)
 TOKEN = MintedToken("auth_tokens/canary")
 
 Block = Callable[[Database], datetime | None]

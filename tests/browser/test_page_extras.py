@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from broker.operators.sessions import SessionAdmin
 from broker.standin import StandIn
 from tests.browser.axe import violations
 from tests.browser.demo_page import PHONE, TOKEN_LIKE, DemoPage, Site, Visits, visits
+from tests.browser.ops_page import beat_faster
 from tests.browser.support import wait_for
 from tests.conftest import MakeBroker
 
@@ -219,6 +221,20 @@ def test_minutes_are_brought_up_to_date_after_the_call(shared: DemoPage) -> None
 
 
 # ---- visits of their own ---------------------------------------------------------------------------------
+
+
+def test_session_ended_by_an_operator_is_named_so(visit: Visits, service: Site) -> None:
+    demo = visit(service.broker.url)
+    beat_faster(demo.page)
+    demo.enter("cora")
+    demo.say("Hello")
+    demo.caption("model", "You wrote: Hello")
+    with service.broker.client("cora") as client:
+        session = client.get("/me").json()["sessions"][0]["id"]
+    SessionAdmin(service.broker.database, actor="tests").end(session)
+    demo.expect_notice("ended-by-operator")
+    expect(demo.notice).to_contain_text("An operator ended this conversation.")
+    expect(demo.notice.get_by_role("button")).to_have_text(["Start again"])
 
 
 @pytest.mark.parametrize("form", [{}, {"viewport": PHONE, "color_scheme": "dark"}])

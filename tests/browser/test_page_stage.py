@@ -78,7 +78,8 @@ ACTIONS = ("mute", "camera", "screen", "rotate", "zoom", "keyboard")
 
 def every_pair(count: int) -> list[int]:
     """Numbers below `count` in an order in which each of them follows each, itself included (de Bruijn)."""
-    order, used = [0], set()
+    order = [0]
+    used: set[tuple[int, int]] = set()
     while len(used) < count * count:
         step = next(n for n in reversed(range(count)) if (order[-1], n) not in used)
         used.add((order[-1], step))
@@ -148,7 +149,8 @@ def test_captions_follow_in_every_order_of_actions(visit: Visits, site: Site, wi
     demo.enter("bob")
     site.standin.control.scenario("mute")
     demo.start()
-    walk, lost = Walk(demo, site, width), []
+    walk = Walk(demo, site, width)
+    lost: list[str] = []
     for _ in range(6):
         walk.speak()
     done: list[str] = []

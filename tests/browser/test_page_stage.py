@@ -149,7 +149,8 @@ def test_captions_follow_in_every_order_of_actions(visit: Visits, site: Site, wi
     demo.enter("bob")
     site.standin.control.scenario("mute")
     demo.start()
-    walk, lost = Walk(demo, site, width), []
+    walk = Walk(demo, site, width)
+    lost: list[str] = []
     for _ in range(6):
         walk.speak()
     done: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_tokens_equal_the_services_own(bench: Bench, service: Service, scenario:
     assert bench.start(microphone=False) is None
     for number, line in enumerate(["/tone 300 1", "/thought Hm."], 1):
         bench.say(line)
-        wait_for("the turn", lambda n=number: len(done := _turns(service)) == n and done[-1]["tokens"])
+        wait_for("the turn", partial(_counted_turn, service, number))
         bench.wait_state("listening")
     own = [turn["tokens"] for turn in _turns(service)]
     usage = wait_for("the counts", lambda: _counted(bench, sum(turn["totalTokenCount"] for turn in own)))
@@ -111,6 +112,11 @@ def test_tokens_equal_the_services_own(bench: Bench, service: Service, scenario:
     assert total["thoughts"] == sum(turn.get("thoughtsTokenCount", 0) for turn in own) > 0
     assert usage["turn"]["input"] == own[-1]["promptTokenCount"]
     bench.end()
+
+
+def _counted_turn(service: Service, number: int) -> bool:
+    turns = _turns(service)
+    return len(turns) == number and turns[-1]["tokens"] is not None
 
 
 def _counted(bench: Bench, total: int) -> dict[str, Any] | None:

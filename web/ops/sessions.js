@@ -149,7 +149,7 @@ export function sessionsView(context) {
           .toLowerCase()
           .includes(wanted),
       )
-      .sort(compare);
+      .sort((a, b) => compare(a, b) || b.id.localeCompare(a.id)); // no row changes places between two refreshes
     selection.show(shown.filter(({ state }) => state === 'open'));
     table.showOrder(order.control.value, order.control.value === 'started' ? 'descending' : 'ascending');
     table.show(shown);

@@ -127,5 +127,8 @@ function replace(cell, fresh) {
   if (cell.firstChild?.isEqualNode(node)) return;
   const had = cell.contains(document.activeElement);
   cell.replaceChildren(node);
-  if (had) /** @type {HTMLElement | null} */ (cell.querySelector('button, input, a'))?.focus();
+  if (!had) return;
+  // Without a control in the cell, the focus stays in the row.
+  const control = cell.querySelector('button, input, a') ?? cell.parentElement?.querySelector('button, input, a');
+  if (control instanceof HTMLElement) control.focus();
 }

@@ -4,10 +4,23 @@
 
 /** @type {[group: string, actions: string[]][]} */
 export const ACTIONS = [
-  ['Users', ['user.add', 'user.block', 'user.unblock', 'user.roles', 'user.password', 'user.sign-out', 'user.token']],
+  [
+    'Users',
+    [
+      'user.add',
+      'user.block',
+      'user.unblock',
+      'user.roles',
+      'user.password',
+      'user.sign-out',
+      'user.token',
+      'user.remove',
+    ],
+  ],
   ['Limits', ['limits.set']],
   ['Keys', ['key.create', 'key.revoke']],
   ['Sessions', ['session.end']],
+  ['History', ['purge']],
   [
     'Blocks',
     [

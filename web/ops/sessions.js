@@ -129,12 +129,12 @@ export function sessionsView(context) {
   }
 
   /** @param {Session} one */
-  function endedBadge({ held_until: until }) {
+  function endedBadge({ state, held_until: until }) {
     const holds = Date.parse(until) > now();
     return h(
       'span',
       { class: 'person' },
-      badge('Ended'),
+      badge(state === 'reserved' ? 'Opening' : 'Ended'),
       holds && h('small', { class: 'quiet' }, `place free in ${left(until, now())}`),
     );
   }

@@ -153,7 +153,9 @@ def test_page_keeps_the_newest_lines_only(browser: Browser, talking: Service) ->
         """async () => {
             const { Captions } = await import('/demo/captions.js');
             const [scroll, list] = [document.createElement('div'), document.createElement('ol')];
-            scroll.append(list);
+            const newest = document.createElement('button');
+            newest.id = 'newest';
+            scroll.append(list, newest);
             document.body.append(scroll);
             const captions = new Captions(list, scroll, () => {});
             for (let turn = 0; turn < 500; turn += 1) {

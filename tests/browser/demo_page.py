@@ -141,7 +141,10 @@ def _sign_in(origin: str, username: str) -> dict[str, str]:
     shared = _sign_ins.get((origin, username), {})
     if httpx2.get(f"{origin}/me", cookies=shared, trust_env=False).status_code != 200:
         answer = httpx2.post(
-            f"{origin}/auth/login", json={"username": username, "password": PASSWORD}, trust_env=False
+            f"{origin}/auth/login",
+            json={"username": username, "password": PASSWORD},
+            trust_env=False,
+            timeout=60,
         )
         answer.raise_for_status()
         shared = _sign_ins[origin, username] = dict(answer.cookies)

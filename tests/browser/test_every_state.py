@@ -219,7 +219,7 @@ def test_every_state_is_accessible_and_fits_the_window(visit: Visits, site: Site
     page.locator("#talk").focus()
     page.locator("#push").dispatch_event("pointerdown", {"pointerId": 1})
     look("push-to-talk-and-camera", "listening", lambda: page.evaluate("preview.currentTime > 0.2"))
-    page.click("#diagnostics summary")
+    page.click("#diagnostics > summary")
     look("connection", "listening", page.get_by_text("Answer delay").is_visible)
     page.keyboard.press("Escape")
     page.click("#developer summary")

@@ -30,7 +30,7 @@ def test_page_works_with_the_keyboard_alone(demo: DemoPage) -> None:
     keys.type("Hello")
     keys.press("Enter")
     demo.caption("model", "You wrote: Hello")
-    _tab_to(demo.page, "#diagnostics summary", "Shift+Tab")
+    _tab_to(demo.page, "#diagnostics > summary", "Shift+Tab")
     keys.press("Enter")
     expect(demo.page.get_by_text("Answer delay")).to_be_visible()
     keys.press("Escape")

@@ -15,7 +15,7 @@ def test_no_token_stays_in_the_page(demo: DemoPage, site: Site) -> None:
     demo.page.click("#mute")
     demo.say("Hello")
     demo.caption("model", "You wrote: Hello")
-    demo.page.click("#diagnostics summary")
+    demo.page.click("#diagnostics > summary")
     expect(demo.page.get_by_text("Answer delay")).to_be_visible()
     during = demo.kept()
     demo.page.keyboard.press("Escape")  # the panel may lie over Talk
@@ -32,7 +32,7 @@ def test_connection_details_can_be_copied_without_a_token(demo: DemoPage) -> Non
     demo.page.context.grant_permissions(["clipboard-read", "clipboard-write", "microphone"])
     demo.enter()
     demo.start()
-    demo.page.click("#diagnostics summary")
+    demo.page.click("#diagnostics > summary")
     demo.page.click("#diagnostics-copy")
     expect(demo.page.get_by_text("Copied")).to_be_visible()
     copied = demo.page.evaluate("navigator.clipboard.readText()")

@@ -223,7 +223,7 @@ def test_sheet_lies_beside_the_conversation(demo: DemoPage, site: Site, sheet: s
     expect(demo.page.locator(panel)).to_be_visible()
     demo.page.get_by_role("button", name="Close", exact=False).click()
     expect(demo.page.locator(panel)).to_be_hidden()
-    expect(demo.page.locator(f"#{sheet} summary")).to_be_focused()
+    expect(demo.page.locator(f"#{sheet} > summary")).to_be_focused()
 
 
 def test_one_sheet_is_open_at_a_time(demo: DemoPage) -> None:

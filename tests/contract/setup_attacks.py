@@ -5,6 +5,7 @@ A field that the schema learns is tried from then on.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -61,8 +62,27 @@ def fields(honest: dict[str, Any]) -> Iterator[Attack]:
                 frame = merged(frame, value)
         if field == "model":
             frame = {**honest, "model": OTHER_MODELS[0]}
+        if field == "tools":
+            frame = {**frame, "tools": _with_names_of_their_own(frame["tools"])}
         shown = snake_case(frame) if number % 2 else frame
         yield Attack(field, json.dumps({"setup": shown}))
+
+
+def _with_names_of_their_own(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Google refuses two functions of the same name."""
+    number = itertools.count()
+    return [
+        {
+            key: [
+                {**function, "name": f"{CANARY}_{next(number)}"} if function["name"] == CANARY else function
+                for function in value
+            ]
+            if key == "functionDeclarations"
+            else value
+            for key, value in tool.items()
+        }
+        for tool in tools
+    ]
 
 
 def merged(base: Any, change: Any) -> Any:

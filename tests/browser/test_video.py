@@ -63,10 +63,12 @@ def test_missing_image_encoder_is_reported_at_once(open_stage: OpenStage, servic
 def test_frame_is_a_jpeg_of_at_most_768_pixels(bench: Bench) -> None:
     found = bench.page.evaluate(
         """async () => {
-          const { encodePicture } = await import('/live/network/picture-encoder.js');
+          const { sendPicture } = await import('/live/network/picture-encoder.js');
           const canvas = new OffscreenCanvas(1920, 1080);
           canvas.getContext('2d').fillRect(0, 0, 500, 500);
-          const { data, mimeType } = await encodePicture(canvas.transferToImageBitmap());
+          const sent = Promise.withResolvers();
+          void sendPicture(canvas.transferToImageBitmap(), () => 0, sent.resolve);
+          const { data, mimeType } = await sent.promise;
           const blob = new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], { type: mimeType });
           const { width, height } = await createImageBitmap(blob);
           return [mimeType, width, height, data.slice(0, 4)];

@@ -155,7 +155,7 @@ def test_page_loads_the_bundle_until_a_source_changes(web: Path) -> None:
         plain = assets.page("demo", _STARTED)
         assert plain.script == "demo/main.js"
         assert {"demo/ring.js", "live/network/network-worker.js"} < set(plain.modules)
-        assert plain.styles == ["common/base.css", "demo/talk-view.css"]
+        assert plain.styles == ["common/base.css", "demo/extras.css", "demo/talk-view.css"]
         (web / changed).write_text(source)
         assert assets.page("demo", _STARTED) == bundled
 

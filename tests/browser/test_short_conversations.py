@@ -22,11 +22,14 @@ def token_requests(demo: DemoPage) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("conversations", "reloads"), [(4, 3), pytest.param(40, 30, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("conversations", "reloads"), [(4, 3), pytest.param(40, 10, marks=pytest.mark.long)])
 def test_short_conversations_and_reloads_cause_one_token_request_each(
     visit: Visits, site: Site, conversations: int, reloads: int
 ) -> None:
-    """With the sessions and minutes of the shipped plan. Nobody waits, and nothing is refused."""
+    """With the sessions and minutes of the shipped plan. Nobody waits, and nothing is refused.
+
+    They follow one another at once. tests/store/test_ends.py spreads 40 and 30 over an hour.
+    """
     demo = visit(site.broker.url)
     demo.enter("shipped")
     requests = token_requests(demo)

@@ -274,7 +274,7 @@ test('words may come before the audio of an answer that the user asked for', asy
   assert.equal(net.of('message').at(-1).turn, 2);
 });
 
-test('the model is told of a stop in the way that its kind allows', async (t) => {
+test('a stop sends the message that interrupts the model, or none if the model takes none', async (t) => {
   const content = [{ clientContent: { turnComplete: false } }];
   const manual = { realtimeInputConfig: { automaticActivityDetection: { disabled: true } } };
   const plan = (model, setup = {}) => ({ answer: { ...ANSWER, setup: { model, ...setup } } });

@@ -1,6 +1,6 @@
 /**
- * How a model is told that the user has stopped it. Loads with the first `interrupt()`, after the sound has stopped.
- * Leaves the sound to turn-playback.js.
+ * Chooses the messages that stop a model. Loads with the first `interrupt()`, after the sound has stopped. Leaves the
+ * sound to turn-playback.js.
  */
 import { rulesFor } from '../shared/model-rules.js';
 
@@ -10,8 +10,8 @@ const CONTENT = { clientContent: { turnComplete: false } };
 const ACTIVITY = [{ realtimeInput: { activityStart: {} } }, { realtimeInput: { activityEnd: {} } }];
 
 /**
- * The messages that interrupt a model and ask for no answer. None: the model cannot be told. It goes on, and nobody
- * hears it.
+ * Returns the messages that interrupt the model without asking for an answer. The list is empty if no message can stop
+ * the model. It then continues, and the client drops what it sends.
  * @param {string | undefined} model
  * @param {{manual: boolean, open: boolean}} speech `manual`: the client marks the speech; `open`: it has marked a start,
  *   which has interrupted the model already

@@ -4,9 +4,7 @@
  */
 import { clockWords } from '../common/countdown.js';
 import { create } from '../common/dom.js';
-
-/** @type {Record<string, string>} */
-const SPEAKERS = { user: 'You', model: 'Assistant' };
+import { saveText } from './transcript-file.js';
 
 /**
  * @param {import('./call-record.js').Figures} figures
@@ -24,7 +22,7 @@ export function summary(figures, session) {
   if (session.transcript.length === 0) return [title, list];
   const save = create('button', 'Save transcript', 'button small');
   save.type = 'button';
-  save.addEventListener('click', () => download(transcriptFile(session.transcript, new Date())));
+  save.addEventListener('click', () => saveText(session.transcript));
   return [title, list, save];
 }
 
@@ -39,25 +37,4 @@ function rows({ durationMs, turns, delayMs, drops, tokens }) {
   always.push(['Drops survived', String(drops)]);
   if (tokens) always.push(['Tokens', tokens.toLocaleString('en')]);
   return always;
-}
-
-/**
- * The text of the file: a date, then one line per turn with its time.
- * @param {import('../live/index.js').LiveSession['transcript']} turns @param {Date} now
- */
-export function transcriptFile(turns, now) {
-  const lines = turns.map(({ role, text, startedAt }) => {
-    const time = new Date(startedAt).toLocaleTimeString('en-GB');
-    return `${time} ${SPEAKERS[role]}: ${text.trim()}`;
-  });
-  return [`Conversation, saved ${now.toISOString().slice(0, 10)}`, '', ...lines, ''].join('\n');
-}
-
-/** @param {string} text */
-function download(text) {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([text], { type: 'text/plain' }));
-  link.download = `conversation-${new Date().toISOString().slice(0, 16).replace(':', '-')}.txt`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -28,7 +28,7 @@ export class TranscriptFile {
       if (action === 'copy') {
         await navigator.clipboard.writeText(transcriptText(session.transcript));
         this.#status.textContent = 'Copied';
-      } else if (action === 'text') save(new Blob([transcriptText(session.transcript)], { type: 'text/plain' }), 'txt');
+      } else if (action === 'text') saveText(session.transcript);
       else if (action === 'json') save(new Blob([session.transcriptJson()], { type: 'application/json' }), 'json');
       else await this.#toggleRecording();
     } catch (error) {
@@ -55,7 +55,7 @@ export class TranscriptFile {
  * The transcript as text: a line for each day, and one for each turn with the local time.
  * @param {Turn[]} turns
  */
-export function transcriptText(turns) {
+function transcriptText(turns) {
   let day = '';
   const lines = turns.flatMap(({ role, text, startedAt, interrupted }) => {
     const at = new Date(startedAt);
@@ -68,8 +68,13 @@ export function transcriptText(turns) {
   return lines.map((line) => `${line}\n`).join('');
 }
 
+/** Saves the transcript as a text file. @param {Turn[]} turns */
+export function saveText(turns) {
+  save(new Blob([transcriptText(turns)], { type: 'text/plain' }), 'txt');
+}
+
 /** Saves the content as a file whose name has the local time. @param {Blob} blob @param {string} extension */
-export function save(blob, extension) {
+function save(blob, extension) {
   const now = new Date();
   const local = new Date(now.getTime() - now.getTimezoneOffset() * 60_000).toISOString();
   const link = document.createElement('a');

@@ -56,14 +56,20 @@ export class VideoPreview {
       if (source === 'camera' && !calledOff) this.#failed(error);
     } finally {
       if (this.#requested === source) this.#requested = null;
+      this.#showTile();
     }
+  }
+
+  /** While one source replaces the other the tile stays, so the transcript beside it keeps its size and place. */
+  #showTile() {
+    this.#tile.hidden = !this.#source && !this.#requested;
   }
 
   /** @param {Source | null} source @param {MediaStream | null} stream */
   #show(source, stream) {
     this.#source = source;
     this.#preview.srcObject = stream;
-    this.#tile.hidden = stream === null;
+    this.#showTile();
     this.#name.textContent = source ? SEEN[source] : '';
     if (stream) void this.#preview.play().catch(() => {});
     for (const name of /** @type {Source[]} */ (['camera', 'screen'])) {

@@ -346,6 +346,7 @@ def test_accessibility_tree_reads_in_the_order_of_the_page(demo: DemoPage) -> No
     demo.caption("model", "You wrote: Good morning")
     demo.page.click("#camera")
     expect(demo.page.locator("#preview")).to_be_visible()
+    demo.expect_state("listening")
     tree = demo.page.locator("body").aria_snapshot()
     expected = [
         "- banner",

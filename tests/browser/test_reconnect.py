@@ -51,6 +51,13 @@ def handle_known(service: Service) -> None:
     wait_for("a handle", lambda: handles(service))
 
 
+def handle_knows_the_turn(service: Service) -> None:
+    """Waits until the client has a handle that is newer than the first answer."""
+    wait_for("the turn's end", lambda: service.standin.control.sent()["turns"][0]["turn_complete_ms"])
+    over = service.standin.control.sent()["turns"][0]["turn_complete_ms"]
+    wait_for("a handle that knows of the turn", lambda: handles(service)[-1:] > [over])
+
+
 @pytest.mark.measured
 def test_planned_handover_is_not_heard_and_not_seen(bench: Bench, service: Service) -> None:
     """An answer of four seconds plays during the change from one connection to the next."""
@@ -145,9 +152,7 @@ def test_typed_conversation_resumes_after_its_last_turn(bench: Bench, service: S
     bench.say("the word is marmalade")
     bench.wait_state("speaking")
     bench.wait_state("listening")
-    wait_for("the turn's end", lambda: service.standin.control.sent()["turns"][0]["turn_complete_ms"])
-    over = service.standin.control.sent()["turns"][0]["turn_complete_ms"]
-    wait_for("a handle that knows of the turn", lambda: handles(service)[-1] > over)
+    handle_knows_the_turn(service)
     service.standin.control.push(drop=True)
     assert back(bench)["resumed"]
     bench.say("/history")
@@ -341,6 +346,7 @@ def test_total_lock_puts_the_handle_into_the_token(
         bench.say("the word is marmalade")
         bench.wait_state("speaking")
         bench.wait_state("listening")
+        handle_knows_the_turn(service)
         service.standin.control.push(go_away=3)
         assert back(bench)["resumed"]
         assert service.standin.control.received()["connections"][-1]["resumed"]

@@ -343,6 +343,7 @@ def test_total_lock_puts_the_handle_into_the_token(
         bench.origin = broker.url
         bench.open(broker.bearer())
         assert bench.start(microphone=False) is None
+        handle_known(service)
         bench.say("the word is marmalade")
         bench.wait_state("speaking")
         bench.wait_state("listening")

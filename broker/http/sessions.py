@@ -62,6 +62,8 @@ class ReportBody(body.Body):
 
 
 class Heartbeat(TypedDict):
+    """`message`: why the session has ended, or what operators say to everybody who talks."""
+
     state: str
     ends_at: str
     message: NotRequired[str]
@@ -74,10 +76,18 @@ def heartbeat(caller: Caller, session_id: str) -> Heartbeat:
     body.read(body.Empty)
     session = parts().ledger.heartbeat(caller.principal, session_id)
     answer: Heartbeat = {"state": session.state.value, "ends_at": rfc3339(session.ends_at)}
-    if session.state is not SessionState.OPEN:
-        by_operator = session.ended_by_operator
-        answer["message"] = "An operator ended this session." if by_operator else "This session has ended."
+    if message := _message(session):
+        answer["message"] = message
     return answer
+
+
+def _message(session: Session) -> str | None:
+    if session.state is not SessionState.OPEN:
+        return "An operator ended this session." if session.ended_by_operator else "This session has ended."
+    suspension = parts().suspensions.current()
+    if suspension is None or not suspension.covers(session.profile, renewal=False):
+        return None
+    return suspension.reason
 
 
 @bp.post("/sessions/<session_id>/report")

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from sqlalchemy import select
 from werkzeug.serving import make_server
 from werkzeug.test import Client
 
@@ -22,6 +23,7 @@ from broker.operators.users import UserAdmin
 from broker.parts import parts_of
 from broker.settings import load
 from broker.store.database import migrate
+from broker.store.database.tables import sessions
 from tests.support.environment import environment, write_config
 from tests.support.servers import PASSWORD, free_port
 
@@ -46,6 +48,8 @@ class StageServer:
         self.requests: list[
             str
         ] = []  # such as "POST /token", in order, including those of workers and closing pages
+        self.lose_answers = 0
+        """So many answers of `POST /token` are lost on their way, after the broker has made them."""
         self._app = create_app(settings)
         self.database = parts_of(self._app).database
         migrate.upgrade(self.database)
@@ -84,6 +88,11 @@ class StageServer:
     def bearer(self, username: str = "alice") -> str:
         return self.user_admin.access_token(username)
 
+    def sessions(self) -> list[str]:
+        """The states of all sessions, in the order in which they were opened."""
+        with self.database.read() as connection:
+            return list(connection.scalars(select(sessions.c.state).order_by(sessions.c.opened_at)))
+
     def asked(self, pattern: str) -> bool:
         """Whether a request such as "POST /token" arrived since the test began."""
         return any(re.fullmatch(pattern, request) for request in tuple(self.requests))
@@ -92,6 +101,10 @@ class StageServer:
         path = environ["PATH_INFO"]
         self.requests.append(f"{environ['REQUEST_METHOD']} {path}")
         file = PAGES / path.removeprefix(PREFIX)
+        if path == "/token" and self.lose_answers > 0:
+            self.lose_answers -= 1
+            b"".join(self._app(environ, start))
+            raise ConnectionResetError
         if not path.startswith(PREFIX) or file.parent != PAGES or not file.is_file():
             return self._app(environ, start)
         kind = "text/html" if file.suffix == ".html" else "text/javascript"

@@ -166,6 +166,23 @@ def test_refused_token_has_the_brokers_code_and_detail(bench: Bench, service: Se
     assert error["detail"]
 
 
+def test_start_after_a_lost_answer_gets_the_same_session(bench: Bench, service: Service) -> None:
+    """One wish is one session, however often it is requested. The next wish is another one."""
+    broker = service.broker
+    sessions = len(broker.sessions())
+    broker.lose_answers = 2
+    assert [bench.start()["reason"] for _ in range(2)] == ["network", "network"]
+    assert bench.start() is None
+    assert len(broker.sessions()) == sessions + 1
+    bench.end()
+    wait_for("the end", lambda: broker.sessions()[-1] == "ended")
+    assert bench.start() is None
+    assert len(broker.sessions()) == sessions + 2
+    assert broker.requests.count("POST /token") == 4
+    bench.end()
+    bench.faults.clear()  # the browser logs lost answers
+
+
 def test_final_close_releases_everything_and_allows_a_restart(bench: Bench, service: Service) -> None:
     assert bench.start() is None
     service.standin.control.push(close="quota")

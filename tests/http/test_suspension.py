@@ -32,6 +32,23 @@ def test_operator_suspends_and_resumes_new_tokens(olga: OperatorClient) -> None:
     assert olga.client.post("/token", headers=headers).status_code == 200
 
 
+def test_reason_reaches_those_who_talk(olga: OperatorClient) -> None:
+    headers = bearer(olga.app, "alice")
+    session = olga.client.post("/token", headers=headers).get_json()["session"]["id"]
+
+    def heard() -> tuple[str, str | None]:
+        answer = olga.client.post(f"/sessions/{session}/heartbeat", headers=headers).get_json()
+        return answer["state"], answer.get("message")
+
+    assert heard() == ("open", None)
+    olga.post("suspension", {"suspended": True, "reason": "We stop at six.", "profiles": ["storyteller"]})
+    assert heard() == ("open", None)
+    olga.post("suspension", {"suspended": True, "reason": "We stop at six."})
+    assert heard() == ("open", "We stop at six.")
+    olga.post("suspension", {"suspended": False})
+    assert heard() == ("open", None)
+
+
 def test_dry_run_reports_suspension(olga: OperatorClient) -> None:
     olga.post("suspension", {"suspended": True, "reason": "Maintenance."})
     told = olga.client.get("/me", headers=bearer(olga.app, "alice")).get_json()["next_token"]

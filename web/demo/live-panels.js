@@ -58,6 +58,7 @@ export class LivePanels {
         record.caption(caption);
       },
       reconnected: (change) => this.#note(reconnects.sentence(change)),
+      notice: ({ text }) => this.#note(`Message from the operators: ${text}`),
       toolcall: (call) => captions.tool(call),
       toolresult: ({ id, name, ok }) =>
         captions.toolEnded(id, ok ? 'done' : 'failed', ok ? (TOOL_NOTES[name] ?? `Used ${name}`) : `${name} failed`),

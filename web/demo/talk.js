@@ -35,6 +35,7 @@ const FORWARDED_EVENTS = [
   'device',
   'echo',
   'reconnected',
+  'notice',
 ];
 
 /** The longest wait for the end of a conversation, in case the broker hangs. */

@@ -117,6 +117,7 @@ export class SessionRun {
 
   /** @param {LiveError} why */
   stop(why) {
+    this.#options.tokenSource.intent.failed(why);
     this.#controller.abort(why);
     this.conversation.stop();
   }
@@ -150,7 +151,8 @@ export class SessionRun {
     const ready = new Promise((resolve) => {
       this.#setReady = resolve;
     });
-    client.post({ type: 'start', plan, ...ports, ...audio.gateState, hasHistory }, Object.values(ports));
+    const keyed = tokenSource.intent.keyed(plan);
+    client.post({ type: 'start', plan: keyed, ...ports, ...audio.gateState, hasHistory }, Object.values(ports));
     await ready;
   }
 
@@ -162,6 +164,7 @@ export class SessionRun {
       this.conversation.receive(report.message, report);
     } else if (type === 'ask') void this.#answer(report);
     else if (type === 'failed') void this.#fail(report.error);
+    else if (type === 'notice') this.emit('notice', { text: report.text });
     else if (type === 'stopped') this.conversation.stopped(report.turn);
     else if (type === 'broken') this.conversation.disconnected(report, report.calls);
     else if (type === 'reconnecting' || type === 'reconnected' || type === 'network' || type === 'clock') {
@@ -175,6 +178,7 @@ export class SessionRun {
 
   /** @param {TokenPlan} plan @param {NetworkReport & {type: 'granted'}} report */
   #onGranted(plan, { session, manual, model, setup, terms }) {
+    this.#options.tokenSource.intent.answered();
     this.emit('granted', terms);
     if (session && 'request' in plan) {
       this.brokerSession = new BrokerSession(plan.request, session.id);

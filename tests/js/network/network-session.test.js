@@ -393,6 +393,29 @@ test('requests the token itself, sends heartbeats and ends with the broker’s s
   assert.equal(net.socket.closedWith, 1000);
 });
 
+test('reports each message of the operators once', async (t) => {
+  const pass = virtualTime(t);
+  const messages = [undefined, 'We stop at six.', 'We stop at six.', undefined, 'We stop at six.', 7];
+  let beats = 0;
+  const url = await serve(t, ({ url: path }) => {
+    if (path === '/token') return [200, { ...ANSWER, session: { id: 'ses_1', heartbeat_seconds: 30 } }];
+    return [200, path.endsWith('/heartbeat') ? { state: 'open', message: messages[beats++] } : {}];
+  });
+  const net = await started(t, {
+    plan: { request: { url: `${url}token`, headers: {}, body: '{}', credentials: 'omit' } },
+  });
+  await net.ready();
+  for (let beat = 1; beat <= messages.length; beat++) {
+    await pass(30_500, 500);
+    await net.until(() => beats >= beat);
+    await settle();
+  }
+  assert.deepEqual(
+    net.of('notice').map(({ text }) => text),
+    ['We stop at six.', 'We stop at six.'],
+  );
+});
+
 test('sends the page’s current figures to the broker every minute', async (t) => {
   const pass = virtualTime(t);
   const received = [];

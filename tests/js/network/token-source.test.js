@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { requestToken, timesOf } from '../../../web/live/network/broker-request.js';
 import { BrokerSession } from '../../../web/live/network/broker-session.js';
 import { TokenSource } from '../../../web/live/network/token-source.js';
+import { LiveError } from '../../../web/live/shared/errors.js';
 import { serve } from '../support.js';
 
 const { signal } = new AbortController();
@@ -26,6 +27,44 @@ test('an endpoint receives JSON and its own headers, from values or functions', 
   assert.deepEqual(seen, [
     ['POST', '/token', 'Bearer a', 'application/json', '{"profile":"p"}'],
     ['POST', '/token', 'Bearer b', 'application/json', '{}'],
+  ]);
+});
+
+test('attempts for one session have one key until there is an answer', async () => {
+  const source = TokenSource.endpoint('http://broker.test/token', { body: () => ({ profile }) });
+  let profile = 'p';
+  const key = async () => source.intent.keyed(await source.describe({ signal })).key;
+  const first = await key();
+  assert.match(first, /^[!-~]{8,255}$/);
+  source.intent.failed(LiveError.network('The answer was lost.'));
+  assert.equal(await key(), first);
+  profile = 'q';
+  assert.notEqual(await key(), first, 'the broker refuses a key with another body');
+  for (const over of [LiveError.aborted(), new LiveError({ reason: 'token-refused' })]) {
+    const before = await key();
+    source.intent.failed(over);
+    assert.notEqual(await key(), before);
+  }
+  const before = await key();
+  source.intent.answered();
+  assert.notEqual(await key(), before);
+});
+
+test('only the request for a first token has the key', async (t) => {
+  const seen = [];
+  const base = await serve(t, (request) => {
+    seen.push([request.url, request.headers['idempotency-key']]);
+    return [200, ANSWER];
+  });
+  const { request } = await TokenSource.endpoint(`${base}token`).describe({ signal });
+  await requestToken(request, 'k1');
+  const session = new BrokerSession(request, 'ses_1');
+  await requestToken(session.nextTokenRequest('h'));
+  await session.heartbeat();
+  assert.deepEqual(seen, [
+    ['/token', 'k1'],
+    ['/sessions/ses_1/token', undefined],
+    ['/sessions/ses_1/heartbeat', undefined],
   ]);
 });
 

@@ -34,10 +34,12 @@ export function postToBroker({ url, headers, body, credentials }, keepalive = fa
 /**
  * Requests a token. The request cannot be cancelled: a granted session must be known, so that it can be ended.
  * @param {TokenRequest} request
+ * @param {string} [key] the broker answers the same key and body with the same session
  * @returns {Promise<TokenAnswer>}
  */
-export async function requestToken(request) {
-  const response = await postToBroker(request).catch((cause) => {
+export async function requestToken(request, key) {
+  const headers = key ? { 'Idempotency-Key': key, ...request.headers } : request.headers;
+  const response = await postToBroker({ ...request, headers }).catch((cause) => {
     throw LiveError.network('The broker could not be reached.', cause);
   });
   const answer = await response.json().catch(() => null);

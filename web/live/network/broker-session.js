@@ -24,12 +24,12 @@ export class BrokerSession {
   }
 
   /**
-   * Reports that the session is alive. Returns the status, or 0 when the broker is away. That does no harm, because the
-   * conversation does not pass through the broker. Throws when the session has ended.
+   * Reports that the session is alive. Returns the status, or 0 when the broker is away, which does no harm, because the
+   * conversation does not pass through the broker; and the operators' message, or ''. Throws when the session has ended.
    */
   async heartbeat() {
     const response = await postToBroker(this.#request('heartbeat')).catch(() => null);
-    if (!response) return 0;
+    if (!response) return { status: 0, message: '' };
     const answer = await response.json().catch(() => null);
     if (answer?.state === 'ended' || ENDING_CODES.has(answer?.code)) {
       throw LiveError.ended(answer.message || answer.detail || 'The session has ended.', {
@@ -37,7 +37,8 @@ export class BrokerSession {
         status: response.status,
       });
     }
-    return response.status;
+    const message = response.ok && typeof answer?.message === 'string' ? answer.message : '';
+    return { status: response.status, message };
   }
 
   /** @param {Record<string, number>} figures */

@@ -37,6 +37,7 @@
  *   | {type: 'reconnected', resumed: boolean, seeded: boolean, planned: boolean, gapMs: number}
  *   | ({type: 'network'} & NetworkState)
  *   | ({type: 'clock'} & SessionClock)
+ *   | {type: 'notice', text: string}
  *   | {type: 'failed', error: LiveErrorFields}} NetworkReport
  */
 

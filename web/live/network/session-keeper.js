@@ -33,6 +33,7 @@ export class SessionKeeper {
   /** The end by the broker's answer, without any later restriction. */
   #endsAt = Infinity;
   #warned = false;
+  #message = '';
   #heartbeatMs = Infinity;
   #heartbeatAt = Infinity;
   #reportAt = Infinity;
@@ -45,7 +46,7 @@ export class SessionKeeper {
   /** @param {import('./token-source.js').TokenPlan} plan @returns {Promise<TokenAnswer>} the first token */
   async start(plan) {
     if ('answer' in plan) return plan.answer;
-    const answer = await requestToken(plan.request);
+    const answer = await requestToken(plan.request, plan.key);
     const { session } = answer;
     if (!session) return answer;
     this.brokerSession = new BrokerSession(plan.request, session.id);
@@ -105,13 +106,17 @@ export class SessionKeeper {
   async #heartbeat(now) {
     this.#heartbeatAt = now + this.#heartbeatMs;
     try {
-      let status = await this.brokerSession?.heartbeat();
-      if (status === 401) {
+      let beat = await this.brokerSession?.heartbeat();
+      if (beat?.status === 401) {
         // The app may have renewed its sign-in since.
         const plan = await this.#host.ask('plan');
         if (this.brokerSession && 'request' in plan) this.brokerSession.access = plan.request;
-        status = await this.brokerSession?.heartbeat();
+        beat = await this.brokerSession?.heartbeat();
       }
+      if (!beat) return;
+      const { status, message } = beat;
+      if (message && message !== this.#message) this.#host.report({ type: 'notice', text: message });
+      if (status < 300) this.#message = message;
       if (status === 401) this.endWithToken(LiveError.tokenRefused(401, SIGNED_OUT, null));
       else if (status && this.renewalError?.status === 401) this.#signedInAgain();
     } catch (cause) {

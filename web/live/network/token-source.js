@@ -5,6 +5,7 @@
  * other two kinds return an answer that the app has or makes itself. Leaves the request to broker-request.js.
  */
 import { LiveError } from '../shared/errors.js';
+import { Intent } from './intent.js';
 
 /**
  * The fields of the broker's answer to `POST /token` that this library reads. `expires_at`, `session.ends_at` and
@@ -25,7 +26,7 @@ import { LiveError } from '../shared/errors.js';
  */
 /** @typedef {'same-origin' | 'omit'} Credentials */
 /** @typedef {{url: string, headers: Record<string, string>, body: string, credentials: Credentials}} TokenRequest */
-/** @typedef {{request: TokenRequest} | {answer: TokenAnswer}} TokenPlan */
+/** `key`: see intent.js. @typedef {{request: TokenRequest, key?: string} | {answer: TokenAnswer}} TokenPlan */
 /**
  * The argument of a custom source. For later tokens it names the broker's session and the resumption handle.
  * @typedef {{signal: AbortSignal, session?: string, handle?: string}} TokenContext
@@ -34,6 +35,7 @@ import { LiveError } from '../shared/errors.js';
 
 export class TokenSource {
   #describe;
+  intent = new Intent();
   /** @type {Promise<TokenPlan> | null} */
   #pending = null;
 

@@ -58,6 +58,7 @@
  *   sent in time
  * @property {SessionClock} clock the session's end by this device's clock (epoch milliseconds; Infinity: unknown). Comes
  *   with each connection, when the end changes, and a minute before the end
+ * @property {{text: string}} notice the operators have a message for everybody who talks
  * @property {{message: Record<string, any>}} message every server frame without its audio
  * @property {{error: LiveError}} error
  */

@@ -48,7 +48,7 @@ def test_new_key_is_shown_once_and_a_revoked_key_is_rejected(ops: OpsPage, site:
     assert key.startswith("lbk_")
     expect(ops.dialog.get_by_role("heading")).to_have_text("Key kiosk created")
     assert f"X-API-Key: {key}" in ops.page.get_by_label("How to use it").input_value()
-    copy = ops.dialog.get_by_role("button", name="Copy", exact=True)
+    copy = ops.dialog.get_by_role("button", name="Copy key", exact=True)
     expect(copy).to_be_focused()
     copy.click()
     expect(ops.dialog.get_by_text("Copied.")).to_be_visible()

@@ -71,12 +71,13 @@ def test_full_project_is_a_problem_with_its_remedy(ops: OpsPage) -> None:
     expect(rows.filter(has_not_text="project-capacity")).to_have_count(0)
 
 
-def test_tile_line_chart_and_list_show_the_same_numbers(ops: OpsPage, full: BrokerServer) -> None:
+def test_tile_chart_and_list_show_the_same_numbers(ops: OpsPage, full: BrokerServer) -> None:
     ops.enter()
     tiles = ops.page.locator(".tile")
     expect(tiles.nth(0)).to_contain_text(re.compile("^Open sessions3 of 3"))
-    expect(tiles.filter(has_text="Minutes charged, last hour")).to_contain_text("45 ")
-    expect(ops.page.locator(".totals")).to_contain_text(re.compile(r"45 minutes charged, \d+ talked"))
+    charged = tiles.filter(has_text="Minutes charged, last hour")
+    expect(charged).to_contain_text(re.compile(r"45 \d+ talked"))
+    expect(ops.page.locator(".totals")).not_to_contain_text("45")
     chart = ops.page.get_by_role("slider", name="Open sessions")
     expect(chart).to_have_attribute("aria-valuetext", re.compile("Open sessions 3$"))
     bars = ops.page.get_by_role("region", name="Minutes by user").get_by_role("row", name="alice")

@@ -1,12 +1,14 @@
 """Screenshots of the operators' page after a day of traffic: `tests/artifacts/ops-…png`.
 
-Each view must also follow WCAG 2.2 AA and fit its screen. The long form covers both sizes and colour schemes.
+Each view must also follow WCAG 2.2 AA and fit its screen. The long form covers both sizes, both colour
+schemes, forced colours, and views that are seldom seen.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -15,13 +17,18 @@ from broker.operators.limits import LimitAdmin
 from broker.standin import StandIn
 from tests.browser import axe
 from tests.browser.demo_page import DESKTOP, PHONE
-from tests.browser.ops_page import OpsPage, OpsVisits
+from tests.browser.ops_page import OpsPage, OpsVisits, request_tokens
 from tests.conftest import MakeBroker
 from tests.support.servers import BrokerServer
 from tests.support.traffic import make_traffic
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
+COLOURS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "forced-colours": {"color_scheme": "light", "forced_colors": "active"},
+}
 PLAN = """
 [plans.{}]
 rate = "{}/minute; 500/day"
@@ -67,6 +74,7 @@ class Album:
         pytest.param("desktop", "light", marks=pytest.mark.long),
         pytest.param("desktop", "dark", marks=pytest.mark.long),
         pytest.param("phone", "light", marks=pytest.mark.long),
+        pytest.param("desktop", "forced-colours", marks=pytest.mark.long),
     ],
 )
 def test_every_view_is_accessible_and_fits_the_screen(
@@ -74,7 +82,7 @@ def test_every_view_is_accessible_and_fits_the_screen(
 ) -> None:
     # The policy forbids eval, which the accessibility checker needs, so these visits ignore the policy.
     ops = visit_ops(
-        busy.url, viewport=SIZES[size], color_scheme=scheme, bypass_csp=True, reduced_motion="reduce"
+        busy.url, viewport=SIZES[size], bypass_csp=True, reduced_motion="reduce", **COLOURS[scheme]
     )
     page, album = ops.page, Album(f"{size}-{scheme}", ops)
     ops.visit()
@@ -137,11 +145,74 @@ def test_every_view_is_accessible_and_fits_the_screen(
     album.take("audit-refusals")
     ops.go("Service keys")
     page.get_by_role("button", name="Create key").click()
+    expect(ops.dialog).to_be_visible()
     album.take("creating-a-key")
     ops.dialog.get_by_label("Name").fill(f"kiosk-{size}-{scheme}")
     ops.dialog.get_by_role("button", name="Create key").click()
     expect(page.get_by_label("The key", exact=True)).to_be_visible()
     album.take("new-key")
+    assert album.faults == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
+def test_seldom_seen_views_are_accessible_and_fit_the_screen(
+    visit_ops: OpsVisits, standin: StandIn, make_broker: MakeBroker, size: str, scheme: str
+) -> None:
+    """A broker that nobody has used yet, then suspended, with a blocked user, and out of reach."""
+    unused = make_broker(standin.url, project_sessions=1, rate="2/minute")
+    unused.add_user("olga", roles=["operator"])
+    unused.add_user("max", plan="default")
+    ops = visit_ops(unused.url, viewport=SIZES[size], bypass_csp=True, **COLOURS[scheme])
+    page, album = ops.page, Album(f"{size}-{scheme}", ops)
+    ops.enter()
+    expect(page.get_by_text("Nothing needs attention.")).to_be_visible()
+    album.take("unused-overview")
+    for tab in ("Live sessions", "Service keys", "Blocks"):
+        ops.go(tab)
+        expect(page.locator("#view .none")).to_be_visible()
+        album.take(f"unused-{tab.lower().replace(' ', '-')}")
+    ops.go("Users")
+    page.get_by_label("Search").fill("nobody of this name")
+    expect(page.locator("#view .none")).to_be_visible()
+    album.take("no-users-found")
+    request_tokens(unused, "max", 4)
+
+    ops.go("Overview")
+    page.get_by_role("button", name="Suspend new tokens").click()
+    expect(ops.dialog).to_be_visible()
+    album.take("suspending")
+    page.get_by_label("Reason").fill("The voice service is down.")
+    ops.dialog.get_by_role("button", name="Suspend", exact=True).click()
+    expect(page.locator("#suspension")).to_be_visible()
+    expect(page.get_by_text("Problem").first).to_be_visible()
+    album.take("suspended")
+    ops.open_user("max")
+    page.get_by_role("button", name="Block", exact=True).click()
+    album.take("blocking-a-user")
+    ops.dialog.get_by_label("Reason").fill("Shares the account.")
+    ops.dialog.get_by_role("button", name="Block", exact=True).click()
+    ops.dialog.get_by_role("button", name="Close").click()
+    ops.override("Sessions at once", "6")
+    ops.save()
+    ops.announced("Saved. The new limits apply from the next request.")
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    album.take("blocked-user")
+    ops.go("Audit trail")
+    expect(page.locator("#view tbody .diff").first).to_be_visible()
+    album.take("audit-of-changes")
+    ops.go("Users")
+    page.get_by_label("Search").fill("")
+    page.locator("#view tbody input[type=checkbox]").first.check()
+    page.get_by_role("button", name="Set limits").click()
+    expect(ops.dialog).to_be_visible()
+    album.take("setting-limits")
+    page.keyboard.press("Escape")
+    page.context.set_offline(True)
+    ops.page.get_by_role("navigation").get_by_role("link", name="Blocks").click()
+    expect(ops.fault).to_contain_text("The broker cannot be reached")
+    album.take("out-of-reach")
+    page.context.set_offline(False)
     assert album.faults == {}
 
 

@@ -69,7 +69,7 @@ def open_panel(page: Page, name: str) -> None:
 
 def test_minutes_and_plan_are_shown_before_the_first_call(shared: DemoPage) -> None:
     left = shared.page.locator("#allowance")
-    expect(left).to_have_text(re.compile(r"^\d+ of \d+ minutes left today · plan default$"))
+    expect(left).to_have_text(re.compile(r"^[\d,]+ of [\d,]+ minutes left today · default plan$"))
     expect(left).to_be_visible()
     expect(shared.page).to_have_title("Talk · Live Broker")
 
@@ -216,7 +216,7 @@ def test_minutes_are_brought_up_to_date_after_the_call(shared: DemoPage) -> None
     expect(shared.page.locator("#allowance")).to_be_hidden()
     shared.caption("model", "You wrote: And again")
     shared.page.click("#end")
-    expect(shared.page.locator("#allowance")).to_have_text("38 of 60 minutes left today · plan default")
+    expect(shared.page.locator("#allowance")).to_have_text("38 of 60 minutes left today · default plan")
     shared.page.unroute("**/me")
 
 

@@ -109,7 +109,7 @@ def test_newcomer_continues_as_demo_with_one_click(dev: str) -> None:
             await page.wait_for_selector("#status[data-state=idle]")
             return await page.text_content("#allowance")
 
-    assert re.fullmatch(r"\d+ of \d+ minutes left today · plan default", run(enter()) or "")
+    assert re.fullmatch(r"\d+ of \d+ minutes left today · default plan", run(enter()) or "")
 
 
 @pytest.mark.long

@@ -30,7 +30,8 @@ export class Allowance {
   /** @param {Account} account */
   show({ plan, limits }) {
     const { limit, used } = limits.minutes_per_day;
-    this.#line.textContent = `${Math.max(0, limit - used)} of ${limit} minutes left today · plan ${plan}`;
+    const [left, all] = [Math.max(0, limit - used), limit].map((minutes) => minutes.toLocaleString('en'));
+    this.#line.textContent = `${left} of ${all} minutes left today · ${plan} plan`;
   }
 
   async #refresh() {

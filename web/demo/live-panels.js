@@ -91,10 +91,10 @@ export class LivePanels {
     this.#announcer.say(text);
   }
 
-  /** Adds the card about the call that has ended, if it was connected. */
+  /** Adds the card about the call that has ended, if anything was said in it. */
   async #summarize() {
-    if (!record.connected) return;
     const { figures } = record;
+    if (!record.connected || figures.turns === 0) return;
     const cleared = this.#cleared;
     const part = await import('./summary.js').catch(() => null); // the card is no reason for an error
     if (part && cleared === this.#cleared) this.#captions.add(...part.summary(figures, this.#session));

@@ -134,7 +134,7 @@ function describe({ reason, code, detail }) {
   return `${code ?? reason}: ${String(redact(detail))}`;
 }
 
-/** @param {LiveEvents['granted']} terms */
+/** One fact a line. @param {LiveEvents['granted']} terms */
 function termsInWords({ profile, model, locked, limits, expires_in, connect_within }) {
   const { rate, sessions, minutes_per_day: minutes } = limits ?? {};
   const left = [
@@ -150,7 +150,7 @@ function termsInWords({ profile, model, locked, limits, expires_in, connect_with
     left.length && `Left: ${left.join('; ')}.`,
   ]
     .filter(Boolean)
-    .join(' ');
+    .join('\n');
 }
 
 /** The page's log. */

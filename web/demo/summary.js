@@ -34,7 +34,7 @@ function rows({ durationMs, turns, delayMs, drops, tokens }) {
     ['Turns', String(turns)],
   ];
   if (delayMs !== null) always.push(['Answer delay', `${delayMs} ms`]);
-  always.push(['Drops survived', String(drops)]);
+  if (drops) always.push(['Drops survived', String(drops)]);
   if (tokens) always.push(['Tokens', tokens.toLocaleString('en')]);
   return always;
 }

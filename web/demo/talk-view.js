@@ -112,7 +112,9 @@ export class TalkView {
     document.body.toggleAttribute('data-unheard', Boolean(silent)); // the dot and the ring look live only if someone is heard
     this.#status.dataset.state = state;
     this.#status.textContent = silent && state === 'listening' ? silent.status : look.status;
-    this.#lead.textContent = silent?.lead ?? look.lead;
+    // While the connection is replaced, only "Muted" is more important than that nothing is lost.
+    const own = state === 'reconnecting' && silent !== MUTED ? null : silent;
+    this.#lead.textContent = own?.lead ?? look.lead;
     this.#talkLabel.textContent = silent === TYPING && state !== 'connecting' ? 'Talk' : look.talk;
     this.talk.dataset.shows = this.#talkLabel.textContent === 'Talk' ? 'talk' : 'stop';
     this.#message.placeholder = look.message ?? 'Type a message';

@@ -80,7 +80,7 @@ export function auditView(context, filters) {
     'Audit trail',
     /** @type {import('./table.js').Column<AuditEntry>[]} */ ([
       { head: `When (${ZONE})`, cell: ({ at }) => timeOf(at) },
-      { head: 'Actor', cell: ({ actor }) => filterButton('actor', actor, 'whole') },
+      { head: 'Actor', cell: ({ actor }) => filterButton('actor', actor, 'whole', shortened(actor)) },
       { head: 'Action', cell: ({ action: name }) => filterButton('action', name, 'whole') },
       { head: 'Outcome', cell: ({ outcome: code, times }) => outcomeCell(code, times) },
       { head: 'Detail', cell: ({ detail }) => detailCell(detail) },
@@ -125,10 +125,10 @@ export function auditView(context, filters) {
     void pages.restart();
   }
 
-  /** A button that turns a value into a filter. @param {string} name @param {string} value @param {string} [look] */
-  function filterButton(name, value, look = '') {
+  /** A button that turns a value into a filter. @param {string} name @param {string} value @param {string} [look] @param {string} [text] */
+  function filterButton(name, value, look = '', text = value) {
     return button(
-      value,
+      text,
       () => {
         const control = fields.find(({ control: { name: its } }) => its === name)?.control;
         if (!control) return;
@@ -202,6 +202,12 @@ function setValue(control, value) {
   if (control.value === value || isTime) return;
   control.append(option(value));
   control.value = value;
+}
+
+/** The end of an actor names the person, so the middle gives way. @param {string} actor */
+function shortened(actor) {
+  const text = actor.replace(/^https:\/\//, '');
+  return text.length > 34 ? `${text.slice(0, 14)}…${text.slice(-19)}` : text;
 }
 
 /** RFC 3339 in UTC. @param {string} local */

@@ -43,7 +43,7 @@ export class ErrorBox {
     this.#countdown.stop();
     this.element.dataset.code = code;
     this.element.replaceChildren(
-      h('div', {}, h('strong', {}, title), ' ', detail, requestId && h('small', {}, `Request ID ${requestId}`)),
+      h('div', {}, h('strong', {}, `${title}.`), ' ', detail, requestId && h('small', {}, `Request ID ${requestId}`)),
       again ?? '',
     );
     if (again && retryAfterSeconds > 0) this.#hold(again, retryAfterSeconds);

@@ -276,8 +276,8 @@ class LimitRow {
   /** @param {string | number} value  the value from the plan @param {string} plan */
   inherit(value, plan) {
     this.#inherited.textContent = String(value);
-    this.#note.textContent = this.#own.checked ? 'override' : this.name === 'plan' ? 'from sign-in' : `plan ${plan}`;
-    this.#note.dataset.tone = this.#own.checked ? 'own' : 'plain';
+    this.#note.hidden = this.#own.checked;
+    this.#note.textContent = this.name === 'plan' ? 'from sign-in' : `plan ${plan}`;
   }
 
   focus() {

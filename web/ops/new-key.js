@@ -27,8 +27,8 @@ export function shownOnce({ name, key, scopes }) {
     wrap: 'off',
   });
   snippet.value = text;
-  const main = copyButton(key, 'Copy', output, 'primary');
-  const example = copyButton(text, 'Copy the example', snippet);
+  const main = copyButton(key, 'Copy key', output, 'primary');
+  const example = copyButton(text, 'Copy example', snippet);
   return {
     title: `Key ${name} created`,
     body: [

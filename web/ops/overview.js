@@ -1,6 +1,6 @@
 /**
  * The state of the broker: what needs attention, current figures, and charts for the last hour, day or week.
- * All figures of a range come from one answer, so a tile, the line below and a chart never differ.
+ * All figures of a range come from one answer, so a tile and a chart never differ.
  */
 import { AttentionStrip, auditHref } from './attention.js';
 import { button, h } from './build.js';
@@ -224,16 +224,11 @@ const stamp = (moment) => `${moment.toISOString().slice(0, 19)}Z`;
 /** @param {Record<string, number>} counts */
 const sum = (counts) => Object.values(counts).reduce((total, one) => total + one, 0);
 
-/** @param {Usage} usage */
+/** What the tiles do not say. @param {Usage} usage */
 function summary({ range, totals }) {
-  const { mint_ms: mint, speech_end_to_audio_ms: answer } = totals;
-  const quality = (/** @type {string} */ name, /** @type {import('./api.js').Percentiles | null} */ ms) =>
-    ms ? [`${name} p50 ${milliseconds(ms.p50)}, p95 ${milliseconds(ms.p95)}`] : [];
-  return `${RANGES[range]}: ${[
-    `${counted(totals.tokens, 'token')}, ${counted(sum(totals.refusals), 'refusal')}`,
-    `${counted(totals.charged_minutes, 'minute')} charged, ${count(totals.minutes)} talked`,
-    ...quality('answer delay', answer),
-    ...quality('mint time', mint),
-    `${counted(totals.underruns, 'gap')} in playback`,
-  ].join('; ')}. A session is charged in advance, token by token; unused time is given back when it ends.`;
+  const mint = totals.mint_ms
+    ? `mint time p50 ${milliseconds(totals.mint_ms.p50)}, p95 ${milliseconds(totals.mint_ms.p95)}; `
+    : '';
+  const gaps = `${counted(totals.underruns, 'gap')} in playback`;
+  return `${RANGES[range]}: ${mint}${gaps}. Unused charged minutes are given back when a session ends.`;
 }

@@ -77,7 +77,7 @@ test('tells a call in steps, and stores no secret', () => {
   );
   assert.equal(
     log.steps[1].detail,
-    'Profile default, x. One connection, within 120 s. Valid for 15 min. Locked: model, tools. ' +
+    'Profile default, x.\nOne connection, within 120 s.\nValid for 15 min.\nLocked: model, tools.\n' +
       'Left: 9 requests of 10/minute; 1 of 2 conversations at once; 45 of 60 minutes today.',
   );
   assert.equal(log.steps[2].ms, 200);

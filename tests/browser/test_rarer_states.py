@@ -1,0 +1,116 @@
+"""States of the demo page that a visit seldom shows: ways to sign in, checks, large tiles, and rarer errors.
+
+They are checked as in test_every_state.py, in the long form only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from broker.standin import StandIn
+from tests.browser.demo_page import Visits
+from tests.browser.look import Look
+from tests.conftest import MakeBroker
+from tests.docs.dev_broker import dev_broker
+from tests.support.provider import ProviderProcess, entry
+
+pytestmark = pytest.mark.long
+
+CLIENTS = {"local": {"token_endpoint_auth_method": "none"}}
+OPTIONS = """
+[guests]
+enabled = true
+[plans.brief]
+rate = "100/minute"
+sessions = 2
+minutes_per_day = 1
+session_minutes = 1
+forgiven_minutes_per_day = 0
+"""
+LINES = ["Is there snow in the mountains?", "/long 2", "/search snow in the mountains", "And on Sunday?"]
+BLOCK_MICROPHONE = """() => {
+    navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'));
+}"""
+
+
+def test_first_contact(visit: Visits, tmp_path: Path) -> None:
+    with dev_broker(tmp_path) as url:
+        demo = visit(url, bypass_csp=True)
+        look = Look(demo, in_full=True)
+        demo.visit()
+        look("first-contact", "signed-out")
+    assert look.faults == {}
+
+
+def test_rarer_states_are_accessible_and_fit_the_window(
+    visit: Visits, standin: StandIn, make_broker: MakeBroker
+) -> None:
+    with ProviderProcess(CLIENTS) as provider:
+        toml = OPTIONS + entry("local", provider.issuer, label="Example Company")
+        broker = make_broker(standin.url, toml=toml)
+    for name, plan in (("ada", "default"), ("bea", "brief")):
+        broker.add_user(name, plan=plan)
+    demo = visit(broker.url, bypass_csp=True)
+    look = Look(demo, in_full=True)
+    page = demo.page
+
+    demo.visit()
+    look("sign-in-options", "signed-out")
+    demo.sign_in("ada")
+    demo.expect_state("idle")
+    page.click("#check-first")
+    expect(page.locator("#check-result")).to_have_text("Your microphone works.")
+    look("microphone-check", "idle")
+    page.keyboard.press("Escape")
+
+    for line in LINES:
+        demo.say(line)
+        demo.caption("user", line)
+        demo.expect_state("listening")
+    demo.caption("model", f"You wrote: {LINES[-1]}")
+    page.click("#record")
+    look("typed-and-recording", "listening", page.get_by_text("Recording on this device").is_visible)
+    with page.expect_download():
+        page.click("#record")
+    page.get_by_role("button", name="Enlarge transcript").click()
+    look("large-transcript", "listening")
+    page.evaluate("document.getElementById('scroll').scrollTop = 0")
+    page.get_by_role("button", name="Shrink transcript").click()
+    page.click("#camera")
+    page.get_by_role("button", name="Enlarge video").click()
+    look("large-video", "listening", lambda: page.evaluate("preview.currentTime > 0.2"))
+    page.click("#camera")
+    page.click("#developer > summary")
+    page.get_by_text("Events", exact=True).click()
+    page.locator("#developer .events summary").first.click()
+    look("developer-events", "listening")
+    page.keyboard.press("Escape")
+    page.context.set_offline(True)
+    expect(page.locator("#hint")).to_contain_text("You are offline.", timeout=40_000)
+    look("offline-in-a-conversation", "listening")
+    page.context.set_offline(False)
+    expect(page.locator("#hint")).to_be_hidden(timeout=40_000)
+    page.click("#end")
+    look("card-after-the-call", "ended", page.get_by_text("Your conversation").is_visible)
+
+    page.evaluate(BLOCK_MICROPHONE)
+    demo.talk.click()
+    demo.expect_notice("permission-denied")
+    look("microphone-blocked", "error")
+    broker.block_admin.block("ada")
+    demo.talk.click()
+    demo.expect_notice("account-blocked")
+    look("account-blocked", "error")
+    page.click("#sign-out")
+    demo.sign_in("bea")
+    demo.say("Hello")
+    demo.caption("model", "You wrote: Hello")
+    page.click("#end")
+    demo.expect_state("ended")
+    demo.talk.click()
+    demo.expect_notice("minutes-exhausted")
+    look("minutes-exhausted", "error")
+    assert look.faults == {}, "\n".join(f"{n}: {f}" for n, fs in look.faults.items() for f in fs)

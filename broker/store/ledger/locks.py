@@ -4,6 +4,9 @@ The order, from first to last:
 
     idempotency record, rate windows (by key), service key, principal, project, session, token
 
+The lock of the project is that of its row in `places`. Under it, all counts of places are changed. A day's
+sums are changed under the locks of the principals, after everything else.
+
 A transaction takes only those that it needs. One that grants, lengthens or frees a place locks everyone for
 whom the place counts. One that changes a session or its tokens begins with an UPDATE that names the state
 from which it starts (`reservation_rows.moved`), or locks the session before it reads the state. So no two
@@ -42,11 +45,6 @@ def lock_owners(database: Database, connection: Connection, session_id: str) -> 
     for key in (keys.acting_key, keys.principal_key) if keys else ():
         if key is not None:
             connection.execute(_LOCK, {"principal": key})
-
-
-def lock_project(database: Database, connection: Connection) -> None:
-    """Taken late and held for the shortest time: every request needs it."""
-    database.lock(connection, "project")
 
 
 def lock_session(database: Database, connection: Connection, session_id: str) -> None:

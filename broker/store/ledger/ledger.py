@@ -25,12 +25,11 @@ from broker.minting.minter import MintedToken
 from broker.principal import Principal, end_user
 from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
 from broker.sessions.token_window import window_for
-from broker.store import audit
 from broker.store.accounts.standing import is_blocked
 from broker.store.audit import RefusalLog
 from broker.store.database.engine import Database
 from broker.store.database.tables import sessions
-from broker.store.ledger import places
+from broker.store.ledger import audit_rows, places
 from broker.store.ledger.locks import lock_owners, lock_principal, lock_session
 from broker.store.ledger.own_sessions import own_session, placed_sessions
 from broker.store.ledger.quota_usage import GRACE, counted, usage_of
@@ -87,7 +86,7 @@ class SqlLedger:
             places.enter(connection, quotas.plan, principal, now)
             reservation = add_token(connection, principal, session_id, window, usages[-1], opens_session=True)
             # Before Google is asked: if the trail cannot be written, no token may be minted.
-            _record(connection, now, principal, "token", "reserved", reservation.session_id)
+            audit_rows.record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
 
     def reserve_next(
@@ -129,7 +128,7 @@ class SqlLedger:
                 places.enter_anew(connection, session_id, quotas.plan, principal, now)
                 hold_anew(connection, session_id, until, quotas.plan)
             # Before Google is asked: if the trail cannot be written, no token may be minted.
-            _record(connection, now, principal, "token", "reserved", reservation.session_id)
+            audit_rows.record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
 
     def confirm(
@@ -153,7 +152,7 @@ class SqlLedger:
             issue(connection, reservation.token_id, token.sha256, mint_ms)
             if not reservation.opens_session:
                 self._lengthen_hold(connection, principal, reservation, now)
-            _record(connection, now, principal, "token", "ok", reservation.session_id, token)
+            audit_rows.record(connection, now, principal, "token", "ok", reservation.session_id, token)
 
     def void(self, reservation: Reservation, refusal_code: Code) -> None:
         with self._database.write() as connection:
@@ -213,21 +212,21 @@ class SqlLedger:
             now = self._database.now(connection)
             if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
                 release(connection, session_id, quotas, now)
-                _record(connection, now, owner, "session.end", "ok", session_id)
+                audit_rows.record(connection, now, owner, "session.end", "ok", session_id)
             return _as_of(own_session(connection, principal, session_id), now)
 
     def repeated(self, principal: Principal, session_id: str, token: MintedToken) -> None:
         with self._database.write() as connection:
             now = self._database.now(connection)
-            _record(connection, now, principal, "token", "repeated", session_id, token)
+            audit_rows.record(connection, now, principal, "token", "repeated", session_id, token)
 
     def refused(self, principal: Principal, action: str, code: Code, session_id: str | None = None) -> None:
         if session_id is None:
-            actor, detail = _named(principal)
+            actor, detail = audit_rows.named(principal)
             self._refusals.record(actor=actor, action=action, outcome=code, detail=detail)
             return
         with self._database.write() as connection:  # it completes the record of the reservation
-            _record(connection, self._database.now(connection), principal, action, code, session_id)
+            audit_rows.record(connection, self._database.now(connection), principal, action, code, session_id)
 
     def _lengthen_hold(
         self, connection: Connection, principal: Principal, reservation: Reservation, now: datetime
@@ -281,32 +280,3 @@ def _ended(session: Session) -> Refusal:
     return Refusal(
         "session-ended", f"{who}Open a new session with POST /token.", reason=f"state {session.state.value}"
     )
-
-
-def _record(
-    connection: Connection,
-    at: datetime,
-    principal: Principal,
-    action: str,
-    outcome: str,
-    session_id: str | None,
-    token: MintedToken | None = None,
-) -> None:
-    actor, detail = _named(principal)
-    audit.record(
-        connection,
-        at,
-        actor=actor,
-        action=action,
-        outcome=outcome,
-        session_id=session_id,
-        token_sha256=token.sha256 if token else None,
-        detail=detail,
-    )
-
-
-def _named(principal: Principal) -> tuple[str, dict[str, str] | None]:
-    """(actor, detail) in the audit trail. A service key that acts is the actor; its user is in the detail."""
-    requester = principal.requester
-    detail = {"on_behalf_of": principal.subject} if principal.actor else None
-    return f"{requester.issuer}:{requester.subject}", detail

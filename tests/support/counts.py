@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from broker.limits.quota import day_of
 from broker.store.database.engine import Database
 from broker.store.database.tables import day_sums, places, sessions, tokens
+from broker.store.ledger.day_sums import date_of
 
 
 def wrong_counts(database: Database) -> list[str]:
@@ -39,17 +39,19 @@ def wrong_counts(database: Database) -> list[str]:
         for owner in sorted(kept.keys() | taken.keys())
         if kept.get(owner, 0) != taken[owner]
     ]
-    for (key, day), found in used.items():
-        # Only today's tokens are all read.
-        if day == day_of(now) and sums.get((key, day), (0, 0)) != found:
-            wrong.append(f"{key} used {found} s on {day:%F}; its sums are {sums.get((key, day))}")
-    return wrong
+    # Only today's tokens are all read.
+    return wrong + [
+        f"{key} used {found} s on {day}; its sums are {sums.get((key, day))}"
+        for (key, day), found in used.items()
+        if day == date_of(now) and sums.get((key, day), (0, 0)) != found
+    ]
 
 
-def _used(rows: list[Any]) -> dict[tuple[str, Any], tuple[int, int]]:
-    found: dict[tuple[str, Any], tuple[int, int]] = {}
+def _used(rows: list[Any]) -> dict[tuple[str, str], tuple[int, int]]:
+    found: dict[tuple[str, str], tuple[int, int]] = {}
     for row in rows:
         for key in filter(None, (row.principal_key, row.acting_key)):
-            seconds, forgiven = found.get((key, day_of(row.reserved_at)), (0, 0))
-            found[key, day_of(row.reserved_at)] = (seconds + row.seconds, forgiven + row.forgiven)
+            day = date_of(row.reserved_at)
+            seconds, forgiven = found.get((key, day), (0, 0))
+            found[key, day] = (seconds + row.seconds, forgiven + row.forgiven)
     return found

@@ -173,7 +173,7 @@ places = Table(
     Column("owner", String(40), primary_key=True),
     Column("plan", String(64), primary_key=True),
     Column("taken", Integer, nullable=False),
-    Column("recounted_on", UtcDateTime, nullable=False),
+    Column("recounted_on", String(10), nullable=False),
 )
 
 # `seconds` are charged for `covers_from` to `expires_at`, on the day of `reserved_at`. A token that replaces
@@ -212,13 +212,13 @@ tokens = Table(
     ),
 )
 
-# For each principal and day (its midnight): the sums over the tokens that were reserved on that day. Each
-# statement that changes `seconds` or `forgiven` of a token changes these in the same transaction.
+# For each principal and day (such as 2026-11-30): the sums over the tokens that were reserved on that day.
+# Each statement that changes `seconds` or `forgiven` of a token changes these in the same transaction.
 day_sums = Table(
     "day_sums",
     metadata,
     Column("key", String(40), primary_key=True),
-    Column("day", UtcDateTime, primary_key=True),
+    Column("day", String(10), primary_key=True),
     Column("seconds", BigInteger, nullable=False),
     Column("forgiven", BigInteger, nullable=False),
 )

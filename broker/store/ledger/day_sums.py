@@ -9,17 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, text
 
-from broker.limits.quota import day_of
-from broker.store.database.column_types import UtcDateTime
+from broker.store.database.statement import Statement
 
-# Built once: putting a statement together takes longer than running it.
-_ADD = text(
-    "INSERT INTO day_sums (key, day, seconds, forgiven) VALUES (:key, :day, :seconds, :forgiven) "
-    "ON CONFLICT (key, day) DO UPDATE "
-    "SET seconds = day_sums.seconds + excluded.seconds, forgiven = day_sums.forgiven + excluded.forgiven"
-).bindparams(bindparam("day", type_=UtcDateTime()))
+_ADD = Statement(
+    text(
+        "INSERT INTO day_sums (key, day, seconds, forgiven) VALUES (:key, :day, :seconds, :forgiven) "
+        "ON CONFLICT (key, day) DO UPDATE "
+        "SET seconds = day_sums.seconds + excluded.seconds, forgiven = day_sums.forgiven + excluded.forgiven"
+    )
+)
+
+
+def date_of(moment: datetime) -> str:
+    """The day in UTC of an aware datetime in UTC, as the counts name it."""
+    return moment.date().isoformat()
 
 
 def add(
@@ -31,9 +36,11 @@ def add(
     """
     if not seconds and not forgiven:
         return
-    day = day_of(reserved_at)
+    day = date_of(reserved_at)
     rows = [
         {"key": key, "day": day, "seconds": seconds, "forgiven": forgiven} for key in keys if key is not None
     ]
-    # A list would be slower, and most tokens have one owner.
-    connection.execute(_ADD, rows if len(rows) > 1 else rows[0])
+    if len(rows) == 1:
+        _ADD.run(connection, rows[0])
+    else:
+        _ADD.run_all(connection, rows)

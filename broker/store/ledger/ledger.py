@@ -74,8 +74,7 @@ class SqlLedger:
 
     def reserve(self, principal: Principal, terms: SessionTerms, quotas: Quotas) -> Reservation:
         with self._database.write() as connection:
-            lock_principal(self._database, connection, principal)
-            now = self._database.now(connection)
+            now = lock_principal(self._database, connection, principal)
             usages, free = self._usages(connection, quotas, now, needs_place=True)
             ends_at = now + timedelta(seconds=terms.session_seconds)
             most = terms.slice_seconds
@@ -135,12 +134,13 @@ class SqlLedger:
         self, principal: Principal, reservation: Reservation, token: MintedToken, mint_ms: int | None = None
     ) -> None:
         with self._database.write() as connection:
-            if not reservation.opens_session:
-                lock_owners(self._database, connection, reservation.session_id)
-                places.lock(self._database, connection)
-            elif not self._database.is_sqlite:  # SQLite has one writer at a time: its lock would cost a query
-                lock_principal(self._database, connection, principal)
-            now = self._database.now(connection)
+            if reservation.opens_session and not self._database.is_sqlite:
+                now = lock_principal(self._database, connection, principal)
+            else:  # SQLite has one writer at a time: its lock would cost a query
+                if not reservation.opens_session:
+                    lock_owners(self._database, connection, reservation.session_id)
+                    places.lock(self._database, connection)
+                now = self._database.now(connection)
             before = SessionState.RESERVED if reservation.opens_session else SessionState.OPEN
             if not moved(connection, reservation.session_id, before, SessionState.OPEN, None):
                 raise _ended(own_session(connection, principal, reservation.session_id))

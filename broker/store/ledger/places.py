@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, text, update
@@ -27,14 +27,16 @@ from broker.limits.quota import Quotas, project_capacity
 from broker.principal import Principal
 from broker.store.database.column_types import UtcDateTime
 from broker.store.database.engine import Database
+from broker.store.database.statement import Statement
 from broker.store.database.tables import COUNTED, places, sessions
+from broker.store.ledger.day_sums import date_of
 
 Rows = Sequence[Row[*tuple[Any, ...]]]
 PROJECT, PLAN = "project", "plan"
 # So many free places are taken out of the counts at once: seldom, but faster than new ones are taken.
 AT_ONCE, EVERY, MOST_OF_ONE = 256, 32, 16
 
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER = ""
 
 # Built once: putting a statement together takes longer than running it.
 _OF_PROJECT = (
@@ -42,7 +44,7 @@ _OF_PROJECT = (
     .where(text("owner IN ('plan', 'project')"))
     .order_by(places.c.owner.desc(), places.c.plan)
 )
-_LOCKED = _OF_PROJECT.with_for_update()
+_LOCKED = Statement(_OF_PROJECT.with_for_update())
 OF_SESSION = (
     sessions.c.id,
     sessions.c.plan,
@@ -69,22 +71,25 @@ _LEAVE = (
     .values(taken=places.c.taken - bindparam("number"))
 )
 _FORGET_EMPTY = delete(places).where(places.c.taken <= 0, places.c.owner.not_in([PROJECT, PLAN]))
-_DAY = bindparam("day", type_=UtcDateTime())
-_ENTER = text(
-    "INSERT INTO places (owner, plan, taken, recounted_on) "
-    "VALUES ('project', '', 1, :day), ('plan', :plan, 1, :day), (:principal, '', 1, :day) "
-    "ON CONFLICT (owner, plan) DO UPDATE SET taken = places.taken + 1"
-).bindparams(_DAY)
-_ENTER_WITH_KEY = text(
-    "INSERT INTO places (owner, plan, taken, recounted_on) "
-    "VALUES ('project', '', 1, :day), ('plan', :plan, 1, :day), (:principal, '', 1, :day), "
-    "(:acting, '', 1, :day) "
-    "ON CONFLICT (owner, plan) DO UPDATE SET taken = places.taken + 1"
-).bindparams(_DAY)
+_ENTER = Statement(
+    text(
+        "INSERT INTO places (owner, plan, taken, recounted_on) "
+        "VALUES ('project', '', 1, :day), ('plan', :plan, 1, :day), (:principal, '', 1, :day) "
+        "ON CONFLICT (owner, plan) DO UPDATE SET taken = places.taken + 1"
+    )
+)
+_ENTER_WITH_KEY = Statement(
+    text(
+        "INSERT INTO places (owner, plan, taken, recounted_on) "
+        "VALUES ('project', '', 1, :day), ('plan', :plan, 1, :day), (:principal, '', 1, :day), "
+        "(:acting, '', 1, :day) "
+        "ON CONFLICT (owner, plan) DO UPDATE SET taken = places.taken + 1"
+    )
+)
 _SET = text(
     "INSERT INTO places (owner, plan, taken, recounted_on) VALUES (:owner, :plan, :taken, :day) "
     "ON CONFLICT (owner, plan) DO UPDATE SET taken = excluded.taken, recounted_on = excluded.recounted_on"
-).bindparams(_DAY)
+)
 _RECOUNT_PLANS = text("SELECT plan, count(*) FROM sessions WHERE counted GROUP BY plan")
 _RECOUNT_ONE = text(
     "SELECT (SELECT count(*) FROM sessions WHERE counted AND principal_key = :key)"
@@ -98,7 +103,7 @@ class ProjectPlaces:
 
     total: int
     taken: Mapping[str, int]
-    recounted_on: datetime | None
+    recounted_on: str | None
 
 
 def lock(database: Database, connection: Connection) -> None:
@@ -109,11 +114,11 @@ def lock(database: Database, connection: Connection) -> None:
 
 def lock_and_read(database: Database, connection: Connection) -> ProjectPlaces:
     """Wait for the lock of the project, then read its counts. SQLite has one writer at a time anyway."""
-    found = _of(connection.execute(_LOCKED).all())
+    found = _of(_LOCKED.run(connection).all())
     if found.recounted_on is None:  # the row that is the lock; a migration has added it
         row = {"owner": PROJECT, "plan": "", "taken": 0, "recounted_on": _NEVER}
         connection.execute(database.insert_or_ignore(places), row)
-        found = _of(connection.execute(_LOCKED).all())
+        found = _of(_LOCKED.run(connection).all())
     return found
 
 
@@ -138,7 +143,7 @@ def make_room(database: Database, connection: Connection, limits: Quotas, now: d
         # A plan's first row may have been added during the wait for the lock. Now every row is seen.
         found = lock_and_read(database, connection)
     taken = Counter(found.taken)
-    if found.total != taken.total() or found.recounted_on != quota.day_of(now):
+    if found.total != taken.total() or found.recounted_on != date_of(now):
         taken = _recount(connection, found, now)
     if lapsed >= MOST_OF_ONE or taken.total() % EVERY == EVERY - 1:
         taken.subtract(_take_out_lapsed(connection, now))
@@ -151,11 +156,11 @@ def make_room(database: Database, connection: Connection, limits: Quotas, now: d
 
 def enter(connection: Connection, plan: str, principal: Principal, now: datetime) -> None:
     """One more session of the plan, of the principal, and of the service key that acts for it."""
-    values = {"plan": plan, "principal": principal.key, "day": quota.day_of(now)}
+    values = {"plan": plan, "principal": principal.key, "day": date_of(now)}
     if principal.actor is None:
-        connection.execute(_ENTER, values)
+        _ENTER.run(connection, values)
     else:
-        connection.execute(_ENTER_WITH_KEY, {**values, "acting": principal.actor.key})
+        _ENTER_WITH_KEY.run(connection, {**values, "acting": principal.actor.key})
 
 
 def enter_anew(
@@ -192,7 +197,7 @@ def recount_one(database: Database, connection: Connection, key: str, now: datet
     """A principal's count, from the rows."""
     lock(database, connection)
     number = connection.execute(_RECOUNT_ONE, {"key": key}).scalar_one()
-    connection.execute(_SET, {"owner": key, "plan": "", "taken": number, "day": quota.day_of(now)})
+    connection.execute(_SET, {"owner": key, "plan": "", "taken": number, "day": date_of(now)})
 
 
 def _take_out_lapsed(connection: Connection, now: datetime) -> Counter[str]:
@@ -203,7 +208,7 @@ def _recount(connection: Connection, found: ProjectPlaces, now: datetime) -> Cou
     taken = Counter(dict.fromkeys(found.taken, 0))
     taken.update({plan: int(number) for plan, number in connection.execute(_RECOUNT_PLANS)})
     counts = [(PROJECT, "", taken.total()), *((PLAN, plan, number) for plan, number in taken.items())]
-    day = quota.day_of(now)
+    day = date_of(now)
     connection.execute(
         _SET, [{"owner": owner, "plan": plan, "taken": number, "day": day} for owner, plan, number in counts]
     )

@@ -16,7 +16,9 @@ from broker.limits import quota as quotas
 from broker.limits.quota import Quota, QuotaUsage
 from broker.sessions.session import TokenState
 from broker.store.database.column_types import UtcDateTime
+from broker.store.database.statement import Statement
 from broker.store.database.tables import sessions, tokens
+from broker.store.ledger.day_sums import date_of
 
 # A place is kept this much longer than the join window: the first heartbeat may be on its way.
 GRACE = timedelta(seconds=30)
@@ -53,23 +55,27 @@ def _of_both(query: str) -> str:
     return " UNION ALL ".join(query.format(owner=owner) for owner in _OWNERS)
 
 
+def _statement(sql: str, *names: str) -> Statement:
+    return Statement(_timed(sql, *names))
+
+
 def _timed(sql: str, *names: str) -> TextClause:
     return text(sql).bindparams(*(bindparam(name, type_=UtcDateTime()) for name in names))
 
 
-_USAGE = _timed(
+_USAGE = _statement(
     f"""
     SELECT place.taken, place.recounted_on,
            ({_LAPSED.format(owner="principal_key")}) + ({_LAPSED.format(owner="acting_key")}) AS free,
            total.seconds - dead.seconds AS seconds, total.forgiven - dead.forgiven AS forgiven
     FROM (SELECT coalesce(sum(seconds), 0) AS seconds, coalesce(sum(forgiven), 0) AS forgiven
-          FROM day_sums WHERE key = :key AND day >= :day) AS total
+          FROM day_sums WHERE key = :key AND day >= :date) AS total
     CROSS JOIN (SELECT coalesce(sum(seconds), 0) AS seconds, coalesce(sum(forgiven), 0) AS forgiven
                 FROM ({_of_both(_UNCONFIRMED)}) AS each_one) AS dead
     LEFT JOIN places AS place ON place.owner = :key AND place.plan = ''
     """,  # noqa: S608 - constants only # nosec B608
     "now", "day", "lapsed",
-).columns(recounted_on=UtcDateTime())  # fmt: skip
+)  # fmt: skip
 _NEXT_FREE = _timed(
     f"SELECT min(at) AS at FROM ({_of_both(_FREES_AT)}) AS each_one",  # noqa: S608 # nosec B608
     "now",
@@ -94,13 +100,14 @@ def usage_of(
 
 def counted(connection: Connection, quota: Quota, now: datetime, since: datetime | None = None) -> Counted:
     values: dict[str, Any] = {"key": quota.key, **times(now)}
-    today = values["day"]
     if since is not None:
-        values["day"] = min(today, quotas.day_of(since))
-    taken, recounted_on, free, used, forgiven = connection.execute(_USAGE, values).one()
+        values["day"] = min(values["day"], quotas.day_of(since))
+    values["date"] = date_of(values["day"])
+    row: Any = _USAGE.run(connection, values).one()
+    taken, recounted_on, free, used, forgiven = row
     is_open = (taken or 0) - free
     frees_at = None
     if is_open >= quota.sessions:
         frees_at = connection.execute(_NEXT_FREE, {"key": quota.key, "now": now}).scalar_one()
     usage = QuotaUsage(quota, now, is_open, int(used), frees_at, int(forgiven))
-    return Counted(usage, free, taken is not None and (recounted_on != today or is_open < 0))
+    return Counted(usage, free, taken is not None and (recounted_on != date_of(now) or is_open < 0))

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from broker.errors import Refusal
 from broker.limits.forgiveness import may_forgive
@@ -19,6 +19,7 @@ from broker.limits.quota import Quotas, QuotaUsage
 from broker.principal import Principal
 from broker.sessions.session import Reservation, SessionState, SessionTerms, TokenState
 from broker.sessions.token_window import TokenWindow
+from broker.store.database.statement import Statement, insert_of
 from broker.store.database.tables import sessions, tokens
 from broker.store.ledger import day_sums
 from broker.store.ledger.quota_usage import GRACE, usage_of
@@ -28,14 +29,20 @@ MOST_UNUSED = 10
 MOST_AT_ONCE, AT_ONCE = 4, timedelta(seconds=3)
 
 # Built once: putting a statement together takes longer than running it.
-_ADD_SESSION = insert(sessions)
-_ADD_TOKEN = insert(tokens)
-_MOVE = (
+_ADD_SESSION = insert_of(
+    sessions, "id", "principal_key", "acting_key", "plan", "profile", "model", "client", "state",
+    "opened_at", "ends_at", "held_until", "counted",
+)  # fmt: skip
+_ADD_TOKEN = insert_of(
+    tokens, "id", "session_id", "principal_key", "acting_key", "state", "reserved_at", "connect_by",
+    "expires_at", "covers_from", "seconds", "forgiven",
+)  # fmt: skip
+_MOVE = Statement(
     update(sessions)
     .where(sessions.c.id == bindparam("session"), sessions.c.state == bindparam("before"))
     .values(state=bindparam("after"), ended_at=bindparam("ended"))
 )
-_SETTLE = (
+_SETTLE = Statement(
     update(tokens)
     .where(tokens.c.id == bindparam("token"), tokens.c.state == TokenState.RESERVED)
     .values(
@@ -116,7 +123,7 @@ def add_session(
         "held_until": window.connect_by + GRACE,
         "counted": True,
     }
-    connection.execute(_ADD_SESSION, row)
+    _ADD_SESSION.run(connection, row)
     return session_id
 
 
@@ -145,7 +152,7 @@ def add_token(
         "seconds": window.seconds,
         "forgiven": window.forgiven,
     }
-    connection.execute(_ADD_TOKEN, row)
+    _ADD_TOKEN.run(connection, row)
     acting_key = principal.actor.key if principal.actor else None
     day_sums.add(connection, (acting_key, principal.key), window.now, window.seconds, window.forgiven)
     return Reservation(
@@ -174,7 +181,7 @@ def moved(
 ) -> bool:
     """Returns whether the session was in `before` and is now in `after`."""
     values = {"session": session_id, "before": before, "after": after, "ended": ended_at}
-    return connection.execute(_MOVE, values).rowcount == 1
+    return _MOVE.run(connection, values).rowcount == 1
 
 
 def issue(connection: Connection, token_id: str, token_sha256: str, mint_ms: int | None) -> None:
@@ -212,7 +219,7 @@ def _settle(
     code: str | None = None,
 ) -> None:
     values = {"token": token_id, "to": state, "sha256": sha256, "took": took, "code": code}
-    connection.execute(_SETTLE, values)
+    _SETTLE.run(connection, values)
 
 
 def check_unused(connection: Connection, session_id: str, now: datetime) -> None:

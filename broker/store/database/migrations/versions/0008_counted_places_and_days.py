@@ -17,14 +17,8 @@ _COUNTED, _RESERVED = sa.text("counted"), sa.text("state = 'reserved'")
 # if clocks differ. The days that no limit reads any more are not needed.
 _MARGIN = timedelta(days=1)
 _DAYS = timedelta(days=3)
-_PLACES = sa.table(
-    "places",
-    *(sa.column(name) for name in ("owner", "plan", "taken")),
-    sa.column("recounted_on", sa.DateTime()),
-)
-_SUMS = sa.table(
-    "day_sums", sa.column("key"), sa.column("day", sa.DateTime()), sa.column("seconds"), sa.column("forgiven")
-)
+_PLACES = sa.table("places", *(sa.column(name) for name in ("owner", "plan", "taken", "recounted_on")))
+_SUMS = sa.table("day_sums", *(sa.column(name) for name in ("key", "day", "seconds", "forgiven")))
 
 
 def upgrade() -> None:
@@ -34,13 +28,13 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(length=40), nullable=False),
         sa.Column("plan", sa.String(length=64), nullable=False),
         sa.Column("taken", sa.Integer(), nullable=False),
-        sa.Column("recounted_on", sa.DateTime(), nullable=False),
+        sa.Column("recounted_on", sa.String(length=10), nullable=False),
         sa.PrimaryKeyConstraint("owner", "plan", name=op.f("pk_places")),
     )
     op.create_table(
         "day_sums",
         sa.Column("key", sa.String(length=40), nullable=False),
-        sa.Column("day", sa.DateTime(), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
         sa.Column("seconds", sa.BigInteger(), nullable=False),
         sa.Column("forgiven", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", "day", name=op.f("pk_day_sums")),
@@ -78,7 +72,7 @@ def _count_places(now: datetime) -> None:
     for principal_key, acting_key, plan, number in connection.exec_driver_sql(found):
         owners = [("project", ""), ("plan", plan), (principal_key, ""), (acting_key, "")]
         taken.update({owner: number for owner in owners if owner[0] is not None})
-    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    day = now.date().isoformat()
     op.bulk_insert(
         _PLACES,
         [
@@ -93,10 +87,10 @@ def _sum_days(now: datetime) -> None:
     at: Any = sa.column("reserved_at", sa.DateTime())
     tokens = sa.table("tokens", *columns, at)
     recent = sa.select(at, *columns).select_from(tokens).where(at >= now - _DAYS)
-    seconds: Counter[tuple[str, datetime]] = Counter()
-    forgiven: Counter[tuple[str, datetime]] = Counter()
+    seconds: Counter[tuple[str, str]] = Counter()
+    forgiven: Counter[tuple[str, str]] = Counter()
     for row in op.get_bind().execute(recent):
-        day = row.reserved_at.replace(hour=0, minute=0, second=0, microsecond=0)
+        day = row.reserved_at.date().isoformat()
         for key in filter(None, (row.principal_key, row.acting_key)):
             seconds[key, day] += row.seconds
             forgiven[key, day] += row.forgiven

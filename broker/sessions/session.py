@@ -76,9 +76,11 @@ class Session:
     on_behalf_of: str | None = None
     """The user to whom it belongs, if a service key opened it and asks; otherwise None."""
     ended_by_operator: bool = False
+    is_counted: bool = True
+    """False once its place was found to be free. Others may have it, even if a clock is set back."""
 
     def holds_place(self, now: datetime) -> bool:
-        return self.held_until > now
+        return self.is_counted and self.held_until > now
 
 
 @dataclass(frozen=True)

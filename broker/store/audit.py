@@ -12,19 +12,20 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
 from broker.errors import CODES, Refusal
 from broker.principal import GUEST_ISSUER
 from broker.store.database.engine import Database
+from broker.store.database.statement import insert_of
 from broker.store.database.tables import REFUSED, audit
 from broker.telemetry.log import current_client_address, current_request_id
 from broker.telemetry.repeats import Counted, Kind, Repeats
 
 EntryKind = Literal["changes", "refusals"]
 
-_APPEND = insert(audit)
+_APPEND = insert_of(audit, *(column.name for column in audit.c if not column.primary_key))
 # Written for every request, sign-in and probe. The end of a session is a change only if an operator ended it:
 # then its detail names the owner.
 _ROUTINE = ("token", "sign-in", "check", "session.end")
@@ -172,8 +173,8 @@ def record(
     Raises `audit-unavailable` if it cannot, so that nothing happens unrecorded.
     """
     try:
-        connection.execute(
-            _APPEND,
+        _APPEND.run(
+            connection,
             {
                 "at": at,
                 "actor": actor,

@@ -24,6 +24,7 @@ from broker.store.database.engine import Database
 from broker.store.database.tables import tokens
 from broker.store.ledger.ledger import SqlLedger
 from tests.conftest import MakeBroker
+from tests.support.counts import wrong_counts
 from tests.support.crowd import Crowd, Outcome
 from tests.support.servers import BrokerServer, own_principal
 from tests.support.stores import DATABASES, Stores
@@ -101,6 +102,7 @@ def _check_what_is_left(broker: BrokerServer, kept: Counter[str], kills: int) ->
         clock=lambda: datetime.now(UTC) + HEALED,
     )
     try:
+        assert wrong_counts(later) == []
         with later.read() as connection:
             confirmed = select(tokens.c.principal_key, func.count()).where(
                 tokens.c.state == TokenState.ISSUED

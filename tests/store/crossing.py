@@ -42,9 +42,9 @@ _LOCKS = tuple(
         r"FROM idempotency\b.*FOR UPDATE|(UPDATE|DELETE FROM|INSERT INTO) idempotency\b",
         r"FROM rate_windows\b.*FOR UPDATE|(UPDATE|DELETE FROM|INSERT INTO) rate_windows\b",
         r"FROM principals\b.*FOR UPDATE",
-        r"pg_advisory_xact_lock",
+        r"FROM places\b.*FOR UPDATE|(UPDATE|INSERT INTO) places\b",
         r"FROM sessions\b.*FOR UPDATE|UPDATE sessions\b",
-        r"UPDATE tokens\b",
+        r"FROM tokens\b.*FOR UPDATE|UPDATE tokens\b",
     )
 )
 

@@ -27,6 +27,7 @@ from broker.store.database.engine import Database
 from broker.store.ledger.reservation_rows import MOST_AT_ONCE
 from tests.store.crossing import Crossings
 from tests.store.world import TERMS, World
+from tests.support.counts import wrong_counts
 from tests.support.stores import Stores
 
 SCHEDULES = int(os.environ.get("CROSSINGS", "12"))
@@ -413,6 +414,7 @@ def test_crossing_transactions_keep_every_promise(
         outcomes = crossings.run([first, second], schedule(seed))
         try:
             check(outcomes)
+            assert wrong_counts(world.database) == []
         except AssertionError as fault:
             raise AssertionError(f"schedule {seed}: {outcomes}") from fault
 

@@ -42,6 +42,7 @@ from broker.store.database.engine import Database
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.reservation_rows import AT_ONCE, MOST_AT_ONCE, MOST_UNUSED
+from tests.support.counts import wrong_counts
 from tests.support.servers import own_principal
 
 SESSIONS, MINUTES, PROJECT = 2, 70, 3
@@ -318,7 +319,7 @@ class Sessions(RuleBasedStateMachine):
             return multiple()
         assert good
         token.state, one.state = "issued", "open"
-        if one.beats:
+        if one.beats and one.held_until > self.now:
             one.held_until = max(one.held_until, token.reservation.expires_at)
         return one
 
@@ -401,6 +402,7 @@ class Sessions(RuleBasedStateMachine):
             assert usage.forgiven_seconds == self.forgiven(who)
             assert self.usable(who) <= (MINUTES + (FORGIVEN[who] or MINUTES)) * 60
             assert full == self.is_full(who)
+        assert wrong_counts(self.database) == []
         assert self.places() <= PROJECT
 
     @invariant()

@@ -22,6 +22,7 @@ from broker.store.accounts.users import existing, keep_another_operator, user_of
 from broker.store.database.engine import Database
 from broker.store.database.tables import limits, sessions, tokens, users
 from broker.store.ledger.locks import lock_principal
+from broker.store.ledger.reservation_rows import void_token
 
 # Longer than any request: one that was admitted before the removal must not get its token after it.
 _STILL_UNDER_WAY = timedelta(hours=1)
@@ -58,11 +59,9 @@ def remove_user(database: Database, username: str, *, actor: str, keep_one_opera
 def _end_sessions(connection: Connection, key: str, now: datetime) -> None:
     """No session gets a further token. A delivered token may be in use, so its place stays taken."""
     own = sessions.c.principal_key == key
-    connection.execute(
-        update(tokens)
-        .where(tokens.c.principal_key == key, tokens.c.state == TokenState.RESERVED)
-        .values(state=TokenState.VOID, refusal="account-blocked", seconds=0)
-    )
+    reserved = (tokens.c.principal_key == key, tokens.c.state == TokenState.RESERVED)
+    for token_id in connection.execute(select(tokens.c.id).where(*reserved)).scalars().all():
+        void_token(connection, token_id, "account-blocked")
     connection.execute(
         update(sessions)
         .where(own, sessions.c.state == SessionState.RESERVED)

@@ -20,11 +20,13 @@ from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
 from broker.store.accounts.users import user_of
 from broker.store.database.engine import Database
+from broker.store.database.statement import Statement
 from broker.store.database.tables import blocks, limits, users
 
 _AGAINST = or_(
     and_(
-        blocks.c.kind.in_([BlockKind.PRINCIPAL, BlockKind.ISSUED_BEFORE]),
+        # Not a plain list: SQLAlchemy would write the SQL anew for each request.
+        blocks.c.kind.in_([literal(BlockKind.PRINCIPAL), literal(BlockKind.ISSUED_BEFORE)]),
         blocks.c.value == bindparam("principal"),
     ),
     and_(blocks.c.kind == BlockKind.TOKEN, blocks.c.value == bindparam("token")),
@@ -43,25 +45,27 @@ _OWN_USER = (
 )
 
 
-_BLOCKED = select(
-    or_(
-        select(blocks.c.kind)
-        .where(
-            or_(
-                and_(
-                    blocks.c.kind == BlockKind.PRINCIPAL,
-                    blocks.c.value.in_(bindparam("keys", expanding=True)),
-                ),
-                and_(
-                    blocks.c.kind == BlockKind.ISSUER,
-                    blocks.c.value.in_(bindparam("issuers", expanding=True)),
-                ),
+_BLOCKED = Statement(
+    select(
+        or_(
+            select(blocks.c.kind)
+            .where(
+                or_(
+                    and_(
+                        blocks.c.kind == BlockKind.PRINCIPAL,
+                        blocks.c.value.in_([bindparam("key"), bindparam("acting_key")]),
+                    ),
+                    and_(
+                        blocks.c.kind == BlockKind.ISSUER,
+                        blocks.c.value.in_([bindparam("issuer"), bindparam("acting_issuer")]),
+                    ),
+                )
             )
+            .exists(),
+            select(users.c.username)
+            .where(users.c.username == bindparam("name"), users.c.blocked_at.is_not(None))
+            .exists(),
         )
-        .exists(),
-        select(users.c.username)
-        .where(users.c.username == bindparam("name"), users.c.blocked_at.is_not(None))
-        .exists(),
     )
 )
 
@@ -72,13 +76,15 @@ def is_blocked(connection: Connection, principal: Principal) -> bool:
     For a principal whose credential was admitted earlier. A block that does not show here commits later, and
     then it sees the token that this transaction is about to confirm.
     """
-    everyone = [one for one in (principal, principal.actor) if one is not None]
+    actor = principal.actor
     values = {
-        "keys": [one.key for one in everyone],
-        "issuers": [one.issuer for one in everyone],
+        "key": principal.key,
+        "issuer": principal.issuer,
+        "acting_key": actor.key if actor else None,
+        "acting_issuer": actor.issuer if actor else None,
         "name": principal.subject if principal.issuer == OWN_ISSUER else None,
     }
-    return bool(connection.execute(_BLOCKED, values).scalar_one())
+    return bool(_BLOCKED.run(connection, values).scalar_one())
 
 
 class SqlStanding:

@@ -24,12 +24,14 @@ from sqlalchemy.pool import QueuePool
 
 from broker.errors import STORE_FAULTS, Refusal
 from broker.store.database import postgres, schema, sqlite
+from broker.store.database.statement import Statement
 from broker.telemetry.metrics import STORE_SECONDS, timed
 
 _POOL_SECONDS = 2.0
 _RETRY_SECONDS = 0.25
 Clock = Callable[[], datetime]
 _ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_TIME = Statement(text("SELECT clock_timestamp()"))
 
 
 class Database:
@@ -194,8 +196,13 @@ class Database:
             return self._clock()
         if self.is_sqlite:
             return datetime.now(UTC)
-        now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-        return now.astimezone(UTC)
+        return self.moment(_TIME.run(connection).scalar_one())
+
+    def moment(self, server_time: Any) -> datetime:
+        """The same, if a statement has selected the server's `clock_timestamp()` already."""
+        if self._clock is not None:
+            return self._clock()
+        return datetime.now(UTC) if self.is_sqlite else server_time.astimezone(UTC)
 
     def lock(self, connection: Connection, name: str) -> None:
         """Wait until no other transaction holds the lock `name`. SQLite has one writer at a time anyway."""

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from broker.errors import Refusal
+from broker.store.database.statement import Statement
 
-_VERSION = text("SELECT version_num FROM alembic_version")
+_VERSION = Statement(text("SELECT version_num FROM alembic_version"))
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 # Migrations are numbered, so the last file name begins with the newest revision.
 NEWEST = max(path.name.split("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py"))
@@ -22,7 +23,7 @@ NEWEST = max(path.name.split("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py"))
 def require_current(connection: Connection) -> None:
     """Refuses `store-unavailable` unless the database has exactly the schema of this code."""
     try:
-        revision = connection.execute(_VERSION).scalar_one_or_none()
+        revision = _VERSION.run(connection).scalar_one_or_none()
     except (OperationalError, ProgrammingError) as fault:
         if "alembic_version" not in str(fault.orig):
             raise

@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    false,
     text,
 )
 
@@ -123,9 +124,11 @@ limits = Table(
     Column("version", Integer, nullable=False, server_default="1"),
 )
 
-# The count of live sessions uses `held_until` alone: until then the session holds a place, one of those
-# reserved for `plan` while there are any. `released_at` is when its owner gave the place back before its
-# token expired.
+# Until `held_until` the session holds a place, one of those reserved for `plan` while there are any.
+# `counted`: `places` counts it. That is every session that holds a place, and each one that has lost its
+# place until a request finds it. `released_at` is when its owner gave the place back before its token
+# expired.
+COUNTED = text("counted")
 sessions = Table(
     "sessions",
     metadata,
@@ -144,10 +147,33 @@ sessions = Table(
     Column("heartbeat_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("released_at", UtcDateTime),
+    Column("counted", Boolean, nullable=False, server_default=false()),
     Index("ix_sessions_held_plan", "held_until", "plan"),
     Index("ix_sessions_opened_id", "opened_at", "id"),
     Index("ix_sessions_principal_held", "principal_key", "held_until"),
     Index("ix_sessions_acting_held", "acting_key", "held_until"),
+    # Only queries that contain exactly this condition use these.
+    *(
+        Index(name, *columns, sqlite_where=COUNTED, postgresql_where=COUNTED)
+        for name, columns in {
+            "ix_sessions_counted": ("held_until",),
+            "ix_sessions_principal_counted": ("principal_key", "held_until"),
+            "ix_sessions_acting_counted": ("acting_key", "held_until"),
+        }.items()
+    ),
+)
+
+# How many sessions are counted: all of them (owner "project"), those of each plan (owner "plan"), and those
+# of each principal, as their owner or as the service key that acts (owner: its key). Changed only under the
+# lock of the project, which is the lock of the project's row. Each count is made anew on its first use of a
+# day.
+places = Table(
+    "places",
+    metadata,
+    Column("owner", String(40), primary_key=True),
+    Column("plan", String(64), primary_key=True),
+    Column("taken", Integer, nullable=False),
+    Column("recounted_on", String(10), nullable=False),
 )
 
 # `seconds` are charged for `covers_from` to `expires_at`, on the day of `reserved_at`. A token that replaces
@@ -155,6 +181,7 @@ sessions = Table(
 # that another token covers, and those that its owner gave back. The two add up to the token's life. The keys
 # are copied from the session for the sums over a day.
 # `mint_ms` is how long Google took.
+UNCONFIRMED = text("state = 'reserved'")
 tokens = Table(
     "tokens",
     metadata,
@@ -176,6 +203,24 @@ tokens = Table(
     Index("ix_tokens_reserved", "reserved_at"),
     Index("ix_tokens_principal_reserved", "principal_key", "reserved_at"),
     Index("ix_tokens_acting_reserved", "acting_key", "reserved_at"),
+    *(
+        Index(name, key, "connect_by", sqlite_where=UNCONFIRMED, postgresql_where=UNCONFIRMED)
+        for name, key in {
+            "ix_tokens_principal_unconfirmed": "principal_key",
+            "ix_tokens_acting_unconfirmed": "acting_key",
+        }.items()
+    ),
+)
+
+# For each principal and day (such as 2026-11-30): the sums over the tokens that were reserved on that day.
+# Each statement that changes `seconds` or `forgiven` of a token changes these in the same transaction.
+day_sums = Table(
+    "day_sums",
+    metadata,
+    Column("key", String(40), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("seconds", BigInteger, nullable=False),
+    Column("forgiven", BigInteger, nullable=False),
 )
 
 # The last report of a client about its session. Only the client vouches for it.

@@ -26,6 +26,7 @@ from broker.sessions.session import Reservation, SessionState
 from broker.store.database.engine import Database
 from broker.store.database.expired import delete_expired
 from broker.store.database.tables import idempotency, sessions, tokens
+from broker.store.ledger.locks import lock_owners
 from broker.store.ledger.reservation_rows import void_session, void_token
 
 _FIND = select(idempotency).where(idempotency.c.key == bindparam("record_key"))
@@ -86,7 +87,7 @@ class SqlIdempotencyRecords(IdempotencyRecords):
                 raise InProgress
             counted = row.token_id is not None and row.expires_at > now
             if counted:
-                _void(connection, row.token_id, now)
+                self._void(connection, row.token_id, now)
             connection.execute(_TAKE, {"record_key": key.key, **values})
             return IdempotencyRecord(key.key, record_id, counted)
 
@@ -108,6 +109,14 @@ class SqlIdempotencyRecords(IdempotencyRecords):
             if not changed.rowcount:
                 # It took so long that a repeat took its place.
                 raise Refusal("upstream-timeout", reason="another request took over its Idempotency-Key")
+
+    def _void(self, connection: Connection, token_id: str, now: datetime) -> None:
+        """A request that died had reserved it; its confirmation could only come too late."""
+        token = connection.execute(_TOKEN, {"token": token_id}).one()
+        # The request is not counted again. So no lock of a rate window follows, which would be out of order.
+        lock_owners(self._database, connection, token.session_id)
+        if void_session(connection, token.session_id, now):
+            void_token(connection, token.id, "upstream-timeout")
 
     def _add(self, connection: Connection, key: str, values: dict[str, Any]) -> None:
         row = {
@@ -146,10 +155,3 @@ def _response(
         usage=QuotaUsage(Quota(token.principal_key, 0, 0), now, 0, 0),
     )
     return StoredResponse(reservation, token.profile, token.model, bytes(row.sealed))
-
-
-def _void(connection: Connection, token_id: str, now: datetime) -> None:
-    """A request that died had reserved it; its confirmation could only come too late."""
-    token = connection.execute(_TOKEN, {"token": token_id}).one()
-    if void_session(connection, token.session_id, now):
-        void_token(connection, token.id, "upstream-timeout")

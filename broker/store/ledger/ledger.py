@@ -19,21 +19,20 @@ from broker.limits.quota import (
     Quotas,
     QuotaUsage,
     no_session_left,
-    project_capacity,
     too_many_sessions,
 )
 from broker.minting.minter import MintedToken
 from broker.principal import Principal, end_user
 from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
 from broker.sessions.token_window import window_for
-from broker.store import audit
 from broker.store.accounts.standing import is_blocked
 from broker.store.audit import RefusalLog
 from broker.store.database.engine import Database
 from broker.store.database.tables import sessions
-from broker.store.ledger.locks import lock_owners, lock_principal, lock_project, lock_session
+from broker.store.ledger import audit_rows, places
+from broker.store.ledger.locks import lock_owners, lock_principal, lock_session
 from broker.store.ledger.own_sessions import own_session, placed_sessions
-from broker.store.ledger.quota_usage import GRACE, project_is_full, usage_of
+from broker.store.ledger.quota_usage import GRACE, counted, usage_of
 from broker.store.ledger.reservation_rows import (
     add_session,
     add_token,
@@ -75,18 +74,18 @@ class SqlLedger:
 
     def reserve(self, principal: Principal, terms: SessionTerms, quotas: Quotas) -> Reservation:
         with self._database.write() as connection:
-            lock_principal(self._database, connection, principal)
-            now = self._database.now(connection)
-            usages = _usages(connection, quotas, now, needs_place=True)
+            now = lock_principal(self._database, connection, principal)
+            usages, free = self._usages(connection, quotas, now, needs_place=True)
             ends_at = now + timedelta(seconds=terms.session_seconds)
             most = terms.slice_seconds
             length = most if terms.slice_is_fixed else first_slice(most, usages)
             window = window_for(now, now, ends_at, length, terms.connect_within_seconds, usages)
-            self._enter_project(connection, quotas, now, needs_place=True)
+            places.make_room(self._database, connection, quotas, now, free)
             session_id = add_session(connection, principal, terms, window, quotas.plan)
+            places.enter(connection, quotas.plan, principal, now)
             reservation = add_token(connection, principal, session_id, window, usages[-1], opens_session=True)
             # Before Google is asked: if the trail cannot be written, no token may be minted.
-            _record(connection, now, principal, "token", "reserved", reservation.session_id)
+            audit_rows.record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
 
     def reserve_next(
@@ -99,13 +98,15 @@ class SqlLedger:
     ) -> Reservation:
         with self._database.write() as connection:
             lock_principal(self._database, connection, principal)
+            # Before the session is read: no one may give its place away from now on.
+            places.lock(self._database, connection)
             now = self._database.now(connection)
             session = own_session(connection, principal, session_id)
             if session.state is not SessionState.OPEN or session.ends_at - now < SHORTEST_SLICE:
                 raise _ended(session)
             check_unused(connection, session_id, now)
             kept = session.holds_place(now)
-            usages = _usages(connection, quotas, now, needs_place=not kept)
+            usages, free = self._usages(connection, quotas, now, needs_place=not kept)
             paid_until = max(now, session.token_expires_at or now)
             overlap = (paid_until - now).total_seconds()
             age = (now - session.opened_at).total_seconds()
@@ -113,7 +114,8 @@ class SqlLedger:
             if not may_forgive(usages, min(overlap, length)):
                 paid_until = now
             window = window_for(now, paid_until, session.ends_at, length, connect_within_seconds, usages)
-            self._enter_project(connection, quotas, now, needs_place=not kept)
+            if not kept:
+                places.make_room(self._database, connection, quotas, now, free)
             reservation = add_token(
                 connection, principal, session_id, window, usages[-1], opens_session=False, kept=kept
             )
@@ -122,21 +124,23 @@ class SqlLedger:
             if kept:
                 hold(connection, session_id, until)
             else:
+                places.enter_anew(connection, session_id, quotas.plan, principal, now)
                 hold_anew(connection, session_id, until, quotas.plan)
             # Before Google is asked: if the trail cannot be written, no token may be minted.
-            _record(connection, now, principal, "token", "reserved", reservation.session_id)
+            audit_rows.record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
 
     def confirm(
         self, principal: Principal, reservation: Reservation, token: MintedToken, mint_ms: int | None = None
     ) -> None:
         with self._database.write() as connection:
-            if not reservation.opens_session:
-                lock_owners(self._database, connection, reservation.session_id)
-                lock_project(self._database, connection)
-            elif not self._database.is_sqlite:  # SQLite has one writer at a time: its lock would cost a query
-                lock_principal(self._database, connection, principal)
-            now = self._database.now(connection)
+            if reservation.opens_session and not self._database.is_sqlite:
+                now = lock_principal(self._database, connection, principal)
+            else:  # SQLite has one writer at a time: its lock would cost a query
+                if not reservation.opens_session:
+                    lock_owners(self._database, connection, reservation.session_id)
+                    places.lock(self._database, connection)
+                now = self._database.now(connection)
             before = SessionState.RESERVED if reservation.opens_session else SessionState.OPEN
             if not moved(connection, reservation.session_id, before, SessionState.OPEN, None):
                 raise _ended(own_session(connection, principal, reservation.session_id))
@@ -147,8 +151,8 @@ class SqlLedger:
                 raise Refusal("account-blocked", reason="blocked during the mint")
             issue(connection, reservation.token_id, token.sha256, mint_ms)
             if not reservation.opens_session:
-                self._lengthen_hold(connection, principal, reservation)
-            _record(connection, now, principal, "token", "ok", reservation.session_id, token)
+                self._lengthen_hold(connection, principal, reservation, now)
+            audit_rows.record(connection, now, principal, "token", "ok", reservation.session_id, token)
 
     def void(self, reservation: Reservation, refusal_code: Code) -> None:
         with self._database.write() as connection:
@@ -174,7 +178,7 @@ class SqlLedger:
         with self._database.read() as connection:
             now = self._database.now(connection)
             taken = [usage_of(connection, quota, now) for quota in quotas.of]
-            return taken, project_is_full(connection, quotas, now)
+            return taken, places.is_full(connection, quotas, now)
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
         with self._database.read() as connection:
@@ -186,7 +190,7 @@ class SqlLedger:
             lengthens = session.token_expires_at is not None and session.held_until < session.token_expires_at
             if lengthens:  # the first heartbeat of a token: no one else may count now
                 lock_owners(self._database, connection, session_id)
-                lock_project(self._database, connection)
+                places.lock(self._database, connection)
             lock_session(self._database, connection, session_id)
             session = own_session(connection, principal, session_id)
             now = self._database.now(connection)
@@ -208,45 +212,52 @@ class SqlLedger:
             now = self._database.now(connection)
             if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
                 release(connection, session_id, quotas, now)
-                _record(connection, now, owner, "session.end", "ok", session_id)
+                audit_rows.record(connection, now, owner, "session.end", "ok", session_id)
             return _as_of(own_session(connection, principal, session_id), now)
 
     def repeated(self, principal: Principal, session_id: str, token: MintedToken) -> None:
         with self._database.write() as connection:
             now = self._database.now(connection)
-            _record(connection, now, principal, "token", "repeated", session_id, token)
+            audit_rows.record(connection, now, principal, "token", "repeated", session_id, token)
 
     def refused(self, principal: Principal, action: str, code: Code, session_id: str | None = None) -> None:
         if session_id is None:
-            actor, detail = _named(principal)
+            actor, detail = audit_rows.named(principal)
             self._refusals.record(actor=actor, action=action, outcome=code, detail=detail)
             return
         with self._database.write() as connection:  # it completes the record of the reservation
-            _record(connection, self._database.now(connection), principal, action, code, session_id)
+            audit_rows.record(connection, self._database.now(connection), principal, action, code, session_id)
 
-    def _enter_project(
-        self, connection: Connection, quotas: Quotas, now: datetime, *, needs_place: bool
+    def _lengthen_hold(
+        self, connection: Connection, principal: Principal, reservation: Reservation, now: datetime
     ) -> None:
-        lock_project(self._database, connection)
-        if needs_place and project_is_full(connection, quotas, now):
-            raise project_capacity()
+        """A session that has sent a heartbeat keeps its place for its new token, too.
 
-    def _lengthen_hold(self, connection: Connection, principal: Principal, reservation: Reservation) -> None:
-        """A session that has sent a heartbeat keeps its place for its new token, too."""
+        It may have lost it in the meantime, if another renewal of it failed.
+        """
         session = own_session(connection, principal, reservation.session_id)
-        if session.heartbeat_at is not None:
+        if session.heartbeat_at is not None and session.holds_place(now):
             hold(connection, session.id, max(session.held_until, reservation.expires_at))
 
+    def _usages(
+        self, connection: Connection, quotas: Quotas, now: datetime, *, needs_place: bool
+    ) -> tuple[list[QuotaUsage], int]:
+        """How much of each quota is used, and how many counted places of the callers have become free.
 
-def _usages(connection: Connection, quotas: Quotas, now: datetime, *, needs_place: bool) -> list[QuotaUsage]:
-    """How much of each quota is used. Refuses if a place is needed and there is none."""
-    usages = [usage_of(connection, quota, now) for quota in quotas.of]
-    for usage in usages:
-        if needs_place and no_session_left(usage):
-            placed = placed_sessions(connection, usage.quota.key, now, _MOST_LISTED)
-            listed = [{name: getattr(_as_of(one, now), name) for name in _LISTED} for one in placed]
-            raise too_many_sessions(usage, listed)
-    return usages
+        Refuses if a place is needed and there is none.
+        """
+        found = [counted(connection, quota, now) for quota in quotas.of]
+        for number, one in enumerate(found):
+            if one.is_stale:
+                places.recount_one(self._database, connection, one.usage.quota.key, now)
+                found[number] = counted(connection, one.usage.quota, now)
+        usages = [one.usage for one in found]
+        for usage in usages:
+            if needs_place and no_session_left(usage):
+                placed = placed_sessions(connection, usage.quota.key, now, _MOST_LISTED)
+                listed = [{name: getattr(_as_of(one, now), name) for name in _LISTED} for one in placed]
+                raise too_many_sessions(usage, listed)
+        return usages, sum(one.free for one in found)
 
 
 def _is_written(session: Session, now: datetime) -> bool:
@@ -269,32 +280,3 @@ def _ended(session: Session) -> Refusal:
     return Refusal(
         "session-ended", f"{who}Open a new session with POST /token.", reason=f"state {session.state.value}"
     )
-
-
-def _record(
-    connection: Connection,
-    at: datetime,
-    principal: Principal,
-    action: str,
-    outcome: str,
-    session_id: str | None,
-    token: MintedToken | None = None,
-) -> None:
-    actor, detail = _named(principal)
-    audit.record(
-        connection,
-        at,
-        actor=actor,
-        action=action,
-        outcome=outcome,
-        session_id=session_id,
-        token_sha256=token.sha256 if token else None,
-        detail=detail,
-    )
-
-
-def _named(principal: Principal) -> tuple[str, dict[str, str] | None]:
-    """(actor, detail) in the audit trail. A service key that acts is the actor; its user is in the detail."""
-    requester = principal.requester
-    detail = {"on_behalf_of": principal.subject} if principal.actor else None
-    return f"{requester.issuer}:{requester.subject}", detail

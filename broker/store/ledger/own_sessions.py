@@ -80,4 +80,5 @@ def _session(row: Row[Any], requester_key: str) -> Session:
         ended_by_operator=row.released_at is None
         and row.ended_at is not None
         and row.held_until == row.ended_at,
+        is_counted=row.counted,
     )

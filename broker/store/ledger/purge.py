@@ -34,6 +34,7 @@ from broker.store.database.engine import Database
 from broker.store.database.tables import audit as audit_log
 from broker.store.database.tables import (
     blocks,
+    day_sums,
     limits,
     principals,
     service_keys,
@@ -43,6 +44,7 @@ from broker.store.database.tables import (
     tokens,
     users,
 )
+from broker.store.ledger import places
 
 # A transaction of this size takes some ten milliseconds, which a request on SQLite can wait.
 _AT_ONCE = 500
@@ -91,7 +93,11 @@ class SqlPurge:
 
         def some_sessions(connection: Connection) -> int:
             nonlocal deleted_tokens
-            ids = list(connection.execute(_some(select(sessions.c.id).where(_is_over(before)))).scalars())
+            places.lock(self._database, connection)
+            some = select(*places.OF_SESSION).where(_is_over(before)).limit(_AT_ONCE)
+            over: places.Rows = connection.execute(some).all()
+            ids = [row.id for row in over]
+            places.take_out(connection, [row for row in over if row.counted])
             connection.execute(delete(session_reports).where(session_reports.c.session_id.in_(ids)))
             deleted_tokens += connection.execute(delete(tokens).where(tokens.c.session_id.in_(ids))).rowcount
             return connection.execute(delete(sessions).where(sessions.c.id.in_(ids))).rowcount
@@ -110,6 +116,9 @@ class SqlPurge:
         ended, entries, names = map(self._in_steps, (some_sessions, some_entries, some_names))
         deleted = Purged(ended, deleted_tokens, entries, names)
         with self._database.write() as connection:
+            places.lock(self._database, connection)
+            places.forget_empty(connection)
+            connection.execute(delete(day_sums).where(day_sums.c.day < day_of(before)))
             now = self._database.now(connection)
             detail = {"before": before.isoformat(timespec="seconds"), "deleted": vars(deleted)}
             audit.record(connection, now, actor=actor, action="purge", outcome="ok", detail=detail)

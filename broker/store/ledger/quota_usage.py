@@ -1,4 +1,4 @@
-"""How much of each quota is used, counted in SQL: places, and charged and forgiven seconds of today.
+"""How much of each quota is used: places, and charged and forgiven seconds of today.
 
 The two rules of `sessions.session` are written here once, for the ledger and for the operators' reports:
 `HOLDS_PLACE` of a session, and `CHARGED_TODAY` of a token. Statements that use them take `times(now)`.
@@ -6,15 +6,19 @@ The two rules of `sessions.session` are written here once, for the ledger and fo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, TextClause, and_, bindparam, or_, text
 
 from broker.limits import quota as quotas
-from broker.limits.quota import Quota, Quotas, QuotaUsage
+from broker.limits.quota import Quota, QuotaUsage
 from broker.sessions.session import TokenState
+from broker.store.database.column_types import UtcDateTime
+from broker.store.database.statement import Statement
 from broker.store.database.tables import sessions, tokens
+from broker.store.ledger.day_sums import date_of
 
 # A place is kept this much longer than the join window: the first heartbeat may be on its way.
 GRACE = timedelta(seconds=30)
@@ -32,32 +36,78 @@ def times(now: datetime) -> dict[str, datetime]:
     return {"now": now, "day": quotas.day_of(now), "lapsed": now - GRACE}
 
 
-# Built once: putting a statement together takes longer than running it.
-_OPEN = select(func.count(), func.min(sessions.c.held_until)).where(
-    or_(sessions.c.principal_key == bindparam("key"), sessions.c.acting_key == bindparam("key")),
-    HOLDS_PLACE,
+# Built once: putting a statement together takes longer than running it. None of them reads a number of rows
+# that grows with the sessions of a key or the tokens of a day: see `places` and `day_sums`. Two things are
+# subtracted: places that have become free since a request last looked, and reservations of workers that died.
+_LAPSED = "SELECT count(*) FROM sessions WHERE counted AND {owner} = :key AND held_until <= :now"
+_UNCONFIRMED = (
+    "SELECT seconds, forgiven FROM tokens WHERE state = 'reserved' AND {owner} = :key "
+    "AND connect_by > :day AND connect_by <= :lapsed AND reserved_at >= :day"
 )
-_SECONDS = select(
-    func.coalesce(func.sum(tokens.c.seconds), 0), func.coalesce(func.sum(tokens.c.forgiven), 0)
-).where(
-    or_(tokens.c.principal_key == bindparam("key"), tokens.c.acting_key == bindparam("key")),
-    CHARGED_TODAY,
+_FREES_AT = (
+    "SELECT min(held_until) AS at FROM sessions WHERE counted AND {owner} = :key AND held_until > :now"
 )
-_IN_PROJECT = select(sessions.c.plan, func.count()).where(HOLDS_PLACE).group_by(sessions.c.plan)
+_OWNERS = ("principal_key", "acting_key")
+
+
+def _of_both(query: str) -> str:
+    """Two queries, because one with OR would not use the index of each."""
+    return " UNION ALL ".join(query.format(owner=owner) for owner in _OWNERS)
+
+
+def _statement(sql: str, *names: str) -> Statement:
+    return Statement(_timed(sql, *names))
+
+
+def _timed(sql: str, *names: str) -> TextClause:
+    return text(sql).bindparams(*(bindparam(name, type_=UtcDateTime()) for name in names))
+
+
+_USAGE = _statement(
+    f"""
+    SELECT place.taken, place.recounted_on,
+           ({_LAPSED.format(owner="principal_key")}) + ({_LAPSED.format(owner="acting_key")}) AS free,
+           total.seconds - dead.seconds AS seconds, total.forgiven - dead.forgiven AS forgiven
+    FROM (SELECT coalesce(sum(seconds), 0) AS seconds, coalesce(sum(forgiven), 0) AS forgiven
+          FROM day_sums WHERE key = :key AND day >= :date) AS total
+    CROSS JOIN (SELECT coalesce(sum(seconds), 0) AS seconds, coalesce(sum(forgiven), 0) AS forgiven
+                FROM ({_of_both(_UNCONFIRMED)}) AS each_one) AS dead
+    LEFT JOIN places AS place ON place.owner = :key AND place.plan = ''
+    """,  # noqa: S608 - constants only # nosec B608
+    "now", "day", "lapsed",
+)  # fmt: skip
+_NEXT_FREE = _timed(
+    f"SELECT min(at) AS at FROM ({_of_both(_FREES_AT)}) AS each_one",  # noqa: S608 # nosec B608
+    "now",
+).columns(at=UtcDateTime())
+
+
+@dataclass(frozen=True)
+class Counted:
+    """`free`: so many counted places have become free. `is_stale`: the count has to be made anew."""
+
+    usage: QuotaUsage
+    free: int
+    is_stale: bool
 
 
 def usage_of(
     connection: Connection, quota: Quota, now: datetime, since: datetime | None = None
 ) -> QuotaUsage:
     """`since`: count the seconds from that day on, which may have begun before today."""
+    return counted(connection, quota, now, since).usage
+
+
+def counted(connection: Connection, quota: Quota, now: datetime, since: datetime | None = None) -> Counted:
     values: dict[str, Any] = {"key": quota.key, **times(now)}
-    taken, frees_at = connection.execute(_OPEN, values).one()
     if since is not None:
         values["day"] = min(values["day"], quotas.day_of(since))
-    used, forgiven = connection.execute(_SECONDS, values).one()
-    return QuotaUsage(quota, now, taken, int(used), frees_at, int(forgiven))
-
-
-def project_is_full(connection: Connection, limits: Quotas, now: datetime) -> bool:
-    taken = {plan: int(places) for plan, places in connection.execute(_IN_PROJECT, times(now))}
-    return quotas.project_is_full(limits, taken)
+    values["date"] = date_of(values["day"])
+    row: Any = _USAGE.run(connection, values).one()
+    taken, recounted_on, free, used, forgiven = row
+    is_open = (taken or 0) - free
+    frees_at = None
+    if is_open >= quota.sessions:
+        frees_at = connection.execute(_NEXT_FREE, {"key": quota.key, "now": now}).scalar_one()
+    usage = QuotaUsage(quota, now, is_open, int(used), frees_at, int(forgiven))
+    return Counted(usage, free, taken is not None and (recounted_on != date_of(now) or is_open < 0))

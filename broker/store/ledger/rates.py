@@ -11,35 +11,47 @@ import struct
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from limits.storage import MovingWindowSupport, Storage
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, null, select, update
 
 from broker.errors import Refusal
 from broker.limits.limiter import Counts, RateStorage, Window, redis_storage
 from broker.store.database.engine import Database
 from broker.store.database.expired import delete_expired
+from broker.store.database.statement import Statement
 from broker.store.database.tables import rate_windows
 
 SCHEME = "broker-sql"
 
 # Built once: putting a statement together takes longer than running it.
 _HITS = select(rate_windows.c.hits).where(rate_windows.c.key == bindparam("window"))
-# Always in the order of the keys, so that no two requests wait for each other.
-_LOCKED = (
-    select(rate_windows.c.key, rate_windows.c.hits)
-    .where(rate_windows.c.key.in_(bindparam("windows", expanding=True)))
-    .order_by(rate_windows.c.key)
-    .with_for_update()
-)
 # Each request that adds a row deletes a few expired ones.
 _FORGET = delete_expired(rate_windows, rate_windows.c.key, 10)
-_KEEP = (
+_KEEP = Statement(
     update(rate_windows)
     .where(rate_windows.c.key == bindparam("window"))
     .values(hits=bindparam("packed"), expires_at=bindparam("until"))
 )
+
+
+@cache
+def _locked(number: int, *, with_time: bool) -> Statement:
+    """So many windows, always locked in the order of their keys: no two requests wait for each other.
+
+    `with_time`: the server's time, row by row after the wait for each.
+    """
+    keys = [bindparam(str(one), type_=rate_windows.c.key.type) for one in range(number)]
+    locked = (
+        select(rate_windows.c.key, rate_windows.c.hits)
+        .where(rate_windows.c.key.in_(keys))
+        .order_by(rate_windows.c.key)
+        .with_for_update()
+        .cte("locked")
+    )
+    return Statement(select(locked, (func.clock_timestamp() if with_time else null()).label("at")))
 
 
 def rate_storage(database: Database, redis_url: str | None) -> RateStorage:
@@ -73,16 +85,17 @@ class SqlRateStorage(Storage, MovingWindowSupport):
     def acquire_all(self, windows: Sequence[Window]) -> tuple[bool, Counts]:
         """Add one hit to each window if all of them have room; otherwise add none."""
         with self._database.write() as connection:
-            blobs = self._locked_hits(connection, windows)
-            # Read after the wait for the locks: the previous holder may have counted at a later time.
-            now = self._database.now(connection)
+            # The time is read after the wait for the locks: the previous holder may have counted at a later
+            # time.
+            blobs, now = self._locked_hits(connection, windows)
             hits = {window: _within(blobs[window.key], now, window.seconds) for window in windows}
             room = all(len(found) < window.limit for window, found in hits.items())
             if room:
                 for found in hits.values():
                     found.append(now.timestamp())
                 rows = [_row(window, found, now) for window, found in hits.items()]
-                connection.execute(_KEEP, rows)
+                for row in rows:
+                    _KEEP.run(connection, row)
             return room, {window: _count(found, window.limit, now) for window, found in hits.items()}
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
@@ -92,17 +105,23 @@ class SqlRateStorage(Storage, MovingWindowSupport):
             blob = connection.execute(_HITS, {"window": key}).scalar_one_or_none()
         return _count(_within(blob or b"", now, expiry), limit, now)
 
-    def _locked_hits(self, connection: Connection, windows: Sequence[Window]) -> Mapping[str, bytes]:
-        keys = {"windows": [window.key for window in windows]}
-        found: dict[str, bytes] = {row.key: bytes(row.hits) for row in connection.execute(_LOCKED, keys)}
-        if missing := sorted(window.key for window in windows if window.key not in found):
+    def _locked_hits(
+        self, connection: Connection, windows: Sequence[Window]
+    ) -> tuple[Mapping[str, bytes], datetime]:
+        """Also the time at which all locks were there."""
+        found = self._lock(connection, windows)
+        if missing := sorted({window.key for window in windows} - {row.key for row in found}):
             now = self._database.now(connection)
             connection.execute(_FORGET, {"now": now})
             until = now + timedelta(seconds=max(window.seconds for window in windows))
             rows = [{"key": key, "hits": b"", "expires_at": until} for key in missing]
             connection.execute(self._database.insert_or_ignore(rate_windows), rows)
-            found = {row.key: bytes(row.hits) for row in connection.execute(_LOCKED, keys)}
-        return found
+            found = self._lock(connection, windows)
+        return {row.key: bytes(row.hits) for row in found}, self._database.moment(found[-1].at)
+
+    def _lock(self, connection: Connection, windows: Sequence[Window]) -> Sequence[Row[Any]]:
+        keys = {str(number): window.key for number, window in enumerate(windows)}
+        return _locked(len(windows), with_time=not self._database.is_sqlite).run(connection, keys).all()
 
     def reset(self) -> int | None:
         with self._database.write() as connection:

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from broker.errors import Refusal
 from broker.limits.forgiveness import may_forgive
@@ -19,7 +19,9 @@ from broker.limits.quota import Quotas, QuotaUsage
 from broker.principal import Principal
 from broker.sessions.session import Reservation, SessionState, SessionTerms, TokenState
 from broker.sessions.token_window import TokenWindow
+from broker.store.database.statement import Statement, insert_of
 from broker.store.database.tables import sessions, tokens
+from broker.store.ledger import day_sums
 from broker.store.ledger.quota_usage import GRACE, usage_of
 
 # How many tokens of a session may be able to open a connection, and how many of them may come at once.
@@ -27,14 +29,20 @@ MOST_UNUSED = 10
 MOST_AT_ONCE, AT_ONCE = 4, timedelta(seconds=3)
 
 # Built once: putting a statement together takes longer than running it.
-_ADD_SESSION = insert(sessions)
-_ADD_TOKEN = insert(tokens)
-_MOVE = (
+_ADD_SESSION = insert_of(
+    sessions, "id", "principal_key", "acting_key", "plan", "profile", "model", "client", "state",
+    "opened_at", "ends_at", "held_until", "counted",
+)  # fmt: skip
+_ADD_TOKEN = insert_of(
+    tokens, "id", "session_id", "principal_key", "acting_key", "state", "reserved_at", "connect_by",
+    "expires_at", "covers_from", "seconds", "forgiven",
+)  # fmt: skip
+_MOVE = Statement(
     update(sessions)
     .where(sessions.c.id == bindparam("session"), sessions.c.state == bindparam("before"))
     .values(state=bindparam("after"), ended_at=bindparam("ended"))
 )
-_SETTLE = (
+_SETTLE = Statement(
     update(tokens)
     .where(tokens.c.id == bindparam("token"), tokens.c.state == TokenState.RESERVED)
     .values(
@@ -57,7 +65,13 @@ _RELEASE = (
     .values(held_until=bindparam("at"), released_at=bindparam("at"))
 )
 _LIVE = select(
-    tokens.c.id, tokens.c.reserved_at, tokens.c.covers_from, tokens.c.expires_at, tokens.c.seconds
+    tokens.c.id,
+    tokens.c.principal_key,
+    tokens.c.acting_key,
+    tokens.c.reserved_at,
+    tokens.c.covers_from,
+    tokens.c.expires_at,
+    tokens.c.seconds,
 ).where(
     tokens.c.session_id == bindparam("session"),
     tokens.c.state == TokenState.ISSUED,
@@ -71,6 +85,17 @@ _UNUSED = select(tokens.c.reserved_at, tokens.c.connect_by).where(
     tokens.c.session_id == bindparam("session"),
     tokens.c.state != TokenState.VOID,
     tokens.c.connect_by > bindparam("now"),
+)
+_CHARGE = (
+    select(
+        tokens.c.principal_key,
+        tokens.c.acting_key,
+        tokens.c.reserved_at,
+        tokens.c.seconds,
+        tokens.c.forgiven,
+    )
+    .where(tokens.c.id == bindparam("token"))
+    .with_for_update()
 )
 _FREE_OF_CHARGE = update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=0, forgiven=0)
 _GIVE_BACK = (
@@ -96,8 +121,9 @@ def add_session(
         "opened_at": window.now,
         "ends_at": window.ends_at,
         "held_until": window.connect_by + GRACE,
+        "counted": True,
     }
-    connection.execute(_ADD_SESSION, row)
+    _ADD_SESSION.run(connection, row)
     return session_id
 
 
@@ -126,7 +152,9 @@ def add_token(
         "seconds": window.seconds,
         "forgiven": window.forgiven,
     }
-    connection.execute(_ADD_TOKEN, row)
+    _ADD_TOKEN.run(connection, row)
+    acting_key = principal.actor.key if principal.actor else None
+    day_sums.add(connection, (acting_key, principal.key), window.now, window.seconds, window.forgiven)
     return Reservation(
         token_id=token_id,
         session_id=session_id,
@@ -153,7 +181,7 @@ def moved(
 ) -> bool:
     """Returns whether the session was in `before` and is now in `after`."""
     values = {"session": session_id, "before": before, "after": after, "ended": ended_at}
-    return connection.execute(_MOVE, values).rowcount == 1
+    return _MOVE.run(connection, values).rowcount == 1
 
 
 def issue(connection: Connection, token_id: str, token_sha256: str, mint_ms: int | None) -> None:
@@ -161,9 +189,16 @@ def issue(connection: Connection, token_id: str, token_sha256: str, mint_ms: int
 
 
 def void_token(connection: Connection, token_id: str, refusal_code: str) -> None:
-    """It was not delivered, so it costs nothing, even if a confirmation succeeded without an answer."""
+    """It was not delivered, so it costs nothing, even if a confirmation succeeded without an answer.
+
+    Called under the locks of its owners.
+    """
     _settle(connection, token_id, TokenState.VOID, code=refusal_code)
-    connection.execute(_FREE_OF_CHARGE, {"token": token_id})
+    charge = connection.execute(_CHARGE, {"token": token_id}).one_or_none()
+    if charge is not None:
+        connection.execute(_FREE_OF_CHARGE, {"token": token_id})
+        keys = (charge.acting_key, charge.principal_key)
+        day_sums.add(connection, keys, charge.reserved_at, -charge.seconds, -charge.forgiven)
 
 
 def void_session(connection: Connection, session_id: str, now: datetime) -> bool:
@@ -184,7 +219,7 @@ def _settle(
     code: str | None = None,
 ) -> None:
     values = {"token": token_id, "to": state, "sha256": sha256, "took": took, "code": code}
-    connection.execute(_SETTLE, values)
+    _SETTLE.run(connection, values)
 
 
 def check_unused(connection: Connection, session_id: str, now: datetime) -> None:
@@ -243,8 +278,10 @@ def release(connection: Connection, session_id: str, quotas: Quotas, now: dateti
     since = min(row.reserved_at for row in live)
     usages = [usage_of(connection, quota, now, since) for quota in quotas.of]
     if may_forgive(usages, sum(unused.values())):
-        for token_id, seconds in unused.items():
-            connection.execute(_GIVE_BACK, {"token": token_id, "unused": seconds})
+        for row in live:
+            seconds = unused[row.id]
+            connection.execute(_GIVE_BACK, {"token": row.id, "unused": seconds})
+            day_sums.add(connection, (row.acting_key, row.principal_key), row.reserved_at, -seconds, seconds)
         connection.execute(_RELEASE, {"session": session_id, "at": now})
     else:
         until = max(row.expires_at for row in live)

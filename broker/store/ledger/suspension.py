@@ -10,10 +10,13 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from broker.sessions.suspension import Suspension
 from broker.store import audit
 from broker.store.database.engine import Database
+from broker.store.database.statement import Statement
 from broker.store.database.tables import suspension
 
 _ONLY = 1
 _FIND = select(suspension)
+# Nearly always none is in force.
+_ANY = Statement(select(suspension.c.id))
 
 
 class SqlSuspensions:
@@ -62,6 +65,8 @@ class SqlSuspensions:
 
 
 def _current(connection: Connection) -> Suspension | None:
+    if _ANY.run(connection).first() is None:
+        return None
     row = connection.execute(_FIND).one_or_none()
     return None if row is None else _from(row)
 

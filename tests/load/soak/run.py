@@ -24,6 +24,7 @@ from tests.load.soak.people import WRONG_PASSWORD, Client, Key, own_users
 from tests.load.soak.rows import Rows, read_rows
 from tests.load.soak.site import WORKERS, Site
 from tests.load.soak.wire import Wire
+from tests.support.counts import wrong_counts
 from tests.support.servers import PASSWORD
 
 CLIENTS = 7
@@ -135,6 +136,7 @@ def _audit(site: Site, journal: Journal, watch: Gauges) -> tuple[Rows, list[str]
         found.append(f"the brokers ended with {site.exit_codes}")
     rows = read_rows(database)
     found += audit_rows(rows, journal)
+    found += wrong_counts(database)
     found += _audit_drained(site, journal)
     for secret in site.secrets:
         journal.secret(secret)

@@ -1,0 +1,46 @@
+"""The seconds of each principal's tokens by the day on which they were reserved, as sums that are kept.
+
+No request adds up the tokens of a day. Whoever changes `seconds` or `forgiven` of a token holds the locks of
+its owners, and calls `add` in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from broker.store.database.statement import Statement
+
+_ADD = Statement(
+    text(
+        "INSERT INTO day_sums (key, day, seconds, forgiven) VALUES (:key, :day, :seconds, :forgiven) "
+        "ON CONFLICT (key, day) DO UPDATE "
+        "SET seconds = day_sums.seconds + excluded.seconds, forgiven = day_sums.forgiven + excluded.forgiven"
+    )
+)
+
+
+def date_of(moment: datetime) -> str:
+    """The day in UTC of an aware datetime in UTC, as the counts name it."""
+    return moment.date().isoformat()
+
+
+def add(
+    connection: Connection, keys: Iterable[str | None], reserved_at: datetime, seconds: int, forgiven: int
+) -> None:
+    """`keys`: the token's principal, and the service key that acts for it or None.
+
+    Numbers may be negative.
+    """
+    if not seconds and not forgiven:
+        return
+    day = date_of(reserved_at)
+    rows = [
+        {"key": key, "day": day, "seconds": seconds, "forgiven": forgiven} for key in keys if key is not None
+    ]
+    if len(rows) == 1:
+        _ADD.run(connection, rows[0])
+    else:
+        _ADD.run_all(connection, rows)

@@ -4,14 +4,17 @@
  */
 import { LiveError } from '../shared/errors.js';
 
-/** @typedef {import('./token-source.js').TokenPlan} TokenPlan */
-
 export class Intent {
   /** What was requested and not answered. */
   #asked = '';
   #key = '';
 
-  /** @param {TokenPlan} plan @returns {TokenPlan} the same request with its key */
+  /**
+   * The same plan with the key of its request.
+   * @template {{request: object} | {answer: object}} Plan a TokenPlan
+   * @param {Plan} plan
+   * @returns {Plan & {key?: string}}
+   */
   keyed(plan) {
     if (!('request' in plan)) return plan;
     const asked = JSON.stringify(plan.request);

@@ -101,7 +101,7 @@ def test_rarer_states_are_accessible_and_fit_the_window(
     demo.expect_notice("permission-denied")
     look("microphone-blocked", "error")
     broker.block_admin.block("ada")
-    demo.talk.click()
+    demo.say("Hello")
     demo.expect_notice("account-blocked")
     look("account-blocked", "error")
     page.click("#sign-out")

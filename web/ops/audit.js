@@ -207,7 +207,7 @@ function setValue(control, value) {
 /** The end of an actor names the person, so the middle gives way. @param {string} actor */
 function shortened(actor) {
   const text = actor.replace(/^https:\/\//, '');
-  return text.length > 34 ? `${text.slice(0, 14)}…${text.slice(-19)}` : text;
+  return text.length > 28 ? `${text.slice(0, 9)}…${text.slice(-18)}` : text;
 }
 
 /** RFC 3339 in UTC. @param {string} local */

@@ -164,6 +164,7 @@ export class SessionRun {
     else if (type === 'failed') void this.#fail(report.error);
     else if (type === 'stopped') this.conversation.stopped(report.turn);
     else if (type === 'broken') this.conversation.disconnected(report, report.calls);
+    else if (type === 'answer') this.#onAnswerChange(report);
     else if (type === 'reconnecting' || type === 'reconnected' || type === 'network' || type === 'clock') {
       this.#onConnectionChange(report);
     } else if (type !== 'hello') {
@@ -171,6 +172,12 @@ export class SessionRun {
       if (type === 'granted') this.#onGranted(plan, report);
       if (type === 'ready') this.#setReady();
     }
+  }
+
+  /** @param {NetworkReport & {type: 'answer'}} report */
+  #onAnswerChange({ waiting, event, detail }) {
+    this.conversation.wait(waiting);
+    if (event) this.emit(event, /** @type {any} */ (detail));
   }
 
   /** @param {TokenPlan} plan @param {NetworkReport & {type: 'granted'}} report */

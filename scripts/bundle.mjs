@@ -55,6 +55,18 @@ const addresses = {
   },
 };
 
+/** In a program, a module that loads on first use stays the file that it is. @param {string} program relative to web/ */
+const late = (program) => ({
+  name: 'late',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) => {
+      if (kind !== 'dynamic-import') return undefined;
+      const to = relative(join(TARGET, dirname(program)), join(resolveDir, path));
+      return { path: to, external: true };
+    });
+  },
+});
+
 /** Whether a current bundle exists. It is then left unchanged, because a running broker may read its files. */
 function isMade() {
   try {
@@ -101,7 +113,11 @@ const modules = Object.fromEntries(
   await Promise.all(PAGES.map(async (page) => [page, await bundlePage(page, folder)])),
 );
 const programs = sources.filter((path) => PROGRAM.test(path));
-await build({ ...OPTIONS, entryPoints: programs, outdir: folder, outbase: WEB });
+await Promise.all(
+  programs.map((path) =>
+    build({ ...OPTIONS, entryPoints: [path], outdir: folder, outbase: WEB, plugins: [late(path)] }),
+  ),
+);
 writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...made, modules }, null, 2));
 rmSync(TARGET, { recursive: true, force: true });
 renameSync(folder, TARGET);

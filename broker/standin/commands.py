@@ -49,6 +49,15 @@ def saying(reply: voice.Answer, speed: float = 0.0) -> Script:
     return script
 
 
+def ending(reason: str) -> Script:
+    """Says nothing and ends the turn with this reason."""
+
+    async def script(turn: Turn) -> None:
+        turn.reason = reason
+
+    return script
+
+
 def _number(text: str, default: float) -> float:
     return float(text) if text else default
 

@@ -26,6 +26,11 @@ class Conversation:
     held: bool = False
     released_at: float = 0.0
 
+    def forget(self) -> None:
+        self.history.clear()
+        self.context.clear()
+        self.pictures = 0
+
 
 @dataclass(frozen=True)
 class _Moment:

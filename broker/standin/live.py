@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.standin import models
+from broker.standin import commands, models, voice
 from broker.standin.close_reasons import CLOSES, Close, Ending, Refused, error_body
 from broker.standin.connection import Connection
 from broker.standin.conversations import Conversation
@@ -94,6 +94,7 @@ class Door:
             headers={name: request.headers[name] for name in SHOWN_HEADERS if name in request.headers},
         )
         self.frames = Frames(ws, record, state.scenarios)
+        self._greeting = ""
 
     async def talk(self) -> Ending:
         state, record = self._state, self.frames.record
@@ -114,6 +115,8 @@ class Door:
             connection = Connection(state, self.frames, self._version, model, setup, conversation, token)
             await self._ready()
             state.open[record.number] = connection
+            if self._greeting:
+                connection.turns.begin(commands.saying(voice.chimes(self._greeting)))
             return await connection.run()
         finally:
             conversation.held = False
@@ -166,7 +169,11 @@ class Door:
         if refused := state.scenarios.use("resume-refused"):
             raise Refused(CLOSES[str(refused["close"])])
         self.frames.record.resumed = True
-        return state.conversations.resume(handle, setup["model"])
+        conversation = state.conversations.resume(handle, setup["model"])
+        if forgets := state.scenarios.use("forgets"):
+            conversation.forget()
+            self._greeting = str(forgets["greeting"])
+        return conversation
 
     async def _ready(self) -> None:
         if slow := self._state.scenarios.use("setup-slow"):

@@ -35,6 +35,7 @@ class Messages:
         realtime = connection.setup.get("realtimeInputConfig", {})
         self._interrupts = realtime.get("activityHandling") != "NO_INTERRUPTION"
         self._window_text: list[str] = []
+        self._unanswered: Script | None = None
 
     async def take(self, message: dict[str, Any]) -> None:
         if len(message) != 1 or "setup" in message:  # one member per message; the setup came already
@@ -61,6 +62,7 @@ class Messages:
             await self._events(self._speech_input.activity_end())
         if content.get("audioStreamEnd"):
             await self._events(self._speech_input.stream_end())
+            self._go_on()
 
     def _picture(self, blob: dict[str, Any]) -> None:
         if not blob.get("mimeType", "").startswith("image/"):
@@ -123,6 +125,13 @@ class Messages:
     def _begin(self, script: Script) -> None:
         if self._connection.scenarios.peek("mute") is not None:
             return
+        self._unanswered = script
+        if self._connection.scenarios.use("model-silent") is not None:
+            return
+        if empty := self._connection.scenarios.use("empty-turn"):
+            self._connection.turns.begin(commands.ending(str(empty["reason"])))
+            return
+        self._unanswered = None
         slow = self._connection.scenarios.use("answer-slow")
         if slow is None:
             self._connection.turns.begin(script)
@@ -133,6 +142,11 @@ class Messages:
             await script(turn)
 
         self._connection.turns.begin(later)
+
+    def _go_on(self) -> None:
+        """Answers what has no answer yet, if there is something."""
+        if self._unanswered:
+            self._begin(self._unanswered)
 
     async def _interrupt(self, forced: bool = False) -> None:
         if (self._interrupts or forced) and self._connection.scenarios.peek("deaf") is None:
@@ -157,7 +171,10 @@ class Messages:
         if complete and self._seeding:  # the history is complete and gets no answer
             self._seeding = False
         elif complete:
-            self._answer_text(last) if last else self._begin(commands.saying(voice.chimes("I am listening.")))
+            if last:
+                self._answer_text(last)
+            else:
+                self._begin(self._unanswered or commands.saying(voice.chimes("I am listening.")))
 
     async def on_tool_response(self, content: dict[str, Any]) -> None:
         for answer in content.get("functionResponses", []):

@@ -44,6 +44,10 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "resume-counted": ("counts a resumption with the same token as a use of it", {}),
     "resume-ungated": ("does not apply newSessionExpireTime to resumptions", {}),
     "resume-refused": ("refuses every handle", {"close": "entity-not-found"}),
+    "forgets": (
+        "resumes without what was said (reported), and says the greeting if it is not empty (our guess)",
+        {"greeting": ""},
+    ),
     "resumption-updates": (
         "sends no resumption updates ('none'), or only 'not-resumable' or 'empty' ones",
         {"mode": "none"},
@@ -74,6 +78,14 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "text-frames": ("sends text frames instead of binary ones", {}),
     "mute": ("never answers", {}),
+    "model-silent": (
+        "acknowledges the user and does not answer (reported); if told to go on, it does (our guess)",
+        {},
+    ),
+    "empty-turn": (
+        "ends a turn without an answer, with this turnCompleteReason if it is not empty (reported)",
+        {"reason": ""},
+    ),
     "answer-slow": ("starts to answer after so many seconds", {"seconds": 2.0}),
     "answer-tone": ("answers speech with a tone", {"hz": 440.0, "seconds": 2.0}),
     "tool-on-speech": ("answers speech with a function call", {"function": ""}),

@@ -51,6 +51,7 @@ class Turn:
         self._counted: Counter[str] | None = None  # the response that the turn's usageMetadata have counted
         self.unsent: deque[str] = deque()  # the words that were not sent yet
         self.text = ""
+        self.reason = ""  # turnCompleteReason
         self.audible_until = connection.clock.now()
         size = len(connection.record.audio_out)
         self.record = TurnRecord(len(connection.record.turns) + 1, size, size, started_ms=epoch_ms())
@@ -142,6 +143,8 @@ class Turn:
         """Sends turnComplete. An interrupted turn gets it too."""
         connection = self._connection
         content: dict[str, Any] = {"turnComplete": True}
+        if self.reason:
+            content["turnCompleteReason"] = self.reason
         if connection.model.tells_status:
             content["interactionStatus"] = "IN_PROGRESS" if connection.tools.waiting else "IDLE"
         counts = self._usage()

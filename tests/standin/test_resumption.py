@@ -81,6 +81,15 @@ def test_another_token_can_resume_conversation(standin: StandIn) -> None:
         assert "remember me" in words(talker.turn())
 
 
+def test_resumed_session_can_have_forgotten_and_greet(standin: StandIn) -> None:
+    handle = first_call(standin, token(standin))
+    standin.control.scenario("forgets", greeting="Hello there!", times=1)
+    with session(standin, resuming(handle)) as talker:
+        assert words(talker.turn()) == "Hello there!"
+        talker.text("/history")
+        assert words(talker.turn()) == "I remember 1 turns. model: Hello there!"
+
+
 def test_updates_come_once_a_second_and_only_after_client_input(standin: StandIn) -> None:
     with session(standin) as talker:
         first = update(talker)

@@ -284,6 +284,37 @@ def test_slow_and_missing_answers(standin: StandIn) -> None:
             talker.turn_within(0.3)
 
 
+@pytest.mark.parametrize(
+    "go_on", [{"clientContent": {"turnComplete": True}}, {"realtimeInput": {"audioStreamEnd": True}}]
+)
+def test_silent_model_acknowledges_speech_and_answers_when_told_to_go_on(
+    standin: StandIn, go_on: dict[str, Any]
+) -> None:
+    standin.control.scenario("model-silent", times=2)
+    with session(standin) as talker:
+        talker.audio(speech(1) + quiet(1))
+        talker.until(lambda f: "inputTranscription" in f.get("serverContent", {}))
+        talker.send(go_on)
+        with pytest.raises(TimeoutError):
+            talker.turn_within(0.3)
+        talker.send(go_on)
+        assert "You said something" in words(talker.turn())
+    assert len(standin.control.sent()["turns"]) == 1
+
+
+@pytest.mark.parametrize("reason", ["", "RESPONSE_REJECTED"])
+def test_empty_turn_has_only_its_reason(standin: StandIn, reason: str) -> None:
+    standin.control.scenario("empty-turn", reason=reason, times=1)
+    with session(standin) as talker:
+        talker.text("hello")
+        frames = [f["serverContent"] for f in talker.turn() if "serverContent" in f]
+        assert [f for f in frames if "modelTurn" in f or "generationComplete" in f] == []
+        assert frames[-1]["turnComplete"]
+        assert frames[-1].get("turnCompleteReason", "") == reason
+        talker.text("hello again")
+        assert words(talker.turn()) == "You wrote: hello again"
+
+
 def test_speech_answered_with_a_tone(standin: StandIn) -> None:
     standin.control.scenario("answer-tone", hz=700, seconds=1)
     with session(standin) as talker:

@@ -16,7 +16,7 @@ const NOTE_SECONDS = 0.12;
 const GAIN = 0.08;
 
 const WAITING = new Set(['connecting', 'reconnecting']);
-const TALKING = new Set(['listening', 'thinking', 'speaking']);
+const TALKING = new Set(['listening', 'thinking', 'waiting', 'speaking']);
 
 /**
  * The cue for a change of state, or null.

@@ -80,6 +80,11 @@ const TABLE = {
     useServerDetail: true,
   },
   'connection-lost': row('The connection was lost', 'The transcript stays below. Start again to continue.', 'retry'),
+  'no-answer': row(
+    'The assistant no longer answers',
+    'Nothing helped, not even a new connection. The transcript stays below. Start again to continue.',
+    'retry',
+  ),
   'session-ended': {
     ...row('This conversation has ended', 'You can start a new one at any time.', 'again'),
     useServerDetail: true,

@@ -5,6 +5,7 @@
 import { byId, create } from '../common/dom.js';
 
 import { Announcer } from './announcer.js';
+import { contextLost, emptyTurn, stalled } from './answer-notes.js';
 import { record } from './call-record.js';
 import { Captions } from './captions.js';
 import { Diagnostics } from './diagnostics.js';
@@ -59,6 +60,9 @@ export class LivePanels {
       },
       reconnected: (change) => this.#note(reconnects.sentence(change)),
       notice: ({ text }) => this.#note(`Message from the operators: ${text}`),
+      stalled: (change) => this.#note(stalled(change)),
+      emptyturn: (change) => this.#note(emptyTurn(change)),
+      contextlost: (change) => this.#note(contextLost(change)),
       toolcall: (call) => captions.tool(call),
       toolresult: ({ id, name, ok }) =>
         captions.toolEnded(id, ok ? 'done' : 'failed', ok ? (TOOL_NOTES[name] ?? `Used ${name}`) : `${name} failed`),

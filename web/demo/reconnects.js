@@ -39,6 +39,7 @@ export class Reconnects {
     }
     const broken = planned ? '' : this.#broken;
     if (broken === 'speaking') return 'Reconnected. The end of the answer was lost.';
+    if (broken === 'waiting') return 'Reconnected. Your question was asked again.';
     if (this.#droppedMs > this.#droppedBefore) return 'Reconnected. Some of your words were lost.';
     // A command of the stand-in, such as /drop, has no answer that could be missing.
     if (broken === 'thinking' && !this.#lastUserText.startsWith('/'))

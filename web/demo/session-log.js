@@ -118,6 +118,9 @@ export class SessionLog {
       this.#step(planned ? 'Handed over to a new connection' : 'Reconnected', `${how}, after ${gapMs} ms.`);
       this.#hasHandle = resumed;
     },
+    stalled: ({ step, waitedMs }) => this.#step('The model is silent', `For ${waitedMs} ms. Next: ${step}.`),
+    emptyturn: ({ reason, detail, step }) => this.#step('Turn without an answer', `${detail} ${reason} Next: ${step}.`),
+    contextlost: ({ seeded }) => this.#step('Context lost', seeded ? 'The text so far was sent again.' : ''),
     toolcall: ({ name }) => this.#step(`The model called ${name}`),
     network: ({ state }) => state !== 'ok' && this.#step(`Network: ${state}`),
   };

@@ -11,6 +11,7 @@ const DOTS = {
   reconnecting: '#e0b13c',
   listening: '#ff8f6b',
   thinking: '#56c6d4',
+  waiting: '#e0b13c',
   speaking: '#56c6d4',
 };
 

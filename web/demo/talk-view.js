@@ -7,7 +7,7 @@ import { byId } from '../common/dom.js';
 import { ProfileChoice } from './profile-choice.js';
 
 /**
- * @typedef {'signed-out' | 'idle' | 'connecting' | 'listening' | 'thinking' | 'speaking' | 'reconnecting' | 'ended' | 'error'} State
+ * @typedef {'signed-out' | 'idle' | 'connecting' | 'listening' | 'thinking' | 'waiting' | 'speaking' | 'reconnecting' | 'ended' | 'error'} State
  * @typedef {{state: State, microphone: boolean, muted: boolean, push?: boolean, held?: boolean, video?: boolean}} Scene
  * @typedef {{status: string, lead: string, talk: string, ring: import('./ring.js').Mode, message?: string}} Look
  */
@@ -31,6 +31,12 @@ const LOOKS = {
   },
   listening: { status: 'Listening', lead: '', talk: 'Stop', ring: 'live' },
   thinking: { status: 'Thinking…', lead: '', talk: 'Stop', ring: 'thinking' },
+  waiting: {
+    status: 'Still waiting for the assistant',
+    lead: 'You can say it again, or stop.',
+    talk: 'Stop',
+    ring: 'thinking',
+  },
   speaking: { status: 'Speaking', lead: 'Speak at any time to interrupt.', talk: 'Stop', ring: 'live' },
   reconnecting: {
     status: 'Reconnecting…',
@@ -56,7 +62,7 @@ const TYPING = { status: 'Connected', lead: 'Type below, or press Talk to use yo
 
 /** The states in which there is a conversation to stop. @type {ReadonlySet<State>} */
 export const LIVE = new Set(
-  /** @type {State[]} */ (['connecting', 'listening', 'thinking', 'speaking', 'reconnecting']),
+  /** @type {State[]} */ (['connecting', 'listening', 'thinking', 'waiting', 'speaking', 'reconnecting']),
 );
 
 /** Status and hint if a live conversation sends no microphone audio, otherwise null. @param {Scene} scene */

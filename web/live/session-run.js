@@ -164,16 +164,20 @@ export class SessionRun {
       this.conversation.receive(report.message, report);
     } else if (type === 'ask') void this.#answer(report);
     else if (type === 'failed') void this.#fail(report.error);
-    else if (type === 'notice') this.emit('notice', { text: report.text });
     else if (type === 'stopped') this.conversation.stopped(report.turn);
     else if (type === 'broken') this.conversation.disconnected(report, report.calls);
-    else if (type === 'reconnecting' || type === 'reconnected' || type === 'network' || type === 'clock') {
-      this.#onConnectionChange(report);
-    } else if (type !== 'hello') {
+    else if (type === 'answer') this.#onAnswerChange(report);
+    else if (type === 'granted' || type === 'opened' || type === 'ready') {
       this.diagnostics.mark(type, report.at);
       if (type === 'granted') this.#onGranted(plan, report);
       if (type === 'ready') this.#setReady();
-    }
+    } else if (type !== 'hello') this.#onConnectionChange(report);
+  }
+
+  /** @param {NetworkReport & {type: 'answer'}} report */
+  #onAnswerChange({ waiting, event, detail }) {
+    this.conversation.wait(waiting);
+    if (event) this.emit(event, /** @type {any} */ (detail));
   }
 
   /** @param {TokenPlan} plan @param {NetworkReport & {type: 'granted'}} report */
@@ -213,12 +217,12 @@ export class SessionRun {
     if (!this.signal.aborted) this.#host.failed(error);
   }
 
-  /** @param {NetworkReport & {type: 'reconnecting' | 'reconnected' | 'network' | 'clock'}} report */
+  /** @param {NetworkReport & {type: 'reconnecting' | 'reconnected' | 'network' | 'clock' | 'notice'}} report */
   #onConnectionChange(report) {
     const { type, ...detail } = report;
     if (report.type === 'clock') this.endsAt = report.endsAt;
     else if (report.type === 'network') this.diagnostics.sent(report);
-    else {
+    else if (report.type !== 'notice') {
       this.reconnecting = report.type === 'reconnecting';
       if (report.type === 'reconnected') this.diagnostics.reconnected(report);
       if (report.type === 'reconnected' && report.seeded) this.conversation.dropCalls();

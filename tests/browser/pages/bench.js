@@ -7,7 +7,7 @@ import * as live from '/live/index.js';
 
 const SAID = ['caption', 'sentence', 'thought', 'grounding', 'usage', 'message'];
 const DONE = ['toolcall', 'toolresult', 'toolcancel', 'video', 'recording'];
-const LINE = ['reconnecting', 'reconnected', 'network', 'clock'];
+const LINE = ['reconnecting', 'reconnected', 'network', 'clock', 'stalled', 'emptyturn', 'contextlost'];
 const KEPT = ['statechange', 'error', 'diagnostics', 'device', 'echo', ...SAID, ...DONE, ...LINE];
 
 globalThis.bench = {

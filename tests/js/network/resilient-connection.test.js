@@ -558,3 +558,45 @@ test('stop opens no further connection', async (t) => {
     });
   }
 });
+
+test('a connection that is left is closed before the next one resumes, and costs one token', async (t) => {
+  const net = await connected(t);
+  const [old] = net.sockets;
+  net.connection.leave(new LiveError({ reason: 'no-answer', detail: 'The model does not answer.' }), false);
+  await net.pass(10, 1);
+  assert.equal(old.closedWith, 1000);
+  await net.accept();
+  assert.deepEqual(setupOf(net.socket).sessionResumption, { handle: 'h1' });
+  assert.deepEqual(
+    net.asked.map(({ what, handle }) => [what, handle]),
+    [['plan', 'h1']],
+  );
+  const [{ reason }] = net.of('reconnecting');
+  assert.equal(reason, 'The model does not answer.');
+  assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+});
+
+test('a session that is given up is followed by a new one with the text so far', async (t) => {
+  const net = await connected(t);
+  net.connection.leave(new LiveError({ reason: 'no-answer', detail: 'The model does not answer.' }), true);
+  await net.pass(10, 1);
+  await net.accept();
+  assert.deepEqual(
+    net.asked.map(({ what }) => what),
+    ['plan', 'history'],
+  );
+  assert.deepEqual(net.of('reconnected')[0].seeded, true);
+  assert.deepEqual(net.life, ['new', 'down', 'new']);
+});
+
+test('a typed conversation without any handle asks for one after its first turn', async (t) => {
+  const net = await connected(t, { handle: '' });
+  net.connection.send({ realtimeInput: { text: 'Hello' } }, true);
+  net.connection.spoken();
+  net.idle = false;
+  await net.pass(5 * SECOND);
+  assert.equal(net.socket.messages.filter(({ realtimeInput }) => realtimeInput?.audio).length, 0);
+  net.idle = true;
+  await net.pass(5 * SECOND);
+  assert.equal(net.socket.messages.filter(({ realtimeInput }) => realtimeInput?.audio).length, 1, 'once');
+});

@@ -48,6 +48,8 @@ export class Conversation {
   #awaitingAnswer = false;
   /** The service reports that it still works, although its turn is over. */
   #serviceWorking = false;
+  /** The answer is late. */
+  #waiting = false;
   #lastAnsweredTurn = 0;
   #lastInterruptedTurn = 0;
 
@@ -86,9 +88,10 @@ export class Conversation {
     return { name: this.#modelName, ...this.#rules };
   }
 
-  /** @returns {'speaking' | 'thinking' | 'listening'} */
+  /** @returns {'speaking' | 'waiting' | 'thinking' | 'listening'} */
   get state() {
     if (this.#speaking) return 'speaking';
+    if (this.#waiting) return 'waiting';
     return this.#awaitingAnswer || this.#serviceWorking || this.#tools?.waiting ? 'thinking' : 'listening';
   }
 
@@ -135,6 +138,13 @@ export class Conversation {
     this.#host.changed();
   }
 
+  /** The answer is late, or no longer. @param {boolean} waiting */
+  wait(waiting) {
+    this.#waiting = waiting;
+    if (waiting) this.#awaitingAnswer = true;
+    this.#host.changed();
+  }
+
   /** @param {number} turn */
   #interrupted(turn) {
     this.#lastInterruptedTurn = turn;
@@ -148,7 +158,8 @@ export class Conversation {
    * @param {Place} place @param {string[]} lostCalls
    */
   disconnected({ turn, position }, lostCalls) {
-    this.#awaitingAnswer = this.#serviceWorking = false;
+    this.#awaitingAnswer = this.#waiting;
+    this.#serviceWorking = false;
     this.#withTools((tools) => tools.cancel(lostCalls, 'connection'));
     this.#captions.turnComplete(turn, position > 0 && this.#audible);
     this.#toolsChanged();

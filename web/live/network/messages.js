@@ -20,10 +20,11 @@
  *   | {type: 'reply', id: number, value?: any, error?: LiveErrorFields}
  *   | {type: 'stop', pageEnds: boolean}} NetworkCommand
  */
+/** @typedef {{message: Record<string, any>, typed?: number}} Outgoing `typed`: the number of a typed text in this start */
 /** @typedef {'plan' | 'history' | 'report'} Question the next token's plan, the text so far, the broker's figures */
 /**
  * To the page. `at` is epoch milliseconds. The page answers an `ask` with a `reply` of the same id. `stopped`: the user
- * has stopped this turn.
+ * has stopped this turn. `answer`: whether the model's answer is late, and an event.
  * @typedef {{type: 'hello'}
  *   | {type: 'granted', at: number, manual: boolean, session?: {id: string}, model?: string, setup?: Record<string, any>,
  *     terms: import('../shared/events.js').TokenTerms}
@@ -35,6 +36,7 @@
  *   | {type: 'broken', turn: number, position: number, calls: string[]}
  *   | {type: 'reconnecting', attempt: number, delayMs: number, reason: string}
  *   | {type: 'reconnected', resumed: boolean, seeded: boolean, planned: boolean, gapMs: number}
+ *   | {type: 'answer', waiting: boolean, event?: 'stalled' | 'emptyturn' | 'contextlost', detail?: object}
  *   | ({type: 'network'} & NetworkState)
  *   | ({type: 'clock'} & SessionClock)
  *   | {type: 'notice', text: string}

@@ -10,6 +10,7 @@ import { epochNow } from '../shared/clock.js';
 import { LiveError } from '../shared/errors.js';
 import { INPUT_MIME } from '../shared/pcm.js';
 import { readServerMessage, withoutAudio } from '../shared/protocol.js';
+import { AnswerKeeper } from './answer-keeper.js';
 import { ResilientConnection } from './resilient-connection.js';
 import { SendQueue } from './send-queue.js';
 import { SpeechActivity } from './speech-activity.js';
@@ -18,11 +19,12 @@ import { opensTurn, TurnPlayback } from './turn-playback.js';
 /** @typedef {import('./messages.js').NetworkCommand} NetworkCommand */
 /** @typedef {import('./messages.js').NetworkReport} NetworkReport */
 /** @typedef {import('./resilient-connection.js').ConnectionHost} ConnectionHost */
+/** @typedef {import('./answer-keeper.js').AnswerHost} AnswerHost */
 /**
  * `new`: no resumption handle includes the call. `lost`: the service has forgotten it.
  * @typedef {'new' | 'saved' | 'lost'} CallState
  */
-/** @typedef {{message: Record<string, any>, typed?: number}} Outgoing `typed`: the number of a typed text in this start */
+/** @typedef {import('./messages.js').Outgoing} Outgoing */
 
 /** After this much silence an answer would have started. */
 const QUIET_MS = 2500;
@@ -33,7 +35,7 @@ const NETWORK_CHECK_MS = 250;
 /** A worker that ends at once would cut off the closing handshake. */
 const CLOSE_MS = 1000;
 
-/** @implements {ConnectionHost} */
+/** @implements {ConnectionHost} @implements {AnswerHost} */
 export class NetworkSession {
   #port;
   #onstopped;
@@ -44,6 +46,7 @@ export class NetworkSession {
   #queue;
   #activity;
   #playback = new TurnPlayback();
+  #answers = new AnswerKeeper(this);
   /** Function calls by what the service knows of them. @type {Map<string, CallState>} */
   #calls = new Map();
   /** Something was said that has no complete answer. */
@@ -76,19 +79,30 @@ export class NetworkSession {
       (item) => (typeof item === 'boolean' ? this.#activity.mark(item) : this.#sendAudio(item)),
       () => this.#connection.bufferedBytes,
     );
-    this.#activity = new SpeechActivity(this.#queue, (input, expectsReply) => this.#sendNow(input, expectsReply));
+    this.#activity = new SpeechActivity(this.#queue, (input, expectsReply) => {
+      if (input.activityEnd) this.#answers.released();
+      this.#sendNow(input, expectsReply);
+    });
     port.onmessage = ({ data }) => this.#handle(data);
     this.report({ type: 'hello' });
   }
 
+  get loudAt() {
+    return this.#queue.loudAt;
+  }
+
+  get manual() {
+    return this.#activity.manual;
+  }
+
   get #quietMs() {
-    return epochNow() - this.#queue.loudAt;
+    return epochNow() - this.loudAt;
   }
 
   /** @param {NetworkCommand} command */
   #handle(command) {
     if (command.type === 'start') void this.#start(command);
-    else if (command.type === 'send') this.#send(command);
+    else if (command.type === 'send') this.send(command);
     else if (command.type === 'ports') this.#connectPorts(command);
     else if (command.type === 'picture') void this.#sendPicture(command.bitmap);
     else if (command.type === 'hold') this.#queue.hold(command.held);
@@ -118,6 +132,7 @@ export class NetworkSession {
     this.#model = setup?.model;
     // The members that a page may show. The token is none of them.
     const terms = { profile, model, locked, limits, expires_in, connect_within };
+    this.#answers.granted(setup);
     this.report({ type: 'granted', at: epochNow(), manual, session, model, setup, terms });
   }
 
@@ -141,7 +156,7 @@ export class NetworkSession {
   }
 
   /** @param {Outgoing} outgoing */
-  #send(outgoing) {
+  send(outgoing) {
     if (!this.#connection.up) {
       if (this.#waiting.length < MAX_WAITING) this.#waiting.push(outgoing);
       return;
@@ -156,7 +171,15 @@ export class NetworkSession {
     if (expectsReply) this.#playback.asked();
     this.#busy ||= expectsReply && clientContent?.turnComplete !== false;
     this.#connection.spoken();
+    this.#answers.sent(outgoing, expectsReply);
     this.#connection.send(message, expectsReply);
+  }
+
+  /** @param {import('./model-watchdog.js').Question} question @param {boolean} restart @param {LiveError} error */
+  reconnect({ typed }, restart, error) {
+    // The text is sent again, so the history of a new session leaves it out.
+    if (typed) this.#typedSent = typed - 1;
+    this.#connection.leave(error, restart);
   }
 
   /** Stops the model's turn here, and tells the service. @param {{heard: boolean, at: number}} command */
@@ -194,7 +217,8 @@ export class NetworkSession {
   /** Sends everything that waits, in order. @param {boolean} resumed the service knows the conversation so far */
   up(resumed) {
     if (!resumed) for (const id of this.#calls.keys()) this.#calls.set(id, 'lost');
-    for (const outgoing of this.#waiting.splice(0)) this.#send(outgoing);
+    this.#answers.up(resumed);
+    for (const outgoing of this.#waiting.splice(0)) this.send(outgoing);
     this.#queue.open();
   }
 
@@ -205,9 +229,11 @@ export class NetworkSession {
     this.#playback.disconnected(this.#busy);
     this.#activity.open = this.#busy = this.#serviceWorking = false;
     this.report({ type: 'broken', turn, position, calls });
+    this.#answers.down();
   }
 
   #checkNetwork() {
+    if (this.#connection.up) this.#answers.tick();
     const { slow, droppedMs } = this.#queue;
     const { online, silent } = this.#connection;
     const state = !online ? 'offline' : silent ? 'silent' : slow ? 'slow' : 'ok';
@@ -227,6 +253,7 @@ export class NetworkSession {
       this.#connection.observe(fact);
       this.#playback.play(fact, receivedAt);
       this.#observe(fact);
+      this.#answers.observe(fact);
     }
   }
 

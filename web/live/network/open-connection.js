@@ -22,6 +22,19 @@ import { historyMessage } from '../shared/model-rules.js';
  * @property {(error: LiveError, connection: Connection | null) => void} closed
  */
 
+/** The method for each kind of message. */
+const METHODS = /** @type {const} */ ({
+  realtimeInput: 'sendRealtimeInput',
+  clientContent: 'sendClientContent',
+  toolResponse: 'sendToolResponse',
+});
+
+/** @param {Connection} connection @param {Record<string, any>} message with one of the keys above */
+export function sendOn(connection, message) {
+  const [[key, content]] = /** @type {[keyof typeof METHODS, any][]} */ (Object.entries(message));
+  connection[METHODS[key]](content);
+}
+
 /**
  * Rejects with a LiveError.
  * @param {Connect} connect

@@ -3,9 +3,9 @@
  * Leaves Google's texts and codes to close-reasons.js, and the attempts to resilient-connection.js.
  */
 import { closeMeaning, complaint } from '../shared/close-reasons.js';
+import { LiveError } from '../shared/errors.js';
 import { ENDING_CODES } from './broker-request.js';
 
-/** @typedef {import('../shared/errors.js').LiveError} LiveError */
 /**
  * During a conversation, while resuming with a handle, or while opening without one.
  * @typedef {'open' | 'resuming' | 'opening'} Phase
@@ -82,6 +82,10 @@ export function nextStep(error, phase, outage, random = Math.random) {
     delayMs,
   };
 }
+
+/** An end that the broker decided is an end, not an error. @param {LiveError} error */
+export const asEnd = (error) =>
+  ENDING_CODES.has(error.code ?? '') ? LiveError.ended(error.detail, error.toJSON()) : error;
 
 /**
  * How long to wait before the next token request, while the old connection still carries the conversation.

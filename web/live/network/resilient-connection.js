@@ -10,11 +10,10 @@ import { encodeBase64 } from '../shared/base64.js';
 import { epochNow } from '../shared/clock.js';
 import { LiveError } from '../shared/errors.js';
 import { CHUNK_SAMPLES, INPUT_MIME } from '../shared/pcm.js';
-import { ENDING_CODES } from './broker-request.js';
 import { LiveSocket, connect as openSocket } from './live-socket.js';
 import { NextToken } from './next-token.js';
-import { openConnection } from './open-connection.js';
-import { NO_OUTAGE, nextStep } from './reconnect-policy.js';
+import { openConnection, sendOn } from './open-connection.js';
+import { asEnd, NO_OUTAGE, nextStep } from './reconnect-policy.js';
 import { SessionKeeper } from './session-keeper.js';
 import { Watchdog } from './watchdog.js';
 
@@ -34,12 +33,6 @@ const TICK_MS = 250;
 /** Google drops a client that sends nothing for about 150 s, even if it is muted or only listens. */
 const KEEPALIVE_MS = 30_000;
 const SILENCE = { audio: { data: encodeBase64(new Uint8Array(CHUNK_SAMPLES * 2)), mimeType: INPUT_MIME } };
-/** The method for each kind of message. */
-const METHODS = /** @type {const} */ ({
-  realtimeInput: 'sendRealtimeInput',
-  clientContent: 'sendClientContent',
-  toolResponse: 'sendToolResponse',
-});
 /** What breaks a connection that lasted this long, the shorter time if an answer ended on it, is a new problem. */
 const STABLE_MS = 30_000;
 const ANSWERED_STABLE_MS = 2000;
@@ -135,8 +128,7 @@ export class ResilientConnection {
   send(message, expectsReply) {
     this.#sentAt = epochNow();
     this.#watchdog.sent(this.#sentAt, expectsReply);
-    const [[key, content]] = /** @type {[keyof typeof METHODS, any][]} */ (Object.entries(message));
-    this.#current?.[METHODS[key]](content);
+    if (this.#current) sendOn(this.#current, message);
   }
 
   #sendSilence() {
@@ -227,13 +219,19 @@ export class ResilientConnection {
     void this.#replace(error, 'open', began);
   }
 
-  /** Changes the connection as planned. The next token is ready. */
-  async #handOver() {
+  /** Gives a connection up that works. @param {LiveError} error why @param {boolean} restart gives the session up, too */
+  leave(error, restart) {
+    this.#outage = NO_OUTAGE;
+    if (restart) this.#handle = '';
+    void this.#change(error, 'open');
+  }
+
+  /** @param {LiveError | null} error null: as planned @param {import('./reconnect-policy.js').Phase} phase */
+  async #change(error, phase) {
     const began = epochNow();
     this.#hangUp();
-    this.#outage = { ...NO_OUTAGE, attempt: 1 };
     await Promise.race([this.#closed, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS))]);
-    await this.#replace(null, 'resuming', began);
+    await this.#replace(error, phase, began);
   }
 
   #hangUp() {
@@ -310,7 +308,9 @@ export class ResilientConnection {
     // A handle inside the token is as old as the token. Such a token is requested last, and dropped if somebody speaks.
     const mayRequest = this.#handleInSetup || goodMoment || now >= this.#leaveBy - REQUEST_MARGIN_MS;
     const ready = this.#nextToken.update(now, mayRequest, this.#handleInSetup || mayLeave, this.#handle);
-    if (ready && mayLeave) void this.#handOver();
+    if (!ready || !mayLeave) return;
+    this.#outage = { ...NO_OUTAGE, attempt: 1 };
+    void this.#change(null, 'resuming');
   }
 
   /**
@@ -319,12 +319,9 @@ export class ResilientConnection {
    * @param {number} now
    */
   #requestHandle(now) {
-    if (this.#handleFresh || !this.#handle || now - this.#sentAt < HANDLE_DELAY_MS || !this.#host.idle()) return;
+    if (this.#handleFresh || now - this.#sentAt < HANDLE_DELAY_MS || !this.#host.idle()) return;
     if (this.#handleRequested && this.#leaveBy === Infinity) return;
     this.#handleRequested = true;
     this.#sendSilence();
   }
 }
-
-/** An end that the broker decided is an end, not an error. @param {LiveError} error */
-const asEnd = (error) => (ENDING_CODES.has(error.code ?? '') ? LiveError.ended(error.detail, error.toJSON()) : error);

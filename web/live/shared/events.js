@@ -2,7 +2,7 @@
  * The events of a LiveSession: their names and the fields of each. README.md lists them for callers.
  */
 
-/** @typedef {'idle'|'connecting'|'listening'|'thinking'|'speaking'|'reconnecting'|'ended'|'error'} LiveState */
+/** @typedef {'idle'|'connecting'|'listening'|'thinking'|'waiting'|'speaking'|'reconnecting'|'ended'|'error'} LiveState */
 /** @typedef {import('./errors.js').LiveError} LiveError */
 /**
  * `text` is the whole turn so far. A caption replaces the previous one with the same `id`.
@@ -23,6 +23,11 @@
 /** @typedef {'lost' | 'changed' | 'interrupted' | 'resumed' | 'muted-by-system' | 'unmuted-by-system'} DeviceReason */
 /** @typedef {{state: 'on' | 'paused' | 'off' | 'denied', source: 'camera' | 'screen', reason?: string}} VideoState */
 /** @typedef {{state: 'ok' | 'slow' | 'offline' | 'silent', droppedMs: number}} NetworkState */
+/**
+ * What the library does about a missing answer: asks again, resumes the session on another connection, opens a new one
+ * with the text so far, or ends the conversation. `none`: nothing, because it would not help.
+ * @typedef {'nudge' | 'resume' | 'restart' | 'end' | 'none'} AnswerStep
+ */
 /** @typedef {{endsAt: number, remainingMs: number, renewedAt: number}} SessionClock */
 /**
  * The broker's answer without the token. A member that the answer lacks is undefined.
@@ -54,6 +59,12 @@
  * @property {{resumed: boolean, seeded: boolean, planned: boolean, gapMs: number}} reconnected the conversation
  *   continues on another connection. `resumed`: the service continued it. `seeded`: a new session received the text so
  *   far. `planned`: nothing broke, the connection's time was up. `gapMs`: the time without a connection; speech was kept
+ * @property {{step: AnswerStep, waitedMs: number}} stalled the model has been silent for too long after the user's turn.
+ *   Comes with each step until it answers; `waitedMs` since the question
+ * @property {{reason: string, detail: string, step: AnswerStep}} emptyturn the model ended its turn without an answer.
+ *   `reason`: as the service names it, or ''; `detail`: a sentence
+ * @property {{seeded: boolean}} contextlost a resumed session has forgotten the conversation. `seeded`: it has received the
+ *   text so far again
  * @property {NetworkState} network `silent`: the service owes an answer. `droppedMs`: all speech so far that could not be
  *   sent in time
  * @property {SessionClock} clock the session's end by this device's clock (epoch milliseconds; Infinity: unknown). Comes

@@ -1,5 +1,5 @@
 /**
- * One table of how the Live models differ: thinking, functions, text, video.
+ * One table of how the Live models differ: thinking, functions, text, video, patience.
  *
  * Sources: Google's pages on each model and on thinking (September 2026). Typed text needs no column, because every
  * model takes it as `realtimeInput.text`. No document says that a blocking call and the microphone exclude each other.
@@ -13,6 +13,7 @@
  * @property {boolean} scheduling a function response may say when the model talks about it
  * @property {boolean} content takes `clientContent` at any time, not only as the initial history; it interrupts the model
  * @property {boolean} video
+ * @property {number} patienceMs how long it may be silent after the user's turn, without deeper thoughts and searches
  * @property {boolean} holdsMicrophone no audio may be sent while a blocking call is unanswered
  */
 
@@ -23,6 +24,7 @@ const CURRENT = {
   scheduling: true,
   content: true,
   video: true,
+  patienceMs: 6000,
   holdsMicrophone: false,
 };
 
@@ -30,13 +32,25 @@ const CURRENT = {
 const MODELS = [
   [/2\.5/, { thinking: 'budget', behaviors: ['BLOCKING', 'NON_BLOCKING'], holdsMicrophone: true }],
   [/3\.1-flash-live/, { thinking: 'level', behaviors: ['BLOCKING'], scheduling: false, holdsMicrophone: true }],
-  [/extended-thinking/, { thinking: 'level', behaviors: ['NON_BLOCKING'], scheduling: false }],
+  [/extended-thinking/, { thinking: 'level', behaviors: ['NON_BLOCKING'], scheduling: false, patienceMs: 20_000 }],
   [/translate|transcribe/, { thinking: 'none', scheduling: false, content: false, video: false }],
 ];
 
 /** @param {string} [model] e.g. `models/gemini-3.8-live` @returns {ModelRules} */
 export function rulesFor(model = '') {
   return { ...CURRENT, ...MODELS.find(([pattern]) => pattern.test(model))?.[1] };
+}
+
+/** What deeper thoughts, and what a search or another tool of the service's own, may take in addition. */
+const EXTRA_MS = 6000;
+const MANY_THOUGHTS = 1024;
+
+/** How long the model may be silent after the user's turn, milliseconds. @param {Record<string, any>} [setup] */
+export function patienceMs(setup) {
+  const { thinkingLevel, thinkingBudget } = setup?.generationConfig?.thinkingConfig ?? {};
+  const thinks = /medium|high/i.test(thinkingLevel) || thinkingBudget > MANY_THOUGHTS;
+  const searches = setup?.tools?.some((/** @type {any} */ tool) => !tool.functionDeclarations);
+  return rulesFor(setup?.model).patienceMs + (thinks ? EXTRA_MS : 0) + (searches ? EXTRA_MS : 0);
 }
 
 /**

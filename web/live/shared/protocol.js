@@ -7,7 +7,8 @@
 /** @typedef {{title: string, url: string}} Link a plain-text title and an https address */
 /**
  * One fact from a server frame.
- * @typedef {{type: 'setupComplete'} | {type: 'interrupted'} | {type: 'generationComplete'} | {type: 'turnComplete'}
+ * @typedef {{type: 'setupComplete'} | {type: 'interrupted'} | {type: 'generationComplete'}
+ *   | {type: 'turnComplete', reason?: string}
  *   | {type: 'audio', data: string, mimeType: string} | {type: 'modelText', text: string, thought: boolean}
  *   | {type: 'inputText' | 'outputText' | 'interimInputText', text: string, finished: boolean, language?: string}
  *   | {type: 'grounding', links: Link[], queries: string[]} | {type: 'waitingForInput'}
@@ -29,7 +30,9 @@ export function readServerMessage(message) {
   const content = message.serverContent ?? {};
   if (content.interrupted) facts.push({ type: 'interrupted' });
   facts.push(...readKeys(message, TOP, ''));
-  for (const key of ['generationComplete', 'turnComplete']) if (content[key]) facts.push({ type: key });
+  if (content.generationComplete) facts.push({ type: 'generationComplete' });
+  const reason = content.turnCompleteReason;
+  if (content.turnComplete) facts.push({ type: 'turnComplete', ...(reason && { reason: String(reason) }) });
   return /** @type {ServerFact[]} */ (facts);
 }
 
@@ -82,8 +85,8 @@ const CONTENT = {
   groundingMetadata: (value) => [
     { type: 'grounding', links: readLinks(value.groundingChunks), queries: value.webSearchQueries ?? [] },
   ],
-  // Known, but of no use to a voice client. The app gets them in the `message` event.
-  turnCompleteReason: nothing,
+  turnCompleteReason: nothing, // belongs to turnComplete
+  // Known, but of no use to a voice client. The app gets it in the `message` event.
   urlContextMetadata: nothing,
 };
 

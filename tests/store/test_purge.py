@@ -17,10 +17,11 @@ from broker.store.accounts.removal import remove_user
 from broker.store.accounts.users import SqlUsers
 from broker.store.audit import AuditFilter, AuditLog
 from broker.store.database.engine import Database
-from broker.store.database.tables import audit, principals, sessions, tokens
+from broker.store.database.tables import audit, day_sums, principals, sessions, tokens
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.purge import NewestPurge, Purged, SqlPurge
 from tests.store.conftest import MakeDatabase
+from tests.support.counts import wrong_counts
 from tests.support.servers import own_principal
 
 ALICE, BOB = own_principal("alice"), own_principal("bob")
@@ -80,6 +81,8 @@ def test_the_past_goes_and_the_rest_stays(
     assert deleted == Purged(found.sessions, found.tokens, found.audit, names=0)
     assert (deleted.sessions, deleted.tokens, deleted.audit) == (7, 7, 14)
     assert (count(sessions), count(tokens), count(principals)) == (5, 5, 1)
+    assert count(day_sums) == 5
+    assert wrong_counts(database) == []
     assert count(audit) == 24 - 14 + 1
     (entry,) = AuditLog(database).page(AuditFilter(action="purge"), before_id=None, limit=10)
     assert entry.actor == "cli:olga"

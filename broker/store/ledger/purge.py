@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
     ColumnElement,
@@ -45,6 +45,7 @@ from broker.store.database.tables import (
     users,
 )
 from broker.store.ledger import places
+from broker.store.ledger.day_sums import date_of
 
 # A transaction of this size takes some ten milliseconds, which a request on SQLite can wait.
 _AT_ONCE = 500
@@ -118,7 +119,7 @@ class SqlPurge:
         with self._database.write() as connection:
             places.lock(self._database, connection)
             places.forget_empty(connection)
-            connection.execute(delete(day_sums).where(day_sums.c.day < day_of(before)))
+            connection.execute(delete(day_sums).where(day_sums.c.day < date_of(before.astimezone(UTC))))
             now = self._database.now(connection)
             detail = {"before": before.isoformat(timespec="seconds"), "deleted": vars(deleted)}
             audit.record(connection, now, actor=actor, action="purge", outcome="ok", detail=detail)

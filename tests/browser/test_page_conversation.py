@@ -102,6 +102,62 @@ def test_model_gets_the_time_from_the_page(demo: DemoPage) -> None:
     expect(demo.captions.get_by_text("Checked the time")).to_be_visible()
 
 
+WORDS = """(text) => Array.from(document.querySelectorAll('#captions .words'))
+    .filter((words) => words.textContent.includes(text))
+    .map((words) => [words.lang, getComputedStyle(words).direction])"""
+
+
+def test_captions_have_their_own_direction_and_language(demo: DemoPage, site: Site) -> None:
+    push = site.standin.control.push
+    demo.enter()
+    site.standin.control.scenario("mute")
+    demo.start()
+    for text, language, shown in (
+        ("שלום, מה שלומך?", "he-IL", ["he-IL", "rtl"]),
+        ("مرحبا بك", "ar", ["ar", "rtl"]),
+        ("Guten Tag", "de-DE", ["de-DE", "ltr"]),
+        ("Good day", '"><b>', ["", "ltr"]),
+    ):
+        fragment = {"text": text, "languageCode": language, "finished": True}
+        push(frame={"serverContent": {"outputTranscription": fragment, "turnComplete": True}})
+        demo.caption("model", text)
+        assert demo.page.evaluate(WORDS, text) == [shown]
+
+
+def test_translated_caption_goes_on_growing(demo: DemoPage, site: Site) -> None:
+    """Translation extensions replace the text by elements of their own."""
+    push = site.standin.control.push
+    demo.enter()
+    site.standin.control.scenario("mute")
+    demo.start()
+    push(frame={"serverContent": {"inputTranscription": {"text": "One, "}}})
+    demo.caption("user", "One,")
+    demo.page.evaluate(
+        """() => {
+            const words = document.querySelector('#captions .words');
+            const font = document.createElement('font');
+            font.textContent = 'Eins, ';
+            words.replaceChildren(font);
+        }"""
+    )
+    for more in ("two, ", "three."):
+        push(frame={"serverContent": {"inputTranscription": {"text": more}}})
+    demo.caption("user", "One, two, three.")
+    expect(demo.captions.locator("li")).to_have_count(1)
+
+
+def test_message_that_is_too_long_is_neither_cut_nor_sent(demo: DemoPage) -> None:
+    demo.enter()
+    box = demo.page.locator("#message")
+    for length, valid in ((4000, True), (4001, False), (100_000, False)):
+        box.fill("x" * length)
+        assert box.evaluate("(box) => [box.value.length, box.validity.valid]") == [length, valid]
+    demo.page.click("#send")
+    assert "at most 4,000 characters. This one has 100,000." in box.evaluate("box => box.validationMessage")
+    expect(demo.captions.locator("li")).to_have_count(0)
+    assert box.evaluate("(box) => box.value.length") == 100_000
+
+
 def test_captions_show_markup_as_text(demo: DemoPage) -> None:
     """Neither a person nor the model can insert markup into the page."""
     words = "<img src=x onerror=alert(1)><b>bold</b>"

@@ -4,8 +4,11 @@
  */
 import { byId, create } from '../common/dom.js';
 
-/** @typedef {{id: string, role: 'user' | 'model', text: string, final: boolean, interrupted?: boolean, typed?: boolean}} Caption */
-/** @typedef {{item: HTMLLIElement, text: Text}} Line */
+/**
+ * @typedef {{id: string, role: 'user' | 'model', text: string, final: boolean, interrupted?: boolean, typed?: boolean,
+ *   language?: string}} Caption
+ */
+/** @typedef {{item: HTMLLIElement, words: HTMLElement}} Line */
 
 /** @type {Record<Caption['role'], string>} */
 const NAMES = { user: 'You', model: 'Assistant' };
@@ -16,6 +19,8 @@ const FOLLOW_WITHIN_PX = 80;
 const MOST_LINES = 60;
 /** The most characters shown of a function's arguments. */
 const MOST_ARGUMENTS = 200;
+/** A language as HTML names it. */
+const LANGUAGE = /^[a-z]{2,8}(-[a-z0-9]{1,8})*$/i;
 
 export class Captions {
   #list;
@@ -71,7 +76,8 @@ export class Captions {
     if (!caption.text.trim()) return;
     this.#change(() => {
       const line = this.#lines.get(caption.id) ?? this.#add(caption);
-      setText(line.text, caption.text);
+      setText(line.words, caption.text);
+      if (LANGUAGE.test(caption.language ?? '')) line.words.lang = caption.language ?? '';
       line.item.toggleAttribute('data-final', caption.final);
       line.item.toggleAttribute('data-interrupted', Boolean(caption.interrupted));
     });
@@ -138,11 +144,10 @@ export class Captions {
     const item = document.createElement('li');
     item.dataset.role = role;
     const words = create('p', '', 'words');
-    const text = document.createTextNode('');
-    words.append(text);
+    words.dir = 'auto';
     item.append(create('span', NAMES[role], 'speaker'), words);
     this.#list.append(item);
-    const line = { item, text };
+    const line = { item, words };
     this.#lines.set(id, line);
     return line;
   }
@@ -171,11 +176,13 @@ export class Captions {
 }
 
 /**
- * Appends the new part instead of replacing the text, so that a selection in a growing line survives.
- * @param {Text} node
+ * Appends the new part instead of replacing the text, so that a selection in a growing line survives. A translation by
+ * the browser, which replaces the text with elements of its own, is replaced in turn and made anew.
+ * @param {HTMLElement} words
  * @param {string} text
  */
-function setText(node, text) {
-  if (text.startsWith(node.data)) node.appendData(text.slice(node.data.length));
-  else node.data = text;
+function setText(words, text) {
+  const [node, more] = words.childNodes;
+  if (node instanceof Text && !more && text.startsWith(node.data)) node.appendData(text.slice(node.data.length));
+  else words.textContent = text;
 }

@@ -17,6 +17,9 @@ import { TalkView } from './talk-view.js';
 
 /** @typedef {import('./errors.js').Action} Action */
 
+/** Of a typed message. */
+const MAX_CHARACTERS = 4000;
+
 const compose = byId('compose', HTMLFormElement);
 const message = byId('message', HTMLInputElement);
 const tools = byId('tools', HTMLDivElement);
@@ -226,6 +229,14 @@ document.getElementById('guest')?.addEventListener('click', () => {
         showSignIn(`${title}. ${detail}`);
       },
     );
+});
+message.addEventListener('input', () => {
+  const { length } = message.value;
+  const tooLong = length > MAX_CHARACTERS;
+  // The browser shows it instead of sending. Nothing that was pasted is cut off.
+  message.setCustomValidity(
+    tooLong ? `A message has at most 4,000 characters. This one has ${length.toLocaleString('en')}.` : '',
+  );
 });
 compose.addEventListener('submit', (event) => {
   event.preventDefault();

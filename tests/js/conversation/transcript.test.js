@@ -47,6 +47,14 @@ test('reports only finished sentences, each once', () => {
   assert.deepEqual(sentences, ['model: It is 3.14.', 'model goes on: Or so']);
 });
 
+test('knows the ends of sentences in other scripts', () => {
+  const { sentences, take } = started();
+  take(1, 'model', 'كيف حالك؟ جيد');
+  take(2, 'model', 'आप कैसे हैं। ठीक');
+  take(3, 'model', '你好。好');
+  assert.deepEqual(sentences, ['model: كيف حالك؟', 'model: आप कैसे हैं।', 'model: 你好。']);
+});
+
 test('reports an unfinished question before its answer', () => {
   const { sentences, take } = started();
   take(1, 'user', 'what is the time');

@@ -8,7 +8,7 @@
 /** An hour of quick talk has a few thousand turns. Beyond this number the oldest are dropped. */
 const MAX_TURNS = 5000;
 /** The end of a sentence, followed by more text: a bare "3." may still become "3.14". */
-const SENTENCE_END = /[.!?…]["'”’)\]]*\s|[。！？]/g;
+const SENTENCE_END = /[.!?…؟۔।॥]["'”’)\]]*\s|[。！？]/g;
 
 export class Transcript {
   /** @type {Caption[]} */

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { AnswerKeeper } from '../../../web/live/network/answer-keeper.js';
 import { epochNow } from '../../../web/live/shared/clock.js';
-import { virtualTime } from '../support.js';
+import { settle, virtualTime } from '../support.js';
 
 const SETUP = { model: 'models/gemini-3.8-live', inputAudioTranscription: {} };
 const HELLO = { message: { realtimeInput: { text: 'Hello' } }, typed: 3 };
@@ -78,8 +78,8 @@ function keeping(t, { manual = false, setup = SETUP, turns = TURNS } = {}) {
 /** Until a module has loaded. */
 const loaded = async (what) => {
   for (let tries = 0; !what(); tries++) {
-    assert.ok(tries < 1000);
-    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(tries < 200, `${what}`);
+    await settle();
   }
 };
 

@@ -95,8 +95,7 @@ class Messages:
         self._connection.conversation.context["AUDIO"] += usage.audio_tokens(seconds)
         heard = f"(you spoke for {seconds:.1f} seconds)"
         self._connection.conversation.history.append(("user", heard))
-        if "inputAudioTranscription" in self._connection.setup:
-            await self._connection.send({"serverContent": {"inputTranscription": {"text": heard}}})
+        await self._transcribe(heard)
         if typed:
             self._answer_text(typed)
         elif call := self._connection.scenarios.use("tool-on-speech"):
@@ -107,6 +106,16 @@ class Messages:
         else:
             text = f"You said something that took {seconds:.1f} seconds; here it is."
             self._begin(commands.saying(voice.repeat(samples, text)))
+
+    async def _transcribe(self, heard: str) -> None:
+        connection = self._connection
+        if "inputAudioTranscription" not in connection.setup:
+            return
+        frame = {"serverContent": {"inputTranscription": {"text": heard}}}
+        if late := connection.scenarios.use("late-transcript"):
+            connection.turns.send_late(frame, float(late["seconds"]))
+        else:
+            await connection.send(frame)
 
     async def _typed(self, text: str) -> None:
         if self._speech_input.manual and self._speech_input.speaking:  # belongs to the open activity

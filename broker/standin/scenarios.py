@@ -91,6 +91,10 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "tool-on-speech": ("answers speech with a function call", {"function": ""}),
     "no-turn-complete": ("never ends a turn", {}),
     "deaf": ("finishes an answer although the user or the client interrupts it", {}),
+    "late-transcript": (
+        "sends the transcript of speech so many seconds after the end of its turn (reported)",
+        {"seconds": 0.3},
+    ),
     "late-words": ("sends words of an interrupted answer after `interrupted` and after its end", {}),
     "usage-cumulative": (
         "sends usageMetadata after so many seconds of audio too, each of the turn so far (our guess)",

@@ -167,6 +167,7 @@ class Turns:
         self._waiting: deque[Script] = deque()
         self._turn: Turn | None = None
         self._task: asyncio.Task[None] | None = None
+        self._late: list[tuple[dict[str, Any], float]] = []
 
     @property
     def generating(self) -> bool:
@@ -183,9 +184,20 @@ class Turns:
     async def _run(self, turn: Turn, script: Script) -> None:
         await script(turn)
         await turn.complete()
+        late, self._late = self._late, []
+        for frame, seconds in late:
+            self._connection.spawn(self._send_later(frame, seconds))
         self._turn = self._task = None
         if self._waiting:
             self.begin(self._waiting.popleft())
+
+    def send_late(self, frame: dict[str, Any], seconds: float) -> None:
+        """Sends a frame so many seconds after the end of the next turn that ends by itself."""
+        self._late.append((frame, seconds))
+
+    async def _send_later(self, frame: dict[str, Any], seconds: float) -> None:
+        await self._connection.clock.sleep(seconds)
+        await self._connection.send(frame)
 
     async def interrupt(self) -> None:
         """Ends the current turn, whether or not it was heard, and drops the queue."""

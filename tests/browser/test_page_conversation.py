@@ -102,6 +102,7 @@ def test_model_gets_the_time_from_the_page(demo: DemoPage) -> None:
     expect(demo.captions.get_by_text("Checked the time")).to_be_visible()
 
 
+SILENCE = {"mimeType": "audio/pcm;rate=24000", "data": "A" * 1280}
 WORDS = """(text) => Array.from(document.querySelectorAll('#captions .words'))
     .filter((words) => words.textContent.includes(text))
     .map((words) => [words.lang, getComputedStyle(words).direction])"""
@@ -118,8 +119,12 @@ def test_captions_have_their_own_direction_and_language(demo: DemoPage, site: Si
         ("Guten Tag", "de-DE", ["de-DE", "ltr"]),
         ("Good day", '"><b>', ["", "ltr"]),
     ):
-        fragment = {"text": text, "languageCode": language, "finished": True}
-        push(frame={"serverContent": {"outputTranscription": fragment, "turnComplete": True}})
+        content = {
+            "modelTurn": {"role": "model", "parts": [{"inlineData": SILENCE}]},
+            "outputTranscription": {"text": text, "languageCode": language},
+        }
+        push(frame={"serverContent": content})
+        push(frame={"serverContent": {"turnComplete": True}})
         demo.caption("model", text)
         assert demo.page.evaluate(WORDS, text) == [shown]
 

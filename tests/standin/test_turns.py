@@ -56,6 +56,15 @@ def test_late_words_follow_an_interruption_and_the_end_of_its_turn(unhurried: St
     assert not is_audio(rest[0])
 
 
+def test_late_transcript_follows_the_end_of_its_turn(standin: StandIn) -> None:
+    standin.control.scenario("late-transcript")
+    with session(standin, inputAudioTranscription={}) as talker:
+        talker.audio(speech(0.6) + quiet(1.0))
+        assert "inputTranscription" not in contents(talker.turn())
+        late = talker.until(lambda f: "inputTranscription" in f.get("serverContent", {}))
+    assert "you spoke for" in late[-1]["serverContent"]["inputTranscription"]["text"]
+
+
 def test_deaf_service_finishes_its_answer(standin: StandIn) -> None:
     standin.control.scenario("deaf")
     with session(standin) as talker:

@@ -201,6 +201,21 @@ test('adds a late transcript to its turn and replaces interim text', () => {
   assert.equal(t.captions()[0].text, 'What is the weather?');
 });
 
+test('words of a turn that is over wait for no answer', () => {
+  const t = talk();
+  t.content({ outputTranscription: { text: 'Sunny.' } });
+  t.content({ turnComplete: true });
+  t.content({ inputTranscription: { text: 'What is the weather?' } });
+  assert.equal(t.conversation.state, 'listening');
+  assert.deepEqual(
+    t.captions().map(({ role, text, final }) => [role, text, final]),
+    [
+      ['model', 'Sunny.', true],
+      ['user', 'What is the weather?', false],
+    ],
+  );
+});
+
 test('shows words on arrival when playback is not running', () => {
   const t = talk({ audible: false });
   t.content({ outputTranscription: { text: 'all of it' } }, 1, 99999);

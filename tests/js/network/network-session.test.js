@@ -227,6 +227,30 @@ test('counts turns and cuts the current turn at an interruption', async (t) => {
   );
 });
 
+test('words that come after the end of a turn are its own, unless somebody has spoken or asked since', async (t) => {
+  const pass = virtualTime(t);
+  const net = await started(t);
+  await net.ready();
+  const heard = (text) => ({ serverContent: { inputTranscription: { text } } });
+  const turnOf = (text) =>
+    net.of('message').find(({ message }) => message.serverContent?.inputTranscription?.text === text).turn;
+  const over = { serverContent: { turnComplete: true } };
+  await net.serve({ serverContent: audio(1, 0) }, over, heard('late'), over, heard('later'));
+  assert.deepEqual([turnOf('late'), turnOf('later')], [1, 1]);
+  assert.ok(net.session.idle(), 'nobody waits for an answer to it');
+  await net.serve({ serverContent: { ...audio(1, 0), ...heard('with sound').serverContent } });
+  assert.equal(turnOf('with sound'), 2);
+  await net.serve(over);
+  net.post({ type: 'send', message: { realtimeInput: { text: 'next' } }, typed: 1 });
+  await settle();
+  await net.serve(heard('after a question'));
+  assert.equal(turnOf('after a question'), 3);
+  await net.serve(over);
+  await pass(2100);
+  await net.serve(heard('much later'));
+  assert.equal(turnOf('much later'), 4);
+});
+
 /** Serves a turn, stops it in the middle and returns what was sent about it. */
 async function stopped(t, plan = { answer: ANSWER }) {
   const net = await started(t, { plan });

@@ -206,6 +206,7 @@ export class Conversation {
     },
     interrupted: (_fact, { turn }) => this.#interrupted(turn),
     turnComplete: (_fact, { turn, position }) => {
+      this.#lastAnsweredTurn = turn; // words of it that come later wait for nothing
       this.#awaitingAnswer = false;
       this.#captions.turnComplete(turn, position > 0 && this.#audible);
     },

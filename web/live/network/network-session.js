@@ -246,7 +246,7 @@ export class NetworkSession {
   receive(message) {
     const receivedAt = epochNow();
     const facts = readServerMessage(message);
-    this.#playback.receive(facts);
+    this.#playback.receive(facts, this.loudAt);
     const { turn, position } = this.#playback;
     this.report({ type: 'message', message: withoutAudio(message), turn, position });
     for (const fact of facts) {
@@ -264,7 +264,7 @@ export class NetworkSession {
     // With some models the work goes on after the end of a turn.
     if (fact.type === 'interactionStatus') this.#serviceWorking = fact.status === 'IN_PROGRESS';
     if (fact.type === 'turnComplete') this.#busy = false;
-    else if (opensTurn(fact)) {
+    else if (opensTurn(fact) && !this.#playback.isLate(fact)) {
       this.#busy = true;
       this.#connection.spoken();
     }

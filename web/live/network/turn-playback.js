@@ -10,6 +10,11 @@ import { VoiceDecoder } from './voice-decoder.js';
 /** Facts that belong to the next turn once a turn is over. */
 const TURN_OPENERS = new Set(['audio', 'modelText', 'outputText', 'inputText', 'interimInputText', 'toolCall']);
 
+/** Transcripts are made beside the conversation. They may come after the end of their turn. */
+const WORDS = new Set(['inputText', 'interimInputText', 'outputText']);
+/** Words that come later than this after a turn are the next turn's. */
+const LATE_MS = 2000;
+
 /** @param {ServerFact} fact */
 export const opensTurn = (fact) => TURN_OPENERS.has(fact.type);
 
@@ -18,6 +23,10 @@ export class TurnPlayback {
   port = null;
   #decoder = new VoiceDecoder();
   #turnOver = false;
+  /** When the service ended the turn, epoch milliseconds. -Infinity: it has not, or the user has asked again since. */
+  #overAt = -Infinity;
+  /** Words of the current frame belong to the turn that is over. */
+  #late = false;
   /** The turn was cut off. Words that follow without audio are its own. */
   #cutOff = false;
   /** It was cut off by the user here, who has not asked for an answer since. */
@@ -26,17 +35,30 @@ export class TurnPlayback {
   turn = 1;
   position = 0;
 
-  /** Moves to the next turn if these facts open one. @param {ServerFact[]} facts of one frame */
-  receive(facts) {
-    const opens = facts.some((fact) => opensTurn(fact) && !(this.#cutOff && fact.type === 'outputText'));
+  /**
+   * Moves to the next turn if these facts open one.
+   * @param {ServerFact[]} facts of one frame @param {number} loudAt when the microphone was last loud, epoch milliseconds
+   */
+  receive(facts, loudAt) {
+    const opening = facts.filter(opensTurn);
+    this.#late =
+      loudAt <= this.#overAt && epochNow() - this.#overAt < LATE_MS && opening.every(({ type }) => WORDS.has(type));
+    const opens = opening.some((fact) => !this.isLate(fact) && !(this.#cutOff && fact.type === 'outputText'));
     if (!this.#turnOver || !opens) return;
     this.turn += 1;
     this.position = 0;
     this.#turnOver = this.#cutOff = this.#stopped = false;
+    this.#overAt = -Infinity;
+  }
+
+  /** The words belong to the turn that is over: the user has said nothing since. @param {ServerFact} fact of the frame */
+  isLate(fact) {
+    return this.#late && WORDS.has(fact.type);
   }
 
   /** The user asks for an answer, so words that come after the turn are the answer's. */
   asked() {
+    this.#overAt = -Infinity;
     this.#stopped = false;
     this.#cutOff &&= !this.#turnOver;
   }
@@ -65,6 +87,7 @@ export class TurnPlayback {
       this.#cut(this.turn, receivedAt);
     } else if (fact.type === 'generationComplete' || fact.type === 'turnComplete') {
       if (fact.type === 'turnComplete') {
+        if (!this.#turnOver) this.#overAt = receivedAt;
         this.#turnOver = true;
         this.#cutOff &&= this.#stopped;
       }

@@ -50,6 +50,8 @@ export class SessionRun {
   /** @type {AudioIO | null} */
   #audio = null;
   #setReady = () => {};
+  /** The network could not reach the broker, or the answer was lost. */
+  #unanswered = false;
   /** @type {typeof import('./shared/broker-report.js').brokerReport | null} */
   #brokerReport = null;
   /** Rejects when the run is stopped. @type {Promise<never>} */
@@ -117,7 +119,7 @@ export class SessionRun {
 
   /** @param {LiveError} why */
   stop(why) {
-    this.#options.tokenSource.intent.failed(why);
+    if (!this.#unanswered) this.#options.tokenSource.intent.answered();
     this.#controller.abort(why);
     this.conversation.stop();
   }
@@ -213,6 +215,7 @@ export class SessionRun {
 
   /** @param {import('./shared/errors.js').LiveErrorFields} fields */
   async #fail(fields) {
+    this.#unanswered = fields.reason === 'network'; // if the token was granted, its request has been answered before
     const error = await new LiveError(fields).explained();
     if (!this.signal.aborted) this.#host.failed(error);
   }

@@ -2,8 +2,6 @@
  * The wish for one session. While its `POST /token` has no answer, every further attempt has the same `Idempotency-Key`.
  * So a session whose answer was lost is found again, and is charged once.
  */
-import { LiveError } from '../shared/errors.js';
-
 export class Intent {
   /** What was requested and not answered. */
   #asked = '';
@@ -11,13 +9,14 @@ export class Intent {
 
   /**
    * The same plan with the key of its request.
-   * @template {{request: object} | {answer: object}} Plan a TokenPlan
+   * @template {{request: {url: string, body: string}} | {answer: object}} Plan a TokenPlan
    * @param {Plan} plan
    * @returns {Plan & {key?: string}}
    */
   keyed(plan) {
     if (!('request' in plan)) return plan;
-    const asked = JSON.stringify(plan.request);
+    const { url, body } = plan.request;
+    const asked = `${url} ${body}`;
     if (asked !== this.#asked) this.#key = randomKey();
     this.#asked = asked;
     return { ...plan, key: this.#key };
@@ -26,11 +25,6 @@ export class Intent {
   /** A token or a refusal came, or nobody wants the session any more. */
   answered() {
     this.#asked = '';
-  }
-
-  /** @param {unknown} why the start has failed */
-  failed(why) {
-    if (!(why instanceof LiveError && why.reason === 'network')) this.answered();
   }
 }
 

@@ -41,6 +41,12 @@ class Service:
     standin: StandIn
     broker: StageServer
 
+    def answered(self, turn: int = 1) -> bool:
+        """Whether the stand-in has ended this turn of the newest connection."""
+        control = self.standin.control
+        turns = control.sent()["turns"] if control.received()["connections"] else []
+        return len(turns) >= turn and bool(turns[turn - 1]["turn_complete_ms"])
+
     @property
     def connection(self) -> int:
         """The number of the newest connection."""

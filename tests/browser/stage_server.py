@@ -7,6 +7,7 @@ and the recorder is a worklet, so it must come from the origin. BrokerServer run
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -104,7 +105,8 @@ class StageServer:
         if path == "/token" and self.lose_answers > 0:
             self.lose_answers -= 1
             b"".join(self._app(environ, start))
-            raise ConnectionResetError
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            return []
         if not path.startswith(PREFIX) or file.parent != PAGES or not file.is_file():
             return self._app(environ, start)
         kind = "text/html" if file.suffix == ".html" else "text/javascript"

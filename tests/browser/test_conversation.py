@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,14 +12,9 @@ from tests.browser.support import Bench, Demo, assert_same_sound, pcm, speak, wa
 SENTENCE = "Hello there. Can you hear me well today?"
 
 
-def turn_is_complete(service: Service, turn: int = 1) -> bool:
-    turns: list[dict[str, Any]] = service.standin.control.sent()["turns"]
-    return len(turns) >= turn and bool(turns[turn - 1]["turn_complete_ms"])
-
-
 def hear_out(bench: Bench, service: Service) -> None:
     """Waits until the answer has ended at the stand-in and on the page."""
-    wait_for("the turn's end", lambda: turn_is_complete(service), 40)
+    wait_for("the turn's end", service.answered, 40)
     bench.wait_state("listening")
     bench.page.wait_for_timeout(300)  # the recorder posts ten times a second
 
@@ -37,7 +31,7 @@ def test_spoken_sentence_is_answered_and_heard_sample_for_sample(
     demo.talk()
     demo.wait_state("speaking", 30)
     demo.wait_state("listening")
-    wait_for("the turn's end", lambda: turn_is_complete(service))
+    wait_for("the turn's end", service.answered)
 
     demo.page.wait_for_timeout(300)
     sent = pcm(service.standin.control.sent_audio(turn=1))

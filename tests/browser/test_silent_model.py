@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -242,9 +243,9 @@ def test_silent_model_answers_speech_when_it_is_told_to_go_on(
 def test_page_says_what_it_does_about_a_silent_model(open_stage: OpenStage, service: Service) -> None:
     demo = open_stage(Demo)
     demo.open()
-    for _ in range(3):
+    for answers in (1, 2, 3):
         demo.type("/tone 300 0.3")
-        demo.wait_state("speaking")
+        wait_for("the answer", partial(service.answered, answers))
         demo.wait_state("listening")
     service.standin.control.scenario("model-silent", times=2)
     demo.type("are you there?")

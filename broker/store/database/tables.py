@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    TextClause,
     false,
     text,
 )
@@ -124,6 +125,12 @@ limits = Table(
     Column("version", Integer, nullable=False, server_default="1"),
 )
 
+
+def _index_where(condition: TextClause, name: str, *columns: str) -> Index:
+    """An index of some rows. Only queries that contain exactly this condition use it."""
+    return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
+
 # Until `held_until` the session holds a place, one of those reserved for `plan` while there are any.
 # `counted`: `places` counts it. That is every session that holds a place, and each one that has lost its
 # place until a request finds it. `released_at` is when its owner gave the place back before its token
@@ -152,15 +159,9 @@ sessions = Table(
     Index("ix_sessions_opened_id", "opened_at", "id"),
     Index("ix_sessions_principal_held", "principal_key", "held_until"),
     Index("ix_sessions_acting_held", "acting_key", "held_until"),
-    # Only queries that contain exactly this condition use these.
-    *(
-        Index(name, *columns, sqlite_where=COUNTED, postgresql_where=COUNTED)
-        for name, columns in {
-            "ix_sessions_counted": ("held_until",),
-            "ix_sessions_principal_counted": ("principal_key", "held_until"),
-            "ix_sessions_acting_counted": ("acting_key", "held_until"),
-        }.items()
-    ),
+    _index_where(COUNTED, "ix_sessions_counted", "held_until"),
+    _index_where(COUNTED, "ix_sessions_principal_counted", "principal_key", "held_until"),
+    _index_where(COUNTED, "ix_sessions_acting_counted", "acting_key", "held_until"),
 )
 
 # How many sessions are counted: all of them (owner "project"), those of each plan (owner "plan"), and those
@@ -203,13 +204,8 @@ tokens = Table(
     Index("ix_tokens_reserved", "reserved_at"),
     Index("ix_tokens_principal_reserved", "principal_key", "reserved_at"),
     Index("ix_tokens_acting_reserved", "acting_key", "reserved_at"),
-    *(
-        Index(name, key, "connect_by", sqlite_where=UNCONFIRMED, postgresql_where=UNCONFIRMED)
-        for name, key in {
-            "ix_tokens_principal_unconfirmed": "principal_key",
-            "ix_tokens_acting_unconfirmed": "acting_key",
-        }.items()
-    ),
+    _index_where(UNCONFIRMED, "ix_tokens_principal_unconfirmed", "principal_key", "connect_by"),
+    _index_where(UNCONFIRMED, "ix_tokens_acting_unconfirmed", "acting_key", "connect_by"),
 )
 
 # For each principal and day (such as 2026-11-30): the sums over the tokens that were reserved on that day.

@@ -1,7 +1,7 @@
 """The seconds of each principal's tokens by the day on which they were reserved, as sums that are kept.
 
-No request adds up the tokens of a day. Whoever changes `seconds` or `forgiven` of a token holds the locks of
-its owners, and calls `add` in the same transaction.
+A request reads these sums and does not add up the tokens of a day. Code that changes `seconds` or
+`forgiven` of a token must hold the locks of its owners and call `add` in the same transaction.
 """
 
 from __future__ import annotations

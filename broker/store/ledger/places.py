@@ -71,21 +71,21 @@ _LEAVE = (
     .values(taken=places.c.taken - bindparam("number"))
 )
 _FORGET_EMPTY = delete(places).where(places.c.taken <= 0, places.c.owner.not_in([PROJECT, PLAN]))
-_ENTER = Statement(
-    text(
-        "INSERT INTO places (owner, plan, taken, recounted_on) "
-        "VALUES ('project', '', 1, :day), ('plan', :plan, 1, :day), (:principal, '', 1, :day) "
-        "ON CONFLICT (owner, plan) DO UPDATE SET taken = places.taken + 1"
+
+
+def _one_more(*owners: str) -> Statement:
+    rows = ", ".join(f"({owner}, 1, :day)" for owner in owners)
+    return Statement(
+        text(
+            f"INSERT INTO places (owner, plan, taken, recounted_on) VALUES {rows} "  # noqa: S608 # nosec B608
+            "ON CONFLICT (owner, plan) DO UPDATE SET taken = places.taken + 1"
+        )
     )
-)
-_ENTER_WITH_KEY = Statement(
-    text(
-        "INSERT INTO places (owner, plan, taken, recounted_on) "
-        "VALUES ('project', '', 1, :day), ('plan', :plan, 1, :day), (:principal, '', 1, :day), "
-        "(:acting, '', 1, :day) "
-        "ON CONFLICT (owner, plan) DO UPDATE SET taken = places.taken + 1"
-    )
-)
+
+
+_OWNERS = ("'project', ''", "'plan', :plan", ":principal, ''")
+_ENTER = _one_more(*_OWNERS)
+_ENTER_WITH_KEY = _one_more(*_OWNERS, ":acting, ''")
 _SET = text(
     "INSERT INTO places (owner, plan, taken, recounted_on) VALUES (:owner, :plan, :taken, :day) "
     "ON CONFLICT (owner, plan) DO UPDATE SET taken = excluded.taken, recounted_on = excluded.recounted_on"

@@ -107,7 +107,7 @@ for (const [kind, act, nudge] of [
     GO_ON,
   ],
 ]) {
-  test(`${kind}: the model is told to go on`, async (t) => {
+  test(`${kind}: the library asks the model to continue`, async (t) => {
     const net = keeping(t, { manual: kind.includes('push') });
     act(net);
     await net.wait(30_000);

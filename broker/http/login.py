@@ -88,7 +88,7 @@ def _sign_in(asked: LoginBody) -> NewSignIn:
             raise
         throttle.check(attempt)
         replaced = cookies.own_cookie(request)
-        signed_in = sign_ins.sign_in(user, asked.password, replaced)
+        signed_in = sign_ins.sign_in(user, asked.password, attempt.account_key, replaced)
     except Refusal as refusal:
         if refusal.code in _RECORDED:
             parts().sign_ins.refused(found.username if found else None, attempt.address, refusal.code)

@@ -49,7 +49,9 @@ class Login:
             raise Refusal("bad-login")
         return user
 
-    def sign_in(self, user: User, password: str, replaced_cookie: str | None = None) -> SignedIn:
+    def sign_in(
+        self, user: User, password: str, account: str | None = None, replaced_cookie: str | None = None
+    ) -> SignedIn:
         """Call after `check`. Ends the sign-in of `replaced_cookie`, so that a browser has only one.
 
         The new credentials have the generation that the user had when the password was checked. So if the
@@ -66,12 +68,19 @@ class Login:
                 "busy", "The account was changed at the same moment. Sign in again.", reason=refusal.reason
             ) from None
         if passwords.needs_rehash(user.password_hash):
-            self._users.rehash(user.username, user.password_hash, passwords.hash_password(password))
+            self._rehash(user, password, account)
         token = issue_access_token(self._key, user.username, user.generation)
         sign_in = self._sign_ins.open(principal, generation=user.generation)
         if replaced_cookie is not None:
             self._sign_ins.close(replaced_cookie)
         return SignedIn(principal, token, sign_in)
+
+    def _rehash(self, user: User, password: str, account: str | None) -> None:
+        try:
+            password_hash = passwords.hash_password(password, account)
+        except Refusal:  # busy: the password is right, and a later sign-in can do it
+            return
+        self._users.rehash(user.username, user.password_hash, password_hash)
 
     def sign_out(self, cookie: str) -> None:
         self._sign_ins.close(cookie)

@@ -25,8 +25,9 @@ def use_hasher(hasher: PasswordHasher) -> None:
     _hasher = hasher
 
 
-def hash_password(password: str) -> str:
-    with _turns.turn():
+def hash_password(password: str, account: str | None = None) -> str:
+    """Refuses `busy`. The work for one `account` takes turns, as in `verify`."""
+    with _turns.turn(account):
         return _hasher.hash(_normalize(password))
 
 

@@ -13,6 +13,8 @@ import ssl
 import tempfile
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
@@ -122,17 +124,30 @@ class StandIn:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self._host, self._port, ssl_context=self._ssl())
-            await site.start()
-            port = runner.addresses[0][1]
-            host = f"[{self._host}]" if ":" in self._host else self._host
-            self.url = f"{'https' if self._tls else 'http'}://{host}:{port}"
-            ready.set()
-            await self._stop.wait()
-            for connection in list(self._state.open.values()):
-                connection.end(CLOSES["going-down"])
+            async with self._listening(runner) as port:
+                host = f"[{self._host}]" if ":" in self._host else self._host
+                self.url = f"{'https' if self._tls else 'http'}://{host}:{port}"
+                ready.set()
+                await self._stop.wait()
+                for connection in list(self._state.open.values()):
+                    connection.end(CLOSES["going-down"])
         finally:
             await runner.cleanup()
+            await _turns()
+
+    @asynccontextmanager
+    async def _listening(self, runner: web.AppRunner) -> AsyncIterator[int]:
+        """Yields the port. Ends in two steps: asyncio leaves a socket open that it accepted just before."""
+        assert runner.server
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(runner.server, self._host, self._port, ssl=self._ssl())
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            for socket in server.sockets:
+                loop.remove_reader(socket.fileno())
+            await _turns()
+            server.close()
 
     def _ssl(self) -> ssl.SSLContext | None:
         if not self._tls:
@@ -176,3 +191,9 @@ class StandIn:
             if model.id == wanted:
                 return web.json_response(models.describe(model))
         return refusal(404, model_not_found(f"models/{wanted}", version))
+
+
+async def _turns() -> None:
+    """Lets the event loop make and close connections, for which it takes up to three turns."""
+    for _ in range(3):
+        await asyncio.sleep(0)

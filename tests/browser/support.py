@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import statistics
 import subprocess
 import time
 import wave
@@ -26,6 +27,8 @@ from tests.support.servers import PASSWORD
 PAGES = Path(__file__).parent / "pages"
 OUTPUT_RATE = 24000
 QUANTUM = 128
+USUAL_MS = 8.0
+"""See `slowness`."""
 Samples = npt.NDArray[np.float64]
 
 # Chromium renders the popup of the address bar as a web page for each new window. Without it a visit takes
@@ -135,12 +138,26 @@ def wait_for(what: str, ready: Callable[[], Any], seconds: float = 20.0) -> Any:
 
 
 def assert_at_most(limit: float, measure: Callable[[], float]) -> None:
-    """Measures up to five times, because the machine may be busy. The best value counts."""
+    """Measures up to five times and compares the best value. A slow machine has more time."""
     tries: list[float] = []
-    while not tries or (tries[-1] > limit and len(tries) < 5):
+    slow = slowness()
+    while not tries or (min(tries) > limit * slow and len(tries) < 5):
         tries.append(measure())
-    print(f"{tries} of at most {limit:g}")  # pytest -rP shows them
-    assert tries[-1] <= limit, f"at most {limit:g}, measured {tries}"
+        slow = max(slow, slowness())
+    print(
+        f"{tries} of at most {limit:g} on a machine {slow:.1f} times as slow as the usual one"
+    )  # for pytest -rP
+    assert min(tries) <= limit * slow, f"at most {limit:g} * {slow:.1f}, measured {tries}"
+
+
+def slowness() -> float:
+    """How much longer a fixed piece of work takes than on an idle machine of 2.4 GHz. At least 1."""
+    times = []
+    for _ in range(20):
+        started = time.perf_counter()
+        sum(n * n % 7 for n in range(100_000))
+        times.append((time.perf_counter() - started) * 1000)
+    return max(1.0, statistics.median(times) / USUAL_MS)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +26,31 @@ from broker.standin.scenarios import SCENARIOS
 from tests.standin.client import address, call, mint, opened, quiet, session, sound, speech, token, words
 
 HOME = Path(broker.standin.__file__).parent
+
+
+@pytest.mark.filterwarnings("always")
+def test_stop_leaves_no_socket_open_when_clients_connect_meanwhile(recwarn: pytest.WarningsRecorder) -> None:
+    for _ in range(10):
+        sockets: list[socket.socket] = []
+        with StandIn() as standin:
+            port = int(standin.url.rsplit(":", 1)[1])
+            connecting = threading.Thread(target=_connect_until_refused, args=(port, sockets))
+            connecting.start()
+            time.sleep(0.05)
+        connecting.join()
+        for one in sockets:
+            one.close()
+        del standin
+        gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def _connect_until_refused(port: int, sockets: list[socket.socket]) -> None:
+    with contextlib.suppress(OSError):
+        while len(sockets) < 500:
+            sockets.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+            sockets[-1].sendall(b"GET /v1alpha/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            time.sleep(0.002)
 
 
 def test_health_reset_and_records_over_http(standin: StandIn) -> None:

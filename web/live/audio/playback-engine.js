@@ -13,16 +13,21 @@ const FRAMES_PER_MS = 24;
 /** How much audio must wait before playback starts. It grows with each underrun and shrinks with each clean segment. */
 const THRESHOLD_MS = { floor: 60, cap: 200, penalty: 40, reward: 10 };
 /**
- * How much must wait besides the newest chunk after an underrun. Audio that is up to 120 ms late then causes no second
- * gap, and no fade 5 ms before one, on a device that takes 10 ms at a time. The gap is audible already; a second gap is
- * worse than a longer one.
+ * After an underrun, audio starts again when it plays so late that chunks which are late by the first of these that no
+ * chunk of this turn has exceeded cause no second gap: a second gap is worse than a longer one.
  */
-const REFILL_FRAMES = 140 * FRAMES_PER_MS;
+const LATE_FRAMES = [120 * FRAMES_PER_MS, 200 * FRAMES_PER_MS];
+/** A device takes up to 10 ms at a time, which is how exactly lateness is known. */
+const DEVICE_FRAMES = 10 * FRAMES_PER_MS;
+/** What waits for playback is enough if it is this long, however late some of it came. */
+const PLENTY_FRAMES = 240 * FRAMES_PER_MS;
 
 /**
- * A stretch of one turn. `end` is a position in the ring; `newest` is the length of the newest chunk.
+ * A stretch of one turn. `end` is a position in the ring, `length` counts the samples that came. `head` is the least
+ * time, in frames of playback, at which a sample came, less its place in the segment; `late` is how much later, at
+ * most, another one came.
  * @typedef {{turn: number, end: number, finished: boolean, receivedAt: number, started: boolean, clean: boolean,
- *   newest: number}} Segment
+ *   length: number, head: number, late: number}} Segment
  */
 
 export class PlaybackEngine {
@@ -34,6 +39,8 @@ export class PlaybackEngine {
   /** The audio is fading out: see #nextFaded. */
   #fading = false;
   #waitedFrames = 0;
+  /** The frames that were rendered. */
+  #clock = 0;
   #thresholdMs = THRESHOLD_MS.floor;
   /** The last 5 ms of audio that was cut, faded already and mixed into the audio that follows. */
   #tail = new Float32Array(FADE_FRAMES);
@@ -64,11 +71,24 @@ export class PlaybackEngine {
     let last = this.#segments.at(-1);
     if (!last || last.finished || last.turn !== turn) {
       if (last) last.finished = true;
-      last = { turn, end: 0, finished: false, receivedAt, started: false, clean: true, newest: 0 };
+      last = {
+        turn,
+        end: 0,
+        finished: false,
+        receivedAt,
+        started: false,
+        clean: true,
+        length: 0,
+        head: Infinity,
+        late: 0,
+      };
       this.#segments.push(last);
     }
     last.end = this.#ring.written;
-    last.newest = samples.length;
+    const came = this.#clock - last.length;
+    last.head = Math.min(last.head, came);
+    last.late = Math.max(last.late, came - last.head);
+    last.length += samples.length;
   }
 
   /** No more samples of this turn will come. @param {number} turn */
@@ -115,6 +135,7 @@ export class PlaybackEngine {
       at = this.#play(out, at);
     }
     this.#mixTail(out);
+    this.#clock += out.length;
   }
 
   #available() {
@@ -134,8 +155,8 @@ export class PlaybackEngine {
       return this.#tryStart(frames);
     }
     const threshold = this.#thresholdMs * FRAMES_PER_MS;
-    const enough = segment.started ? Math.max(threshold, REFILL_FRAMES + segment.newest) : threshold;
-    if (this.#available() < enough && !segment.finished && this.#waitedFrames < 2 * threshold) {
+    const enough = segment.started ? this.#isRefilled(segment) : this.#available() >= threshold;
+    if (!enough && !segment.finished && this.#waitedFrames < 2 * threshold) {
       if (this.#available() > 0) this.#waitedFrames += frames;
       return false;
     }
@@ -143,6 +164,14 @@ export class PlaybackEngine {
     if (this.#available() <= (segment.started && !segment.finished ? FADE_FRAMES : 0)) return false;
     this.#begin(segment);
     return true;
+  }
+
+  /** Whether the next chunk, however late, would cause no gap: see LATE_FRAMES. @param {Segment} segment */
+  #isRefilled(segment) {
+    const waiting = this.#available();
+    const late = LATE_FRAMES.find((most) => segment.late <= most + DEVICE_FRAMES) ?? segment.late;
+    const delay = this.#clock - (segment.length - waiting) - segment.head;
+    return delay >= late + DEVICE_FRAMES || waiting >= PLENTY_FRAMES;
   }
 
   /** @param {Segment} segment */

@@ -97,6 +97,7 @@ def test_retired_model_is_absent_from_list_and_socket(standin: StandIn) -> None:
         (with_config(M38) | {"proactivity": {"proactiveAudio": False}}, INVALID),
         (with_config(M31) | {"proactivity": {"proactiveAudio": True}}, INVALID),
         (with_config(M25) | {"tools": [{"codeExecution": {}}]}, INVALID),
+        (with_config(M38) | {"tools": [{"urlContext": {}}]}, INVALID),
         (
             with_config(MX) | {"tools": [{"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}]}]},
             INVALID,

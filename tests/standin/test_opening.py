@@ -72,6 +72,12 @@ def test_other_addresses_are_404(standin: StandIn, path: str) -> None:
     assert refusal.value.response.status_code == 404
 
 
+def test_token_opens_on_v1beta_too(standin: StandIn) -> None:
+    assert open_with(address(standin, f"?access_token={token(standin)}", version="v1beta")) == {
+        "setupComplete": {}
+    }
+
+
 def test_tokens_on_v1_are_404_without_scenario(standin: StandIn) -> None:
     url = address(standin, f"?access_token={token(standin)}", version="v1")
     with pytest.raises(InvalidStatus), opened(url):

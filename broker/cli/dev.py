@@ -14,7 +14,7 @@ import subprocess  # the command starts itself # nosec B404
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 
 from broker.cli import dev_environment
@@ -84,15 +84,11 @@ def _start_standin(environ: dict[str, str]) -> subprocess.Popen[str]:
     line = child.stdout.readline()
     if not line.startswith("stand-in ready: "):
         raise SystemExit("The stand-in did not start.")
-    threading.Thread(target=_echo, args=[child.stdout], daemon=True).start()
+    # The list that follows is for those who start the stand-in alone. Here it would bury the greeting.
+    threading.Thread(target=child.stdout.read, daemon=True).start()
     environ["BROKER_LIVE_URL"] = line.removeprefix("stand-in ready: ").strip()
     environ["GEMINI_API_KEY"] = "standin-" + secrets.token_hex(16)
     return child
-
-
-def _echo(lines: Iterable[str]) -> None:
-    for line in lines:
-        _say(line.rstrip("\n"))
 
 
 def _say(text: str) -> None:

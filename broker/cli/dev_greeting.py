@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 from broker.errors import Refusal
 from broker.net.addresses import is_loopback
 
-_DEMO_MODE = "Demo mode: a local stand-in repeats what you say. Set GEMINI_API_KEY to talk to Gemini."
+_DEMO_MODE = (
+    "Demo mode: a local stand-in repeats what you say. Set GEMINI_API_KEY to talk to Gemini.\n"
+    "Type /help in the conversation for its commands. docs/stand-in.md says what it does not imitate."
+)
 _TRIAL_SECONDS = 20.0
 """Longer than the deadlines of a look-up and a mint together."""
 

@@ -56,7 +56,18 @@ CLOSES: dict[str, Close] = {
         1007,
         "The audio content type (CONTENT_TYPE_AUDIO) is not supported for this model configuration.",
     ),
-    "voice": Close(1007, "no matching speaker voice"),  # known in paraphrase only
+    "setup-first": Close(1007, "setup must be the first message and only the first"),
+    "no-model": Close(
+        1007, "* BidiGenerateContentRequest.setup.model: model is not specified"
+    ),  # path chosen
+    "model-format": Close(1007, "* BidiGenerateContentRequest.setup.model: unexpected model name format"),
+    "explicit-activity": Close(
+        1007,
+        "Explicit activity control is not supported when automatic activity detection is enabled.",
+    ),
+    "role": Close(1007, "Please use a valid role: user, model."),
+    "voice": Close(1007, "no matching speaker voice"),  # known in paraphrase only; see voice_not_found
+    "handle-invalid": Close(1007, "Invalid session handle"),  # the other reading
     "key-invalid": Close(1007, KEY_INVALID),
     "key-expired": Close(1007, "API key expired. Please renew the API key."),
     "location": Close(1007, "User location is not supported for the API use."),
@@ -66,6 +77,7 @@ CLOSES: dict[str, Close] = {
     ),
     "unregistered": Close(1008, UNREGISTERED),  # code chosen
     "token-unknown": Close(1008, UNREGISTERED),  # chosen
+    "token-not-found": Close(1008, "Token not found"),  # the other reading
     "aborted": Close(1008, "The operation was aborted."),
     "stayed-past-go-away": Close(
         1008,
@@ -88,6 +100,15 @@ CLOSES: dict[str, Close] = {
     "deadline": Close(1011, "Deadline expired before operation could complete."),
     "still-open": Close(1011, "Internal error encountered."),  # resume beside an open socket: text chosen
 }
+
+BEARER_DETAILS: list[dict[str, Any]] = [
+    {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+        "domain": "googleapis.com",
+        "metadata": {"service": "generativelanguage.googleapis.com"},
+    }
+]
 
 # HTTP status -> (google.rpc status word, usual message)
 HTTP_ERRORS: dict[int, tuple[str, str]] = {
@@ -117,6 +138,12 @@ KEY_INVALID_DETAILS: list[dict[str, Any]] = [
 ]
 
 
+def bad_request(field: str, text: str) -> list[dict[str, Any]]:
+    """The details of a 400 that name the field at fault."""
+    violations = [{"field": field, "description": text}]
+    return [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}]
+
+
 def error_body(status: int, message: str = "", details: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """Google's JSON error envelope. Without a message, it has the usual one of that status."""
     word, usual = HTTP_ERRORS.get(status, ("UNKNOWN", "Unknown error."))
@@ -126,6 +153,10 @@ def error_body(status: int, message: str = "", details: list[dict[str, Any]] | N
     if details:
         error["details"] = details
     return {"error": error}
+
+
+def voice_not_found(voice: str, model: str) -> str:
+    return f"Requested voice api_name '{voice}' is not available for model {model}"
 
 
 def model_not_found(model: str, version: str) -> str:

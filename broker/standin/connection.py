@@ -138,16 +138,21 @@ class Connection:
         await self.clock.sleep(FIRST_UPDATE_SECONDS)
         await self._update()
 
+    async def turn_ended(self) -> None:
+        if self.scenarios.peek("handle-after-turn") is not None:
+            await self._update()
+
     async def _update(self) -> None:
         self._updated_at = self.clock.now()
         wanted = self.scenarios.peek("resumption-updates")
         mode = wanted["mode"] if wanted else ""
         if mode == "none":
             return
+        busy = self.turns.generating or self.tools.waiting
         update: dict[str, Any] = {}
-        if mode == "not-resumable" or (not mode and (self.turns.generating or self.tools.waiting)):
+        if mode == "not-resumable" or (mode == "explicit" and busy):
             update = {"resumable": False}
-        elif not mode:
+        elif mode != "empty" and not busy:  # proto3 JSON leaves `false` out
             update = {"newHandle": self.state.conversations.handle(self.conversation), "resumable": True}
         await self.send({"sessionResumptionUpdate": update})
 

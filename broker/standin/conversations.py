@@ -52,15 +52,16 @@ class Conversations:
             del self._moments[next(iter(self._moments))]
         return name
 
-    def resume(self, handle: str, model: str) -> Conversation:
+    def resume(self, handle: str, model: str, unknown: str) -> Conversation:
+        """`unknown` names the close for a handle that is not known, or no longer."""
         moment = self._moments.get(handle)
         if moment is None:
-            raise Refused(CLOSES["entity-not-found"])
+            raise Refused(CLOSES[unknown])
         conversation = moment.conversation
         if conversation.held:
             raise Refused(CLOSES["still-open"])
         if self._clock.now() > conversation.released_at + HANDLE_SECONDS:
-            raise Refused(CLOSES["entity-not-found"])
+            raise Refused(CLOSES[unknown])
         if conversation.model != model:  # a resumption may change everything else
             raise Refused(CLOSES["invalid-argument"])
         del conversation.history[moment.turns :]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -105,11 +106,14 @@ class Door:
         setup = effective_setup(token.setup, token.mask, frame) if token else frame
         record.setup, record.effective_setup = frame, setup
         removed = state.scenarios.peek("models-without")
-        if "model" not in setup:
-            raise Refused(CLOSES["invalid-argument"])
-        model = models.find(setup["model"], self._version, removed["models"] if removed else [])
+        free = state.scenarios.peek("refused-setup-free") is not None
+        if not free:
+            self._spend(setup, token)
+        model = models.find(setup.get("model", ""), self._version, removed["models"] if removed else [])
         models.check(model, setup)
-        conversation = self._conversation(setup, token)
+        if free:
+            self._spend(setup, token)
+        conversation = self._conversation(setup)
         conversation.held = True
         try:
             connection = Connection(state, self.frames, self._version, model, setup, conversation, token)
@@ -137,7 +141,8 @@ class Door:
             if not self._token_name:
                 raise Refused(CLOSES["unregistered"])
             gated = self._state.scenarios.peek("resume-ungated") is None
-            return self._state.tokens.check_at_connect(self._token_name, gated)
+            unknown = self._state.scenarios.text("unknown-name", "token")
+            return self._state.tokens.check_at_connect(self._token_name, gated, unknown)
         if not self._key:
             raise Refused(CLOSES["unregistered"])
         if not self._state.key_accepted(self._key):
@@ -154,22 +159,24 @@ class Door:
             raise Refused(CLOSES["token-used" if token and token.spent else "aborted"]) from None
         if message is None:
             raise Gone
-        if list(message) != ["setup"]:  # the setup comes first
-            raise Refused(CLOSES["invalid-argument"])
+        if list(message) != ["setup"]:
+            raise Refused(CLOSES["invalid-argument" if "setup" in message else "setup-first"])
         setup: dict[str, Any] = message["setup"]
         return setup
 
-    def _conversation(self, setup: dict[str, Any], token: Token | None) -> Conversation:
-        state = self._state
-        handle = setup.get("sessionResumption", {}).get("handle", "")
-        if token and (not handle or state.scenarios.peek("resume-counted") is not None):
-            state.tokens.spend(token)
+    def _spend(self, setup: dict[str, Any], token: Token | None) -> None:
+        if token and (not _handle(setup) or self._state.scenarios.peek("resume-counted") is not None):
+            self._state.tokens.spend(token)
+
+    def _conversation(self, setup: dict[str, Any]) -> Conversation:
+        state, handle = self._state, _handle(setup)
         if not handle:
             return Conversation(setup["model"])
         if refused := state.scenarios.use("resume-refused"):
             raise Refused(CLOSES[str(refused["close"])])
         self.frames.record.resumed = True
-        conversation = state.conversations.resume(handle, setup["model"])
+        unknown = state.scenarios.text("unknown-name", "handle")
+        conversation = state.conversations.resume(handle, setup["model"], unknown)
         if forgets := state.scenarios.use("forgets"):
             conversation.forget()
             self._greeting = str(forgets["greeting"])
@@ -182,8 +189,19 @@ class Door:
             while await self.frames.receive(self._version) is not None:
                 pass
             raise Gone
+        if early := self._state.scenarios.use("early-refused"):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(float(early["seconds"])):
+                    if await self.frames.receive(self._version) is None:
+                        raise Gone
+                    raise Refused(CLOSES["setup-first"])
         await self.frames.send({"setupComplete": {}})
         self.frames.record.ready_ms = epoch_ms()
+
+
+def _handle(setup: dict[str, Any]) -> str:
+    handle: str = setup.get("sessionResumption", {}).get("handle", "")
+    return handle
 
 
 def _credentials(request: web.Request) -> tuple[str, str, str]:

@@ -15,8 +15,12 @@ from broker.standin.locking import locks
 from broker.standin.records import epoch_ms
 from broker.standin.speech_input import Event, SpeechInput
 from broker.standin.tokens import Token
+from broker.standin.tools import Call
 from broker.standin.turns import Script, Turns
 from broker.standin.vad import SpeechStarted
+
+# MIME type -> how such a file starts
+PICTURES = {"image/jpeg": b"\xff\xd8", "image/png": b"\x89PNG"}
 
 
 class MessageConnection(commands.CommandConnection, Protocol):
@@ -30,7 +34,8 @@ class MessageConnection(commands.CommandConnection, Protocol):
 class Messages:
     def __init__(self, connection: MessageConnection) -> None:
         self._connection = connection
-        self._speech_input = SpeechInput(connection.setup)
+        lenient = connection.scenarios.peek("lenient-activity") is not None
+        self._speech_input = SpeechInput(connection.setup, lenient)
         self._seeding = connection.setup.get("historyConfig", {}).get("initialHistoryInClientContent", False)
         realtime = connection.setup.get("realtimeInputConfig", {})
         self._interrupts = realtime.get("activityHandling") != "NO_INTERRUPTION"
@@ -38,7 +43,9 @@ class Messages:
         self._unanswered: Script | None = None
 
     async def take(self, message: dict[str, Any]) -> None:
-        if len(message) != 1 or "setup" in message:  # one member per message; the setup came already
+        if "setup" in message:
+            raise Refused(CLOSES["setup-first"])
+        if len(message) != 1:
             raise Refused(CLOSES["invalid-argument"])
         for kind, content in message.items():
             await _HANDLERS[kind](self, content)
@@ -65,7 +72,8 @@ class Messages:
             self._go_on()
 
     def _picture(self, blob: dict[str, Any]) -> None:
-        if not blob.get("mimeType", "").startswith("image/"):
+        start = PICTURES.get(blob.get("mimeType", "").lower())
+        if start is None or not blob.get("data", b"").startswith(start):
             raise Refused(CLOSES["invalid-argument"])
         self._connection.record.pictures += 1
         self._connection.conversation.pictures += 1
@@ -165,7 +173,9 @@ class Messages:
         turns = content.get("turns", [])
         said = [" ".join(p["text"] for p in turn.get("parts", []) if "text" in p) for turn in turns]
         complete = content.get("turnComplete", False)
-        if not self._seeding:  # any content interrupts (API reference); without turnComplete the model waits
+        if not all(turn.get("role", "user") in ("user", "model", "") for turn in turns):
+            raise Refused(CLOSES["role"])
+        if not self._seeding and (complete or self._connection.model.content_interrupts):
             await self._interrupt(forced=True)
         last = ""
         for turn, text in zip(turns, said, strict=True):
@@ -186,16 +196,13 @@ class Messages:
                 self._begin(self._unanswered or commands.saying(voice.chimes("I am listening.")))
 
     async def on_tool_response(self, content: dict[str, Any]) -> None:
-        for answer in content.get("functionResponses", []):
-            try:
-                call = self._connection.tools.take(
-                    answer.get("id", ""), keep=answer.get("willContinue", False)
-                )
-            except KeyError:
-                raise Refused(CLOSES["invalid-argument"]) from None
+        answers = content.get("functionResponses", [])
+        if not answers or not all("response" in answer for answer in answers):
+            raise Refused(CLOSES["invalid-argument"])
+        for answer in answers:
+            call = self._answered(answer)
             if call is None:
                 continue
-            answer.setdefault("name", call.name)
             if call.answer:
                 if not call.answer.done():
                     call.answer.set_result(answer)
@@ -210,6 +217,16 @@ class Messages:
                     await self._connection.send({"serverContent": {"interactionStatus": "IDLE"}})
             else:
                 self._begin(commands.saying(voice.chimes(commands.result_text([answer]))))
+
+    def _answered(self, answer: dict[str, Any]) -> Call | None:
+        """The call that this answers; None if it was cancelled. Puts its name into an answer without one."""
+        try:
+            call = self._connection.tools.take(answer.get("id", ""), keep=answer.get("willContinue", False))
+        except KeyError:
+            raise Refused(CLOSES[self._connection.scenarios.text("unknown-name", "call")]) from None
+        if call and answer.setdefault("name", call.name) != call.name:
+            raise Refused(CLOSES["invalid-argument"])
+        return call
 
     async def on_context_update(self, content: dict[str, Any]) -> None:
         """It is unknown whether a token's lock binds this at Google. Here it does only with a scenario."""

@@ -13,21 +13,26 @@ from typing import Any
 from aiohttp import web
 
 from broker.standin import protojson
-from broker.standin.close_reasons import KEY_INVALID_DETAILS, error_body
+from broker.standin.close_reasons import BEARER_DETAILS, KEY_INVALID_DETAILS, bad_request, error_body
 from broker.standin.records import epoch_ms
 from broker.standin.state import State
 from broker.standin.tokens import TermsError, fingerprint
 
 SHOWN_HEADERS = ("Content-Type", "User-Agent", "X-Goog-Api-Client", "X-Server-Timeout")
 JSON = "application/json; charset=UTF-8"
+# Query parameters that Google takes with every method.
+COMMON_PARAMETERS = frozenset({"$alt", "$fields", "alt", "fields", "key", "prettyPrint", "quotaUser"})
 
 
 def key_of(request: web.Request) -> str:
     return request.headers.get("X-Goog-Api-Key") or request.query.get("key", "")
 
 
-def key_refusal(state: State, key: str) -> web.Response | None:
-    """Google's answer to a missing or wrong key."""
+def key_refusal(request: web.Request, state: State) -> web.Response | None:
+    """Google's answer to a missing or wrong key. It does not take bearers of OAuth here."""
+    key = key_of(request)
+    if request.headers.get("Authorization", "").lower().startswith("bearer "):
+        return refusal(401, details=BEARER_DETAILS)
     if not key:
         return refusal(403)
     if not state.key_accepted(key):
@@ -56,7 +61,7 @@ async def mint(request: web.Request, state: State, version: str) -> web.StreamRe
     state.records.note_mint(entry)
     entry["status"] = None  # stays None if the request is never answered
     odd = await _misbehave(request, state)
-    response = odd or _grant(state, version, raw, key_of(request), entry)
+    response = odd or _grant(request, state, version, raw, entry)
     if (
         isinstance(response, web.Response)
         and not response.prepared
@@ -67,29 +72,48 @@ async def mint(request: web.Request, state: State, version: str) -> web.StreamRe
     return response
 
 
-def _grant(state: State, version: str, raw: bytes, key: str, entry: dict[str, Any]) -> web.Response:
+def _grant(
+    request: web.Request, state: State, version: str, raw: bytes, entry: dict[str, Any]
+) -> web.Response:
     if version == "v1" and state.scenarios.peek("v1-tokens") is None:
         return web.Response(status=404)
+    if no := parameter_refusal(request):
+        return no
     try:
         value = protojson.load(raw) if raw else {}
+        if state.scenarios.peek("snake-masks") is not None:
+            value = _with_camel_mask(value)
         wanted = protojson.read("AuthToken", value, version, "auth_token")
     except protojson.BadMessage as fault:
-        details = [
-            {
-                "@type": "type.googleapis.com/google.rpc.BadRequest",
-                "fieldViolations": [{"field": fault.where, "description": fault.text}],
-            }
-        ]
-        return refusal(400, fault.text, details)
-    if no := key_refusal(state, key):
+        return refusal(400, fault.text, bad_request(fault.where, fault.text))
+    if no := key_refusal(request, state):
         return no
     skew = state.scenarios.peek("clock-skew")
     try:
         token = state.tokens.mint(wanted, float(skew["seconds"]) if skew else 0.0)
     except TermsError as fault:
-        return refusal(400, str(fault))
+        return refusal(400, str(fault), bad_request(fault.field, str(fault)))
     entry["token_sha256"] = fingerprint(token.name)
     return web.Response(text=json.dumps({"name": token.name}), headers={"Content-Type": JSON})
+
+
+def parameter_refusal(request: web.Request, known: frozenset[str] = frozenset()) -> web.Response | None:
+    """Google's answer to a query parameter that the method does not have."""
+    for name in request.query:
+        if name not in COMMON_PARAMETERS and name not in known:
+            text = (
+                f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter. '
+                f"Field '{name}' could not be found in request message."
+            )
+            return refusal(400, text, bad_request("", text))
+    return None
+
+
+def _with_camel_mask(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    masks = {name: value[name] for name in ("fieldMask", "field_mask") if isinstance(value.get(name), str)}
+    return value | {name: protojson.to_camel(mask) for name, mask in masks.items()}
 
 
 async def _misbehave(request: web.Request, state: State) -> web.Response | None:

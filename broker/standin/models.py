@@ -1,6 +1,6 @@
-"""The Live models: one table of what each accepts in a setup, and the models list.
+"""The Live models: one table of what each accepts in a setup.
 
-Answers GET /{version}/models. A rule without a source is not in the table, so the stand-in accepts the setup.
+A rule without a source is not in the table, so the stand-in accepts the setup. `model_list.py` lists them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from broker.standin.close_reasons import CLOSES, Close, Refused, model_not_found
+from broker.standin.close_reasons import CLOSES, Close, Refused, model_not_found, voice_not_found
 from broker.standin.tools import declared
 
 VOICES = frozenset(
@@ -19,6 +19,7 @@ VOICES = frozenset(
     Zubenelgenubi Vindemiatrix Sadachbia Sadaltager Sulafat
     """.split()  # noqa: SIM905  (thirty names read better in rows)
 )
+MODEL_NAME = re.compile(r"models/[^/\s]+")
 CATALOGUE_VOICE = re.compile(r"[a-z]{2}-[a-z]{2}-[a-z]+")
 FUNCTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 REFUSED_TOOLS = ("codeExecution", "urlContext", "googleMaps")
@@ -38,6 +39,7 @@ class Model:
     combines: bool = True  # several things in one serverContent
     tells_status: bool = False  # interactionStatus beside turnComplete
     tells_activity: bool = False  # voiceActivity frames
+    content_interrupts: bool = True  # without turnComplete too; otherwise such content waits
 
     @property
     def name(self) -> str:
@@ -56,6 +58,7 @@ _38: dict[str, Any] = {
     "catalogue_voices": True,
     "tells_status": True,
     "tells_activity": True,
+    "content_interrupts": False,
 }
 
 MODELS: tuple[Model, ...] = (
@@ -97,8 +100,10 @@ MODELS: tuple[Model, ...] = (
 
 def find(name: str, version: str, removed: list[str]) -> Model:
     """Returns the model of a setup. Raises the close for an unknown one."""
-    if not name.startswith("models/"):
-        raise Refused(CLOSES["invalid-argument"])
+    if not name:
+        raise Refused(CLOSES["no-model"])
+    if not MODEL_NAME.fullmatch(name):
+        raise Refused(CLOSES["model-format"])
     for model in available(removed):
         if model.name == name:
             return model
@@ -114,8 +119,9 @@ def check(model: Model, setup: dict[str, Any]) -> None:
     """Refuses a setup that this model does not accept."""
     config = setup.get("generationConfig", {})
     # The default modality is TEXT, which no current Live model supports.
-    if config.get("responseModalities", ["TEXT"]) != ["AUDIO"]:
-        raise Refused(CLOSES["text-modality"])
+    modalities = config.get("responseModalities") or ["TEXT"]
+    if modalities != ["AUDIO"]:
+        raise Refused(CLOSES["text-modality" if modalities == ["TEXT"] else "invalid-argument"])
     if config.get("enableAffectiveDialog") and model.affective:
         raise Refused(model.affective)
     _check_voice(model, config.get("speechConfig", {}))
@@ -127,9 +133,9 @@ def check(model: Model, setup: dict[str, Any]) -> None:
     ):
         raise Refused(CLOSES["invalid-argument"])
     for tool in setup.get("tools", []):
-        blocking = any(f.get("behavior") == "BLOCKING" for f in tool.get("functionDeclarations", []))
+        behaviors = {f.get("behavior", "UNSPECIFIED") for f in tool.get("functionDeclarations", [])}
         refused = any(name in tool for name in REFUSED_TOOLS)
-        if refused or (blocking and "BLOCKING" not in model.behaviors):
+        if refused or not behaviors <= {"UNSPECIFIED", *model.behaviors}:
             raise Refused(CLOSES["invalid-argument"])
     names = [str(function.get("name", "")) for function in declared(setup)]
     if len(set(names)) < len(names) or not all(map(FUNCTION_NAME.fullmatch, names)):
@@ -150,16 +156,4 @@ def _check_voice(model: Model, speech: dict[str, Any]) -> None:
     name = speech.get("voiceConfig", {}).get("prebuiltVoiceConfig", {}).get("voiceName")
     if name is None or name in VOICES or (model.catalogue_voices and CATALOGUE_VOICE.fullmatch(name)):
         return
-    raise Refused(CLOSES["voice"])
-
-
-def describe(model: Model) -> dict[str, Any]:
-    """One entry of the models list."""
-    return {
-        "name": model.name,
-        "version": "001",
-        "displayName": model.title,
-        "inputTokenLimit": 131072,
-        "outputTokenLimit": model.output_tokens,
-        "supportedGenerationMethods": ["countTokens", "bidiGenerateContent"],
-    }
+    raise Refused(Close(1007, voice_not_found(name, model.name)))

@@ -10,14 +10,16 @@ import base64
 import binascii
 import json
 import re
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from broker.standin.schema import MESSAGES, ONLY_IN, SCHEMA_TYPES
+from broker.standin.schema import MESSAGES, ONLY_IN, PROTO_NAMES, SCHEMA_TYPES
 
 _URL_SAFE = str.maketrans("-_", "+/")
 _PATH = re.compile(r"[a-z][A-Za-z0-9]*")
+_GOOGLE = "type.googleapis.com/google"
 
 
 class BadMessage(Exception):  # noqa: N818  (the peer's fault, reported to the peer)
@@ -29,8 +31,16 @@ class BadMessage(Exception):  # noqa: N818  (the peer's fault, reported to the p
         self.where = where
 
 
+class _BadValue(ValueError):  # noqa: N818
+    """A value with an explanation of its own."""
+
+
 def to_snake(name: str) -> str:
     return re.sub(r"[A-Z]", lambda m: "_" + m[0].lower(), name)
+
+
+def to_camel(name: str) -> str:
+    return re.sub(r"_([a-z0-9])", lambda m: m[1].upper(), name)
 
 
 @cache
@@ -62,7 +72,7 @@ def read(message: str, value: Any, version: str, path: str = "") -> dict[str, An
 
 def _read(message: str, value: Any, version: str, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _invalid(path, message, value)
+        raise _invalid(path, _api_type(PROTO_NAMES.get(message, message), version), value)
     names = _names(message, version)
     fields = MESSAGES[message]
     out: dict[str, Any] = {}
@@ -76,7 +86,7 @@ def _read(message: str, value: Any, version: str, path: str) -> dict[str, Any]:
         if item is None:  # null is "not set"
             continue
         if name in out:
-            raise _invalid(_join(path, name), message, "given under both spellings")
+            raise BadMessage(f"Invalid value at '{_join(path, name)}' (oneof), it is set already.", path)
         out[name] = _field(fields[name], item, version, _join(path, name))
     return out
 
@@ -86,8 +96,13 @@ def _join(path: str, name: str) -> str:
 
 
 def _invalid(path: str, kind: str, value: Any) -> BadMessage:
-    shown = json.dumps(value, default=str)[:200]
+    """`value` is shown as JSON; a `_BadValue` is Google's explanation in place of it."""
+    shown = str(value) if isinstance(value, _BadValue) else json.dumps(value, default=str)[:200]
     return BadMessage(f"Invalid value at '{path}' ({kind}), {shown}", path)
+
+
+def _api_type(name: str, version: str) -> str:
+    return f"{_GOOGLE}.ai.generativelanguage.{version}.{name}"
 
 
 def _field(kind: str, value: Any, version: str, path: str) -> Any:
@@ -99,19 +114,30 @@ def _field(kind: str, value: Any, version: str, path: str) -> Any:
         if not isinstance(value, dict):
             raise _invalid(path, "map", value)
         return {key: _field(kind[2:], item, version, f"{path}.{key}") for key, item in value.items()}
+    if kind == "schematype":  # often sent in lower case, which Google accepts
+        kind, value = f"enum:{SCHEMA_TYPES}", value.upper() if isinstance(value, str) else value
     if kind.startswith("enum:"):
-        if isinstance(value, str) and value in kind[5:].split("|"):
-            return value
-        raise _invalid(path, "enum", value)
-    if kind == "schematype" and isinstance(value, str):  # often sent in lower case, which Google accepts
-        return _field(f"enum:{SCHEMA_TYPES}", value.upper(), version, path)
+        return _enum(kind[5:].split("|"), value, version, path)
     if kind in MESSAGES:
         return _read(kind, value, version, path)
-    reader = _SCALARS[kind]
+    reader, shown = _SCALARS[kind]
     try:
         return reader(value)
+    except _BadValue as bad:
+        name = to_camel(path.rpartition(".")[2])
+        raise _invalid(path, shown, _BadValue(f"Field '{name}', {bad}")) from None
     except (ValueError, TypeError, binascii.Error, OverflowError):
-        raise _invalid(path, f"TYPE_{kind.upper()}", value) from None
+        raise _invalid(path, shown, value) from None
+
+
+def _enum(names: list[str], value: Any, version: str, path: str) -> str:
+    """Takes a name or, as proto3 JSON does, a number. The numbers are those of the table."""
+    if isinstance(value, str) and value in names:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
+        return names[value]
+    stem = names[0].removesuffix("UNSPECIFIED").strip("_") or path.rpartition(".")[2].upper()
+    raise _invalid(path, _api_type("".join(part.title() for part in stem.split("_")), version), value)
 
 
 def _int(bits: int) -> Any:
@@ -141,10 +167,13 @@ def _bytes(value: Any) -> bytes:
 
 
 def _timestamp(value: Any) -> datetime:
-    moment = datetime.fromisoformat(_only(str)(value))
-    if moment.tzinfo is None:  # RFC 3339 requires an offset
-        raise ValueError(value)
-    return moment
+    if not isinstance(value, str):
+        raise _BadValue(f"Invalid data type for timestamp, value is {json.dumps(value)[:200]}")
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None:  # RFC 3339 requires an offset
+            return moment
+    raise _BadValue("Illegal timestamp format; timestamps must end with 'Z' or have a valid timezone offset.")
 
 
 def _float(value: Any) -> float:
@@ -158,21 +187,21 @@ def _fieldmask(value: Any) -> list[str]:
         kind = "Setup"
         for name in path.split("."):
             if not _PATH.fullmatch(name) or name not in MESSAGES.get(kind, {}):
-                raise ValueError(path)
+                raise _BadValue(f"Invalid path '{path}'.")  # chosen text
             kind = MESSAGES[kind][name]
     return paths
 
 
-_SCALARS: dict[str, Any] = {
-    "string": _only(str),
-    "bool": _only(bool),
-    "int32": _int(32),
-    "int64": _int(64),
-    "float": _float,
-    "bytes": _bytes,
-    "timestamp": _timestamp,
-    "fieldmask": _fieldmask,
-    "struct": _only(dict),
-    "schematype": _only(str),
-    "value": lambda value: value,
+# How to read a scalar, and its name in error texts.
+_SCALARS: dict[str, tuple[Any, str]] = {
+    "string": (_only(str), "TYPE_STRING"),
+    "bool": (_only(bool), "TYPE_BOOL"),
+    "int32": (_int(32), "TYPE_INT32"),
+    "int64": (_int(64), "TYPE_INT64"),
+    "float": (_float, "TYPE_FLOAT"),
+    "bytes": (_bytes, "TYPE_BYTES"),
+    "timestamp": (_timestamp, f"{_GOOGLE}.protobuf.Timestamp"),
+    "fieldmask": (_fieldmask, f"{_GOOGLE}.protobuf.FieldMask"),
+    "struct": (_only(dict), f"{_GOOGLE}.protobuf.Struct"),
+    "value": (lambda value: value, ""),
 }

@@ -29,8 +29,13 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
         {"seconds": 60.0},
     ),
     "v1-tokens": ("supports tokens in v1 too", {}),
+    "snake-masks": ("accepts a mask with paths in snake_case (unknown; usually 400, our guess)", {}),
     # models
     "models-without": ("leaves these models out, as if they were retired", {"models": []}),
+    "models-many": (
+        "lists this many other models before the Live models, so that they are on a later page",
+        {"count": 60},
+    ),
     "models-status": ("refuses the list of models with this HTTP status", {"status": 503}),
     # opening a socket
     "handshake-status": ("refuses the upgrade with this HTTP status", {"status": 503}),
@@ -41,6 +46,20 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "setup-slow": ("sends setupComplete after so many seconds", {"seconds": 2.0}),
     "setup-hang": ("never sends setupComplete", {}),
+    "early-refused": (
+        "closes if the client sends anything within so many real seconds before setupComplete (reported "
+        "once; usually it waits in a queue)",
+        {"seconds": 0.2},
+    ),
+    "unknown-name": (
+        "closes otherwise if a handle, a token or the id of a function call is unknown (our guess, as is "
+        "the usual close)",
+        {"handle": "handle-invalid", "token": "token-not-found", "call": "entity-not-found"},
+    ),
+    "refused-setup-free": (
+        "does not count a use of a token whose setup is refused (unknown; usually it counts, our guess)",
+        {},
+    ),
     "resume-counted": ("counts a resumption with the same token as a use of it", {}),
     "resume-ungated": ("does not apply newSessionExpireTime to resumptions", {}),
     "resume-refused": ("refuses every handle", {"close": "entity-not-found"}),
@@ -49,8 +68,13 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
         {"greeting": ""},
     ),
     "resumption-updates": (
-        "sends no resumption updates ('none'), or only 'not-resumable' or 'empty' ones",
+        "sends no resumption updates ('none'), only 'not-resumable' or 'empty' ones, or says `false` where "
+        "the usual one is empty ('explicit')",
         {"mode": "none"},
+    ),
+    "handle-after-turn": (
+        "sends a fresh handle after each turn (unknown; usually only in reaction to input, as reported)",
+        {},
     ),
     "context-update-locked": ("does not let contextUpdate change a locked field", {}),
     # an open connection
@@ -76,6 +100,11 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
         "closes in mid-session, by a name from close_reasons.CLOSES or by code and reason",
         {"after_seconds": 1.0, "close": "internal", "code": 0, "reason": ""},
     ),
+    "lenient-activity": (
+        "ignores an activityStart within an activity and an activityEnd outside (unknown; usually 1007, our "
+        "guess)",
+        {},
+    ),
     "text-frames": ("sends text frames instead of binary ones", {}),
     "mute": ("never answers", {}),
     "model-silent": (
@@ -95,6 +124,10 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
         "sends the transcript of speech so many seconds after the end of its turn (reported)",
         {"seconds": 0.3},
     ),
+    "cancellation-first": (
+        "cancels the calls of an interrupted turn before `interrupted` (unknown; usually after, our guess)",
+        {},
+    ),
     "late-words": ("sends words of an interrupted answer after `interrupted` and after its end", {}),
     "usage-cumulative": (
         "sends usageMetadata after so many seconds of audio too, each of the turn so far (our guess)",
@@ -111,6 +144,13 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "stall": ("pauses in mid-answer for so many seconds", {"after_seconds": 0.5, "seconds": 0.5}),
     "odd-bytes": ("adds one stray byte to the end of each audio frame", {}),
     "big-chunks": ("sends audio frames of this length", {"ms": 1000}),
+}
+
+# What holds where a scenario is off that gives another reading of the unknown.
+USUAL: dict[tuple[str, str], str] = {
+    ("unknown-name", "handle"): "entity-not-found",
+    ("unknown-name", "token"): "token-unknown",
+    ("unknown-name", "call"): "invalid-argument",
 }
 
 
@@ -159,6 +199,11 @@ class Scenarios:
     def number(self, name: str, param: str) -> float:
         """Returns the scenario's value, or its default if it is off."""
         return float((self._on.get(name) or SCENARIOS[name][1])[param])
+
+    def text(self, name: str, param: str) -> str:
+        """Returns the scenario's value, or the usual one if it is off."""
+        params = self._on.get(name)
+        return str(params[param]) if params else USUAL[name, param]
 
     def listing(self) -> dict[str, dict[str, Any]]:
         return {name: dict(params) for name, params in self._on.items()}

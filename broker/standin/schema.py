@@ -2,7 +2,7 @@
 
 A field's type is a word: a scalar (lower case), a message of this table (upper case), `enum:A|B`, `T[]` for a
 list, `{}T` for a map. `struct` and `value` are free JSON. The reader refuses a name that is not here, as
-Google does.
+Google does. `tests/contract/test_python_sdk_fields.py` compares the names with those of the installed SDK.
 """
 
 from __future__ import annotations
@@ -58,6 +58,13 @@ MESSAGES: dict[str, dict[str, str]] = {
         "presencePenalty": "float",
         "frequencyPenalty": "float",
         # Part of the message, but without effect in a Live session.
+        "modelSelectionConfig": "struct",
+        "responseJsonSchema": "value",
+        "responseFormat": "value",
+        "routingConfig": "struct",
+        "audioTimestamp": "bool",
+        "audioTranscriptionConfig": "AudioTranscription",
+        "enableEnhancedCivicAnswers": "bool",
         "responseLogprobs": "bool",
         "logprobs": "int32",
         "responseMimeType": "string",
@@ -69,10 +76,14 @@ MESSAGES: dict[str, dict[str, str]] = {
         "languageCode": "string",
         "multiSpeakerVoiceConfig": "struct",
     },
-    "VoiceConfig": {"prebuiltVoiceConfig": "PrebuiltVoice", "replicatedVoiceConfig": "struct"},
+    "VoiceConfig": {
+        "prebuiltVoiceConfig": "PrebuiltVoice",
+        "replicatedVoiceConfig": "struct",
+        "voice": "string",
+    },
     "PrebuiltVoice": {"voiceName": "string"},
     "ThinkingConfig": {
-        "thinkingLevel": "enum:THINKING_LEVEL_UNSPECIFIED|MINIMAL|LOW|MEDIUM|HIGH",
+        "thinkingLevel": "enum:THINKING_LEVEL_UNSPECIFIED|LOW|HIGH|MEDIUM|MINIMAL|XHIGH",
         "thinkingBudget": "int32",
         "includeThoughts": "bool",
     },
@@ -86,6 +97,16 @@ MESSAGES: dict[str, dict[str, str]] = {
         "executableCode": "struct",
         "codeExecutionResult": "struct",
         "videoMetadata": "struct",
+        "mediaResolution": "struct",
+        "toolCall": "struct",
+        "toolResponse": "struct",
+        "partMetadata": "struct",
+        "audioTranscription": "struct",
+        "mediaProcessing": "struct",
+        "speechMetadata": "struct",
+        "documentMetadata": "struct",
+        "spreadsheetMetadata": "struct",
+        "audioMetadata": "struct",
         "thought": "bool",
         "thoughtSignature": "bytes",
     },
@@ -134,6 +155,8 @@ MESSAGES: dict[str, dict[str, str]] = {
         "example": "value",
         "default": "value",
         "additionalProperties": "value",
+        "defs": "{}Schema",
+        "ref": "string",
     },
     "SessionResumption": {"handle": "string"},
     "ContextWindowCompression": {"triggerTokens": "int64", "slidingWindow": "SlidingWindow"},
@@ -147,6 +170,7 @@ MESSAGES: dict[str, dict[str, str]] = {
         "languageAuto": "struct",
         "diarization": "bool",
         "wordTimestamp": "bool",
+        "sourceText": "string",
     },
     "RealtimeInputConfig": {
         "automaticActivityDetection": "ActivityDetection",
@@ -188,6 +212,22 @@ MESSAGES: dict[str, dict[str, str]] = {
     },
     "ContextUpdate": {"systemInstruction": "Content", "tools": "ToolsUpdate"},
     "ToolsUpdate": {"tools": "Tool[]"},
+}
+
+# What a message is called in error texts, if it is not its name here.
+PROTO_NAMES = {
+    "ClientMessage": "BidiGenerateContentClientMessage",
+    "Setup": "BidiGenerateContentSetup",
+    "ClientContent": "BidiGenerateContentClientContent",
+    "RealtimeInput": "BidiGenerateContentRealtimeInput",
+    "ToolResponse": "BidiGenerateContentToolResponse",
+    "ContextUpdate": "BidiGenerateContentContextUpdate",
+    "AudioTranscription": "AudioTranscriptionConfig",
+    "ActivityDetection": "RealtimeInputConfig.AutomaticActivityDetection",
+    "SessionResumption": "SessionResumptionConfig",
+    "ContextWindowCompression": "ContextWindowCompressionConfig",
+    "PrebuiltVoice": "PrebuiltVoiceConfig",
+    "Proactivity": "ProactivityConfig",
 }
 
 # Fields that only this API version has.

@@ -21,13 +21,13 @@ from types import TracebackType
 
 from aiohttp import web
 
-from broker.standin import callers, models
+from broker.standin import callers, model_list
 from broker.standin.certificate import make_certificate
 from broker.standin.clock import Clock
-from broker.standin.close_reasons import CLOSES, model_not_found
+from broker.standin.close_reasons import CLOSES
 from broker.standin.control import Control, Handle, Routes
 from broker.standin.live import live
-from broker.standin.mint import key_of, key_refusal, mint, refusal
+from broker.standin.mint import mint
 from broker.standin.records import epoch_ms
 from broker.standin.state import State
 
@@ -175,22 +175,8 @@ class StandIn:
             return await mint(request, self._state, match[1])
         self._state.records.note_other({"ms": epoch_ms(), "method": request.method, "path": path})
         if (match := MODELS.fullmatch(path)) and request.method == "GET":
-            return self._models(request, match[1], match[2])
+            return model_list.answer(request, self._state, match[1], match[2])
         return web.Response(status=404)  # an empty body, as Google gives for listing or reading tokens
-
-    def _models(self, request: web.Request, version: str, wanted: str | None) -> web.Response:
-        if trouble := self._state.scenarios.use("models-status"):
-            return refusal(int(trouble["status"]))
-        if no := key_refusal(self._state, key_of(request)):
-            return no
-        removed = self._state.scenarios.peek("models-without")
-        there = models.available(removed["models"] if removed else [])
-        if wanted is None:
-            return web.json_response({"models": [models.describe(model) for model in there]})
-        for model in there:
-            if model.id == wanted:
-                return web.json_response(models.describe(model))
-        return refusal(404, model_not_found(f"models/{wanted}", version))
 
 
 async def _turns() -> None:

@@ -21,7 +21,11 @@ DEFAULT_JOIN_SECONDS = 60
 
 
 class TermsError(ValueError):
-    """A request for a token that is refused. The text is Google's where it is known."""
+    """A request for a token that is refused, with Google's text where it is known. `field`: a proto path."""
+
+    def __init__(self, field_name: str, text: str) -> None:
+        super().__init__(text)
+        self.field = f"auth_token.{field_name}"
 
 
 @dataclass
@@ -62,13 +66,15 @@ class TokenStore:
             if field_name in wanted:
                 seconds = self._clock.seconds_until(wanted[field_name]) - skew_seconds
             if seconds > MAX_LIFETIME_SECONDS:
-                raise TermsError(f"{proto_name} is too far in the future. Maximum lifetime is 20h")
+                raise TermsError(
+                    proto_name, f"{proto_name} is too far in the future. Maximum lifetime is 20h"
+                )
             if seconds <= 0:
-                raise TermsError(f"{proto_name} must be in the future")  # chosen text
+                raise TermsError(proto_name, f"{proto_name} must be in the future")  # chosen text
             lifetimes[field_name] = seconds
         uses = wanted.get("uses", 1)
         if uses < 0:
-            raise TermsError("uses must not be negative")  # chosen text
+            raise TermsError("uses", "uses must not be negative")  # chosen text
         token = Token(
             name=PREFIX + secrets.token_hex(16),
             expires_at=now + lifetimes["expireTime"],
@@ -80,15 +86,16 @@ class TokenStore:
         self._tokens[token.name] = token
         return token
 
-    def check_at_connect(self, name: str, join_gated: bool) -> Token:
+    def check_at_connect(self, name: str, join_gated: bool, unknown: str) -> Token:
         """Checks what the token alone decides.
 
         With `join_gated`, the join window binds resumptions too, so it is checked before the setup frame.
+        `unknown` names the close for a token that is not known.
         """
         token = self._tokens.get(name)
         now = self._clock.now()
         if token is None:
-            raise Refused(CLOSES["token-unknown"])
+            raise Refused(CLOSES[unknown])
         if now >= token.expires_at:
             raise Refused(CLOSES["token-expired"])
         if join_gated and now >= token.join_by:

@@ -38,6 +38,7 @@ class TurnConnection(Protocol):
 
     async def send(self, frame: dict[str, Any]) -> None: ...
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+    async def turn_ended(self) -> None: ...
 
 
 class Turn:
@@ -156,6 +157,7 @@ class Turn:
         self.over = True
         self.record.turn_complete_ms = epoch_ms()
         await connection.send({"serverContent": content, "usageMetadata": counts})
+        await connection.turn_ended()
 
 
 Script = Callable[[Turn], Awaitable[None]]
@@ -209,16 +211,24 @@ class Turns:
         await asyncio.gather(task, return_exceptions=True)
         self._turn = self._task = None
         turn.record.interrupted_ms = epoch_ms()
+        cancelled, turn.calls = turn.calls, []
+        early = self._connection.scenarios.peek("cancellation-first") is not None
+        if early:
+            await self._cancel(cancelled)
         await self._connection.send(_content(interrupted=True))
         late = self._connection.scenarios.use("late-words") is not None
         if late and turn.unsent:
             await turn.transcript(turn.unsent.popleft())
-        if turn.calls:
-            self._connection.tools.cancel(turn.calls)
-            await self._connection.send({"toolCallCancellation": {"ids": turn.calls}})
+        if not early:
+            await self._cancel(cancelled)
         await turn.finish()
         if late and turn.unsent:
             await turn.transcript(turn.unsent.popleft())
+
+    async def _cancel(self, calls: list[str]) -> None:
+        if calls:
+            self._connection.tools.cancel(calls)
+            await self._connection.send({"toolCallCancellation": {"ids": calls}})
 
 
 def _fragments(text: str) -> deque[str]:

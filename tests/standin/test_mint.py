@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -93,6 +95,38 @@ def test_bad_key_is_400_and_a_missing_one_403(standin: StandIn) -> None:
     assert mint(standin, {}, key=None)[0] == 403
 
 
+def test_bearers_are_no_keys(standin: StandIn) -> None:
+    url = f"{standin.url}/v1alpha/auth_tokens"
+    for more in ({}, {"x-goog-api-key": "test-key"}):
+        request = urllib.request.Request(url, b"{}", {"Authorization": "Bearer ya29.x", **more})
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(request, timeout=10)
+        with refusal.value as answer:
+            error = json.loads(answer.read())["error"]
+        assert (answer.code, error["status"]) == (401, "UNAUTHENTICATED")
+        assert error["details"][0]["reason"] == "ACCESS_TOKEN_TYPE_UNSUPPORTED"
+
+
+def test_unknown_query_parameter_is_refused(standin: StandIn) -> None:
+    url = f"{standin.url}/v1alpha/auth_tokens"
+    status, answer, _ = call(f"{url}?foo=1", {})
+    assert status == 400
+    assert 'Unknown name "foo": Cannot bind query parameter.' in answer["error"]["message"]
+    assert call(f"{url}?key=test-key&alt=json", {}, key=None)[0] == 200
+
+
+def test_mask_in_snake_case_is_refused_and_named(standin: StandIn) -> None:
+    body = {"fieldMask": "model,generationConfig.top_k"}
+    status, answer = mint(standin, body)
+    assert (status, "'generationConfig.top_k'" in answer["error"]["message"]) == (400, True)
+    violation = answer["error"]["details"][0]["fieldViolations"][0]
+    assert violation["field"] == "auth_token.field_mask"
+    standin.control.scenario("snake-masks")
+    assert mint(standin, body)[0] == 200
+    assert mint(standin, {"field_mask": "output_audio_transcription"})[0] == 200
+    assert mint(standin, {"fieldMask": "tools.0"})[0] == 400
+
+
 def test_only_the_configured_key_is_valid() -> None:
     with StandIn(api_key="the-key") as strict:
         assert mint(strict, {}, key="the-key")[0] == 200
@@ -105,7 +139,10 @@ def test_lifetime_is_at_most_twenty_hours(standin: StandIn, field: str) -> None:
     status, answer = mint(standin, {field: ahead(20 * 3600 + 60)})
     proto = "expire_time" if field == "expireTime" else "new_session_expire_time"
     assert status == 400
-    assert answer["error"]["message"] == f"{proto} is too far in the future. Maximum lifetime is 20h"
+    text = f"{proto} is too far in the future. Maximum lifetime is 20h"
+    assert answer["error"]["message"] == text
+    violations = answer["error"]["details"][0]["fieldViolations"]
+    assert violations == [{"field": f"auth_token.{proto}", "description": text}]
 
 
 @pytest.mark.parametrize(

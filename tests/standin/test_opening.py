@@ -9,12 +9,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from broker.standin import StandIn
 from broker.standin.close_reasons import UNREGISTERED
-from tests.standin.client import SETUP, address, ahead, opened, refused, session, token
+from tests.standin.client import SETUP, address, ahead, opened, refused, session, token, words
 
 USED = (1011, "Token has been used too many times")
 LATE = (1011, "new_session_expire_time deadline exceeded")
 NOBODY = (1008, UNREGISTERED[:123])
 INVALID = (1007, "Request contains an invalid argument.")
+SETUP_FIRST = (1007, "setup must be the first message and only the first")
 
 
 def open_with(url: str, **options: Any) -> Any:
@@ -69,6 +70,12 @@ def test_other_addresses_are_404(standin: StandIn, path: str) -> None:
     with pytest.raises(InvalidStatus) as refusal, opened(url):
         pass
     assert refusal.value.response.status_code == 404
+
+
+def test_token_opens_on_v1beta_too(standin: StandIn) -> None:
+    assert open_with(address(standin, f"?access_token={token(standin)}", version="v1beta")) == {
+        "setupComplete": {}
+    }
 
 
 def test_tokens_on_v1_are_404_without_scenario(standin: StandIn) -> None:
@@ -128,22 +135,18 @@ def test_expired_token_ends_open_session(standin: StandIn) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [
-        {"realtimeInput": {"text": "hi"}},  # setup must come first
-        {"setup": SETUP, "clientContent": {}},
-        {},
-    ],
+    [{"realtimeInput": {"text": "hi"}}, {"setup": SETUP, "clientContent": {}}, {}],
 )
 def test_first_message_is_the_setup_alone(standin: StandIn, message: dict[str, Any]) -> None:
     with opened(address(standin, f"?access_token={token(standin)}")) as talker:
         talker.send(message)
-        assert talker.closing() == INVALID
+        assert talker.closing() == (INVALID if "setup" in message else SETUP_FIRST)
 
 
 def test_second_setup_is_refused(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.send({"setup": SETUP})
-        assert talker.closing() == INVALID
+        assert talker.closing() == SETUP_FIRST
 
 
 @pytest.mark.parametrize(
@@ -233,3 +236,36 @@ def test_scenarios_before_setup_complete(standin: StandIn) -> None:
         talker.send({"setup": SETUP})
         with pytest.raises(TimeoutError):
             talker.next(timeout=0.3)
+
+
+def test_refused_setup_uses_the_token(standin: StandIn) -> None:
+    bad = {**SETUP, "model": "models/nothing"}
+    name = token(standin)
+    assert refused(standin, name, bad)[0] == 1008
+    assert refused(standin, name) == USED
+    standin.control.scenario("refused-setup-free")
+    name = token(standin)
+    assert refused(standin, name, bad)[0] == 1008
+    assert open_with(address(standin, f"?access_token={name}")) == {"setupComplete": {}}
+    assert refused(standin, name) == USED
+
+
+def test_unknown_token_can_have_another_close(standin: StandIn) -> None:
+    standin.control.scenario("unknown-name")
+    assert refused(standin, "auth_tokens/nobody-made-this") == (1008, "Token not found")
+
+
+def test_early_senders_are_seen(standin: StandIn) -> None:
+    url = address(standin, f"?access_token={token(standin, uses=0)}")
+    early = {"realtimeInput": {"text": "hello"}}
+    with opened(url) as talker:  # usually it waits in a queue
+        talker.send({"setup": SETUP})
+        talker.send(early)
+        assert talker.next() == {"setupComplete": {}}
+        assert words(talker.turn()) == "You wrote: hello"
+    standin.control.scenario("early-refused")
+    with opened(url) as talker:
+        talker.send({"setup": SETUP})
+        talker.send(early)
+        assert talker.closing() == SETUP_FIRST
+    assert open_with(url) == {"setupComplete": {}}  # one that waits is served

@@ -55,6 +55,54 @@ def test_schema_types_in_either_case() -> None:
         read("Schema", {"type": "song"}, "v1beta")
 
 
+def test_enums_are_names_or_numbers() -> None:
+    for name in ("AUDIO", 3):
+        assert read("GenerationConfig", {"responseModalities": [name]}, "v1beta") == {
+            "responseModalities": ["AUDIO"]
+        }
+    for value in (-1, 99, 1.0, True, "3"):
+        with pytest.raises(BadMessage, match=r"v1beta\.Modality\), "):
+            read("GenerationConfig", {"responseModalities": [value]}, "v1beta")
+
+
+GOOGLE = "type.googleapis.com/google"
+
+
+@pytest.mark.parametrize(
+    ("message", "value", "text"),
+    [
+        (
+            "AuthToken",
+            {"expireTime": "soon"},
+            f"at 'expire_time' ({GOOGLE}.protobuf.Timestamp), Field 'expireTime', Illegal timestamp format;",
+        ),
+        (
+            "AuthToken",
+            {"fieldMask": "generationConfig.top_p"},
+            f"at 'field_mask' ({GOOGLE}.protobuf.FieldMask), Field 'fieldMask', "
+            "Invalid path 'generationConfig.top_p'.",
+        ),
+        (
+            "Setup",
+            {"systemInstruction": "Hi"},
+            f"at 'system_instruction' ({GOOGLE}.ai.generativelanguage.v1alpha.Content), \"Hi\"",
+        ),
+        (
+            "AuthToken",
+            {"bidiGenerateContentSetup": []},
+            "at 'bidi_generate_content_setup' "
+            f"({GOOGLE}.ai.generativelanguage.v1alpha.BidiGenerateContentSetup), []",
+        ),
+        ("FunctionResponse", {"response": [1]}, f"at 'response' ({GOOGLE}.protobuf.Struct), [1]"),
+        ("AuthToken", {"uses": "many"}, "at 'uses' (TYPE_INT32), \"many\""),
+    ],
+)
+def test_texts_have_googles_style(message: str, value: dict[str, Any], text: str) -> None:
+    with pytest.raises(BadMessage) as fault:
+        read(message, value, "v1alpha")
+    assert fault.value.text.startswith(f"Invalid value {text}")
+
+
 def test_null_means_unset() -> None:
     assert read("Setup", {"model": None, "tools": []}, "v1beta") == {"tools": []}
 

@@ -99,6 +99,34 @@ def test_python_sdk_mints_and_talks(secure: StandIn) -> None:
     secure.control.reset()
 
 
+def test_python_sdk_lists_the_models_of_every_page(secure: StandIn) -> None:
+    secure.control.scenario("models-many", count=60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        google = client(secure, "test-key")
+        listed = [str(model.name) for model in google.models.list()]
+        google.close()
+    assert len(listed) == 66
+    assert f"models/{MODEL}" in listed[50:]
+
+
+def test_python_sdk_masks_in_snake_case_are_refused_by_name(secure: StandIn) -> None:
+    config = types.CreateAuthTokenConfig(
+        live_connect_constraints=types.LiveConnectConstraints(
+            model=MODEL, config=types.LiveConnectConfig(response_modalities=[types.Modality.AUDIO])
+        ),
+        lock_additional_fields=["top_k"],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        google = client(secure, "test-key")
+        with pytest.raises(errors.ClientError, match=r"generationConfig\.top_k"):
+            google.auth_tokens.create(config=config)
+        secure.control.scenario("snake-masks")
+        assert google.auth_tokens.create(config=config).name
+        google.close()
+
+
 def test_bad_keys_reach_the_caller_as_client_errors(secure: StandIn) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -40,8 +40,8 @@ def update_after(talker: Talker, wanted: Callable[[dict[str, Any]], Any]) -> dic
         until = time.monotonic() + 0.06
         with suppress(TimeoutError):
             while (left := until - time.monotonic()) > 0:
-                found: dict[str, Any] = talker.next(timeout=left).get("sessionResumptionUpdate", {})
-                if wanted(found):
+                found: dict[str, Any] | None = talker.next(timeout=left).get("sessionResumptionUpdate")
+                if found is not None and wanted(found):
                     return found
     raise AssertionError("no such update came")
 
@@ -107,7 +107,34 @@ def test_not_resumable_while_generating_or_calling(standin: StandIn) -> None:
         standin.control.scenario("pace", speed=1)
         talker.text("/long 90")
         talker.until(is_audio)
+        # `{}`, because proto3 JSON leaves `false` out
+        update_after(talker, lambda found: found == {})
+        standin.control.scenario("resumption-updates", mode="explicit")
         update_after(talker, lambda found: found == {"resumable": False})
+
+
+def test_explicit_updates_have_a_handle_where_the_usual_ones_have(standin: StandIn) -> None:
+    standin.control.scenario("resumption-updates", mode="explicit")
+    with session(standin) as talker:
+        assert update(talker)["newHandle"]
+
+
+@pytest.mark.parametrize("after_turn", [False, True])
+def test_typed_turn_is_in_a_handle_only_after_more_input(standin: StandIn, after_turn: bool) -> None:
+    if after_turn:
+        standin.control.scenario("handle-after-turn")
+    with session(standin) as talker:
+        handle = update(talker)["newHandle"]
+        talker.text("remember me")
+        talker.turn()
+        if after_turn:
+            handle = update(talker)["newHandle"]
+        else:
+            with pytest.raises(TimeoutError):
+                talker.next(timeout=0.2)  # four stand-in seconds
+    with session(standin, resuming(handle)) as talker:
+        talker.text("/history")
+        assert ("remember me" in words(talker.turn())) == after_turn
 
 
 @pytest.mark.parametrize(
@@ -134,6 +161,9 @@ def test_no_resumption_while_old_socket_is_open(standin: StandIn) -> None:
 def test_unknown_handle_and_another_model_are_refused(standin: StandIn) -> None:
     missing = (1008, "Requested entity was not found.")
     assert refused(standin, token(standin), resuming("nothing")) == missing
+    standin.control.scenario("unknown-name")
+    assert refused(standin, token(standin), resuming("nothing")) == (1007, "Invalid session handle")
+    standin.control.reset_scenarios()
     handle = first_call(standin, token(standin))
     other = resuming(handle, model="models/gemini-3.8-live")
     assert refused(standin, token(standin), other)[0] == 1007

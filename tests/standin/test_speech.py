@@ -79,20 +79,59 @@ def test_mime_type_sets_sample_rate(standin: StandIn, rate: int) -> None:
     assert words(frames, "inputTranscription") == "(you spoke for 1.0 seconds)"
 
 
-@pytest.mark.parametrize("mime", ["image/png", "audio/wav", "audio/pcm;rate=1", ""])
+@pytest.mark.parametrize(
+    "mime",
+    [
+        "image/png",
+        "audio/wav",
+        "audio/L16",
+        "audio/pcm;rate=1",
+        "audio/pcm;rate=abc",
+        "audio/pcm;channels=2",
+        "audio/pcm;rate=16000;channels=2",
+        "",
+    ],
+)
 def test_other_media_types_are_refused(standin: StandIn, mime: str) -> None:
     with session(standin) as talker:
         talker.audio(quiet(0.02), mime)
         assert talker.closing() == (1007, "Request contains an invalid argument.")
 
 
-def test_without_a_rate_it_is_16_khz_and_an_odd_byte_is_dropped(standin: StandIn) -> None:
+def test_without_a_rate_it_is_16_khz(standin: StandIn) -> None:
     with session(standin) as talker:
         talker.audio(quiet(0.02), "audio/pcm")
-        talker.send({"realtimeInput": {"audio": {"data": "AAEC", "mimeType": "audio/pcm"}}})
+        talker.audio(quiet(0.02), "Audio/PCM; rate=16000")
         talker.text("hello")
         talker.turn()
-    assert len(standin.control.received_audio()) == 640 + 2
+    assert len(standin.control.received_audio()) == 2 * 640
+
+
+@pytest.mark.parametrize("data", ["AAEC", "AA==", "", None])
+def test_audio_without_whole_samples_is_refused(standin: StandIn, data: str | None) -> None:
+    blob = {"mimeType": "audio/pcm;rate=16000"} | ({} if data is None else {"data": data})
+    with session(standin) as talker:
+        talker.send({"realtimeInput": {"audio": blob}})
+        assert talker.closing() == (1007, "Request contains an invalid argument.")
+
+
+@pytest.mark.parametrize("marks", [["activityEnd"], ["activityStart", "activityStart"]])
+@pytest.mark.parametrize("lenient", [False, True])
+def test_marks_that_change_nothing_are_refused_or_ignored(
+    standin: StandIn, marks: list[str], lenient: bool
+) -> None:
+    if lenient:
+        standin.control.scenario("lenient-activity")
+    with session(standin, MANUAL) as talker:
+        for mark in marks:
+            talker.send({"realtimeInput": {mark: {}}})
+        if not lenient:
+            assert talker.closing() == (1007, "Request contains an invalid argument.")
+            return
+        talker.text("hello")
+        if "activityStart" in marks:  # the text belongs to the open activity
+            talker.send({"realtimeInput": {"activityEnd": {}}})
+        assert words(talker.turn()) == "You wrote: hello"
 
 
 def test_stream_end_ends_the_utterance(standin: StandIn) -> None:
@@ -131,7 +170,10 @@ def test_activity_marks_of_other_mode_are_refused(
 ) -> None:
     with session(standin, setup) as talker:
         talker.send({"realtimeInput": message})
-        assert talker.closing()[0] == 1007
+        code, reason = talker.closing()
+        assert code == 1007
+        explicit = "Explicit activity control is not supported when automatic activity detection is enabled."
+        assert (reason == explicit) == ("audioStreamEnd" not in message)
 
 
 def test_transcripts_only_on_request(standin: StandIn) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from broker.standin import StandIn
 from broker.standin.tools import example_arguments
-from tests.standin.client import GET_TIME, Talker, quiet, session, speech, words
+from tests.standin.client import GET_TIME, Talker, flags, quiet, session, speech, words
 from tests.standin.test_turns import contents, is_audio
 
 M38 = "models/gemini-3.8-live"
@@ -77,10 +77,55 @@ def test_interruption_cancels_call(standin: StandIn) -> None:
         assert words(talker.turn()).startswith("You said")
 
 
-def test_answer_to_a_call_never_made_is_refused(standin: StandIn) -> None:
+@pytest.mark.parametrize("early", [False, True])
+def test_cancellation_comes_after_interrupted_or_before(standin: StandIn, early: bool) -> None:
+    if early:
+        standin.control.scenario("cancellation-first")
+    with session(standin, tools=[GET_TIME]) as talker:
+        talker.text("/tool")
+        called(talker)
+        talker.text("stop")
+        order = [name for name in flags(talker.turn()) if name in ("interrupted", "toolCallCancellation")]
+    assert order == sorted(["interrupted", "toolCallCancellation"], reverse=early)
+
+
+INVALID = (1007, "Request contains an invalid argument.")
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_answer_to_a_call_never_made_is_refused(standin: StandIn, other: bool) -> None:
+    if other:
+        standin.control.scenario("unknown-name")
     with session(standin, tools=[GET_TIME]) as talker:
         answer(talker, [{"id": "call_1", "name": "get_time"}])
-        assert talker.closing() == (1007, "Request contains an invalid argument.")
+        assert talker.closing() == ((1008, "Requested entity was not found.") if other else INVALID)
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": "another"}, {"response": None}, {"response": [1]}, {"id": ""}, {"id": None}]
+)
+def test_answer_that_does_not_fit_its_call_is_refused(standin: StandIn, change: dict[str, Any]) -> None:
+    with session(standin, tools=[GET_TIME]) as talker:
+        talker.text("/tool")
+        answer(talker, called(talker), **change)
+        assert talker.closing()[0] == 1007
+
+
+def test_answer_to_nothing_is_refused(standin: StandIn) -> None:
+    empties: list[dict[str, Any]] = [{}, {"functionResponses": []}]
+    for empty in empties:
+        with session(standin, tools=[GET_TIME]) as talker:
+            talker.send({"toolResponse": empty})
+            assert talker.closing() == INVALID
+
+
+def test_second_answer_to_a_call_is_refused(standin: StandIn) -> None:
+    with session(standin, tools=[GET_TIME]) as talker:
+        talker.text("/tool")
+        calls = called(talker)
+        answer(talker, calls)
+        answer(talker, calls)
+        assert talker.closing() == INVALID
 
 
 @pytest.mark.parametrize("scheduling", ["WHEN_IDLE", "INTERRUPT", "SILENT"])

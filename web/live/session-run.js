@@ -50,6 +50,8 @@ export class SessionRun {
   /** @type {AudioIO | null} */
   #audio = null;
   #setReady = () => {};
+  /** When the newest resumption handle came, epoch milliseconds. */
+  #savedAt = 0;
   /** The network could not reach the broker, or the answer was lost. */
   #unanswered = false;
   /** @type {typeof import('./shared/broker-report.js').brokerReport | null} */
@@ -161,10 +163,8 @@ export class SessionRun {
   /** @param {TokenPlan} plan of the first token @param {NetworkReport} report */
   #onReport(plan, report) {
     const { type } = report;
-    if (type === 'message') {
-      if (report.message.serverContent) this.#audio?.expectSound();
-      this.conversation.receive(report.message, report);
-    } else if (type === 'ask') void this.#answer(report);
+    if (type === 'message') this.#receive(report);
+    else if (type === 'ask') void this.#answer(report);
     else if (type === 'failed') void this.#fail(report.error);
     else if (type === 'stopped') this.conversation.stopped(report.turn);
     else if (type === 'broken') this.conversation.disconnected(report, report.calls);
@@ -174,6 +174,13 @@ export class SessionRun {
       if (type === 'granted') this.#onGranted(plan, report);
       if (type === 'ready') this.#setReady();
     } else if (type !== 'hello') this.#onConnectionChange(report);
+  }
+
+  /** @param {NetworkReport & {type: 'message'}} report */
+  #receive({ message, ...place }) {
+    if (message.sessionResumptionUpdate?.newHandle) this.#savedAt = Date.now();
+    if (message.serverContent) this.#audio?.expectSound();
+    this.conversation.receive(message, place);
   }
 
   /** @param {NetworkReport & {type: 'answer'}} report */
@@ -196,14 +203,15 @@ export class SessionRun {
   }
 
   /**
-   * The turns that a new session starts with, as `clientContent.turns`.
-   * @param {number} typedSent how many typed texts were sent; the others will be sent to the new session
+   * The turns that a session starts with, as `clientContent.turns`.
+   * @param {{typedSent: number, missed: boolean}} wanted `typedSent`: how many typed texts were sent; the others will be
+   *   sent to the session. `missed`: only the turns that the newest resumption handle does not include
    */
-  async #turnsSoFar(typedSent) {
+  async #turnsSoFar({ typedSent, missed }) {
     const { earlier, newest } = await lazyModule(import('./conversation/history.js'));
     return [
-      ...earlier(this.#options.history),
-      ...(this.started ? newest(this.transcript.turns, this.#id, typedSent) : []),
+      ...(missed ? [] : earlier(this.#options.history)),
+      ...(this.started ? newest(this.transcript.turns, this.#id, typedSent, missed ? this.#savedAt : 0) : []),
     ];
   }
 
@@ -239,7 +247,7 @@ export class SessionRun {
   async #answer({ id, what, detail }) {
     const answers = {
       plan: () => this.#options.tokenSource.describe({ signal: this.signal, ...detail }),
-      history: () => this.#turnsSoFar(detail.typedSent),
+      history: () => this.#turnsSoFar(detail),
       report: async () => (await this.#loadBrokerReport())(this.diagnostics.snapshot()),
     };
     try {

@@ -85,3 +85,17 @@ test('returns the newest turns of this start for a new session, within a limit',
   assert.deepEqual(newest(transcript.turns, 's2'), []);
   assert.deepEqual(newest(transcript.turns, 's'), []);
 });
+
+test('returns only what a session that was saved at some time does not include', () => {
+  const transcript = new Transcript();
+  const said = (id, role, text, startedAt, endedAt) =>
+    transcript.update({ id, turn: 1, role, text, final: true, interrupted: false, startedAt, endedAt });
+  said('s1-1-user', 'user', 'saved', 10, 20);
+  said('s1-1-model', 'model', 'heard for long', 30, 120);
+  said('s1-2-user', 'user', 'begun before', 90, 110);
+  said('s1-2-model', 'model', 'new', 115, 130);
+  const texts = (since) => newest(transcript.turns, 's1', Infinity, since).map(({ parts }) => parts[0].text);
+  assert.deepEqual(texts(0), ['saved', 'heard for long', 'begun before', 'new']);
+  assert.deepEqual(texts(100), ['begun before', 'new']);
+  assert.deepEqual(texts(130), []);
+});

@@ -757,7 +757,7 @@ test('does not also include a waiting text in the history of a new session', asy
       .of('ask')
       .filter(({ what }) => what === 'history')
       .map(({ detail }) => detail),
-    [{ typedSent: 1 }],
+    [{ typedSent: 1, missed: false }],
   );
   FakeWebSocket.last.open();
   FakeWebSocket.last.serve({ setupComplete: {} });

@@ -527,6 +527,29 @@ test('after a typed turn, sends silence once to get a handle that includes it', 
   assert.equal(net.socket.messages.length, 3);
 });
 
+test('a handle older than the last turn resumes with what it does not include, until a newer one comes', async (t) => {
+  const net = await connected(t);
+  net.connection.send({ realtimeInput: { text: 'hi' } }, true);
+  net.connection.spoken();
+  for (const number of [2, 3]) {
+    await net.drop(1006);
+    await net.pass(2 * SECOND);
+    assert.equal(net.sockets.length, number);
+    await net.accept();
+    const [setup, context] = net.socket.messages;
+    assert.deepEqual(setup.setup.sessionResumption, { handle: 'h1' });
+    assert.deepEqual(context, { clientContent: { turns: TURNS, turnComplete: false } });
+  }
+  const [first] = net.asked.filter(({ what }) => what === 'history');
+  assert.deepEqual(first, { what: 'history', missed: true });
+  await net.serve({ sessionResumptionUpdate: { newHandle: 'h2', resumable: true } });
+  await net.drop(1006);
+  await net.pass(4 * SECOND);
+  await net.accept();
+  assert.deepEqual(net.socket.messages, [{ setup: { ...SETUP, sessionResumption: { handle: 'h2' } } }]);
+  assert.deepEqual(net.life, ['new', 'down', 'resumed', 'down', 'resumed', 'down', 'resumed']);
+});
+
 test('sends silence to get a missing handle while muted, before the connection ends', async (t) => {
   const net = await connected(t);
   await net.serve({ sessionResumptionUpdate: { resumable: false } });

@@ -32,6 +32,8 @@ test('marks a history as complete only if the setup expects it as initial conten
   const historyConfig = { initialHistoryInClientContent: true };
   assert.deepEqual(historyMessage(TURNS, { model, historyConfig }), { turns: TURNS, turnComplete: true });
   assert.deepEqual(historyMessage(TURNS, { model }), { turns: TURNS, turnComplete: false });
+  const resumed = { model, historyConfig, sessionResumption: { handle: 'h1' } };
+  assert.deepEqual(historyMessage(TURNS, resumed), { turns: TURNS, turnComplete: false });
   assert.equal(historyMessage([], { model, historyConfig }), null);
   assert.equal(historyMessage(TURNS, { model: 'models/gemini-3.5-transcribe-live' }), null);
 });

@@ -102,6 +102,7 @@ def test_greeting_names_the_pages_the_sign_ins_and_how_to_talk_to_google(dev: De
         "Demo mode: a local stand-in repeats what you say. Set GEMINI_API_KEY to talk to Gemini.",
     ):
         assert line in dev.said, dev.said
+    assert "stand-in for Google" not in dev.said, "the stand-in's own greeting"
 
 
 def test_printed_operator_may_do_what_operators_do(dev: Dev) -> None:

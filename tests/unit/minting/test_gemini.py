@@ -96,6 +96,18 @@ def test_minter_gets_a_token_from_the_stand_in(make: MakeMinter) -> None:
     assert token.name not in repr(token)
 
 
+def test_model_beyond_the_first_page_of_the_list_is_found(make: MakeMinter) -> None:
+    """Google lists 50 models a page. A look-up of one model depends on no page."""
+    models = ("gemini-of-tomorrow", "gemini-3.8-live")
+    profile = PROFILE.model_copy(update={"models": models})
+    with StandIn(port=0) as standin:
+        standin.control.scenario("models-many", count=120)
+        minter = make(standin.url, profiles=[profile])
+        assert minter.token_plan(profile).model == "models/gemini-3.8-live"
+        asked = [request["path"] for request in standin.control.received()["other"]]
+    assert asked == [f"/v1alpha/models/{name}" for name in models]
+
+
 def test_token_plan_contains_the_first_frame(make: MakeMinter, google: Upstream) -> None:
     minter = make(google.url)
     first = {"model": "models/gemini-3.8-live", "generationConfig": {"responseModalities": ["AUDIO"]}}

@@ -1,5 +1,5 @@
 /**
- * The conversation so far as the wire's contents, for a session that does not know it. session-run.js loads this module
+ * The conversation so far as the wire's contents, for a session that lacks all or a part of it. session-run.js loads this module
  * when a token is granted. Leaves the message around the contents to shared/model-rules.js.
  */
 
@@ -17,13 +17,15 @@ export const earlier = (turns = []) => turns.map(({ role, text }) => ({ role, pa
  * @param {Caption[]} turns oldest first
  * @param {string} idPrefix of their ids
  * @param {number} [typedSent] the last typed text that was sent; later ones are sent to the new session themselves
+ * @param {number} [since] only what the user said, and the model began, after this time; epoch milliseconds
  * @returns {Content[]}
  */
-export function newest(turns, idPrefix, typedSent = Infinity) {
+export function newest(turns, idPrefix, typedSent = Infinity, since = 0) {
   const found = [];
   let left = HISTORY_CHARACTERS;
-  for (const { id, role, text } of [...turns].reverse()) {
+  for (const { id, role, text, startedAt, endedAt } of [...turns].reverse()) {
     if (Number(id.split(`${idPrefix}-typed-`)[1]) > typedSent) continue;
+    if ((role === 'user' ? endedAt : startedAt) <= since) continue;
     left -= text.length;
     if (!id.startsWith(`${idPrefix}-`) || left < 0) break;
     found.unshift({ role, parts: [{ text }] });

@@ -4,7 +4,10 @@
  */
 import { rulesFor } from '../shared/model-rules.js';
 
-/** Any content interrupts the model. Without `turnComplete` the service then waits for the user. */
+/**
+ * Any content interrupts the model, and without `turnComplete` the service then waits for the user. Google's page on 3.8
+ * says that such content waits instead. Then the model continues, and the client drops what it sends.
+ */
 const CONTENT = { clientContent: { turnComplete: false } };
 /** An empty utterance. Its start interrupts the model. */
 const ACTIVITY = [{ realtimeInput: { activityStart: {} } }, { realtimeInput: { activityEnd: {} } }];

@@ -143,7 +143,8 @@ export class NetworkSession {
       this.#questions.set(id, { resolve, reject });
       const error = { reason: /** @type {const} */ ('network'), detail: 'The page did not answer.' };
       setTimeout(() => this.#answered({ id, error }), ASK_TIMEOUT_MS);
-      this.report({ type: 'ask', id, what, detail: what === 'history' ? { typedSent: this.#typedSent } : detail });
+      const more = what === 'history' && { typedSent: this.#typedSent };
+      this.report({ type: 'ask', id, what, detail: { ...detail, ...more } });
     });
   }
 

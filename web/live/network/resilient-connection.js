@@ -1,6 +1,6 @@
 /**
  * One lasting connection to the service, made of connections that end: planned changes and recovery after a break.
- * Leaves the content to network-session.js, which learns when the connection is up and when it is down.
+ * Leaves the content to network-session.js.
  *
  * A connection lives about ten minutes, a token fifteen. Before either ends, this class fetches the next token, closes
  * the old socket (Google refuses a handle while its session is open) and resumes the conversation with its handle. It
@@ -180,7 +180,10 @@ export class ResilientConnection {
   /** @param {TokenAnswer} answer */
   async #open(answer) {
     const handle = this.#handle;
-    const history = this.#hasHistory && !handle ? this.#host.ask('history').catch(() => []) : null;
+    // A handle may be older than the last turns. The service hears of those again, and answers none of them.
+    const missed = handle !== '' && !this.#handleFresh;
+    const lacks = this.#hasHistory && (!handle || missed);
+    const history = lacks ? this.#host.ask('history', { missed }).catch(() => []) : null;
     const setup = handle ? { ...answer.setup, sessionResumption: { handle } } : answer.setup;
     this.#watchdog.reset();
     this.#attempt = new AbortController();
@@ -205,7 +208,7 @@ export class ResilientConnection {
     this.#upSince = this.#sentAt = epochNow();
     this.#answered = false;
     this.#leaveBy = Infinity;
-    this.#handleFresh = true;
+    this.#handleFresh = !missed;
     this.#handleInSetup = 'sessionResumption' in (answer.setup ?? {});
     this.#keeper.inUse(answer, this.#upSince);
     this.#host.up(handle !== '');

@@ -28,7 +28,7 @@ const TEXTS = [
   [/api.?key|unregistered|not been used in/i, 'credentials', 'stop'],
   [/location is not/i, 'region', 'stop'],
   [
-    /not found for api|not supported by|cannot find field|deprecated|speaker voice/i,
+    /not found for api|not supported (by|when)|cannot find field|deprecated|voice|model name|not specified|valid role/i,
     'settings',
     'retry',
     'seed',
@@ -39,7 +39,7 @@ const TEXTS = [
   [/^auth token has expired/i, 'time-up', 'retry'],
   [/token has expired/i, 'expired-token', 'retry'],
   [/invalid argument/i, 'argument', 'retry', 'seed', 'stop'],
-  [/entity was not found/i, 'handle', 'retry', 'seed', 'retry'],
+  [/entity was not found|session handle/i, 'handle', 'retry', 'seed', 'retry'],
   [/operation was aborted|goaway/i, 'aborted', 'retry'],
   [/unavailable|deadline expired/i, 'overloaded', 'spread'],
 ];

@@ -54,16 +54,16 @@ export function patienceMs(setup) {
 }
 
 /**
- * The message that gives a new session the earlier conversation, for `sendClientContent`. Returns null when there is
+ * The message that gives a session the turns that it does not know, for `sendClientContent`. Returns null when there is
  * nothing to send or the model takes no turns.
  *
- * Where the setup asks for its history first, the turns are closed and the model does not answer them. Elsewhere a
- * closed turn would ask for an answer, so the turns stay open until the user speaks.
+ * Where the setup of a new session asks for its history first, the turns are closed and the model does not answer them.
+ * Elsewhere a closed turn would ask for an answer, so the turns stay open until the user speaks.
  * @param {Record<string, any>[]} turns
  * @param {Record<string, any>} [setup]
  */
 export function historyMessage(turns, setup) {
-  const closed = !!setup?.historyConfig?.initialHistoryInClientContent;
+  const closed = !!setup?.historyConfig?.initialHistoryInClientContent && !setup.sessionResumption?.handle;
   if (turns.length === 0 || !(closed || rulesFor(setup?.model).content)) return null;
   return { turns, turnComplete: closed };
 }

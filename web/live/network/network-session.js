@@ -177,9 +177,13 @@ export class NetworkSession {
 
   /** @param {import('./model-watchdog.js').Question} question @param {boolean} restart @param {LiveError} error */
   reconnect({ typed }, restart, error) {
-    // The text is sent again, so the history of a new session leaves it out.
-    if (typed) this.#typedSent = typed - 1;
+    this.#leaveOut(typed);
     this.#connection.leave(error, restart);
+  }
+
+  /** A text that is sent again is not in the history of a new session. @param {number} [typed] */
+  #leaveOut(typed) {
+    if (typed) this.#typedSent = typed - 1;
   }
 
   /** Stops the model's turn here, and tells the service. @param {{heard: boolean, at: number}} command */
@@ -229,7 +233,7 @@ export class NetworkSession {
     this.#playback.disconnected(this.#busy);
     this.#activity.open = this.#busy = this.#serviceWorking = false;
     this.report({ type: 'broken', turn, position, calls });
-    this.#answers.down();
+    this.#leaveOut(this.#answers.down());
   }
 
   #checkNetwork() {

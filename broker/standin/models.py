@@ -38,6 +38,7 @@ class Model:
     combines: bool = True  # several things in one serverContent
     tells_status: bool = False  # interactionStatus beside turnComplete
     tells_activity: bool = False  # voiceActivity frames
+    writes: bool = False  # answers nothing and writes down what it hears
 
     @property
     def name(self) -> str:
@@ -59,6 +60,7 @@ _38: dict[str, Any] = {
 }
 
 MODELS: tuple[Model, ...] = (
+    Model("gemini-3.5-transcribe-live", "Gemini 3.5 Transcribe Live", tells_activity=True, writes=True),
     Model(
         "gemini-2.5-flash-native-audio-preview-09-2025",
         "Gemini 2.5 Flash Native Audio Preview 09-2025",
@@ -113,8 +115,11 @@ def available(removed: list[str]) -> list[Model]:
 def check(model: Model, setup: dict[str, Any]) -> None:
     """Refuses a setup that this model does not accept."""
     config = setup.get("generationConfig", {})
-    # The default modality is TEXT, which no current Live model supports.
-    if config.get("responseModalities", ["TEXT"]) != ["AUDIO"]:
+    # The default modality is TEXT, which only a model that writes supports.
+    modalities = config.get("responseModalities", ["TEXT"])
+    if model.writes and modalities != ["TEXT"]:
+        raise Refused(CLOSES["invalid-argument"])
+    if not model.writes and modalities != ["AUDIO"]:
         raise Refused(CLOSES["text-modality"])
     if config.get("enableAffectiveDialog") and model.affective:
         raise Refused(model.affective)

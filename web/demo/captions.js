@@ -6,9 +6,9 @@ import { byId, create } from '../common/dom.js';
 
 /**
  * @typedef {{id: string, role: 'user' | 'model', text: string, final: boolean, interrupted?: boolean, typed?: boolean,
- *   language?: string}} Caption
+ *   language?: string, speaker?: string}} Caption
  */
-/** @typedef {{item: HTMLLIElement, words: HTMLElement}} Line */
+/** @typedef {{item: HTMLLIElement, label: HTMLElement, words: HTMLElement}} Line */
 
 /** @type {Record<Caption['role'], string>} */
 const NAMES = { user: 'You', model: 'Assistant' };
@@ -77,6 +77,8 @@ export class Captions {
     this.#change(() => {
       const line = this.#lines.get(caption.id) ?? this.#add(caption);
       setText(line.words, caption.text);
+      // It comes with the finished words, after the guesses.
+      if (caption.speaker) line.label.textContent = caption.speaker.replace(/^spk_/, 'Speaker ');
       if (LANGUAGE.test(caption.language ?? '')) line.words.lang = caption.language ?? '';
       line.item.toggleAttribute('data-final', caption.final);
       line.item.toggleAttribute('data-interrupted', Boolean(caption.interrupted));
@@ -145,9 +147,10 @@ export class Captions {
     item.dataset.role = role;
     const words = create('p', '', 'words');
     words.dir = 'auto';
-    item.append(create('span', NAMES[role], 'speaker'), words);
+    const label = create('span', NAMES[role], 'speaker');
+    item.append(label, words);
     this.#list.append(item);
-    const line = { item, words };
+    const line = { item, label, words };
     this.#lines.set(id, line);
     return line;
   }

@@ -3,6 +3,8 @@
  * Leaves the messages that the client sends to network/live-socket.js and network/raw-session.js.
  */
 
+import { readHeard } from './heard.js';
+
 /** @typedef {Record<string, any>} Json */
 /** @typedef {{title: string, url: string}} Link a plain-text title and an https address */
 /**
@@ -10,7 +12,8 @@
  * @typedef {{type: 'setupComplete'} | {type: 'interrupted'} | {type: 'generationComplete'}
  *   | {type: 'turnComplete', reason?: string}
  *   | {type: 'audio', data: string, mimeType: string} | {type: 'modelText', text: string, thought: boolean}
- *   | {type: 'inputText' | 'outputText' | 'interimInputText', text: string, finished: boolean, language?: string}
+ *   | {type: 'inputText' | 'outputText' | 'interimInputText', text: string, finished: boolean, language?: string,
+ *     heard?: import('./heard.js').Heard}
  *   | {type: 'grounding', links: Link[], queries: string[]} | {type: 'waitingForInput'}
  *   | {type: 'interactionStatus', status: string} | {type: 'voiceActivity', active: boolean}
  *   | {type: 'toolCall', calls: {id: string, name: string, args?: Record<string, unknown>}[]}
@@ -92,7 +95,11 @@ const CONTENT = {
 
 /** @param {string} type @returns {Reader} */
 function transcription(type) {
-  return ({ text = '', finished = false, languageCode }) => [{ type, text, finished, language: languageCode }];
+  return (value) => {
+    const { text = '', finished = false, languageCode: language } = value;
+    const heard = readHeard(value);
+    return [{ type, text, finished, language, ...(heard && { heard }) }];
+  };
 }
 
 /**

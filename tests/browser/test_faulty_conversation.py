@@ -100,7 +100,6 @@ FAULTS = (
     Fault("model is silent", _once("model-silent")),
     Fault("empty turn", _once("empty-turn", reason="RESPONSE_REJECTED")),
     Fault("session forgets", _drop_with("forgets")),
-    Fault("session greets again", _drop_with("forgets", greeting="Hello, I am here.")),
     Fault("transcript comes late", _once("late-transcript"), spoken=True),
     Fault("1007 after a resume", _drop_with("close", after_seconds=0.3, close="audio-type")),
     Fault("handle is refused", _drop_with("resume-refused")),
@@ -109,6 +108,7 @@ FAULTS = (
     Fault("model is silent after speech", _once("model-silent"), spoken=True),
     Fault("goAway", _push(go_away=1.0)),
     Fault("turn does not end", _once("no-turn-complete")),
+    Fault("session greets again", _drop_with("forgets", greeting="Hello, I am here.")),
     Fault("setup is slow", _drop_with("setup-slow", seconds=1.0)),
 )
 
@@ -249,15 +249,16 @@ def test_no_turn_of_the_user_is_lost(call: Call) -> None:
     assert call.errors == []
     typed = [turn["text"] for turn in call.turns if turn.get("typed")]
     assert typed == list(dict.fromkeys(typed)), "each line is in the transcript once"
-    spoken = [turn for turn in call.turns if turn["role"] == "user" and not turn.get("typed")]
-    assert len(typed) + len(spoken) == MINUTES
+    spoken = [turn["text"] for turn in call.turns if turn["role"] == "user" and not turn.get("typed")]
+    spoken_minutes = sum(FAULTS[minute % len(FAULTS)].spoken for minute in range(MINUTES))
+    assert (len(typed), len(spoken)) == (MINUTES - spoken_minutes, spoken_minutes), spoken
 
 
 def test_every_kind_of_fault_happened(call: Call) -> None:
     rounds = MINUTES // len(FAULTS)
     assert call.kinds["emptyturn"] >= rounds
     assert call.kinds["stalled"] >= 2 * rounds, "silence after text and after speech"
-    assert call.kinds["contextlost"] >= 2 * rounds
+    assert call.kinds["contextlost"] > rounds, "with and without a greeting"
     assert call.kinds["reconnected"] >= 10 * rounds
 
 

@@ -192,7 +192,7 @@ response_modalities = ["AUDIO"]
 
 
 def test_profile_without_an_offered_model_is_not_listed(make_app: MakeApp) -> None:
-    """Whether Google offers a model is known after gunicorn's look-up. Until then, all profiles are listed."""
+    """Whether Google offers a model is known after gunicorn's look-up. Until then, all are listed."""
 
     def listed() -> list[str]:
         answer = client.get("/profiles", headers=alice).get_json()

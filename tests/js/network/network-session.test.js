@@ -819,3 +819,17 @@ test('a stop during the token request ends the session that the broker then gran
   assert.deepEqual(asked, ['/token', '/sessions/ses_1/end']);
   assert.equal(FakeWebSocket.made.length, 0);
 });
+
+test('the words of a dictation need no answer, so the connection may change after them', async (t) => {
+  for (const [model, idle] of [
+    ['models/gemini-3.5-transcribe-live', true],
+    ['models/gemini-3.8-live', false],
+  ]) {
+    await t.test(model, async (t) => {
+      const net = await started(t, { plan: { answer: { ...ANSWER, setup: { model } } } });
+      await net.ready();
+      await net.serve({ serverContent: { inputTranscription: { text: 'Good day.' } } });
+      assert.equal(net.session.idle(), idle);
+    });
+  }
+});

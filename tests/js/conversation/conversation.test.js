@@ -7,6 +7,7 @@ import { Transcript } from '../../../web/live/conversation/transcript.js';
 import { brokerReport } from '../../../web/live/shared/broker-report.js';
 import { Diagnostics } from '../../../web/live/shared/diagnostics.js';
 import '../../../web/live/conversation/tool-runner.js'; // a conversation with functions has loaded this module by its start
+import '../../../web/live/shared/heard.js';
 import { settle } from '../support.js';
 
 /** A conversation with its events and messages. */
@@ -585,12 +586,13 @@ test('reports an unknown key once', () => {
   assert.equal(t.of('message').length, 3);
 });
 
-test('a dictation is a caption for each segment, and awaits no answer', () => {
+test('a dictation is a caption for each segment, and awaits no answer', async () => {
   const t = talk({
     model: 'models/gemini-3.5-transcribe-live',
     setup: { generationConfig: { responseModalities: ['TEXT'] } },
     audible: false,
   });
+  await settle(); // heard.js loads with the token
   t.conversation.receive({ voiceActivity: { type: 'ACTIVITY_END' } }, { turn: 1, position: 0 });
   t.content({ interimInputTranscription: { text: 'Good' } });
   t.content({ interimInputTranscription: { text: 'Good day' } });
@@ -613,7 +615,7 @@ test('a dictation is a caption for each segment, and awaits no answer', () => {
   assert.equal(t.transcript.turns[0].startMs, 1000);
 });
 
-test('another speaker begins another caption; the words of one are joined with their times', () => {
+test('another speaker begins another caption; the words of one are joined with their times', async () => {
   const t = talk();
   const say = (text, speakerLabel, at) =>
     t.content({
@@ -625,6 +627,8 @@ test('another speaker begins another caption; the words of one are joined with t
         words: [{ word: text.trim(), startOffset: `${at}s` }],
       },
     });
+  t.content({ inputTranscription: { text: '', speakerLabel: 'spk_1' } }); // loads heard.js
+  await settle();
   say('One ', 'spk_1', 1);
   say('two.', 'spk_1', 2);
   say('Three.', 'spk_2', 3);

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { readServerMessage } from '../../../web/live/shared/protocol.js';
-
-const read = (transcription) => readServerMessage({ serverContent: { inputTranscription: transcription } })[0].heard;
+import { readHeard as read } from '../../../web/live/shared/heard.js';
 
 test('reads speaker, offsets and words', () => {
   const words = [

@@ -42,6 +42,8 @@ export class Conversation {
   #rules = rulesFor();
   /** Of the token. @type {Record<string, any> | undefined} */
   setup;
+  /** @type {typeof import('../shared/heard.js').readHeard | null} */
+  #readHeard = null;
   #held = false;
   #speaking = false;
   /** The user said something that has no answer yet. */
@@ -77,6 +79,7 @@ export class Conversation {
     this.#modelName = name;
     this.#rules = rulesFor(name);
     this.setup = setup;
+    if (!this.#rules.replies) this.#loadHeard();
   }
 
   /** Whether audio is being played at all. */
@@ -93,6 +96,16 @@ export class Conversation {
     if (this.#speaking) return 'speaking';
     if (this.#waiting) return 'waiting';
     return this.#awaitingAnswer || this.#serviceWorking || this.#tools?.waiting ? 'thinking' : 'listening';
+  }
+
+  /** Speakers and times that come before it has loaded are left out. With a dictation it has loaded by then. */
+  #loadHeard() {
+    import('../shared/heard.js').then(
+      ({ readHeard }) => {
+        this.#readHeard = readHeard;
+      },
+      () => {},
+    );
   }
 
   /** @param {string} text @returns {number} counts the typed texts of this start */
@@ -193,8 +206,10 @@ export class Conversation {
       // Without running playback no text would ever count as heard.
       this.#captions.addAnswer(turn, text, this.#audible ? position : null, language);
     },
-    inputText: ({ text, finished, language, heard }, { turn }) => {
+    inputText: ({ text, finished, language, details }, { turn }) => {
       const { replies } = this.#rules;
+      if (details) this.#loadHeard();
+      const heard = details && this.#readHeard?.(details);
       this.#captions.addUserText(turn, text, finished || !replies, language, heard, !replies);
       if (replies && turn > this.#lastAnsweredTurn) this.#awaitingAnswer = true;
     },

@@ -3,8 +3,6 @@
  * Leaves the messages that the client sends to network/live-socket.js and network/raw-session.js.
  */
 
-import { readHeard } from './heard.js';
-
 /** @typedef {Record<string, any>} Json */
 /** @typedef {{title: string, url: string}} Link a plain-text title and an https address */
 /**
@@ -13,7 +11,7 @@ import { readHeard } from './heard.js';
  *   | {type: 'turnComplete', reason?: string}
  *   | {type: 'audio', data: string, mimeType: string} | {type: 'modelText', text: string, thought: boolean}
  *   | {type: 'inputText' | 'outputText' | 'interimInputText', text: string, finished: boolean, language?: string,
- *     heard?: import('./heard.js').Heard}
+ *     details?: Json}
  *   | {type: 'grounding', links: Link[], queries: string[]} | {type: 'waitingForInput'}
  *   | {type: 'interactionStatus', status: string} | {type: 'voiceActivity', active: boolean}
  *   | {type: 'toolCall', calls: {id: string, name: string, args?: Record<string, unknown>}[]}
@@ -97,8 +95,9 @@ const CONTENT = {
 function transcription(type) {
   return (value) => {
     const { text = '', finished = false, languageCode: language } = value;
-    const heard = readHeard(value);
-    return [{ type, text, finished, language, ...(heard && { heard }) }];
+    // Who spoke and when: heard.js reads it. Few transcriptions say it.
+    const details = value.speakerLabel || value.startOffset || value.words ? value : undefined;
+    return [{ type, text, finished, language, ...(details && { details }) }];
   };
 }
 

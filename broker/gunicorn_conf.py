@@ -11,11 +11,13 @@ import os
 import resource
 import sys
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from broker.app import load_settings
 from broker.minting.minter import preload_models
+from broker.minting.models import CACHE_SECONDS
 from broker.parts import parts_of
 from broker.settings import Settings, SettingsError, in_force
 from broker.store.database.engine import file_fault
@@ -140,9 +142,15 @@ def _load_app_again(worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Loads the list of models in the background, so that the first caller does not wait for it."""
+    """Looks up the models in the background, so that callers do not wait and GET /profiles is up to date."""
     parts = parts_of(worker.wsgi)
-    threading.Thread(target=preload_models, args=(parts.minter, parts.catalog.all()), daemon=True).start()
+
+    def look_up() -> None:
+        while True:
+            preload_models(parts.minter, parts.catalog.all())
+            time.sleep(CACHE_SECONDS)
+
+    threading.Thread(target=look_up, daemon=True).start()
 
 
 def worker_exit(_server: Any, _worker: Any) -> None:

@@ -120,6 +120,7 @@ def profiles(caller: Caller) -> Profiles:
                 "default": profile.name == default,
             }
             for profile in catalog.open_to(caller.principal)
+            if profile.name == default or not parts().minter.offers_none(profile)
         ]
     }
 

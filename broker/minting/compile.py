@@ -21,7 +21,7 @@ from google import genai
 from google.genai import types
 from pydantic import ValidationError
 
-from broker.minting.model_rules import broken_rules, camel, values_at
+from broker.minting.model_rules import broken_rules, camel, modality, values_at
 from broker.profiles.profile import Profile
 
 API_VERSION = "v1alpha"
@@ -188,9 +188,7 @@ def _setup_faults(profile: Profile, setup: Mapping[str, Any]) -> Iterator[str]:
     resumption = setup.get(RESUMPTION)
     if resumption is not None and (resumption or profile.lock == "mask"):
         yield "config.session_resumption: must not be set; each connection sets its own"
-    if setup.get("generationConfig", {}).get("responseModalities") != ["AUDIO"]:
-        # If it is missing, Google assumes TEXT under the total lock and rejects the session.
-        yield 'config.response_modalities: must be ["AUDIO"]; Live models produce only audio'
+    yield from _modality_faults(profile, setup)
     yield from _function_faults(setup)
     for name in setup:
         if name not in SETUP_FIELDS:
@@ -198,6 +196,16 @@ def _setup_faults(profile: Profile, setup: Mapping[str, Any]) -> Iterator[str]:
     for model in profile.models:
         for rule in broken_rules(model, setup):
             yield f"config: {rule.path} does not work with {model}: {rule.why}"
+
+
+def _modality_faults(profile: Profile, setup: Mapping[str, Any]) -> Iterator[str]:
+    wanted = {modality(model) for model in profile.models}
+    if len(wanted) > 1:
+        yield "models: some answer with audio and some with text; write a profile for each kind"
+    # If it is missing, Google assumes TEXT under the total lock.
+    elif wanted and setup.get("generationConfig", {}).get("responseModalities") != [*wanted]:
+        (only,) = wanted
+        yield f'config.response_modalities: must be ["{only}"]; the models produce only {only.lower()}'
 
 
 def _function_faults(setup: Mapping[str, Any]) -> Iterator[str]:

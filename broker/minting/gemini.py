@@ -86,6 +86,9 @@ class GeminiMinter(Minter):
     def is_ready(self, profile: Profile) -> bool:
         return self._models.is_cached(self._compiled[profile.name].setups)
 
+    def offers_none(self, profile: Profile) -> bool:
+        return self._models.offers_none(self._compiled[profile.name].setups)
+
     def mint(
         self,
         profile: Profile,

@@ -47,6 +47,9 @@ class Minter(Protocol):
     def is_ready(self, profile: Profile) -> bool:
         """Whether `token_plan` can answer without a call to Google."""
 
+    def offers_none(self, profile: Profile) -> bool:
+        """Whether Google is known to offer none of the profile's models. Makes no call to Google."""
+
     def mint(
         self,
         profile: Profile,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EVERY = r".*"
+WRITES = r".*transcribe.*"
 LIVE_31 = r"gemini-3\.1-flash-live.*"
 LIVE_38 = r"gemini-3\.8-live"
 THINKING_38 = r"gemini-3\.8-live-extended-thinking"
@@ -48,6 +49,15 @@ RULES: tuple[Rule, ...] = (
     Rule(LIVE_31, "generationConfig.enableAffectiveDialog", ANYTHING, "it does not support affective dialog"),
     Rule(LIVE_31, BEHAVIOR, ("NON_BLOCKING",), "its functions must be BLOCKING"),
 )
+
+
+def modality(model: str) -> str:
+    """What the model answers with, `AUDIO` or `TEXT`. It rejects everything else.
+
+    Transcription models only write (Google's page on live transcription, September 2026). Models that
+    translate speak.
+    """
+    return "TEXT" if re.fullmatch(WRITES, model.removeprefix("models/")) else "AUDIO"
 
 
 def broken_rules(model: str, setup: Mapping[str, Any]) -> Iterator[Rule]:

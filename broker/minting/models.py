@@ -56,6 +56,11 @@ class ModelDirectory:
                 break
         return True
 
+    def offers_none(self, models: Iterable[str]) -> bool:
+        """Whether Google's last answers say that it offers none of them. It asks nothing."""
+        answers = [self._cache.get(model) for model in models]
+        return all(answer is not None and not answer.offered for answer in answers)
+
     def _is_offered(self, model: str) -> bool:
         cached = self._cache.get(model)
         if cached and self._clock() < cached.expires_at:

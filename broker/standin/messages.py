@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from broker.standin import commands, usage, voice
 from broker.standin.close_reasons import CLOSES, Refused
+from broker.standin.dictation import Dictation
 from broker.standin.frames import Frames
 from broker.standin.locking import locks
 from broker.standin.records import epoch_ms
@@ -17,7 +18,7 @@ from broker.standin.speech_input import Event, SpeechInput
 from broker.standin.tokens import Token
 from broker.standin.tools import Call
 from broker.standin.turns import Script, Turns
-from broker.standin.vad import SpeechStarted
+from broker.standin.vad import RATE, SpeechStarted
 
 # MIME type -> how such a file starts
 PICTURES = {"image/jpeg": b"\xff\xd8", "image/png": b"\x89PNG"}
@@ -41,6 +42,7 @@ class Messages:
         self._interrupts = realtime.get("activityHandling") != "NO_INTERRUPTION"
         self._window_text: list[str] = []
         self._unanswered: Script | None = None
+        self._dictation = Dictation(connection.setup) if connection.model.writes else None
 
     async def take(self, message: dict[str, Any]) -> None:
         if "setup" in message:
@@ -61,6 +63,9 @@ class Messages:
             )
             self._connection.record.note_audio_in(samples.tobytes())
             await self._events(events)
+            heard = len(samples) / RATE if self._speech_input.speaking else 0.0
+            if self._dictation and (guess := self._dictation.guess(heard)):
+                await self._connection.send(guess)
         if "video" in content:
             self._picture(content["video"])
         if "text" in content:
@@ -95,6 +100,8 @@ class Messages:
                 await self._connection.send({"serverContent": {}, "voiceActivity": activity})
             if isinstance(event, SpeechStarted):
                 await self._interrupt()
+            elif self._dictation:
+                await self._connection.send(self._dictation.segment(event.seconds, event.offset_seconds))
             else:
                 await self._spoken(event.samples, event.seconds)
 
@@ -140,7 +147,7 @@ class Messages:
             self._begin(script)
 
     def _begin(self, script: Script) -> None:
-        if self._connection.scenarios.peek("mute") is not None:
+        if self._dictation or self._connection.scenarios.peek("mute") is not None:
             return
         self._unanswered = script
         if self._connection.scenarios.use("model-silent") is not None:

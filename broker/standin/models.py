@@ -40,6 +40,7 @@ class Model:
     tells_status: bool = False  # interactionStatus beside turnComplete
     tells_activity: bool = False  # voiceActivity frames
     content_interrupts: bool = True  # without turnComplete too; otherwise such content waits
+    writes: bool = False  # answers nothing and writes down what it hears
 
     @property
     def name(self) -> str:
@@ -62,6 +63,7 @@ _38: dict[str, Any] = {
 }
 
 MODELS: tuple[Model, ...] = (
+    Model("gemini-3.5-transcribe-live", "Gemini 3.5 Transcribe Live", tells_activity=True, writes=True),
     Model(
         "gemini-2.5-flash-native-audio-preview-09-2025",
         "Gemini 2.5 Flash Native Audio Preview 09-2025",
@@ -118,9 +120,9 @@ def available(removed: list[str]) -> list[Model]:
 def check(model: Model, setup: dict[str, Any]) -> None:
     """Refuses a setup that this model does not accept."""
     config = setup.get("generationConfig", {})
-    # The default modality is TEXT, which no current Live model supports.
+    # The default modality is TEXT, which only a model that writes supports.
     modalities = config.get("responseModalities") or ["TEXT"]
-    if modalities != ["AUDIO"]:
+    if modalities != (["TEXT"] if model.writes else ["AUDIO"]):
         raise Refused(CLOSES["text-modality" if modalities == ["TEXT"] else "invalid-argument"])
     if config.get("enableAffectiveDialog") and model.affective:
         raise Refused(model.affective)

@@ -146,6 +146,55 @@ def test_talk_grows_each_threads_memory_by_less_than_2_mb(growth: Growth, thread
     assert grown < MOST_GROWN, f"{grown} bytes"
 
 
+TEN_MINUTES = """async () => {
+    const { Captions } = await import('/demo/captions.js');
+    const [scroll, list] = [document.createElement('div'), document.createElement('ol')];
+    const newest = document.createElement('button');
+    newest.id = 'newest';
+    scroll.append(list, newest);
+    document.body.append(scroll);
+    const captions = new Captions(list, scroll, () => {});
+    const observer = new MutationObserver(() => {});
+    observer.observe(list, { subtree: true, childList: true, characterData: true });
+    // Words of the same length, so that the work can be compared.
+    const words = Array.from({ length: 1500 }, (_, n) => `word${String(n).padStart(4, '0')}`);
+    const work = [];
+    let text = '';
+    for (const word of words) {
+        text += `${word} `;
+        captions.show({ id: 'long', role: 'model', text, final: false });
+        const changes = observer.takeRecords();
+        work.push(changes.length);
+    }
+    const paragraphs = [...list.querySelectorAll('.words')].map((one) => one.textContent);
+    captions.show({ id: 'long', role: 'model', text: 'Something else.', final: true });
+    return {
+        work,
+        longest: Math.max(...paragraphs.map((one) => one.length)),
+        paragraphs: paragraphs.length,
+        same: paragraphs.join('') === text,
+        after: [...list.querySelectorAll('.words')].map((one) => one.textContent),
+    };
+}"""
+
+
+def test_word_of_a_long_speech_costs_the_page_as_much_as_the_first(
+    browser: Browser, talking: Service
+) -> None:
+    """Ten minutes without a pause, as one caption. Counted in changes of the page and in their size."""
+    page = browser.new_page()
+    page.goto(f"{talking.broker.url}/bench/bench.html")
+    shown = page.evaluate(TEN_MINUTES)
+    page.close()
+    assert shown["same"]
+    assert shown["longest"] <= 1000
+    assert shown["paragraphs"] <= 15
+    early, late = shown["work"][100:700], shown["work"][-600:]
+    assert abs(sum(late) - sum(early)) <= 4, "one more or one less paragraph"
+    assert max(late) <= max(early)
+    assert shown["after"] == ["Something else."]
+
+
 def test_page_keeps_the_newest_lines_only(browser: Browser, talking: Service) -> None:
     page = browser.new_page()
     page.goto(f"{talking.broker.url}/bench/bench.html")

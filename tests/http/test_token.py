@@ -184,7 +184,50 @@ response_modalities = ["AUDIO"]
     assert (answer.status_code, answer.get_json()["code"]) == (403, "profile-forbidden")
     listed = client.get("/profiles", headers=bearer(app)).get_json()["profiles"]
     shown = [(profile["name"], profile["voice"], profile["default"]) for profile in listed]
-    assert shown == [("default", None, True), ("storyteller", "Kore", False)]
+    assert shown == [
+        ("default", None, True),
+        ("storyteller", "Kore", False),
+        ("dictation", None, False),
+    ]
+
+
+def test_profile_without_an_offered_model_is_not_listed(make_app: MakeApp) -> None:
+    """Whether Google offers a model is known after gunicorn's look-up. Until then, all are listed."""
+
+    def listed() -> list[str]:
+        answer = client.get("/profiles", headers=alice).get_json()
+        return [profile["name"] for profile in answer["profiles"]]
+
+    with StandIn(port=0) as standin:
+        standin.control.scenario("models-without", models=["gemini-3.5-transcribe-live"])
+        app = make_app(live_url=standin.url)
+        client, alice = app.test_client(use_cookies=False), bearer(app)
+        everything = ["default", "storyteller", "dictation"]
+        assert listed() == everything
+        preload_models(parts_of(app).minter, parts_of(app).catalog.all())
+        assert listed() == ["default", "storyteller"]
+        answer = client.post("/token", json={"profile": "dictation"}, headers=alice)
+        assert (answer.status_code, answer.get_json()["code"]) == (502, "upstream-rejected")
+        standin.control.reset_scenarios()
+        app = make_app(live_url=standin.url)
+        client, alice = app.test_client(use_cookies=False), bearer(app)
+        preload_models(parts_of(app).minter, parts_of(app).catalog.all())
+        assert listed() == everything
+
+
+def test_default_profile_is_always_listed(make_app: MakeApp) -> None:
+    """A page that offers nothing could not say why."""
+    models = [
+        "gemini-3.8-live",
+        "gemini-2.5-flash-native-audio-preview-09-2025",
+        "gemini-3.5-transcribe-live",
+    ]
+    with StandIn(port=0) as standin:
+        standin.control.scenario("models-without", models=models)
+        app = make_app(live_url=standin.url)
+        preload_models(parts_of(app).minter, parts_of(app).catalog.all())
+        answer = app.test_client(use_cookies=False).get("/profiles", headers=bearer(app)).get_json()
+        assert [profile["name"] for profile in answer["profiles"]] == ["default"]
 
 
 def test_next_token_belongs_to_the_same_session(

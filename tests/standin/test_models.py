@@ -88,6 +88,7 @@ def test_retired_model_is_absent_from_list_and_socket(standin: StandIn) -> None:
     [
         ({"model": M25}, "modalities"),  # left out means TEXT
         (with_config(M38, responseModalities=["TEXT"]), "modalities"),
+        (with_config("models/gemini-3.5-transcribe-live"), INVALID),
         (with_config(M38, thinkingConfig={"thinkingLevel": "LOW"}), INVALID),
         (with_config(M38, thinkingConfig={}), INVALID),
         (with_config(MX, thinkingConfig={"thinkingLevel": "MINIMAL"}), INVALID),

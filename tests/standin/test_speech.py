@@ -13,7 +13,7 @@ from broker.standin import StandIn
 from broker.standin.resample import Resampler
 from broker.standin.vad import SpeechDetector, SpeechEnded, SpeechStarted
 from broker.standin.voice import chimes
-from tests.standin.client import flags, quiet, session, sound, speech, words
+from tests.standin.client import Talker, flags, quiet, session, sound, speech, words
 
 MANUAL = {"realtimeInputConfig": {"automaticActivityDetection": {"disabled": True}}}
 
@@ -279,3 +279,49 @@ def test_chimes_do_not_clip_and_have_declared_length() -> None:
     pcm = b"".join(answer.chunks())
     assert len(pcm) / 48000 == pytest.approx(answer.seconds)
     assert max(map(abs, array("h", pcm))) < 32000
+
+
+TRANSCRIBER = "models/gemini-3.5-transcribe-live"
+
+
+def dictated(**asked: Any) -> dict[str, Any]:
+    return {
+        "model": TRANSCRIBER,
+        "generationConfig": {"responseModalities": ["TEXT"]},
+        "inputAudioTranscription": asked,
+    }
+
+
+def segment(talker: Talker) -> list[dict[str, Any]]:
+    """The contents of frames up to the next finished words."""
+    found: list[dict[str, Any]] = []
+    while "inputTranscription" not in (found or [{}])[-1]:
+        found.append(talker.next().get("serverContent", {}))
+    return found
+
+
+def test_model_that_writes_guesses_while_the_user_speaks_and_answers_nothing(standin: StandIn) -> None:
+    with session(standin, setup=dictated()) as talker:
+        talker.audio(quiet(0.4) + speech(1.8) + quiet(1.2))
+        contents = segment(talker)
+        talker.text("hello")
+        talker.audio(speech(0.6) + quiet(1.2))
+        last = segment(talker)[-1]["inputTranscription"]
+    guesses = [c["interimInputTranscription"]["text"] for c in contents if "interimInputTranscription" in c]
+    assert guesses[:3] == ["word", "word 2", "word 2 3"]
+    final = contents[-1]["inputTranscription"]
+    assert final["text"] == "word 2 3"
+    assert "speakerLabel" not in final
+    assert last["text"] == "word"
+    assert float(last["startOffset"][:-1]) > float(final["endOffset"][:-1])
+    assert standin.control.sent()["turns"] == []
+
+
+def test_speakers_and_times_come_if_the_setup_asks(standin: StandIn) -> None:
+    with session(standin, setup=dictated(diarization=True, wordTimestamp=True)) as talker:
+        for label in ("spk_1", "spk_2", "spk_1"):
+            talker.audio(speech(1.1) + quiet(1.2))
+            said = segment(talker)[-1]["inputTranscription"]
+            assert said["speakerLabel"] == label
+            assert [word["word"] for word in said["words"]] == said["text"].split()
+            assert said["words"][-1]["endOffset"] == said["endOffset"]

@@ -6,9 +6,10 @@ import { byId, create } from '../common/dom.js';
 
 /**
  * @typedef {{id: string, role: 'user' | 'model', text: string, final: boolean, interrupted?: boolean, typed?: boolean,
- *   language?: string}} Caption
+ *   language?: string, speaker?: string}} Caption
  */
-/** @typedef {{item: HTMLLIElement, words: HTMLElement}} Line */
+/** @typedef {{item: HTMLLIElement, label: HTMLElement, words: HTMLElement, before: string}} Line
+ * `words`: the last paragraph; `before`: the text of the earlier ones */
 
 /** @type {Record<Caption['role'], string>} */
 const NAMES = { user: 'You', model: 'Assistant' };
@@ -19,6 +20,8 @@ const FOLLOW_WITHIN_PX = 80;
 const MOST_LINES = 60;
 /** The most characters shown of a function's arguments. */
 const MOST_ARGUMENTS = 200;
+/** A longer paragraph goes on in another one, because a browser lays out the whole paragraph again for each new word. */
+const MOST_CHARACTERS = 1000;
 /** A language as HTML names it. */
 const LANGUAGE = /^[a-z]{2,8}(-[a-z0-9]{1,8})*$/i;
 
@@ -76,7 +79,9 @@ export class Captions {
     if (!caption.text.trim()) return;
     this.#change(() => {
       const line = this.#lines.get(caption.id) ?? this.#add(caption);
-      setText(line.words, caption.text);
+      setLine(line, caption.text);
+      // It comes with the finished words, after the guesses.
+      if (caption.speaker) line.label.textContent = caption.speaker.replace(/^spk_/, 'Speaker ');
       if (LANGUAGE.test(caption.language ?? '')) line.words.lang = caption.language ?? '';
       line.item.toggleAttribute('data-final', caption.final);
       line.item.toggleAttribute('data-interrupted', Boolean(caption.interrupted));
@@ -143,11 +148,11 @@ export class Captions {
     if (typed) this.#setFollowing(true); // who sends a line wants to see the answer
     const item = document.createElement('li');
     item.dataset.role = role;
-    const words = create('p', '', 'words');
-    words.dir = 'auto';
-    item.append(create('span', NAMES[role], 'speaker'), words);
+    const words = paragraph();
+    const label = create('span', NAMES[role], 'speaker');
+    item.append(label, words);
     this.#list.append(item);
-    const line = { item, words };
+    const line = { item, label, words, before: '' };
     this.#lines.set(id, line);
     return line;
   }
@@ -173,6 +178,30 @@ export class Captions {
     if (this.#following) box.scrollTop = box.scrollHeight;
     this.#seen = { top: box.scrollTop, box: box.clientHeight, content: box.scrollHeight };
   }
+}
+
+function paragraph() {
+  const words = create('p', '', 'words');
+  words.dir = 'auto';
+  return words;
+}
+
+/** @param {Line} line @param {string} text */
+function setLine(line, text) {
+  if (!text.startsWith(line.before)) {
+    for (const earlier of [...line.item.querySelectorAll('.words')]) if (earlier !== line.words) earlier.remove();
+    line.before = '';
+  }
+  let rest = text.slice(line.before.length);
+  while (rest.length > MOST_CHARACTERS) {
+    const end = rest.lastIndexOf(' ', MOST_CHARACTERS) + 1 || MOST_CHARACTERS;
+    setText(line.words, rest.slice(0, end));
+    line.before += rest.slice(0, end);
+    rest = rest.slice(end);
+    line.words = paragraph();
+    line.item.append(line.words);
+  }
+  setText(line.words, rest);
 }
 
 /**

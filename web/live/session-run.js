@@ -9,6 +9,7 @@ import { BrokerSession } from './network/broker-session.js';
 import { epochNow } from './shared/clock.js';
 import { Diagnostics } from './shared/diagnostics.js';
 import { LiveError, lazyModule } from './shared/errors.js';
+import { onlyWrites } from './shared/model-rules.js';
 
 /** @typedef {import('./audio/audio-io.js').AudioIO} AudioIO */
 /** @typedef {import('./network/network-client.js').NetworkClient} NetworkClient */
@@ -52,6 +53,11 @@ export class SessionRun {
   #setReady = () => {};
   /** When the newest resumption handle came, epoch milliseconds. */
   #savedAt = 0;
+  #setGranted = () => {};
+  /** The token's terms are known. @type {Promise<void>} */
+  #granted = new Promise((resolve) => {
+    this.#setGranted = resolve;
+  });
   /** The network could not reach the broker, or the answer was lost. */
   #unanswered = false;
   /** @type {typeof import('./shared/broker-report.js').brokerReport | null} */
@@ -109,7 +115,7 @@ export class SessionRun {
     audio.oncapture = (report) => this.diagnostics.captured(report);
     const playback = new MessageChannel();
     const ports = { playback: playback.port2 };
-    const steps = [audio.openSpeaker(playback.port1), this.conversation.prepare()];
+    const steps = [this.#openSpeaker(audio, playback.port1), this.conversation.prepare()];
     if (microphone) {
       const capture = new MessageChannel();
       Object.assign(ports, { capture: capture.port2 });
@@ -131,6 +137,14 @@ export class SessionRun {
     const session = this.brokerSession;
     const figures = this.#brokerReport?.(this.diagnostics.snapshot());
     await Promise.all([figures && session?.report(figures), session?.end()]);
+  }
+
+  /** A model that only writes needs no loudspeaker. @param {AudioIO} audio @param {MessagePort} port */
+  async #openSpeaker(audio, port) {
+    await this.#granted;
+    if (this.signal.aborted) return;
+    if (onlyWrites(this.conversation.setup)) audio.withoutSpeaker(port);
+    else await audio.openSpeaker(port);
   }
 
   /** @param {AudioIO} audio @param {MessagePort} port */
@@ -200,6 +214,7 @@ export class SessionRun {
     import('./conversation/history.js').catch(() => {}); // now, because it is needed when the network is bad
     this.#audio?.granted(manual);
     this.conversation.useModel(model, setup);
+    this.#setGranted();
   }
 
   /**

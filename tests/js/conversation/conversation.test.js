@@ -7,6 +7,7 @@ import { Transcript } from '../../../web/live/conversation/transcript.js';
 import { brokerReport } from '../../../web/live/shared/broker-report.js';
 import { Diagnostics } from '../../../web/live/shared/diagnostics.js';
 import '../../../web/live/conversation/tool-runner.js'; // a conversation with functions has loaded this module by its start
+import '../../../web/live/shared/heard.js';
 import { settle } from '../support.js';
 
 /** A conversation with its events and messages. */
@@ -583,4 +584,73 @@ test('reports an unknown key once', () => {
     [['novelty']],
   );
   assert.equal(t.of('message').length, 3);
+});
+
+test('a dictation is a caption for each segment, and awaits no answer', async () => {
+  const t = talk({
+    model: 'models/gemini-3.5-transcribe-live',
+    setup: { generationConfig: { responseModalities: ['TEXT'] } },
+    audible: false,
+  });
+  await settle(); // heard.js loads with the token
+  t.conversation.receive({ voiceActivity: { type: 'ACTIVITY_END' } }, { turn: 1, position: 0 });
+  t.content({ interimInputTranscription: { text: 'Good' } });
+  t.content({ interimInputTranscription: { text: 'Good day' } });
+  t.content({ inputTranscription: { text: 'Good day.', startOffset: '1s', endOffset: '2s' } });
+  t.content({ interimInputTranscription: { text: 'How' } });
+  t.content({ inputTranscription: { text: 'How are you?' } });
+  t.conversation.addTypedText('typed');
+  assert.deepEqual(t.states, ['listening']);
+  assert.deepEqual(
+    t.of('caption').map(({ id, text, final }) => `${id} ${text}${final ? '' : '…'}`),
+    [
+      's1-1-user Good…',
+      's1-1-user Good day…',
+      's1-1-user Good day.',
+      's1-1-user-2 How…',
+      's1-1-user-2 How are you?',
+      's1-typed-1 typed',
+    ],
+  );
+  assert.equal(t.transcript.turns[0].startMs, 1000);
+});
+
+test('another speaker begins another caption; the words of one are joined with their times', async () => {
+  const t = talk();
+  const say = (text, speakerLabel, at) =>
+    t.content({
+      inputTranscription: {
+        text,
+        speakerLabel,
+        startOffset: `${at}s`,
+        endOffset: `${at + 1}s`,
+        words: [{ word: text.trim(), startOffset: `${at}s` }],
+      },
+    });
+  t.content({ inputTranscription: { text: '', speakerLabel: 'spk_1' } }); // loads heard.js
+  await settle();
+  say('One ', 'spk_1', 1);
+  say('two.', 'spk_1', 2);
+  say('Three.', 'spk_2', 3);
+  t.content({ inputTranscription: { text: ' Four.' } });
+  const turns = t.transcript.turns;
+  assert.deepEqual(
+    turns.map(({ text, speaker, startMs, endMs, words }) => [text, speaker, startMs, endMs, words.length]),
+    [
+      ['One two.', 'spk_1', 1000, 3000, 2],
+      ['Three. Four.', 'spk_2', 3000, 4000, 1],
+    ],
+  );
+  assert.equal(turns[0].final, true);
+});
+
+test('text is the answer of a model that writes, and is no caption of one that speaks', () => {
+  const parts = { modelTurn: { parts: [{ text: 'An answer.' }] } };
+  const writes = talk({ setup: { generationConfig: { responseModalities: ['TEXT'] } }, audible: false });
+  writes.content(parts);
+  writes.content({ turnComplete: true });
+  assert.deepEqual(writes.captions(), [{ role: 'model', text: 'An answer.', final: true, interrupted: false }]);
+  const speaks = talk();
+  speaks.content(parts);
+  assert.deepEqual(speaks.captions(), []);
 });

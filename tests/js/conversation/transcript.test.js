@@ -47,6 +47,37 @@ test('reports only finished sentences, each once', () => {
   assert.deepEqual(sentences, ['model: It is 3.14.', 'model goes on: Or so']);
 });
 
+test('a new word of a ten-minute speech is as cheap as the first', (t) => {
+  const { take, sentences } = started();
+  let scanned = 0;
+  const { matchAll } = String.prototype;
+  t.mock.method(String.prototype, 'matchAll', function (...call) {
+    scanned += this.length;
+    return matchAll.apply(this, call);
+  });
+  const costs = [];
+  let text = '';
+  for (let word = 1; word <= 1500; word += 1) {
+    text += word % 12 ? 'word ' : 'end. ';
+    const before = scanned;
+    take(1, 'model', text);
+    costs.push(scanned - before);
+  }
+  assert.equal(sentences.length, 125);
+  assert.ok(Math.max(...costs.slice(-100)) <= Math.max(...costs.slice(0, 100)), `${costs.at(-1)} characters`);
+  assert.ok(Math.max(...costs) < 100);
+});
+
+test('a turn with several captions of the user, by speaker', () => {
+  const { transcript, sentences, take } = started();
+  take(1, 'user', 'I ask.', { speaker: 'spk_1' });
+  transcript.update({ id: 's1-1-user-2', turn: 1, role: 'user', text: 'me too', speaker: 'spk_2' });
+  take(1, 'model', 'Both.');
+  transcript.update({ id: 's1-1-user-3', turn: 1, role: 'user', text: 'And I.', speaker: 'spk_1' });
+  assert.equal(transcript.text(), 'spk_1: I ask.\nspk_2: me too\nspk_1: And I.\nModel: Both.\n');
+  assert.deepEqual(sentences.slice(0, 1), ['user: me too']);
+});
+
 test('knows the ends of sentences in other scripts', () => {
   const { sentences, take } = started();
   take(1, 'model', 'كيف حالك؟ جيد');

@@ -205,15 +205,45 @@ test('an empty turn that is followed by the answer is forgotten', async (t) => {
   assert.deepEqual(net.host.reports, []);
 });
 
-test('a break that somebody else causes ends the wait', async (t) => {
+test('a question without an answer is asked again after a break, but not after two', async (t) => {
+  for (const [kind, act, again] of [
+    ['a text', (net) => net.ask(), [HELLO.message]],
+    ['speech', (net) => net.speak(SAID), [GO_ON]],
+    ['noise', (net) => net.speak({ type: 'voiceActivity', active: false }), []],
+    [
+      'a result',
+      (net) => net.keeper.sent({ message: { toolResponse: { functionResponses: [{ id: 'c' }] } } }, true),
+      [],
+    ],
+    ['an answered text', (net) => net.ask() ?? net.see(AUDIO), []],
+  ]) {
+    await t.test(kind, async (t) => {
+      const net = keeping(t);
+      act(net);
+      await net.wait(1000);
+      assert.equal(net.keeper.down(), again.includes(HELLO.message) ? HELLO.typed : undefined);
+      net.keeper.up(true);
+      assert.deepEqual(net.host.did, again);
+      net.keeper.down();
+      net.keeper.up(true);
+      await net.wait(30_000);
+      assert.deepEqual(net.host.did, again);
+      assert.deepEqual(net.events('stalled'), []);
+    });
+  }
+});
+
+test('a break in a silence does not begin the steps anew', async (t) => {
   const net = keeping(t);
   net.ask();
   await net.wait(7000);
   net.keeper.down();
-  assert.equal(net.waiting, false);
   net.keeper.up(true);
   await net.wait(30_000);
-  assert.deepEqual(net.host.did, [HELLO.message]);
+  assert.deepEqual(
+    net.events('stalled').map(({ step }) => step),
+    ['nudge', 'resume', 'restart', 'end'],
+  );
 });
 
 test('a session that has forgotten receives the text so far, and nothing if there is none', async (t) => {

@@ -742,7 +742,7 @@ test('sends no answers to calls of the previous session', async (t) => {
   );
 });
 
-test('does not also include a waiting text in the history of a new session', async (t) => {
+test('a text that is sent to a new session is not in its history too: one without an answer, one that waited', async (t) => {
   const net = answering(await started(t));
   await net.ready();
   const line = (text, typed) => net.post({ type: 'send', message: { realtimeInput: { text } }, typed });
@@ -757,14 +757,14 @@ test('does not also include a waiting text in the history of a new session', asy
       .of('ask')
       .filter(({ what }) => what === 'history')
       .map(({ detail }) => detail),
-    [{ typedSent: 1, missed: false }],
+    [{ typedSent: 0, missed: false }],
   );
   FakeWebSocket.last.open();
   FakeWebSocket.last.serve({ setupComplete: {} });
   await net.answerAsks(() => net.of('reconnected').length > 0);
   assert.deepEqual(
     FakeWebSocket.last.messages.filter((m) => m.realtimeInput),
-    [{ realtimeInput: { text: 'two' } }],
+    ['one', 'two'].map((text) => ({ realtimeInput: { text } })),
   );
 });
 
@@ -818,4 +818,18 @@ test('a stop during the token request ends the session that the broker then gran
   await stopped;
   assert.deepEqual(asked, ['/token', '/sessions/ses_1/end']);
   assert.equal(FakeWebSocket.made.length, 0);
+});
+
+test('the words of a dictation need no answer, so the connection may change after them', async (t) => {
+  for (const [model, idle] of [
+    ['models/gemini-3.5-transcribe-live', true],
+    ['models/gemini-3.8-live', false],
+  ]) {
+    await t.test(model, async (t) => {
+      const net = await started(t, { plan: { answer: { ...ANSWER, setup: { model } } } });
+      await net.ready();
+      await net.serve({ serverContent: { inputTranscription: { text: 'Good day.' } } });
+      assert.equal(net.session.idle(), idle);
+    });
+  }
 });

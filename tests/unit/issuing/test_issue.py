@@ -53,6 +53,9 @@ class CountingMinter(Minter):
     def is_ready(self, profile: Profile) -> bool:
         return profile.attestation == "off"
 
+    def offers_none(self, profile: Profile) -> bool:
+        return False
+
     def mint(
         self,
         profile: Profile,

@@ -91,6 +91,13 @@ def test_new_sdk_options_are_inside_masked_fields(config: dict[str, Any], expect
     assert expected in compiled.mask
 
 
+@pytest.mark.parametrize("name", ["gemini-3.5-transcribe-live", "models/gemini-3.5-transcribe-live"])
+def test_model_that_only_writes_answers_with_text(name: str) -> None:
+    written = {"response_modalities": ["TEXT"], "input_audio_transcription": {}}
+    (setup,) = compile_profile(profile(models=[name], config=written)).setups.values()
+    assert setup["generationConfig"]["responseModalities"] == ["TEXT"]
+
+
 def test_option_outside_the_setup_is_rejected() -> None:
     assert "explicit_vad_signal" in faults(config={**AUDIO, "explicit_vad_signal": True})[0]
 
@@ -112,6 +119,12 @@ def test_compiled_setup_cannot_be_changed() -> None:
         ({"config": {"seed": 1}}, 'config.response_modalities: must be ["AUDIO"]'),
         ({"config": {"response_modalities": ["TEXT"]}}, 'must be ["AUDIO"]'),
         ({"config": {"response_modalities": ["AUDIO", "TEXT"]}}, 'must be ["AUDIO"]'),
+        ({"models": ["gemini-3.5-transcribe-live"]}, 'config.response_modalities: must be ["TEXT"]'),
+        (
+            {"models": ["gemini-3.5-live-translate-preview"], "config": {"response_modalities": ["TEXT"]}},
+            'must be ["AUDIO"]',
+        ),
+        ({"models": ["gemini-3.5-transcribe-live", "gemini-3.8-live"]}, "write a profile for each kind"),
         ({"config": {"response_modalities": ["SOUND"]}}, "SOUND is not a valid Modality"),
         ({"config": {**AUDIO, "speed": 1}}, "config.speed: is not a known field"),
         ({"config": {**AUDIO, "tools": [{"function": []}]}}, "is not a known field"),

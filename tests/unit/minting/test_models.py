@@ -101,6 +101,21 @@ def test_concurrent_callers_share_one_look_up() -> None:
     assert google.asked == ["a"]
 
 
+def test_absence_is_known_only_after_a_look_up_of_every_model() -> None:
+    google = Google("b")
+    directory = google.directory()
+    assert not directory.offers_none(["a"])
+    with pytest.raises(Refusal):
+        directory.first_offered(["a"])
+    assert directory.offers_none(["a"])
+    assert not directory.offers_none(["a", "c"])
+    directory.first_offered(["b"])
+    assert not directory.offers_none(["a", "b"])
+    google.now += CACHE_SECONDS
+    assert directory.offers_none(["a"]), "until the next look-up"
+    assert google.asked == ["a", "b"]
+
+
 def test_is_cached_only_if_answers_outlast_a_request() -> None:
     google = Google("b")
     directory = google.directory()

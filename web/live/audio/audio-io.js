@@ -122,6 +122,12 @@ export class AudioIO {
     this.#speaker.resume();
   }
 
+  /** Nothing will be heard: closes the loudspeaker. @param {MessagePort} port the worklet's, which stays unused */
+  withoutSpeaker(port) {
+    port.close();
+    this.#speaker.close();
+  }
+
   /** @param {MessagePort} port */
   async openSpeaker(port) {
     const { outputDeviceId } = this.#choices;

@@ -11,6 +11,8 @@
  * @typedef {object} Turn
  * @property {Caption} user
  * @property {string} finalText the user's final words; an interim guess may follow them in the caption
+ * @property {number} segments how many captions the user's words have; with most models one
+ * @property {boolean} segmentOver the next words begin another one
  * @property {Caption} model
  * @property {{text: string, position: number}[]} waiting the model's words that were not heard yet
  * @property {number} length samples of the model's audio that have arrived
@@ -52,18 +54,40 @@ export class Captions {
     return this.#typedCount;
   }
 
-  /** @param {number} turn @param {string} text @param {boolean} finished @param {string} [language] */
-  addUserText(turn, text, finished, language) {
+  /**
+   * @param {number} turn @param {string} text @param {boolean} finished @param {string} [language]
+   * @param {import('../shared/heard.js').Heard} [heard]
+   * @param {boolean} [segment] the text is a whole segment of a dictation
+   */
+  addUserText(turn, text, finished, language, heard, segment = false) {
     const entry = this.#enter(turn);
+    const { speaker = entry.user.speaker } = heard ?? {};
+    if (entry.finalText && speaker !== entry.user.speaker) entry.segmentOver = true;
+    const user = this.#userCaption(entry);
     entry.finalText += text;
-    entry.user.final ||= finished;
-    this.#setText(entry.user, entry.finalText, language);
+    entry.segmentOver = segment;
+    user.final ||= finished;
+    if (heard) Object.assign(user, joined(user, heard));
+    this.#setText(user, entry.finalText, language);
+  }
+
+  /** The caption of the user's next words: a line of its own for another voice, and for each segment of a dictation. @param {Turn} entry */
+  #userCaption(entry) {
+    const { turn } = entry.user;
+    if (entry.segmentOver) {
+      this.#finalize(entry.user);
+      entry.segments += 1;
+      entry.user = blank(turn, 'user', `${this.#idPrefix}-${turn}-user-${entry.segments}`);
+      entry.finalText = '';
+      entry.segmentOver = false;
+    }
+    return entry.user;
   }
 
   /** A guess, replaced by the next text. @param {number} turn @param {string} text @param {string} [language] */
   showGuess(turn, text, language) {
     const entry = this.#enter(turn);
-    this.#setText(entry.user, entry.finalText + text, language);
+    this.#setText(this.#userCaption(entry), entry.finalText + text, language);
   }
 
   /**
@@ -148,6 +172,8 @@ export class Captions {
       entry = {
         user: blank(turn, 'user', `${this.#idPrefix}-${turn}-user`),
         finalText: '',
+        segments: 1,
+        segmentOver: false,
         model: blank(turn, 'model', `${this.#idPrefix}-${turn}-model`),
         waiting: [],
         length: 0,
@@ -189,6 +215,15 @@ export class Captions {
     caption.endedAt = this.#now();
     this.#show({ ...caption });
   }
+}
+
+/** @param {Caption} caption @param {import('../shared/heard.js').Heard} heard */
+function joined({ startMs, words = [] }, heard) {
+  return {
+    ...heard,
+    ...(startMs !== undefined && { startMs }),
+    ...(heard.words && { words: [...words, ...heard.words] }),
+  };
 }
 
 /** @param {number} turn @param {'user' | 'model'} role @param {string} id @returns {Caption} */

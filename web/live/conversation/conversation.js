@@ -3,7 +3,7 @@
  * Decides whose turn it is. Leaves starting, ending and audio to others.
  */
 import { LiveError, lazyModule } from '../shared/errors.js';
-import { rulesFor } from '../shared/model-rules.js';
+import { onlyWrites, rulesFor } from '../shared/model-rules.js';
 import { OUTPUT_RATE } from '../shared/pcm.js';
 import { readServerMessage } from '../shared/protocol.js';
 import { Captions } from './captions.js';
@@ -40,8 +40,10 @@ export class Conversation {
   #modelName = '';
   /** Until the model is known, the rules of a current one. */
   #rules = rulesFor();
-  /** @type {Record<string, any> | undefined} */
-  #setup;
+  /** Of the token. @type {Record<string, any> | undefined} */
+  setup;
+  /** @type {typeof import('../shared/heard.js').readHeard | null} */
+  #readHeard = null;
   #held = false;
   #speaking = false;
   /** The user said something that has no answer yet. */
@@ -76,7 +78,8 @@ export class Conversation {
   useModel(name = '', setup) {
     this.#modelName = name;
     this.#rules = rulesFor(name);
-    this.#setup = setup;
+    this.setup = setup;
+    if (!this.#rules.replies) this.#loadHeard();
   }
 
   /** Whether audio is being played at all. */
@@ -95,10 +98,20 @@ export class Conversation {
     return this.#awaitingAnswer || this.#serviceWorking || this.#tools?.waiting ? 'thinking' : 'listening';
   }
 
+  /** Speakers and times that come before it has loaded are left out. With a dictation it has loaded by then. */
+  #loadHeard() {
+    import('../shared/heard.js').then(
+      ({ readHeard }) => {
+        this.#readHeard = readHeard;
+      },
+      () => {},
+    );
+  }
+
   /** @param {string} text @returns {number} counts the typed texts of this start */
   addTypedText(text) {
     const count = this.#captions.addTypedText(text);
-    this.#awaitingAnswer = true;
+    this.#awaitingAnswer = this.#rules.replies;
     this.#host.changed();
     return count;
   }
@@ -183,6 +196,7 @@ export class Conversation {
     },
     modelText: ({ text, thought }, { turn }) => {
       this.#lastAnsweredTurn = turn;
+      if (!thought && onlyWrites(this.setup)) this.#captions.addAnswer(turn, text, null);
       if (!thought || turn <= this.#lastInterruptedTurn) return;
       this.#awaitingAnswer ||= !this.#speaking;
       this.#host.emit('thought', { turn, text });
@@ -192,13 +206,16 @@ export class Conversation {
       // Without running playback no text would ever count as heard.
       this.#captions.addAnswer(turn, text, this.#audible ? position : null, language);
     },
-    inputText: ({ text, finished, language }, { turn }) => {
-      this.#captions.addUserText(turn, text, finished, language);
-      if (turn > this.#lastAnsweredTurn) this.#awaitingAnswer = true;
+    inputText: ({ text, finished, language, details }, { turn }) => {
+      const { replies } = this.#rules;
+      if (details) this.#loadHeard();
+      const heard = details && this.#readHeard?.(details);
+      this.#captions.addUserText(turn, text, finished || !replies, language, heard, !replies);
+      if (replies && turn > this.#lastAnsweredTurn) this.#awaitingAnswer = true;
     },
     interimInputText: ({ text, language }, { turn }) => this.#captions.showGuess(turn, text, language),
     voiceActivity: ({ active }) => {
-      this.#awaitingAnswer = !active;
+      this.#awaitingAnswer = !active && this.#rules.replies;
     },
     waitingForInput: () => {
       this.#awaitingAnswer = false;
@@ -268,7 +285,7 @@ export class Conversation {
     const host = {
       respond: (/** @type {import('./tool-runner.js').Answer[]} */ answers) => this.#respond(answers),
       rules: () => this.#rules,
-      declared: () => this.#setup?.tools ?? [],
+      declared: () => this.setup?.tools ?? [],
       emit: this.#host.emit,
       changed: () => this.#toolsChanged(),
     };

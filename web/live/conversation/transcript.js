@@ -7,6 +7,8 @@
 
 /** An hour of quick talk has a few thousand turns. Beyond this number the oldest are dropped. */
 const MAX_TURNS = 5000;
+/** The end of the id of the user's caption. A turn may have several of them. */
+const USER_ID = /user(-\d+)?$/;
 /** The end of a sentence, followed by more text: a bare "3." may still become "3.14". */
 const SENTENCE_END = /[.!?…؟۔।॥]["'”’)\]]*\s|[。！？]/g;
 
@@ -38,7 +40,9 @@ export class Transcript {
 
   /** One line per turn. */
   text() {
-    return this.#turns.map(({ role, text }) => `${role === 'user' ? 'User' : 'Model'}: ${text.trim()}\n`).join('');
+    return this.#turns
+      .map(({ role, speaker = role === 'user' ? 'User' : 'Model', text }) => `${speaker}: ${text.trim()}\n`)
+      .join('');
   }
 
   /** The turns as JSON; times are epoch milliseconds. */
@@ -48,7 +52,7 @@ export class Transcript {
 
   /** The user's words may be transcribed later than the answer to them. @param {Caption} caption */
   #insert(caption) {
-    const answerId = caption.id.replace(/user$/, 'model');
+    const answerId = caption.id.replace(USER_ID, 'model');
     const at = caption.id === answerId ? -1 : this.#turns.findLastIndex(({ id }) => id === answerId);
     if (at >= 0) this.#turns.splice(at, 0, caption);
     else this.#turns.push(caption);
@@ -57,15 +61,14 @@ export class Transcript {
 
   /** An answer is heard, so the question before it is complete. @param {Caption} answer */
   #finishQuestion(answer) {
-    const id = answer.id.replace(/model$/, 'user');
-    const question = this.#turns.findLast((turn) => turn.id === id);
+    const question = this.#turns.findLast(({ id }) => USER_ID.test(id) && id.replace(USER_ID, 'model') === answer.id);
     if (question) this.#reportSentences(question, true);
   }
 
   /** @param {Caption} caption @param {boolean} whole */
   #reportSentences({ id, role, text }, whole) {
     const from = this.#reported.get(id) ?? 0;
-    const to = whole ? text.length : lastSentenceEnd(text);
+    const to = whole ? text.length : from + lastSentenceEnd(text.slice(from));
     this.#reported.set(id, Math.max(from, to));
     const words = text.slice(from, to).trim();
     if (words) this.#onSentence({ id, role, text: words, first: from === 0 });

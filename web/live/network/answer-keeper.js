@@ -40,6 +40,8 @@ export class AnswerKeeper {
   #waiting = false;
   /** This class has closed the connection. */
   #reconnecting = false;
+  /** Something else broke the connection while this question was open. @type {Question | null} */
+  #broken = null;
 
   /** @param {AnswerHost} host */
   constructor(host) {
@@ -142,14 +144,23 @@ export class AnswerKeeper {
     const { question } = this.#watchdog;
     this.#watchdog.reconnected(epochNow());
     this.#context.connected(resumed);
-    if (question && this.#reconnecting) this.#host.send(asking(question, GO_ON));
+    if (question) this.#host.send(asking(question, GO_ON));
     this.#reconnecting = false;
   }
 
-  /** What was asked before a break is not asked again: the user sees the break, and may have heard a part of the answer. */
+  /**
+   * What has no answer yet is asked again on the next connection, but not after a second break: it may be the cause.
+   * Results of functions are lost with the connection.
+   * @returns {number | undefined} the number of the text that will be sent again
+   */
   down() {
-    if (!this.#reconnecting) this.#watchdog.forget(epochNow());
+    const { question } = this.#watchdog;
+    if (!this.#reconnecting) {
+      if (!question?.sure || question.kind === 'tool' || question === this.#broken) this.#watchdog.forget(epochNow());
+      this.#broken = question;
+    }
     this.#reportEnd();
+    return this.#watchdog.question?.typed;
   }
 }
 

@@ -8,6 +8,7 @@
 import { encodeBase64 } from '../shared/base64.js';
 import { epochNow } from '../shared/clock.js';
 import { LiveError } from '../shared/errors.js';
+import { rulesFor } from '../shared/model-rules.js';
 import { INPUT_MIME } from '../shared/pcm.js';
 import { readServerMessage, withoutAudio } from '../shared/protocol.js';
 import { AnswerKeeper } from './answer-keeper.js';
@@ -53,6 +54,8 @@ export class NetworkSession {
   #busy = false;
   /** @type {string | undefined} */
   #model;
+  /** Otherwise the model's words need no turn, and none ends. */
+  #replies = true;
   /** The service reports that it still works. */
   #serviceWorking = false;
   /** Messages that wait for a connection. @type {Outgoing[]} */
@@ -130,6 +133,7 @@ export class NetworkSession {
     this.#activity.granted(setup);
     const { manual } = this.#activity;
     this.#model = setup?.model;
+    this.#replies = rulesFor(setup?.model).replies;
     // The members that a page may show. The token is none of them.
     const terms = { profile, model, locked, limits, expires_in, connect_within };
     this.#answers.granted(setup);
@@ -178,9 +182,13 @@ export class NetworkSession {
 
   /** @param {import('./model-watchdog.js').Question} question @param {boolean} restart @param {LiveError} error */
   reconnect({ typed }, restart, error) {
-    // The text is sent again, so the history of a new session leaves it out.
-    if (typed) this.#typedSent = typed - 1;
+    this.#leaveOut(typed);
     this.#connection.leave(error, restart);
+  }
+
+  /** A text that is sent again is not in the history of a new session. @param {number} [typed] */
+  #leaveOut(typed) {
+    if (typed) this.#typedSent = typed - 1;
   }
 
   /** Stops the model's turn here, and tells the service. @param {{heard: boolean, at: number}} command */
@@ -205,7 +213,7 @@ export class NetworkSession {
     const quietMs = this.#quietMs;
     const audio = { data: encodeBase64(chunk), mimeType: INPUT_MIME };
     // After the end of speech a reply is due.
-    this.#sendNow({ audio }, quietMs > QUIET_MS / 2 && quietMs < QUIET_MS);
+    this.#sendNow({ audio }, this.#replies && quietMs > QUIET_MS / 2 && quietMs < QUIET_MS);
   }
 
   /** Sends a picture now or never: a late picture is useless and would delay speech. @param {ImageBitmap} bitmap */
@@ -230,7 +238,7 @@ export class NetworkSession {
     this.#playback.disconnected(this.#busy);
     this.#activity.open = this.#busy = this.#serviceWorking = false;
     this.report({ type: 'broken', turn, position, calls });
-    this.#answers.down();
+    this.#leaveOut(this.#answers.down());
   }
 
   #checkNetwork() {
@@ -266,7 +274,7 @@ export class NetworkSession {
     if (fact.type === 'interactionStatus') this.#serviceWorking = fact.status === 'IN_PROGRESS';
     if (fact.type === 'turnComplete') this.#busy = false;
     else if (opensTurn(fact) && !this.#playback.isLate(fact)) {
-      this.#busy = true;
+      this.#busy = this.#replies;
       this.#connection.spoken();
     }
   }

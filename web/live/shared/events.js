@@ -18,6 +18,10 @@
  * @property {number} [heardSamples] of a final turn of the model: how many samples (24 kHz) were played
  * @property {string} [language] as the service names it, e.g. `de-DE`
  * @property {true} [typed] not spoken
+ * @property {string} [speaker] the service's label of the voice, e.g. `spk_1`
+ * @property {number} [startMs] of the user's first word, from the start of the audio as the service counts it
+ * @property {number} [endMs] of the user's latest word
+ * @property {import('./heard.js').Word[]} [words] the user's words with their times
  */
 /** @typedef {{id: string, name: string, ms: number}} ToolEnd `ms` since the call */
 /** @typedef {'lost' | 'changed' | 'interrupted' | 'resumed' | 'muted-by-system' | 'unmuted-by-system'} DeviceReason */

@@ -13,6 +13,7 @@
  * @property {boolean} scheduling a function response may say when the model talks about it
  * @property {boolean} content takes `clientContent` at any time, not only as the initial history; it interrupts the model
  * @property {boolean} video
+ * @property {boolean} replies answers the user; otherwise it only writes down what it hears, without turns
  * @property {number} patienceMs how long it may be silent after the user's turn, without deeper thoughts and searches
  * @property {boolean} holdsMicrophone no audio may be sent while a blocking call is unanswered
  */
@@ -24,6 +25,7 @@ const CURRENT = {
   scheduling: true,
   content: true,
   video: true,
+  replies: true,
   patienceMs: 6000,
   holdsMicrophone: false,
 };
@@ -33,8 +35,12 @@ const MODELS = [
   [/2\.5/, { thinking: 'budget', behaviors: ['BLOCKING', 'NON_BLOCKING'], holdsMicrophone: true }],
   [/3\.1-flash-live/, { thinking: 'level', behaviors: ['BLOCKING'], scheduling: false, holdsMicrophone: true }],
   [/extended-thinking/, { thinking: 'level', behaviors: ['NON_BLOCKING'], scheduling: false, patienceMs: 20_000 }],
-  [/translate|transcribe/, { thinking: 'none', scheduling: false, content: false, video: false }],
+  [/transcribe/, { thinking: 'none', scheduling: false, content: false, video: false, replies: false }],
+  [/translate/, { thinking: 'none', scheduling: false, content: false, video: false }],
 ];
+
+/** Whether the model answers with text, so that nothing is heard. @param {Record<string, any>} [setup] */
+export const onlyWrites = (setup) => setup?.generationConfig?.responseModalities?.join() === 'TEXT';
 
 /** @param {string} [model] e.g. `models/gemini-3.8-live` @returns {ModelRules} */
 export function rulesFor(model = '') {

@@ -10,7 +10,8 @@
  * @typedef {{type: 'setupComplete'} | {type: 'interrupted'} | {type: 'generationComplete'}
  *   | {type: 'turnComplete', reason?: string}
  *   | {type: 'audio', data: string, mimeType: string} | {type: 'modelText', text: string, thought: boolean}
- *   | {type: 'inputText' | 'outputText' | 'interimInputText', text: string, finished: boolean, language?: string}
+ *   | {type: 'inputText' | 'outputText' | 'interimInputText', text: string, finished: boolean, language?: string,
+ *     details?: Json}
  *   | {type: 'grounding', links: Link[], queries: string[]} | {type: 'waitingForInput'}
  *   | {type: 'interactionStatus', status: string} | {type: 'voiceActivity', active: boolean}
  *   | {type: 'toolCall', calls: {id: string, name: string, args?: Record<string, unknown>}[]}
@@ -92,7 +93,12 @@ const CONTENT = {
 
 /** @param {string} type @returns {Reader} */
 function transcription(type) {
-  return ({ text = '', finished = false, languageCode }) => [{ type, text, finished, language: languageCode }];
+  return (value) => {
+    const { text = '', finished = false, languageCode: language } = value;
+    // Who spoke and when: heard.js reads it. Few transcriptions say it.
+    const details = value.speakerLabel || value.startOffset || value.words ? value : undefined;
+    return [{ type, text, finished, language, ...(details && { details }) }];
+  };
 }
 
 /**

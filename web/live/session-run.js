@@ -163,8 +163,9 @@ export class SessionRun {
     const { type } = report;
     if (type === 'message') {
       if (report.message.serverContent) this.#audio?.expectSound();
-      this.conversation.receive(report.message, report);
-    } else if (type === 'ask') void this.#answer(report);
+      this.conversation.receive(report.message, report.facts, report);
+    } else if (type === 'unreadable') this.diagnostics.unreadable();
+    else if (type === 'ask') void this.#answer(report);
     else if (type === 'failed') void this.#fail(report.error);
     else if (type === 'stopped') this.conversation.stopped(report.turn);
     else if (type === 'broken') this.conversation.disconnected(report, report.calls);

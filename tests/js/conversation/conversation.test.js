@@ -6,6 +6,7 @@ import { earlier, newest } from '../../../web/live/conversation/history.js';
 import { Transcript } from '../../../web/live/conversation/transcript.js';
 import { brokerReport } from '../../../web/live/shared/broker-report.js';
 import { Diagnostics } from '../../../web/live/shared/diagnostics.js';
+import { readServerMessage } from '../../../web/live/shared/protocol.js';
 import '../../../web/live/conversation/tool-runner.js'; // a conversation with functions has loaded this module by its start
 import { settle } from '../support.js';
 
@@ -30,8 +31,9 @@ function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-
     's1',
   );
   conversation.useModel(model, setup);
-  const content = (serverContent, turn = 1, position = 0) =>
-    conversation.receive({ serverContent }, { turn, position });
+  const receive = (message, place = { turn: 1, position: 0 }) =>
+    conversation.receive(message, readServerMessage(message), place);
+  const content = (serverContent, turn = 1, position = 0) => receive({ serverContent }, { turn, position });
   return {
     conversation,
     content,
@@ -39,7 +41,8 @@ function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-
     states,
     holds,
     transcript,
-    call: (...functionCalls) => conversation.receive({ toolCall: { functionCalls } }, { turn: 1, position: 0 }),
+    receive,
+    call: (...functionCalls) => receive({ toolCall: { functionCalls } }),
     responses: () => sent.map((message) => message.toolResponse.functionResponses),
     events,
     of: (type) => events.filter((event) => event.type === type).map(({ detail }) => detail),
@@ -242,7 +245,7 @@ test('stays thinking after a complete turn while the service is still working', 
   const t = talk();
   t.content({ turnComplete: true, interactionStatus: 'IN_PROGRESS' });
   assert.equal(t.conversation.state, 'thinking');
-  t.conversation.receive({ interactionStatus: 'IDLE' }, { turn: 1, position: 0 });
+  t.receive({ interactionStatus: 'IDLE' }, { turn: 1, position: 0 });
   assert.equal(t.conversation.state, 'listening');
 });
 
@@ -314,7 +317,7 @@ test('thoughts are events and never captions', () => {
   assert.deepEqual(t.captions(), []);
 });
 
-test('sources have only plain titles and https addresses', () => {
+test('sources have only plain titles and https addresses', async () => {
   const t = talk();
   const web = (uri, title) => ({ web: { uri, title } });
   t.content({
@@ -326,6 +329,10 @@ test('sources have only plain titles and https addresses', () => {
         web('https://'),
         { web: {} },
         { retrievedContext: { uri: 'HTTPS://example.net' } },
+        web('https://google.com:secret@evil.example/'),
+        web('https://user@evil.example/'),
+        web(`https://example.org/${'a'.repeat(5000)}`),
+        web('https://example.com/', `\u202egpj.exe\u2066\u0000 ${'long '.repeat(500)}`),
       ],
       webSearchQueries: ['a'],
     },
@@ -334,7 +341,12 @@ test('sources have only plain titles and https addresses', () => {
     { title: '<b>A</b>', url: 'https://example.org/a' },
     { title: 'example.net', url: 'https://example.net/' },
   ];
-  assert.deepEqual(t.of('grounding'), [{ turn: 1, links, queries: ['a'] }]);
+  await settle();
+  const [{ turn, links: shown, queries }] = t.of('grounding');
+  const odd = shown.pop();
+  assert.deepEqual([turn, shown, queries], [1, links, ['a']]);
+  assert.match(odd.title, /^gpj\.exe (long )+lo?n?g?$/);
+  assert.ok(odd.title.length <= 200);
 });
 
 test('is listening while the service waits for more input', () => {
@@ -448,7 +460,7 @@ test('aborts a cancelled function and does not send its answer', async () => {
   t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
   await settle();
   assert.deepEqual(t.sent, []);
-  t.conversation.receive({ toolCallCancellation: { ids: ['1', 'unheard-of'] } }, { turn: 1, position: 0 });
+  t.receive({ toolCallCancellation: { ids: ['1', 'unheard-of'] } }, { turn: 1, position: 0 });
   await settle();
   assert.equal(signals[0].aborted, true);
   assert.deepEqual(
@@ -471,7 +483,7 @@ test('does not answer a call that was cancelled after it finished, while another
   });
   t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
   await settle();
-  t.conversation.receive({ toolCallCancellation: { ids: ['2'] } }, { turn: 1, position: 0 });
+  t.receive({ toolCallCancellation: { ids: ['2'] } }, { turn: 1, position: 0 });
   finish('late');
   await settle();
   assert.deepEqual(
@@ -484,7 +496,7 @@ test('does not start a call that was cancelled before the tool runner was loaded
   let runs = 0;
   const t = talk({ tools: { count: () => ++runs } });
   t.call({ id: '1', name: 'count' });
-  t.conversation.receive({ toolCallCancellation: { ids: ['1'] } }, { turn: 1, position: 0 });
+  t.receive({ toolCallCancellation: { ids: ['1'] } }, { turn: 1, position: 0 });
   await settle();
   assert.equal(runs, 0);
   assert.deepEqual(
@@ -577,7 +589,7 @@ test('an answer that JSON cannot express is a failure of the function; other ans
 
 test('reports an unknown key once', () => {
   const t = talk();
-  for (let i = 0; i < 3; i++) t.conversation.receive({ novelty: i }, { turn: 1, position: 0 });
+  for (let i = 0; i < 3; i++) t.receive({ novelty: i }, { turn: 1, position: 0 });
   assert.deepEqual(
     t.of('diagnostics').map(({ unknownKeys }) => unknownKeys),
     [['novelty']],

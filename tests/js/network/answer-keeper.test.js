@@ -220,6 +220,7 @@ test('a session that has forgotten receives the text so far, and nothing if ther
   for (const turns of [TURNS, []]) {
     await t.test(`${turns.length} turns`, async (t) => {
       const net = keeping(t, { turns });
+      await settle(); // loads the check
       const count = (promptTokenCount) => ({ type: 'usage', usage: { promptTokenCount } });
       for (const tokens of [100, 200, 300]) net.see(AUDIO, count(tokens), over());
       net.keeper.down();

@@ -48,7 +48,7 @@
  * @property {ToolEnd & {ok: boolean}} toolresult
  * @property {ToolEnd & {reason: 'service' | 'connection' | 'ended'}} toolcancel the result is no longer needed
  * @property {{turn: number, text: string}} thought a summary of the model's thoughts; never spoken
- * @property {{turn: number, links: import('./protocol.js').Link[], queries: string[]}} grounding sources and search terms
+ * @property {{turn: number, links: import('./sources.js').Link[], queries: string[]}} grounding sources and search terms
  * @property {VideoState} video `reason`: `hidden`, `disconnected`, `ended` (by the browser), …
  * @property {{state: 'on' | 'full' | 'off'}} recording `full`: recording has stopped; the recording so far is kept
  * @property {Record<string, any> & {counts: import('./token-counter.js').TokenCounts | null}} usage the service's

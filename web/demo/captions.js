@@ -19,6 +19,8 @@ const FOLLOW_WITHIN_PX = 80;
 const MOST_LINES = 60;
 /** The most characters shown of a function's arguments. */
 const MOST_ARGUMENTS = 200;
+/** The most characters shown of a turn: its newest. A browser takes seconds to lay out a megabyte. The file has them all. */
+const MOST_CHARACTERS = 20_000;
 /** A language as HTML names it. */
 const LANGUAGE = /^[a-z]{2,8}(-[a-z0-9]{1,8})*$/i;
 
@@ -76,7 +78,7 @@ export class Captions {
     if (!caption.text.trim()) return;
     this.#change(() => {
       const line = this.#lines.get(caption.id) ?? this.#add(caption);
-      setText(line.words, caption.text);
+      setText(line.words, newest(caption.text));
       if (LANGUAGE.test(caption.language ?? '')) line.words.lang = caption.language ?? '';
       line.item.toggleAttribute('data-final', caption.final);
       line.item.toggleAttribute('data-interrupted', Boolean(caption.interrupted));
@@ -108,11 +110,14 @@ export class Captions {
     this.#card([
       create('p', 'Sources'),
       ...links.map(({ title, url }) => {
-        const link = create('a', title || url);
+        const link = create('a', title);
+        const { hostname } = new URL(url);
         link.href = url;
         link.rel = 'noopener noreferrer';
         link.target = '_blank';
-        return link;
+        link.dir = 'auto';
+        // A title may name another site than the address.
+        return title === hostname ? link : withHost(link, hostname);
       }),
     ]);
   }
@@ -173,6 +178,19 @@ export class Captions {
     if (this.#following) box.scrollTop = box.scrollHeight;
     this.#seen = { top: box.scrollTop, box: box.clientHeight, content: box.scrollHeight };
   }
+}
+
+/** @param {HTMLElement} link @param {string} host */
+function withHost(link, host) {
+  const line = create('span', '', 'source');
+  line.append(link, create('small', host, 'quiet'));
+  return line;
+}
+
+/** The end of a very long text. Whole steps, so that it does not move with each word. @param {string} text */
+function newest(text) {
+  if (text.length <= MOST_CHARACTERS) return text;
+  return `…${text.slice(Math.floor(text.length / MOST_CHARACTERS - 0.5) * MOST_CHARACTERS)}`;
 }
 
 /**

@@ -52,7 +52,7 @@ export class SessionRun {
   #setReady = () => {};
   /** The network could not reach the broker, or the answer was lost. */
   #unanswered = false;
-  /** @type {typeof import('./shared/broker-report.js').brokerReport | null} */
+  /** @type {typeof import('./shared/broker-report.js') | null} */
   #brokerReport = null;
   /** Rejects when the run is stopped. @type {Promise<never>} */
   stopped = new Promise((_resolve, reject) => {
@@ -108,12 +108,14 @@ export class SessionRun {
     const playback = new MessageChannel();
     const ports = { playback: playback.port2 };
     const steps = [audio.openSpeaker(playback.port1), this.conversation.prepare()];
+    let permitted = Promise.resolve();
     if (microphone) {
       const capture = new MessageChannel();
       Object.assign(ports, { capture: capture.port2 });
       steps.push(this.#openMic(audio, capture.port1));
+      permitted = audio.permitted();
     }
-    steps.push(this.#connect(audio, client, ports));
+    steps.push(this.#connect(audio, client, ports, permitted));
     await Promise.all(steps);
   }
 
@@ -127,8 +129,9 @@ export class SessionRun {
   /** Sends the last report and ends the broker's session. */
   async endSession() {
     const session = this.brokerSession;
-    const figures = this.#brokerReport?.(this.diagnostics.snapshot());
-    await Promise.all([figures && session?.report(figures), session?.end()]);
+    const figures = this.#brokerReport?.brokerReport(this.diagnostics.snapshot());
+    const [ended] = await Promise.all([session?.end(), figures && session?.report(figures)]);
+    if (ended === false) this.#warn('end-lost');
   }
 
   /** @param {AudioIO} audio @param {MessagePort} port */
@@ -140,9 +143,12 @@ export class SessionRun {
   /**
    * @param {AudioIO} audio @param {Promise<NetworkClient>} opening
    * @param {{playback: MessagePort, capture?: MessagePort}} ports
+   * @param {Promise<void>} permitted nothing is charged while the browser still asks for the microphone
    */
-  async #connect(audio, opening, ports) {
+  async #connect(audio, opening, ports, permitted) {
     const { tokenSource, history } = this.#options;
+    await permitted;
+    if (this.signal.aborted) return;
     const [client, plan] = await Promise.all([opening, tokenSource.describe({ signal: this.signal })]);
     if (this.signal.aborted) return;
     this.client = client;
@@ -164,8 +170,7 @@ export class SessionRun {
     if (type === 'message') {
       if (report.message.serverContent) this.#audio?.expectSound();
       this.conversation.receive(report.message, report.facts, report);
-    } else if (type === 'unreadable') this.diagnostics.unreadable();
-    else if (type === 'ask') void this.#answer(report);
+    } else if (type === 'ask') void this.#answer(report);
     else if (type === 'failed') void this.#fail(report.error);
     else if (type === 'stopped') this.conversation.stopped(report.turn);
     else if (type === 'broken') this.conversation.disconnected(report, report.calls);
@@ -174,7 +179,14 @@ export class SessionRun {
       this.diagnostics.mark(type, report.at);
       if (type === 'granted') this.#onGranted(plan, report);
       if (type === 'ready') this.#setReady();
-    } else if (type !== 'hello') this.#onConnectionChange(report);
+    } else this.#onOther(report);
+  }
+
+  /** @param {NetworkReport} report */
+  #onOther(report) {
+    if (report.type === 'unreadable') this.diagnostics.unreadable();
+    else if (report.type === 'warning') this.#warn(report.code);
+    else if (report.type !== 'hello') this.#onConnectionChange(/** @type {any} */ (report));
   }
 
   /** @param {NetworkReport & {type: 'answer'}} report */
@@ -209,9 +221,14 @@ export class SessionRun {
   }
 
   async #loadBrokerReport() {
-    const { brokerReport } = await lazyModule(import('./shared/broker-report.js'));
-    this.#brokerReport = brokerReport;
-    return brokerReport;
+    this.#brokerReport = await lazyModule(import('./shared/broker-report.js'));
+    return this.#brokerReport.brokerReport;
+  }
+
+  /** The conversation goes on, or has ended, and the person should know something. @param {string} code */
+  #warn(code) {
+    const fields = this.#brokerReport?.WARNINGS[code];
+    if (fields) this.emit('error', { error: new LiveError(fields) });
   }
 
   /** @param {import('./shared/errors.js').LiveErrorFields} fields */

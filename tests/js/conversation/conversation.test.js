@@ -6,7 +6,7 @@ import { earlier, newest } from '../../../web/live/conversation/history.js';
 import { Transcript } from '../../../web/live/conversation/transcript.js';
 import { brokerReport } from '../../../web/live/shared/broker-report.js';
 import { Diagnostics } from '../../../web/live/shared/diagnostics.js';
-import { readServerMessage } from '../../../web/live/shared/protocol.js';
+import { readServerMessage, withoutLocalIds } from '../../../web/live/shared/protocol.js';
 import '../../../web/live/conversation/tool-runner.js'; // a conversation with functions has loaded this module by its start
 import { settle } from '../support.js';
 
@@ -296,6 +296,37 @@ test('counts played seconds and billed tokens', async () => {
   const report = brokerReport(diagnostics.snapshot());
   const { played_seconds, input_tokens, output_tokens, total_tokens, output_rate } = report;
   assert.deepEqual([played_seconds, input_tokens, output_tokens, total_tokens, output_rate], [3, 201, 40, 260, 24000]);
+});
+
+test('the report leaves out a figure that cannot be, and only that', () => {
+  const diagnostics = new Diagnostics(1000);
+  diagnostics.mark('granted', 1100);
+  diagnostics.mark('opened', 900); // a clock that was set back
+  diagnostics.mark('sound', 1000 + 2 * 3_600_000); // the device slept
+  diagnostics.microphone({ sampleRate: Number.NaN }, 1200);
+  diagnostics.sent({ state: 'ok', droppedMs: 1e12 });
+  const report = brokerReport(diagnostics.snapshot());
+  assert.equal(report.token_ms, 100);
+  for (const name of ['socket_ms', 'first_audio_ms', 'input_rate', 'dropped_chunks'])
+    assert.equal(name in report, false);
+  assert.equal(report.underruns, 0);
+});
+
+test('runs and answers every call without an id, also those in modelTurn', async () => {
+  const ran = [];
+  const t = talk({ tools: { add: ({ n }) => ran.push(n) && n } });
+  const call = (n) => ({ name: 'add', args: { n } });
+  t.receive({ toolCall: { functionCalls: [call(1), call(2)] } });
+  t.receive({ toolCall: { functionCalls: [call(3), { ...call(4), id: '' }, { ...call(5), id: null }] } });
+  t.content({ modelTurn: { parts: [{ functionCall: call(6) }, { functionCall: { ...call(7), id: 'own' } }] } });
+  await settle();
+  assert.deepEqual(ran, [1, 2, 3, 4, 5, 6, 7]);
+  const answers = withoutLocalIds(t.responses().flat());
+  assert.deepEqual(
+    answers.map(({ id, response }) => [id, response.result]),
+    [...[1, 2, 3, 4, 5, 6].map((n) => [undefined, n]), ['own', 7]],
+  );
+  assert.equal(new Set(t.of('toolcall').map(({ id }) => id)).size, 7);
 });
 
 test('keeps the language that the service reports', () => {

@@ -19,6 +19,9 @@ const THRESHOLD_MS = { floor: 60, cap: 200, penalty: 40, reward: 10 };
  */
 const REFILL_FRAMES = 140 * FRAMES_PER_MS;
 
+/** A turn whose end the service does not mark ends after this time without audio. */
+const FORGOTTEN_FRAMES = 8000 * FRAMES_PER_MS;
+
 /**
  * A stretch of one turn. `end` is a position in the ring; `newest` is the length of the newest chunk.
  * @typedef {{turn: number, end: number, finished: boolean, receivedAt: number, started: boolean, clean: boolean,
@@ -34,6 +37,7 @@ export class PlaybackEngine {
   /** The audio is fading out: see #nextFaded. */
   #fading = false;
   #waitedFrames = 0;
+  #dryFrames = 0;
   #thresholdMs = THRESHOLD_MS.floor;
   /** The last 5 ms of audio that was cut, faded already and mixed into the audio that follows. */
   #tail = new Float32Array(FADE_FRAMES);
@@ -129,6 +133,8 @@ export class PlaybackEngine {
   #tryStart(frames) {
     const segment = this.#segments[0];
     if (!segment) return false;
+    this.#dryFrames = segment.started && this.#available() <= FADE_FRAMES ? this.#dryFrames + frames : 0;
+    if (this.#dryFrames > FORGOTTEN_FRAMES) segment.finished = true;
     if (segment.finished && this.#available() === 0) {
       this.#drain(segment);
       return this.#tryStart(frames);

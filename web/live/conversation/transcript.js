@@ -65,7 +65,7 @@ export class Transcript {
   /** @param {Caption} caption @param {boolean} whole */
   #reportSentences({ id, role, text }, whole) {
     const from = this.#reported.get(id) ?? 0;
-    const to = whole ? text.length : lastSentenceEnd(text);
+    const to = whole ? text.length : from + lastSentenceEnd(text.slice(from));
     this.#reported.set(id, Math.max(from, to));
     const words = text.slice(from, to).trim();
     if (words) this.#onSentence({ id, role, text: words, first: from === 0 });

@@ -42,6 +42,7 @@
  *   | ({type: 'network'} & NetworkState)
  *   | ({type: 'clock'} & SessionClock)
  *   | {type: 'notice', text: string}
+ *   | {type: 'warning', code: 'heartbeats-lost'}
  *   | {type: 'failed', error: LiveErrorFields}} NetworkReport
  */
 

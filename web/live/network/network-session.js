@@ -10,7 +10,7 @@ import { epochNow } from '../shared/clock.js';
 import { LiveError } from '../shared/errors.js';
 import { INPUT_MIME } from '../shared/pcm.js';
 import { readServerMessage, withoutAudio, withoutLocalIds } from '../shared/protocol.js';
-import { AnswerKeeper } from './answer-keeper.js';
+import { LateAnswers } from './late-answers.js';
 import { Questions } from './questions.js';
 import { ResilientConnection } from './resilient-connection.js';
 import { SendQueue } from './send-queue.js';
@@ -46,7 +46,7 @@ export class NetworkSession {
   #queue;
   #activity;
   #playback = new TurnPlayback();
-  #answers = new AnswerKeeper(this);
+  #answers = new LateAnswers(this);
   /** Function calls by what the service knows of them. @type {Map<string, CallState>} */
   #calls = new Map();
   /** Something was said that has no complete answer. */
@@ -78,7 +78,7 @@ export class NetworkSession {
       () => this.#connection.bufferedBytes,
     );
     this.#activity = new SpeechActivity(this.#queue, (input, expectsReply) => {
-      if (input.activityEnd) this.#answers.released();
+      if (input.activityEnd) this.#answers.tell((answers) => answers.released());
       this.#sendNow(input, expectsReply);
     });
     port.onmessage = ({ data }) => this.#handle(data);
@@ -156,7 +156,7 @@ export class NetworkSession {
     if (expectsReply) this.#playback.asked();
     this.#busy ||= expectsReply && clientContent?.turnComplete !== false;
     this.#connection.spoken();
-    this.#answers.sent(outgoing, expectsReply);
+    this.#answers.tell((answers) => answers.sent(outgoing, expectsReply));
     this.#connection.send(message, expectsReply);
   }
 
@@ -207,7 +207,7 @@ export class NetworkSession {
   /** Sends everything that waits, in order. @param {boolean} resumed the service knows the conversation so far */
   up(resumed) {
     if (!resumed) for (const id of this.#calls.keys()) this.#calls.set(id, 'lost');
-    this.#answers.up(resumed);
+    this.#answers.tell((answers) => answers.up(resumed));
     for (const outgoing of this.#waiting.splice(0)) this.send(outgoing);
     this.#queue.open();
   }
@@ -219,11 +219,11 @@ export class NetworkSession {
     this.#playback.disconnected(this.#busy);
     this.#activity.open = this.#busy = this.#serviceWorking = false;
     this.report({ type: 'broken', turn, position, calls });
-    this.#answers.down();
+    this.#answers.tell((answers) => answers.down());
   }
 
   #checkNetwork() {
-    if (this.#connection.up) this.#answers.tick();
+    if (this.#connection.up) this.#answers.tell((answers) => answers.tick());
     const { slow, droppedMs } = this.#queue;
     const { offline, silent } = this.#connection;
     const state = offline ? 'offline' : silent ? 'silent' : slow ? 'slow' : 'ok';
@@ -247,7 +247,7 @@ export class NetworkSession {
         this.#connection.observe(fact);
         this.#playback.play(fact, receivedAt);
         this.#observe(fact);
-        this.#answers.observe(fact);
+        this.#answers.tell((answers) => answers.observe(fact, opensTurn(fact)));
       });
     }
   }

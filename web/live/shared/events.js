@@ -20,7 +20,12 @@
  * @property {true} [typed] not spoken
  */
 /** @typedef {{id: string, name: string, ms: number}} ToolEnd `ms` since the call */
-/** @typedef {'lost' | 'changed' | 'interrupted' | 'resumed' | 'muted-by-system' | 'unmuted-by-system'} DeviceReason */
+/**
+ * `asking`: the browser asks for the microphone and nobody answers; nothing is charged meanwhile. `silent`: an open
+ * microphone has given nothing but zeros for ten seconds.
+ * @typedef {'asking' | 'silent' | 'lost' | 'changed' | 'interrupted' | 'resumed' | 'muted-by-system'
+ *   | 'unmuted-by-system'} DeviceReason
+ */
 /** @typedef {{state: 'on' | 'paused' | 'off' | 'denied', source: 'camera' | 'screen', reason?: string}} VideoState */
 /** @typedef {{state: 'ok' | 'slow' | 'offline' | 'silent', droppedMs: number}} NetworkState */
 /**

@@ -153,8 +153,9 @@ def test_lost_microphone_and_its_replacement_are_shown(talk: DemoPage) -> None:
     expect(talk.page.locator("#hint")).to_be_hidden()
 
 
-def test_offline_hint_disappears_when_back_online(talk: DemoPage) -> None:
+def test_offline_hint_disappears_when_back_online(talk: DemoPage, service: Site) -> None:
     talk.page.context.set_offline(True)
+    service.standin.control.push(drop=True)
     hint(talk, "You are offline.")
     expect(talk.notice).to_be_hidden()
     talk.page.context.set_offline(False)

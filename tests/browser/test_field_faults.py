@@ -1,4 +1,4 @@
-"""What real services, devices and networks do to a conversation in Chromium (a table is in docs/client.md)."""
+"""What real services, devices and networks do to a conversation in Chromium: see docs/client.md."""
 
 from __future__ import annotations
 

@@ -176,10 +176,10 @@ def test_reconnect_line_says_what_the_assistant_still_knows(talk: DemoPage, serv
     expect(talk.talk).to_have_accessible_name("Stop")
     talk.expect_state("listening")
     note = talk.captions.locator("li.card")
-    expect(note.filter(has_text="Reconnected. Nothing was lost.")).to_be_visible()
+    expect(note.filter(has_text="Reconnected. Nothing was lost.").last).to_be_visible()
     control.scenario("resume-refused", close="internal", times=2)
     control.push(drop=True)
-    seeded = note.filter(has_text="Reconnected. The assistant knows what was said.")
+    seeded = note.filter(has_text="Reconnected. The assistant knows what was said.").last
     expect(seeded).to_be_visible(timeout=40_000)
     talk.expect_state("listening")
     talk.caption("user", "The word is marmalade")

@@ -7,6 +7,7 @@
  */
 import { epochNow } from '../shared/clock.js';
 import { LiveError } from '../shared/errors.js';
+import { ContextCheck } from './context-check.js';
 import { ModelWatchdog } from './model-watchdog.js';
 
 /** @typedef {import('../shared/events.js').AnswerStep} AnswerStep */
@@ -34,8 +35,7 @@ const FLUSH = { realtimeInput: { audioStreamEnd: true } };
 export class AnswerKeeper {
   #host;
   #watchdog = new ModelWatchdog();
-  /** Loads with the token: it has nothing to compare before. @type {import('./context-check.js').ContextCheck | null} */
-  #context = null;
+  #context = new ContextCheck();
   /** The page knows that the answer is late. */
   #waiting = false;
   /** This class has closed the connection. */
@@ -49,10 +49,7 @@ export class AnswerKeeper {
   /** @param {Record<string, any>} [setup] */
   granted(setup) {
     this.#watchdog.granted(setup);
-    import('./context-check.js').then(({ ContextCheck }) => {
-      this.#context = new ContextCheck();
-      this.#context.granted(setup);
-    }, nothing);
+    this.#context.granted(setup);
   }
 
   /** @param {Outgoing} outgoing @param {boolean} expectsReply */
@@ -72,7 +69,7 @@ export class AnswerKeeper {
 
   /** @param {import('../shared/protocol.js').ServerFact} fact @param {boolean} opens whether it opens a turn */
   observe(fact, opens) {
-    const forgotten = this.#context?.observe(fact, opens, this.#watchdog.question !== null);
+    const forgotten = this.#context.observe(fact, opens, this.#watchdog.question !== null);
     const empty = this.#watchdog.observe(fact, epochNow(), this.#host.loudAt);
     if (forgotten) void this.#giveContext();
     if (empty && fact.type === 'turnComplete') void this.#emptyTurn(fact.reason ?? '').catch(() => {}); // a silence follows
@@ -144,7 +141,7 @@ export class AnswerKeeper {
   up(resumed) {
     const { question } = this.#watchdog;
     this.#watchdog.reconnected(epochNow());
-    this.#context?.connected(resumed);
+    this.#context.connected(resumed);
     if (question && this.#reconnecting) this.#host.send(asking(question, GO_ON));
     this.#reconnecting = false;
   }
@@ -155,8 +152,6 @@ export class AnswerKeeper {
     this.#reportEnd();
   }
 }
-
-const nothing = () => {}; // without this check a lost context is not noticed
 
 /** @param {Question} question @param {Record<string, any>} otherwise @returns {Outgoing} */
 const asking = (question, otherwise) =>

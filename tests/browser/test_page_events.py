@@ -153,8 +153,9 @@ def test_lost_microphone_and_its_replacement_are_shown(talk: DemoPage) -> None:
     expect(talk.page.locator("#hint")).to_be_hidden()
 
 
-def test_offline_hint_disappears_when_back_online(talk: DemoPage) -> None:
+def test_offline_hint_disappears_when_back_online(talk: DemoPage, service: Site) -> None:
     talk.page.context.set_offline(True)
+    service.standin.control.push(drop=True)
     hint(talk, "You are offline.")
     expect(talk.notice).to_be_hidden()
     talk.page.context.set_offline(False)
@@ -175,10 +176,10 @@ def test_reconnect_line_says_what_the_assistant_still_knows(talk: DemoPage, serv
     expect(talk.talk).to_have_accessible_name("Stop")
     talk.expect_state("listening")
     note = talk.captions.locator("li.card")
-    expect(note.filter(has_text="Reconnected. Nothing was lost.")).to_be_visible()
+    expect(note.filter(has_text="Reconnected. Nothing was lost.").last).to_be_visible()
     control.scenario("resume-refused", close="internal", times=2)
     control.push(drop=True)
-    seeded = note.filter(has_text="Reconnected. The assistant knows what was said.")
+    seeded = note.filter(has_text="Reconnected. The assistant knows what was said.").last
     expect(seeded).to_be_visible(timeout=40_000)
     talk.expect_state("listening")
     talk.caption("user", "The word is marmalade")

@@ -182,6 +182,7 @@ export function installBrowser(t, { Context = FakeContext } = {}) {
     const device = browser.devices.find(
       ({ kind, deviceId }) => kind === 'audioinput' && (!wanted || deviceId === wanted),
     );
+    if (wanted && browser.broken?.deviceId === wanted) throw new DOMException('broken', browser.broken.name);
     if (!device) throw new DOMException('none', wanted ? 'OverconstrainedError' : 'NotFoundError');
     const track = new FakeTrack(device);
     browser.tracks.push(track);

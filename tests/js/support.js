@@ -35,6 +35,7 @@ export function virtualTime(t) {
   }
   let now = 1_000_000;
   t.mock.method(performance, 'now', () => now);
+  t.mock.method(Date, 'now', () => now);
   return async function pass(ms, step = 50) {
     for (let left = ms; left > 0; left -= step) {
       const part = Math.min(step, left);

@@ -96,7 +96,7 @@ export class Api {
           ...this.csrfHeaders(),
         },
         body: body && JSON.stringify(body),
-        signal: signal ? AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), signal]) : AbortSignal.timeout(TIMEOUT_MS),
+        signal: withTimeout(signal),
       });
     } catch {
       signal?.throwIfAborted();
@@ -106,4 +106,16 @@ export class Api {
     if (response.ok) return answer;
     throw new ApiError(answer.code ?? 'internal', response.status, answer);
   }
+}
+
+/** Aborted with the given signal, or after the timeout. Not `AbortSignal.any`, which is too new. @param {AbortSignal} [signal] */
+function withTimeout(signal) {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  if (!signal) return timeout;
+  const both = new AbortController();
+  for (const one of [timeout, signal]) {
+    if (one.aborted) both.abort(one.reason);
+    one.addEventListener('abort', () => both.abort(one.reason), { once: true, signal: both.signal });
+  }
+  return both.signal;
 }

@@ -1,5 +1,5 @@
 /**
- * Counts a wait down. It uses a monotonic clock, which nobody can set back. The caller shows the time left.
+ * Counts a wait down. It goes on while the device sleeps, which `performance.now()` does not. The caller shows the time left.
  */
 
 /** Short enough that a busy page skips no second. */
@@ -15,9 +15,9 @@ export class Countdown {
    */
   start(seconds, onTick, onDone) {
     this.stop();
-    const until = performance.now() + seconds * 1000;
+    const until = Date.now() + seconds * 1000;
     const tick = () => {
-      const leftMs = until - performance.now();
+      const leftMs = until - Date.now();
       if (leftMs > 0) return onTick(Math.ceil(leftMs / 1000), leftMs / (seconds * 1000));
       this.stop();
       onDone();

@@ -15,6 +15,12 @@ export function byId(id, type) {
   return element;
 }
 
+/** Letters that are written from right to left. */
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** A name inside a sentence: it does not change the order of the words around it. @param {string} name */
+export const isolate = (name) => (RIGHT_TO_LEFT.test(name) ? `\u2068${name}\u2069` : name);
+
 /**
  * A new element. `text` is never parsed as markup.
  * @template {keyof HTMLElementTagNameMap} K

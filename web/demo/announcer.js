@@ -4,6 +4,8 @@
  */
 import { create } from '../common/dom.js';
 
+/** The most characters of a text. Nobody listens to more at once. */
+const MOST_CHARACTERS = 2000;
 /** The most sentences kept in the region. A screen reader speaks only what is added. */
 const KEEP = 12;
 
@@ -20,7 +22,9 @@ export class Announcer {
 
   /** @param {string} text */
   say(text) {
-    this.#region.append(create('p', text));
+    const line = create('p', text.slice(-MOST_CHARACTERS));
+    line.dir = 'auto';
+    this.#region.append(line);
     while (this.#region.childElementCount > KEEP) this.#region.firstElementChild?.remove();
   }
 

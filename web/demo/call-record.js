@@ -38,7 +38,7 @@ export class CallRecord {
     this.#report = null;
   }
 
-  /** @param {LiveEvents['statechange']} change @param {number} at milliseconds by a monotonic clock */
+  /** @param {LiveEvents['statechange']} change @param {number} at epoch milliseconds */
   state({ state, previous }, at) {
     if (state === 'connecting') this.reset();
     else if (state === 'ended' || state === 'error') this.#endedAt = at;

@@ -20,8 +20,10 @@ const FOLLOW_WITHIN_PX = 80;
 const MOST_LINES = 60;
 /** The most characters shown of a function's arguments. */
 const MOST_ARGUMENTS = 200;
+/** The most characters shown of a turn: its newest. A browser takes seconds to lay out a megabyte. The file has them all. */
+const MOST_CHARACTERS = 20_000;
 /** A longer paragraph goes on in another one, because a browser lays out the whole paragraph again for each new word. */
-const MOST_CHARACTERS = 1000;
+const PARAGRAPH_CHARACTERS = 1000;
 /** A language as HTML names it. */
 const LANGUAGE = /^[a-z]{2,8}(-[a-z0-9]{1,8})*$/i;
 
@@ -79,7 +81,7 @@ export class Captions {
     if (!caption.text.trim()) return;
     this.#change(() => {
       const line = this.#lines.get(caption.id) ?? this.#add(caption);
-      setLine(line, caption.text);
+      setLine(line, newest(caption.text));
       // It comes with the finished words, after the guesses.
       if (caption.speaker) line.label.textContent = caption.speaker.replace(/^spk_/, 'Speaker ');
       if (LANGUAGE.test(caption.language ?? '')) line.words.lang = caption.language ?? '';
@@ -113,11 +115,14 @@ export class Captions {
     this.#card([
       create('p', 'Sources'),
       ...links.map(({ title, url }) => {
-        const link = create('a', title || url);
+        const link = create('a', title);
+        const { hostname } = new URL(url);
         link.href = url;
         link.rel = 'noopener noreferrer';
         link.target = '_blank';
-        return link;
+        link.dir = 'auto';
+        // A title may name another site than the address.
+        return title === hostname ? link : withHost(link, hostname);
       }),
     ]);
   }
@@ -193,8 +198,8 @@ function setLine(line, text) {
     line.before = '';
   }
   let rest = text.slice(line.before.length);
-  while (rest.length > MOST_CHARACTERS) {
-    const end = rest.lastIndexOf(' ', MOST_CHARACTERS) + 1 || MOST_CHARACTERS;
+  while (rest.length > PARAGRAPH_CHARACTERS) {
+    const end = rest.lastIndexOf(' ', PARAGRAPH_CHARACTERS) + 1 || PARAGRAPH_CHARACTERS;
     setText(line.words, rest.slice(0, end));
     line.before += rest.slice(0, end);
     rest = rest.slice(end);
@@ -202,6 +207,19 @@ function setLine(line, text) {
     line.item.append(line.words);
   }
   setText(line.words, rest);
+}
+
+/** @param {HTMLElement} link @param {string} host */
+function withHost(link, host) {
+  const line = create('span', '', 'source');
+  line.append(link, create('small', host, 'quiet'));
+  return line;
+}
+
+/** The end of a very long text. Whole steps, so that it does not move with each word. @param {string} text */
+function newest(text) {
+  if (text.length <= MOST_CHARACTERS) return text;
+  return `…${text.slice(Math.floor(text.length / MOST_CHARACTERS - 0.5) * MOST_CHARACTERS)}`;
 }
 
 /**

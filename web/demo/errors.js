@@ -60,7 +60,21 @@ const TABLE = {
     'Voice needs a current version of Chrome, Edge, Firefox or Safari, over HTTPS.',
     'type',
   ),
+  'insecure-page': row(
+    'This page needs HTTPS',
+    'Browsers allow sign-in and voice only over https. Open the same address with https:// in front.',
+  ),
   // the connection
+  'end-lost': row(
+    'The service was not told of the end',
+    'The conversation has ended here. It counts towards your minutes until it expires by itself.',
+    'dismiss',
+  ),
+  'heartbeats-lost': row(
+    'The service cannot see this conversation',
+    'Something, perhaps a content blocker, blocks the page’s requests. Allow them, or the conversation may end soon.',
+    'dismiss',
+  ),
   network: row('The service cannot be reached', 'Check your connection, then try again.', 'retry'),
   // Some browsers never request a failed module again. A reload does.
   'part-missing': row(
@@ -164,12 +178,23 @@ const TABLE = {
  */
 export function explain(error) {
   const given = /** @type {Thrown} */ (typeof error === 'object' && error !== null ? error : {});
-  const code = codeOf(given);
+  const code = onThisPage(codeOf(given));
   const known = TABLE[code] ?? OURS;
   const detail = (known.useServerDetail && serverDetail(code, given)) || known.detail;
   const retryAfterSeconds = Math.max(0, Math.ceil(given.retryAfterSeconds ?? 0));
   if (code === 'minutes-exhausted') return { ...known, code, detail: newMinutes(given) ?? detail, retryAfterSeconds };
   return { ...known, code, detail, retryAfterSeconds };
+}
+
+/**
+ * The cause, where the page knows better: a browser that is offline, or a page without https, where browsers keep no
+ * sign-in and give no microphone.
+ * @param {string} code
+ */
+function onThisPage(code) {
+  if (code === 'network' && globalThis.navigator?.onLine === false) return 'offline';
+  const blocked = !(code in TABLE) || code === 'unsupported' || code === 'no-microphone' || SIGNED_OUT === TABLE[code];
+  return globalThis.isSecureContext === false && blocked ? 'insecure-page' : code;
 }
 
 /** @param {Thrown} given */

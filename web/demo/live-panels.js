@@ -2,7 +2,7 @@
  * The parts of the page that only a conversation needs: captions, cards, hints, figures, the log, push-to-talk.
  * talk.js loads this module with the first start, while it asks for the token.
  */
-import { byId, create } from '../common/dom.js';
+import { byId, create, isolate } from '../common/dom.js';
 
 import { Announcer } from './announcer.js';
 import { contextLost, emptyTurn, stalled } from './answer-notes.js';
@@ -59,7 +59,7 @@ export class LivePanels {
         record.caption(caption);
       },
       reconnected: (change) => this.#note(reconnects.sentence(change)),
-      notice: ({ text }) => this.#note(`Message from the operators: ${text}`),
+      notice: ({ text }) => this.#note(`Message from the operators: ${isolate(text)}`),
       stalled: (change) => this.#note(stalled(change)),
       emptyturn: (change) => this.#note(emptyTurn(change)),
       contextlost: (change) => this.#note(contextLost(change)),
@@ -82,7 +82,7 @@ export class LivePanels {
 
   /**
    * @template {keyof LiveEvents} K @param {K} type @param {LiveEvents[K]} detail
-   * @param {number} at  when it happened, by `performance.now()`: it may have waited for this module
+   * @param {number} at  when it happened, epoch milliseconds: it may have waited for this module
    */
   handle(type, detail, at) {
     this.#handlers[type]?.(detail, at);

@@ -2,7 +2,7 @@
  * Builds the demo page from its parts, connects them, and switches between the sign-in view and the talk view.
  */
 import { Api } from '../common/api.js';
-import { byId } from '../common/dom.js';
+import { byId, isolate } from '../common/dom.js';
 import { SignInForm } from '../common/sign-in-form.js';
 
 import { Allowance } from './allowance.js';
@@ -74,7 +74,7 @@ async function enter() {
   lastUser = account.name;
   view.profile.fill(await profiles);
   allowance.show(account);
-  byId('sign-out', HTMLButtonElement).title = `Signed in as ${account.name}`;
+  byId('sign-out', HTMLButtonElement).title = `Signed in as ${isolate(account.name)}`;
   show('talk');
   conversation.reset();
   return true;
@@ -247,10 +247,7 @@ for (const chip of document.querySelectorAll('[data-say]')) {
     if (chip instanceof HTMLElement) void conversation.say(chip.dataset.say ?? '');
   });
 }
-// During a conversation the library reports it, and knows whether the connection still works.
-window.addEventListener('offline', () => {
-  if (document.body.dataset.view === 'talk' && !conversation.live) notice.show(explain({ code: 'offline' }));
-});
+// What a browser says about being offline may be wrong. So the page says it only after a failure.
 window.addEventListener('online', () => {
   if (notice.code !== 'offline') return;
   if (conversation.live) notice.clear();

@@ -2,7 +2,7 @@
  * Lets the person choose which of their other conversations to end when all their places are taken.
  * main.js starts the new conversation. Loaded on demand.
  */
-import { create } from '../common/dom.js';
+import { create, isolate } from '../common/dom.js';
 
 /** A session that takes a place. @typedef {{id: string, state: string, profile: string, opened_at: string}} PlacedSession */
 /** @typedef {{granted: boolean, code?: string, retry_after_seconds?: number}} NextToken */
@@ -62,7 +62,7 @@ function nothingToEnd({ granted, code, retry_after_seconds }) {
 /** @param {PlacedSession} session @param {number} count @param {(profile: string) => string} nameOf */
 function buttonLabel({ profile, opened_at }, count, nameOf) {
   const since = clockTime(new Date(opened_at));
-  return `End ${count === 1 ? 'the conversation' : `“${nameOf(profile)}”`} from ${since}`;
+  return `End ${count === 1 ? 'the conversation' : `“${isolate(nameOf(profile))}”`} from ${since}`;
 }
 
 /** @param {Date} time */

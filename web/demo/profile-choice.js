@@ -1,7 +1,7 @@
 /**
  * The choice of a profile by its description and voice. Shown if there are several and no conversation runs.
  */
-import { byId, create } from '../common/dom.js';
+import { byId, create, isolate } from '../common/dom.js';
 
 /** @typedef {import('../common/api.js').Profile} Profile */
 
@@ -25,7 +25,7 @@ export class ProfileChoice {
     this.labels = new Map(
       profiles.map(({ name, description, voice }) => [
         name,
-        `${description || name}${voice ? ` · voice ${voice}` : ''}`,
+        `${isolate(description || name)}${voice ? ` · voice ${voice}` : ''}`,
       ]),
     );
     this.#fieldset.replaceChildren(create('legend', 'Talk to'), ...profiles.map(card));

@@ -1,5 +1,6 @@
 /**
  * Push-to-talk: tracks whether the button or the space bar is held. The library decides what that means.
+ * A click without a pointer (Enter, a screen reader, a switch) cannot be held, so it starts the turn, and the next ends it.
  */
 
 /** Elements that use the space bar themselves. `summary` is not one: Enter opens it too, and it has the focus after a panel closes. */
@@ -19,6 +20,9 @@ export class PushToTalk {
       this.#set(true);
     });
     for (const type of ['pointerup', 'pointercancel', 'blur']) button.addEventListener(type, () => this.#set(false));
+    button.addEventListener('click', ({ detail }) => {
+      if (detail === 0) this.#set(!this.#pressed);
+    });
     button.addEventListener('contextmenu', (event) => event.preventDefault()); // opened by a long touch
     document.addEventListener('keydown', (event) => this.#key(event, true));
     document.addEventListener('keyup', (event) => this.#key(event, false));
@@ -46,6 +50,7 @@ export class PushToTalk {
     if (pressed === this.#pressed || (pressed && this.#button.hidden)) return;
     this.#pressed = pressed;
     this.#button.toggleAttribute('data-pressed', pressed);
+    this.#button.setAttribute('aria-pressed', String(pressed));
     this.#button.textContent = pressed ? 'Listening…' : 'Hold to talk';
     this.#press(pressed);
   }

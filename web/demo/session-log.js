@@ -27,7 +27,10 @@ export function redact(value, name = '') {
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return value;
   if (BINARY_NAME.test(name)) return '(audio or picture)';
   if (SECRET_NAME.test(name)) return HIDDEN;
-  if (typeof value === 'string') return SECRET_TEXT.test(value) ? HIDDEN : value;
+  if (typeof value === 'string') {
+    const shown = value.slice(0, MOST_CHARACTERS); // a transcript may have a megabyte
+    return SECRET_TEXT.test(shown) ? HIDDEN : shown;
+  }
   if (value instanceof Error) return redact({ ...value }, name);
   if (Array.isArray(value)) return value.map((item) => redact(item));
   if (typeof value !== 'object') return undefined;
@@ -56,7 +59,7 @@ export class SessionLog {
 
   /**
    * @template {keyof LiveEvents} K @param {K} type @param {LiveEvents[K]} detail
-   * @param {number} at  when it happened, by `performance.now()`
+   * @param {number} at  when it happened, epoch milliseconds
    */
   add(type, detail, at) {
     if (type === 'statechange' && /** @type {LiveEvents['statechange']} */ (detail).state === 'connecting') {

@@ -2,7 +2,7 @@
  * Turns device and network events during a conversation into one line that says what to do.
  * hint.js shows it. Events that end a conversation belong to talk.js.
  */
-import { byId } from '../common/dom.js';
+import { byId, isolate } from '../common/dom.js';
 
 import { Hint } from './hint.js';
 
@@ -12,6 +12,7 @@ import { Hint } from './hint.js';
 const DEVICE_HINTS = {
   microphone: {
     lost: 'The microphone was disconnected. Reconnect it, or choose another one in Settings.',
+    silent: 'The microphone gives no sound at all. Check its switch, or choose another one in Settings.',
     interrupted: 'Another app is using the microphone. The assistant cannot hear you.',
     'muted-by-system': 'Your system or headset muted the microphone. The assistant cannot hear you.',
   },
@@ -51,7 +52,7 @@ export class StatusHints {
   #device({ kind, reason, label }) {
     const text = DEVICE_HINTS[kind]?.[reason];
     if (text) this.#hint.show(kind, text);
-    else if (reason === 'changed' && label) this.#hint.show(kind, `Now using ${label}.`);
+    else if (reason === 'changed' && label) this.#hint.show(kind, `Now using ${isolate(label)}.`);
     else this.#hint.clear(kind);
   }
 

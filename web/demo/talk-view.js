@@ -8,7 +8,8 @@ import { ProfileChoice } from './profile-choice.js';
 
 /**
  * @typedef {'signed-out' | 'idle' | 'connecting' | 'listening' | 'thinking' | 'waiting' | 'speaking' | 'reconnecting' | 'ended' | 'error'} State
- * @typedef {{state: State, microphone: boolean, muted: boolean, push?: boolean, held?: boolean, video?: boolean}} Scene
+ * @typedef {{state: State, microphone: boolean, muted: boolean, push?: boolean, held?: boolean, asking?: boolean,
+ *   video?: boolean}} Scene
  * @typedef {{status: string, lead: string, talk: string, ring: import('./ring.js').Mode, message?: string}} Look
  */
 
@@ -58,6 +59,11 @@ const LOOKS = {
 /** Status and hint while a live conversation sends no microphone audio. */
 const MUTED = { status: 'Muted', lead: 'The assistant cannot hear you.' };
 const RELEASED = { status: 'Hold to talk', lead: 'Hold the button or the space bar while you speak.' };
+/** The browser asks, and nobody has answered yet. */
+const ASKING = {
+  status: 'Allow the microphone',
+  lead: 'Your browser asks for it. Nothing is charged until you answer. You can also cancel and type.',
+};
 const TYPING = { status: 'Connected', lead: 'Type below, or press Talk to use your voice.' };
 
 /** The states in which there is a conversation to stop. @type {ReadonlySet<State>} */
@@ -66,9 +72,9 @@ export const LIVE = new Set(
 );
 
 /** Status and hint if a live conversation sends no microphone audio, otherwise null. @param {Scene} scene */
-function silence({ state, microphone, muted, push, held }) {
+function silence({ state, microphone, muted, push, held, asking }) {
   if (!microphone) return TYPING;
-  if (state === 'connecting') return null;
+  if (state === 'connecting') return asking ? ASKING : null;
   if (muted) return MUTED;
   return push && !held ? RELEASED : null;
 }
@@ -117,7 +123,7 @@ export class TalkView {
     document.body.dataset.state = state;
     document.body.toggleAttribute('data-unheard', Boolean(silent)); // the dot and the ring look live only if someone is heard
     this.#status.dataset.state = state;
-    this.#status.textContent = silent && state === 'listening' ? silent.status : look.status;
+    this.#status.textContent = silent && (state === 'listening' || silent === ASKING) ? silent.status : look.status;
     // While the connection is replaced, only "Muted" is more important than that nothing is lost.
     const own = state === 'reconnecting' && silent !== MUTED ? null : silent;
     this.#lead.textContent = own?.lead ?? look.lead;

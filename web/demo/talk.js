@@ -18,28 +18,11 @@ import { LIVE } from './talk-view.js';
  * }} Parts
  */
 
-/** Events that live-panels.js handles. @type {(keyof import('../live/index.js').LiveEvents)[]} */
-const FORWARDED_EVENTS = [
-  'statechange',
-  'granted',
-  'message',
-  'reconnecting',
-  'stalled',
-  'emptyturn',
-  'contextlost',
-  'error',
-  'caption',
-  'toolcall',
-  'toolresult',
-  'toolcancel',
-  'grounding',
-  'diagnostics',
-  'network',
-  'device',
-  'echo',
-  'reconnected',
-  'notice',
-];
+/** Events that live-panels.js handles. */
+const FORWARDED_EVENTS = /** @type {(keyof import('../live/index.js').LiveEvents)[]} */ (
+  `statechange granted message reconnecting stalled emptyturn contextlost error caption toolcall
+  toolresult toolcancel grounding diagnostics network device echo reconnected notice`.split(/\s+/)
+);
 
 /** The longest wait for the end of a conversation, in case the broker hangs. */
 const END_TIMEOUT_MS = 3000;
@@ -55,6 +38,8 @@ export class Conversation {
   #microphone = true;
   /** Whether the push-to-talk button is held. */
   #held = false;
+  /** The browser asks for the microphone. */
+  #asking = false;
   /** Loaded with the first start. Events before that wait for it, in order. */
   #panels = new Lazy(async () => {
     const { LivePanels } = await import('./live-panels.js');
@@ -155,11 +140,8 @@ export class Conversation {
     this.#parts.notice.clear();
     this.#lastError = null;
     this.#microphone = microphone;
+    this.#asking = false;
     this.#session.setMuted(false);
-    if (!navigator.onLine) {
-      this.showError({ code: 'offline' });
-      return false;
-    }
     try {
       // The panels first: they hear of the very start.
       await Promise.all([this.#load(), this.#session.start({ microphone })]);
@@ -245,11 +227,21 @@ export class Conversation {
     session.addEventListener('sentence', ({ detail }) => {
       if (detail.role === 'model' || this.#microphone) announcer.sentence(detail);
     });
+    session.addEventListener('device', ({ detail: { reason } }) => this.#ask(reason === 'asking'));
     session.addEventListener('clock', ({ detail }) => this.#runClock(detail.remainingMs));
     for (const type of FORWARDED_EVENTS)
-      session.addEventListener(type, ({ detail, timeStamp }) =>
-        this.#panels.whenLoaded((panels) => panels.handle(type, detail, timeStamp)),
-      );
+      session.addEventListener(type, ({ detail }) => {
+        const at = Date.now();
+        this.#panels.whenLoaded((panels) => panels.handle(type, detail, at));
+      });
+  }
+
+  /** The browser asks for the microphone, or no longer. @param {boolean} asking */
+  #ask(asking) {
+    this.#asking = asking;
+    if (this.#state !== 'connecting') return;
+    this.#show(this.#state);
+    if (asking) this.#parts.announcer.say('Allow the microphone in your browser.');
   }
 
   /** @param {number} remainingMs */
@@ -257,8 +249,8 @@ export class Conversation {
     window.clearInterval(this.#clock);
     this.#clock = 0;
     if (!Number.isFinite(remainingMs)) return;
-    const until = performance.now() + remainingMs;
-    const tick = () => this.#parts.view.showClock(Math.max(0, Math.ceil((until - performance.now()) / 1000)));
+    const until = Date.now() + remainingMs; // it goes on while the device sleeps
+    const tick = () => this.#parts.view.showClock(Math.max(0, Math.ceil((until - Date.now()) / 1000)));
     this.#clock = window.setInterval(tick, 1000);
     tick();
     if (remainingMs < 61_000) this.#parts.announcer.say('One minute left.');
@@ -319,6 +311,7 @@ export class Conversation {
       muted,
       push: inputMode === 'push-to-talk',
       held: this.#held,
+      asking: this.#asking,
       video: !!model?.video,
     });
     if (this.live) return;

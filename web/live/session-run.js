@@ -60,7 +60,7 @@ export class SessionRun {
   });
   /** The network could not reach the broker, or the answer was lost. */
   #unanswered = false;
-  /** @type {typeof import('./shared/broker-report.js').brokerReport | null} */
+  /** @type {typeof import('./shared/broker-report.js') | null} */
   #brokerReport = null;
   /** Rejects when the run is stopped. @type {Promise<never>} */
   stopped = new Promise((_resolve, reject) => {
@@ -116,12 +116,14 @@ export class SessionRun {
     const playback = new MessageChannel();
     const ports = { playback: playback.port2 };
     const steps = [this.#openSpeaker(audio, playback.port1), this.conversation.prepare()];
+    let permitted = Promise.resolve();
     if (microphone) {
       const capture = new MessageChannel();
       Object.assign(ports, { capture: capture.port2 });
       steps.push(this.#openMic(audio, capture.port1));
+      permitted = audio.permitted();
     }
-    steps.push(this.#connect(audio, client, ports));
+    steps.push(this.#connect(audio, client, ports, permitted));
     await Promise.all(steps);
   }
 
@@ -135,8 +137,9 @@ export class SessionRun {
   /** Sends the last report and ends the broker's session. */
   async endSession() {
     const session = this.brokerSession;
-    const figures = this.#brokerReport?.(this.diagnostics.snapshot());
-    await Promise.all([figures && session?.report(figures), session?.end()]);
+    const figures = this.#brokerReport?.brokerReport(this.diagnostics.snapshot());
+    const [ended] = await Promise.all([session?.end(), figures && session?.report(figures)]);
+    if (ended === false) this.#warn('end-lost');
   }
 
   /** A model that only writes needs no loudspeaker. @param {AudioIO} audio @param {MessagePort} port */
@@ -156,9 +159,12 @@ export class SessionRun {
   /**
    * @param {AudioIO} audio @param {Promise<NetworkClient>} opening
    * @param {{playback: MessagePort, capture?: MessagePort}} ports
+   * @param {Promise<void>} permitted nothing is charged while the browser still asks for the microphone
    */
-  async #connect(audio, opening, ports) {
+  async #connect(audio, opening, ports, permitted) {
     const { tokenSource, history } = this.#options;
+    await permitted;
+    if (this.signal.aborted) return;
     const [client, plan] = await Promise.all([opening, tokenSource.describe({ signal: this.signal })]);
     if (this.signal.aborted) return;
     this.client = client;
@@ -187,14 +193,21 @@ export class SessionRun {
       this.diagnostics.mark(type, report.at);
       if (type === 'granted') this.#onGranted(plan, report);
       if (type === 'ready') this.#setReady();
-    } else if (type !== 'hello') this.#onConnectionChange(report);
+    } else this.#onOther(report);
+  }
+
+  /** @param {NetworkReport} report */
+  #onOther(report) {
+    if (report.type === 'unreadable') this.diagnostics.unreadable();
+    else if (report.type === 'warning') this.#warn(report.code);
+    else if (report.type !== 'hello') this.#onConnectionChange(/** @type {any} */ (report));
   }
 
   /** @param {NetworkReport & {type: 'message'}} report */
-  #receive({ message, ...place }) {
+  #receive({ message, facts, ...place }) {
     if (message.sessionResumptionUpdate?.newHandle) this.#savedAt = Date.now();
     if (message.serverContent) this.#audio?.expectSound();
-    this.conversation.receive(message, place);
+    this.conversation.receive(message, facts, place);
   }
 
   /** @param {NetworkReport & {type: 'answer'}} report */
@@ -231,9 +244,14 @@ export class SessionRun {
   }
 
   async #loadBrokerReport() {
-    const { brokerReport } = await lazyModule(import('./shared/broker-report.js'));
-    this.#brokerReport = brokerReport;
-    return brokerReport;
+    this.#brokerReport = await lazyModule(import('./shared/broker-report.js'));
+    return this.#brokerReport.brokerReport;
+  }
+
+  /** The conversation goes on, or has ended, and the person should know something. @param {string} code */
+  #warn(code) {
+    const fields = this.#brokerReport?.WARNINGS[code];
+    if (fields) this.emit('error', { error: new LiveError(fields) });
   }
 
   /** @param {import('./shared/errors.js').LiveErrorFields} fields */

@@ -1,6 +1,7 @@
 /**
  * The dialog that adds one of the broker's own users.
  */
+import { isolate } from '../common/dom.js';
 import { h } from './build.js';
 import { openDialog } from './dialog.js';
 import { checkboxes, field, select } from './form.js';
@@ -48,7 +49,7 @@ export async function addUser(context) {
         roles: form.getAll('roles').map(String),
       };
       ({ key } = await context.api.addUser(user));
-      context.announce(`Added ${user.username}.`);
+      context.announce(`Added ${isolate(user.username)}.`);
     },
     extra: checkboxes(
       'Roles',

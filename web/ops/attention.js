@@ -1,6 +1,7 @@
 /**
  * What is wrong now and what to do about it, from the figures of the last hour. It is quiet if nothing is wrong.
  */
+import { isolate } from '../common/dom.js';
 import { h } from './build.js';
 import { count, counted } from './format.js';
 
@@ -106,7 +107,7 @@ function placesItem({ open, limit }, refused, link) {
 }
 
 /** "live-broker:alice" is alice. @param {string} actor */
-const nameOf = (actor) => actor.replace(/^live-broker:(?=[^:]+$)/, '');
+const nameOf = (actor) => isolate(actor.replace(/^live-broker:(?=[^:]+$)/, ''));
 
 export class AttentionStrip {
   element = h('section', { class: 'attention', 'aria-label': 'Attention' });

@@ -1,6 +1,7 @@
 /**
  * Everything that is blocked: users, people of other issuers, single tokens and whole issuers, each with Unblock.
  */
+import { isolate } from '../common/dom.js';
 import { button, h } from './build.js';
 import { openDialog } from './dialog.js';
 import { ErrorBox } from './error-box.js';
@@ -40,7 +41,9 @@ export function blocksView(context) {
         kind: 'actions',
         cell: (one) =>
           one.can_unblock
-            ? button('Unblock', () => void unblock(one), { 'aria-label': `Unblock ${one.subject || one.issuer}` })
+            ? button('Unblock', () => void unblock(one), {
+                'aria-label': `Unblock ${isolate(one.subject || one.issuer)}`,
+              })
             : '',
       },
     ]),

@@ -1,6 +1,7 @@
 /**
  * Ends sessions after a question that says what ending can and cannot do. It can also block their users.
  */
+import { isolate } from '../common/dom.js';
 import { h } from './build.js';
 import { openDialog } from './dialog.js';
 import { field } from './form.js';
@@ -19,7 +20,7 @@ export const ownerOf = (session) => session.name || session.subject;
 const reasonField = () =>
   field(
     'Reason for a block',
-    h('input', { name: 'reason', maxlength: 255, autocomplete: 'off' }),
+    h('input', { name: 'reason', pattern: '[\\s\\S]{0,255}', title: 'At most 255 characters', autocomplete: 'off' }),
     'Optional. Only operators see it, in the audit trail.',
   );
 
@@ -29,7 +30,7 @@ const reasonField = () =>
  * @returns {Promise<boolean>} whether it was ended
  */
 export function endSession(context, session) {
-  const who = ownerOf(session);
+  const who = isolate(ownerOf(session));
   // After a heartbeat a session holds its place until its newest token expires. Before that, `ends_at` is the limit.
   const latest = session.heartbeat_at ? session.held_until : session.ends_at;
   return openDialog(context, {
@@ -72,7 +73,7 @@ export function endSessions(context, sessions) {
     ],
     fields: [reasonField()],
     rows: open,
-    nameOf: ownerOf,
+    nameOf: (session) => isolate(ownerOf(session)),
     each: (session, form) => end(context, session, form),
   });
 }

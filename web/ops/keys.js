@@ -1,6 +1,7 @@
 /**
  * The service keys of backends: the list, a new key (shown only once), and revoking.
  */
+import { isolate } from '../common/dom.js';
 import { button, h } from './build.js';
 import { openDialog } from './dialog.js';
 import { ErrorBox } from './error-box.js';
@@ -46,7 +47,7 @@ export function keysView(context) {
         cell: (one) =>
           one.revoked_at
             ? ''
-            : button('Revoke', () => void revoke(one), { 'aria-label': `Revoke the key ${one.name}` }),
+            : button('Revoke', () => void revoke(one), { 'aria-label': `Revoke the key ${isolate(one.name)}` }),
       },
     ]),
     ({ id }) => id,
@@ -65,7 +66,7 @@ export function keysView(context) {
   /** @param {ServiceKey} key */
   async function revoke({ id, name }) {
     const done = await openDialog(context, {
-      title: `Revoke the key ${name}?`,
+      title: `Revoke the key ${isolate(name)}?`,
       body: [
         h(
           'p',
@@ -77,7 +78,7 @@ export function keysView(context) {
       danger: true,
       async act() {
         await context.api.revokeKey(id);
-        context.announce(`Revoked ${name}.`);
+        context.announce(`Revoked ${isolate(name)}.`);
       },
     });
     if (done) refresh();
@@ -99,7 +100,8 @@ export function keysView(context) {
             autocomplete: 'off',
             autocapitalize: 'none',
             spellcheck: 'false',
-            maxlength: 64,
+            pattern: '[\\s\\S]{0,64}',
+            title: 'At most 64 characters',
           }),
         ),
         field(
@@ -158,7 +160,7 @@ export function keysView(context) {
           ...(text('on_behalf_of') && { on_behalf_of: text('on_behalf_of') }),
           ...(text('expires_days') && { expires_days: Number(text('expires_days')) }),
         });
-        context.announce(`Created the key ${made.name}. It is shown only once.`);
+        context.announce(`Created the key ${isolate(made.name)}. It is shown only once.`);
         return shownOnce(made);
       },
     });

@@ -2,7 +2,7 @@
  * The operators' page: the sign-in form, the tabs, and which view is open.
  */
 
-import { byId } from '../common/dom.js';
+import { byId, isolate } from '../common/dom.js';
 import { SignInForm } from '../common/sign-in-form.js';
 
 import { AdminApi } from './api.js';
@@ -122,7 +122,7 @@ class NotAnOperator extends Error {
   /** @param {string} name */
   constructor(name) {
     super('not an operator');
-    this.detail = `You are signed in as ${name}, who does not have the operator role.`;
+    this.detail = `You are signed in as ${isolate(name)}, who does not have the operator role.`;
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * A new service key in its dialog: the only time that the key is shown, with a program that uses it.
  */
+import { isolate } from '../common/dom.js';
 import { h } from './build.js';
 import { copyButton } from './copy.js';
 
@@ -30,7 +31,7 @@ export function shownOnce({ name, key, scopes }) {
   const main = copyButton(key, 'Copy key', output, 'primary');
   const example = copyButton(text, 'Copy example', snippet);
   return {
-    title: `Key ${name} created`,
+    title: `Key ${isolate(name)} created`,
     body: [
       h('p', {}, h('strong', {}, 'Save the key now. It cannot be shown again.')),
       output,

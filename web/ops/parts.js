@@ -1,6 +1,7 @@
 /**
  * Parts that several views share: headings, people, badges, and lists that load page by page.
  */
+import { isolate } from '../common/dom.js';
 import { button, h } from './build.js';
 
 /** @typedef {import('./build.js').Child} Child */
@@ -21,11 +22,11 @@ export function person({ key, issuer, subject, name }, linked = true) {
     'span',
     { class: 'person' },
     linked
-      ? h('a', { href: `#/users/${key}`, title: subject }, name || subject)
-      : h('span', { title: subject }, name || subject),
+      ? h('a', { href: `#/users/${key}`, title: subject }, isolate(name || subject))
+      : h('span', { title: subject }, isolate(name || subject)),
     issuer === 'live-broker'
       ? ''
-      : h('small', { class: 'quiet' }, issuerWords(issuer), name && name !== subject ? ` · ${subject}` : ''),
+      : h('small', { class: 'quiet' }, issuerWords(issuer), name && name !== subject ? ` · ${isolate(subject)}` : ''),
   );
 }
 
@@ -34,7 +35,8 @@ const OURS = { 'live-broker': 'broker user', 'live-broker:key': 'service key', '
 
 /** @param {string} issuer */
 export function issuerWords(issuer) {
-  if (issuer.startsWith('live-broker:key:')) return `user of the key ${issuer.slice('live-broker:key:'.length)}`;
+  if (issuer.startsWith('live-broker:key:'))
+    return `user of the key ${isolate(issuer.slice('live-broker:key:'.length))}`;
   return OURS[issuer] ?? issuer.replace(/^https:\/\//, '');
 }
 

@@ -1,6 +1,7 @@
 /**
  * The suspension of new tokens: a banner above every view while it is in force, and the dialog that starts it.
  */
+import { isolate } from '../common/dom.js';
 import { button, h } from './build.js';
 import { openDialog } from './dialog.js';
 import { checkboxes, field } from './form.js';
@@ -60,7 +61,12 @@ export class SuspensionBanner {
           h('strong', {}, `New tokens are suspended ${covered}. `),
           renewals ? 'Open sessions get no more tokens either.' : 'Open sessions continue.',
         ),
-        h('p', { class: 'quiet' }, `Reason: ${reason} · by ${by ?? ''} · since `, timeOf(since ?? '')),
+        h(
+          'p',
+          { class: 'quiet' },
+          `Reason: ${isolate(reason ?? '')} · by ${isolate(by ?? '')} · since `,
+          timeOf(since ?? ''),
+        ),
       ),
       button('Resume', () => void this.#resume()),
     );
@@ -81,7 +87,14 @@ export class SuspensionBanner {
     const { profiles } = await this.#context.api.overview();
     const reason = field(
       'Reason',
-      h('input', { name: 'reason', type: 'text', maxlength: 255, required: true, autocomplete: 'off' }),
+      h('input', {
+        name: 'reason',
+        type: 'text',
+        pattern: '[\\s\\S]{0,255}',
+        title: 'At most 255 characters',
+        required: true,
+        autocomplete: 'off',
+      }),
       'Callers and operators see it.',
     );
     const suspended = await openDialog(this.#context, {

@@ -2,6 +2,7 @@
  * The dialogs that block, unblock and sign out one person, set a password or the role, and those for several people.
  * Each resolves with whether the action succeeded.
  */
+import { isolate } from '../common/dom.js';
 import { h } from './build.js';
 import { openDialog } from './dialog.js';
 import { field, select } from './form.js';
@@ -12,7 +13,7 @@ import { openBulkDialog } from './selection.js';
 /** @typedef {import('./api.js').User} User */
 
 /** @param {import('./api.js').Person} person */
-export const nameOf = (person) => person.name || person.subject;
+export const nameOf = (person) => isolate(person.name || person.subject);
 
 const BLOCK =
   'The broker rejects every request, whatever credential is used. Open sessions get no more tokens and learn of the block at their next heartbeat.';
@@ -20,7 +21,7 @@ const BLOCK =
 const reasonField = () =>
   field(
     'Reason',
-    h('input', { name: 'reason', maxlength: 255, autocomplete: 'off' }),
+    h('input', { name: 'reason', pattern: '[\\s\\S]{0,255}', title: 'At most 255 characters', autocomplete: 'off' }),
     'Only operators see it, in the audit trail.',
   );
 

@@ -2,6 +2,7 @@
  * One person: their limits, their next token request, their sessions, and the actions on the account.
  * limits.js edits the limits.
  */
+import { isolate } from '../common/dom.js';
 import { button, h } from './build.js';
 import { endSession } from './end-session.js';
 import { ErrorBox } from './error-box.js';
@@ -75,7 +76,8 @@ export function userView(context, key) {
         ['Minutes charged today', `${count(user.minutes_today)} of ${count(user.limits.minutes_per_day)}`],
         [
           'Blocked',
-          user.blocked && h('span', {}, timeOf(user.blocked.at), user.blocked.reason ? `: ${user.blocked.reason}` : ''),
+          user.blocked &&
+            h('span', {}, timeOf(user.blocked.at), user.blocked.reason ? `: ${isolate(user.blocked.reason)}` : ''),
         ],
       ]),
     );

@@ -74,6 +74,101 @@ test('replaces an unplugged microphone by the next one, with the same constraint
   assert.equal(audio.settings.echoCancellation, true);
 });
 
+for (const fault of ['gone', 'NotReadableError', 'AbortError'])
+  test(`a chosen microphone that is unavailable at a start (${fault}) is replaced by the system’s own, each time`, async (t) => {
+    for (const start of [1, 2]) {
+      await t.test(`start ${start}`, async (t) => {
+        const { browser, device, failures } = await up(t, {
+          choices: { deviceId: 'headset' },
+          before: (b) => {
+            if (fault !== 'gone') b.broken = { deviceId: 'headset', name: fault };
+          },
+        });
+        assert.equal(browser.track.label, 'Built-in microphone');
+        assert.deepEqual(device(), ['microphone lost', 'microphone changed Built-in microphone']);
+        assert.deepEqual(failures, []);
+      });
+    }
+  });
+
+test('a refused permission and a missing system microphone stay errors, with a chosen device too', async (t) => {
+  const refused = up(t, { choices: { deviceId: 'headset' }, before: (b) => (b.refuses = 'NotAllowedError') });
+  await assert.rejects(refused, { reason: 'permission-denied' });
+});
+
+test('without any microphone, a chosen one is no help', async (t) => {
+  const none = up(t, { choices: { deviceId: 'headset' }, before: (b) => (b.devices = []) });
+  await assert.rejects(none, { reason: 'no-microphone' });
+});
+
+test('a chosen loudspeaker that is gone at the start, or when the audio is created again, is replaced and told', async (t) => {
+  const { audio, browser, playing, device } = await up(t, {
+    Context: RoutedContext,
+    choices: { outputDeviceId: 'tv' },
+  });
+  assert.deepEqual([playing.sink, device()], ['', ['speaker lost']]);
+  browser.devices.push({ kind: 'audiooutput', deviceId: 'tv', label: 'Television' });
+  await audio.setSpeaker('tv');
+  browser.devices = browser.devices.filter(({ deviceId }) => deviceId !== 'tv'); // no event tells
+  await audio.speaker.rebuild();
+  assert.equal(audio.speaker.sink, '');
+  assert.equal(browser.contexts.at(-1).sink, '');
+  assert.deepEqual(device(), ['speaker lost', 'speaker lost']);
+});
+
+test('while the browser asks for the microphone, says so and is not permitted yet', async (t) => {
+  for (const permission of ['prompt', 'granted', undefined, 'unsupported']) {
+    await t.test(`${permission}`, async (t) => {
+      const browser = installBrowser(t);
+      let allow = () => {};
+      const usual = navigator.mediaDevices.getUserMedia;
+      navigator.mediaDevices.getUserMedia = (wish) => new Promise((resolve) => (allow = () => resolve(usual(wish))));
+      if (permission)
+        navigator.permissions = {
+          async query() {
+            if (permission === 'unsupported') throw new TypeError('microphone');
+            return { state: permission };
+          },
+        };
+      const events = [];
+      const audio = new AudioIO(
+        { muted: false, volume: 1 },
+        { emit: (_, { reason }) => events.push(reason), post: () => {}, failed: () => {} },
+      );
+      t.after(() => audio.close());
+      const { port1, port2 } = new MessageChannel();
+      t.after(() => port2.close());
+      const opened = audio.openMic(port1);
+      let permitted = false;
+      const asked = audio.permitted().then(() => (permitted = true));
+      await pass(t, 501);
+      assert.equal(permitted, permission === 'granted');
+      assert.deepEqual(events, permission === 'granted' ? [] : ['asking']);
+      allow();
+      await asked;
+      await opened;
+      assert.equal(browser.track.label, 'Built-in microphone');
+    });
+  }
+});
+
+test('hints at a microphone that gives nothing but zeros for ten seconds, unless it is muted', async (t) => {
+  const { audio, browser, device } = await up(t);
+  const level = (rms, count) => {
+    for (let n = 0; n < count; n++) browser.node('live-capture').report({ type: 'level', rms, loudAt: 0 });
+  };
+  level(0, 199);
+  level(0.0001, 1);
+  level(0, 199);
+  assert.deepEqual(device(), []);
+  level(0, 400);
+  level(0.1, 2);
+  assert.deepEqual(device(), ['microphone silent Built-in microphone', 'microphone resumed Built-in microphone']);
+  audio.apply({ muted: true });
+  level(0, 400);
+  assert.equal(device().length, 2);
+});
+
 test('waits for a new microphone when none is left', async (t) => {
   const { browser, device, failures } = await up(t);
   browser.unplug('built-in');

@@ -233,6 +233,21 @@ test('a few late samples wait for the end of the turn', () => {
   assert.equal(e.inner.played, 81 * MS + 100);
 });
 
+test('a turn whose end is never marked is over after eight seconds without audio, and more of it is heard', () => {
+  const e = engine();
+  e.inner.push(level(81 * MS), 1, 0);
+  e.run(80);
+  e.inner.push(level(100), 1, 0);
+  e.run(7500);
+  assert.deepEqual(e.types(), ['started', 'underrun']);
+  e.run(800);
+  assert.deepEqual(e.types(), ['started', 'underrun', 'drained']);
+  assert.equal(e.inner.played, 81 * MS + 100, 'the rest is played');
+  e.inner.push(level(200 * MS), 1, 0);
+  e.run(100);
+  assert.equal(e.types().at(-1), 'started');
+});
+
 test('plays 30 s that arrive within about a second sample for sample', () => {
   const e = engine();
   const sent = ramp(30 * 24000);

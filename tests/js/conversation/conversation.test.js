@@ -6,6 +6,7 @@ import { earlier, newest } from '../../../web/live/conversation/history.js';
 import { Transcript } from '../../../web/live/conversation/transcript.js';
 import { brokerReport } from '../../../web/live/shared/broker-report.js';
 import { Diagnostics } from '../../../web/live/shared/diagnostics.js';
+import { readServerMessage, withoutLocalIds } from '../../../web/live/shared/protocol.js';
 import '../../../web/live/conversation/tool-runner.js'; // a conversation with functions has loaded this module by its start
 import '../../../web/live/shared/heard.js';
 import { settle } from '../support.js';
@@ -31,8 +32,9 @@ function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-
     's1',
   );
   conversation.useModel(model, setup);
-  const content = (serverContent, turn = 1, position = 0) =>
-    conversation.receive({ serverContent }, { turn, position });
+  const receive = (message, place = { turn: 1, position: 0 }) =>
+    conversation.receive(message, readServerMessage(message), place);
+  const content = (serverContent, turn = 1, position = 0) => receive({ serverContent }, { turn, position });
   return {
     conversation,
     content,
@@ -40,7 +42,8 @@ function talk({ tools = {}, audible = true, lag = 0, model = 'models/gemini-3.8-
     states,
     holds,
     transcript,
-    call: (...functionCalls) => conversation.receive({ toolCall: { functionCalls } }, { turn: 1, position: 0 }),
+    receive,
+    call: (...functionCalls) => receive({ toolCall: { functionCalls } }),
     responses: () => sent.map((message) => message.toolResponse.functionResponses),
     events,
     of: (type) => events.filter((event) => event.type === type).map(({ detail }) => detail),
@@ -243,7 +246,7 @@ test('stays thinking after a complete turn while the service is still working', 
   const t = talk();
   t.content({ turnComplete: true, interactionStatus: 'IN_PROGRESS' });
   assert.equal(t.conversation.state, 'thinking');
-  t.conversation.receive({ interactionStatus: 'IDLE' }, { turn: 1, position: 0 });
+  t.receive({ interactionStatus: 'IDLE' }, { turn: 1, position: 0 });
   assert.equal(t.conversation.state, 'listening');
 });
 
@@ -296,6 +299,37 @@ test('counts played seconds and billed tokens', async () => {
   assert.deepEqual([played_seconds, input_tokens, output_tokens, total_tokens, output_rate], [3, 201, 40, 260, 24000]);
 });
 
+test('the report leaves out a figure that cannot be, and only that', () => {
+  const diagnostics = new Diagnostics(1000);
+  diagnostics.mark('granted', 1100);
+  diagnostics.mark('opened', 900); // a clock that was set back
+  diagnostics.mark('sound', 1000 + 2 * 3_600_000); // the device slept
+  diagnostics.microphone({ sampleRate: Number.NaN }, 1200);
+  diagnostics.sent({ state: 'ok', droppedMs: 1e12 });
+  const report = brokerReport(diagnostics.snapshot());
+  assert.equal(report.token_ms, 100);
+  for (const name of ['socket_ms', 'first_audio_ms', 'input_rate', 'dropped_chunks'])
+    assert.equal(name in report, false);
+  assert.equal(report.underruns, 0);
+});
+
+test('runs and answers every call without an id, also those in modelTurn', async () => {
+  const ran = [];
+  const t = talk({ tools: { add: ({ n }) => ran.push(n) && n } });
+  const call = (n) => ({ name: 'add', args: { n } });
+  t.receive({ toolCall: { functionCalls: [call(1), call(2)] } });
+  t.receive({ toolCall: { functionCalls: [call(3), { ...call(4), id: '' }, { ...call(5), id: null }] } });
+  t.content({ modelTurn: { parts: [{ functionCall: call(6) }, { functionCall: { ...call(7), id: 'own' } }] } });
+  await settle();
+  assert.deepEqual(ran, [1, 2, 3, 4, 5, 6, 7]);
+  const answers = withoutLocalIds(t.responses().flat());
+  assert.deepEqual(
+    answers.map(({ id, response }) => [id, response.result]),
+    [...[1, 2, 3, 4, 5, 6].map((n) => [undefined, n]), ['own', 7]],
+  );
+  assert.equal(new Set(t.of('toolcall').map(({ id }) => id)).size, 7);
+});
+
 test('keeps the language that the service reports', () => {
   const t = talk();
   t.content({ inputTranscription: { text: 'Guten Tag', languageCode: 'de-DE' } });
@@ -315,7 +349,7 @@ test('thoughts are events and never captions', () => {
   assert.deepEqual(t.captions(), []);
 });
 
-test('sources have only plain titles and https addresses', () => {
+test('sources have only plain titles and https addresses', async () => {
   const t = talk();
   const web = (uri, title) => ({ web: { uri, title } });
   t.content({
@@ -327,6 +361,10 @@ test('sources have only plain titles and https addresses', () => {
         web('https://'),
         { web: {} },
         { retrievedContext: { uri: 'HTTPS://example.net' } },
+        web('https://google.com:secret@evil.example/'),
+        web('https://user@evil.example/'),
+        web(`https://example.org/${'a'.repeat(5000)}`),
+        web('https://example.com/', `\u202egpj.exe\u2066\u0000 ${'long '.repeat(500)}`),
       ],
       webSearchQueries: ['a'],
     },
@@ -335,7 +373,12 @@ test('sources have only plain titles and https addresses', () => {
     { title: '<b>A</b>', url: 'https://example.org/a' },
     { title: 'example.net', url: 'https://example.net/' },
   ];
-  assert.deepEqual(t.of('grounding'), [{ turn: 1, links, queries: ['a'] }]);
+  await settle();
+  const [{ turn, links: shown, queries }] = t.of('grounding');
+  const odd = shown.pop();
+  assert.deepEqual([turn, shown, queries], [1, links, ['a']]);
+  assert.match(odd.title, /^gpj\.exe (long )+lo?n?g?$/);
+  assert.ok(odd.title.length <= 200);
 });
 
 test('is listening while the service waits for more input', () => {
@@ -449,7 +492,7 @@ test('aborts a cancelled function and does not send its answer', async () => {
   t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
   await settle();
   assert.deepEqual(t.sent, []);
-  t.conversation.receive({ toolCallCancellation: { ids: ['1', 'unheard-of'] } }, { turn: 1, position: 0 });
+  t.receive({ toolCallCancellation: { ids: ['1', 'unheard-of'] } }, { turn: 1, position: 0 });
   await settle();
   assert.equal(signals[0].aborted, true);
   assert.deepEqual(
@@ -472,7 +515,7 @@ test('does not answer a call that was cancelled after it finished, while another
   });
   t.call({ id: '1', name: 'slow' }, { id: '2', name: 'quick' });
   await settle();
-  t.conversation.receive({ toolCallCancellation: { ids: ['2'] } }, { turn: 1, position: 0 });
+  t.receive({ toolCallCancellation: { ids: ['2'] } }, { turn: 1, position: 0 });
   finish('late');
   await settle();
   assert.deepEqual(
@@ -485,7 +528,7 @@ test('does not start a call that was cancelled before the tool runner was loaded
   let runs = 0;
   const t = talk({ tools: { count: () => ++runs } });
   t.call({ id: '1', name: 'count' });
-  t.conversation.receive({ toolCallCancellation: { ids: ['1'] } }, { turn: 1, position: 0 });
+  t.receive({ toolCallCancellation: { ids: ['1'] } }, { turn: 1, position: 0 });
   await settle();
   assert.equal(runs, 0);
   assert.deepEqual(
@@ -578,7 +621,7 @@ test('an answer that JSON cannot express is a failure of the function; other ans
 
 test('reports an unknown key once', () => {
   const t = talk();
-  for (let i = 0; i < 3; i++) t.conversation.receive({ novelty: i }, { turn: 1, position: 0 });
+  for (let i = 0; i < 3; i++) t.receive({ novelty: i }, { turn: 1, position: 0 });
   assert.deepEqual(
     t.of('diagnostics').map(({ unknownKeys }) => unknownKeys),
     [['novelty']],
@@ -593,7 +636,7 @@ test('a dictation is a caption for each segment, and awaits no answer', async ()
     audible: false,
   });
   await settle(); // heard.js loads with the token
-  t.conversation.receive({ voiceActivity: { type: 'ACTIVITY_END' } }, { turn: 1, position: 0 });
+  t.receive({ voiceActivity: { type: 'ACTIVITY_END' } });
   t.content({ interimInputTranscription: { text: 'Good' } });
   t.content({ interimInputTranscription: { text: 'Good day' } });
   t.content({ inputTranscription: { text: 'Good day.', startOffset: '1s', endOffset: '2s' } });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { AnswerKeeper } from '../../../web/live/network/answer-keeper.js';
+import { opensTurn } from '../../../web/live/network/turn-playback.js';
 import { epochNow } from '../../../web/live/shared/clock.js';
 import { settle, virtualTime } from '../support.js';
 
@@ -51,12 +52,12 @@ function keeping(t, { manual = false, setup = SETUP, turns = TURNS } = {}) {
     host,
     keeper,
     see(...facts) {
-      for (const fact of facts) keeper.observe(fact);
+      for (const fact of facts) keeper.observe(fact, opensTurn(fact));
     },
     ask: () => keeper.sent(HELLO, true),
     speak(...facts) {
       host.loudAt = epochNow();
-      for (const fact of facts) keeper.observe(fact);
+      for (const fact of facts) keeper.observe(fact, opensTurn(fact));
     },
     press() {
       host.loudAt = epochNow();
@@ -250,6 +251,7 @@ test('a session that has forgotten receives the text so far, and nothing if ther
   for (const turns of [TURNS, []]) {
     await t.test(`${turns.length} turns`, async (t) => {
       const net = keeping(t, { turns });
+      await settle(); // loads the check
       const count = (promptTokenCount) => ({ type: 'usage', usage: { promptTokenCount } });
       for (const tokens of [100, 200, 300]) net.see(AUDIO, count(tokens), over());
       net.keeper.down();

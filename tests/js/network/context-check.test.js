@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { ContextCheck } from '../../../web/live/network/context-check.js';
+import { opensTurn } from '../../../web/live/network/turn-playback.js';
 
 const WORDS = { type: 'outputText', text: 'Good morning! How may I help you today?' };
 const over = { type: 'turnComplete' };
@@ -19,7 +20,7 @@ function after(turns, setup) {
 /** One turn, counted before its end. Returns whether the context is lost. */
 function see(check, [count, words = WORDS], asked = true) {
   const facts = [words, ...(count ? [usage(count)] : []), over];
-  return facts.map((fact) => check.observe(fact, asked)).some(Boolean);
+  return facts.map((fact) => check.observe(fact, opensTurn(fact), asked)).some(Boolean);
 }
 
 for (const [name, turns, count, lost] of [
@@ -65,9 +66,9 @@ test('a context that was cut to its window is not lost', () => {
 test('a count after the end of the turn is acted on at once; one within the turn at its end', () => {
   const check = after([[100], [200], [300]]);
   check.connected(true);
-  assert.equal(check.observe(WORDS, true), false);
-  assert.equal(check.observe(over, true), false);
-  assert.equal(check.observe(usage(100), true), true);
+  assert.equal(check.observe(WORDS, opensTurn(WORDS), true), false);
+  assert.equal(check.observe(over, opensTurn(over), true), false);
+  assert.equal(check.observe(usage(100), false, true), true);
 });
 
 test('without counts, a greeting that nobody asked for means a lost context', () => {

@@ -440,6 +440,30 @@ test('reports each message of the operators once', async (t) => {
   );
 });
 
+test('tells once when three heartbeats in a row fail, whatever blocks them', async (t) => {
+  const pass = virtualTime(t);
+  const answers = [503, 200, 403, 500, 429, 500, 200];
+  let beats = 0;
+  const url = await serve(t, ({ url: path }) => {
+    if (path === '/token') return [200, { ...ANSWER, session: { id: 'ses_1', heartbeat_seconds: 30 } }];
+    return path.endsWith('/heartbeat') ? [answers[beats++], { state: 'open' }] : [200, {}];
+  });
+  const net = await started(t, {
+    plan: { request: { url: `${url}token`, headers: {}, body: '{}', credentials: 'omit' } },
+  });
+  await net.ready();
+  const told = [];
+  for (let beat = 1; beat <= answers.length; beat++) {
+    await pass(30_500, 500);
+    await net.until(() => beats >= beat);
+    await settle();
+    told.push(net.of('warning').length);
+  }
+  assert.deepEqual(told, [0, 0, 0, 0, 1, 1, 1]);
+  assert.equal(net.of('warning')[0].code, 'heartbeats-lost');
+  assert.deepEqual(net.of('failed'), []);
+});
+
 test('sends the page’s current figures to the broker every minute', async (t) => {
   const pass = virtualTime(t);
   const received = [];

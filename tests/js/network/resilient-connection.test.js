@@ -443,17 +443,113 @@ for (const [code, text] of [
     assert.equal(net.sockets.length, 3);
   });
 
-test('spends no attempt while offline and connects at once when online', async (t) => {
+test('a browser that wrongly calls itself offline keeps its connection and replaces it at once', async (t) => {
   const net = await connected(t);
   net.connection.setOnline(false);
+  await net.pass(MINUTE, SECOND);
+  assert.deepEqual(net.life, ['new']);
+  assert.equal(net.connection.offline, false);
   await net.drop(1006);
-  await net.pass(25 * SECOND);
-  assert.equal(net.sockets.length, 1);
-  net.connection.setOnline(true);
-  await net.pass(1, 1);
   assert.equal(net.sockets.length, 2);
   await net.accept();
   assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+});
+
+test('makes one attempt while offline, then waits, and connects at once when online', async (t) => {
+  const net = await connected(t);
+  net.connection.setOnline(false);
+  await net.drop(1006);
+  assert.equal(net.sockets.length, 2);
+  await net.drop(1006);
+  assert.equal(net.connection.offline, true);
+  await net.pass(25 * SECOND);
+  assert.equal(net.sockets.length, 2);
+  net.connection.setOnline(true);
+  await net.pass(1, 1);
+  assert.equal(net.sockets.length, 3);
+  await net.accept();
+  assert.deepEqual(net.life, ['new', 'down', 'resumed']);
+});
+
+for (const seconds of [3, 31])
+  test(`a service that closes each connection after ${seconds} s, even with an answer, gets a bounded number of tokens`, async (t) => {
+    const net = await connected(t);
+    let tries = 0;
+    for (; net.endedWith.length === 0 && tries < 50; tries++) {
+      await net.pass(seconds * SECOND, 250);
+      await net.serve({ serverContent: { generationComplete: true } });
+      await net.drop(1011, 'Internal error encountered.');
+      if (net.endedWith.length === 0) await net.accept();
+    }
+    assert.equal(tries, 13);
+    assert.match(net.endedWith[0].closeReason, /Internal error/);
+  });
+
+test('code that fails on each connection ends the conversation with its reason', async (t) => {
+  const net = await connected(t);
+  for (let tries = 0; net.endedWith.length === 0 && tries < 20; tries++) {
+    net.connection.fault('boom');
+    await net.pass(9 * SECOND);
+    if (net.socket.readyState === 0) await net.accept();
+  }
+  assert.deepEqual(
+    net.endedWith.map(({ detail }) => detail),
+    ['boom'],
+  );
+  assert.equal(net.sockets.length, 6);
+});
+
+for (const reason of [
+  'Token has expired',
+  'invalid argument: new_session_expire_time',
+  'Token has been used too many times',
+])
+  test(`a first connection that is refused with "${reason}" gets one other token`, async (t) => {
+    virtualTime(t);
+    const events = [];
+    const asked = [];
+    const connection = new ResilientConnection({
+      ask: async (what) => asked.push(what) && { answer: answerOf() },
+      report: ({ type }) => events.push(type),
+      receive: () => {},
+      idle: () => true,
+      granted: () => {},
+      up: () => events.push('up'),
+      down: () => {},
+      ended: () => {},
+    });
+    t.after(() => connection.stop(true));
+    const refuse = async () => {
+      await Promise.resolve();
+      FakeWebSocket.last.open();
+      FakeWebSocket.last.drop(1008, reason);
+      for (let n = 0; n < 20; n++) await Promise.resolve();
+    };
+    const started = connection.start({ answer: answerOf() });
+    await Promise.resolve();
+    await refuse();
+    assert.equal(FakeWebSocket.made.length, 2);
+    if (reason.includes('used')) {
+      await refuse();
+      await assert.rejects(started, { closeReason: reason });
+      assert.equal(FakeWebSocket.made.length, 2, 'one other token, not one after the other');
+    } else {
+      FakeWebSocket.last.open();
+      FakeWebSocket.last.serve({ setupComplete: {} });
+      await started;
+      assert.ok(events.includes('ready'));
+    }
+    assert.deepEqual(asked, ['plan']);
+  });
+
+test('a dozen breaks in more than ten minutes are no reason to end', async (t) => {
+  const net = await connected(t, { answer: answerOf({ life: 7200, ends: 7200 }) });
+  for (let round = 0; round < 30; round++) {
+    await net.pass(60 * SECOND, SECOND);
+    await net.drop(1006);
+    await net.accept();
+  }
+  assert.deepEqual(net.endedWith, []);
 });
 
 test('replaces a connection that was opening in the previous network', async (t) => {

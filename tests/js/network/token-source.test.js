@@ -150,6 +150,25 @@ test('heartbeats and the end use the routes next to the token route, with the sa
   ]);
 });
 
+for (const [answers, known] of [
+  [[200], true],
+  [[404], true],
+  [[503, 200], true],
+  [[503, 503], false],
+  [[401, 401], false],
+])
+  test(`the end is ${known ? 'known' : 'lost'} after ${answers}`, async (t) => {
+    const left = [...answers];
+    const url = await serve(t, () => [left.shift(), {}]);
+    assert.equal(await new BrokerSession({ url, headers: {}, credentials: 'omit' }, 'ses_1').end(), known);
+    assert.deepEqual(left, []);
+  });
+
+test('an end that never reaches the broker is lost', async () => {
+  const access = { url: 'http://127.0.0.1:9/', headers: {}, credentials: 'omit' };
+  assert.equal(await new BrokerSession(access, 'ses_1').end(), false);
+});
+
 test('a heartbeat rejects only when the session has ended', async (t) => {
   const answers = [
     [200, { state: 'ended', message: 'An operator ended it.' }],

@@ -3,7 +3,7 @@
  * Leaves the connection to the network, to which it posts commands, and the words to the conversation.
  */
 import { LiveError } from '../shared/errors.js';
-import { LOUD_RMS } from '../shared/pcm.js';
+import { LOUD_RMS, METER_HZ } from '../shared/pcm.js';
 import { Mic } from './mic.js';
 import { MicrophoneGate } from './microphone-gate.js';
 import { Speaker } from './speaker.js';
@@ -30,6 +30,9 @@ import { WakeLock } from './wake-lock.js';
  * @property {(error: LiveError) => void} failed
  */
 
+/** Ten seconds of levels. */
+const ZEROS = 10 * METER_HZ;
+
 export class AudioIO {
   #host;
   #choices;
@@ -40,6 +43,8 @@ export class AudioIO {
   #echoDetector = null;
   #wakeLock = new WakeLock();
   #inputLevel = 0;
+  /** Levels in a row that were exactly zero. */
+  #zeros = 0;
   /** The user has stopped the model, so the interruption that follows is no echo. */
   #stopped = false;
   /** @type {((voice: Voice) => MessagePort) | null} */
@@ -66,7 +71,7 @@ export class AudioIO {
       if (reason === 'muted-by-system' || reason === 'unmuted-by-system') {
         this.#gate.mute('system', reason === 'muted-by-system');
       }
-      host.emit('device', { kind: 'microphone', reason, label: mic.label });
+      this.#tellDevice(reason);
     };
     speaker.onreport = (report) => this.#onPlayback(report);
     speaker.onport = (playback) => host.post({ type: 'ports', playback }, [playback]);
@@ -133,13 +138,18 @@ export class AudioIO {
     const { outputDeviceId } = this.#choices;
     const opened = this.#speaker.open(port);
     // A missing device is no reason not to talk: the system's own loudspeaker plays instead.
-    if (outputDeviceId) await this.setSpeaker(outputDeviceId).catch(() => this.#useSystemSpeaker());
+    if (outputDeviceId) await this.setSpeaker(outputDeviceId).catch(() => this.#speaker.useSystem());
     await opened;
   }
 
   /** @param {MessagePort} port */
   async openMic(port) {
     await this.#mic.open(port, this.#choices.deviceId);
+  }
+
+  /** Resolves when the browser does not ask for the microphone, or no longer. Rejects when it stays closed. */
+  permitted() {
+    return this.#mic.permitted();
   }
 
   /** The token is granted. @param {boolean} manual its setup switches the detection of speech off */
@@ -209,11 +219,24 @@ export class AudioIO {
   #onCapture(report) {
     if (report.type === 'level') {
       this.#inputLevel = report.rms;
+      this.#noticeZeros(report.rms > 0);
       // Somebody probably speaks, so an answer will come.
       if (report.rms > LOUD_RMS) this.expectSound();
       if (this.#speaker.suspended) this.#host.emit('levels', { input: report.rms, output: 0 });
     }
     this.oncapture(report);
+  }
+
+  /** A microphone that is open and gives nothing, not even noise: a switch, a dead cable. @param {boolean} sound */
+  #noticeZeros(sound) {
+    if (sound && this.#zeros >= ZEROS) this.#tellDevice('resumed');
+    this.#zeros = sound || this.#choices.muted || this.#gate.muted ? 0 : this.#zeros + 1;
+    if (this.#zeros === ZEROS) this.#tellDevice('silent');
+  }
+
+  /** @param {import('../shared/events.js').DeviceReason} reason */
+  #tellDevice(reason) {
+    this.#host.emit('device', { kind: 'microphone', reason, label: this.#mic.label });
   }
 
   /** @param {PlaybackReport} report */
@@ -243,11 +266,6 @@ export class AudioIO {
     const { sink } = this.#speaker;
     if (!sink || sink === 'default') return;
     const { hasOutput } = await import('./devices.js');
-    if (!(await hasOutput(sink))) await this.#useSystemSpeaker();
+    if (!(await hasOutput(sink))) await this.#speaker.useSystem();
   };
-
-  async #useSystemSpeaker() {
-    await this.#speaker.setSink('').catch(() => {});
-    this.#host.emit('device', { kind: 'speaker', reason: 'lost', label: '' });
-  }
 }

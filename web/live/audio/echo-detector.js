@@ -42,10 +42,10 @@ export class EchoDetector {
   /** @param {import('../shared/events.js').Caption} caption */
   caption({ id, role, text }) {
     if (role === 'model') {
-      this.#modelText = letters(text).slice(-400);
+      this.#modelText = letters(text.slice(-800)).slice(-400);
       return;
     }
-    const added = letters(id === this.#userCaptionId ? text.slice(this.#userCaptionLength) : text);
+    const added = letters((id === this.#userCaptionId ? text.slice(this.#userCaptionLength) : text).slice(-800));
     this.#userCaptionId = id;
     this.#userCaptionLength = text.length;
     if (added.length < PIECE_LETTERS || this.#isEcho(added)) return;

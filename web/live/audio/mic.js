@@ -7,6 +7,8 @@ import { WorkletHost } from './worklet-host.js';
 
 /** A Bluetooth headset needs about a second to change its profile, and its rate with it. */
 const SETTLE_MS = 1000;
+/** A microphone that needs no permission opens sooner. */
+const ASKING_MS = 500;
 
 /** @extends {WorkletHost<import('../shared/audio-messages.js').CaptureReport>} */
 export class Mic extends WorkletHost {
@@ -16,8 +18,12 @@ export class Mic extends WorkletHost {
   #source = null;
   /** @type {string | undefined} */
   #deviceId;
+  /** The microphone, as soon as the browser gives it. @type {Promise<MediaStream> | undefined} */
+  #requested;
   /** The device's rate when it was connected. @type {number | undefined} */
   #rate;
+  /** The chosen device was gone at the start. */
+  #fellBack = false;
   #muted = false;
   #reopening = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -41,7 +47,8 @@ export class Mic extends WorkletHost {
   async open(port, deviceId) {
     setAudioSession('play-and-record');
     this.#deviceId = deviceId;
-    const requested = getUserMedia(deviceId).catch(throwExplained);
+    const requested = this.#openAny(deviceId).catch(throwExplained);
+    this.#requested = requested;
     // The answer may come at any time, even after the end. Then the microphone is released at once.
     requested.then((stream) => this.#use(stream)).catch(() => {}); // a refusal is reported below
     await this.prepared;
@@ -49,7 +56,30 @@ export class Mic extends WorkletHost {
     this.connect(port);
     await requested;
     await this.#attach();
+    if (this.#fellBack && this.#stream) this.ondevice('changed');
     navigator.mediaDevices.addEventListener?.('devicechange', this.#settleSoon, { signal: this.signal });
+  }
+
+  /** Call it after open(). Resolves when the browser does not ask for the microphone, or no longer. */
+  async permitted() {
+    const name = /** @type {PermissionName} */ ('microphone');
+    const permission = await navigator.permissions?.query({ name }).catch(() => null);
+    if (permission?.state === 'granted') return;
+    const timer = setTimeout(() => this.ondevice('asking'), ASKING_MS);
+    await this.#requested?.finally(() => clearTimeout(timer));
+  }
+
+  /** The chosen device, or the system's own if that is gone. @param {string | undefined} deviceId */
+  async #openAny(deviceId) {
+    try {
+      return await getUserMedia(deviceId);
+    } catch (cause) {
+      if (!deviceId || LiveError.microphone(cause).reason !== 'no-microphone') throw cause;
+      const stream = await getUserMedia(undefined);
+      this.ondevice('lost');
+      this.#fellBack = true;
+      return stream;
+    }
   }
 
   /** Changes the microphone now. Keeps the current one if the new one cannot be opened. @param {string | undefined} deviceId */

@@ -22,6 +22,9 @@ const DEVICE_FRAMES = 10 * FRAMES_PER_MS;
 /** What waits for playback is enough if it is this long, however late some of it came. */
 const PLENTY_FRAMES = 240 * FRAMES_PER_MS;
 
+/** A turn whose end the service does not mark ends after this time without audio. */
+const FORGOTTEN_FRAMES = 8000 * FRAMES_PER_MS;
+
 /**
  * A stretch of one turn. `end` is a position in the ring, `length` counts the samples that came. `head` is the least
  * time, in frames of playback, at which a sample came, less its place in the segment; `late` is how much later, at
@@ -41,6 +44,7 @@ export class PlaybackEngine {
   #waitedFrames = 0;
   /** The frames that were rendered. */
   #clock = 0;
+  #dryFrames = 0;
   #thresholdMs = THRESHOLD_MS.floor;
   /** The last 5 ms of audio that was cut, faded already and mixed into the audio that follows. */
   #tail = new Float32Array(FADE_FRAMES);
@@ -150,6 +154,8 @@ export class PlaybackEngine {
   #tryStart(frames) {
     const segment = this.#segments[0];
     if (!segment) return false;
+    this.#dryFrames = segment.started && this.#available() <= FADE_FRAMES ? this.#dryFrames + frames : 0;
+    if (this.#dryFrames > FORGOTTEN_FRAMES) segment.finished = true;
     if (segment.finished && this.#available() === 0) {
       this.#drain(segment);
       return this.#tryStart(frames);

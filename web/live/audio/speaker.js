@@ -80,8 +80,14 @@ export class Speaker extends WorkletHost {
     this.sink = deviceId;
   }
 
+  /** The chosen device is gone. */
+  async useSystem() {
+    await this.setSink('').catch(() => {});
+    this.ondevice('lost');
+  }
+
   async restored() {
-    if (this.sink) await this.setSink(this.sink).catch(() => {});
+    if (this.sink) await this.setSink(this.sink).catch(() => this.useSystem());
   }
 
   /** @param {PlaybackReport} report */

@@ -128,7 +128,10 @@ export class WorkletHost {
   }
 
   #loadWorklet() {
-    const module = this.context.audioWorklet.addModule(trustedUrl(this.#kind.script));
+    const { audioWorklet } = this.context;
+    const module = audioWorklet
+      ? audioWorklet.addModule(trustedUrl(this.#kind.script))
+      : Promise.reject(new LiveError({ reason: 'unsupported', detail: 'Voice needs https.' }));
     module.catch(() => {}); // the code that awaits it reports the failure
     return module;
   }

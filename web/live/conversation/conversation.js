@@ -5,7 +5,6 @@
 import { LiveError, lazyModule } from '../shared/errors.js';
 import { onlyWrites, rulesFor } from '../shared/model-rules.js';
 import { OUTPUT_RATE } from '../shared/pcm.js';
-import { readServerMessage } from '../shared/protocol.js';
 import { Captions } from './captions.js';
 
 /** @typedef {import('../shared/protocol.js').ServerFact} ServerFact */
@@ -116,11 +115,11 @@ export class Conversation {
     return count;
   }
 
-  /** @param {Record<string, any>} message @param {Place} place */
-  receive(message, place) {
+  /** @param {Record<string, any>} message a frame @param {ServerFact[]} facts what it says @param {Place} place */
+  receive(message, facts, place) {
     this.#host.emit('message', { message });
     this.#captions.setLength(place.turn, place.position);
-    for (const fact of readServerMessage(message)) {
+    for (const fact of facts) {
       // Each handler takes its own kind of fact. The type of the table has checked that.
       const handle = /** @type {((fact: ServerFact, place: Place) => void) | undefined} */ (this.#handlers[fact.type]);
       handle?.(fact, place);
@@ -235,15 +234,25 @@ export class Conversation {
       this.#withTools((tools) => tools.cancel(ids, 'service'));
       this.#toolsChanged();
     },
-    grounding: ({ links, queries }, { turn }) => {
-      if (turn > this.#lastInterruptedTurn) this.#host.emit('grounding', { turn, links, queries });
-    },
+    grounding: ({ metadata }, { turn }) => void this.#nameSources(metadata, turn),
     usage: ({ usage }, { turn, position }) => void this.#count(usage, turn, position / OUTPUT_RATE),
-    unknown: ({ key }) => {
-      const { diagnostics, emit } = this.#host;
-      if (diagnostics.unknown(key)) emit('diagnostics', diagnostics.snapshot());
-    },
+    unknown: ({ key }) => this.#note(this.#host.diagnostics.unknown(key)),
+    unreadable: () => this.#note(this.#host.diagnostics.unreadable()),
   };
+
+  /** @param {boolean} changed whether the figures have */
+  #note(changed) {
+    const { diagnostics, emit } = this.#host;
+    if (changed) emit('diagnostics', diagnostics.snapshot());
+  }
+
+  /** @param {Record<string, any>} metadata @param {number} turn */
+  async #nameSources(metadata, turn) {
+    const module = await import('../shared/sources.js').catch(() => null); // an answer without its sources is an answer
+    if (module && turn > this.#lastInterruptedTurn) {
+      this.#host.emit('grounding', { turn, ...module.readSources(metadata) });
+    }
+  }
 
   /** @param {Record<string, any>} usage @param {number} turn @param {number} seconds of the turn's audio so far */
   async #count(usage, turn, seconds) {

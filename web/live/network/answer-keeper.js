@@ -2,8 +2,9 @@
  * Sees to it that the model answers, or that the user learns why not: silence, turns without content, and a resumed
  * session that has forgotten everything.
  *
- * There are four steps. A message that the model understands; the same session on another connection; a new session
- * with the text so far; the end, with a reason. An answer of the model starts again with the first.
+ * The network loads this module with the token, so it imports as little as possible. There are four steps: a message
+ * that the model understands; the same session on another connection; a new session with the text so far; the end, with
+ * a reason. An answer of the model starts again with the first.
  */
 import { epochNow } from '../shared/clock.js';
 import { LiveError } from '../shared/errors.js';
@@ -69,9 +70,9 @@ export class AnswerKeeper {
     this.#watchdog.heard(true, epochNow(), this.#host.loudAt);
   }
 
-  /** @param {import('../shared/protocol.js').ServerFact} fact */
-  observe(fact) {
-    const forgotten = this.#context.observe(fact, this.#watchdog.question !== null);
+  /** @param {import('../shared/protocol.js').ServerFact} fact @param {boolean} opens whether it opens a turn */
+  observe(fact, opens) {
+    const forgotten = this.#context.observe(fact, opens, this.#watchdog.question !== null);
     const empty = this.#watchdog.observe(fact, epochNow(), this.#host.loudAt);
     if (forgotten) void this.#giveContext();
     if (empty && fact.type === 'turnComplete') void this.#emptyTurn(fact.reason ?? '').catch(() => {}); // a silence follows

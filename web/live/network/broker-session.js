@@ -7,6 +7,8 @@ import { ENDING_CODES, postToBroker } from './broker-request.js';
 
 /** @typedef {import('./token-source.js').TokenRequest} TokenRequest */
 
+const END_RETRY_MS = 1000;
+
 export class BrokerSession {
   /**
    * @param {Pick<TokenRequest, 'url' | 'headers' | 'credentials'>} access of the token's request: the same identity
@@ -46,9 +48,17 @@ export class BrokerSession {
     await postToBroker(this.#request('report', figures), true).catch(() => null);
   }
 
-  /** Ends the session, even while the page closes. A failure does no harm, because the session expires by itself. */
+  /**
+   * Ends the session, even while the page closes. Tries twice. Returns whether the broker knows: otherwise the session
+   * counts until it expires by itself.
+   */
   async end() {
-    await postToBroker(this.#request('end'), true).catch(() => null);
+    for (let tries = 0; tries < 2; tries++) {
+      if (tries) await new Promise((resolve) => setTimeout(resolve, END_RETRY_MS));
+      const response = await postToBroker(this.#request('end'), true).catch(() => null);
+      if (response?.ok || response?.status === 404) return true;
+    }
+    return false;
   }
 
   /** @param {string} verb @param {object} [body] @returns {TokenRequest} */

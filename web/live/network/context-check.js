@@ -5,8 +5,6 @@
  * If it is closer to the first count of the conversation than to the last, the context is gone. A service that counts
  * nothing is judged by its words: an answer that nobody asked for and that begins like the very first one is a greeting.
  */
-import { opensTurn } from './turn-playback.js';
-
 /** @typedef {import('../shared/protocol.js').ServerFact} ServerFact */
 
 /** A conversation that has grown by fewer tokens says nothing. */
@@ -44,12 +42,16 @@ export class ContextCheck {
     if (!resumed) this.#first = this.#last = 0;
   }
 
-  /** @param {ServerFact} fact @param {boolean} asked whether the user waits for an answer @returns {boolean} whether to seed now */
-  observe(fact, asked) {
+  /**
+   * @param {ServerFact} fact @param {boolean} opens whether it opens a turn @param {boolean} asked whether the user waits
+   *   for an answer
+   * @returns {boolean} whether to seed now
+   */
+  observe(fact, opens, asked) {
     if (fact.type === 'usage') this.#count(Number(fact.usage.promptTokenCount));
     else if (fact.type === 'turnComplete') this.#ended();
     else if (fact.type === 'outputText') this.#words += fact.text;
-    if (opensTurn(fact) && !this.#open) {
+    if (opens && !this.#open) {
       this.#open = true;
       this.#unasked = !asked;
     }

@@ -144,19 +144,23 @@ export class LiveSocket {
 
   /** @param {string} text */
   #deliver(text) {
-    let message;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      const detail = 'The service sent no JSON.';
-      this.#callbacks.onerror?.(new LiveError({ reason: 'network', detail }));
-      return;
-    }
-    this.#callbacks.onmessage?.(message);
-    if (message.setupComplete && !this.#ready) {
+    const message = asObject(text);
+    if (message) this.#callbacks.onmessage?.(message);
+    else this.#callbacks.onerror?.(new LiveError({ reason: 'unreadable', detail: 'The service sent no JSON object.' }));
+    if (message?.setupComplete && !this.#ready) {
       this.#ready = true;
       this.#settle();
     }
+  }
+}
+
+/** @param {string} text @returns {Record<string, any> | null} null: it is no JSON object */
+function asObject(text) {
+  try {
+    const value = JSON.parse(text);
+    return typeof value === 'object' && !Array.isArray(value) ? value : null;
+  } catch {
+    return null;
   }
 }
 

@@ -30,7 +30,9 @@
  *     terms: import('../shared/events.js').TokenTerms}
  *   | {type: 'opened', at: number}
  *   | {type: 'ready', at: number}
- *   | {type: 'message', message: Record<string, any>, turn: number, position: number}
+ *   | {type: 'message', message: Record<string, any>, facts: import('../shared/protocol.js').ServerFact[], turn: number,
+ *     position: number}
+ *   | {type: 'unreadable'}
  *   | {type: 'ask', id: number, what: Question, detail?: any}
  *   | {type: 'stopped', turn: number}
  *   | {type: 'broken', turn: number, position: number, calls: string[]}
@@ -40,6 +42,7 @@
  *   | ({type: 'network'} & NetworkState)
  *   | ({type: 'clock'} & SessionClock)
  *   | {type: 'notice', text: string}
+ *   | {type: 'warning', code: 'heartbeats-lost'}
  *   | {type: 'failed', error: LiveErrorFields}} NetworkReport
  */
 

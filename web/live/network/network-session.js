@@ -10,8 +10,9 @@ import { epochNow } from '../shared/clock.js';
 import { LiveError } from '../shared/errors.js';
 import { rulesFor } from '../shared/model-rules.js';
 import { INPUT_MIME } from '../shared/pcm.js';
-import { readServerMessage, withoutAudio } from '../shared/protocol.js';
-import { AnswerKeeper } from './answer-keeper.js';
+import { readServerMessage, withoutAudio, withoutLocalIds } from '../shared/protocol.js';
+import { LateAnswers } from './late-answers.js';
+import { Questions } from './questions.js';
 import { ResilientConnection } from './resilient-connection.js';
 import { SendQueue } from './send-queue.js';
 import { SpeechActivity } from './speech-activity.js';
@@ -31,7 +32,6 @@ import { opensTurn, TurnPlayback } from './turn-playback.js';
 const QUIET_MS = 2500;
 /** How many of the page's messages may wait for a connection. Pictures never wait. */
 const MAX_WAITING = 200;
-const ASK_TIMEOUT_MS = 10_000;
 const NETWORK_CHECK_MS = 250;
 /** A worker that ends at once would cut off the closing handshake. */
 const CLOSE_MS = 1000;
@@ -47,7 +47,7 @@ export class NetworkSession {
   #queue;
   #activity;
   #playback = new TurnPlayback();
-  #answers = new AnswerKeeper(this);
+  #answers = new LateAnswers(this);
   /** Function calls by what the service knows of them. @type {Map<string, CallState>} */
   #calls = new Map();
   /** Something was said that has no complete answer. */
@@ -62,9 +62,7 @@ export class NetworkSession {
   #waiting = [];
   /** The last typed text that was sent. */
   #typedSent = 0;
-  /** @type {Map<number, {resolve: (value: any) => void, reject: (error: LiveError) => void}>} */
-  #questions = new Map();
-  #questionCount = 0;
+  #questions = new Questions((question) => this.report(question));
   /** @type {import('../shared/events.js').NetworkState} */
   #network = { state: 'ok', droppedMs: 0 };
   #networkCheck = setInterval(() => this.#checkNetwork(), NETWORK_CHECK_MS);
@@ -83,8 +81,8 @@ export class NetworkSession {
       () => this.#connection.bufferedBytes,
     );
     this.#activity = new SpeechActivity(this.#queue, (input, expectsReply) => {
-      if (input.activityEnd) this.#answers.released();
-      this.#sendNow(input, expectsReply);
+      if (input.activityEnd) this.#answers.tell((answers) => answers.released());
+      this.#connection.send({ realtimeInput: input }, expectsReply);
     });
     port.onmessage = ({ data }) => this.#handle(data);
     this.report({ type: 'hello' });
@@ -113,7 +111,7 @@ export class NetworkSession {
     else if (command.type === 'mute') this.#activity.setMuted(command.muted);
     else if (command.type === 'activity') this.#activity.setPressed(command.active);
     else if (command.type === 'online') this.#connection.setOnline(command.online);
-    else if (command.type === 'reply') this.#answered(command);
+    else if (command.type === 'reply') this.#questions.answered(command);
     else this.#stop(command.pageEnds);
   }
 
@@ -142,22 +140,8 @@ export class NetworkSession {
 
   /** @param {import('./messages.js').Question} what @param {object} [detail] @returns {Promise<any>} */
   ask(what, detail) {
-    const id = ++this.#questionCount;
-    return new Promise((resolve, reject) => {
-      this.#questions.set(id, { resolve, reject });
-      const error = { reason: /** @type {const} */ ('network'), detail: 'The page did not answer.' };
-      setTimeout(() => this.#answered({ id, error }), ASK_TIMEOUT_MS);
-      const more = what === 'history' && { typedSent: this.#typedSent };
-      this.report({ type: 'ask', id, what, detail: { ...detail, ...more } });
-    });
-  }
-
-  /** @param {Omit<NetworkCommand & {type: 'reply'}, 'type'>} reply */
-  #answered({ id, value, error }) {
-    const question = this.#questions.get(id);
-    this.#questions.delete(id);
-    if (error) question?.reject(new LiveError(error));
-    else question?.resolve(value);
+    const more = what === 'history' && { typedSent: this.#typedSent };
+    return this.#questions.ask(what, { ...detail, ...more });
   }
 
   /** @param {Outgoing} outgoing */
@@ -172,12 +156,18 @@ export class NetworkSession {
     // An answer to a call that the service has forgotten would end the connection.
     const answers = toolResponse?.functionResponses;
     if (answers?.some((/** @type {{id: string}} */ { id }) => this.#calls.get(id) === 'lost')) return;
+    if (answers) toolResponse.functionResponses = withoutLocalIds(answers);
     const expectsReply = !realtimeInput || realtimeInput.text !== undefined;
     if (expectsReply) this.#playback.asked();
     this.#busy ||= expectsReply && clientContent?.turnComplete !== false;
     this.#connection.spoken();
-    this.#answers.sent(outgoing, expectsReply);
+    this.#answers.tell((answers) => answers.sent(outgoing, expectsReply));
     this.#connection.send(message, expectsReply);
+  }
+
+  /** The network's own code has failed. @param {string} detail */
+  fault(detail) {
+    this.#connection.fault(detail);
   }
 
   /** @param {import('./model-watchdog.js').Question} question @param {boolean} restart @param {LiveError} error */
@@ -203,30 +193,25 @@ export class NetworkSession {
     for (const message of interruption(this.#model, this.#activity)) this.#connection.send(message, false);
   }
 
-  /** @param {Record<string, any>} realtimeInput @param {boolean} expectsReply */
-  #sendNow(realtimeInput, expectsReply) {
-    this.#connection.send({ realtimeInput }, expectsReply);
-  }
-
   /** @param {Uint8Array} chunk */
   #sendAudio(chunk) {
     const quietMs = this.#quietMs;
     const audio = { data: encodeBase64(chunk), mimeType: INPUT_MIME };
     // After the end of speech a reply is due.
-    this.#sendNow({ audio }, this.#replies && quietMs > QUIET_MS / 2 && quietMs < QUIET_MS);
+    this.#connection.send({ realtimeInput: { audio } }, this.#replies && quietMs > QUIET_MS / 2 && quietMs < QUIET_MS);
   }
 
   /** Sends a picture now or never: a late picture is useless and would delay speech. @param {ImageBitmap} bitmap */
   async #sendPicture(bitmap) {
     const { sendPicture } = await import('./picture-encoder.js');
     const buffered = () => (this.#connection.up && !this.#queue.slow ? this.#connection.bufferedBytes : Infinity);
-    await sendPicture(bitmap, buffered, (video) => this.#sendNow({ video }, false));
+    await sendPicture(bitmap, buffered, (video) => this.#connection.send({ realtimeInput: { video } }, false));
   }
 
   /** Sends everything that waits, in order. @param {boolean} resumed the service knows the conversation so far */
   up(resumed) {
     if (!resumed) for (const id of this.#calls.keys()) this.#calls.set(id, 'lost');
-    this.#answers.up(resumed);
+    this.#answers.tell((answers) => answers.up(resumed));
     for (const outgoing of this.#waiting.splice(0)) this.send(outgoing);
     this.#queue.open();
   }
@@ -238,31 +223,45 @@ export class NetworkSession {
     this.#playback.disconnected(this.#busy);
     this.#activity.open = this.#busy = this.#serviceWorking = false;
     this.report({ type: 'broken', turn, position, calls });
-    this.#leaveOut(this.#answers.down());
+    this.#answers.tell((answers) => this.#leaveOut(answers.down()));
   }
 
   #checkNetwork() {
-    if (this.#connection.up) this.#answers.tick();
+    if (this.#connection.up) this.#answers.tell((answers) => answers.tick());
     const { slow, droppedMs } = this.#queue;
-    const { online, silent } = this.#connection;
-    const state = !online ? 'offline' : silent ? 'silent' : slow ? 'slow' : 'ok';
+    const { offline, silent } = this.#connection;
+    const state = offline ? 'offline' : silent ? 'silent' : slow ? 'slow' : 'ok';
     if (state === this.#network.state && droppedMs === this.#network.droppedMs) return;
     this.#network = { state, droppedMs };
     this.report({ type: 'network', state, droppedMs });
   }
 
-  /** @param {Record<string, any>} message */
+  /** Whatever the frame contains, this does not throw. @param {any} message null: a frame that is no JSON object */
   receive(message) {
     const receivedAt = epochNow();
     const facts = readServerMessage(message);
     this.#playback.receive(facts, this.loudAt);
     const { turn, position } = this.#playback;
-    this.report({ type: 'message', message: withoutAudio(message), turn, position });
+    const lean = facts.map((fact) => (fact.type === 'audio' ? { ...fact, data: '' } : fact));
+    this.#attempt(() =>
+      this.report({ type: 'message', message: withoutAudio(message ?? {}), facts: lean, turn, position }),
+    );
     for (const fact of facts) {
-      this.#connection.observe(fact);
-      this.#playback.play(fact, receivedAt);
-      this.#observe(fact);
-      this.#answers.observe(fact);
+      this.#attempt(() => {
+        this.#connection.observe(fact);
+        this.#playback.play(fact, receivedAt);
+        this.#observe(fact);
+        this.#answers.tell((answers) => answers.observe(fact, opensTurn(fact)));
+      });
+    }
+  }
+
+  /** What fails here costs a part of a frame: for example audio that is no base64. @param {() => void} work */
+  #attempt(work) {
+    try {
+      work();
+    } catch {
+      this.report({ type: 'unreadable' });
     }
   }
 

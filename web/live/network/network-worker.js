@@ -4,5 +4,10 @@
 import { NetworkSession } from './network-session.js';
 
 self.onmessage = ({ data }) => {
-  new NetworkSession(data.port, () => self.close());
+  const session = new NetworkSession(data.port, () => self.close());
+  // A fault of the code here costs a connection, not the conversation.
+  self.onerror = (message) => {
+    session.fault(`The network worker failed: ${message}`);
+    return true;
+  };
 };

@@ -18,7 +18,7 @@ import { historyMessage } from '../shared/model-rules.js';
  * `closed` gets null for a connection that closed before its setup.
  * @typedef {object} ConnectionEvents
  * @property {() => void} opened
- * @property {(message: Record<string, any>) => void} received
+ * @property {(message: Record<string, any> | null) => void} received null: it is no JSON object
  * @property {(error: LiveError, connection: Connection | null) => void} closed
  */
 
@@ -51,6 +51,9 @@ export async function openConnection(connect, { token, url, auth, setup }, histo
     onopen: events.opened,
     onmessage: (message) => {
       if (!signal.aborted) events.received(message);
+    },
+    onerror: ({ reason }) => {
+      if (reason === 'unreadable' && !signal.aborted) events.received(null);
     },
     onclose: ({ code, reason }) => {
       failure = LiveError.closed(code, reason, connection !== null);

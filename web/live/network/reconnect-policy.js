@@ -83,6 +83,12 @@ export function nextStep(error, phase, outage, random = Math.random) {
   };
 }
 
+/** The service refuses only this token, so another one may do. @param {unknown} error @returns {boolean} */
+export function refusedToken(error) {
+  const { closeCode, closeReason = '' } = LiveError.from(error, 'connection-lost');
+  return closeCode !== undefined && /token$/.test(closeMeaning(closeCode, closeReason).kind ?? '');
+}
+
 /** An end that the broker decided is an end, not an error. @param {LiveError} error */
 export const asEnd = (error) =>
   ENDING_CODES.has(error.code ?? '') ? LiveError.ended(error.detail, error.toJSON()) : error;

@@ -10,10 +10,11 @@ import { encodeBase64 } from '../shared/base64.js';
 import { epochNow } from '../shared/clock.js';
 import { LiveError } from '../shared/errors.js';
 import { CHUNK_SAMPLES, INPUT_MIME } from '../shared/pcm.js';
+import { Attempts } from './attempts.js';
 import { LiveSocket, connect as openSocket } from './live-socket.js';
 import { NextToken } from './next-token.js';
 import { openConnection, sendOn } from './open-connection.js';
-import { asEnd, NO_OUTAGE, nextStep } from './reconnect-policy.js';
+import { asEnd, refusedToken } from './reconnect-policy.js';
 import { SessionKeeper } from './session-keeper.js';
 import { Watchdog } from './watchdog.js';
 
@@ -21,7 +22,7 @@ import { Watchdog } from './watchdog.js';
 /** @typedef {import('./token-source.js').TokenAnswer} TokenAnswer */
 /**
  * @typedef {object} OwnCallbacks
- * @property {(message: Record<string, any>) => void} receive
+ * @property {(message: Record<string, any> | null) => void} receive
  * @property {() => boolean} idle nobody speaks, types or waits for an answer
  * @property {(answer: TokenAnswer) => void} granted the first token
  * @property {(resumed: boolean) => void} up
@@ -42,8 +43,6 @@ const LEAVE_MARGIN_MS = 1000;
 const REQUEST_MARGIN_MS = 5000;
 const CLOSE_TIMEOUT_MS = 1000;
 const HANDLE_DELAY_MS = 1000;
-/** The browser may be wrong about being offline, so it tries now and then anyway. */
-const OFFLINE_RETRY_MS = 30_000;
 
 export class ResilientConnection {
   #host;
@@ -68,23 +67,19 @@ export class ResilientConnection {
   #hasHistory = false;
   /** The client may name the handle in its setup. Otherwise the token contains it and is as old as the token. */
   #handleInSetup = true;
-  /** @type {import('./reconnect-policy.js').Outage} */
-  #outage = NO_OUTAGE;
+  #attempts;
   #upSince = 0;
   #answered = false;
   #sentAt = 0;
   /** When this connection must be left, at the latest. */
   #leaveBy = Infinity;
-  online = true;
-  #wake = () => {};
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #pauseTimer;
   #ticker = setInterval(() => this.#tick(), TICK_MS);
 
   /** @param {ConnectionHost} host @param {import('./open-connection.js').Connect} connect */
   constructor(host, connect = (options) => openSocket(options, LiveSocket)) {
     this.#host = host;
     this.#connect = connect;
+    this.#attempts = new Attempts(host.report.bind(host));
     this.#keeper = new SessionKeeper(host);
     this.#nextToken = new NextToken(
       (handle) => this.#keeper.nextToken(handle),
@@ -94,6 +89,11 @@ export class ResilientConnection {
 
   get up() {
     return this.#current !== null;
+  }
+
+  /** The browser says so, and no connection contradicts it. */
+  get offline() {
+    return !this.#attempts.online && !this.up;
   }
 
   get silent() {
@@ -117,7 +117,11 @@ export class ResilientConnection {
     // If the page stopped meanwhile, it could not know that there is a session to end. stop() ends it.
     if (this.#stopped) return;
     this.#host.granted(answer);
-    await this.#open(answer);
+    await this.#open(answer).catch(async (error) => {
+      // The way to here may have taken too long, or the device slept on it. Another token costs no session.
+      if (this.#stopped || !refusedToken(error)) throw error;
+      await this.#open(await this.#keeper.nextToken(''));
+    });
     this.#host.report({ type: 'ready', at: epochNow() });
   }
 
@@ -152,16 +156,10 @@ export class ResilientConnection {
 
   /** @param {boolean} online */
   setOnline(online) {
-    this.online = online;
-    clearTimeout(this.#pauseTimer);
-    if (!online) this.#pauseTimer = setTimeout(this.#wake, OFFLINE_RETRY_MS);
-    else {
-      this.#outage = { ...this.#outage, attempt: 0 };
-      this.#wake();
-      if (!this.up && this.#upSince) this.#attempt.abort(); // it began in another network
-      this.#watchdog.suspect();
-      if (this.up) this.#sendSilence(); // to get a sign of life
-    }
+    this.#attempts.setOnline(online);
+    if (online && !this.up && this.#upSince) this.#attempt.abort(); // it began in another network
+    this.#watchdog.suspect();
+    if (this.up) this.#sendSilence(); // to get a sign of life
   }
 
   /** Resolves when everything is closed. @param {boolean} pageEnds the page itself ends the broker's session */
@@ -169,8 +167,7 @@ export class ResilientConnection {
     const { brokerSession } = this.#keeper;
     this.#stopped = true;
     clearInterval(this.#ticker);
-    clearTimeout(this.#pauseTimer);
-    this.#wake();
+    this.#attempts.stop();
     this.#attempt.abort();
     this.#current?.close();
     await this.#started; // a session that is granted after the end is ended too
@@ -217,14 +214,21 @@ export class ResilientConnection {
   /** The connection broke. @param {LiveError} error */
   #lost(error) {
     const began = epochNow();
-    if (began - this.#upSince > (this.#answered ? ANSWERED_STABLE_MS : STABLE_MS)) this.#outage = NO_OUTAGE;
+    if (began - this.#upSince > (this.#answered ? ANSWERED_STABLE_MS : STABLE_MS)) this.#attempts.reset();
+    this.#attempts.broke(began);
     this.#hangUp();
     void this.#replace(error, 'open', began);
   }
 
+  /** Something here has failed, so the connection is in an unknown state: another one takes its place. @param {string} detail */
+  fault(detail) {
+    if (this.#current) this.#lost(new LiveError({ reason: 'connection-lost', detail }));
+    else this.#attempt.abort();
+  }
+
   /** Gives a connection up that works. @param {LiveError} error why @param {boolean} restart gives the session up, too */
   leave(error, restart) {
-    this.#outage = NO_OUTAGE;
+    this.#attempts.reset();
     if (restart) this.#handle = '';
     void this.#change(error, 'open');
   }
@@ -267,25 +271,10 @@ export class ResilientConnection {
 
   /** Waits before the next attempt. Returns false when there is none. @param {LiveError} error @param {import('./reconnect-policy.js').Phase} phase */
   async #prepareAttempt(error, phase) {
-    const step = nextStep(error, phase, this.#outage);
-    if (step.stop) {
-      this.#host.ended(asEnd(error));
-      return false;
-    }
-    const { attempt, delayMs } = step;
-    if (step.seed) this.#handle = '';
-    this.#outage = this.online ? step : { ...step, attempt: 0 };
-    this.#host.report({ type: 'reconnecting', attempt, delayMs, reason: error.detail });
-    await this.#pause(delayMs);
-    return !this.#stopped;
-  }
-
-  /** @param {number} delayMs */
-  #pause(delayMs) {
-    return new Promise((resolve) => {
-      this.#wake = () => resolve(null);
-      this.#pauseTimer = setTimeout(this.#wake, this.online ? delayMs : OFFLINE_RETRY_MS);
-    });
+    const next = await this.#attempts.next(error, phase);
+    if (!next) this.#host.ended(asEnd(error));
+    else if (next.seed) this.#handle = '';
+    return next !== null && !this.#stopped;
   }
 
   /** @param {number} time epoch milliseconds */
@@ -312,7 +301,7 @@ export class ResilientConnection {
     const mayRequest = this.#handleInSetup || goodMoment || now >= this.#leaveBy - REQUEST_MARGIN_MS;
     const ready = this.#nextToken.update(now, mayRequest, this.#handleInSetup || mayLeave, this.#handle);
     if (!ready || !mayLeave) return;
-    this.#outage = { ...NO_OUTAGE, attempt: 1 };
+    this.#attempts.reset(1);
     void this.#change(null, 'resuming');
   }
 

@@ -20,6 +20,8 @@ const REPORT_MS = 60_000;
 const WARNING_MS = 60_000;
 /** The session ends itself before Google cuts it off. */
 const END_MARGIN_MS = 2000;
+/** So many heartbeats in a row may fail: a broker restarts now and then. */
+const MAX_MISSED = 3;
 const SIGNED_OUT = { detail: 'The sign-in is no longer valid.', hint: 'Sign in again.' };
 
 export class SessionKeeper {
@@ -34,6 +36,7 @@ export class SessionKeeper {
   #endsAt = Infinity;
   #warned = false;
   #message = '';
+  #missed = 0;
   #heartbeatMs = Infinity;
   #heartbeatAt = Infinity;
   #reportAt = Infinity;
@@ -117,12 +120,19 @@ export class SessionKeeper {
       const { status, message } = beat;
       if (message && message !== this.#message) this.#host.report({ type: 'notice', text: message });
       if (status < 300) this.#message = message;
+      this.#countMissed(status);
       if (status === 401) this.endWithToken(LiveError.tokenRefused(401, SIGNED_OUT, null));
       else if (status && this.renewalError?.status === 401) this.#signedInAgain();
     } catch (cause) {
       const error = LiveError.from(cause, 'network');
       if (error.reason === 'session-ended') this.#host.ended(error);
     }
+  }
+
+  /** @param {number} status of a heartbeat */
+  #countMissed(status) {
+    this.#missed = status >= 200 && status < 300 ? 0 : this.#missed + 1;
+    if (this.#missed === MAX_MISSED) this.#host.report({ type: 'warning', code: 'heartbeats-lost' });
   }
 
   #signedInAgain() {

@@ -3,7 +3,36 @@
  * module when a token is granted. The figures come from diagnostics.js.
  */
 
-/** @param {import('./diagnostics.js').Report} report @returns {Record<string, number>} the known figures as whole numbers */
+/** The broker refuses a report with a greater figure. @type {[RegExp, number][]} */
+const LIMITS = [
+  [/_ms$/, 3_600_000],
+  [/_tokens$/, 1_000_000_000],
+  [/_rate$/, 768_000],
+  [/_seconds$/, 86_400],
+  [/./, 1_000_000],
+];
+
+/** The figure is possible. A clock that was set, or a device that slept, makes others. @param {string} name @param {unknown} value */
+const plausible = (name, value) =>
+  typeof value === 'number' && value >= 0 && value <= (LIMITS.find(([names]) => names.test(name))?.[1] ?? 0);
+
+/** What the network found out, and what the person should know. @type {Record<string, import('./errors.js').LiveErrorFields>} */
+export const WARNINGS = {
+  'end-lost': {
+    reason: 'network',
+    code: 'end-lost',
+    detail: 'The broker was not told that the conversation has ended.',
+    hint: 'It counts until it expires by itself.',
+  },
+  'heartbeats-lost': {
+    reason: 'network',
+    code: 'heartbeats-lost',
+    detail: 'The broker does not hear that the conversation goes on. It may end soon.',
+    hint: 'Something in between, such as a content blocker, may block the requests.',
+  },
+};
+
+/** @param {import('./diagnostics.js').Report} report @returns {Record<string, number>} the possible figures as whole numbers */
 export function brokerReport({ steps, turns, playback, capture, line, tokens, usage }) {
   const { granted, opened, ready } = steps;
   const { inputBy = {}, outputBy = {}, cached, thoughts, toolPrompts } = usage?.total ?? {};
@@ -33,6 +62,6 @@ export function brokerReport({ steps, turns, playback, capture, line, tokens, us
     thought_tokens: thoughts,
     tool_prompt_tokens: toolPrompts,
   };
-  const known = Object.entries(figures).filter(([, value]) => typeof value === 'number' && value >= 0);
+  const known = Object.entries(figures).filter(([name, value]) => plausible(name, value));
   return Object.fromEntries(known.map(([name, value]) => [name, Math.round(/** @type {number} */ (value))]));
 }

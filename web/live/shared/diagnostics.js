@@ -4,6 +4,9 @@
  */
 import { CHUNK_MS, OUTPUT_RATE } from './pcm.js';
 
+/** Of the keys that are kept. */
+const MAX_KEYS = 100;
+
 /** @typedef {'granted' | 'opened' | 'ready' | 'microphone' | 'sound'} Mark */
 /**
  * Times are milliseconds; `steps` count from the click.
@@ -24,6 +27,7 @@ import { CHUNK_MS, OUTPUT_RATE } from './pcm.js';
  * @property {{reconnects: number, handovers: number, gapMs: number | null, lostMs: number}} line replaced
  *   after a break, replaced as planned, how long the latest of either took, speech that was never sent
  * @property {string[]} unknownKeys keys of server frames, each once
+ * @property {number} unreadable parts of frames, or whole frames, that were left out because they cannot be read
  */
 
 export class Diagnostics {
@@ -64,6 +68,7 @@ export class Diagnostics {
     capture: { droppedChunks: 0, slowNetwork: false, starved: 0, sampleRate: null },
     line: { reconnects: 0, handovers: 0, gapMs: null, lostMs: 0 },
     unknownKeys: [],
+    unreadable: 0,
   };
 
   /** @param {number} clickedAt epoch milliseconds */
@@ -160,8 +165,12 @@ export class Diagnostics {
 
   /** Notes a key that this library does not know. Returns true the first time. @param {string} key */
   unknown(key) {
-    if (this.#report.unknownKeys.includes(key)) return false;
-    this.#report.unknownKeys.push(key);
-    return true;
+    const { unknownKeys } = this.#report;
+    return unknownKeys.length < MAX_KEYS && !unknownKeys.includes(key) && unknownKeys.push(key) > 0;
+  }
+
+  /** A part of a frame was left out. Returns true. */
+  unreadable() {
+    return ++this.#report.unreadable > 0;
   }
 }

@@ -6,7 +6,7 @@ import { closeMeaning } from './close-reasons.js';
 
 /**
  * @typedef {'permission-denied'|'no-microphone'|'no-camera'|'unsupported'|'token-refused'|'network'|'connection-refused'
- *   |'connection-lost'|'no-answer'|'session-ended'|'tool-failed'|'aborted'} LiveErrorReason
+ *   |'connection-lost'|'unreadable'|'no-answer'|'session-ended'|'tool-failed'|'aborted'} LiveErrorReason
  */
 /**
  * @typedef {object} LiveErrorFields

@@ -24,7 +24,12 @@
  * @property {import('./heard.js').Word[]} [words] the user's words with their times
  */
 /** @typedef {{id: string, name: string, ms: number}} ToolEnd `ms` since the call */
-/** @typedef {'lost' | 'changed' | 'interrupted' | 'resumed' | 'muted-by-system' | 'unmuted-by-system'} DeviceReason */
+/**
+ * `asking`: the browser asks for the microphone and nobody answers; nothing is charged meanwhile. `silent`: an open
+ * microphone has given nothing but zeros for ten seconds.
+ * @typedef {'asking' | 'silent' | 'lost' | 'changed' | 'interrupted' | 'resumed' | 'muted-by-system'
+ *   | 'unmuted-by-system'} DeviceReason
+ */
 /** @typedef {{state: 'on' | 'paused' | 'off' | 'denied', source: 'camera' | 'screen', reason?: string}} VideoState */
 /** @typedef {{state: 'ok' | 'slow' | 'offline' | 'silent', droppedMs: number}} NetworkState */
 /**
@@ -52,7 +57,7 @@
  * @property {ToolEnd & {ok: boolean}} toolresult
  * @property {ToolEnd & {reason: 'service' | 'connection' | 'ended'}} toolcancel the result is no longer needed
  * @property {{turn: number, text: string}} thought a summary of the model's thoughts; never spoken
- * @property {{turn: number, links: import('./protocol.js').Link[], queries: string[]}} grounding sources and search terms
+ * @property {{turn: number, links: import('./sources.js').Link[], queries: string[]}} grounding sources and search terms
  * @property {VideoState} video `reason`: `hidden`, `disconnected`, `ended` (by the browser), …
  * @property {{state: 'on' | 'full' | 'off'}} recording `full`: recording has stopped; the recording so far is kept
  * @property {Record<string, any> & {counts: import('./token-counter.js').TokenCounts | null}} usage the service's

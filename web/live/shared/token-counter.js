@@ -118,24 +118,28 @@ const none = () => read({});
 /** @param {Record<string, any>} usage @returns {Tokens} */
 function read(usage) {
   return {
-    input: usage.promptTokenCount ?? 0,
+    input: number(usage.promptTokenCount),
     inputBy: byModality(usage.promptTokensDetails),
-    output: usage.responseTokenCount ?? 0,
+    output: number(usage.responseTokenCount),
     outputBy: byModality(usage.responseTokensDetails),
-    cached: usage.cachedContentTokenCount ?? 0,
-    thoughts: usage.thoughtsTokenCount ?? 0,
-    toolPrompts: usage.toolUsePromptTokenCount ?? 0,
-    total: usage.totalTokenCount ?? 0,
+    cached: number(usage.cachedContentTokenCount),
+    thoughts: number(usage.thoughtsTokenCount),
+    toolPrompts: number(usage.toolUsePromptTokenCount),
+    total: number(usage.totalTokenCount),
   };
 }
 
-/** @param {{modality?: string, tokenCount?: number}[]} [details] */
-function byModality(details = []) {
+/** A count that cannot be one counts as nothing. @param {unknown} count @returns {number} */
+const number = (count) => (Number.isSafeInteger(count) && Number(count) > 0 ? Number(count) : 0);
+
+/** @param {unknown} details */
+function byModality(details) {
   /** @type {Record<string, number>} */
   const counts = {};
-  for (const { modality = 'other', tokenCount = 0 } of details) {
-    const name = modality.toLowerCase();
-    counts[name] = (counts[name] ?? 0) + tokenCount;
+  for (const item of Array.isArray(details) ? details : []) {
+    const { modality, tokenCount } = item ?? {};
+    const name = typeof modality === 'string' ? modality.toLowerCase() : 'other';
+    counts[name] = (counts[name] ?? 0) + number(tokenCount);
   }
   return counts;
 }

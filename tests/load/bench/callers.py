@@ -1,4 +1,4 @@
-"""The load generator, in a process of its own: callers with kept connections, each with one request at a time.
+"""The load generator, in a process of its own: callers with kept connections, one request at a time each.
 
 Reads one JSON line for each load from stdin and writes one JSON line with its result. Speaks just enough
 HTTP/1.1 for the services under test, because every microsecond here is missing there.
@@ -22,7 +22,7 @@ _LAST_ANSWER_SECONDS = 30
 
 @dataclass(frozen=True)
 class Load:
-    """`requests`: paths and bearers, taken in turn by all callers. `settle_seconds` pass before it measures."""
+    """`requests`: paths and bearers, taken in turn by all callers. It measures after `settle_seconds`."""
 
     port: int
     callers: int

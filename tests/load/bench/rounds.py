@@ -30,7 +30,7 @@ def cell(callers: int, upstream_ms: int, scale: float = 1.0) -> Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """Medians over the rounds; `errors` is the sum. Times in ms, above the upstream's; CPU in ms per token."""
+    """Medians over the rounds; `errors` is the sum. Times in ms, above the upstream's; CPU per token."""
 
     service: str
     open_sessions: int
@@ -82,8 +82,10 @@ def run(stage: Stage, services: Sequence[Service], loads: Sequence[Cell], rounds
     rows = []
     for load in loads:
         possible = statistics.median(one.result.per_second for one in found[load, *stage.upstream.key])
-        for service in _under(load, [stage.upstream, *services]):
-            rows.append(_row(service, load, found[load, *service.key], possible))
+        rows += [
+            _row(service, load, found[load, *service.key], possible)
+            for service in _under(load, [stage.upstream, *services])
+        ]
     return rows
 
 

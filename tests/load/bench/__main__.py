@@ -58,20 +58,22 @@ def quick() -> None:
 
 def ratios(rows: list[Row], counted: list[statements.Statements]) -> list[str]:
     number = {one.store: one.statements for one in counted if one.request == "token"}
-    found = [f"{'':22}{'CPU × shared client':>20}{'tokens of possible':>20}{'statements':>12}{'errors':>8}"]
+    found = [f"{'':22}{'CPU to its peer':>20}{'tokens of possible':>20}{'statements':>12}{'errors':>8}"]
     for row in rows:
         cpu = row.cpu_ms / report.baseline_cpu(rows, row)
         made = number.get(row.service.removeprefix("broker, "))
         text = f"{row.service:22}{cpu:20.2f}{row.of_possible:20.0%}"
-        found.append(f"{text}{'–' if made is None else f'{made:.0f}':>12}{row.errors:8}")
+        found.append(f"{text}{'-' if made is None else f'{made:.0f}':>12}{row.errors:8}")
     return found
 
 
 @contextmanager
 def _stage() -> Iterator[Stage]:
-    with tempfile.TemporaryDirectory(prefix="broker-bench-") as folder:
-        with Stage(Path(folder), callers=_USERS) as stage:
-            yield stage
+    with (
+        tempfile.TemporaryDirectory(prefix="broker-bench-") as folder,
+        Stage(Path(folder), callers=_USERS) as stage,
+    ):
+        yield stage
 
 
 def main() -> None:

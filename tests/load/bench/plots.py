@@ -59,7 +59,7 @@ def _figure(title: str) -> tuple[Any, Any]:
 
 
 def _save(path: Path, figure: Any) -> None:
-    """Without the date, and with two decimals, so that the file is small and the same for the same figures."""
+    """Without the date, and with two decimals: the same figures make the same small file."""
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     text = re.sub(r"(\d+\.\d\d)\d+", r"\1", written.getvalue())

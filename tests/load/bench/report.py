@@ -24,7 +24,7 @@ BEGIN, END = "<!-- Written by make bench. Do not edit. -->", "<!-- The end of wh
 BASELINE = "shared client"
 _PACKAGES = ("flask", "gunicorn", "google-genai", "sqlalchemy", "psycopg", "aiohttp")
 _COLUMNS = (
-    "service", "tokens/s", "of possible", "p50 above", "p99 above", "CPU per token", "× shared client",
+    "service", "tokens/s", "of possible", "p50 above", "p99 above", "CPU per token", "CPU to shared client",
     "CPU of the database", "memory MB", "errors",
 )  # fmt: skip
 
@@ -51,7 +51,7 @@ def method(rounds: int, began: datetime) -> str:
         f"Measured on {datetime.now(UTC):%Y-%m-%d, %H:%M} UTC at commit {commit or 'unknown'};"
         f" {rounds} {'round' if rounds == 1 else 'rounds'} in"
         f" {(datetime.now(UTC) - began).total_seconds() / 60:.0f} minutes.",
-        f"Machine: {os.cpu_count()} × {model[1].strip() if model else platform.machine()}.",
+        f"Machine: {os.cpu_count()} x {model[1].strip() if model else platform.machine()}.",
         f"Load average at the end: {load}. On an idle machine it is about 2; far more means that other work"
         " took the cores, and that only the ratios say something.",
         f"Python {platform.python_version()}, {packages}.",
@@ -85,13 +85,13 @@ def cells(rows: Sequence[Row], row: Row) -> list[str]:
     return [
         name, f"{row.per_second:.0f}", f"{row.of_possible:.0%}", _number(row.p50_above),
         _number(row.p99_above), f"{row.cpu_ms:.2f}", _number(row.cpu_ms / baseline, 2),
-        f"{row.database_cpu_ms:.2f}" if "postgres" in row.service else "–", f"{row.memory_mb:.0f}",
+        f"{row.database_cpu_ms:.2f}" if "postgres" in row.service else "-", f"{row.memory_mb:.0f}",
         str(row.errors),
     ]  # fmt: skip
 
 
 def _number(value: float, digits: int = 1) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -135,7 +135,7 @@ def limits(rows: Sequence[Row]) -> str:
     lines = [
         [
             row.service.removeprefix("broker, "), f"{1000 / row.cpu_ms:.0f}",
-            f"{1000 / row.database_cpu_ms:.0f}" if row.database_cpu_ms > 0.01 else "–",
+            f"{1000 / row.database_cpu_ms:.0f}" if row.database_cpu_ms > 0.01 else "-",
             f"{row.per_second:.0f}",
         ]
         for row in rows

@@ -89,46 +89,6 @@ bench: ## measure the broker beside other endpoints; writes docs/performance.md 
 bench-quick: setup ## print processor time and statements of a token, as ratios to a plain endpoint (2 minutes)
 	$(VENV)/python -m tests.load.bench --quick
 
-SOAK_MINUTES=60
-
-lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses; Bandit: security
-	$(VENV)/ruff check .
-	$(VENV)/ruff format --check .
-	@scripts/unused
-	$(VENV)/bandit --quiet --configfile pyproject.toml --recursive broker
-	npm run --silent lint
-
-format: ## let Ruff and Biome repair what they can
-	$(VENV)/ruff check --fix .
-	$(VENV)/ruff format .
-	npx biome check --write
-
-types: ## mypy --strict over Python, tsc --checkJs --strict over web/
-	$(VENV)/mypy
-	npm run --silent types
-
-test-js: ## run the unit tests of the JavaScript library in Node
-	npm run --silent test
-
-PYTEST = CHROMIUM="$$(scripts/find-chromium)" $(VENV)/pytest
-PLAIN_PAGE = $(addprefix tests/browser/test_,delivery.py conversation.py ops_lists.py docs_page.py page_errors.py)
-LONG = -m "long and not measured" --numprocesses 2 --dist loadfile --no-loadscope-reorder
-FAST = -m "not long and not measured" --numprocesses 3 --dist loadfile --no-loadscope-reorder
-
-test-py: ## run the Python and browser tests (PYTEST_ARGS="tests/http -k token": only those, in one process)
-ifdef PYTEST_ARGS
-	$(PYTEST) $(PYTEST_ARGS)
-else
-	$(PYTEST) $(FAST)
-endif
-
-coverage: ## run the fast Python and browser tests and print the coverage of broker/
-	$(PYTEST) $(FAST) --cov --cov-report=term
-
-bench: ## measure tokens per second, latency and the cost of verification
-	$(VENV)/python -m tests.load.bench_mint
-	$(VENV)/python -m tests.load.bench_issuers
-
 SOAK_MINUTES = 10
 soak: setup ## inject faults into a loaded broker, then audit its ledger (SOAK_MINUTES=60: an hour)
 	$(VENV)/python -m tests.load.soak --minutes $(SOAK_MINUTES)

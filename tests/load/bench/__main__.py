@@ -16,7 +16,7 @@ from tests.support.stores import DATABASES, STORES
 
 _USERS = 2000
 _OPEN = (0, 10_000, 50_000)
-_SIZE_ROWS = 100_000
+_SIZE_ROWS = 50_000
 
 
 def full(number_of_rounds: int) -> None:

@@ -23,7 +23,7 @@ PAGE, SCALING = ROOT / "docs/performance.md", ROOT / "docs/scaling.md"
 BEGIN, END = "<!-- Written by make bench. Do not edit. -->", "<!-- The end of what make bench writes. -->"
 BASELINE = "shared client"
 _PACKAGES = ("flask", "gunicorn", "google-genai", "sqlalchemy", "psycopg", "aiohttp")
-_COLUMNS = (
+COLUMNS = (
     "service", "tokens/s", "of possible", "p50 above", "p99 above", "CPU per token", "CPU to shared client",
     "CPU of the database", "memory MB", "errors",
 )  # fmt: skip
@@ -79,7 +79,7 @@ def baseline_cpu(rows: Sequence[Row], row: Row) -> float:
 
 
 def cells(rows: Sequence[Row], row: Row) -> list[str]:
-    """The row under `_COLUMNS`."""
+    """The row under `COLUMNS`."""
     baseline = baseline_cpu(rows, row)
     name = row.service + (f", {row.open_sessions:,} open" if row.open_sessions else "")
     return [
@@ -107,7 +107,7 @@ def loads(rows: Sequence[Row]) -> str:
         of = [row for row in rows if (row.callers, row.upstream_ms) == (callers, upstream_ms)]
         who = "1 caller" if callers == 1 else f"{callers} callers"
         texts.append(
-            f"### {who}, upstream {upstream_ms} ms\n\n{table(_COLUMNS, [cells(rows, one) for one in of])}"
+            f"### {who}, upstream {upstream_ms} ms\n\n{table(COLUMNS, [cells(rows, one) for one in of])}"
         )
     return "\n\n".join(texts)
 

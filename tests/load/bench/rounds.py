@@ -24,7 +24,7 @@ class Cell:
 
 
 def cell(callers: int, upstream_ms: int, scale: float = 1.0) -> Cell:
-    seconds, settle = (1.4, 0.8) if callers > 32 else (1.2, 0.3)
+    seconds, settle = (1.2, 0.6) if callers > 32 else (1.0, 0.25)
     return Cell(callers, upstream_ms, seconds * scale, settle * scale)
 
 

@@ -13,6 +13,7 @@ from broker.identity.signing import KeyRing, issue_access_token
 from broker.settings import Settings
 from broker.store.database.engine import Database
 from broker.store.database.tables import places, principals, sessions, tokens, users
+from broker.store.ledger.day_sums import date_of
 from tests.support.servers import own_principal
 
 _GENERATION = "0" * 32
@@ -45,10 +46,18 @@ def stock(database: Database, *, callers: int, open_sessions: int = 0, past_sess
         held = [_session(one.key, until, is_open=open_sessions > 0) for one in others for _ in range(2)]
         _insert(connection, sessions, iter(held))
         _insert(connection, tokens, (_token(session) for session in held))
-        counts = (
-            {"owner": one.key, "plan": "", "taken": 2, "recounted_on": ""} for one in others if open_sessions
+        # As after a caller's first token of the day: the first one counts its rows.
+        today = date_of(now)
+        counts = [(f"caller{one}", 0) for one in range(callers)]
+        counts += [(one.subject, 2) for one in others if open_sessions]
+        _insert(
+            connection,
+            places,
+            (
+                {"owner": own_principal(name).key, "plan": "", "taken": taken, "recounted_on": today}
+                for name, taken in counts
+            ),
         )
-        _insert(connection, places, counts)
     if not database.is_sqlite:
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))

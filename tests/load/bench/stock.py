@@ -26,9 +26,9 @@ def bearers(settings: Settings, number: int) -> list[str]:
     return [issue_access_token(key, f"caller{one}", _GENERATION) for one in range(number)]
 
 
-def stock(database: Database, *, callers: int, open_sessions: int = 0, past_sessions: int = 0) -> None:
-    """Of the sessions, each other person has two. They stay open for an hour, or ended an hour ago."""
-    others = [own_principal(f"other{one}") for one in range((open_sessions + past_sessions) // 2)]
+def stock(database: Database, *, callers: int, open_sessions: int = 0) -> None:
+    """Each other person has two of the sessions, which stay open for an hour."""
+    others = [own_principal(f"other{one}") for one in range(open_sessions // 2)]
     known = [own_principal(f"caller{one}") for one in range(callers)] + others
     with database.write() as connection:
         now = database.now(connection)
@@ -42,14 +42,14 @@ def stock(database: Database, *, callers: int, open_sessions: int = 0, past_sess
         rows = ({"key": one.key, "issuer": one.issuer, "subject": one.subject} for one in known)
         _insert(connection, users, users_of)
         _insert(connection, principals, rows)
-        until = now + timedelta(hours=1 if open_sessions else -1)
-        held = [_session(one.key, until, is_open=open_sessions > 0) for one in others for _ in range(2)]
+        until = now + timedelta(hours=1)
+        held = [_session(one.key, until) for one in others for _ in range(2)]
         _insert(connection, sessions, iter(held))
         _insert(connection, tokens, (_token(session) for session in held))
         # As after a caller's first token of the day: the first one counts its rows.
         today = date_of(now)
         counts = [(f"caller{one}", 0) for one in range(callers)]
-        counts += [(one.subject, 2) for one in others if open_sessions]
+        counts += [(one.subject, 2) for one in others]
         _insert(
             connection,
             places,
@@ -74,14 +74,14 @@ def _insert(connection: Connection, table: Table, rows: Iterator[Mapping[str, An
         connection.execute(insert(table), batch)
 
 
-def _session(principal_key: str, until: Any, *, is_open: bool) -> dict[str, Any]:
+def _session(principal_key: str, until: Any) -> dict[str, Any]:
     return {
         "id": f"ses_{secrets.token_hex(16)}", "principal_key": principal_key, "plan": "default",
         "profile": "default", "model": "models/gemini-3.8-live",
         "client": {"app": "demo", "version": "0.1.0", "platform": "Chrome on Linux"},
-        "state": "open" if is_open else "ended", "opened_at": until - timedelta(minutes=30),
+        "state": "open", "opened_at": until - timedelta(minutes=30),
         "ends_at": until, "held_until": until, "heartbeat_at": until - timedelta(minutes=20),
-        "counted": is_open,
+        "counted": True,
     }  # fmt: skip
 
 

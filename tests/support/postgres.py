@@ -38,6 +38,8 @@ _FAST = {
     "max_wal_senders": "0",
     "max_wal_size": "128MB",
 }
+# For six brokers of two processes at once.
+_DURABLE = {"max_connections": "300"}
 _TEMPLATE = "broker_template"
 
 
@@ -50,7 +52,7 @@ class PostgresServer:
         `durable`: waits for the disk as PostgreSQL does by default.
         """
         self._through = through
-        self._options = {} if durable else _FAST
+        self._options = _DURABLE if durable else _FAST
         self.port = free_port()
         self._account = _account()
         self._folder = Path(tempfile.mkdtemp(prefix="broker-pg-", dir="/tmp"))

@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help run setup bundle test test-long test-plain-page test-minutes test-measured test-release lint format types test-js test-py \
-	coverage bench soak screenshots lock audit sbom clean
+	coverage bench bench-quick soak screenshots lock audit sbom clean
 
 VENV := .venv/bin
 export CHROMIUM PYTHON
@@ -81,9 +81,13 @@ endif
 coverage: ## run the fast Python and browser tests and print the coverage of broker/
 	$(PYTEST) $(FAST) --cov --cov-report=term
 
-bench: ## measure tokens per second, latency and the cost of verification
-	$(VENV)/python -m tests.load.bench_mint
+bench: ## measure the broker beside other endpoints; writes docs/performance.md and docs/scaling.md (12 minutes)
+	@scripts/setup bench
+	$(VENV)/python -m tests.load.bench
 	$(VENV)/python -m tests.load.bench_issuers
+
+bench-quick: setup ## print processor time and statements of a token, as ratios to a plain endpoint (2 minutes)
+	$(VENV)/python -m tests.load.bench --quick
 
 SOAK_MINUTES = 10
 soak: setup ## inject faults into a loaded broker, then audit its ledger (SOAK_MINUTES=60: an hour)

@@ -38,6 +38,10 @@ def test_development() -> None:
     assert documented("## Development") == names(groups["build"]) | names(groups["dev"])
 
 
+def test_benchmark() -> None:
+    assert documented("## Benchmark") == names(PYPROJECT["dependency-groups"]["bench"])
+
+
 def test_javascript_for_tests() -> None:
     package = json.loads((ROOT / "package.json").read_text())
     assert "dependencies" not in package, "the library and the page have none"

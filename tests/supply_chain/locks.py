@@ -47,7 +47,7 @@ class Locked:
 
 
 def python_lock(name: str) -> list[Locked]:
-    """`name`: production, run or test."""
+    """`name`: production, run, test or bench."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     entries = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
     return [_locked(entry) for entry in entries if entry.strip()]

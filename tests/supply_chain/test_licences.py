@@ -35,6 +35,13 @@ def test_python_packages() -> None:
     assert refused(found) == {}
 
 
+def test_packages_of_the_benchmark_that_are_installed() -> None:
+    found = {one.name: one.licence for one in python_lock("bench") if not one.elsewhere}
+    installed = {name: licence for name, licence in found.items() if licence != "unknown"}
+    assert len(installed) > 10, "those that the tests use, too"
+    assert refused(installed) == {}
+
+
 def test_npm_packages() -> None:
     found = npm_licences()
     assert len(found) > 50

@@ -38,15 +38,21 @@ _FAST = {
     "max_wal_senders": "0",
     "max_wal_size": "128MB",
 }
+# For six brokers of two processes at once.
+_DURABLE = {"max_connections": "300"}
 _TEMPLATE = "broker_template"
 
 
 class PostgresServer:
     """Use as a context manager. `empty()` and `migrated()` create a database and return its URL."""
 
-    def __init__(self, through: Sequence[str] = ()) -> None:
-        """`through`: a command that starts the server's command, such as `prlimit` with its options."""
+    def __init__(self, through: Sequence[str] = (), *, durable: bool = False) -> None:
+        """`through`: a command that starts the server's command, such as `prlimit` with its options.
+
+        `durable`: waits for the disk as PostgreSQL does by default.
+        """
         self._through = through
+        self._options = _DURABLE if durable else _FAST
         self.port = free_port()
         self._account = _account()
         self._folder = Path(tempfile.mkdtemp(prefix="broker-pg-", dir="/tmp"))
@@ -68,7 +74,7 @@ class PostgresServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
-        options = {**_FAST, "timezone": "Pacific/Chatham", "port": str(self.port)}
+        options = {**self._options, "timezone": "Pacific/Chatham", "port": str(self.port)}
         options |= {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self._folder)}
         command = [_program("postgres"), "-D", str(self._folder / "data")]
         for name, value in options.items():
@@ -76,6 +82,11 @@ class PostgresServer:
         log_path = self._folder / "log"
         command = [*self._through, *command]
         self._process = Process(command, log_path=log_path, answers=self._answers, **self._as_account())
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Ends at once: it closes every connection and rolls back every transaction."""

@@ -40,6 +40,11 @@ class RedisServer:
                 command, log_path=self._folder / "log", answers=lambda: self._answers(probe)
             )
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()  # it has nothing to save

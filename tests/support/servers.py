@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -40,7 +40,10 @@ class BrokerServer:
         workers: int = 2,
         threads: int = 16,
         port: int | None = None,
+        through: Sequence[str] = (),
     ) -> None:
+        """`through`: a command that starts the server's command, such as `taskset` with its options."""
+        self._through = through
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log_path = folder / f"broker-{self.port}.log"
@@ -74,8 +77,8 @@ class BrokerServer:
             "log_path": self._log_path,
             "answers": lambda: responds(f"{self.url}{answers_at}"),
         }
-        if "LD_PRELOAD" in self.environ:  # a fork cannot load it
-            self._process = Process([sys.executable, "-m", "gunicorn", *words], **options)
+        if "LD_PRELOAD" in self.environ or self._through:  # a fork cannot do that
+            self._process = Process([*self._through, sys.executable, "-m", "gunicorn", *words], **options)
         else:
             self._process = Process.python("gunicorn", words, **options)
 
@@ -103,10 +106,15 @@ class BrokerServer:
             self._process = None
         self.database.dispose()
 
+    @property
+    def pid(self) -> int:
+        """The process id of gunicorn's master."""
+        assert self._process is not None
+        return self._process.pid
+
     def workers(self) -> list[int]:
         """Returns the process ids of its workers, the oldest first."""
-        assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return sorted(map(int, children.read_text().split()))
 
     def add_user(

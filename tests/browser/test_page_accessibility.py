@@ -45,7 +45,7 @@ def test_page_works_with_the_keyboard_alone(demo: DemoPage) -> None:
 
 def _tab_to(page: Page, selector: str, key: str = "Tab") -> None:
     """Presses the key until this element has the focus, and checks that the focus is visible."""
-    for _ in range(18):
+    for _ in range(30):
         page.keyboard.press(key)
         if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
             shown = "getComputedStyle(document.activeElement.closest('#compose') ?? document.activeElement)"

@@ -123,7 +123,8 @@ def test_connection_panel_leads_with_three_numbers(shared: DemoPage) -> None:
     open_panel(page, "diagnostics")
     figures = page.locator("#diagnostics .figures")
     expect(figures.locator("dt")).to_have_text(["Answer delay", "Drops survived", "Sound gaps"])
-    expect(figures.locator("dd").nth(1)).to_have_text("1")
+    # "Cut the line" has no answer, so the library asks once more, and the line is cut once more.
+    expect(figures.locator("dd").nth(1)).to_have_text("2")
     expect(page.get_by_text("Network thread")).to_be_hidden()
     page.get_by_text("All values").click()
     expect(page.get_by_text("Network thread")).to_be_visible()

@@ -29,20 +29,26 @@ response_modalities = ["AUDIO"]
 disabled = true
 """
 # An init script: the microphone hears what the loudspeaker plays, 0.2 s later and so softly that
-# the stand-in does not take it for speech: the test decides when it would have.
+# the stand-in does not take it for speech: the test decides when it would have. The page opens the
+# microphone before the loudspeaker, so it has a context of its own.
 ECHO = """
 {
-  const room = Promise.withResolvers();
-  navigator.mediaDevices.getUserMedia = () => room.promise;
   const connect = AudioNode.prototype.connect;
+  let room;
+  const ear = () => {
+    room ??= new MediaStreamAudioDestinationNode(new AudioContext());
+    return room;
+  };
+  navigator.mediaDevices.getUserMedia = async () => ear().stream;
   AudioNode.prototype.connect = function (target, ...rest) {
     if (target instanceof AudioDestinationNode) {
       const { context } = this;
       const late = new DelayNode(context, { delayTime: 0.2 });
       const soft = new GainNode(context, { gain: 0.01 });
-      const ear = new MediaStreamAudioDestinationNode(context);
-      for (const [from, to] of [[this, late], [late, soft], [soft, ear]]) connect.call(from, to);
-      room.resolve(ear.stream);
+      const heard = new MediaStreamAudioDestinationNode(context);
+      for (const [from, to] of [[this, late], [late, soft], [soft, heard]]) connect.call(from, to);
+      const mediaStream = heard.stream;
+      connect.call(new MediaStreamAudioSourceNode(ear().context, { mediaStream }), ear());
     }
     return connect.call(this, target, ...rest);
   };

@@ -20,6 +20,8 @@ export class Mic extends WorkletHost {
   #deviceId;
   /** The microphone, as soon as the browser gives it. @type {Promise<MediaStream> | undefined} */
   #requested;
+  /** Asked for before the click, because the answer takes a while. It follows later changes. */
+  #permission = navigator.permissions?.query({ name: /** @type {PermissionName} */ ('microphone') }).catch(() => null);
   /** The device's rate when it was connected. @type {number | undefined} */
   #rate;
   /** The chosen device was gone at the start. */
@@ -62,9 +64,7 @@ export class Mic extends WorkletHost {
 
   /** Call it after open(). Resolves when the browser does not ask for the microphone, or no longer. */
   async permitted() {
-    const name = /** @type {PermissionName} */ ('microphone');
-    const permission = await navigator.permissions?.query({ name }).catch(() => null);
-    if (permission?.state === 'granted') return;
+    if ((await this.#permission)?.state === 'granted') return;
     const timer = setTimeout(() => this.ondevice('asking'), ASKING_MS);
     await this.#requested?.finally(() => clearTimeout(timer));
   }

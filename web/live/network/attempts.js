@@ -6,14 +6,16 @@ import { NO_OUTAGE, nextStep } from './reconnect-policy.js';
 
 /** After a failure, an offline browser tries now and then: it may be wrong about being offline. */
 const OFFLINE_RETRY_MS = 30_000;
-/** A service that breaks more connections than this in ten minutes gets no more tokens, even if each worked for a while. */
-const MAX_BREAKS = 12;
+/** A service that breaks more connections than this in ten minutes gets no more tokens, even if each gave an answer. */
+const MAX_BREAKS = 60;
+/** Of them, those that gave no answer. */
+const MAX_UNANSWERED = 12;
 const BREAKS_WINDOW_MS = 600_000;
 
 export class Attempts {
   #report;
   #outage = NO_OUTAGE;
-  /** When connections broke, epoch milliseconds. @type {number[]} */
+  /** The broken connections of the last ten minutes. @type {{at: number, answered: boolean}[]} */
   #breaks = [];
   online = true;
   #wake = () => {};
@@ -30,9 +32,14 @@ export class Attempts {
     this.#outage = { ...NO_OUTAGE, attempt };
   }
 
-  /** A connection broke. @param {number} at epoch milliseconds */
-  broke(at) {
-    this.#breaks = [...this.#breaks.filter((time) => at - time < BREAKS_WINDOW_MS), at];
+  /** A connection broke. @param {number} at epoch milliseconds @param {boolean} answered it gave an answer */
+  broke(at, answered) {
+    this.#breaks = [...this.#breaks.filter((one) => at - one.at < BREAKS_WINDOW_MS), { at, answered }];
+  }
+
+  get #tooMany() {
+    const unanswered = this.#breaks.filter(({ answered }) => !answered);
+    return this.#breaks.length > MAX_BREAKS || unanswered.length > MAX_UNANSWERED;
   }
 
   /**
@@ -41,7 +48,7 @@ export class Attempts {
    */
   async next(error, phase) {
     const step = nextStep(error, phase, this.#outage);
-    if (step.stop || this.#breaks.length > MAX_BREAKS) return null;
+    if (step.stop || this.#tooMany) return null;
     const { attempt, delayMs, seed } = step;
     this.#outage = this.online ? step : { ...step, attempt: 0 };
     this.#report({ type: 'reconnecting', attempt, delayMs, reason: error.detail });

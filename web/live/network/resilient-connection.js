@@ -215,7 +215,7 @@ export class ResilientConnection {
   #lost(error) {
     const began = epochNow();
     if (began - this.#upSince > (this.#answered ? ANSWERED_STABLE_MS : STABLE_MS)) this.#attempts.reset();
-    this.#attempts.broke(began);
+    this.#attempts.broke(began, this.#answered);
     this.#hangUp();
     void this.#replace(error, 'open', began);
   }

@@ -83,7 +83,7 @@ def test_rarer_states_are_accessible_and_fit_the_window(
     page.keyboard.press("Escape")
     page.context.set_offline(True)
     expect(page.locator("#hint")).to_contain_text("You are offline.", timeout=40_000)
-    look("offline-in-a-conversation", "listening")
+    look("offline-in-a-conversation", "reconnecting")
     page.context.set_offline(False)
     expect(page.locator("#hint")).to_be_hidden(timeout=40_000)
     page.click("#end")

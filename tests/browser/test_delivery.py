@@ -24,7 +24,7 @@ class Most:
 
 
 BUNDLE = Most(requests=25, bodies=53 * 1024, with_headers=60 * 1024)
-PLAIN = Most(requests=75, bodies=60 * 1024, with_headers=82 * 1024)
+PLAIN = Most(requests=75, bodies=62 * 1024, with_headers=84 * 1024)
 DATA = {"/me", "/profiles"}
 
 

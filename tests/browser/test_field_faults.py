@@ -63,7 +63,8 @@ def test_fault_in_the_worker_costs_a_connection(bench: Bench, service: Service) 
     bench.wait_state("speaking")
 
 
-def test_nothing_is_charged_while_the_browser_asks_for_the_microphone(visit: Visits, site: Site) -> None:
+def _asking(visit: Visits, site: Site) -> tuple[DemoPage, list[str]]:
+    """A page whose browser asks for the microphone, and the addresses that it requests from then on."""
     demo = visit(site.broker.url)
     demo.page.add_init_script(UNANSWERED)
     demo.enter()
@@ -71,29 +72,30 @@ def test_nothing_is_charged_while_the_browser_asks_for_the_microphone(visit: Vis
     demo.page.context.on("request", lambda request: requests.append(request.url))
     demo.talk.click()
     expect(demo.status).to_have_text("Allow the microphone")
+    return demo, requests
+
+
+def _tokens(requests: list[str]) -> list[str]:
+    return [url for url in requests if url.endswith("/token")]
+
+
+def test_nothing_is_charged_while_the_browser_asks_for_the_microphone(visit: Visits, site: Site) -> None:
+    demo, requests = _asking(visit, site)
     expect(demo.page.locator("#lead")).to_contain_text("Nothing is charged until you answer.")
-    assert [url for url in requests if url.endswith("/token")] == []
+    assert _tokens(requests) == []
     demo.page.evaluate("allow()")
     demo.expect_state("listening")
-    assert len([url for url in requests if url.endswith("/token")]) == 1
+    assert len(_tokens(requests)) == 1
 
 
 def test_cancel_while_the_browser_asks_costs_nothing(visit: Visits, site: Site) -> None:
-    demo = visit(site.broker.url)
-    demo.page.add_init_script(UNANSWERED)
-    demo.enter()
-    requests: list[str] = []
-    demo.page.context.on("request", lambda request: requests.append(request.url))
-    demo.talk.click()
-    expect(demo.status).to_have_text("Allow the microphone")
+    demo, requests = _asking(visit, site)
     demo.talk.click()
     demo.expect_state("idle")
     demo.page.evaluate("allow()")
     demo.say("hello")
     demo.expect_state("speaking")
-    assert len([url for url in requests if url.endswith("/token")]) == 1, (
-        "only that of the typed conversation"
-    )
+    assert len(_tokens(requests)) == 1, "only that of the typed conversation"
 
 
 def test_lost_end_is_told(visit: Visits, site: Site) -> None:

@@ -75,7 +75,7 @@ def test_client_decides_only_what_the_documents_leave_to_it(canary: Canary) -> N
             frame = merged(frame, camel_case(json.loads(attack.first)["setup"]))
         frame["sessionResumption"] = {}
         only_writes = frame["generationConfig"]["responseModalities"] == ["TEXT"]
-        if only_writes:  # such a model takes no proactivity, whoever asks for it
+        if only_writes:  # transcription models refuse a setup with proactivity
             del frame["proactivity"]
         else:
             frame["proactivity"] = {"proactiveAudio": True}

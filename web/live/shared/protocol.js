@@ -20,7 +20,7 @@
  * `unreadable`: a part of the frame has the wrong type. Only that part is left out.
  */
 
-/** Of a name that is told. */
+/** The most characters of an unknown field name that the library reports. */
 const MAX_KEY = 200;
 /** Begins the id of a call to which the service gave none. */
 const LOCAL_ID = 'local:';

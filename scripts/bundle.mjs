@@ -22,9 +22,10 @@ const OPTIONS = {
   bundle: true,
   format: 'esm',
   target: 'es2023',
-  // Names stay, so that a stack trace still matches the source.
-  minifyWhitespace: true,
-  minifySyntax: true,
+  minify: true,
+  // Developer tools then show the plain modules, which the broker serves as well. So the maps need no copy of them.
+  sourcemap: 'linked',
+  sourcesContent: false,
   legalComments: 'none',
   tsconfigRaw: {}, // not the type checker's settings, which depend on where the folder is
   logLevel: 'warning',

@@ -25,6 +25,7 @@ import rjsmin
 MIMETYPES = {
     ".js": "text/javascript",
     ".css": "text/css",
+    ".map": "application/json",
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".webmanifest": "application/manifest+json",

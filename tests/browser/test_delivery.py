@@ -23,7 +23,7 @@ class Most:
     with_headers: int
 
 
-BUNDLE = Most(requests=25, bodies=53 * 1024, with_headers=60 * 1024)
+BUNDLE = Most(requests=25, bodies=49 * 1024, with_headers=57 * 1024)
 PLAIN = Most(requests=75, bodies=62 * 1024, with_headers=84 * 1024)
 DATA = {"/me", "/profiles"}
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import httpx2
 from google import genai
 from google.genai import types
 from pydantic import ValidationError
 
 from broker.minting.model_rules import broken_rules, camel, modality, values_at
+from broker.minting.recorder import RecordingTransport
 from broker.profiles.profile import Profile
 
 API_VERSION = "v1alpha"
@@ -129,7 +129,7 @@ def _fault(place: tuple[int | str, ...], message: str) -> str:
 
 
 def _captured_body(config: types.LiveConnectConfig) -> dict[str, Any]:
-    transport = _RecordingTransport()
+    transport = RecordingTransport()
     # Nothing is ever connected, and without this context the SDK would load the CA bundle three times.
     no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     options = types.HttpOptions(
@@ -148,18 +148,9 @@ def _captured_body(config: types.LiveConnectConfig) -> dict[str, Any]:
         raise ValueError(f": the SDK cannot convert it ({type(error).__name__})") from None
     finally:
         client.close()
-    return transport.body
-
-
-class _RecordingTransport(httpx2.BaseTransport):
-    """Keeps the body and answers like Google."""
-
-    def __init__(self) -> None:
-        self.body: dict[str, Any] = {}
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.body = json.loads(request.read())
-        return httpx2.Response(200, json={"name": "auth_tokens/recorded"})
+    assert transport.request is not None
+    body: dict[str, Any] = json.loads(transport.request.content)
+    return body
 
 
 def _name_faults(profile: Profile) -> Iterator[str]:

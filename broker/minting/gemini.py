@@ -6,6 +6,7 @@ Owns the request for a token and the look-up of models. Needs compiled profiles.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +15,6 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import httpx2
 from google.genai import errors, types
 
 from broker.errors import Refusal
@@ -25,6 +25,7 @@ from broker.minting.minter import MintedToken, Minter, TokenPlan
 from broker.minting.model_rules import values_at
 from broker.minting.models import ModelDirectory
 from broker.minting.sdk_client import SdkClient, milliseconds
+from broker.minting.transport import BoundedTransport
 from broker.profiles.profile import Profile
 from broker.telemetry.metrics import MINT_SECONDS, UPSTREAM_ERRORS
 
@@ -55,9 +56,9 @@ class GeminiMinter(Minter):
         profiles: Iterable[Profile],
         deadline_seconds: float = 5.0,
         max_concurrent: int,
-        transport: httpx2.BaseTransport | None = None,
+        transport: BoundedTransport | None = None,
     ) -> None:
-        """Tests pass a `transport` in place of the bounded one, to record requests."""
+        """Tests pass a `transport` that answers by itself."""
         self._deadline_seconds = deadline_seconds
         self._sdk = SdkClient(
             api_key=api_key,
@@ -99,29 +100,29 @@ class GeminiMinter(Minter):
         handle: str | None = None,
     ) -> MintedToken:
         if expires_at.tzinfo is None or connect_by.tzinfo is None:
-            # The SDK would send these times without an offset, and Google would have to guess the time zone.
+            # Google would have to guess the time zone.
             raise ValueError("the times of a token need a time zone")
         compiled = self._compiled[profile.name]
-        body: dict[str, Any] = {"bidiGenerateContentSetup": dict(compiled.setups[token_plan.model])}
+        setup = compiled.setups[token_plan.model]
+        body: dict[str, Any] = {
+            "expireTime": expires_at.isoformat(),
+            "newSessionExpireTime": connect_by.isoformat(),
+            "uses": 1,
+        }
         if compiled.mask:
-            body["fieldMask"] = ",".join(compiled.mask)
+            body |= {"bidiGenerateContentSetup": dict(setup), "fieldMask": ",".join(compiled.mask)}
         else:
-            body["bidiGenerateContentSetup"][RESUMPTION] = _resumption(handle)
-        config = types.CreateAuthTokenConfig(
-            uses=1,
-            expire_time=expires_at,
-            new_session_expire_time=connect_by,
-            http_options=types.HttpOptions(extra_body=body),
-        )
-        return self._bulkhead.run(lambda: self._timed(config))
+            body["bidiGenerateContentSetup"] = {**setup, RESUMPTION: _resumption(handle)}
+        encoded = json.dumps(body).encode()
+        return self._bulkhead.run(lambda: self._timed(encoded))
 
     def close(self) -> None:
         self._sdk.close()
 
-    def _timed(self, config: types.CreateAuthTokenConfig) -> MintedToken:
+    def _timed(self, body: bytes) -> MintedToken:
         started, outcome = time.perf_counter(), "internal"
         try:
-            token = self._create(config)
+            token = self._create(body)
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code
@@ -130,8 +131,9 @@ class GeminiMinter(Minter):
             MINT_SECONDS.labels(outcome).observe(time.perf_counter() - started)
         return token
 
-    def _create(self, config: types.CreateAuthTokenConfig) -> MintedToken:
-        name = _or_refusal(lambda: self._sdk.get().auth_tokens.create(config=config).name)
+    def _create(self, body: bytes) -> MintedToken:
+        answer = _or_refusal(lambda: self._sdk.create_token(body))
+        name = answer.get("name") if isinstance(answer, dict) else None
         if not isinstance(name, str) or not TOKEN_NAME.fullmatch(name):
             raise Refusal("upstream-error", reason="the answer contains no token")
         return MintedToken(name)

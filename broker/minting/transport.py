@@ -18,10 +18,10 @@ from broker.net.outbound import Deadline, DeadlineBackend, bounded_body
 from broker.telemetry import clocks
 
 BODY_BYTES = 64 * 1024
-# Google keeps idle connections for minutes. Half a minute saves most mints the handshake. The HTTP library
-# checks all its idle connections on every request, so there are few.
+# Google keeps idle connections for minutes. A minute saves most mints the handshake. The HTTP library checks
+# all its idle connections on every request, so there are few.
 IDLE_CONNECTIONS = 32
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 60.0
 _KEPT = (b"content-type", b"retry-after")
 
 
@@ -41,6 +41,7 @@ class BoundedTransport(httpx2.BaseTransport):
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """For the SDK."""
         seconds = request.extensions.get("timeout", {}).get("read") or self._default_seconds
         # A compressed body of 64 KB can expand a thousand times.
         request.headers["accept-encoding"] = "identity"
@@ -49,19 +50,25 @@ class BoundedTransport(httpx2.BaseTransport):
             url=str(request.url),
             headers=request.headers.raw,
             content=request.read(),
-            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
         )
+        status, headers, body = self.send(plain, seconds)
+        return httpx2.Response(status, headers=headers, content=body)
+
+    def send(
+        self, request: httpcore2.Request, seconds: float
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """(status, headers, body) within `seconds`. The body of an error is always a JSON object."""
+        request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
         self._deadline.start(seconds)
         started = time.monotonic()
-        response = self._pool.handle_request(plain)
+        response = self._pool.handle_request(request)
         _compare_clocks(response, time.monotonic() - started)
         try:
             body = bounded_body(response, BODY_BYTES)
         finally:
             response.close()
         headers = [(name, value) for name, value in response.headers if name.lower() in _KEPT]
-        body = body if response.status == 200 else _error_body(body)
-        return httpx2.Response(response.status, headers=headers, content=body)
+        return response.status, headers, body if response.status == 200 else _error_body(body)
 
     def close(self) -> None:
         self._pool.close()

@@ -20,7 +20,7 @@ from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
 from broker.store.accounts.users import user_of
 from broker.store.database.engine import Database
-from broker.store.database.statement import Statement
+from broker.store.database.statement import Query, Statement
 from broker.store.database.tables import blocks, limits, users
 
 _AGAINST = or_(
@@ -35,10 +35,12 @@ _AGAINST = or_(
 _OVERRIDDEN = limits.c.key == bindparam("principal")
 # One row that always exists: the outer joins return it even for an unknown principal.
 _ALWAYS = select(literal(1).label("one")).subquery()
-_OTHER = select(blocks.c.kind, blocks.c.issued_before, *OVERRIDES).select_from(
-    _ALWAYS.outerjoin(limits, _OVERRIDDEN).outerjoin(blocks, _AGAINST)
+_OTHER = Query(
+    select(blocks.c.kind, blocks.c.issued_before, *OVERRIDES).select_from(
+        _ALWAYS.outerjoin(limits, _OVERRIDDEN).outerjoin(blocks, _AGAINST)
+    )
 )
-_OWN_USER = (
+_OWN_USER = Query(
     select(users, blocks.c.kind, blocks.c.issued_before, *OVERRIDES)
     .select_from(users.outerjoin(limits, _OVERRIDDEN).outerjoin(blocks, _AGAINST))
     .where(users.c.username == bindparam("name"))
@@ -84,7 +86,7 @@ def is_blocked(connection: Connection, principal: Principal) -> bool:
         "acting_issuer": actor.issuer if actor else None,
         "name": principal.subject if principal.issuer == OWN_ISSUER else None,
     }
-    return bool(_BLOCKED.run(connection, values).scalar_one())
+    return bool(_BLOCKED.run(connection, values).scalar())
 
 
 class SqlStanding:
@@ -94,14 +96,14 @@ class SqlStanding:
     def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, list[Block]]:
         values = {**_values(verified), "name": verified.principal.subject}
         with self._database.read() as connection:
-            rows = connection.execute(_OWN_USER, values).all()
+            rows = _OWN_USER.rows(connection, values)
         if not rows:
             return None, NO_OVERRIDES, []
         return user_of(rows[0]), overrides_of(rows[0]), _blocks(rows)
 
     def of_other(self, verified: Verified) -> tuple[Overrides, list[Block]]:
         with self._database.read() as connection:
-            rows = connection.execute(_OTHER, _values(verified)).all()
+            rows = _OTHER.rows(connection, _values(verified))
         return overrides_of(rows[0]), _blocks(rows)
 
     def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None:

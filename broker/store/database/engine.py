@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
@@ -24,7 +24,7 @@ from sqlalchemy.pool import QueuePool
 
 from broker.errors import STORE_FAULTS, Refusal
 from broker.store.database import postgres, schema, sqlite
-from broker.store.database.statement import Statement
+from broker.store.database.statement import Statement, run_sql
 from broker.telemetry.metrics import STORE_SECONDS, timed
 
 _POOL_SECONDS = 2.0
@@ -32,6 +32,7 @@ _RETRY_SECONDS = 0.25
 Clock = Callable[[], datetime]
 _ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _TIME = Statement(text("SELECT clock_timestamp()"))
+_READ, _WRITE = STORE_SECONDS.labels("read"), STORE_SECONDS.labels("write")
 
 
 class Database:
@@ -49,7 +50,7 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._clock = clock
         self.is_disposed = False
-        options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": not self.is_sqlite}
+        options: dict[str, Any] = {"hide_parameters": True}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": sqlite.BUSY_SECONDS, "check_same_thread": False}
         else:
@@ -61,11 +62,19 @@ class Database:
         self.engine = create_engine(
             url, pool_size=pool_size, max_overflow=0, pool_timeout=_POOL_SECONDS, **options
         )
+        # Views of the engine, because setting options on each connection takes longer than a statement.
+        # PostgreSQL: each statement of a read sees what is committed when it begins, with or without a
+        # transaction. Without one, a read needs two round trips fewer. A write begins its own.
+        each = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._readers = self.engine.execution_options(**each)
+        self._writers = self.engine.execution_options(broker_write=True, **each)
         self._returned = threading.Condition()
         event.listen(self.engine, "checkin", self._announce_returned)
         if not self.is_sqlite:
             event.listen(self.engine, "do_connect", postgres.connect)
             event.listen(self.engine, "handle_error", postgres.drop_read_only)
+            event.listen(self.engine, "checkin", postgres.note_use)
+            event.listen(self.engine, "checkout", postgres.ping_idle)
         else:
             event.listen(self.engine, "do_connect", sqlite.usable(parsed.database))
             event.listen(self.engine, "connect", sqlite.prepare)
@@ -86,7 +95,7 @@ class Database:
         is left to the `write` which completes what was begun here.
         """
         answer: Refusal | None = None
-        with timed(STORE_SECONDS.labels("write")), self._transaction() as connection, self._join(connection):
+        with timed(_WRITE), self._transaction() as connection, self._join(connection):
             try:
                 yield
             except Refusal as refusal:
@@ -118,21 +127,28 @@ class Database:
             with _store_faults():
                 yield joined
             return
-        with timed(STORE_SECONDS.labels("write")):
+        with timed(_WRITE):
             with self._transaction() as connection:
                 yield connection
             self._wait_for_disk()
 
     @contextmanager
     def _transaction(self, *, any_schema: bool = False) -> Iterator[Connection]:
-        with _store_faults(), self._write_turn:
-            options = {"broker_write": True}
-            with self._connect().execution_options(**options) as connection, connection.begin():
-                if not any_schema:
-                    schema.require_current(connection)
-                yield connection
+        with (
+            _store_faults(),
+            self._write_turn,
+            self._connect(self._writers) as connection,
+            connection.begin(),
+        ):
+            # SQLite has begun already: see `sqlite.begin`.
+            run = run_sql if self.is_sqlite else postgres.begin_and_run
+            if any_schema:
+                run(connection, "SELECT 1")
+            else:
+                schema.require_current(connection, run)
+            yield connection
 
-    def _connect(self) -> Connection:
+    def _connect(self, engine: Engine) -> Connection:
         """A connection of the pool. If the server admits no more, waits for one that is in use.
 
         The server may admit fewer connections than the pool: for this role, or because other processes have
@@ -141,7 +157,7 @@ class Database:
         until = time.monotonic() + _POOL_SECONDS
         while True:
             try:
-                return self.engine.connect()
+                return engine.connect()
             except OperationalError:
                 left = until - time.monotonic()
                 if self.is_sqlite or left <= 0 or not self._in_use():
@@ -178,13 +194,8 @@ class Database:
             with _store_faults():
                 yield joined
             return
-        with _store_faults(), timed(STORE_SECONDS.labels("read")), self._connect() as connection:
-            if not self.is_sqlite:
-                # Each statement sees what is committed when it begins, with or without a transaction.
-                # Without one, a read needs two round trips fewer.
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-            with connection.begin():
-                yield connection
+        with _store_faults(), timed(_READ), self._connect(self._readers) as connection, connection.begin():
+            yield connection
 
     def _joined_connection(self) -> Connection | None:
         connection: Connection | None = getattr(self._joined, "connection", None)
@@ -196,7 +207,7 @@ class Database:
             return self._clock()
         if self.is_sqlite:
             return datetime.now(UTC)
-        return self.moment(_TIME.run(connection).scalar_one())
+        return self.moment(_TIME.run(connection).scalar())
 
     def moment(self, server_time: Any) -> datetime:
         """The same, if a statement has selected the server's `clock_timestamp()` already."""

@@ -6,13 +6,18 @@ statement has a timeout on this side too. Options in the operator's URL override
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from psycopg import Connection as PsycopgConnection
+from psycopg import Error as PsycopgError
 from psycopg import OperationalError
 from psycopg.abc import PQGen
 from psycopg.errors import ReadOnlySqlTransaction, _WaitTimeout
 from sqlalchemy import URL, Connection, ExceptionContext, text
+from sqlalchemy.exc import InvalidatePoolError
+
+from broker.store.database.statement import Rows, raise_as_sqlalchemy
 
 # No transaction is open during a call to Google, so a process needs far fewer connections than threads. The
 # server's default is 100 for all processes of all hosts.
@@ -21,6 +26,7 @@ MOST_CONNECTIONS = 16
 # hours.
 _TIMEOUTS = {"statement_timeout": 4000, "lock_timeout": 3000, "idle_in_transaction_session_timeout": 10_000}
 _SILENCE_SECONDS = 4.5
+_IDLE_SECONDS = 0.5
 # An arbitrary number that identifies the migration lock. It must stay the same in all versions.
 _MIGRATION_LOCK = 0x6C6976656272
 
@@ -66,6 +72,44 @@ def drop_read_only(context: ExceptionContext) -> None:
     """
     if isinstance(context.original_exception, ReadOnlySqlTransaction):
         context.is_disconnect = True
+
+
+def note_use(_connection: Any, record: Any) -> None:
+    """Listener for SQLAlchemy's event `checkin`."""
+    record.info["used_at"] = time.monotonic()
+
+
+def ping_idle(connection: Any, record: Any, _proxy: Any) -> None:
+    """Listener for SQLAlchemy's event `checkout`: a connection that has been idle may be broken.
+
+    One that has just been used is not asked: the question costs as much as a statement.
+    """
+    if time.monotonic() - record.info.get("used_at", float("inf")) < _IDLE_SECONDS:
+        return
+    try:
+        connection.autocommit = True
+        connection.execute("")
+        connection.autocommit = False
+    except PsycopgError:
+        # The other idle connections led to the same server.
+        raise InvalidatePoolError("no answer on an idle connection") from None
+
+
+def begin_and_run(connection: Connection, query: str) -> Rows:
+    """Begin a transaction and run its first statement in one round trip."""
+    plain = connection.connection.dbapi_connection
+    assert isinstance(plain, ImpatientConnection)
+    cursor = plain.cursor()
+    try:
+        # Not the server's default level: after waiting for a lock, a transaction must see what its holder
+        # wrote.
+        cursor.execute(f"BEGIN ISOLATION LEVEL READ COMMITTED; {query}".encode(), prepare=False)
+        cursor.nextset()
+        return Rows(cursor.fetchall(), cursor.rowcount)
+    except PsycopgError as fault:
+        raise_as_sqlalchemy(connection, fault, query, cursor)
+    finally:
+        cursor.close()
 
 
 def prepare_migration(connection: Connection) -> None:

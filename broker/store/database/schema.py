@@ -6,24 +6,26 @@ is one short statement and does not load Alembic.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from broker.errors import Refusal
-from broker.store.database.statement import Statement
+from broker.store.database.statement import Rows
 
-_VERSION = Statement(text("SELECT version_num FROM alembic_version"))
+_VERSION = "SELECT version_num FROM alembic_version"
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 # Migrations are numbered, so the last file name begins with the newest revision.
 NEWEST = max(path.name.split("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py"))
 
 
-def require_current(connection: Connection) -> None:
+def require_current(connection: Connection, run: Callable[[Connection, str], Rows]) -> None:
     """Refuses `store-unavailable` unless the database has exactly the schema of this code."""
     try:
-        revision = _VERSION.run(connection).scalar_one_or_none()
+        found = run(connection, _VERSION).first()
+        revision = None if found is None else str(found[0])
     except (OperationalError, ProgrammingError) as fault:
         if "alembic_version" not in str(fault.orig):
             raise

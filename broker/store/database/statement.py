@@ -1,20 +1,64 @@
 """Statement: SQL that is compiled once, for the statements of every request for a token.
 
-SQLAlchemy looks a statement up in its cache and builds an execution context for it each time. That takes ten
-times as long as SQLite needs to run it. A Statement goes to the driver as text, with the values converted as
-its column types say. It still passes SQLAlchemy's transaction, events and errors. Results are what the driver
-returns: text, numbers and bytes are the same on both databases; select no times and no JSON.
+SQLAlchemy looks a statement up in its cache, and builds a context for running it and another one for its
+result each time. That takes ten times as long as SQLite needs to run it. A Statement goes straight to the
+driver as text, with the values converted as its column types say. It belongs to SQLAlchemy's transaction, and
+its faults are SQLAlchemy's. Results are what the driver returns: text, numbers and bytes are the same on both
+databases. Times and JSON are not: a Query converts them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 
-from sqlalchemy import ClauseElement, Connection, CursorResult, Dialect, Table, bindparam, insert
+from sqlalchemy import ClauseElement, Connection, Dialect, Select, Table, bindparam, insert
 from sqlalchemy.sql.compiler import SQLCompiler
 
 _NO_VALUES: Mapping[str, Any] = {}
+
+
+class Rows(list[Any]):
+    """The rows of a result, as tuples. `changed`: how many rows an UPDATE or a DELETE has found."""
+
+    def __init__(self, rows: Iterable[Any], changed: int) -> None:
+        super().__init__(rows)
+        self.changed = changed
+
+    def first(self) -> Any:
+        """The first row; None if there is none."""
+        return self[0] if self else None
+
+    def scalar(self) -> Any:
+        """The only value of the only row."""
+        ((value,),) = self
+        return value
+
+
+def run_sql(connection: Connection, sql: str, parameters: Any = ()) -> Rows:
+    """Run the driver's form of a statement."""
+    if connection.dispatch.before_cursor_execute:  # somebody listens to the statements
+        result = connection.exec_driver_sql(sql, parameters)
+        return Rows(result.all() if result.returns_rows else (), result.rowcount)
+    plain = connection.connection.dbapi_connection
+    assert plain is not None
+    cursor: Any = plain.cursor()
+    try:
+        cursor.execute(sql, parameters)
+        return Rows(cursor.fetchall() if cursor.description else (), cursor.rowcount)
+    except connection.dialect.loaded_dbapi.Error as fault:
+        raise_as_sqlalchemy(connection, fault, sql, cursor)
+    finally:
+        cursor.close()
+
+
+def raise_as_sqlalchemy(connection: Connection, fault: Exception, sql: str, cursor: Any) -> NoReturn:
+    """The driver's fault as if SQLAlchemy had run the statement.
+
+    Ends the connection if it is broken, and tells the listeners.
+    """
+    connection._handle_dbapi_exception(fault, sql, None, cursor, None)
 
 
 class Statement:
@@ -24,9 +68,9 @@ class Statement:
         self._clause = clause
         self._compiled: dict[str, _Compiled] = {}
 
-    def run(self, connection: Connection, values: Mapping[str, Any] = _NO_VALUES) -> CursorResult[Any]:
+    def run(self, connection: Connection, values: Mapping[str, Any] = _NO_VALUES) -> Rows:
         compiled = self._for(connection.dialect)
-        return connection.exec_driver_sql(compiled.sql, compiled.parameters(values))
+        return run_sql(connection, compiled.sql, compiled.parameters(values))
 
     def run_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Once for each of `rows`, which are not empty."""
@@ -39,6 +83,37 @@ class Statement:
         if found is None:
             found = self._compiled[dialect.name] = _Compiled(self._clause, dialect)
         return found
+
+
+class Query(Statement):
+    """A SELECT whose rows have names, and values as the types of their columns say."""
+
+    def __init__(self, clause: Select[Any]) -> None:
+        super().__init__(clause)
+        columns = clause.selected_columns
+        named: Any = namedtuple("named", list(columns.keys()))
+        self._named = named._make
+        self._types = [column.type for column in columns]
+        self._converts: dict[str, list[tuple[int, Callable[[Any], Any]]]] = {}
+
+    def rows(self, connection: Connection, values: Mapping[str, Any] = _NO_VALUES) -> list[Any]:
+        found = []
+        for row in self.run(connection, values):
+            plain = list(row)
+            for number, convert in self._converters(connection.dialect):
+                if plain[number] is not None:
+                    plain[number] = convert(plain[number])
+            found.append(self._named(plain))
+        return found
+
+    def _converters(self, dialect: Dialect) -> list[tuple[int, Callable[[Any], Any]]]:
+        """Of the columns that need one."""
+        converts = self._converts.get(dialect.name)
+        if converts is None:
+            each = [one.dialect_impl(dialect).result_processor(dialect, None) for one in self._types]
+            converts = [(number, convert) for number, convert in enumerate(each) if convert is not None]
+            self._converts[dialect.name] = converts
+        return converts
 
 
 def insert_of(table: Table, *columns: str) -> Statement:

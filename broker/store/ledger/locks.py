@@ -54,7 +54,7 @@ def lock_principal(database: Database, connection: Connection, principal: Princi
             found = lock.run(connection, {"principal": one.key}).first()
             if found is None:
                 ensure_principal(database, connection, one.issuer, one.subject)
-                found = lock.run(connection, {"principal": one.key}).one()
+                found = lock.run(connection, {"principal": one.key}).first()
     return database.moment(found[0])
 
 

@@ -114,11 +114,11 @@ def lock(database: Database, connection: Connection) -> None:
 
 def lock_and_read(database: Database, connection: Connection) -> ProjectPlaces:
     """Wait for the lock of the project, then read its counts. SQLite has one writer at a time anyway."""
-    found = _of(_LOCKED.run(connection).all())
+    found = _of(_LOCKED.run(connection))
     if found.recounted_on is None:  # the row that is the lock; a migration has added it
         row = {"owner": PROJECT, "plan": "", "taken": 0, "recounted_on": _NEVER}
         connection.execute(database.insert_or_ignore(places), row)
-        found = _of(_LOCKED.run(connection).all())
+        found = _of(_LOCKED.run(connection))
     return found
 
 
@@ -215,8 +215,8 @@ def _recount(connection: Connection, found: ProjectPlaces, now: datetime) -> Cou
     return taken
 
 
-def _of(rows: Rows) -> ProjectPlaces:
+def _of(rows: Sequence[Any]) -> ProjectPlaces:
+    """The rows of `_OF_PROJECT`. That of the project comes first, if it exists."""
     taken = {plan: number for owner, plan, number, _ in rows if owner == PLAN}
-    if not rows or rows[0].owner != PROJECT:
-        return ProjectPlaces(0, taken, None)
-    return ProjectPlaces(rows[0].taken, taken, rows[0].recounted_on)
+    owner, _, total, recounted_on = rows[0] if rows else (None, "", 0, None)
+    return ProjectPlaces(total, taken, recounted_on) if owner == PROJECT else ProjectPlaces(0, taken, None)

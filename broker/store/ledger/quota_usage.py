@@ -103,8 +103,7 @@ def counted(connection: Connection, quota: Quota, now: datetime, since: datetime
     if since is not None:
         values["day"] = min(values["day"], quotas.day_of(since))
     values["date"] = date_of(values["day"])
-    row: Any = _USAGE.run(connection, values).one()
-    taken, recounted_on, free, used, forgiven = row
+    ((taken, recounted_on, free, used, forgiven),) = _USAGE.run(connection, values)
     is_open = (taken or 0) - free
     frees_at = None
     if is_open >= quota.sessions:

@@ -15,13 +15,13 @@ from functools import cache
 from typing import Any
 
 from limits.storage import MovingWindowSupport, Storage
-from sqlalchemy import Connection, Row, bindparam, delete, func, null, select, update
+from sqlalchemy import Connection, bindparam, delete, func, null, select, update
 
 from broker.errors import Refusal
 from broker.limits.limiter import Counts, RateStorage, Window, redis_storage
 from broker.store.database.engine import Database
 from broker.store.database.expired import delete_expired
-from broker.store.database.statement import Statement
+from broker.store.database.statement import Rows, Statement
 from broker.store.database.tables import rate_windows
 
 SCHEME = "broker-sql"
@@ -110,18 +110,20 @@ class SqlRateStorage(Storage, MovingWindowSupport):
     ) -> tuple[Mapping[str, bytes], datetime]:
         """Also the time at which all locks were there."""
         found = self._lock(connection, windows)
-        if missing := sorted({window.key for window in windows} - {row.key for row in found}):
+        if missing := sorted({window.key for window in windows} - {key for key, _, _ in found}):
             now = self._database.now(connection)
             connection.execute(_FORGET, {"now": now})
             until = now + timedelta(seconds=max(window.seconds for window in windows))
             rows = [{"key": key, "hits": b"", "expires_at": until} for key in missing]
             connection.execute(self._database.insert_or_ignore(rate_windows), rows)
             found = self._lock(connection, windows)
-        return {row.key: bytes(row.hits) for row in found}, self._database.moment(found[-1].at)
+        _, _, at = found[-1]
+        return {key: bytes(hits) for key, hits, _ in found}, self._database.moment(at)
 
-    def _lock(self, connection: Connection, windows: Sequence[Window]) -> Sequence[Row[Any]]:
+    def _lock(self, connection: Connection, windows: Sequence[Window]) -> Rows:
+        """(key, packed hits, time) of each window that has a row."""
         keys = {str(number): window.key for number, window in enumerate(windows)}
-        return _locked(len(windows), with_time=not self._database.is_sqlite).run(connection, keys).all()
+        return _locked(len(windows), with_time=not self._database.is_sqlite).run(connection, keys)
 
     def reset(self) -> int | None:
         with self._database.write() as connection:

@@ -181,7 +181,7 @@ def moved(
 ) -> bool:
     """Returns whether the session was in `before` and is now in `after`."""
     values = {"session": session_id, "before": before, "after": after, "ended": ended_at}
-    return _MOVE.run(connection, values).rowcount == 1
+    return _MOVE.run(connection, values).changed == 1
 
 
 def issue(connection: Connection, token_id: str, token_sha256: str, mint_ms: int | None) -> None:

@@ -65,7 +65,7 @@ class SqlSuspensions:
 
 
 def _current(connection: Connection) -> Suspension | None:
-    if _ANY.run(connection).first() is None:
+    if not _ANY.run(connection):
         return None
     row = connection.execute(_FIND).one_or_none()
     return None if row is None else _from(row)

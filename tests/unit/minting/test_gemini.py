@@ -15,14 +15,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx2
+import httpcore2
 import pytest
+from google import genai
+from google.genai import types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.errors import Refusal
 from broker.minting.gemini import GeminiMinter
 from broker.minting.minter import MintedToken
+from broker.minting.transport import BoundedTransport
 from broker.profiles.profile import Profile
 from broker.standin import StandIn
 from broker.standin.certificate import make_certificate
@@ -133,6 +136,31 @@ def test_only_the_total_lock_puts_the_handle_into_the_token(make: MakeMinter, go
     assert google.mints[-1].body["bidiGenerateContentSetup"]["sessionResumption"] == {"handle": "h1"}
     mint(minter, TOTAL)
     assert google.mints[-1].body["bidiGenerateContentSetup"]["sessionResumption"] == {}
+
+
+def test_request_for_a_token_is_the_one_of_the_sdk(make: MakeMinter, google: Upstream) -> None:
+    """The broker writes the body and keeps the SDK's URL and headers. Both must stay what the SDK sends."""
+    minter = make(google.url)
+    expires_at = datetime(2026, 11, 30, 12, 34, 56, 789_000, UTC)
+    times = {"expires_at": expires_at, "connect_by": expires_at - timedelta(minutes=13, microseconds=7)}
+    minter.mint(WITH_HINTS, minter.token_plan(WITH_HINTS), **times)
+    setup = google.mints[-1].body["bidiGenerateContentSetup"]
+    mask = google.mints[-1].body["fieldMask"]
+    options = {"base_url": google.url, "api_version": "v1alpha", "timeout": 5000}
+    with genai.Client(api_key=KEY, http_options=types.HttpOptions(**options)) as client:
+        client.auth_tokens.create(
+            config=types.CreateAuthTokenConfig(
+                uses=1,
+                expire_time=times["expires_at"],
+                new_session_expire_time=times["connect_by"],
+                http_options=types.HttpOptions(
+                    extra_body={"bidiGenerateContentSetup": setup, "fieldMask": mask}
+                ),
+            )
+        )
+    ours, sdk = google.mints[-2:]
+    assert (ours.path, json.dumps(ours.body)) == (sdk.path, json.dumps(sdk.body))
+    assert ours.headers == {**sdk.headers, "accept-encoding": "identity"}
 
 
 def test_retired_model_is_skipped(make: MakeMinter, google: Upstream) -> None:
@@ -446,15 +474,19 @@ def test_unknown_host_name_is_an_upstream_error(make: MakeMinter, monkeypatch: p
     assert refused(make("http://google.example")).code == "upstream-error"
 
 
-class FixedAnswer(httpx2.BaseTransport):
+class FixedAnswer(BoundedTransport):
     """Answers every mint with the same status and body, and offers every model."""
 
     def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(max_connections=1)
         self.answer = status, body
 
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        status, body = self.answer if request.method == "POST" else (200, b"{}")
-        return httpx2.Response(status, content=body)
+    def send(
+        self, request: httpcore2.Request, seconds: float
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        assert seconds > 0
+        status, body = self.answer if request.method == b"POST" else (200, b"{}")
+        return status, [], body
 
 
 json_values = st.recursive(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from sqlalchemy import ClauseElement, Connection, Dialect, Select, Table, bindparam, insert
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -91,8 +91,8 @@ class Query(Statement):
     def __init__(self, clause: Select[Any]) -> None:
         super().__init__(clause)
         columns = clause.selected_columns
-        named: Any = namedtuple("named", list(columns.keys()))
-        self._named = named._make
+        names = list(columns.keys())
+        self._named: Callable[[Iterable[Any]], Any] = cast(Any, namedtuple)("named", names)._make
         self._types = [column.type for column in columns]
         self._converts: dict[str, list[tuple[int, Callable[[Any], Any]]]] = {}
 

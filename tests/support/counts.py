@@ -2,56 +2,55 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from datetime import timedelta
-from typing import Any
+from sqlalchemy import bindparam, text
 
-from sqlalchemy import select
-
+from broker.limits.quota import day_of
+from broker.store.database.column_types import UtcDateTime
 from broker.store.database.engine import Database
-from broker.store.database.tables import day_sums, places, sessions, tokens
 from broker.store.ledger.day_sums import date_of
+
+# In SQL: the tests of crossing transactions ask after each of thousands of them.
+_UNCOUNTED = text("SELECT id FROM sessions WHERE held_until > :now AND NOT counted").bindparams(
+    bindparam("now", type_=UtcDateTime())
+)
+_PLACES = text(
+    """
+    SELECT owner, plan, sum(kept) AS kept, sum(taken) AS taken FROM (
+        SELECT owner, plan, taken AS kept, 0 AS taken FROM places
+        UNION ALL SELECT 'project', '', 0, 1 FROM sessions WHERE counted
+        UNION ALL SELECT 'plan', plan, 0, 1 FROM sessions WHERE counted
+        UNION ALL SELECT principal_key, '', 0, 1 FROM sessions WHERE counted
+        UNION ALL SELECT acting_key, '', 0, 1 FROM sessions WHERE counted AND acting_key IS NOT NULL
+    ) AS each_one GROUP BY owner, plan HAVING sum(kept) <> sum(taken) ORDER BY owner
+    """
+)
+# Only today's tokens are all there.
+_SUMS = text(
+    """
+    SELECT key, sum(kept), sum(kept_forgiven), sum(used), sum(forgiven) FROM (
+        SELECT key, seconds AS kept, forgiven AS kept_forgiven, 0 AS used, 0 AS forgiven, 0 AS tokens
+        FROM day_sums WHERE day = :date
+        UNION ALL SELECT principal_key, 0, 0, seconds, forgiven, 1 FROM tokens WHERE reserved_at >= :day
+        UNION ALL SELECT acting_key, 0, 0, seconds, forgiven, 1 FROM tokens
+        WHERE reserved_at >= :day AND acting_key IS NOT NULL
+    ) AS each_one GROUP BY key
+    HAVING sum(tokens) > 0 AND (sum(kept) <> sum(used) OR sum(kept_forgiven) <> sum(forgiven))
+    """
+).bindparams(bindparam("day", type_=UtcDateTime()))
 
 
 def wrong_counts(database: Database) -> list[str]:
     """Sentences about what is wrong; none if every count is right. Nothing may be written meanwhile."""
     with database.read() as connection:
         now = database.now(connection)
-        known = connection.execute(select(sessions)).all()
-        kept = {(row.owner, row.plan): row.taken for row in connection.execute(select(places))}
-        recent = connection.execute(select(tokens).where(tokens.c.reserved_at >= now - timedelta(days=1)))
-        used = _used(list(recent))
-        sums = {
-            (row.key, row.day): (row.seconds, row.forgiven) for row in connection.execute(select(day_sums))
-        }
-    taken: Counter[tuple[str, str]] = Counter()
-    for row in known:
-        if row.counted:
-            owners = [("project", ""), ("plan", row.plan), (row.principal_key, ""), (row.acting_key, "")]
-            taken.update(owner for owner in owners if owner[0] is not None)
-    wrong = [
-        f"session {row.id} holds a place and is not counted"
-        for row in known
-        if row.held_until > now and not row.counted
+        uncounted = connection.execute(_UNCOUNTED, {"now": now}).scalars().all()
+        places = connection.execute(_PLACES).all()
+        sums = connection.execute(_SUMS, {"date": date_of(now), "day": day_of(now)}).all()
+    return [
+        *(f"session {one} holds a place and is not counted" for one in uncounted),
+        *(f"{(owner, plan)} has {taken} places; its count is {kept}" for owner, plan, kept, taken in places),
+        *(
+            f"{key} used {(used, forgiven)} s today; its sums are {(kept, kept_forgiven)}"
+            for key, kept, kept_forgiven, used, forgiven in sums
+        ),
     ]
-    wrong += [
-        f"{owner} has {taken[owner]} places; its count is {kept.get(owner, 0)}"
-        for owner in sorted(kept.keys() | taken.keys())
-        if kept.get(owner, 0) != taken[owner]
-    ]
-    # Only today's tokens are all read.
-    return wrong + [
-        f"{key} used {found} s on {day}; its sums are {sums.get((key, day))}"
-        for (key, day), found in used.items()
-        if day == date_of(now) and sums.get((key, day), (0, 0)) != found
-    ]
-
-
-def _used(rows: list[Any]) -> dict[tuple[str, str], tuple[int, int]]:
-    found: dict[tuple[str, str], tuple[int, int]] = {}
-    for row in rows:
-        for key in filter(None, (row.principal_key, row.acting_key)):
-            day = date_of(row.reserved_at)
-            seconds, forgiven = found.get((key, day), (0, 0))
-            found[key, day] = (seconds + row.seconds, forgiven + row.forgiven)
-    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sqlalchemy import bindparam, text
 
 from broker.limits.quota import day_of
@@ -30,13 +32,14 @@ _SUMS = text(
     SELECT key, sum(kept), sum(kept_forgiven), sum(used), sum(forgiven) FROM (
         SELECT key, seconds AS kept, forgiven AS kept_forgiven, 0 AS used, 0 AS forgiven, 0 AS tokens
         FROM day_sums WHERE day = :date
-        UNION ALL SELECT principal_key, 0, 0, seconds, forgiven, 1 FROM tokens WHERE reserved_at >= :day
+        UNION ALL SELECT principal_key, 0, 0, seconds, forgiven, 1 FROM tokens
+        WHERE reserved_at >= :day AND reserved_at < :next_day
         UNION ALL SELECT acting_key, 0, 0, seconds, forgiven, 1 FROM tokens
-        WHERE reserved_at >= :day AND acting_key IS NOT NULL
+        WHERE reserved_at >= :day AND reserved_at < :next_day AND acting_key IS NOT NULL
     ) AS each_one GROUP BY key
     HAVING sum(tokens) > 0 AND (sum(kept) <> sum(used) OR sum(kept_forgiven) <> sum(forgiven))
     """
-).bindparams(bindparam("day", type_=UtcDateTime()))
+).bindparams(bindparam("day", type_=UtcDateTime()), bindparam("next_day", type_=UtcDateTime()))
 
 
 def wrong_counts(database: Database) -> list[str]:
@@ -45,7 +48,9 @@ def wrong_counts(database: Database) -> list[str]:
         now = database.now(connection)
         uncounted = connection.execute(_UNCOUNTED, {"now": now}).scalars().all()
         places = connection.execute(_PLACES).all()
-        sums = connection.execute(_SUMS, {"date": date_of(now), "day": day_of(now)}).all()
+        day = day_of(now)
+        days = {"date": date_of(now), "day": day, "next_day": day + timedelta(days=1)}
+        sums = connection.execute(_SUMS, days).all()
     return [
         *(f"session {one} holds a place and is not counted" for one in uncounted),
         *(f"{(owner, plan)} has {taken} places; its count is {kept}" for owner, plan, kept, taken in places),

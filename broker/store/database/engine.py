@@ -60,7 +60,13 @@ class Database:
             options["isolation_level"] = "READ COMMITTED"
             pool_size = min(pool_size, most_connections)
         self.engine = create_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_timeout=_POOL_SECONDS, **options
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=_POOL_SECONDS,
+            # The connection that was used last has the pages that it needs, or its statements prepared.
+            pool_use_lifo=True,
+            **options,
         )
         # Views of the engine, because setting options on each connection takes longer than a statement.
         # PostgreSQL: each statement of a read sees what is committed when it begins, with or without a

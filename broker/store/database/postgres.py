@@ -6,6 +6,7 @@ statement has a timeout on this side too. Options in the operator's URL override
 
 from __future__ import annotations
 
+import select
 import time
 from typing import Any
 
@@ -82,17 +83,26 @@ def note_use(_connection: Any, record: Any) -> None:
 def ping_idle(connection: Any, record: Any, _proxy: Any) -> None:
     """Listener for SQLAlchemy's event `checkout`: a connection that has been idle may be broken.
 
-    One that has just been used is not asked: the question costs as much as a statement.
+    One that has just been used is asked only if something has come meanwhile, such as the server's farewell:
+    the question costs as much as a statement.
     """
-    if time.monotonic() - record.info.get("used_at", float("inf")) < _IDLE_SECONDS:
-        return
+    was_used = time.monotonic() - record.info.get("used_at", float("inf")) < _IDLE_SECONDS
     try:
+        if was_used and not _has_received(connection.pgconn.socket):
+            return
         connection.autocommit = True
         connection.execute("")
         connection.autocommit = False
     except PsycopgError:
         # The other idle connections led to the same server.
         raise InvalidatePoolError("no answer on an idle connection") from None
+
+
+def _has_received(socket: int) -> bool:
+    """Whether bytes or an end wait to be read. Nothing comes on an idle connection while all is well."""
+    waiting = select.poll()
+    waiting.register(socket, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def begin_and_run(connection: Connection, query: str) -> Rows:

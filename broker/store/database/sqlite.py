@@ -28,6 +28,9 @@ BUSY_SECONDS = 2
 TURN_SECONDS = 3
 # The write-ahead log grows while something reads for long. Afterwards it shrinks to this size.
 _MOST_LOG_BYTES = 16 << 20
+# So many changed pages wait in the log until they are copied to the database, each page once. SQLite's 1000
+# are those of some 40 tokens, and every copy waits for the disk while it holds the lock.
+_PAGES_IN_LOG = 4000
 _POLL_SECONDS = 0.0015
 _LOCKED = 5  # SQLITE_BUSY
 _sync_file = getattr(os, "fdatasync", os.fsync)
@@ -133,8 +136,8 @@ def usable(path: str | None) -> Callable[..., None]:
 def prepare(dbapi_connection: Any, _record: Any) -> None:
     dbapi_connection.isolation_level = None  # `begin` begins the transactions
     # Temporary files would need a writable folder, which a read-only file system may not have.
-    size = f"journal_size_limit={_MOST_LOG_BYTES}"
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY", size):
+    sizes = f"journal_size_limit={_MOST_LOG_BYTES}", f"wal_autocheckpoint={_PAGES_IN_LOG}"
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY", *sizes):
         dbapi_connection.execute(f"PRAGMA {pragma}")
 
 

@@ -9,9 +9,11 @@ databases. Times and JSON are not: a Query converts them.
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, cast
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, NoReturn, Self, cast
 
 from sqlalchemy import ClauseElement, Connection, Dialect, Select, Table, bindparam, insert
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -72,17 +74,53 @@ class Statement:
         compiled = self._for(connection.dialect)
         return run_sql(connection, compiled.sql, compiled.parameters(values))
 
-    def run_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Once for each of `rows`, which are not empty."""
-        compiled = self._for(connection.dialect)
-        parameters: Any = [compiled.parameters(values) for values in rows]
-        connection.exec_driver_sql(compiled.sql, parameters)
-
     def _for(self, dialect: Dialect) -> _Compiled:
         found = self._compiled.get(dialect.name)
         if found is None:
             found = self._compiled[dialect.name] = _Compiled(self._clause, dialect)
         return found
+
+
+class Writes:
+    """Statements that are run together when the block ends: on PostgreSQL as one, in one round trip.
+
+    Their order is undefined and none sees what another one changes, so no two may change the same row.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._waiting: list[tuple[Statement, Mapping[str, Any]]] = []
+
+    def add(self, statement: Statement, values: Mapping[str, Any]) -> None:
+        self._waiting.append((statement, values))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, fault: object, *_: object) -> None:
+        if fault is not None:
+            return
+        if self._connection.dialect.name == "sqlite" or len(self._waiting) == 1:
+            for statement, values in self._waiting:
+                statement.run(self._connection, values)
+        elif self._waiting:
+            self._run_as_one()
+
+    def _run_as_one(self) -> None:
+        dialect = self._connection.dialect
+        parameters = {
+            f"w{number}_{name}": value
+            for number, (statement, values) in enumerate(self._waiting)
+            for name, value in statement._for(dialect).parameters(values).items()
+        }
+        sql = _as_one(tuple(statement._for(dialect).sql for statement, _ in self._waiting))
+        run_sql(self._connection, sql, parameters)
+
+
+@cache
+def _as_one(each: tuple[str, ...]) -> str:
+    renamed = (re.sub(r"%\((\w+)\)s", rf"%(w{number}_\1)s", sql) for number, sql in enumerate(each))
+    return f"WITH {', '.join(f'w{number} AS ({sql})' for number, sql in enumerate(renamed))} SELECT 1"
 
 
 class Query(Statement):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
-from broker.store.database.statement import Statement
+from broker.store.database.statement import Statement, Writes
 
 _ADD = Statement(
     text(
@@ -28,7 +28,7 @@ def date_of(moment: datetime) -> str:
 
 
 def add(
-    connection: Connection, keys: Iterable[str | None], reserved_at: datetime, seconds: int, forgiven: int
+    writes: Writes, keys: Iterable[str | None], reserved_at: datetime, seconds: int, forgiven: int
 ) -> None:
     """`keys`: the token's principal, and the service key that acts for it or None.
 
@@ -37,10 +37,6 @@ def add(
     if not seconds and not forgiven:
         return
     day = date_of(reserved_at)
-    rows = [
-        {"key": key, "day": day, "seconds": seconds, "forgiven": forgiven} for key in keys if key is not None
-    ]
-    if len(rows) == 1:
-        _ADD.run(connection, rows[0])
-    else:
-        _ADD.run_all(connection, rows)
+    for key in keys:
+        if key is not None:
+            writes.add(_ADD, {"key": key, "day": day, "seconds": seconds, "forgiven": forgiven})

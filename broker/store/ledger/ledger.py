@@ -28,6 +28,7 @@ from broker.sessions.token_window import window_for
 from broker.store.accounts.standing import is_blocked
 from broker.store.audit import RefusalLog
 from broker.store.database.engine import Database
+from broker.store.database.statement import Writes
 from broker.store.database.tables import sessions
 from broker.store.ledger import audit_rows, places
 from broker.store.ledger.locks import lock_owners, lock_principal, lock_session
@@ -81,9 +82,10 @@ class SqlLedger:
             length = most if terms.slice_is_fixed else first_slice(most, usages)
             window = window_for(now, now, ends_at, length, terms.connect_within_seconds, usages)
             places.make_room(self._database, connection, quotas, now, free)
-            session_id = add_session(connection, principal, terms, window, quotas.plan)
-            places.enter(connection, quotas.plan, principal, now)
-            reservation = add_token(connection, principal, session_id, window, usages[-1], opens_session=True)
+            with Writes(connection) as writes:
+                session_id = add_session(writes, principal, terms, window, quotas.plan)
+                places.enter(writes, quotas.plan, principal, now)
+                reservation = add_token(writes, principal, session_id, window, usages[-1], opens_session=True)
             # Before Google is asked: if the trail cannot be written, no token may be minted.
             audit_rows.record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
@@ -116,9 +118,10 @@ class SqlLedger:
             window = window_for(now, paid_until, session.ends_at, length, connect_within_seconds, usages)
             if not kept:
                 places.make_room(self._database, connection, quotas, now, free)
-            reservation = add_token(
-                connection, principal, session_id, window, usages[-1], opens_session=False, kept=kept
-            )
+            with Writes(connection) as writes:
+                reservation = add_token(
+                    writes, principal, session_id, window, usages[-1], opens_session=False, kept=kept
+                )
             # Until the token is confirmed, the session keeps its place at least for the join window.
             until = max(session.held_until, window.connect_by + GRACE)
             if kept:

@@ -27,7 +27,7 @@ from broker.limits.quota import Quotas, project_capacity
 from broker.principal import Principal
 from broker.store.database.column_types import UtcDateTime
 from broker.store.database.engine import Database
-from broker.store.database.statement import Statement
+from broker.store.database.statement import Statement, Writes
 from broker.store.database.tables import COUNTED, places, sessions
 from broker.store.ledger.day_sums import date_of
 
@@ -154,13 +154,13 @@ def make_room(database: Database, connection: Connection, limits: Quotas, now: d
         taken.subtract(left)
 
 
-def enter(connection: Connection, plan: str, principal: Principal, now: datetime) -> None:
+def enter(writes: Writes, plan: str, principal: Principal, now: datetime) -> None:
     """One more session of the plan, of the principal, and of the service key that acts for it."""
     values = {"plan": plan, "principal": principal.key, "day": date_of(now)}
     if principal.actor is None:
-        _ENTER.run(connection, values)
+        writes.add(_ENTER, values)
     else:
-        _ENTER_WITH_KEY.run(connection, {**values, "acting": principal.actor.key})
+        writes.add(_ENTER_WITH_KEY, {**values, "acting": principal.actor.key})
 
 
 def enter_anew(
@@ -169,7 +169,8 @@ def enter_anew(
     """The same for a session that has lost its place."""
     take_out(connection, connection.execute(_ONE, {"session": session_id}).all())
     connection.execute(_SET_COUNTED, {"session": session_id, "is_counted": True})
-    enter(connection, plan, principal, now)
+    with Writes(connection) as writes:
+        enter(writes, plan, principal, now)
 
 
 def take_out(connection: Connection, rows: Rows) -> Counter[str]:

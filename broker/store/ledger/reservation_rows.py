@@ -19,7 +19,7 @@ from broker.limits.quota import Quotas, QuotaUsage
 from broker.principal import Principal
 from broker.sessions.session import Reservation, SessionState, SessionTerms, TokenState
 from broker.sessions.token_window import TokenWindow
-from broker.store.database.statement import Statement, insert_of
+from broker.store.database.statement import Statement, Writes, insert_of
 from broker.store.database.tables import sessions, tokens
 from broker.store.ledger import day_sums
 from broker.store.ledger.quota_usage import GRACE, usage_of
@@ -106,7 +106,7 @@ _GIVE_BACK = (
 
 
 def add_session(
-    connection: Connection, principal: Principal, terms: SessionTerms, window: TokenWindow, plan: str
+    writes: Writes, principal: Principal, terms: SessionTerms, window: TokenWindow, plan: str
 ) -> str:
     session_id = "ses_" + secrets.token_hex(16)
     row = {
@@ -123,12 +123,12 @@ def add_session(
         "held_until": window.connect_by + GRACE,
         "counted": True,
     }
-    _ADD_SESSION.run(connection, row)
+    writes.add(_ADD_SESSION, row)
     return session_id
 
 
 def add_token(
-    connection: Connection,
+    writes: Writes,
     principal: Principal,
     session_id: str,
     window: TokenWindow,
@@ -152,9 +152,9 @@ def add_token(
         "seconds": window.seconds,
         "forgiven": window.forgiven,
     }
-    _ADD_TOKEN.run(connection, row)
+    writes.add(_ADD_TOKEN, row)
     acting_key = principal.actor.key if principal.actor else None
-    day_sums.add(connection, (acting_key, principal.key), window.now, window.seconds, window.forgiven)
+    day_sums.add(writes, (acting_key, principal.key), window.now, window.seconds, window.forgiven)
     return Reservation(
         token_id=token_id,
         session_id=session_id,
@@ -198,7 +198,8 @@ def void_token(connection: Connection, token_id: str, refusal_code: str) -> None
     if charge is not None:
         connection.execute(_FREE_OF_CHARGE, {"token": token_id})
         keys = (charge.acting_key, charge.principal_key)
-        day_sums.add(connection, keys, charge.reserved_at, -charge.seconds, -charge.forgiven)
+        with Writes(connection) as writes:
+            day_sums.add(writes, keys, charge.reserved_at, -charge.seconds, -charge.forgiven)
 
 
 def void_session(connection: Connection, session_id: str, now: datetime) -> bool:
@@ -281,7 +282,9 @@ def release(connection: Connection, session_id: str, quotas: Quotas, now: dateti
         for row in live:
             seconds = unused[row.id]
             connection.execute(_GIVE_BACK, {"token": row.id, "unused": seconds})
-            day_sums.add(connection, (row.acting_key, row.principal_key), row.reserved_at, -seconds, seconds)
+            with Writes(connection) as writes:
+                keys = (row.acting_key, row.principal_key)
+                day_sums.add(writes, keys, row.reserved_at, -seconds, seconds)
         connection.execute(_RELEASE, {"session": session_id, "at": now})
     else:
         until = max(row.expires_at for row in live)

@@ -142,12 +142,15 @@ def test_request_for_a_token_is_the_one_of_the_sdk(make: MakeMinter, google: Ups
     """The broker writes the body and keeps the SDK's URL and headers. Both must stay what the SDK sends."""
     minter = make(google.url)
     expires_at = datetime(2026, 11, 30, 12, 34, 56, 789_000, UTC)
-    times = {"expires_at": expires_at, "connect_by": expires_at - timedelta(minutes=13, microseconds=7)}
+    times: dict[str, Any] = {
+        "expires_at": expires_at,
+        "connect_by": expires_at - timedelta(minutes=13, microseconds=7),
+    }
     minter.mint(WITH_HINTS, minter.token_plan(WITH_HINTS), **times)
     setup = google.mints[-1].body["bidiGenerateContentSetup"]
     mask = google.mints[-1].body["fieldMask"]
-    options = {"base_url": google.url, "api_version": "v1alpha", "timeout": 5000}
-    with genai.Client(api_key=KEY, http_options=types.HttpOptions(**options)) as client:
+    options = types.HttpOptions(base_url=google.url, api_version="v1alpha", timeout=5000)
+    with genai.Client(api_key=KEY, http_options=options) as client:
         client.auth_tokens.create(
             config=types.CreateAuthTokenConfig(
                 uses=1,

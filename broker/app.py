@@ -107,7 +107,7 @@ def create_app(
     app.config.update(MAX_CONTENT_LENGTH=body.MAX_BYTES + 1)
     app.url_map.strict_slashes = False  # an API never answers with a redirect
     app.url_map.merge_slashes = False
-    parts.install(app, replace(_build(app, settings, clock, minter), demo_sign_in=demo_sign_in))
+    parts.install(app, replace(_build(settings, clock, minter), demo_sign_in=demo_sign_in))
     allowed_origins = frozenset(settings.allowed_origins)
     request_log.install(app, allowed_origins, settings.live_url)
     draining.install(app)
@@ -125,7 +125,7 @@ def mount(app: Flask) -> None:
         app.register_blueprint(module.bp)
 
 
-def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter | None) -> Parts:
+def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Parts:
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     catalog = Catalog(settings.config.profiles.values())
     if minter is None:
@@ -157,7 +157,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
     guests = None
     if settings.config.guests.enabled:
         guests = Guests(settings.config.guests, guest_keys)
-    rates = create_rates(surviving_failover(rate_storage(database, redis_url)), app)
+    rates = create_rates(surviving_failover(rate_storage(database, redis_url)))
     ledger = SqlLedger(database)
     suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project.sessions)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol, Self, cast
 
 from flask import Flask
@@ -66,7 +67,7 @@ class CountsTogether(Protocol):
 
 class Rates:
     def __init__(self, limiter: Limiter, *, in_database: bool) -> None:
-        self._limiter = limiter
+        self._storage = limiter.storage
         self.in_database = in_database
 
     def spend(self, rate: str, scope: str, key: str) -> list[LimitState]:
@@ -79,7 +80,7 @@ class Rates:
         A refusal by one uses up none of them. In the database this is exact. In Redis, if callers race for
         the last request of one window, another one may count too much, but never too little.
         """
-        windows = [Window.of(item, one) for one in allowances for item in _items(one.rate, one.key)]
+        windows = [Window.of(item, one) for one in allowances for item in _items(one)]
         with timed(LIMITER_SECONDS), _store_faults():
             granted, counts = self._count(windows)
         left = _states(allowances, counts)
@@ -104,23 +105,22 @@ class Rates:
         allowance = Allowance(rate, scope, key)
         with _store_faults():
             return _states(
-                [allowance], self._look([Window.of(item, allowance) for item in _items(rate, key)])
+                [allowance], self._look([Window.of(item, allowance) for item in _items(allowance)])
             )[0]
 
     def check(self) -> None:
         """Refuses `store-unavailable` if the counters cannot be reached."""
-        if not self._limiter.storage.check():
+        if not self._storage.check():
             raise Refusal("store-unavailable", reason="rates: no answer")
 
     def _count(self, windows: Sequence[Window]) -> tuple[bool, Counts]:
         """Whether every window had room; then all of them are counted, and otherwise none."""
-        storage = self._limiter.storage
         if self.in_database:
-            return cast(CountsTogether, storage).acquire_all(windows)
+            return cast(CountsTogether, self._storage).acquire_all(windows)
         counts = self._look(windows)
         if any(counts[window][1] >= window.limit for window in windows):
             return False, counts
-        moving = cast(MovingWindowSupport, storage)
+        moving = cast(MovingWindowSupport, self._storage)
         for window in windows:
             if not moving.acquire_entry(window.key, window.limit, window.seconds):
                 start, count = counts[window]
@@ -128,7 +128,7 @@ class Rates:
         return True, self._look(windows)
 
     def _look(self, windows: Sequence[Window]) -> Counts:
-        moving = cast(MovingWindowSupport, self._limiter.storage)
+        moving = cast(MovingWindowSupport, self._storage)
         return {one: moving.get_moving_window(one.key, one.limit, one.seconds) for one in windows}
 
 
@@ -161,8 +161,8 @@ def redis_storage(url: str) -> RateStorage:
     return RateStorage(uri, _REDIS_OPTIONS)
 
 
-def create_rates(storage: RateStorage, app: Flask | None = None) -> Rates:
-    """Flask-Limiter's moving windows in `storage`. A command that serves no requests has no `app`."""
+def create_rates(storage: RateStorage) -> Rates:
+    """Flask-Limiter's moving windows in `storage`."""
     limiter = Limiter(
         key_func=_no_default_key,
         storage_uri=storage.uri,
@@ -174,7 +174,8 @@ def create_rates(storage: RateStorage, app: Flask | None = None) -> Rates:
         headers_enabled=False,
         swallow_errors=False,
     )
-    limiter.init_app(app or Flask("broker"))
+    # An app of its own: in ours, its hooks would run for each request and find nothing to do.
+    limiter.init_app(Flask("limits"))
     return Rates(limiter, in_database=storage.in_database)
 
 
@@ -191,12 +192,17 @@ def rate_refusal(code: Code, left: Sequence[LimitState], *, whose: str | None = 
     )
 
 
-def _items(rate: str, key: str) -> list[RateLimitItem]:
-    items = parse_many(rate)
-    if not items or not key:
+def _items(allowance: Allowance) -> Sequence[RateLimitItem]:
+    items = _parsed(allowance.rate)
+    if not items or not allowance.key:
         raise ValueError("a rate limit without a rate or without a key would be no limit")
+    return items
+
+
+@lru_cache(maxsize=1024)
+def _parsed(rate: str) -> Sequence[RateLimitItem]:
     # A window that is written twice is counted once.
-    return sorted(dict.fromkeys(items), key=lambda item: item.get_expiry())
+    return sorted(dict.fromkeys(parse_many(rate)), key=lambda item: item.get_expiry())
 
 
 def _name(item: RateLimitItem) -> str:

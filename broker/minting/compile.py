@@ -13,6 +13,7 @@ import ssl
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -56,11 +57,11 @@ class CompiledProfile:
     mask: tuple[str, ...]
     """The `fieldMask`. If empty, the token has no mask and locks everything."""
 
-    @property
+    @cached_property
     def locked_fields(self) -> tuple[str, ...]:
         return self.mask or SETUP_FIELDS
 
-    @property
+    @cached_property
     def open_fields(self) -> tuple[str, ...]:
         """The fields that the client may set."""
         return tuple(name for name in SETUP_FIELDS if name not in self.locked_fields)

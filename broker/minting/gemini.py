@@ -70,6 +70,11 @@ class GeminiMinter(Minter):
         self._compiled: Mapping[str, CompiledProfile] = MappingProxyType(
             {profile.name: compile_profile(profile) for profile in profiles}
         )
+        self._first_frames = {
+            (name, model): _first_frame(model, setup)
+            for name, compiled in self._compiled.items()
+            for model, setup in compiled.setups.items()
+        }
         self._bulkhead = Bulkhead(max_concurrent)
         self._models = ModelDirectory(lambda model: self._bulkhead.run(lambda: self._look_up(model)))
 
@@ -77,11 +82,9 @@ class GeminiMinter(Minter):
         compiled = self._compiled[profile.name]
         if model is None or model not in compiled.setups:
             model = self._models.first_offered(compiled.setups)
-        modalities = compiled.setups[model]["generationConfig"]["responseModalities"]
-        setup: dict[str, Any] = {"model": model, "generationConfig": {"responseModalities": list(modalities)}}
+        setup = self._first_frames[profile.name, model]
         if RESUMPTION in compiled.open_fields:
-            setup[RESUMPTION] = _resumption(handle)
-        setup.update(_client_hints(compiled.setups[model]))
+            setup = {**setup, RESUMPTION: _resumption(handle)}
         return TokenPlan(model, setup, compiled.locked_fields)
 
     def is_ready(self, profile: Profile) -> bool:
@@ -162,6 +165,12 @@ def _or_refusal(call: Callable[[], T]) -> T:
     UPSTREAM_ERRORS.labels(refusal.code).inc()
     # Raised outside the handler it has no context. The traceback of the SDK's error would show Google's text.
     raise refusal
+
+
+def _first_frame(model: str, setup: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the client sends first, without a handle."""
+    modalities = {"responseModalities": list(setup["generationConfig"]["responseModalities"])}
+    return {"model": model, "generationConfig": modalities, **_client_hints(setup)}
 
 
 def _client_hints(setup: Mapping[str, Any]) -> dict[str, Any]:

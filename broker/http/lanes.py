@@ -78,7 +78,17 @@ class _Places:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        if self._free.locked() and self._queued >= self._queue:
+        if self._free.locked():
+            await self._wait()
+        else:
+            await self._free.acquire()  # at once, and without a timer
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    async def _wait(self) -> None:
+        if self._queued >= self._queue:
             raise Busy
         self._queued += 1
         try:
@@ -88,10 +98,6 @@ class _Places:
             raise Busy from None
         finally:
             self._queued -= 1
-        try:
-            yield
-        finally:
-            self._free.release()
 
 
 async def _in_thread(executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:

@@ -6,6 +6,7 @@ Anyone can write these headers. So only the entries that trusted proxies added c
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 
 import structlog
@@ -74,6 +75,7 @@ class Proxies:
             _log.warning("client_address_unknown", reason=reason)
 
 
+@lru_cache(maxsize=1024)  # each request asks for the same peer several times
 def _address(peer: str | None) -> canonical.IPAddress | None:
     try:
         return canonical.address(peer or "")

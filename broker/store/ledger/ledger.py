@@ -28,7 +28,7 @@ from broker.sessions.token_window import window_for
 from broker.store.accounts.standing import is_blocked
 from broker.store.audit import RefusalLog
 from broker.store.database.engine import Database
-from broker.store.database.statement import Writes
+from broker.store.database.statement import Statement, Writes
 from broker.store.database.tables import sessions
 from broker.store.ledger import audit_rows, places
 from broker.store.ledger.locks import lock_owners, lock_principal, lock_session
@@ -54,7 +54,7 @@ _LISTED = ("id", "profile", "state", "opened_at", "ends_at", "held_until")
 _BEATS_APART = timedelta(seconds=10)
 
 # Built once: putting a statement together takes longer than running it.
-_HEARTBEAT = (
+_HEARTBEAT = Statement(
     update(sessions).where(sessions.c.id == bindparam("session")).values(heartbeat_at=bindparam("at"))
 )
 
@@ -197,7 +197,7 @@ class SqlLedger:
             lock_session(self._database, connection, session_id)
             session = own_session(connection, principal, session_id)
             now = self._database.now(connection)
-            connection.execute(_HEARTBEAT, {"session": session_id, "at": now})
+            _HEARTBEAT.run(connection, {"session": session_id, "at": now})
             expires_at = session.token_expires_at
             if session.state is SessionState.OPEN and expires_at is not None and expires_at > now:
                 if lengthens and session.holds_place(now):

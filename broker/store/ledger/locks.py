@@ -38,8 +38,12 @@ _LOCK_AND_TIME = Statement(
         "SELECT clock_timestamp() FROM locked"
     )
 )
-_LOCK_SESSION = select(sessions.c.id).where(sessions.c.id == bindparam("session")).with_for_update()
-_OWNERS = select(sessions.c.principal_key, sessions.c.acting_key).where(sessions.c.id == bindparam("session"))
+_LOCK_SESSION = Statement(
+    select(sessions.c.id).where(sessions.c.id == bindparam("session")).with_for_update()
+)
+_OWNERS = Statement(
+    select(sessions.c.principal_key, sessions.c.acting_key).where(sessions.c.id == bindparam("session"))
+)
 
 
 def lock_principal(database: Database, connection: Connection, principal: Principal) -> datetime:
@@ -62,13 +66,13 @@ def lock_owners(database: Database, connection: Connection, session_id: str) -> 
     """The same for everyone for whom this session counts."""
     if database.is_sqlite:
         return
-    keys = connection.execute(_OWNERS, {"session": session_id}).one_or_none()
-    for key in (keys.acting_key, keys.principal_key) if keys else ():
-        if key is not None:
-            _LOCK.run(connection, {"principal": key})
+    for principal_key, acting_key in _OWNERS.run(connection, {"session": session_id}):
+        for key in (acting_key, principal_key):
+            if key is not None:
+                _LOCK.run(connection, {"principal": key})
 
 
 def lock_session(database: Database, connection: Connection, session_id: str) -> None:
     """Keep the session's row as it is until this transaction ends. Read its state only after this."""
     if not database.is_sqlite:
-        connection.execute(_LOCK_SESSION, {"session": session_id})
+        _LOCK_SESSION.run(connection, {"session": session_id})

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from broker.errors import Refusal
 from broker.principal import Principal
 from broker.sessions.session import Session, SessionState, TokenState
+from broker.store.database.statement import Query
 from broker.store.database.tables import principals, sessions, tokens
 from broker.store.ledger.quota_usage import HOLDS_PLACE, times
 
@@ -38,7 +39,7 @@ _MINE = (
         )
     )
 )
-_OWN = _MINE.where(sessions.c.id == bindparam("session"))
+_OWN = Query(_MINE.where(sessions.c.id == bindparam("session")))
 _PLACED = (
     _MINE.where(HOLDS_PLACE).order_by(sessions.c.opened_at.desc(), sessions.c.id).limit(bindparam("most"))
 )
@@ -48,11 +49,11 @@ def own_session(connection: Connection, principal: Principal, session_id: str) -
     """Refuses `session-unknown`."""
     if not _SESSION_ID.fullmatch(session_id):
         raise Refusal("session-unknown")
-    row = connection.execute(_OWN, {"session": session_id, "principal": principal.key}).one_or_none()
+    found = _OWN.rows(connection, {"session": session_id, "principal": principal.key})
     # A void session was never delivered, so for its caller it never existed.
-    if row is None or row.state == SessionState.VOID:
+    if not found or found[0].state == SessionState.VOID:
         raise Refusal("session-unknown")
-    return _session(row, principal.key)
+    return _session(found[0], principal.key)
 
 
 def placed_sessions(
@@ -63,7 +64,7 @@ def placed_sessions(
     return [_session(row, principal_key) for row in connection.execute(_PLACED, values)]
 
 
-def _session(row: Row[Any], requester_key: str) -> Session:
+def _session(row: Any, requester_key: str) -> Session:
     return Session(
         id=row.id,
         profile=row.profile,

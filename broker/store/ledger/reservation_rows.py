@@ -19,7 +19,7 @@ from broker.limits.quota import Quotas, QuotaUsage
 from broker.principal import Principal
 from broker.sessions.session import Reservation, SessionState, SessionTerms, TokenState
 from broker.sessions.token_window import TokenWindow
-from broker.store.database.statement import Statement, Writes, insert_of
+from broker.store.database.statement import Query, Statement, Writes, insert_of
 from broker.store.database.tables import sessions, tokens
 from broker.store.ledger import day_sums
 from broker.store.ledger.quota_usage import GRACE, usage_of
@@ -52,8 +52,9 @@ _SETTLE = Statement(
         mint_ms=bindparam("took"),
     )
 )
-_HOLD = update(sessions).where(sessions.c.id == bindparam("session")).values(held_until=bindparam("until"))
-_SHORTEN = _HOLD.where(sessions.c.held_until > bindparam("until"))
+_HELD = update(sessions).where(sessions.c.id == bindparam("session")).values(held_until=bindparam("until"))
+_HOLD = Statement(_HELD)
+_SHORTEN = Statement(_HELD.where(sessions.c.held_until > bindparam("until")))
 _HOLD_ANEW = (
     update(sessions)
     .where(sessions.c.id == bindparam("session"))
@@ -81,10 +82,12 @@ _NEWEST = select(func.max(tokens.c.connect_by), func.max(tokens.c.expires_at)).w
     tokens.c.session_id == bindparam("session"), tokens.c.state == TokenState.ISSUED
 )
 _BEATS = select(sessions.c.heartbeat_at).where(sessions.c.id == bindparam("session"))
-_UNUSED = select(tokens.c.reserved_at, tokens.c.connect_by).where(
-    tokens.c.session_id == bindparam("session"),
-    tokens.c.state != TokenState.VOID,
-    tokens.c.connect_by > bindparam("now"),
+_UNUSED = Query(
+    select(tokens.c.reserved_at, tokens.c.connect_by).where(
+        tokens.c.session_id == bindparam("session"),
+        tokens.c.state != TokenState.VOID,
+        tokens.c.connect_by > bindparam("now"),
+    )
 )
 _CHARGE = (
     select(
@@ -229,7 +232,7 @@ def check_unused(connection: Connection, session_id: str, now: datetime) -> None
     A session has one place, but Google does not say which of its tokens are in use. So a client that renews
     in parallel would talk on all of them. An honest one needs a new token for each attempt to reconnect.
     """
-    unused = connection.execute(_UNUSED, {"session": session_id, "now": now}).all()
+    unused = _UNUSED.rows(connection, {"session": session_id, "now": now})
     recent = sorted(row.reserved_at for row in unused if row.reserved_at > now - AT_ONCE)
     if len(unused) >= MOST_UNUSED:
         until = min(row.connect_by for row in unused)
@@ -248,7 +251,7 @@ def check_unused(connection: Connection, session_id: str, now: datetime) -> None
 
 
 def hold(connection: Connection, session_id: str, until: datetime) -> None:
-    connection.execute(_HOLD, {"session": session_id, "until": until})
+    _HOLD.run(connection, {"session": session_id, "until": until})
 
 
 def hold_anew(connection: Connection, session_id: str, until: datetime, plan: str) -> None:
@@ -262,7 +265,7 @@ def shorten_hold(connection: Connection, session_id: str) -> None:
     if connect_by is not None:
         beats = connection.execute(_BEATS, {"session": session_id}).scalar_one()
         until = expires_at if beats else connect_by + GRACE
-        connection.execute(_SHORTEN, {"session": session_id, "until": until})
+        _SHORTEN.run(connection, {"session": session_id, "until": until})
 
 
 def release(connection: Connection, session_id: str, quotas: Quotas, now: datetime) -> None:
@@ -273,7 +276,7 @@ def release(connection: Connection, session_id: str, quotas: Quotas, now: dateti
     """
     live = connection.execute(_LIVE, {"session": session_id, "now": now}).all()
     if not live:
-        connection.execute(_SHORTEN, {"session": session_id, "until": now})
+        _SHORTEN.run(connection, {"session": session_id, "until": now})
         return
     unused = {row.id: row.seconds - _talked(row.seconds, row.covers_from, now) for row in live}
     since = min(row.reserved_at for row in live)
@@ -288,7 +291,7 @@ def release(connection: Connection, session_id: str, quotas: Quotas, now: dateti
         connection.execute(_RELEASE, {"session": session_id, "at": now})
     else:
         until = max(row.expires_at for row in live)
-        connection.execute(_SHORTEN, {"session": session_id, "until": until})
+        _SHORTEN.run(connection, {"session": session_id, "until": until})
 
 
 def _talked(charged: int, covers_from: datetime, now: datetime) -> int:

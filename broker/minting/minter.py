@@ -50,6 +50,9 @@ class Minter(Protocol):
     def offers_none(self, profile: Profile) -> bool:
         """Whether Google is known to offer none of the profile's models. Makes no call to Google."""
 
+    def check_upstream(self) -> None:
+        """Raises `Refusal` if `mint` would refuse without a call to Google. Makes no call to Google."""
+
     def mint(
         self,
         profile: Profile,

@@ -75,6 +75,7 @@ from broker.store.readiness import Readiness
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
 from broker.telemetry import log
+from broker.telemetry.metrics import STORE_SECONDS, timed
 from broker.telemetry.store_gauge import StoreGauge
 
 # With a stand-in, this is development: a host name that someone points at this machine is not ours.
@@ -142,6 +143,7 @@ def _build(app: Flask, settings: Settings, clock: Clock | None, minter: Minter |
         pool_size=settings.threads + 2,
         most_connections=settings.database_connections,
         clock=clock,
+        timed=lambda kind: timed(STORE_SECONDS.labels(kind)),
     )
     secrets = settings.secret_keys
     ring = KeyRing.of(secrets, *settings.signing_keys)

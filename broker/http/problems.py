@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from broker.errors import Code, Refusal
 from broker.http import ratelimit
 from broker.net.timestamps import rfc3339
-from broker.telemetry.log import current_request_id
+from broker.telemetry.request_context import current_request_id
 
 _log = structlog.get_logger("broker.http")
 _CODE_OF_STATUS: Mapping[int, Code] = {

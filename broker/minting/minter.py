@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from broker.errors import Refusal
-from broker.profiles.profile import Profile
+
+if TYPE_CHECKING:  # the store needs this module, but not the library that parses profiles
+    from broker.profiles.profile import Profile
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from ipaddress import IPv6Address, ip_network
 
-import structlog
-
 from broker.net import canonical
-
-_log = structlog.get_logger("broker.http")
 
 UNKNOWN = "unknown"
 UNIX = "unix"
@@ -70,8 +66,10 @@ class Proxies:
     def _tell(self, kind: str, reason: str) -> None:
         """Once per process: a proxy that is set up in the wrong way would do it with every request."""
         if kind not in self._told:
+            import structlog  # only now: commands read the settings, and never load it
+
             self._told.add(kind)
-            _log.warning("client_address_unknown", reason=reason)
+            structlog.get_logger("broker.http").warning("client_address_unknown", reason=reason)
 
 
 def _address(peer: str | None) -> canonical.IPAddress | None:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Executable, Table, create_engine, event, text
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -23,13 +22,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from broker.errors import STORE_FAULTS, Refusal
-from broker.store.database import postgres, schema, sqlite
+from broker.store.database import schema, sqlite
 from broker.store.database.statement import Statement
-from broker.telemetry.metrics import STORE_SECONDS, timed
 
+# No transaction is open during a call to Google, so a process needs far fewer connections than threads.
+# PostgreSQL's default is 100 for all processes of all hosts.
+MOST_CONNECTIONS = 16
 _POOL_SECONDS = 2.0
 _RETRY_SECONDS = 0.25
 Clock = Callable[[], datetime]
+Kind = Literal["read", "write"]
 _ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _TIME = Statement(text("SELECT clock_timestamp()"))
 
@@ -42,17 +44,22 @@ class Database:
         url: str,
         *,
         pool_size: int = 16,
-        most_connections: int = postgres.MOST_CONNECTIONS,
+        most_connections: int = MOST_CONNECTIONS,
         clock: Clock | None = None,
+        timed: Callable[[Kind], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
+        """`timed` surrounds each transaction, and may measure it."""
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._clock = clock
+        self._timed = timed
         self.is_disposed = False
         options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": not self.is_sqlite}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": sqlite.BUSY_SECONDS, "check_same_thread": False}
         else:
+            from broker.store.database import postgres  # with its driver, which takes long to load
+
             options["connect_args"] = postgres.connect_args(parsed)
             # Not the server's default: after waiting for a lock, a transaction must see what its holder
             # wrote.
@@ -64,8 +71,7 @@ class Database:
         self._returned = threading.Condition()
         event.listen(self.engine, "checkin", self._announce_returned)
         if not self.is_sqlite:
-            event.listen(self.engine, "do_connect", postgres.connect)
-            event.listen(self.engine, "handle_error", postgres.drop_read_only)
+            postgres.listen(self.engine)
         else:
             event.listen(self.engine, "do_connect", sqlite.usable(parsed.database))
             event.listen(self.engine, "connect", sqlite.prepare)
@@ -86,7 +92,7 @@ class Database:
         is left to the `write` which completes what was begun here.
         """
         answer: Refusal | None = None
-        with timed(STORE_SECONDS.labels("write")), self._transaction() as connection, self._join(connection):
+        with self._timed("write"), self._transaction() as connection, self._join(connection):
             try:
                 yield
             except Refusal as refusal:
@@ -118,7 +124,7 @@ class Database:
             with _store_faults():
                 yield joined
             return
-        with timed(STORE_SECONDS.labels("write")):
+        with self._timed("write"):
             with self._transaction() as connection:
                 yield connection
             self._wait_for_disk()
@@ -167,6 +173,8 @@ class Database:
         """A transaction without time limits, on any schema. Concurrent migrations run one after another."""
         with self._transaction(any_schema=True) as connection:
             if not self.is_sqlite:
+                from broker.store.database import postgres
+
                 postgres.prepare_migration(connection)
                 connection.detach()
             yield connection
@@ -178,7 +186,7 @@ class Database:
             with _store_faults():
                 yield joined
             return
-        with _store_faults(), timed(STORE_SECONDS.labels("read")), self._connect() as connection:
+        with _store_faults(), self._timed("read"), self._connect() as connection:
             if not self.is_sqlite:
                 # Each statement sees what is committed when it begins, with or without a transaction.
                 # Without one, a read needs two round trips fewer.
@@ -211,7 +219,10 @@ class Database:
 
     def insert_or_ignore(self, table: Table) -> Executable:
         """An INSERT that does nothing if the row exists. Pass the values when executing it."""
-        insert = sqlite_insert if self.is_sqlite else postgresql_insert
+        if self.is_sqlite:
+            return sqlite_insert(table).on_conflict_do_nothing()
+        from sqlalchemy.dialects.postgresql import insert
+
         return insert(table).on_conflict_do_nothing()
 
     def dispose(self) -> None:

@@ -12,11 +12,8 @@ from psycopg import Connection as PsycopgConnection
 from psycopg import OperationalError
 from psycopg.abc import PQGen
 from psycopg.errors import ReadOnlySqlTransaction, _WaitTimeout
-from sqlalchemy import URL, Connection, ExceptionContext, text
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, event, text
 
-# No transaction is open during a call to Google, so a process needs far fewer connections than threads. The
-# server's default is 100 for all processes of all hosts.
-MOST_CONNECTIONS = 16
 # In ms. The last one is for a host that vanishes during a transaction: its locks must not outlive it for
 # hours.
 _TIMEOUTS = {"statement_timeout": 4000, "lock_timeout": 3000, "idle_in_transaction_session_timeout": 10_000}
@@ -53,15 +50,17 @@ def connect_args(url: URL) -> dict[str, Any]:
     return {**args, "options": f"{options} {url.query.get('options', '')}".strip()}
 
 
-def connect(_dialect: Any, _record: Any, cargs: Any, cparams: Any) -> ImpatientConnection:
-    """Listener for SQLAlchemy's event `do_connect`."""
+def listen(engine: Engine) -> None:
+    event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "handle_error", _drop_read_only)
+
+
+def _connect(_dialect: Any, _record: Any, cargs: Any, cparams: Any) -> ImpatientConnection:
     return ImpatientConnection.connect(*cargs, **cparams)
 
 
-def drop_read_only(context: ExceptionContext) -> None:
-    """Listener for SQLAlchemy's event `handle_error`.
-
-    After a failover, a pooled connection may lead to a server that has become read-only. All its later
+def _drop_read_only(context: ExceptionContext) -> None:
+    """After a failover, a pooled connection may lead to a server that has become read-only. All its later
     transactions would fail. So it counts as broken, and with it every connection of the pool.
     """
     if isinstance(context.original_exception, ReadOnlySqlTransaction):

@@ -61,8 +61,15 @@ class Problem(TypedDict):
 class MessageRefusal(Refusal):
     """A refusal of the HTTP message itself. `headers` go on the answer."""
 
-    def __init__(self, code: Code, headers: Mapping[str, str], *, reason: str | None = None) -> None:
-        super().__init__(code, reason=reason)
+    def __init__(
+        self,
+        code: Code,
+        headers: Mapping[str, str],
+        *,
+        reason: str | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(code, reason=reason, retry_after_seconds=retry_after_seconds)
         self.headers = headers
 
 

@@ -18,7 +18,7 @@ from broker.http import origins
 from broker.http.client_address import client_address
 from broker.http.problems import MessageRefusal
 from broker.http.security_headers import add_security_headers
-from broker.http.wsgi import RECEIVED, REFUSAL
+from broker.http.wsgi import RECEIVED, REFUSAL, RETRY_AFTER
 from broker.parts import parts
 from broker.principal import GUEST_ISSUER, Principal
 from broker.telemetry.log import redact
@@ -56,7 +56,12 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
             origins.check(request, allowed_origins)
             return Response(status=204)
         if REFUSAL in request.environ:
-            raise MessageRefusal(request.environ[REFUSAL], _CLOSE, reason="refused by the server")
+            raise MessageRefusal(
+                request.environ[REFUSAL],
+                _CLOSE,
+                reason="refused by the server",
+                retry_after_seconds=request.environ.get(RETRY_AFTER),
+            )
         return None
 
     def finish(response: Response) -> Response:

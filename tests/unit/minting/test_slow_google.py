@@ -195,6 +195,16 @@ def test_late_answer_to_an_earlier_call_is_not_enough_while_others_hang(google: 
     assert google.state() == "passes", "fewer hang than are needed to open it"
 
 
+def test_late_answer_does_not_postpone_the_next_probe(google: Google) -> None:
+    google.open_by_hanging(ENOUGH + 1)
+    google.now += OPEN_SECONDS - 0.01
+    google.hanging.pop(0).end()
+    assert google.state() == "open"
+    google.now += 0.01
+    google.answers()
+    assert google.state() == "passes"
+
+
 def test_slow_answers_to_all_close_it(google: Google) -> None:
     google.open_by_hanging()
     google.end_all()

@@ -127,7 +127,7 @@ def test_other_routes_are_quick_and_return_is_noticed_soon(make_scene: Callable[
 
     async def story() -> float:
         async with crowd.client() as client:
-            for _ in range(5):
+            for _ in range(15):  # every worker has done everything before
                 await crowd.use_the_rest(client)
             crowd.others.clear()
             scene.google.behaviour = fault.hang

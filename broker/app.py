@@ -75,10 +75,12 @@ from broker.store.readiness import Readiness
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
 from broker.telemetry import log
+from broker.telemetry.metrics import STORE_SECONDS, timed
 from broker.telemetry.store_gauge import StoreGauge
 
 # With a stand-in, this is development: a host name that someone points at this machine is not ours.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+_STORE_SECONDS = {kind: STORE_SECONDS.labels(kind) for kind in ("read", "write")}
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -142,6 +144,7 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
         pool_size=settings.threads + 2,
         most_connections=settings.database_connections,
         clock=clock,
+        timed=lambda kind: timed(_STORE_SECONDS[kind]),
     )
     secrets = settings.secret_keys
     ring = KeyRing.of(secrets, *settings.signing_keys)

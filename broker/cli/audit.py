@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from broker.cli.options import Moment, json_option
-from broker.cli.output import open_database, print_rows
+from broker.cli.output import open_database_alone, print_rows
 
 if TYPE_CHECKING:
     from broker.store.audit import AuditEntry
@@ -55,7 +55,7 @@ def audit(
         since=since,
         until=until,
     )
-    with open_database() as (_, database):
+    with open_database_alone() as database:
         entries = AuditLog(database).page(wanted, before_id=before, limit=limit)
     print_rows([vars(entry) if as_json else _row(entry) for entry in entries], as_json)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from broker.cli.options import json_option, reason_option
-from broker.cli.output import actor, open_database, print_rows
+from broker.cli.output import actor, open_database, open_database_alone, print_rows
 
 if TYPE_CHECKING:
     from broker.operators.blocks import BlockAdmin
@@ -52,7 +52,7 @@ def blocks_list(as_json: bool) -> None:
     """List blocks. `broker users list` shows which of the broker's own users are blocked."""
     from broker.store.accounts.blocks import SqlBlocks
 
-    with open_database() as (_, database):
+    with open_database_alone() as database:
         rows = [
             {
                 "kind": str(row.kind),

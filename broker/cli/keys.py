@@ -8,7 +8,7 @@ import click
 
 from broker.cli import completion
 from broker.cli.options import json_option, yes_option
-from broker.cli.output import actor, confirm, open_database, print_json, print_rows
+from broker.cli.output import actor, confirm, open_database, open_database_alone, print_json, print_rows
 from broker.identity.scopes import SCOPES, USUAL_SCOPES
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def keys_list(as_json: bool) -> None:
     """List service keys, including revoked ones."""
     from broker.store.accounts.service_keys import SqlServiceKeys
 
-    with open_database() as (_, database):
+    with open_database_alone() as database:
         print_rows([_row(key) for key in SqlServiceKeys(database).page()], as_json)
 
 

@@ -10,7 +10,7 @@ import click
 
 from broker.cli import completion
 from broker.cli.options import issuer_option, json_option
-from broker.cli.output import actor, open_database, print_json, print_rows
+from broker.cli.output import actor, open_database, open_database_alone, print_json, print_rows
 from broker.principal import NO_OVERRIDES
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def limits_list(as_json: bool) -> None:
     """List the users who have limits of their own."""
     from broker.store.accounts.overrides import SqlOverrides
 
-    with open_database() as (_, database):
+    with open_database_alone() as database:
         rows = [
             {
                 "issuer": row.issuer,

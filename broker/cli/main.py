@@ -6,6 +6,7 @@ never from arguments, which other users of the machine can read.
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 
@@ -114,6 +115,8 @@ for _command in (
 
 
 def main() -> None:
+    # While libraries are loaded, there is no garbage. The collector would look for it a hundred times.
+    gc.set_threshold(100_000)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not have every letter
             stream.reconfigure(errors="backslashreplace")

@@ -26,12 +26,28 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 def open_database(context: click.Context | None = None) -> Iterator[tuple[Settings, Database]]:
     """`context` is the command's; completion passes its own."""
     from broker import settings as settings_module
-    from broker.store.database.engine import Database
 
     settings = settings_module.load(environment(context))
-    database = Database(settings.database_url.get_secret_value(), pool_size=2)
-    try:
+    with _opened(settings.database_url.get_secret_value()) as database:
         yield settings, database
+
+
+@contextmanager
+def open_database_alone(context: click.Context | None = None) -> Iterator[Database]:
+    """For commands that only look into the database: they do not read `broker.toml`, which takes long."""
+    from broker.settings.variables import database_url
+
+    with _opened(database_url(environment(context))) as database:
+        yield database
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Database]:
+    from broker.store.database.engine import Database
+
+    database = Database(url, pool_size=2)
+    try:
+        yield database
     finally:
         database.dispose()
 

@@ -6,7 +6,7 @@ import click
 
 from broker.cli import completion
 from broker.cli.options import issuer_option, json_option
-from broker.cli.output import actor, open_database, print_honoured_until, print_rows
+from broker.cli.output import actor, open_database, open_database_alone, print_honoured_until, print_rows
 from broker.principal import principal_key
 
 _MOST_SESSIONS = 1000
@@ -29,7 +29,7 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
     from broker.store.reporting.sessions import SqlSessions
 
     key = None if user is None else principal_key(issuer, user)
-    with open_database() as (_, database):
+    with open_database_alone() as database:
         rows = [
             {
                 "id": row.id,

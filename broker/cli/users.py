@@ -11,7 +11,15 @@ import click
 
 from broker.cli import completion
 from broker.cli.options import issuer_option, json_option, reason_option, yes_option
-from broker.cli.output import actor, confirm, open_database, print_honoured_until, print_json, print_rows
+from broker.cli.output import (
+    actor,
+    confirm,
+    open_database,
+    open_database_alone,
+    print_honoured_until,
+    print_json,
+    print_rows,
+)
 from broker.principal import OPERATOR
 
 if TYPE_CHECKING:
@@ -60,7 +68,7 @@ def users_list(plan: str | None, blocked_only: bool, as_json: bool) -> None:
     """List the broker's own users."""
     from broker.store.accounts.users import SqlUsers
 
-    with open_database() as (_, database):
+    with open_database_alone() as database:
         rows = [
             {
                 "username": user.username,

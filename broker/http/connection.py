@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from gunicorn.asgi.protocol import ASGIProtocol
 
-from broker.errors import Code
+from broker.errors import Code, Refusal
 from broker.http.draining import DRAIN
 from broker.http.wsgi import Answer, FlaskRunner, environ_of
 
@@ -213,7 +213,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
                 await self._rest_of_the_head()
             scope = {**_UNREAD, "headers": self._readable_headers()}
         try:
-            answer = await self.worker.asgi.refuse(environ_of(scope), code)
+            answer = await self.worker.asgi.refuse(environ_of(scope), Refusal(code))
             self._safe_write(_serialized(answer, with_body=scope["method"] != "HEAD"))
         finally:
             self._closed = True

@@ -60,7 +60,7 @@ class EventLoopWorker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def load_wsgi(self) -> None:
         self.wsgi = self.app.wsgi()
-        self.asgi = FlaskRunner(self.wsgi, self.cfg.threads)
+        self.asgi = FlaskRunner(self.wsgi, self.cfg.threads, parts_of(self.wsgi).minter.check_upstream)
 
     def add(self, connection: Connection) -> None:
         """Beyond the limit, the client that has been silent for longest makes room."""

@@ -2,7 +2,8 @@
 
 Flask runs in `BROKER_THREADS` threads. Requests that may wait for another server, such as Google, take at
 most three quarters of them, so the others still answer while that server hangs. Requests beyond that wait in
-a bounded queue, for a bounded time, without a thread. Probes and refusals have threads of their own.
+a bounded queue, for a bounded time, without a thread. Requests for a token leave it as soon as it is known
+that Google hangs. Probes and refusals have threads of their own.
 
 All of this belongs to the event loop of one worker, apart from the calls themselves.
 """
@@ -16,13 +17,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
+from broker.errors import Refusal
+
 T = TypeVar("T")
 
 # With the wait for Google, this stays within the ten seconds of a request.
 QUEUE_SECONDS = 5.0
+# How often those who wait look whether it is still worth it.
+LOOK_SECONDS = 0.1
 # A queue is short where threads are few, but 32 callers of one worker never find it full.
 _LEAST_QUEUE = 64
-_MAY_WAIT = re.compile(r"(POST /token|POST /sessions/[^/]+/token|[A-Z]+ /auth/oidc/.*)/?")
+_ASKS_GOOGLE = re.compile(r"POST (/token|/sessions/[^/]+/token)/?")
+_ASKS_ISSUER = re.compile(r"[A-Z]+ /auth/oidc/.*")
 _PROBES = {"/readyz", "/metrics"}
 ALIVE = "/healthz"
 
@@ -37,10 +43,11 @@ def places_for_waiting(threads: int) -> int:
 
 
 class Lanes:
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, check_google: Callable[[], None]) -> None:
+        """`check_google` raises if a call to Google would be refused at once. It must not wait."""
         queue = max(_LEAST_QUEUE, 4 * threads)
         self._threads = _Places(threads, queue)
-        self._waiting = _Places(places_for_waiting(threads), queue)
+        self._waiting = _Places(places_for_waiting(threads), queue, check_google)
         self._requests = ThreadPoolExecutor(threads, "request")
         # A probe of the stores can hang with them, and a refusal is needed most when there are many.
         self._alive = ThreadPoolExecutor(1, "alive")
@@ -51,14 +58,16 @@ class Lanes:
         """Returns what `call` returns in a thread.
 
         Raises Busy if no thread is free in time, or if the client has left when one is: nobody should be
-        charged for a token that nobody waits for.
+        charged for a token that nobody waits for. Raises what `check_google` raises during a wait.
         """
         if path == ALIVE:
             return await _in_thread(self._alive, call)
         if path in _PROBES:
             return await _in_thread(self._probes, call)
         async with AsyncExitStack() as stack:
-            if _MAY_WAIT.fullmatch(f"{method} {path}"):
+            if _ASKS_GOOGLE.fullmatch(f"{method} {path}"):
+                await stack.enter_async_context(self._waiting.one(for_google=True))
+            elif _ASKS_ISSUER.fullmatch(f"{method} {path}"):
                 await stack.enter_async_context(self._waiting.one())
             await stack.enter_async_context(self._threads.one())
             if has_left():
@@ -71,15 +80,19 @@ class Lanes:
 
 
 class _Places:
-    def __init__(self, places: int, queue: int) -> None:
+    def __init__(self, places: int, queue: int, check: Callable[[], None] = lambda: None) -> None:
+        """`check` raises when waiting is pointless for those who depend on Google."""
         self._free = asyncio.Semaphore(places)
         self._queue = queue
         self._queued = 0
+        self._check = check
+        self._depend: set[asyncio.Timeout] = set()
+        """How long each of them still waits."""
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    async def one(self, *, for_google: bool = False) -> AsyncIterator[None]:
         if self._free.locked():
-            await self._wait()
+            await self._wait(self._check if for_google else lambda: None, for_google=for_google)
         else:
             await self._free.acquire()  # at once, and without a timer
         try:
@@ -87,17 +100,39 @@ class _Places:
         finally:
             self._free.release()
 
-    async def _wait(self) -> None:
+    async def _wait(self, check: Callable[[], None], *, for_google: bool) -> None:
+        check()
         if self._queued >= self._queue:
             raise Busy
         self._queued += 1
         try:
-            async with asyncio.timeout(QUEUE_SECONDS):
+            async with asyncio.timeout(QUEUE_SECONDS) as patience:
+                if for_google and self._free.locked():
+                    self._watch(patience)
                 await self._free.acquire()
         except TimeoutError:
+            check()
             raise Busy from None
         finally:
             self._queued -= 1
+            self._depend.discard(patience)
+
+    def _watch(self, patience: asyncio.Timeout) -> None:
+        if not self._depend:
+            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+        self._depend.add(patience)
+
+    def _look(self) -> None:
+        """Ends all waits that have become pointless."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._check()
+        except Refusal:
+            for patience in self._depend:
+                patience.reschedule(loop.time())
+            self._depend.clear()
+        if self._depend:
+            loop.call_later(LOOK_SECONDS, self._look)
 
 
 async def _in_thread(executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:

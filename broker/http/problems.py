@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from broker.errors import Code, Refusal
 from broker.http import ratelimit
 from broker.net.timestamps import rfc3339
-from broker.telemetry.log import current_request_id
+from broker.telemetry.request_context import current_request_id
 
 _log = structlog.get_logger("broker.http")
 _CODE_OF_STATUS: Mapping[int, Code] = {
@@ -61,8 +61,15 @@ class Problem(TypedDict):
 class MessageRefusal(Refusal):
     """A refusal of the HTTP message itself. `headers` go on the answer."""
 
-    def __init__(self, code: Code, headers: Mapping[str, str], *, reason: str | None = None) -> None:
-        super().__init__(code, reason=reason)
+    def __init__(
+        self,
+        code: Code,
+        headers: Mapping[str, str],
+        *,
+        reason: str | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(code, reason=reason, retry_after_seconds=retry_after_seconds)
         self.headers = headers
 
 

@@ -18,12 +18,13 @@ from broker.http import origins
 from broker.http.client_address import client_address
 from broker.http.problems import MessageRefusal
 from broker.http.security_headers import add_security_headers
-from broker.http.wsgi import RECEIVED, REFUSAL
+from broker.http.wsgi import RECEIVED, REFUSAL, RETRY_AFTER
 from broker.parts import parts
 from broker.principal import GUEST_ISSUER, Principal
-from broker.telemetry.log import bind_client_address, current_client_address, redact
+from broker.telemetry.log import redact
 from broker.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS, REFUSALS
 from broker.telemetry.repeats import RepeatedLines
+from broker.telemetry.request_context import bind_client_address, bind_request_id, current_client_address
 
 _CLOSE = {"Connection": "close"}
 _log = structlog.get_logger("broker.http")
@@ -48,13 +49,19 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
         g.request_id = given if _may_be_kept(given) else secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        bind_request_id(g.request_id)
         bind_client_address(client_address(request))
         if origins.is_preflight(request) and request.url_rule is not None:  # otherwise there is nothing here
             # The browser shows its page a network fault only, so the log and this answer name the cause.
             origins.check(request, allowed_origins)
             return Response(status=204)
         if REFUSAL in request.environ:
-            raise MessageRefusal(request.environ[REFUSAL], _CLOSE, reason="refused by the server")
+            raise MessageRefusal(
+                request.environ[REFUSAL],
+                _CLOSE,
+                reason="refused by the server",
+                retry_after_seconds=request.environ.get(RETRY_AFTER),
+            )
         return None
 
     def finish(response: Response) -> Response:
@@ -68,7 +75,12 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
     app.before_request(start)
     app.after_request(finish)
     # Otherwise later log lines of gunicorn on this thread would carry the id of this request.
-    app.teardown_request(lambda _: structlog.contextvars.clear_contextvars())
+    app.teardown_request(lambda _: _forget())
+
+
+def _forget() -> None:
+    structlog.contextvars.clear_contextvars()
+    bind_request_id("")
 
 
 def _may_be_kept(given: str) -> bool:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from broker.errors import Code
+from broker.errors import Code, Refusal
 from broker.http.body import MAX_BYTES
 from broker.http.draining import DRAIN
 from broker.http.lanes import Busy, Lanes
@@ -31,6 +31,8 @@ WsgiApp = Callable[[Environ, Callable[..., object]], Iterable[bytes]]
 BODY_SECONDS = 5.0
 REFUSAL = "broker.refusal"
 """The key of the environ that names the code of a refusal which the server has decided on."""
+RETRY_AFTER = "broker.retry_after"
+"""The key of the environ with the seconds after which the client may try again, or None."""
 RECEIVED = "broker.received"
 """The key of the environ with the time when the head had arrived, of `time.perf_counter`."""
 _NO_BODY = {204, 304}
@@ -48,9 +50,10 @@ class Answer:
 class FlaskRunner:
     """The ASGI app of a worker. It knows HTTP requests only."""
 
-    def __init__(self, app: WsgiApp, threads: int) -> None:
+    def __init__(self, app: WsgiApp, threads: int, check_google: Callable[[], None]) -> None:
+        """`check_google` raises if a call to Google would be refused at once."""
         self._app = app
-        self._lanes = Lanes(threads)
+        self._lanes = Lanes(threads, check_google)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         environ = environ_of(scope)
@@ -61,7 +64,7 @@ class FlaskRunner:
         if body is None:
             return
         if body.refusal is not None:
-            answer = await self.refuse(environ, body.refusal)
+            answer = await self.refuse(environ, Refusal(body.refusal))
         else:
             environ["wsgi.input"] = io.BytesIO(body.read)
             call = partial(self._call, environ, refused=bool(scope["came_too_late"]))
@@ -70,15 +73,18 @@ class FlaskRunner:
                     scope["method"], environ["PATH_INFO"], call, has_left=scope["has_left"]
                 )
             except Busy:
-                answer = await self.refuse(environ, "busy")
+                answer = await self.refuse(environ, Refusal("busy"))
+            except Refusal as refusal:
+                answer = await self.refuse(environ, refusal)
         if not body.is_whole or any(name.lower() == b"connection" for name, _ in answer.headers):
             scope["close_after_answer"]()
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def refuse(self, environ: Environ, code: Code) -> Answer:
+    async def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
         """The app's answer for a request that the server refuses: the problem, its log line and metrics."""
-        environ[REFUSAL] = code
+        environ[REFUSAL] = refusal.code
+        environ[RETRY_AFTER] = refusal.retry_after_seconds
         return await self._lanes.refuse(partial(self._call, environ, refused=False))
 
     def _call(self, environ: Environ, *, refused: bool) -> Answer:

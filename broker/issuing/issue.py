@@ -50,9 +50,9 @@ class TokenIssuer:
         ledger = reservations or self.ledger
         with self._one_transaction(request), recorded_refusals(ledger, principal, "token"):
             suspension.check(self.suspensions, request.profile or self.catalog.default_name, renewal=False)
+            self.minter.check_upstream()  # before anything is counted
             already_counted = ledger.begin()
-            if principal.actor is not None:
-                principal = self.admit(principal)
+            principal = principal if principal.actor is None else self.admit(principal)
             limits = self.policy.for_principal(principal)
             allowances = [*also, *limits.allowances("token")]
             rates = (self.rates.left_of if already_counted else self.rates.spend_all)(allowances)
@@ -74,6 +74,7 @@ class TokenIssuer:
             principal = requester if user is None else self.admit(end_user(requester, user))
         with recorded_refusals(self.ledger, principal, "next-token"):
             suspension.check(self.suspensions, session.profile, renewal=True)
+            self.minter.check_upstream()
             limits = self.policy.for_principal(principal)
             rates = self.rates.spend_all(limits.allowances("next-token"))
             profile = self.profile(session.profile, principal, attestation)

@@ -93,6 +93,9 @@ class GeminiMinter(Minter):
     def offers_none(self, profile: Profile) -> bool:
         return self._models.offers_none(self._compiled[profile.name].setups)
 
+    def check_upstream(self) -> None:
+        self._bulkhead.check()
+
     def mint(
         self,
         profile: Profile,

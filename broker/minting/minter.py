@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from broker.errors import Refusal
-from broker.profiles.profile import Profile
+
+if TYPE_CHECKING:  # the store needs this module, but not the library that parses profiles
+    from broker.profiles.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Minter(Protocol):
 
     def offers_none(self, profile: Profile) -> bool:
         """Whether Google is known to offer none of the profile's models. Makes no call to Google."""
+
+    def check_upstream(self) -> None:
+        """Raises `Refusal` if `mint` would refuse without a call to Google. Makes no call to Google."""
 
     def mint(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from broker.errors import Refusal
@@ -35,13 +36,17 @@ class ModelDirectory:
         self._look_up = look_up
         self._clock = clock
         self._lock = threading.Lock()
+        """Never held during a look-up."""
         self._cache: dict[str, _Answer] = {}
+        self._under_way: dict[str, Future[bool]] = {}
+        """Model -> its look-up. One thread asks; its answer releases all that wait for it at once."""
         self._last_failure: tuple[Refusal, float] | None = None
         """The refusal, and until when it answers every look-up."""
 
     def first_offered(self, models: Iterable[str]) -> str:
+        until = time.monotonic() + WAIT_SECONDS
         for model in models:
-            if self._is_offered(model):
+            if self._is_offered(model, until):
                 return model
         raise Refusal("upstream-rejected", reason="Google offers none of the profile's models")
 
@@ -61,25 +66,43 @@ class ModelDirectory:
         answers = [self._cache.get(model) for model in models]
         return all(answer is not None and not answer.offered for answer in answers)
 
-    def _is_offered(self, model: str) -> bool:
+    def _is_offered(self, model: str, until: float) -> bool:
+        """`until`, by the monotonic clock, a caller may wait for a look-up or begin one."""
         cached = self._cache.get(model)
         if cached and self._clock() < cached.expires_at:
             return cached.offered
-        # One thread asks and the others wait for its answer. A thread with an expired answer uses that
-        # instead.
-        if not self._lock.acquire(timeout=0 if cached else WAIT_SECONDS):
-            if cached is None:
-                raise Refusal("busy", reason="waiting for the first answer about a model")
-            return cached.offered
+        with self._lock:
+            cached = self._cache.get(model)
+            if cached and self._clock() < cached.expires_at:
+                return cached.offered
+            under_way = self._under_way.get(model)
+            if under_way is None:
+                if time.monotonic() >= until:
+                    raise _too_slow()
+                asking = self._under_way[model] = Future[bool]()
+        if under_way is None:
+            return self._ask(model, asking)
+        # A thread with an expired answer uses that instead.
+        return cached.offered if cached else _answer_of(under_way, until)
+
+    def _ask(self, model: str, asking: Future[bool]) -> bool:
         try:
-            return self._refresh(model)
-        finally:
-            self._lock.release()
+            offered = self._refresh(model)
+        except BaseException as fault:
+            self._end(model)
+            asking.set_exception(fault if isinstance(fault, Refusal) else Refusal("upstream-error"))
+            raise
+        self._end(model)
+        asking.set_result(offered)
+        return offered
+
+    def _end(self, model: str) -> None:
+        """Callers that come from now on find the answer in the cache, or the last failure."""
+        with self._lock:
+            del self._under_way[model]
 
     def _refresh(self, model: str) -> bool:
         cached = self._cache.get(model)
-        if cached and self._clock() < cached.expires_at:
-            return cached.offered
         try:
             if self._last_failure and self._clock() < self._last_failure[1]:
                 raise _copy(self._last_failure[0])
@@ -94,6 +117,19 @@ class ModelDirectory:
             return cached.offered
         self._cache[model] = _Answer(offered, self._clock() + CACHE_SECONDS)
         return offered
+
+
+def _answer_of(under_way: Future[bool], until: float) -> bool:
+    try:
+        return under_way.result(max(0.0, until - time.monotonic()))
+    except TimeoutError:
+        raise _too_slow() from None
+    except Refusal as refusal:
+        raise _copy(refusal) from None
+
+
+def _too_slow() -> Refusal:
+    return Refusal("busy", reason="waiting for the first answer about a model")
 
 
 def _copy(refusal: Refusal) -> Refusal:

@@ -9,11 +9,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 
-import structlog
-
 from broker.net import canonical
-
-_log = structlog.get_logger("broker.http")
 
 UNKNOWN = "unknown"
 UNIX = "unix"
@@ -71,8 +67,10 @@ class Proxies:
     def _tell(self, kind: str, reason: str) -> None:
         """Once per process: a proxy that is set up in the wrong way would do it with every request."""
         if kind not in self._told:
+            import structlog  # only now: commands read the settings, and never load it
+
             self._told.add(kind)
-            _log.warning("client_address_unknown", reason=reason)
+            structlog.get_logger("broker.http").warning("client_address_unknown", reason=reason)
 
 
 @lru_cache(maxsize=1024)  # each request asks for the same peer several times

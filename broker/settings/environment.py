@@ -1,15 +1,13 @@
-"""Loads all settings from the environment and `broker.toml`. The only reader of `os.environ`.
+"""Loads all settings from the environment and `broker.toml`.
 
 If a setting is invalid, `load` raises one error that lists every problem.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -21,13 +19,7 @@ from broker.settings import document, permissions, secret_parsers
 from broker.settings.document import BrokerConfig
 from broker.settings.faults import SettingsError
 from broker.settings.table import SETTINGS, Setting
-from broker.settings.variables import (
-    CLIENT_SECRETS,
-    empty_faults,
-    read_variable,
-    redirecting_faults,
-    unknown_faults,
-)
+from broker.settings.variables import CLIENT_SECRETS, cross_faults, own, read_all, read_variable
 
 ProfileCheck = Callable[[Mapping[str, Profile]], Iterable[str]]
 
@@ -90,26 +82,22 @@ def load(environ: Mapping[str, str] | None = None, *, checks: Iterable[ProfileCh
     Each of `checks` gets the profiles of `broker.toml` and returns more faults. The app passes the checks
     that need the Google SDK, so that a command about users need not load it.
     """
-    environ = os.environ if environ is None else environ
-    found: dict[str, Any] = {}
-    faults = [*unknown_faults(environ), *redirecting_faults(environ), *empty_faults(environ)]
-    for setting in SETTINGS:
-        try:
-            found[setting.attribute] = read_variable(setting, environ)
-        except ValueError as fault:
-            faults.append(str(fault))
+    environ = own(environ)
+    found, faults = read_all(environ)
     config = None
     if "config_path" in found:
         config, profiles, config_faults = document.read(found["config_path"])
         faults += config_faults
         faults += [fault for check in checks for fault in check(profiles)]
-    faults += _cross_faults(found)
+    faults += cross_faults(found)
     client_secrets, secret_faults = _client_secrets(config, environ)
     faults += secret_faults
     if faults or config is None:
         raise SettingsError(faults)
-    database_url = found["database_url"].get_secret_value()
-    warnings = permissions.warnings(environ, found["config_path"], database_url)
+    warnings = permissions.warnings(environ, found["config_path"], found["database_url"])
+    for setting in SETTINGS:
+        if setting.secret and found[setting.attribute] is not None:
+            found[setting.attribute] = SecretStr(found[setting.attribute])
     return Settings(**found, config=config, client_secrets=client_secrets, warnings=warnings)
 
 
@@ -132,7 +120,7 @@ def _client_secrets(
             f"the issuer {issuer.name} names it in client_secret_env.", required=True, secret=True,
         )  # fmt: skip
         try:
-            found[issuer.name] = read_variable(setting, environ)
+            found[issuer.name] = SecretStr(read_variable(setting, environ))
         except ValueError as fault:
             faults.append(str(fault))
     faults += [
@@ -141,21 +129,3 @@ def _client_secrets(
         if CLIENT_SECRETS.fullmatch(name) and name not in known
     ]
     return found, faults
-
-
-def _cross_faults(found: Mapping[str, Any]) -> list[str]:
-    """The faults that concern two settings together, and a database in memory."""
-    faults = []
-    api_key, secret_key = found.get("gemini_api_key"), found.get("secret_key")
-    if api_key is not None and api_key == secret_key:
-        faults.append("BROKER_SECRET_KEY must not be the same as GEMINI_API_KEY")
-    faults += [
-        f"BROKER_{name.upper()}_PREVIOUS must not be the same as BROKER_{name.upper()}"
-        for name in ("secret_key", "signing_key")
-        if found.get(name) is not None and found.get(name) == found.get(f"{name}_previous")
-    ]
-    database = found.get("database_url")
-    url = database.get_secret_value() if database is not None else ""
-    if url == "sqlite://" or url == "sqlite:///" or ":memory:" in url:
-        faults.append("BROKER_DATABASE_URL must be a file or a server; each worker would have its own memory")
-    return faults

@@ -8,11 +8,6 @@ from __future__ import annotations
 
 import re
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
-
 from broker.settings.weakness import is_placeholder, weakness
 
 SECRET_LENGTH = 32
@@ -51,6 +46,12 @@ def verification_key(text: str) -> str:
 
 
 def _pem(text: str, *, private: bool) -> str:
+    # Only now: most set-ups have no such key, and the library takes long to load.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
     pem = text.replace("\\n", "\n")
     try:
         key: object = (

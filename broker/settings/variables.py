@@ -1,18 +1,19 @@
-"""Reads one variable of the environment, or the file that `NAME_FILE` names, as containers provide secrets.
+"""Reads the variables of the environment, and the files that `NAME_FILE` names, as containers provide them.
 
-Also finds the variables that must not be set.
+The only reader of `os.environ`. Also finds the variables that must not be set. Needs no large library, so
+that a command which needs only the database has an answer at once.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
+from broker.settings.faults import SettingsError
 from broker.settings.files import read_text
 from broker.settings.table import REDIRECTING, SETTINGS, Setting
 
@@ -28,8 +29,36 @@ _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")
 CLIENT_SECRETS = re.compile(r"BROKER_OIDC_[A-Z0-9_]+_SECRET(_FILE)?")
 
 
+def own(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    """`environ`, or the environment of this process in place of None."""
+    return os.environ if environ is None else environ
+
+
+def database_url(environ: Mapping[str, str] | None = None) -> str:
+    """The database's URL, for commands that only look into it. It holds a password.
+
+    Raises `SettingsError` with the faults of all variables. Does not read `broker.toml`.
+    """
+    found, faults = read_all(own(environ))
+    if faults := [*faults, *cross_faults(found)]:
+        raise SettingsError(faults)
+    return str(found["database_url"])
+
+
+def read_all(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The values by attribute, secrets as plain text, and all faults."""
+    found: dict[str, Any] = {}
+    faults = [*unknown_faults(environ), *redirecting_faults(environ), *empty_faults(environ)]
+    for setting in SETTINGS:
+        try:
+            found[setting.attribute] = read_variable(setting, environ)
+        except ValueError as fault:
+            faults.append(str(fault))
+    return found, faults
+
+
 def read_variable(setting: Setting, environ: Mapping[str, str]) -> Any:
-    """The parsed value, or None. Raises `ValueError` with the whole fault."""
+    """The parsed value, or None. A secret is plain text. Raises `ValueError` with the whole fault."""
     name, text = _text(setting, environ)
     if text is None:
         if setting.required:
@@ -41,10 +70,9 @@ def read_variable(setting: Setting, environ: Mapping[str, str]) -> Any:
     if setting.secret and text[:1] + text[-1:] in _QUOTES:
         raise ValueError(f"{name} is in quotes; remove them, because they would be part of the secret")
     try:
-        value = setting.parse(text)
+        return setting.parse(text)
     except ValueError as fault:
         raise ValueError(f"{name} {fault}") from None
-    return SecretStr(value) if setting.secret else value
 
 
 def _text(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str | None]:
@@ -99,6 +127,23 @@ def empty_faults(environ: Mapping[str, str]) -> list[str]:
     if name in environ and not environ[name].strip():
         return [f"{name} is set but empty, so gunicorn cannot start: remove it, or set a whole number"]
     return []
+
+
+def cross_faults(found: Mapping[str, Any]) -> list[str]:
+    """The faults that concern two settings together, and a database in memory."""
+    faults = []
+    api_key, secret_key = found.get("gemini_api_key"), found.get("secret_key")
+    if api_key is not None and api_key == secret_key:
+        faults.append("BROKER_SECRET_KEY must not be the same as GEMINI_API_KEY")
+    faults += [
+        f"BROKER_{name.upper()}_PREVIOUS must not be the same as BROKER_{name.upper()}"
+        for name in ("secret_key", "signing_key")
+        if found.get(name) is not None and found.get(name) == found.get(f"{name}_previous")
+    ]
+    url = found.get("database_url", "")
+    if url == "sqlite://" or url == "sqlite:///" or ":memory:" in url:
+        faults.append("BROKER_DATABASE_URL must be a file or a server; each worker would have its own memory")
+    return faults
 
 
 def redirecting_faults(environ: Mapping[str, str]) -> list[str]:

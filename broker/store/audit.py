@@ -20,8 +20,8 @@ from broker.principal import GUEST_ISSUER
 from broker.store.database.engine import Database
 from broker.store.database.statement import insert_of
 from broker.store.database.tables import REFUSED, audit
-from broker.telemetry.log import current_client_address, current_request_id
 from broker.telemetry.repeats import Counted, Kind, Repeats
+from broker.telemetry.request_context import current_client_address, current_request_id
 
 EntryKind = Literal["changes", "refusals"]
 

@@ -11,7 +11,6 @@ import logging.config
 import re
 import sys
 from collections.abc import Iterable, MutableMapping
-from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -49,22 +48,6 @@ _SHARED: list[Processor] = [
     structlog.processors.format_exc_info,
     _cap,
 ]
-
-
-_client_address: ContextVar[str] = ContextVar("client_address", default="")
-
-
-def bind_client_address(address: str) -> None:
-    """For the current request. Log lines do not show it."""
-    _client_address.set(address)
-
-
-def current_client_address() -> str:
-    return _client_address.get()
-
-
-def current_request_id() -> str:
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def configure(level: str, secrets: Iterable[str] = ()) -> None:

@@ -18,9 +18,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import structlog
-
-from broker.telemetry.log import current_request_id
+from broker.telemetry.request_context import current_request_id
 
 S = TypeVar("S")
 WINDOW_SECONDS = 60.0
@@ -29,7 +27,6 @@ MOST_KINDS = 1000
 MOST_OF_ONE_CALLER = 50
 _TICK_SECONDS = 1.0
 _RETRY_SECONDS = 10.0
-_log = structlog.get_logger("broker.telemetry")
 
 
 @dataclass
@@ -130,7 +127,7 @@ class Repeats(Generic[S]):
             except Exception as fault:  # noqa: BLE001 - a store may fail in any way, uncaught elsewhere
                 if self._failed_at is None:
                     times = sum(counted.times for counted in due.values())
-                    _log.warning("repeats_not_written", times=times, error=type(fault).__name__)
+                    _warn(times=times, error=type(fault).__name__)
                 self._failed_at = now
                 with self._lock:
                     for key, counted in due.items():
@@ -196,6 +193,12 @@ class RepeatedLines:
 
 def _key(fields: Mapping[str, Any]) -> Hashable:
     return tuple((name, str(value)) for name, value in fields.items())
+
+
+def _warn(**fields: object) -> None:
+    import structlog  # only now: most commands log nothing, and never load it
+
+    structlog.get_logger("broker.telemetry").warning("repeats_not_written", **fields)
 
 
 def write_all() -> None:

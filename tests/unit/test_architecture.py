@@ -53,7 +53,7 @@ LAYERS = (
 AUDIO = {"websockets", "websocket", "aiohttp", "wsproto", "wave", "audioop", "array", "numpy", "soundfile"}
 # gunicorn_conf sets the metrics folder before anything is imported; `broker dev` starts its own servers.
 READS_ENVIRONMENT = {
-    "broker.settings.environment",
+    "broker.settings.variables",
     "broker.cli.dev_environment",
     "broker.gunicorn_conf",
 }

@@ -10,12 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, text
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -23,16 +22,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from broker.errors import STORE_FAULTS, Refusal
-from broker.store.database import postgres, schema, sqlite
-from broker.store.database.statement import Statement, run_sql
-from broker.telemetry.metrics import STORE_SECONDS, timed
+from broker.store.database import schema, sqlite
+from broker.store.database.statement import Rows, Statement, run_sql
 
+# No transaction is open during a call to Google, so a process needs far fewer connections than threads.
+# PostgreSQL's default is 100 for all processes of all hosts.
+MOST_CONNECTIONS = 16
 _POOL_SECONDS = 2.0
 _RETRY_SECONDS = 0.25
 Clock = Callable[[], datetime]
+Kind = Literal["read", "write"]
 _ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _TIME = Statement(text("SELECT clock_timestamp()"))
-_READ, _WRITE = STORE_SECONDS.labels("read"), STORE_SECONDS.labels("write")
 
 
 class Database:
@@ -43,18 +44,26 @@ class Database:
         url: str,
         *,
         pool_size: int = 16,
-        most_connections: int = postgres.MOST_CONNECTIONS,
+        most_connections: int = MOST_CONNECTIONS,
         clock: Clock | None = None,
+        timed: Callable[[Kind], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
+        """`timed` surrounds each transaction, and may measure it."""
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._clock = clock
+        self._timed = timed
         self.is_disposed = False
         options: dict[str, Any] = {"hide_parameters": True}
+        # SQLite has begun before: see `sqlite.begin`.
+        self._begin_and_run: Callable[[Connection, str], Rows] = run_sql
         if self.is_sqlite:
             options["connect_args"] = {"timeout": sqlite.BUSY_SECONDS, "check_same_thread": False}
         else:
+            from broker.store.database import postgres  # with its driver, which takes long to load
+
             options["connect_args"] = postgres.connect_args(parsed)
+            self._begin_and_run = postgres.begin_and_run
             # Not the server's default: after waiting for a lock, a transaction must see what its holder
             # wrote.
             options["isolation_level"] = "READ COMMITTED"
@@ -77,10 +86,7 @@ class Database:
         self._returned = threading.Condition()
         event.listen(self.engine, "checkin", self._announce_returned)
         if not self.is_sqlite:
-            event.listen(self.engine, "do_connect", postgres.connect)
-            event.listen(self.engine, "handle_error", postgres.drop_read_only)
-            event.listen(self.engine, "checkin", postgres.note_use)
-            event.listen(self.engine, "checkout", postgres.ping_idle)
+            postgres.listen(self.engine)
         else:
             event.listen(self.engine, "do_connect", sqlite.usable(parsed.database))
             event.listen(self.engine, "connect", sqlite.prepare)
@@ -101,7 +107,7 @@ class Database:
         is left to the `write` which completes what was begun here.
         """
         answer: Refusal | None = None
-        with timed(_WRITE), self._transaction() as connection, self._join(connection):
+        with self._timed("write"), self._transaction() as connection, self._join(connection):
             try:
                 yield
             except Refusal as refusal:
@@ -133,7 +139,7 @@ class Database:
             with _store_faults():
                 yield joined
             return
-        with timed(_WRITE):
+        with self._timed("write"):
             with self._transaction() as connection:
                 yield connection
             self._wait_for_disk()
@@ -146,12 +152,10 @@ class Database:
             self._connect(self._writers) as connection,
             connection.begin(),
         ):
-            # SQLite has begun already: see `sqlite.begin`.
-            run = run_sql if self.is_sqlite else postgres.begin_and_run
             if any_schema:
-                run(connection, "SELECT 1")
+                self._begin_and_run(connection, "SELECT 1")
             else:
-                schema.require_current(connection, run)
+                schema.require_current(connection, self._begin_and_run)
             yield connection
 
     def _connect(self, engine: Engine) -> Connection:
@@ -189,6 +193,8 @@ class Database:
         """A transaction without time limits, on any schema. Concurrent migrations run one after another."""
         with self._transaction(any_schema=True) as connection:
             if not self.is_sqlite:
+                from broker.store.database import postgres
+
                 postgres.prepare_migration(connection)
                 connection.detach()
             yield connection
@@ -200,7 +206,12 @@ class Database:
             with _store_faults():
                 yield joined
             return
-        with _store_faults(), timed(_READ), self._connect(self._readers) as connection, connection.begin():
+        with (
+            _store_faults(),
+            self._timed("read"),
+            self._connect(self._readers) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def _joined_connection(self) -> Connection | None:
@@ -228,7 +239,10 @@ class Database:
 
     def insert_or_ignore(self, table: Table) -> Executable:
         """An INSERT that does nothing if the row exists. Pass the values when executing it."""
-        insert = sqlite_insert if self.is_sqlite else postgresql_insert
+        if self.is_sqlite:
+            return sqlite_insert(table).on_conflict_do_nothing()
+        from sqlalchemy.dialects.postgresql import insert
+
         return insert(table).on_conflict_do_nothing()
 
     def dispose(self) -> None:

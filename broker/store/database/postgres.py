@@ -15,14 +15,11 @@ from psycopg import Error as PsycopgError
 from psycopg import OperationalError
 from psycopg.abc import PQGen
 from psycopg.errors import ReadOnlySqlTransaction, _WaitTimeout
-from sqlalchemy import URL, Connection, ExceptionContext, text
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, event, text
 from sqlalchemy.exc import InvalidatePoolError
 
 from broker.store.database.statement import Rows, raise_as_sqlalchemy
 
-# No transaction is open during a call to Google, so a process needs far fewer connections than threads. The
-# server's default is 100 for all processes of all hosts.
-MOST_CONNECTIONS = 16
 # In ms. The last one is for a host that vanishes during a transaction: its locks must not outlive it for
 # hours.
 _TIMEOUTS = {"statement_timeout": 4000, "lock_timeout": 3000, "idle_in_transaction_session_timeout": 10_000}
@@ -60,28 +57,31 @@ def connect_args(url: URL) -> dict[str, Any]:
     return {**args, "options": f"{options} {url.query.get('options', '')}".strip()}
 
 
-def connect(_dialect: Any, _record: Any, cargs: Any, cparams: Any) -> ImpatientConnection:
-    """Listener for SQLAlchemy's event `do_connect`."""
+def listen(engine: Engine) -> None:
+    event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "handle_error", _drop_read_only)
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", _ping_idle)
+
+
+def _connect(_dialect: Any, _record: Any, cargs: Any, cparams: Any) -> ImpatientConnection:
     return ImpatientConnection.connect(*cargs, **cparams)
 
 
-def drop_read_only(context: ExceptionContext) -> None:
-    """Listener for SQLAlchemy's event `handle_error`.
-
-    After a failover, a pooled connection may lead to a server that has become read-only. All its later
+def _drop_read_only(context: ExceptionContext) -> None:
+    """After a failover, a pooled connection may lead to a server that has become read-only. All its later
     transactions would fail. So it counts as broken, and with it every connection of the pool.
     """
     if isinstance(context.original_exception, ReadOnlySqlTransaction):
         context.is_disconnect = True
 
 
-def note_use(_connection: Any, record: Any) -> None:
-    """Listener for SQLAlchemy's event `checkin`."""
+def _note_use(_connection: Any, record: Any) -> None:
     record.info["used_at"] = time.monotonic()
 
 
-def ping_idle(connection: Any, record: Any, _proxy: Any) -> None:
-    """Listener for SQLAlchemy's event `checkout`: a connection that has been idle may be broken.
+def _ping_idle(connection: Any, record: Any, _proxy: Any) -> None:
+    """A connection that has been idle may be broken.
 
     One that has just been used is asked only if something has come meanwhile, such as the server's farewell:
     the question costs as much as a statement.

@@ -1,4 +1,7 @@
-"""The schema. The migrations bring a database to it, and a test compares the two."""
+"""The schema. The migrations bring a database to it, and a test compares the two.
+
+The indexes of some rows only are in `partial_indexes.py`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    TextClause,
     false,
     text,
 )
@@ -126,11 +128,6 @@ limits = Table(
 )
 
 
-def _index_where(condition: TextClause, name: str, *columns: str) -> Index:
-    """An index of some rows. Only queries that contain exactly this condition use it."""
-    return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
-
-
 # Until `held_until` the session holds a place, one of those reserved for `plan` while there are any.
 # `counted`: `places` counts it. That is every session that holds a place, and each one that has lost its
 # place until a request finds it. `released_at` is when its owner gave the place back before its token
@@ -159,9 +156,6 @@ sessions = Table(
     Index("ix_sessions_opened_id", "opened_at", "id"),
     Index("ix_sessions_principal_held", "principal_key", "held_until"),
     Index("ix_sessions_acting_held", "acting_key", "held_until"),
-    _index_where(COUNTED, "ix_sessions_counted", "held_until"),
-    _index_where(COUNTED, "ix_sessions_principal_counted", "principal_key", "held_until"),
-    _index_where(COUNTED, "ix_sessions_acting_counted", "acting_key", "held_until"),
 )
 
 # How many sessions are counted: all of them (owner "project"), those of each plan (owner "plan"), and those
@@ -204,8 +198,6 @@ tokens = Table(
     Index("ix_tokens_reserved", "reserved_at"),
     Index("ix_tokens_principal_reserved", "principal_key", "reserved_at"),
     Index("ix_tokens_acting_reserved", "acting_key", "reserved_at"),
-    _index_where(UNCONFIRMED, "ix_tokens_principal_unconfirmed", "principal_key", "connect_by"),
-    _index_where(UNCONFIRMED, "ix_tokens_acting_unconfirmed", "acting_key", "connect_by"),
 )
 
 # For each principal and day (such as 2026-11-30): the sums over the tokens that were reserved on that day.
@@ -261,14 +253,6 @@ audit = Table(
     Column("detail", JSON),
     Column("times", Integer, nullable=False, server_default="1"),
     Index("ix_audit_actor_at", "actor", "at"),
-    Index(
-        "ix_audit_refused",
-        "at",
-        "outcome",
-        "times",
-        sqlite_where=text(REFUSED),
-        postgresql_where=text(REFUSED),
-    ),
 )
 
 # The hits on one rate limit by one key within its window: packed float64 seconds, oldest first.

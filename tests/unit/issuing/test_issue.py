@@ -46,6 +46,8 @@ class CountingMinter(Minter):
     def __init__(self) -> None:
         self.minted = 0
         self.fault: Exception | None = None
+        self.down: Refusal | None = None
+        """The refusal of an open breaker."""
 
     def token_plan(self, profile: Profile, handle: str | None = None, model: str | None = None) -> TokenPlan:
         return TokenPlan(model or "models/m", {"handle": handle, "profile": profile.name}, ())
@@ -55,6 +57,10 @@ class CountingMinter(Minter):
 
     def offers_none(self, profile: Profile) -> bool:
         return False
+
+    def check_upstream(self) -> None:
+        if self.down is not None:
+            raise self.down
 
     def mint(
         self,
@@ -176,6 +182,18 @@ def test_failed_mint_is_not_charged(story: Story, fault: Exception, code: str) -
         story.issuer.open_session(ALICE, TokenRequest())
     assert story.usage(ALICE) == (0, 0)
     assert story.trail() == [("token", "reserved"), ("token", code)]
+
+
+def test_while_google_is_down_nothing_is_counted_or_reserved(story: Story) -> None:
+    first = story.issuer.open_session(ALICE, TokenRequest())
+    before = story.usage(ALICE), story.remaining(ALICE), story.remaining(ALICE, "next-token")
+    story.minter.down = Refusal("upstream-timeout", retry_after_seconds=2)
+    assert refused(story, ALICE, TokenRequest()) == "upstream-timeout"
+    with pytest.raises(Refusal) as caught:
+        story.issuer.next_token(ALICE, first.reservation.session_id, None)
+    assert caught.value.retry_after_seconds == 2
+    assert (story.usage(ALICE), story.remaining(ALICE), story.remaining(ALICE, "next-token")) == before
+    assert story.trail()[2:] == [("token", "upstream-timeout"), ("next-token", "upstream-timeout")]
 
 
 def test_extra_allowance_is_counted_besides_the_principals_own(story: Story) -> None:

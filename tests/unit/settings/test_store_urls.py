@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
+from broker.settings import SettingsError, load, variables
 from broker.settings.store_urls import database_url, password_of, redis_url, shown
 
 
@@ -142,3 +145,33 @@ def test_password_of_a_url_is_found_in_each_form() -> None:
 )
 def test_address_is_shown_without_secrets(url: str, expected: str) -> None:
     assert shown(url) == expected
+
+
+SECRETS = {"GEMINI_API_KEY": "AQ.test-0123456789", "BROKER_SECRET_KEY": secrets.token_hex(32)}
+
+
+def test_a_look_into_the_database_does_not_read_the_document(tmp_path: Path) -> None:
+    environ = {**SECRETS, "DATABASE_URL": "postgres://h/d", "BROKER_CONFIG": str(tmp_path / "missing")}
+    assert variables.database_url(environ).startswith("postgresql+psycopg://h/d")
+    assert variables.database_url(SECRETS) == "sqlite:///var/broker.sqlite3"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"BROKER_DATABASE_URLS": "sqlite:///other.db"},
+        {"BROKER_DATABSE_URL": "sqlite:///other.db", "BROKER_DATABASE_URL": "sqlite:///one.db"},
+        {"BROKER_DATABASE_URL": "mysql://h/d"},
+        {"BROKER_DATABASE_URL": "sqlite:///:memory:"},
+        {"BROKER_DATABASE_URL": "sqlite:///one.db", "BROKER_DATABASE_URL_FILE": "/run/secrets/url"},
+        {"BROKER_SECRET_KEY": "short"},
+        {"BROKER_SECRET_KEY": SECRETS["GEMINI_API_KEY"] * 3, "GEMINI_API_KEY": SECRETS["GEMINI_API_KEY"] * 3},
+        {"GOOGLE_GENAI_USE_VERTEXAI": "1"},
+    ],
+)
+def test_a_look_into_the_database_refuses_what_a_start_refuses(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as looked:
+        variables.database_url({**SECRETS, **environ})
+    with pytest.raises(SettingsError) as started:
+        load({**SECRETS, **environ})
+    assert looked.value.faults == started.value.faults

@@ -10,6 +10,7 @@ from __future__ import annotations
 from broker.settings.document import BrokerConfig, GuestSpec, IssuerSpec, Plan, ProfileSpec, Project
 from broker.settings.environment import Settings, load
 from broker.settings.faults import SettingsError
+from broker.settings.prices import Price, PriceList
 from broker.settings.table import SETTINGS, Setting
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "GuestSpec",
     "IssuerSpec",
     "Plan",
+    "Price",
+    "PriceList",
     "ProfileSpec",
     "Project",
     "Setting",

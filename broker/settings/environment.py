@@ -6,8 +6,9 @@ If a setting is invalid, `load` raises one error that lists every problem.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from broker.profiles.profile import Profile
 from broker.settings import document, permissions, secret_parsers
 from broker.settings.document import BrokerConfig
 from broker.settings.faults import SettingsError
+from broker.settings.prices import PriceList
 from broker.settings.table import SETTINGS, Setting
 from broker.settings.variables import (
     CLIENT_SECRETS,
@@ -61,7 +63,7 @@ class Settings:
     client_secrets: Mapping[str, SecretStr] = field(default_factory=dict)
     """Issuer name -> client secret for its token endpoint. A public client has none."""
     warnings: tuple[str, ...] = ()
-    """What the operator should know although it prevents no start: files that others can use."""
+    """Problems that prevent no start: files that others can use, and models without a price."""
 
     @property
     def standin(self) -> bool:
@@ -109,8 +111,16 @@ def load(environ: Mapping[str, str] | None = None, *, checks: Iterable[ProfileCh
     if faults or config is None:
         raise SettingsError(faults)
     database_url = found["database_url"].get_secret_value()
-    warnings = permissions.warnings(environ, found["config_path"], database_url)
+    warnings = (
+        *permissions.warnings(environ, found["config_path"], database_url),
+        *_unpriced(config),
+    )
     return Settings(**found, config=config, client_secrets=client_secrets, warnings=warnings)
+
+
+def _unpriced(config: BrokerConfig) -> Sequence[str]:
+    models = [model for profile in config.profiles.values() for model in profile.models]
+    return PriceList(config.prices).warnings(models, datetime.now(UTC))
 
 
 def _client_secrets(

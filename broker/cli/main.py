@@ -22,6 +22,7 @@ from broker.cli.purge import purge
 from broker.cli.sessions import sessions
 from broker.cli.suspension import resume, suspend
 from broker.cli.token import token
+from broker.cli.usage import usage
 from broker.cli.users import users
 
 
@@ -104,6 +105,7 @@ for _command in (
     keys,
     limits,
     sessions,
+    usage,
     suspend,
     resume,
     audit,

@@ -9,7 +9,7 @@ import { TimeChart } from './charts/time-chart.js';
 import { seriesOf } from './codes.js';
 import { exportUsage } from './csv-export.js';
 import { ErrorBox } from './error-box.js';
-import { count, counted, milliseconds } from './format.js';
+import { count, counted, milliseconds, money } from './format.js';
 import { heading, person } from './parts.js';
 import { Poll } from './poll.js';
 
@@ -93,7 +93,7 @@ export function overviewView(context) {
   }
 
   /** @param {Overview} overview @param {Usage} usage */
-  function showTiles({ project: { sessions } }, { range: name, from, totals: sums }) {
+  function showTiles({ project: { sessions } }, { range: name, from, currency, totals: sums }) {
     const during = RANGES[name].toLowerCase();
     const { p50, p95 } = sums.speech_end_to_audio_ms ?? { p50: null, p95: null };
     const fresh = h(
@@ -110,6 +110,7 @@ export function overviewView(context) {
       tile(`Minutes charged, ${during}`, count(sums.charged_minutes), `${count(sums.minutes)} talked`, {
         href: '#/users?sort=minutes',
       }),
+      tile(`Cost, ${during}`, money(sums.cost, currency), costNote(sums)),
       tile(`Answer delay, ${during}`, milliseconds(p50), p95 === null ? 'no reports' : `p95 ${milliseconds(p95)}`),
     );
     // Equal tiles stay, so that a link in them keeps the focus.
@@ -223,6 +224,15 @@ const stamp = (moment) => `${moment.toISOString().slice(0, 19)}Z`;
 
 /** @param {Record<string, number>} counts */
 const sum = (counts) => Object.values(counts).reduce((total, one) => total + one, 0);
+
+/** @param {Usage['totals']} totals */
+function costNote({ cost, unpriced_sessions: unpriced, implausible_reports: implausible }) {
+  const notes = [
+    cost !== null && unpriced > 0 && `without ${counted(unpriced, 'session')} of unknown price`,
+    implausible > 0 && `${counted(implausible, 'report')} not believed`,
+  ];
+  return notes.filter(Boolean).join(', ');
+}
 
 /** What the tiles do not say. @param {Usage} usage */
 function summary({ range, totals }) {

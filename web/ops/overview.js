@@ -43,7 +43,8 @@ export function overviewView(context) {
   const tokens = new TimeChart('Tokens', 'issued', toAudit({ kind: '', action: 'token', outcome: 'ok' }));
   const answers = new TimeChart('Answer delay', 'end of speech to sound, as clients report it');
   const mints = new TimeChart('Mint time', 'how long Google took for a token');
-  const minutes = new BarList('Minutes by user', 'talked, as part of charged', ['User', 'Talked', 'Charged'], count);
+  const heads = /** @type {const} */ (['User', 'Talked', 'Charged', 'Cost']);
+  const minutes = new BarList('Minutes by user', 'talked, as part of charged', [...heads], count);
   const charts = [open, refusals, tokens, answers, mints];
   let range = last.range;
   /** @type {Usage | null} */
@@ -154,6 +155,7 @@ export function overviewView(context) {
         label: person(one),
         value: one.minutes,
         whole: one.charged_minutes,
+        cost: money(one.cost, usage.currency),
       })),
     );
   }

@@ -6,7 +6,7 @@ import click
 
 from broker.cli import completion
 from broker.cli.options import issuer_option, json_option
-from broker.cli.output import actor, open_database, print_honoured_until, print_rows
+from broker.cli.output import actor, money, open_database, print_honoured_until, print_rows
 from broker.principal import principal_key
 
 _MOST_SESSIONS = 1000
@@ -48,7 +48,7 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
                 "ends_at": row.ends_at,
                 "heartbeat_at": row.heartbeat_at,
                 "held_until": row.held_until,
-                "cost": cost and amount(cost.nanos),
+                "cost": cost and (amount(cost.nanos) if as_json else money(amount(cost.nanos))),
                 "currency": cost and cost.currency,
             }
             for row, cost in listed

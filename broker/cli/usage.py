@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from broker.cli.options import json_option
-from broker.cli.output import open_database, print_json, print_rows
+from broker.cli.output import money, open_database, print_json, print_rows
 
 if TYPE_CHECKING:
     from broker.store.reporting.usage import Usage
@@ -36,13 +36,14 @@ def usage(name: str, as_json: bool) -> None:
     click.echo(f"Since    {totals['from']:%Y-%m-%d %H:%M} UTC")
     click.echo(f"Tokens   {totals['tokens']}, {totals['refusals']} refusals")
     click.echo(f"Minutes  {totals['minutes']} talked, {totals['charged_minutes']} charged")
-    click.echo(f"Cost     {_money(cost.amount, found.costs.currency)}")
+    amount = money(cost.amount)
+    click.echo(f"Cost     {'unknown' if amount is None else f'{amount} {found.costs.currency}'}")
     if cost.unpriced and cost.priced:
         click.echo(f"         without {_sessions(cost.unpriced)} whose model has no price")
     if cost.implausible:
         click.echo(f"         {_sessions(cost.implausible)} with reports that cannot be true")
     click.echo()
-    print_rows(users, as_json=False)
+    print_rows([{**user, "cost": money(user["cost"])} for user in users], as_json=False)
 
 
 def _totals(found: Usage) -> dict[str, Any]:
@@ -75,10 +76,6 @@ def _users(found: Usage) -> list[dict[str, Any]]:
 
 def _sessions(number: int) -> str:
     return "1 session" if number == 1 else f"{number} sessions"
-
-
-def _money(amount: str | None, currency: str | None) -> str:
-    return "unknown" if amount is None else f"{amount} {currency}"
 
 
 def _minutes(seconds: int) -> float:

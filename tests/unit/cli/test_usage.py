@@ -38,7 +38,7 @@ def test_usage_shows_minutes_and_costs(run: Run, alice: None, environ: dict[str,
     (user,) = found["users"]
     assert {**user, **costs, "user": "alice", "charged_minutes": 30} == user
     shown = run("usage").out
-    assert "Cost     0.46 USD\n" in shown
+    assert "Cost     0.4600 USD\n" in shown
     assert "without 1 session whose model has no price\n" in shown
     assert "1 session with reports that cannot be true\n" in shown
     listed = run("sessions", "list", "--json").json
@@ -51,7 +51,7 @@ def test_usage_shows_minutes_and_costs(run: Run, alice: None, environ: dict[str,
 
 def test_unused_broker_costs_nothing(run: Run, alice: None) -> None:
     assert run("usage", "--json").json["totals"]["cost"] == "0.00"
-    assert "Cost     0.00 USD\n\nNone.\n" in run("usage").out
+    assert "Cost     0.0000 USD\n\nNone.\n" in run("usage").out
     assert run("usage", "--range", "year").status == 2
 
 

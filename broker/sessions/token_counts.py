@@ -13,7 +13,7 @@ Counts = Mapping[str, int]
 """The names of `POST /sessions/{id}/report` -> tokens. A name that is missing counts as 0."""
 Problem = Literal["more-than-the-context", "more-audio-than-time"]
 
-# The number that orders reports begins with these: each token belongs to exactly one of them.
+# Each token belongs to exactly one of these. The parts are those of the first two; pictures are video.
 _SUMS = ("input_tokens", "output_tokens", "thought_tokens", "tool_prompt_tokens")
 _PARTS = (
     "input_text_tokens",

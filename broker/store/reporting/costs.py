@@ -19,7 +19,8 @@ from broker.settings import PriceList
 from broker.store.database.tables import session_reports, sessions, tokens
 from broker.store.reporting.time_buckets import TimeBuckets, within
 
-_SECONDS = (
+# Of a session, without the tokens that no one got: a reservation may never be confirmed.
+ISSUED_SECONDS = (
     select(func.coalesce(func.sum(tokens.c.seconds), 0))
     .where(tokens.c.session_id == sessions.c.id, tokens.c.state == TokenState.ISSUED)
     .correlate(sessions)
@@ -30,7 +31,7 @@ _OPENED = (
         sessions.c.principal_key,
         sessions.c.model,
         sessions.c.opened_at,
-        _SECONDS,
+        ISSUED_SECONDS,
         session_reports.c.token_counts,
         session_reports.c.set_aside.is_not(None),
     )

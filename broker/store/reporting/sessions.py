@@ -16,18 +16,12 @@ from broker.store.database.engine import Database
 from broker.store.database.tables import principals, service_keys, session_reports, sessions, tokens
 from broker.store.ledger.locks import lock_owners
 from broker.store.ledger.quota_usage import HOLDS_PLACE, times
+from broker.store.reporting.costs import ISSUED_SECONDS
 from broker.store.reporting.people import IS_KEY, NAME
 
 _SECONDS = (
     select(func.coalesce(func.sum(tokens.c.seconds), 0))
     .where(tokens.c.session_id == sessions.c.id)
-    .correlate(sessions)
-    .scalar_subquery()
-)
-# Without the tokens that no one got: a reservation may never be confirmed.
-_ISSUED_SECONDS = (
-    select(func.coalesce(func.sum(tokens.c.seconds), 0))
-    .where(tokens.c.session_id == sessions.c.id, tokens.c.state == TokenState.ISSUED)
     .correlate(sessions)
     .scalar_subquery()
 )
@@ -37,7 +31,7 @@ _SESSIONS = select(
     principals.c.subject,
     NAME.label("name"),
     _SECONDS.label("seconds"),
-    _ISSUED_SECONDS.label("issued_seconds"),
+    ISSUED_SECONDS.label("issued_seconds"),
     session_reports.c.data.label("report"),
     session_reports.c.token_counts,
     session_reports.c.set_aside,

@@ -111,7 +111,7 @@ export function overviewView(context) {
       tile(`Minutes charged, ${during}`, count(sums.charged_minutes), `${count(sums.minutes)} talked`, {
         href: '#/users?sort=minutes',
       }),
-      tile(`Cost, ${during}`, money(sums.cost, currency), costNote(sums)),
+      tile(`Cost, ${during}`, money(sums.cost, currency), ''),
       tile(`Answer delay, ${during}`, milliseconds(p50), p95 === null ? 'no reports' : `p95 ${milliseconds(p95)}`),
     );
     // Equal tiles stay, so that a link in them keeps the focus.
@@ -230,10 +230,10 @@ const sum = (counts) => Object.values(counts).reduce((total, one) => total + one
 /** @param {Usage['totals']} totals */
 function costNote({ cost, unpriced_sessions: unpriced, implausible_reports: implausible }) {
   const notes = [
-    cost !== null && unpriced > 0 && `without ${counted(unpriced, 'session')} of unknown price`,
-    implausible > 0 && `${counted(implausible, 'report')} not believed`,
+    cost !== null && unpriced > 0 && `The cost leaves out ${counted(unpriced, 'session')} of unknown price.`,
+    implausible > 0 && `${counted(implausible, 'session')} reported token counts that cannot be true.`,
   ];
-  return notes.filter(Boolean).join(', ');
+  return notes.filter(Boolean).join(' ');
 }
 
 /** What the tiles do not say. @param {Usage} usage */
@@ -242,5 +242,6 @@ function summary({ range, totals }) {
     ? `mint time p50 ${milliseconds(totals.mint_ms.p50)}, p95 ${milliseconds(totals.mint_ms.p95)}; `
     : '';
   const gaps = `${counted(totals.underruns, 'gap')} in playback`;
-  return `${RANGES[range]}: ${mint}${gaps}. Unused charged minutes are given back when a session ends.`;
+  const given = 'Unused charged minutes are given back when a session ends.';
+  return `${RANGES[range]}: ${mint}${gaps}. ${given} ${costNote(totals)}`.trim();
 }

@@ -59,7 +59,7 @@ from broker.net.proxies import Proxies
 from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
-from broker.settings import Settings, in_force, store_urls
+from broker.settings import PriceList, Settings, in_force, store_urls
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
 from broker.store.accounts.standing import SqlStanding
@@ -163,6 +163,7 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
     rates = create_rates(surviving_failover(rate_storage(database, redis_url)))
     ledger = SqlLedger(database)
     suspensions = SqlSuspensions(database)
+    prices = PriceList(settings.config.prices)
     policy = Policy(settings.config.plans, settings.config.project.sessions)
     external = issuers.build(
         settings.config.issuers, settings.config.plans, RefusalLog(database), admission.admit
@@ -207,7 +208,8 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
         catalog=catalog,
         ledger=ledger,
         reports=SqlReports(database),
-        usage=SqlUsage(database),
+        usage=SqlUsage(database, prices),
+        prices=prices,
         store_gauges=(
             StoreGauge(
                 "broker_open_sessions", "Sessions that hold a place now.", SqlTotals(database).open_sessions

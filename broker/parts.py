@@ -32,7 +32,7 @@ from broker.net.proxies import Proxies
 from broker.profiles.catalog import Catalog
 from broker.sessions.session import Ledger
 from broker.sessions.suspension import Suspensions
-from broker.settings import Settings
+from broker.settings import PriceList, Settings
 from broker.store.database.engine import Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.readiness import Readiness
@@ -67,6 +67,7 @@ class Parts:
     ledger: Ledger
     reports: SqlReports
     usage: SqlUsage
+    prices: PriceList
     store_gauges: tuple[StoreGauge, ...]
     suspensions: Suspensions
     minter: Minter

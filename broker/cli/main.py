@@ -23,6 +23,7 @@ from broker.cli.purge import purge
 from broker.cli.sessions import sessions
 from broker.cli.suspension import resume, suspend
 from broker.cli.token import token
+from broker.cli.usage import usage
 from broker.cli.users import users
 
 
@@ -105,6 +106,7 @@ for _command in (
     keys,
     limits,
     sessions,
+    usage,
     suspend,
     resume,
     audit,

@@ -118,6 +118,13 @@ def print_honoured_until(moment: datetime | None) -> None:
         click.echo(f"Google may accept tokens that it already issued until {rfc3339(moment)}.")
 
 
+def money(amount: str | None) -> str | None:
+    """For a table: four decimals. JSON has all of them."""
+    from decimal import Decimal
+
+    return amount and f"{Decimal(amount):.4f}"
+
+
 def cell(value: Any, now: datetime) -> str:
     if isinstance(value, datetime):
         return relative(value, now)

@@ -6,7 +6,7 @@ import click
 
 from broker.cli import completion
 from broker.cli.options import issuer_option, json_option
-from broker.cli.output import actor, open_database, open_database_alone, print_honoured_until, print_rows
+from broker.cli.output import actor, money, open_database, print_honoured_until, print_rows
 from broker.principal import principal_key
 
 _MOST_SESSIONS = 1000
@@ -26,10 +26,17 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
 
     An ended session may hold its place until its token expires. Each place becomes free at `held_until`.
     """
+    from broker.sessions.cost import amount, cost_of
+    from broker.settings import PriceList
     from broker.store.reporting.sessions import SqlSessions
 
     key = None if user is None else principal_key(issuer, user)
-    with open_database_alone() as database:
+    with open_database() as (settings, database):
+        prices = PriceList(settings.config.prices)
+        listed = [
+            (row, cost_of(prices, row.model, row.opened_at, row.issued_seconds, row.counts))
+            for row in SqlSessions(database).page(principal_key=key, limit=_MOST_SESSIONS)
+        ]
         rows = [
             {
                 "id": row.id,
@@ -41,8 +48,10 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
                 "ends_at": row.ends_at,
                 "heartbeat_at": row.heartbeat_at,
                 "held_until": row.held_until,
+                "cost": cost and (amount(cost.nanos) if as_json else money(amount(cost.nanos))),
+                "currency": cost and cost.currency,
             }
-            for row in SqlSessions(database).page(principal_key=key, limit=_MOST_SESSIONS)
+            for row, cost in listed
         ]
     print_rows(rows, as_json)
 

@@ -33,7 +33,10 @@ _REPORT_LIMIT = LimitState("reports", limit=1, remaining=0, reset=1, window_seco
 
 
 class ReportBody(body.Body):
-    """Client diagnostics of a session: for people to read, never used for limits."""
+    """Client diagnostics of a session: for people to read, never used for limits.
+
+    Token counts can raise the cost that operators see.
+    """
 
     first_audio_ms: Milliseconds = None
     speech_end_to_audio_ms: Milliseconds = None

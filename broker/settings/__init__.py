@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from broker.settings.document import BrokerConfig, GuestSpec, IssuerSpec, Plan, ProfileSpec, Project
     from broker.settings.environment import Settings, load
     from broker.settings.faults import SettingsError
+    from broker.settings.prices import Price, PriceList
     from broker.settings.table import SETTINGS, Setting
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "GuestSpec",
     "IssuerSpec",
     "Plan",
+    "Price",
+    "PriceList",
     "ProfileSpec",
     "Project",
     "Setting",
@@ -32,7 +35,7 @@ __all__ = [
     "SettingsError",
     "load",
 ]
-_MODULES = ("faults", "table", "document", "environment")
+_MODULES = ("faults", "table", "prices", "document", "environment")
 
 
 def __getattr__(name: str) -> Any:

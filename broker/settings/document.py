@@ -1,4 +1,4 @@
-"""broker.toml: plans, profiles and issuers, parsed strictly.
+"""broker.toml: plans, profiles, issuers and prices, parsed strictly.
 
 Owns the keys and their limits. An unknown key is a fault. `minting.compile` checks the `config` of a profile,
 because that depends on the Google SDK and Google's models.
@@ -26,9 +26,11 @@ from pydantic_core import ErrorDetails
 from broker.net.plain_faults import plain
 from broker.profiles.profile import Profile
 from broker.profiles.profile import ProfileSpec as ProfileSpec
+from broker.settings import prices
 from broker.settings.files import read_text
 from broker.settings.issuers import IssuerSpec as IssuerSpec
 from broker.settings.issuers import Name, cross_faults
+from broker.settings.prices import Prices
 
 # Above these, a counter exceeds the range of the stores and of the headers.
 _MOST_REQUESTS, _LONGEST_WINDOW = 1_000_000, 366 * 86_400
@@ -117,6 +119,7 @@ class BrokerConfig(_Strict):
     profiles: Profiles
     issuers: Annotated[tuple[IssuerSpec, ...], Field(strict=False)] = ()
     guests: GuestSpec = GuestSpec()
+    prices: Prices = Field(default_factory=dict)
 
 
 class Reading(NamedTuple):
@@ -133,7 +136,8 @@ class Reading(NamedTuple):
 def read(path: Path | None) -> Reading:
     source = SHIPPED if path is None else path
     try:
-        document = tomllib.loads(read_text(source, _MOST_BYTES))
+        text = read_text(source, _MOST_BYTES)
+        document = prices.with_exact_numbers(tomllib.loads(text), text)
     except OSError as error:
         return Reading(None, {}, [f"BROKER_CONFIG: {source} cannot be read ({error.strerror or error})"])
     except UnicodeDecodeError:
@@ -143,7 +147,7 @@ def read(path: Path | None) -> Reading:
     try:
         config = BrokerConfig.model_validate(document)
     except ValidationError as error:
-        faults = [_fault(item) for item in error.errors()]
+        faults = [_fault(item, document) for item in error.errors()]
         return Reading(None, _readable_profiles(document), faults)
     return Reading(config, config.profiles, _cross_faults(config))
 
@@ -157,9 +161,10 @@ def _readable_profiles(document: Mapping[str, Any]) -> dict[str, Profile]:
     return readable
 
 
-def _fault(found: ErrorDetails) -> str:
+def _fault(found: ErrorDetails, document: Mapping[str, Any]) -> str:
     """Without the value, so that a secret in the wrong file never reaches a log."""
-    place = ".".join(str(part) for part in found["loc"] if part != "[key]")
+    parts = [str(part) for part in prices.as_written(found["loc"], document) if part != "[key]"]
+    place = ".".join(parts)
     problem = "is not a known key" if found["type"] == "extra_forbidden" else plain(found)
     return f"broker.toml: {place}: {problem}"
 
@@ -188,6 +193,7 @@ def _cross_faults(config: BrokerConfig) -> list[str]:
             faults.append(
                 f"broker.toml: profiles.{name}.connect_within_seconds: is longer than slice_seconds"
             )
+    faults += prices.cross_faults(config.prices)
     faults += cross_faults(config.issuers, config.plans, config.profiles)
     faults += _guest_faults(config.guests, config)
     return faults

@@ -5,8 +5,9 @@ If a setting is invalid, `load` raises one error that lists every problem.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from broker.profiles.profile import Profile
 from broker.settings import document, permissions, secret_parsers
 from broker.settings.document import BrokerConfig
 from broker.settings.faults import SettingsError
+from broker.settings.prices import PriceList
 from broker.settings.table import SETTINGS, Setting
 from broker.settings.variables import CLIENT_SECRETS, cross_faults, own, read_all, read_variable
 
@@ -53,7 +55,7 @@ class Settings:
     client_secrets: Mapping[str, SecretStr] = field(default_factory=dict)
     """Issuer name -> client secret for its token endpoint. A public client has none."""
     warnings: tuple[str, ...] = ()
-    """What the operator should know although it prevents no start: files that others can use."""
+    """Problems that prevent no start: files that others can use, and models without a price."""
 
     @property
     def standin(self) -> bool:
@@ -94,11 +96,19 @@ def load(environ: Mapping[str, str] | None = None, *, checks: Iterable[ProfileCh
     faults += secret_faults
     if faults or config is None:
         raise SettingsError(faults)
-    warnings = permissions.warnings(environ, found["config_path"], found["database_url"])
+    warnings = (
+        *permissions.warnings(environ, found["config_path"], found["database_url"]),
+        *_unpriced(config),
+    )
     for setting in SETTINGS:
         if setting.secret and found[setting.attribute] is not None:
             found[setting.attribute] = SecretStr(found[setting.attribute])
     return Settings(**found, config=config, client_secrets=client_secrets, warnings=warnings)
+
+
+def _unpriced(config: BrokerConfig) -> Sequence[str]:
+    models = [model for profile in config.profiles.values() for model in profile.models]
+    return PriceList(config.prices).warnings(models, datetime.now(UTC))
 
 
 def _client_secrets(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from broker.settings import SETTINGS, document
+from broker.settings import SETTINGS, Price, document
 from tests.docs.markdown import bare, rows, section
 
 
@@ -44,6 +44,7 @@ def test_aliases_and_secret_files_are_documented() -> None:
         ("### [project]", document.Project),
         ("### [plans.NAME]", document.Plan),
         ("### [profiles.NAME]", document.ProfileSpec),
+        ('### [prices."MODEL"]', Price),
         ("### [guests]", document.GuestSpec),
         ("### [[issuers]]", document.IssuerSpec),
     ],

@@ -12,6 +12,7 @@ import time
 from broker.store.database import migrate
 from broker.store.database.engine import Database
 from broker.store.reporting.usage import RANGES, SqlUsage
+from tests.support.prices import PRICES
 from tests.support.traffic import make_traffic
 
 SESSIONS = 190_000
@@ -27,7 +28,7 @@ def main() -> None:
             took = []
             for _ in range(5):
                 started = time.perf_counter()
-                SqlUsage(database).of(name)
+                SqlUsage(database, PRICES).of(name)
                 took.append(time.perf_counter() - started)
             print(f"{name:5} median {sorted(took)[2] * 1000:6.0f} ms")
         database.dispose()

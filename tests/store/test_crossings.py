@@ -305,6 +305,25 @@ def report_and_end(world: World) -> tuple[Act, Act, Check]:
     )
 
 
+def two_reports(world: World) -> tuple[Act, Act, Check]:
+    """One is kept, and the caller of the other one knows that it is not."""
+    who = world.someone()
+    session = world.open(who).session_id
+    world.later(60)
+    reports = [{"input_tokens": 1000}, {"input_tokens": 999}]
+
+    def check(outcomes: list[Any]) -> None:
+        assert sorted(map(str, outcomes)) == ["None", "{}"], outcomes
+        (row,) = (row for row in world.operator.page(principal_key=who.key, limit=1))
+        assert row.report == row.counts == reports[outcomes.index({})]
+
+    return (
+        lambda: world.reports.put(who, session, reports[0]),
+        lambda: world.reports.put(who, session, reports[1]),
+        check,
+    )
+
+
 def _begin(world: World, key: str) -> Act:
     def act() -> Any:
         try:
@@ -398,6 +417,7 @@ PAIRS = (
     renewals_in_parallel,
     failed_renewal_and_first_heartbeat,
     report_and_end,
+    two_reports,
     two_requests_with_one_idempotency_key,
     returning_idempotency_key_and_a_new_one,
     slow_request_and_the_repeat_that_takes_over,

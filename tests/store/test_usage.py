@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -21,12 +22,14 @@ from broker.store.database.tables import audit, session_reports, sessions, token
 from broker.store.reporting.percentiles import percentiles
 from broker.store.reporting.usage import MOST_USERS, RANGES, SqlUsage
 from tests.store.conftest import MakeDatabase
+from tests.support.prices import PRICES
 from tests.support.stores import Stores
 from tests.support.traffic import Traffic, make_traffic
 
 # Not at the beginning of a bucket of any range.
 NOW = datetime(2026, 11, 23, 15, 37, 41, tzinfo=UTC)
 Row = Mapping[str, Any]
+PRICED = "models/gemini-3.8-live"
 
 
 class Witness:
@@ -59,6 +62,28 @@ class Witness:
     def reports(self, start: datetime, end: datetime) -> list[Row]:
         return [r["data"] for r in self.rows[session_reports] if start <= r["reported_at"] < end]
 
+    def opened(self, start: datetime, end: datetime) -> list[Row]:
+        return [
+            r
+            for r in self.rows[sessions]
+            if start <= r["opened_at"] < end and r["state"] in ("open", "ended")
+        ]
+
+    def costs(self, start: datetime, end: datetime) -> Counter[str]:
+        """Nanos by principal, of the sessions that have a price; each is rounded up once."""
+        reports = {row["session_id"]: row["token_counts"] for row in self.rows[session_reports]}
+        seconds = Counter[str]()
+        for token in self.rows[tokens]:
+            seconds[token["session_id"]] += token["seconds"] if token["state"] == "issued" else 0
+        costs = Counter[str]()
+        for row in self.opened(start, end):
+            if row["model"] == PRICED:
+                by_time = Fraction(seconds[row["id"]] * 23_000_000, 60)
+                counts = reports.get(row["id"]) or {}
+                by_tokens = counts.get("input_tokens", 0) * 3000 + counts.get("output_tokens", 0) * 12_000
+                costs[row["principal_key"]] += math.ceil(max(by_time, by_tokens))
+        return costs
+
     def seconds(self, token: Row) -> int:
         """The charged seconds; for an open session, only those that have passed."""
         so_far = max(0, math.ceil((NOW - token["covers_from"]).total_seconds()))
@@ -76,7 +101,7 @@ def numpy_percentiles(values: Iterable[int]) -> dict[str, Any] | None:
 @pytest.fixture
 def used(make_database: MakeDatabase) -> tuple[SqlUsage, Witness]:
     database = make_database(clock=lambda: NOW)
-    return SqlUsage(database), Witness(make_traffic(database, until=NOW, days=8, sessions=1500))
+    return SqlUsage(database, PRICES), Witness(make_traffic(database, until=NOW, days=8, sessions=1500))
 
 
 def test_each_bucket_matches_its_rows(used: tuple[SqlUsage, Witness]) -> None:
@@ -129,12 +154,24 @@ def check_totals(usage: SqlUsage, witness: Witness, name: str) -> None:
     assert [talker.seconds for talker in found.talkers] == [s for s in longest if s > 0]
     assert all(by_key[talker.key] == talker.seconds for talker in found.talkers)
     assert all(charged[talker.key] == talker.charged_seconds for talker in found.talkers)
+    costs = witness.costs(start, end)
+    assert found.costs.currency == "USD"
+    assert found.costs.total.nanos == sum(costs.values()) > 0
+    assert all(found.costs.of(talker.key).nanos == costs[talker.key] for talker in found.talkers)
+    opened = witness.opened(start, end)
+    unpriced = [row for row in opened if row["model"] != PRICED]
+    assert found.costs.total.unpriced == len(unpriced) > 0
+    assert found.costs.total.priced == len(opened) - len(unpriced)
+    ids = {row["id"] for row in opened}
+    set_aside = [r for r in witness.rows[session_reports] if r["session_id"] in ids and r["set_aside"]]
+    assert found.costs.total.implausible == len(set_aside)
 
 
 def test_unused_broker_has_empty_series(database: Database) -> None:
-    found = SqlUsage(database).of("day")
+    found = SqlUsage(database, PRICES).of("day")
     assert {(p.tokens, p.mint_ms, p.open_sessions, p.seconds) for p in found.points} == {(0, None, 0, 0)}
     assert (found.mint_ms, found.first_audio_ms, found.underruns, found.talkers) == (None, None, 0, [])
+    assert found.costs.total.amount == "0.00"
 
 
 def test_percentiles_equal_numpys() -> None:
@@ -156,9 +193,9 @@ def test_no_query_scans_a_whole_table(stores: Stores) -> None:
 
     make_traffic(database, sessions=20)
     executed.clear()
-    SqlUsage(database).of("hour")
+    SqlUsage(database, PRICES).of("hour")
     statements = [(sql, values) for sql, values in executed if sql.startswith("SELECT")]
-    assert len(statements) == 9
+    assert len(statements) == 10
     with database.read() as connection:
         for statement, values in statements:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()

@@ -346,7 +346,17 @@ def _report(
         "output_tokens": seconds * 16,
         "total_tokens": seconds * 48,
     }
-    traffic.rows[session_reports].append({"session_id": session["id"], "reported_at": at, "data": data})
+    counted = {name: data[name] for name in ("input_tokens", "output_tokens")}
+    impossible = {"problems": ["more-than-the-context"], "counts": {"input_tokens": 10**9}}
+    traffic.rows[session_reports].append(
+        {
+            "session_id": session["id"],
+            "reported_at": at,
+            "data": data,
+            "token_counts": counted if seconds % 3 else None,
+            "set_aside": None if seconds % 50 else impossible,
+        }
+    )
 
 
 def _sign_in(traffic: Traffic, dice: random.Random, person: Person, at: datetime) -> None:

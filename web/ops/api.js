@@ -26,7 +26,8 @@ import { Api } from '../common/api.js';
  * @typedef {Person & {
  *   id: string, profile: string, model: string, state: string, opened_at: string, ends_at: string, held_until: string,
  *   heartbeat_at: string | null, ended_at: string | null, seconds: number, client: Record<string, unknown>,
- *   report: Record<string, unknown> | null,
+ *   report: Record<string, unknown> | null, report_problems: string[],
+ *   cost: {amount: string, currency: string, basis: 'time' | 'tokens'} | null,
  * }} Session
  */
 /** @typedef {{name: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number, reserved_sessions: number}} Plan */
@@ -67,14 +68,16 @@ import { Api } from '../common/api.js';
  * }} Point
  */
 /** @typedef {'hour' | 'day' | 'week'} Range */
+/** `cost` leaves out the unpriced sessions. @typedef {{cost: string | null, unpriced_sessions: number}} SummedCost */
 /**
  * @typedef {{
- *   range: Range, from: string, to: string, step_seconds: number, points: Point[],
- *   totals: {
+ *   range: Range, from: string, to: string, step_seconds: number, currency: string | null, points: Point[],
+ *   totals: SummedCost & {
  *     tokens: number, refusals: Record<string, number>, minutes: number, charged_minutes: number,
  *     mint_ms: Percentiles | null, speech_end_to_audio_ms: Percentiles | null, underruns: number,
+ *     implausible_reports: number,
  *   },
- *   minutes_by_user: (Person & {minutes: number, charged_minutes: number})[],
+ *   minutes_by_user: (Person & SummedCost & {minutes: number, charged_minutes: number})[],
  * }} Usage
  */
 /** @template T @typedef {{rows: T[], next: string | null}} Page */

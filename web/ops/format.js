@@ -34,6 +34,23 @@ export function milliseconds(ms) {
 }
 
 /**
+ * "$1.27"; small amounts have more decimals: "$0.0042". Only for people: the API's text is exact.
+ * @param {string | null} amount @param {string | null} currency
+ */
+export function money(amount, currency) {
+  if (amount === null || currency === null) return 'unknown';
+  const value = Number(amount);
+  const maximumFractionDigits = value > 0 && value < 1 ? 4 : 2;
+  return new Intl.NumberFormat('en-GB', {
+    style: 'currency',
+    currency,
+    currencyDisplay: 'narrowSymbol',
+    minimumFractionDigits: 2,
+    maximumFractionDigits,
+  }).format(value);
+}
+
+/**
  * A `time` element with the exact time as its title, or `none`.
  * @param {string | null | undefined} at
  * @param {string} [none]

@@ -9,7 +9,7 @@ import { TimeChart } from './charts/time-chart.js';
 import { seriesOf } from './codes.js';
 import { exportUsage } from './csv-export.js';
 import { ErrorBox } from './error-box.js';
-import { count, counted, milliseconds } from './format.js';
+import { count, counted, milliseconds, money } from './format.js';
 import { heading, person } from './parts.js';
 import { Poll } from './poll.js';
 
@@ -43,7 +43,8 @@ export function overviewView(context) {
   const tokens = new TimeChart('Tokens', 'issued', toAudit({ kind: '', action: 'token', outcome: 'ok' }));
   const answers = new TimeChart('Answer delay', 'end of speech to sound, as clients report it');
   const mints = new TimeChart('Mint time', 'how long Google took for a token');
-  const minutes = new BarList('Minutes by user', 'talked, as part of charged', ['User', 'Talked', 'Charged'], count);
+  const heads = /** @type {const} */ (['User', 'Talked', 'Charged', 'Cost']);
+  const minutes = new BarList('Minutes by user', 'talked, as part of charged', [...heads], count);
   const charts = [open, refusals, tokens, answers, mints];
   let range = last.range;
   /** @type {Usage | null} */
@@ -93,7 +94,7 @@ export function overviewView(context) {
   }
 
   /** @param {Overview} overview @param {Usage} usage */
-  function showTiles({ project: { sessions } }, { range: name, from, totals: sums }) {
+  function showTiles({ project: { sessions } }, { range: name, from, currency, totals: sums }) {
     const during = RANGES[name].toLowerCase();
     const { p50, p95 } = sums.speech_end_to_audio_ms ?? { p50: null, p95: null };
     const fresh = h(
@@ -110,6 +111,7 @@ export function overviewView(context) {
       tile(`Minutes charged, ${during}`, count(sums.charged_minutes), `${count(sums.minutes)} talked`, {
         href: '#/users?sort=minutes',
       }),
+      tile(`Cost, ${during}`, money(sums.cost, currency), ''),
       tile(`Answer delay, ${during}`, milliseconds(p50), p95 === null ? 'no reports' : `p95 ${milliseconds(p95)}`),
     );
     // Equal tiles stay, so that a link in them keeps the focus.
@@ -153,6 +155,7 @@ export function overviewView(context) {
         label: person(one),
         value: one.minutes,
         whole: one.charged_minutes,
+        cost: money(one.cost, usage.currency),
       })),
     );
   }
@@ -224,11 +227,21 @@ const stamp = (moment) => `${moment.toISOString().slice(0, 19)}Z`;
 /** @param {Record<string, number>} counts */
 const sum = (counts) => Object.values(counts).reduce((total, one) => total + one, 0);
 
+/** @param {Usage['totals']} totals */
+function costNote({ cost, unpriced_sessions: unpriced, implausible_reports: implausible }) {
+  const notes = [
+    cost !== null && unpriced > 0 && `The cost leaves out ${counted(unpriced, 'session')} of unknown price.`,
+    implausible > 0 && `${counted(implausible, 'session')} reported token counts that cannot be true.`,
+  ];
+  return notes.filter(Boolean).join(' ');
+}
+
 /** What the tiles do not say. @param {Usage} usage */
 function summary({ range, totals }) {
   const mint = totals.mint_ms
     ? `mint time p50 ${milliseconds(totals.mint_ms.p50)}, p95 ${milliseconds(totals.mint_ms.p95)}; `
     : '';
   const gaps = `${counted(totals.underruns, 'gap')} in playback`;
-  return `${RANGES[range]}: ${mint}${gaps}. Unused charged minutes are given back when a session ends.`;
+  const given = 'Unused charged minutes are given back when a session ends.';
+  return `${RANGES[range]}: ${mint}${gaps}. ${given} ${costNote(totals)}`.trim();
 }

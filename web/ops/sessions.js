@@ -6,7 +6,7 @@ import { button, h } from './build.js';
 import { endSession, endSessions, ownerOf } from './end-session.js';
 import { ErrorBox } from './error-box.js';
 import { field, select } from './form.js';
-import { ago, counted, left, milliseconds, timeOf } from './format.js';
+import { ago, counted, left, milliseconds, money, timeOf } from './format.js';
 import { badge, clientWords, heading, modelName, person } from './parts.js';
 import { Poll } from './poll.js';
 import { Selection } from './selection.js';
@@ -106,6 +106,7 @@ export function sessionsView(context) {
         sort: 'heartbeat',
         cell: ({ heartbeat_at: at }) => h('span', { class: 'whole' }, at ? ago(at, now()) : 'none yet'),
       },
+      { head: 'Cost', kind: 'number', cell: costCell },
       { head: 'Actions', kind: 'actions', cell: (one) => (one.state === 'open' ? endButton(one) : endedBadge(one)) },
     ]),
     keyOf,
@@ -207,6 +208,16 @@ export function sessionsView(context) {
       window.clearInterval(ticker);
     },
   };
+}
+
+/** @param {Session} session */
+function costCell({ cost, report_problems: problems }) {
+  return h(
+    'span',
+    { class: 'person' },
+    cost ? h('span', { title: `${cost.amount} ${cost.currency}` }, money(cost.amount, cost.currency)) : 'unknown',
+    problems.length > 0 && h('small', { class: 'quiet', title: problems.join(', ') }, 'report not believed'),
+  );
 }
 
 /** @param {Session['client']} client @param {Session['report']} report */

@@ -18,7 +18,10 @@ from broker.http.responses import operation
 from broker.http.shapes import Ended, ended, timestamp_or_none
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
+from broker.sessions.cost import Basis, amount, cost_of
 from broker.sessions.session import SessionState
+from broker.sessions.token_counts import Problem
+from broker.settings import PriceList
 from broker.store.reporting.sessions import SessionRow, SqlSessions
 
 bp = Blueprint("admin_sessions", __name__)
@@ -40,8 +43,20 @@ class SessionsQuery(lists.ListQuery):
     user: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
 
 
+class SessionCost(TypedDict):
+    """`amount` is a decimal number. `basis` says whether the time or the reported tokens cost more."""
+
+    amount: str
+    currency: str
+    basis: Basis
+
+
 class SessionShown(TypedDict):
-    """It counts among the open sessions until `held_until`, whatever its state."""
+    """It counts among the open sessions until `held_until`, whatever its state.
+
+    `cost` is null if its model has no price. `report_problems` says why token counts of its client cannot be
+    true; such counts are not part of the cost.
+    """
 
     id: str
     key: str
@@ -59,6 +74,8 @@ class SessionShown(TypedDict):
     seconds: int
     client: Mapping[str, str]
     report: Mapping[str, int] | None
+    report_problems: list[Problem]
+    cost: SessionCost | None
 
 
 class Sessions(TypedDict):
@@ -78,7 +95,8 @@ def list_sessions(_caller: Caller) -> Sessions:
         limit=asked.limit + 1,
     )
     shown, following = lists.cut(rows, asked.limit, lambda row: (row.opened_at, row.id))
-    return {"sessions": [_session(row) for row in shown], "next": following}
+    prices = parts().prices
+    return {"sessions": [_session(row, prices) for row in shown], "next": following}
 
 
 @bp.post("/sessions/<session_id>/end")
@@ -91,7 +109,7 @@ def end_session(caller: Caller, session_id: str) -> Ended:
     return ended(session_id, SessionState.ENDED, operator.session_admin(caller).end(session_id))
 
 
-def _session(row: SessionRow) -> SessionShown:
+def _session(row: SessionRow, prices: PriceList) -> SessionShown:
     return {
         "id": row.id,
         "key": row.key,
@@ -109,4 +127,13 @@ def _session(row: SessionRow) -> SessionShown:
         "seconds": row.seconds,
         "client": row.client,
         "report": row.report,
+        "report_problems": list(row.problems),
+        "cost": _cost(row, prices),
     }
+
+
+def _cost(row: SessionRow, prices: PriceList) -> SessionCost | None:
+    cost = cost_of(prices, row.model, row.opened_at, row.issued_seconds, row.counts)
+    if cost is None:
+        return None
+    return {"amount": amount(cost.nanos), "currency": cost.currency, "basis": cost.basis}

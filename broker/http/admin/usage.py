@@ -16,6 +16,7 @@ from broker.http.responses import operation
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
 from broker.store.reporting import percentiles, usage
+from broker.store.reporting.costs import CostSum
 
 bp = Blueprint("usage", __name__)
 
@@ -44,7 +45,17 @@ class UsagePoint(TypedDict):
     charged_minutes: float
 
 
-class UsageTotals(TypedDict):
+class SummedCost(TypedDict):
+    """The costs of the sessions that were opened within the range, as a decimal number.
+
+    `cost` leaves out `unpriced_sessions`, whose model has no price. It is null if all of them have none.
+    """
+
+    cost: str | None
+    unpriced_sessions: int
+
+
+class UsageTotals(SummedCost):
     tokens: int
     refusals: Mapping[str, int]
     minutes: float
@@ -53,9 +64,10 @@ class UsageTotals(TypedDict):
     first_audio_ms: Percentiles | None
     speech_end_to_audio_ms: Percentiles | None
     underruns: int
+    implausible_reports: int
 
 
-class Talker(TypedDict):
+class Talker(SummedCost):
     key: str
     issuer: str
     subject: str
@@ -72,6 +84,7 @@ Usage = TypedDict(
         "from": str,
         "to": str,
         "step_seconds": int,
+        "currency": str | None,
         "points": list[UsagePoint],
         "totals": UsageTotals,
         "minutes_by_user": list[Talker],
@@ -90,6 +103,7 @@ def show_usage(_caller: Caller) -> Usage:
         "from": rfc3339(found.buckets.since),
         "to": rfc3339(found.buckets.until),
         "step_seconds": found.buckets.seconds,
+        "currency": found.costs.currency,
         "points": [_point(point) for point in found.points],
         "totals": _totals(found),
         "minutes_by_user": [_talker(talker) for talker in found.talkers],
@@ -127,6 +141,8 @@ def _totals(found: usage.Usage) -> UsageTotals:
         "first_audio_ms": _percentiles(found.first_audio_ms),
         "speech_end_to_audio_ms": _percentiles(found.answer_ms),
         "underruns": found.underruns,
+        "implausible_reports": found.costs.total.implausible,
+        **_cost(found.costs.total),
     }
 
 
@@ -138,6 +154,14 @@ def _talker(talker: usage.Talker) -> Talker:
         "name": talker.subject,
         "minutes": _minutes(talker.seconds),
         "charged_minutes": _minutes(talker.charged_seconds),
+        **_cost(talker.cost),
+    }
+
+
+def _cost(found: CostSum) -> SummedCost:
+    return {
+        "cost": found.amount,
+        "unpriced_sessions": found.unpriced,
     }
 
 

@@ -211,13 +211,17 @@ day_sums = Table(
     Column("forgiven", BigInteger, nullable=False),
 )
 
-# The last report of a client about its session. Only the client vouches for it.
+# The last report of a client about its session. Only the client vouches for it. For the cost,
+# `token_counts` are those of the report with the most tokens. `set_aside` has the counts of the last report
+# that cannot be true, and what is wrong with them. They never get into `token_counts`.
 session_reports = Table(
     "session_reports",
     metadata,
     Column("session_id", ForeignKey("sessions.id"), primary_key=True),
     Column("reported_at", UtcDateTime, nullable=False, index=True),
     Column("data", JSON, nullable=False),
+    Column("token_counts", JSON(none_as_null=True)),
+    Column("set_aside", JSON(none_as_null=True)),
 )
 
 # Requests with an Idempotency-Key, kept for a minute. `key` is a hash of the requester and the key; `claim`

@@ -1,30 +1,40 @@
-"""SqlReports: what clients report about their sessions, one row for each. No limit depends on it."""
+"""SqlReports: what clients report about their sessions, one row for each. No limit depends on it.
+
+Token counts raise the cost of a session (`sessions.cost`). Those that cannot be true are set aside.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from broker.errors import Refusal
 from broker.principal import Principal
 from broker.sessions.session import SessionState
+from broker.sessions.token_counts import counts_in, greater, problems
 from broker.store.database.engine import Database
 from broker.store.database.tables import session_reports
+from broker.store.ledger.locks import lock_session
 from broker.store.ledger.own_sessions import own_session
 
 # The last report is sent when a session is over, perhaps by a page that had lost its network.
 ACCEPTED_AFTER_END = timedelta(minutes=10)
 APART = timedelta(seconds=1)
 
-_LAST = select(session_reports.c.reported_at, session_reports.c.data).where(
-    session_reports.c.session_id == bindparam("session")
-)
+_LAST = select(session_reports).where(session_reports.c.session_id == bindparam("session"))
 _REPLACE = (
     update(session_reports)
     .where(session_reports.c.session_id == bindparam("session"))
-    .values(reported_at=bindparam("at"), data=bindparam("new_data"))
+    .values(
+        reported_at=bindparam("at"),
+        data=bindparam("new_data"),
+        token_counts=bindparam("new_counts"),
+        set_aside=bindparam("new_set_aside"),
+    )
 )
 
 
@@ -40,6 +50,8 @@ class SqlReports:
         """
         with self._database.write() as connection:
             session = own_session(connection, principal, session_id)
+            # Two reports at once must not overwrite each other's counts.
+            lock_session(self._database, connection, session_id)
             now = self._database.now(connection)
             over_at = session.ends_at
             if session.state is SessionState.ENDED and session.ended_at is not None:
@@ -47,12 +59,30 @@ class SqlReports:
             if now > over_at + ACCEPTED_AFTER_END:
                 raise Refusal("session-ended", "The session ended too long ago.")
             last = connection.execute(_LAST, {"session": session_id}).one_or_none()
+            if last is not None and last.reported_at <= now < last.reported_at + APART:
+                return None
+            elapsed = math.ceil((min(now, over_at) - session.opened_at).total_seconds())
+            counted, set_aside = _judged(data, elapsed, last)
             if last is None:
                 new = {"session_id": session_id, "reported_at": now, "data": dict(data)}
+                new |= {"token_counts": counted, "set_aside": set_aside}
                 connection.execute(self._database.insert_or_ignore(session_reports), new)
                 return {}
-            if last.reported_at <= now < last.reported_at + APART:
-                return None
-            connection.execute(_REPLACE, {"session": session_id, "at": now, "new_data": dict(data)})
+            values = {"session": session_id, "at": now, "new_data": dict(data)}
+            values |= {"new_counts": counted, "new_set_aside": set_aside}
+            connection.execute(_REPLACE, values)
             previous: Mapping[str, int] = last.data
             return previous
+
+
+def _judged(
+    data: Mapping[str, int], elapsed_seconds: int, last: Row[Any] | None
+) -> tuple[dict[str, int] | None, dict[str, Any] | None]:
+    """The new `token_counts` and `set_aside`: a report changes one of the two, or none."""
+    counted, set_aside = (None, None) if last is None else (last.token_counts, last.set_aside)
+    counts = counts_in(data)
+    if found := problems(counts, elapsed_seconds):
+        return counted, {"problems": list(found), "counts": dict(counts)}
+    if counts:
+        counted = dict(greater(counted or {}, counts))
+    return counted, set_aside

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 from sqlalchemy import Row, func, literal, or_, select, tuple_, update
 
 from broker.sessions.session import SessionState, TokenState
+from broker.sessions.token_counts import Counts, Problem
 from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import principals, service_keys, session_reports, sessions, tokens
 from broker.store.ledger.locks import lock_owners
 from broker.store.ledger.quota_usage import HOLDS_PLACE, times
+from broker.store.reporting.costs import ISSUED_SECONDS
 from broker.store.reporting.people import IS_KEY, NAME
 
 _SECONDS = (
@@ -29,7 +31,10 @@ _SESSIONS = select(
     principals.c.subject,
     NAME.label("name"),
     _SECONDS.label("seconds"),
+    ISSUED_SECONDS.label("issued_seconds"),
     session_reports.c.data.label("report"),
+    session_reports.c.token_counts,
+    session_reports.c.set_aside,
 ).select_from(
     sessions.join(principals, principals.c.key == sessions.c.principal_key)
     .outerjoin(service_keys, IS_KEY)
@@ -41,7 +46,9 @@ _SESSIONS = select(
 class SessionRow:
     """`seconds` are charged for it. `state` is the state now, which may be later than the stored one.
 
-    `report` is what its client reported; never trust it.
+    `report` is what its client reported; never trust it. `counts` are the reported token counts for the cost.
+    `problems` are those of the last report that cannot be true. `issued_seconds` are `seconds` without those
+    of a reservation.
     """
 
     id: str
@@ -60,6 +67,9 @@ class SessionRow:
     seconds: int
     client: Mapping[str, Any]
     report: Mapping[str, Any] | None
+    issued_seconds: int
+    counts: Counts | None
+    problems: Sequence[Problem]
 
 
 class SqlSessions:
@@ -161,4 +171,7 @@ def _session_row(row: Row[Any], now: datetime) -> SessionRow:
         seconds=int(row.seconds),
         client=row.client,
         report=row.report,
+        issued_seconds=int(row.issued_seconds),
+        counts=row.token_counts,
+        problems=row.set_aside["problems"] if row.set_aside else (),
     )

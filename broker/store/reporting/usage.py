@@ -25,9 +25,11 @@ from sqlalchemy import Connection, and_, bindparam, func, select, text
 
 from broker.errors import CODES
 from broker.sessions.session import SessionState, TokenState
+from broker.settings import PriceList
 from broker.store.database.engine import Database
 from broker.store.database.tables import REFUSED, audit, principals, session_reports, sessions, tokens
 from broker.store.ledger.quota_usage import HOLDS_PLACE, times
+from broker.store.reporting.costs import Costs, CostSum, costs_within
 from broker.store.reporting.percentiles import Percentiles, percentiles
 from broker.store.reporting.time_buckets import TimeBuckets, bucket_after, bucket_of, within
 
@@ -127,11 +129,15 @@ class Talker:
     subject: str
     seconds: int
     charged_seconds: int
+    cost: CostSum
 
 
 @dataclass(frozen=True)
 class Usage:
-    """`talkers` are the principals who talked longest, in that order."""
+    """`talkers` are the principals who talked longest, in that order.
+
+    `costs` are those of the sessions that were opened within the range.
+    """
 
     buckets: TimeBuckets
     points: Sequence[Point]
@@ -140,11 +146,13 @@ class Usage:
     answer_ms: Percentiles | None
     underruns: int
     talkers: Sequence[Talker]
+    costs: Costs
 
 
 class SqlUsage:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, prices: PriceList) -> None:
         self._database = database
+        self._prices = prices
         self._lock = threading.Lock()
         self._cached: dict[str, tuple[float, Usage]] = {}
 
@@ -172,7 +180,8 @@ class SqlUsage:
             held = _held(connection, buckets, now)
             first_audio, underruns = _reports(connection, buckets)
             answers = _answers(connection, buckets)
-            talkers = _talkers(connection, buckets, unsettled)
+            costs = costs_within(connection, buckets, self._prices)
+            talkers = _talkers(connection, buckets, unsettled, costs)
         points = [
             Point(
                 at=buckets.start_of(number),
@@ -194,6 +203,7 @@ class SqlUsage:
             answer_ms=percentiles(_all(answers)),
             underruns=underruns,
             talkers=talkers,
+            costs=costs,
         )
 
 
@@ -263,7 +273,9 @@ def _answers(connection: Connection, buckets: TimeBuckets) -> dict[int, Counter[
     return answers
 
 
-def _talkers(connection: Connection, buckets: TimeBuckets, unsettled: _Unsettled) -> list[Talker]:
+def _talkers(
+    connection: Connection, buckets: TimeBuckets, unsettled: _Unsettled, costs: Costs
+) -> list[Talker]:
     # Subtracting unsettled seconds can lower the rank of that many principals, so read that many more.
     most = MOST_USERS + len(unsettled.by_key)
     charged = connection.execute(_TALKERS, {**buckets.parameters, "most": most}).all()
@@ -273,6 +285,6 @@ def _talkers(connection: Connection, buckets: TimeBuckets, unsettled: _Unsettled
     rows = connection.execute(_NAMES, {"keys": [key for key, _ in longest]})
     names = {row.key: row for row in rows}
     return [
-        Talker(key, names[key].issuer, names[key].subject, seconds, charged_of[key])
+        Talker(key, names[key].issuer, names[key].subject, seconds, charged_of[key], costs.of(key))
         for key, seconds in longest
     ]

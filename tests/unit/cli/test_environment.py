@@ -85,6 +85,7 @@ def test_write_ahead_log_shrinks_after_a_long_read(tmp_path: Path) -> None:
     with closing(Database(f"sqlite:///{path}").engine.raw_connection()) as writer:
         writer.cursor().execute("CREATE TABLE big (x)")
         reader = Database(f"sqlite:///{path}").engine.connect()
+        reader.exec_driver_sql("BEGIN")
         reader.exec_driver_sql("SELECT count(*) FROM big").scalar_one()
         for _ in range(40):
             writer.cursor().execute("INSERT INTO big VALUES (zeroblob(1000000))")

@@ -60,7 +60,7 @@ def test_lists_load_only_the_database_and_completion_of_a_name_also_the_settings
     """Not the driver of another database, and nothing that parses `broker.toml` or measures a server."""
     environ = environment(tmp_path, "http://127.0.0.1:9")
     assert "alembic" in loaded(["db", "upgrade"], **environ)
-    lists = "users list ; sessions list ; limits list ; keys list ; blocks list ; audit"
+    lists = "users list ; limits list ; keys list ; blocks list ; audit"
     assert loaded(lists.split(), **environ) == {"sqlalchemy"}
     words = {"COMP_WORDS": "broker users block al", "COMP_CWORD": "3"}
     names = loaded([], _BROKER_COMPLETE="bash_complete", **words, **environ)

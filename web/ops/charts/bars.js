@@ -3,7 +3,7 @@
  */
 import { h, s } from '../build.js';
 
-/** `whole`: what `value` is a part of. @typedef {{key: string, label: Node, value: number, whole: number}} Bar */
+/** `whole`: what `value` is a part of. `cost` is text. @typedef {{key: string, label: Node, value: number, whole: number, cost: string}} Bar */
 
 export class BarList {
   element;
@@ -11,7 +11,7 @@ export class BarList {
   #emptyNote = h('p', { class: 'quiet' });
 
   /**
-   * @param {string} title @param {string} unit @param {[who: string, value: string, whole: string]} heads
+   * @param {string} title @param {string} unit @param {[who: string, value: string, whole: string, cost: string]} heads
    * @param {(value: number) => string} format
    */
   constructor(title, unit, heads, format) {
@@ -38,13 +38,14 @@ export class BarList {
     this.element.querySelector('table')?.toggleAttribute('hidden', bars.length === 0);
     this.#emptyNote.textContent = bars.length > 0 ? '' : 'No talk time in this period.';
     this.#body.replaceChildren(
-      ...bars.map(({ label, value, whole }) =>
+      ...bars.map(({ label, value, whole, cost }) =>
         h(
           'tr',
           {},
           h('th', { scope: 'row' }, label),
           h('td', {}, this.format(value)),
           h('td', {}, this.format(whole)),
+          h('td', {}, cost),
           h(
             'td',
             { class: 'bar-cell' },

@@ -1,0 +1,82 @@
+"""`broker usage`: tokens, refusals, minutes and costs of the last hour, day or week."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from broker.cli.options import json_option
+from broker.cli.output import money, open_database, print_json, print_rows
+
+if TYPE_CHECKING:
+    from broker.store.reporting.usage import Usage
+
+_RANGES = ("hour", "day", "week")
+
+
+@click.command("usage")
+@click.option("--range", "name", type=click.Choice(_RANGES), default="day", show_default=True)
+@json_option
+def usage(name: str, as_json: bool) -> None:
+    """Show what was used in the last hour, day or week, and what it cost.
+
+    The cost is that of the sessions that were opened in this time. It lists the users who talked longest.
+    """
+    from broker.settings import PriceList
+    from broker.store.reporting.usage import SqlUsage
+
+    with open_database() as (settings, database):
+        found = SqlUsage(database, PriceList(settings.config.prices)).of(name)
+    totals, users = _totals(found), _users(found)
+    if as_json:
+        print_json({"range": name, "currency": found.costs.currency, "totals": totals, "users": users})
+        return
+    cost = found.costs.total
+    click.echo(f"Since    {totals['from']:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"Tokens   {totals['tokens']}, {totals['refusals']} refusals")
+    click.echo(f"Minutes  {totals['minutes']} talked, {totals['charged_minutes']} charged")
+    amount = money(cost.amount)
+    click.echo(f"Cost     {'unknown' if amount is None else f'{amount} {found.costs.currency}'}")
+    if cost.unpriced and cost.priced:
+        click.echo(f"         without {_sessions(cost.unpriced)} whose model has no price")
+    if cost.implausible:
+        click.echo(f"         {_sessions(cost.implausible)} with reports that cannot be true")
+    click.echo()
+    print_rows([{**user, "cost": money(user["cost"])} for user in users], as_json=False)
+
+
+def _totals(found: Usage) -> dict[str, Any]:
+    points = found.points
+    return {
+        "from": found.buckets.since,
+        "tokens": sum(point.tokens for point in points),
+        "refusals": sum(sum(point.refusals.values()) for point in points),
+        "minutes": _minutes(sum(point.seconds for point in points)),
+        "charged_minutes": _minutes(sum(point.charged_seconds for point in points)),
+        "cost": found.costs.total.amount,
+        "unpriced_sessions": found.costs.total.unpriced,
+        "implausible_reports": found.costs.total.implausible,
+    }
+
+
+def _users(found: Usage) -> list[dict[str, Any]]:
+    return [
+        {
+            "issuer": talker.issuer,
+            "user": talker.subject,
+            "minutes": _minutes(talker.seconds),
+            "charged_minutes": _minutes(talker.charged_seconds),
+            "cost": talker.cost.amount,
+            "unpriced_sessions": talker.cost.unpriced,
+        }
+        for talker in found.talkers
+    ]
+
+
+def _sessions(number: int) -> str:
+    return "1 session" if number == 1 else f"{number} sessions"
+
+
+def _minutes(seconds: int) -> float:
+    return round(seconds / 60, 1)

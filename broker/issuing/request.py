@@ -57,6 +57,8 @@ class Reserved:
     token_plan: TokenPlan
     reservation: Reservation
     rates: Sequence[LimitState]
+    ready: MintedToken | None = field(default=None, kw_only=True)
+    """The token, if it was minted before it was asked for."""
     known_since: float = field(default_factory=time.monotonic, kw_only=True)
     """When the reservation was known here, by the monotonic clock."""
 

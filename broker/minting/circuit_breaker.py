@@ -53,6 +53,15 @@ class Bulkhead:
         finally:
             self._slots.release()
 
+    def run_beside(self, call: Callable[[], T]) -> T:
+        """A call that no one waits for: it takes no slot, and its outcome is not counted.
+
+        Whoever makes such calls limits their number. Refuses while the breaker is open: such a call is never
+        the probe.
+        """
+        self._breaker.check_closed()
+        return call()
+
 
 class CircuitBreaker:
     """Closed: every call passes. Open: every call is refused with the code of the last failure."""
@@ -87,6 +96,12 @@ class CircuitBreaker:
                     retry_after_seconds=_jitter(remaining, remaining + 2),
                 )
             self._next_probe_at = now + OPEN_SECONDS
+
+    def check_closed(self) -> None:
+        """Refuses as `before_call` does, and also when a probe is due. Changes nothing."""
+        with self._lock:
+            if self._failures >= FAILURES_TO_OPEN or self._clock() < self._quota_until:
+                raise Refusal(self._last_failure, reason="not tried: the last calls to Google failed")
 
     def after_call(self, failure: Refusal | None) -> None:
         """`failure` is the refusal for an unhealthy answer, None for a healthy one."""

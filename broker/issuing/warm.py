@@ -1,0 +1,63 @@
+"""How the first token of a session is reserved if its profile's tokens are minted ahead.
+
+A warm token has the times that it was minted with. The ledger reserves exactly these, if they suit the
+caller: the caller is charged until the token ends, and the place is kept until it can no longer connect.
+Otherwise the ledger reserves other times, and a token is minted for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from broker.limits.quota import Quotas
+from broker.minting.minter import MintedToken, TokenPlan
+from broker.minting.warm import WarmTokens
+from broker.principal import Principal
+from broker.profiles.profile import WARM_WAIT_SECONDS, Profile
+from broker.sessions.session import Reservation, Reservations, SessionTerms
+
+
+class FirstReservations:
+    def __init__(self, warm_tokens: WarmTokens) -> None:
+        self.warm_tokens = warm_tokens
+
+    def reserve(
+        self,
+        ledger: Reservations,
+        principal: Principal,
+        token_plan: TokenPlan,
+        terms: SessionTerms,
+        quotas: Quotas,
+    ) -> tuple[Reservation, MintedToken | None]:
+        """The reservation, and its token if there is one already. Refuses as `Reservations.reserve`."""
+        shelf = self.warm_tokens.shelf(terms.profile)
+        if shelf is None or terms.slice_is_fixed:
+            return ledger.reserve(principal, terms, quotas), None
+        warm = shelf.lend(token_plan)
+        terms = replace(terms, ready=None if warm is None else warm.times)
+        try:
+            reservation = ledger.reserve(principal, terms, quotas)
+        except BaseException:
+            if warm is not None:
+                shelf.put_back(warm)  # no reservation names it
+            raise
+        if _could_be_warm(reservation, shelf.profile):
+            self.warm_tokens.want(shelf, reservation.reserved_at)
+        if warm is not None and warm.times == reservation.times:
+            shelf.deliver()
+            return reservation, warm.token
+        if warm is not None:
+            shelf.put_back(warm)
+        shelf.missed()
+        return reservation, None
+
+
+def _could_be_warm(reservation: Reservation, profile: Profile) -> bool:
+    """Whether this caller gets full tokens. Nothing is minted ahead for callers whom it would not suit."""
+    life = timedelta(seconds=profile.slice_seconds)
+    longest = life + timedelta(seconds=WARM_WAIT_SECONDS)
+    return (
+        reservation.expires_at - reservation.reserved_at >= life
+        and reservation.ends_at - reservation.reserved_at >= longest
+    )

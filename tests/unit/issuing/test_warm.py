@@ -21,6 +21,7 @@ from broker.store.ledger.quota_usage import GRACE
 from broker.telemetry.metrics import WARM_TOKENS
 from tests.support.counts import wrong_counts
 from tests.support.servers import own_principal
+from tests.support.shelves import tokens_on
 from tests.support.stores import Stores
 from tests.unit.issuing.story import ALICE, BOB, KEY, Story, refused
 
@@ -54,11 +55,7 @@ def refill(story: Story) -> int:
 def warm_left(story: Story) -> int:
     shelf = story.warm_tokens.shelf("warm")
     assert shelf
-    plan = story.minter.token_plan(shelf.profile)
-    lent = [token for _ in range(9) if (token := shelf.lend(plan))]
-    for token in reversed(lent):
-        shelf.put_back(token)
-    return len(lent)
+    return tokens_on(shelf, story.minter.token_plan(shelf.profile))
 
 
 def figures() -> list[float]:

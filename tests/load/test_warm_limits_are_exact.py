@@ -67,7 +67,7 @@ def from_the_shelf(service: Service, outcomes: Sequence[Outcome]) -> int:
 def test_limits_are_exact_and_no_token_is_delivered_twice(service: Service) -> None:
     """The limit of sessions, the minutes of a day and the ceiling of the project, in turns."""
     granted: list[Outcome] = []
-    for number in range(2):
+    for _ in range(2):
         service.reset()
         name = service.new_user("three")
         outcomes = service.at_once([name])

@@ -42,22 +42,26 @@ class FirstReservations:
             if warm is not None:
                 shelf.put_back(warm)  # no reservation names it
             raise
-        if _could_be_warm(reservation, shelf.profile):
-            self.warm_tokens.want(shelf, reservation.reserved_at)
+        token = None
         if warm is not None and warm.times == reservation.times:
             shelf.deliver()
-            return reservation, warm.token
-        if warm is not None:
-            shelf.put_back(warm)
-        shelf.missed()
-        return reservation, None
+            token = warm.token
+        else:
+            shelf.missed()
+            if warm is not None:
+                shelf.put_back(warm)
+        # Nothing is minted ahead for callers whom it does not suit.
+        if token is not None or (warm is None and _would_suit(reservation, shelf.profile)):
+            self.warm_tokens.want(shelf, reservation.reserved_at)
+        return reservation, token
 
 
-def _could_be_warm(reservation: Reservation, profile: Profile) -> bool:
-    """Whether this caller gets full tokens. Nothing is minted ahead for callers whom it would not suit."""
+def _would_suit(reservation: Reservation, profile: Profile) -> bool:
+    """Whether this caller, who got a full token, could as well have got one that lives a little longer."""
     life = timedelta(seconds=profile.slice_seconds)
     longest = life + timedelta(seconds=WARM_WAIT_SECONDS)
     return (
         reservation.expires_at - reservation.reserved_at >= life
         and reservation.ends_at - reservation.reserved_at >= longest
+        and reservation.usage.left_to_forgive >= longest.total_seconds()
     )

@@ -62,7 +62,8 @@ def _suits(
         # A token is never older than now, unless a clock was set back.
         and seconds <= terms.slice_seconds + WARM_WAIT_SECONDS
         and seconds <= min(usage.left_seconds for usage in usages)
-        and seconds == first_slice(seconds, usages)
+        and first_slice(terms.slice_seconds, usages) == terms.slice_seconds
+        and first_slice(seconds, usages) == seconds
     )
 
 

@@ -26,6 +26,12 @@ from tests.support.stores import Stores
 from tests.unit.issuing.story import ALICE, BOB, KEY, Story, refused
 
 PLAN = Plan(rate="6/minute", sessions=5, minutes_per_day=60, session_minutes=30)
+
+
+def replace_plan(**changes: int) -> Plan:
+    return PLAN.model_copy(update=changes)
+
+
 CAROL = own_principal("carol")
 WARM = TokenRequest(profile="warm")
 
@@ -188,3 +194,22 @@ def test_failing_refill_disturbs_no_caller(story: Story) -> None:
     issued = story.issuer.open_session(ALICE, WARM)
     assert not is_warm(issued)
     assert issued.reservation.expires_at - issued.reservation.reserved_at == timedelta(seconds=900)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        replace_plan(session_minutes=15),
+        replace_plan(forgiven_minutes_per_day=15),
+        replace_plan(forgiven_minutes_per_day=0),
+        replace_plan(minutes_per_day=10),
+    ],
+    ids=["short sessions", "little is forgiven", "nothing is forgiven", "few minutes"],
+)
+def test_nothing_is_minted_ahead_for_callers_whom_it_never_suits(stores: Stores, plan: Plan) -> None:
+    database = Database(stores.migrated("sqlite").database_url)
+    story = Story(database, plan)
+    for who in (ALICE, BOB, CAROL):
+        assert not is_warm(story.issuer.open_session(who, WARM))
+        assert refill(story) == 0
+    database.dispose()

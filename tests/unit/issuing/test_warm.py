@@ -28,7 +28,7 @@ from tests.unit.issuing.story import ALICE, BOB, KEY, Story, refused
 PLAN = Plan(rate="6/minute", sessions=5, minutes_per_day=60, session_minutes=30)
 
 
-def replace_plan(**changes: int) -> Plan:
+def plan_with(**changes: int) -> Plan:
     return PLAN.model_copy(update=changes)
 
 
@@ -199,10 +199,10 @@ def test_failing_refill_disturbs_no_caller(story: Story) -> None:
 @pytest.mark.parametrize(
     "plan",
     [
-        replace_plan(session_minutes=15),
-        replace_plan(forgiven_minutes_per_day=15),
-        replace_plan(forgiven_minutes_per_day=0),
-        replace_plan(minutes_per_day=10),
+        plan_with(session_minutes=15),
+        plan_with(forgiven_minutes_per_day=15),
+        plan_with(forgiven_minutes_per_day=0),
+        plan_with(minutes_per_day=10),
     ],
     ids=["short sessions", "little is forgiven", "nothing is forgiven", "few minutes"],
 )

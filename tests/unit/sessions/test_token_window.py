@@ -146,9 +146,8 @@ def test_ready_token_is_never_longer_than_what_can_be_forgiven() -> None:
     """Its owner may end at once and must be believed, as with a token that is minted for the request."""
     for allowed, length in ((15, 900), (16, 910)):
         quota = Quota("key", 1, 60, forgiven_minutes_per_day=allowed)
-        terms = SessionTerms(
-            "default", "models/m", 7200, 900, 120, {}, False, TokenTimes(after(130), after(910))
-        )
+        ready = TokenTimes(after(130), after(910))
+        terms = SessionTerms("default", "models/m", 7200, 900, 120, {}, False, ready)
         assert first_window(NOW, terms, [QuotaUsage(quota, NOW, 0, 0)]).seconds == length
 
 

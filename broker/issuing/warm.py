@@ -52,7 +52,7 @@ class FirstReservations:
                 shelf.put_back(warm)
         # Nothing is minted ahead for callers whom it does not suit.
         if token is not None or (warm is None and _would_suit(reservation, shelf.profile)):
-            self.warm_tokens.want(shelf, reservation.reserved_at)
+            self.warm_tokens.want(shelf, token_plan, reservation.reserved_at)
         return reservation, token
 
 

@@ -11,14 +11,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
 import structlog
 
 from broker.errors import Refusal
-from broker.minting.minter import Minter, TokenTimes
-from broker.minting.warm_shelf import Shelf, WarmToken
+from broker.minting.minter import Minter, TokenPlan
+from broker.minting.warm_shelf import Order, Shelf, WarmToken
 from broker.profiles.profile import Profile
 
 # How soon a suspension, a shutdown or the age of a token is noticed.
@@ -62,13 +63,15 @@ class WarmTokens:
         """None if the profile has no warm tokens."""
         return self._shelves.get(profile)
 
-    def want(self, shelf: Shelf, store_time: datetime) -> None:
+    def want(self, shelf: Shelf, plan: TokenPlan, store_time: datetime) -> None:
         """As `Shelf.want`. The shelf is filled soon."""
-        shelf.want(store_time)
+        shelf.want(plan, store_time)
         with self._starting:
             if not self._runs and not self._closed:
-                self._runs = True
-                self._start(self._run)
+                # If the system has no thread to spare, the next request tries again.
+                with suppress(RuntimeError):
+                    self._start(self._run)
+                    self._runs = True
         self._wake.set()
 
     def tend(self) -> bool:
@@ -82,9 +85,6 @@ class WarmTokens:
         for shelf in active:
             if shelf.profile.name in self._stopped:
                 shelf.drain()
-                continue
-            # Otherwise the look-up of the model would be a call to Google, in a caller's place.
-            if not self._minter.is_ready(shelf.profile):
                 continue
             for _ in range(shelf.missing()):
                 if not self._places.acquire(blocking=False):
@@ -109,18 +109,17 @@ class WarmTokens:
         self._looked_at = self._clock()
 
     def _begin(self, shelf: Shelf) -> None:
-        times, best_before = shelf.begin()
+        order = shelf.begin()
         try:
-            self._start(partial(self._mint, shelf, times, best_before))
+            self._start(partial(self._mint, shelf, order))
         except RuntimeError:  # the system has no thread to spare
             shelf.failed()
             self._places.release()
 
-    def _mint(self, shelf: Shelf, times: TokenTimes, best_before: float) -> None:
+    def _mint(self, shelf: Shelf, order: Order) -> None:
         name = shelf.profile.name
         try:
-            plan = self._minter.token_plan(shelf.profile)
-            token = self._minter.mint_ahead(shelf.profile, plan, times)
+            token = self._minter.mint_ahead(shelf.profile, order.plan, order.times)
         except Refusal as refusal:
             shelf.failed(refusal.retry_after_seconds)
             _log.warning("warm_token_failed", profile=name, code=refusal.code, reason=refusal.reason)
@@ -128,7 +127,7 @@ class WarmTokens:
             shelf.failed()
             _log.exception("warm_token_failed", profile=name, code="internal")
         else:
-            shelf.add(WarmToken(token, plan, times, best_before))
+            shelf.add(WarmToken(**vars(order), token=token))
         finally:
             self._places.release()
             self._wake.set()

@@ -27,12 +27,18 @@ _EARLIEST_END = 0.8
 
 
 @dataclass(frozen=True)
-class WarmToken:
-    token: MintedToken
+class Order:
+    """A token that is to be minted."""
+
     plan: TokenPlan
     times: TokenTimes
     best_before: float
-    """By the shelf's clock. Later, less than the promised time would be left of it."""
+    """By the shelf's clock. Later, less than the promised time would be left of the token."""
+
+
+@dataclass(frozen=True)
+class WarmToken(Order):
+    token: MintedToken
 
 
 class Shelf:
@@ -46,8 +52,8 @@ class Shelf:
         self._lent = 0
         self._wanted: deque[float] = deque(maxlen=profile.warm)
         """When the last tokens were asked for that could have been warm."""
-        self._store_time: tuple[datetime, float] | None = None
-        """The store's time at a time of `clock`."""
+        self._last: tuple[TokenPlan, datetime, float] | None = None
+        """The plan of the last request, and the store's time at a time of `clock`."""
         self._failures = 0
         self._pause_until = float("-inf")
         self._closed = False
@@ -56,7 +62,9 @@ class Shelf:
     def lend(self, plan: TokenPlan) -> WarmToken | None:
         """The oldest token with this plan, for one caller. Return it with `deliver` or `put_back`."""
         with self._lock:
-            self._discard_unusable(plan)
+            self._discard_unusable()
+            if any(one.plan != plan for one in self._tokens):  # the profile's model has changed
+                self._waste(len(self._tokens))
             if not self._tokens:
                 return None
             self._lent += 1
@@ -79,12 +87,12 @@ class Shelf:
         """A caller got no warm token."""
         self._counts["miss"].inc()
 
-    def want(self, store_time: datetime) -> None:
+    def want(self, plan: TokenPlan, store_time: datetime) -> None:
         """A caller has asked for a token that could have been warm, at `store_time` by the store's clock."""
         with self._lock:
             now = self._clock()
             self._wanted.append(now)
-            self._store_time = (store_time, now)
+            self._last = (plan, store_time, now)
 
     def missing(self) -> int:
         """How many tokens to mint now: up to as many as the last minute has used, one in a quieter time.
@@ -104,20 +112,20 @@ class Shelf:
         with self._lock:
             return bool(self._tokens or self._minting or (not self._closed and self._target(self._clock())))
 
-    def begin(self) -> tuple[TokenTimes, float]:
-        """A token is being minted from now on: its times, and until when it may be lent."""
+    def begin(self) -> Order:
+        """A token is being minted from now on. Follow with `add` or `failed`."""
         with self._lock:
-            assert self._store_time is not None, "someone has asked for a token"
+            assert self._last is not None, "someone has asked for a token"
             self._minting += 1
             now = self._clock()
-            store_time, then = self._store_time
+            plan, store_time, then = self._last
             waits_until = store_time + timedelta(seconds=now - then + WARM_WAIT_SECONDS)
             times = TokenTimes(
                 waits_until + timedelta(seconds=self.profile.connect_within_seconds),
                 waits_until + timedelta(seconds=self.profile.slice_seconds),
             )
             jitter = random.uniform(_EARLIEST_END, 1)  # noqa: S311 - nothing secret # nosec B311
-            return times, now + WARM_WAIT_SECONDS * jitter
+            return Order(plan, times, now + WARM_WAIT_SECONDS * jitter)
 
     def add(self, token: WarmToken) -> None:
         """The token that was being minted."""
@@ -125,7 +133,7 @@ class Shelf:
             self._minting -= 1
             self._failures = 0
             self._tokens.append(token)
-            self._discard_unusable(token.plan)
+            self._discard_unusable()
 
     def failed(self, retry_after_seconds: int | None = None) -> None:
         """It could not be minted. The pause doubles with each failure that follows another one."""
@@ -154,14 +162,9 @@ class Shelf:
         recent = sum(1 for at in self._wanted if now - at < RECENT_SECONDS)
         return recent or int(bool(self._wanted) and now - self._wanted[-1] < IDLE_SECONDS)
 
-    def _discard_unusable(self, plan: TokenPlan | None = None) -> None:
-        """Those that are too old, and those with another plan: the profile's model has changed."""
+    def _discard_unusable(self) -> None:
         now, before = self._clock(), len(self._tokens)
-        usable = [
-            one
-            for one in self._tokens
-            if now < one.best_before and not self._closed and plan in (None, one.plan)
-        ]
+        usable = [one for one in self._tokens if now < one.best_before and not self._closed]
         if len(usable) != before:
             self._tokens = deque(usable)
             self._counts["wasted"].inc(before - len(usable))

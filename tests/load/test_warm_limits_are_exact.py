@@ -65,26 +65,21 @@ def from_the_shelf(service: Service, outcomes: Sequence[Outcome]) -> int:
 
 
 def test_limits_are_exact_and_no_token_is_delivered_twice(service: Service) -> None:
-    """The limit of sessions, the minutes of a day and the ceiling of the project, in turns."""
-    granted: list[Outcome] = []
-    for _ in range(2):
-        service.reset()
-        name = service.new_user("three")
-        outcomes = service.at_once([name])
-        assert codes(outcomes) == {"ok": 3, "too-many-sessions": CALLERS - 3}
-        granted += outcomes
-        service.end(opened(outcomes))
+    """The limit of sessions, the minutes of a day, and the ceiling of the project."""
+    service.reset()
+    few = service.at_once([service.new_user("three")])
+    assert codes(few) == {"ok": 3, "too-many-sessions": CALLERS - 3}
+    service.end(opened(few))
 
-        outcomes = service.at_once([service.new_user("hour")])
-        assert codes(outcomes) == {"ok": 5, "minutes-exhausted": CALLERS - 5}
-        assert max(outcome.minutes_used for outcome in outcomes) == 65
-        granted += outcomes
-        service.end(opened(outcomes))
+    short = service.at_once([service.new_user("hour")])
+    assert codes(short) == {"ok": 5, "minutes-exhausted": CALLERS - 5}
+    assert max(outcome.minutes_used for outcome in short) == 65
+    service.end(opened(short))
 
-        outcomes = service.at_once([service.new_user() for _ in range(4)])
-        assert codes(outcomes) == {"ok": CEILING, "project-capacity": CALLERS - CEILING}
-        granted += outcomes
-    delivered = [outcome for outcome in granted if outcome.code == "ok"]
+    many = service.at_once([service.new_user() for _ in range(4)])
+    assert codes(many) == {"ok": CEILING, "project-capacity": CALLERS - CEILING}
+
+    delivered = [outcome for outcome in (*few, *short, *many) if outcome.code == "ok"]
     assert len({outcome.token for outcome in delivered}) == len(delivered)
     assert from_the_shelf(service, delivered) >= 1, "otherwise nothing was tested"
     assert wrong_counts(service.broker.database) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -77,6 +78,8 @@ def service(request: pytest.FixtureRequest, make_app: MakeApp, stores: Stores) -
         service.fill()
         yield service
         parts.issuer.first.warm_tokens.close()
+        # They may be in the middle of a read, and the database is disposed of next.
+        wait_for(lambda: not any(thread.name == "warm-token" for thread in threading.enumerate()))
 
 
 def test_warm_token_opens_a_connection_and_is_charged_for_the_life_that_google_gave_it(

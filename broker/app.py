@@ -47,6 +47,7 @@ from broker.issuing.again import answer_again
 from broker.issuing.dry_run import DryRuns
 from broker.issuing.end import SessionEnder
 from broker.issuing.issue import TokenIssuer
+from broker.issuing.warm import FirstReservations
 from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
 from broker.limits.redis_failover import surviving_failover
@@ -55,10 +56,12 @@ from broker.minting.compile import profile_faults
 from broker.minting.gemini import GeminiMinter
 from broker.minting.minter import Minter
 from broker.minting.upstream import StandInProbe
+from broker.minting.warm import WarmTokens
 from broker.net.proxies import Proxies
 from broker.parts import Parts
 from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
+from broker.sessions.suspension import is_suspended
 from broker.settings import PriceList, Settings, in_force, store_urls
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
@@ -137,6 +140,7 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
             profiles=settings.config.profiles.values(),
             # As many as lanes.py lets in, so that a caller waits in its queue and is not refused here.
             max_concurrent=places_for_waiting(settings.threads),
+            most_ahead=_most_ahead(settings),
         )
         atexit.register(minter.close)
     database = Database(
@@ -168,12 +172,19 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
     external = issuers.build(
         settings.config.issuers, settings.config.plans, RefusalLog(database), admission.admit
     )
+    warm_tokens = WarmTokens(
+        catalog.all(),
+        minter,
+        is_stopped=lambda profile: draining.DRAIN.has_begun or is_suspended(suspensions, profile),
+        most_at_once=_most_ahead(settings),
+    )
     issuer = TokenIssuer(
         policy=policy,
         rates=rates,
         catalog=catalog,
         attestations=external.attestations,
         minter=minter,
+        first=FirstReservations(warm_tokens),
         ledger=ledger,
         suspensions=suspensions,
         admit=admission.admit_unpresented,
@@ -244,6 +255,11 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
             [OWN_ISSUER, *(spec.issuer for spec in settings.config.issuers if spec.operator_claim)]
         ),
     )
+
+
+def _most_ahead(settings: Settings) -> int:
+    """How many tokens may be minted ahead at once, besides those that callers wait for."""
+    return max(1, places_for_waiting(settings.threads) // 4)
 
 
 def _secrets(settings: Settings) -> list[str]:

@@ -153,8 +153,10 @@ def post_worker_init(worker: Any) -> None:
     threading.Thread(target=look_up, daemon=True).start()
 
 
-def worker_exit(_server: Any, _worker: Any) -> None:
-    """After the drain: writes the repeated refusals that this worker has only counted so far."""
+def worker_exit(_server: Any, worker: Any) -> None:
+    """After the drain: writes what this worker has only counted so far."""
+    if hasattr(worker, "wsgi"):  # otherwise it could not start
+        parts_of(worker.wsgi).issuer.first.warm_tokens.close()
     repeats.write_all()
 
 

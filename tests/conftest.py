@@ -144,13 +144,14 @@ def _brokers(folders: pytest.TempPathFactory, end_broker: EndBroker) -> Iterator
         rate: str = "1000/minute",
         toml: str = "",
         project_sessions: int = 1000,
+        warm: int = 0,
         workers: int = 2,
         threads: int = 16,
         env: dict[str, str] | None = None,
         port: int | None = None,
     ) -> BrokerServer:
         folder: Path = folders.mktemp("broker")
-        config = write_config(folder, rate=rate, more=toml, project_sessions=project_sessions)
+        config = write_config(folder, rate=rate, more=toml, project_sessions=project_sessions, warm=warm)
         environ = environment(folder, live_url, config=config)
         server = BrokerServer(folder, {**environ, **(env or {})}, workers=workers, threads=threads, port=port)
         server.__enter__()

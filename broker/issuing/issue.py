@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from broker.errors import Refusal
 from broker.identity.issuers.attestation import Attestations
 from broker.issuing.request import Issued, Reserved, TokenRequest
+from broker.issuing.warm import FirstReservations
 from broker.limits.limiter import Rates
 from broker.limits.policy import Allowance, Policy
 from broker.minting.minter import Minter
@@ -34,6 +35,7 @@ class TokenIssuer:
     catalog: Catalog
     attestations: Attestations
     minter: Minter
+    first: FirstReservations
     ledger: Ledger
     suspensions: Suspensions
     admit: Callable[[Principal], Principal]
@@ -50,18 +52,17 @@ class TokenIssuer:
         ledger = reservations or self.ledger
         with self._one_transaction(request), recorded_refusals(ledger, principal, "token"):
             suspension.check(self.suspensions, request.profile or self.catalog.default_name, renewal=False)
-            self.minter.check_upstream()  # before anything is counted
-            already_counted = ledger.begin()
-            principal = principal if principal.actor is None else self.admit(principal)
+            self.first.check_upstream(self.minter, request.profile or self.catalog.default_name)
+            count = self.rates.left_of if ledger.begin() else self.rates.spend_all
+            principal = self.admit(principal) if principal.actor else principal
             limits = self.policy.for_principal(principal)
-            allowances = [*also, *limits.allowances("token")]
-            rates = (self.rates.left_of if already_counted else self.rates.spend_all)(allowances)
+            rates = count([*also, *limits.allowances("token")])
             profile = self.profile(request.profile, principal, request.attestation)
             request.check_lifetime(profile)
             token_plan = self.minter.token_plan(profile)
             terms = request.terms(profile, token_plan.model, limits.session_seconds)
-            reservation = ledger.reserve(principal, terms, limits.quotas)
-        return self._issue(ledger, Reserved(principal, profile, token_plan, reservation, rates))
+            reservation, ready = self.first.reserve(ledger, principal, token_plan, terms, limits.quotas)
+        return self._issue(ledger, Reserved(principal, profile, token_plan, reservation, rates, ready=ready))
 
     def next_token(
         self, requester: Principal, session_id: str, handle: str | None, attestation: str | None = None
@@ -103,8 +104,7 @@ class TokenIssuer:
         """Mint and confirm. A reservation ends as a delivered token, or with nothing charged."""
         reservation, started = reserved.reservation, time.monotonic()
         try:
-            times = {"expires_at": reservation.expires_at, "connect_by": reservation.connect_by}
-            token = self.minter.mint(reserved.profile, reserved.token_plan, **times, handle=handle)
+            token = reserved.token_of(self.minter, handle)
             mint_ms = round((time.monotonic() - started) * 1000)
             reserved.check_time_to_connect()
             ledger.confirm(reserved.principal, reservation, token, mint_ms)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from broker.errors import LimitState, Refusal
-from broker.minting.minter import MintedToken, TokenPlan
+from broker.minting.minter import MintedToken, Minter, TokenPlan
 from broker.principal import Principal
 from broker.profiles.profile import Profile
 from broker.sessions.session import Reservation, SessionTerms
@@ -57,6 +57,8 @@ class Reserved:
     token_plan: TokenPlan
     reservation: Reservation
     rates: Sequence[LimitState]
+    ready: MintedToken | None = field(default=None, kw_only=True)
+    """The token, if it was minted before it was asked for."""
     known_since: float = field(default_factory=time.monotonic, kw_only=True)
     """When the reservation was known here, by the monotonic clock."""
 
@@ -65,6 +67,11 @@ class Reserved:
         passed = time.monotonic() - self.known_since
         whole = (until - self.reservation.reserved_at).total_seconds()
         return max(0, int(whole - passed if passed >= _NOTICED_SECONDS else whole))
+
+    def token_of(self, minter: Minter, handle: str | None) -> MintedToken:
+        """The token that was minted ahead, or a new one with the times of the reservation."""
+        times = vars(self.reservation.times)
+        return self.ready or minter.mint(self.profile, self.token_plan, **times, handle=handle)
 
     def check_time_to_connect(self) -> None:
         """Refuses `upstream-timeout` if Google took so long that no client could connect with the token."""

@@ -61,6 +61,19 @@ class Bulkhead:
                 self._breaker.end(running, failure, self._clock())
         return answer
 
+    def run_beside(self, call: Callable[[], T]) -> T:
+        """A call that no one waits for: it takes no slot, and its outcome is not counted.
+
+        Whoever makes such calls limits their number. Refuses while the breaker is open: such a call is never
+        the probe.
+        """
+        with self._lock:
+            now = self._clock()
+            self._breaker.check(now)
+            if self._breaker.is_open:
+                raise self._breaker.refusal(now)
+        return call()
+
     def _begin(self) -> Call:
         now = self._clock()
         self._breaker.check(now)

@@ -21,7 +21,7 @@ from broker.errors import Refusal
 from broker.minting.circuit_breaker import Bulkhead
 from broker.minting.compile import API_VERSION, RESUMPTION, CompiledProfile, compile_profile
 from broker.minting.errors import refusal_for
-from broker.minting.minter import MintedToken, Minter, TokenPlan
+from broker.minting.minter import MintedToken, Minter, TokenPlan, TokenTimes
 from broker.minting.model_rules import values_at
 from broker.minting.models import ModelDirectory
 from broker.minting.sdk_client import SdkClient, milliseconds
@@ -56,15 +56,19 @@ class GeminiMinter(Minter):
         profiles: Iterable[Profile],
         deadline_seconds: float = 5.0,
         max_concurrent: int,
+        most_ahead: int = 0,
         transport: BoundedTransport | None = None,
     ) -> None:
-        """Tests pass a `transport` that answers by itself."""
+        """`most_ahead`: how many calls of `mint_ahead` may run besides the `max_concurrent` ones.
+
+        Tests pass a `transport` that answers by itself.
+        """
         self._deadline_seconds = deadline_seconds
         self._sdk = SdkClient(
             api_key=api_key,
             base_url=base_url,
             deadline_seconds=deadline_seconds,
-            max_concurrent=max_concurrent,
+            max_concurrent=max_concurrent + most_ahead,
             transport=transport,
         )
         self._compiled: Mapping[str, CompiledProfile] = MappingProxyType(
@@ -104,6 +108,7 @@ class GeminiMinter(Minter):
         expires_at: datetime,
         connect_by: datetime,
         handle: str | None = None,
+        ahead: bool = False,
     ) -> MintedToken:
         if expires_at.tzinfo is None or connect_by.tzinfo is None:
             # Google would have to guess the time zone.
@@ -120,7 +125,11 @@ class GeminiMinter(Minter):
         else:
             body["bidiGenerateContentSetup"] = {**setup, RESUMPTION: _resumption(handle)}
         encoded = json.dumps(body).encode()
-        return self._bulkhead.run(lambda: self._timed(encoded))
+        run = self._bulkhead.run_beside if ahead else self._bulkhead.run
+        return run(lambda: self._timed(encoded))
+
+    def mint_ahead(self, profile: Profile, token_plan: TokenPlan, times: TokenTimes) -> MintedToken:
+        return self.mint(profile, token_plan, **vars(times), ahead=True)
 
     def close(self) -> None:
         self._sdk.close()

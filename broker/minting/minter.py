@@ -28,6 +28,14 @@ class MintedToken:
 
 
 @dataclass(frozen=True)
+class TokenTimes:
+    """Until when a client may connect with a token, and until when it may talk. By the store's clock."""
+
+    connect_by: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
 class TokenPlan:
     """The terms of one token, known before it is minted."""
 
@@ -65,6 +73,12 @@ class Minter(Protocol):
         handle: str | None = None,
     ) -> MintedToken:
         """Mints one token for one connection. Raises `Refusal` on any failure."""
+
+    def mint_ahead(self, profile: Profile, token_plan: TokenPlan, times: TokenTimes) -> MintedToken:
+        """A token that no caller waits for. It takes no place from callers, and does not test whether Google
+        has recovered.
+        """
+        return self.mint(profile, token_plan, **vars(times))
 
 
 def preload_models(minter: Minter, profiles: Iterable[Profile]) -> None:

@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 SLICE_SECONDS = (10, 3600)
 # Every connection gets a new token, so the time to connect can be short.
 CONNECT_SECONDS = (5, 900)
+MOST_WARM = 100
+# How long a token that was minted ahead may wait. It lives longer by this, and its caller is charged for it.
+WARM_WAIT_SECONDS = 20
 
 # The path to the voice. A config may use either spelling.
 _VOICE_PATH = (
@@ -40,6 +43,8 @@ class ProfileSpec(BaseModel):
     lock: Literal["mask", "total"] = "mask"
     slice_seconds: Annotated[int, Field(ge=SLICE_SECONDS[0], le=SLICE_SECONDS[1])] = 900
     connect_within_seconds: Annotated[int, Field(ge=CONNECT_SECONDS[0], le=CONNECT_SECONDS[1])] = 120
+    warm: Annotated[int, Field(ge=0, le=MOST_WARM)] = 0
+    """How many tokens each worker may keep minted ahead. They must be the same for every caller."""
     lock_also: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     """Wire names of more setup fields that the client must not set."""
     attestation: Literal["off", "monitor", "enforce"] = "off"

@@ -42,7 +42,7 @@ from typing import Protocol
 
 from broker.errors import Code
 from broker.limits.quota import Quotas, QuotaUsage
-from broker.minting.minter import MintedToken
+from broker.minting.minter import MintedToken, TokenTimes
 from broker.principal import Principal
 
 
@@ -95,6 +95,8 @@ class SessionTerms:
     client: Mapping[str, str]
     slice_is_fixed: bool = False
     """The caller chose the length of the first token: it is not shortened to what can be forgiven."""
+    ready: TokenTimes | None = None
+    """The times of a token that was minted ahead. It is reserved with them if it suits the caller."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,10 @@ class Reservation:
     ends_at: datetime
     usage: QuotaUsage
     """The principal's own usage, with this session."""
+
+    @property
+    def times(self) -> TokenTimes:
+        return TokenTimes(self.connect_by, self.expires_at)
 
 
 class Reservations(Protocol):

@@ -47,6 +47,11 @@ def check(suspensions: Suspensions, profile: str, *, renewal: bool) -> None:
         raise refused
 
 
+def is_suspended(suspensions: Suspensions, profile: str) -> bool:
+    """Whether new sessions of this profile are suspended."""
+    return refusal(suspensions.current(), profile, renewal=False) is not None
+
+
 def refusal(suspension: Suspension | None, profile: str, *, renewal: bool) -> Refusal | None:
     """`minting-suspended` with the operator's reason, or None if the request is not covered."""
     if suspension is None or not suspension.covers(profile, renewal=renewal):

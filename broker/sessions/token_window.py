@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from broker.limits.forgiveness import first_slice
 from broker.limits.quota import SHORTEST_SLICE, QuotaUsage, minutes_exhausted
+from broker.minting.minter import TokenTimes
+from broker.profiles.profile import WARM_WAIT_SECONDS
+from broker.sessions.session import SessionTerms
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,39 @@ class TokenWindow:
     def forgiven(self) -> int:
         """Seconds in which it could be used and is not charged, because another token covers them."""
         return math.ceil((min(self.covers_from, self.expires_at) - self.now).total_seconds())
+
+
+def first_window(now: datetime, terms: SessionTerms, usages: Sequence[QuotaUsage]) -> TokenWindow:
+    """The window of a session's first token: that of `terms.ready`, if it suits, or else a new one."""
+    ends_at = now + timedelta(seconds=terms.session_seconds)
+    ready = terms.ready
+    if ready is not None and _suits(ready, now, ends_at, terms, usages):
+        return TokenWindow(now, ready.connect_by, ready.expires_at, ends_at, now)
+    most = terms.slice_seconds
+    length = most if terms.slice_is_fixed else first_slice(most, usages)
+    return window_for(now, now, ends_at, length, terms.connect_within_seconds, usages)
+
+
+def _suits(
+    ready: TokenTimes, now: datetime, ends_at: datetime, terms: SessionTerms, usages: Sequence[QuotaUsage]
+) -> bool:
+    """Whether a token with these times may be delivered now: no less than promised, no more than allowed.
+
+    Google honours it until `expires_at` in any case. So all of that must fit into the session and the minutes
+    that are left, and be a length that the caller's first token may have.
+    """
+    seconds = math.ceil((ready.expires_at - now).total_seconds())
+    return (
+        not terms.slice_is_fixed
+        and ready.expires_at >= now + timedelta(seconds=terms.slice_seconds)
+        and ready.connect_by >= now + timedelta(seconds=terms.connect_within_seconds)
+        and ready.expires_at <= ends_at
+        # A token is never older than now, unless a clock was set back.
+        and seconds <= terms.slice_seconds + WARM_WAIT_SECONDS
+        and seconds <= min(usage.left_seconds for usage in usages)
+        and first_slice(terms.slice_seconds, usages) == terms.slice_seconds
+        and first_slice(seconds, usages) == seconds
+    )
 
 
 def window_for(

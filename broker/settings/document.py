@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from broker.net.plain_faults import plain
-from broker.profiles.profile import Profile
+from broker.profiles.profile import WARM_WAIT_SECONDS, Profile
 from broker.profiles.profile import ProfileSpec as ProfileSpec
 from broker.settings import prices
 from broker.settings.files import read_text
@@ -193,10 +193,20 @@ def _cross_faults(config: BrokerConfig) -> list[str]:
             faults.append(
                 f"broker.toml: profiles.{name}.connect_within_seconds: is longer than slice_seconds"
             )
+        longest = max((plan.session_minutes * 60 for plan in _plans_of(profile, config)), default=0)
+        if profile.warm and longest < profile.slice_seconds + WARM_WAIT_SECONDS:
+            faults.append(
+                f"broker.toml: profiles.{name}.warm: has no effect, because no plan of this profile has "
+                f"sessions that are {WARM_WAIT_SECONDS} s longer than slice_seconds"
+            )
     faults += prices.cross_faults(config.prices)
     faults += cross_faults(config.issuers, config.plans, config.profiles)
     faults += _guest_faults(config.guests, config)
     return faults
+
+
+def _plans_of(profile: Profile, config: BrokerConfig) -> list[Plan]:
+    return [plan for name, plan in config.plans.items() if profile.allows(name)]
 
 
 def _guest_faults(guests: GuestSpec, config: BrokerConfig) -> list[str]:

@@ -22,6 +22,12 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SLOW = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
 
 TOKENS = Counter("broker_tokens", "Tokens delivered.", ["profile"], registry=DECLARED)
+WARM_TOKENS = Counter(
+    "broker_warm_tokens",
+    "Tokens minted ahead: requests that got one or found none, and tokens that nobody got.",
+    ["profile", "outcome"],
+    registry=DECLARED,
+)
 REFUSALS = Counter("broker_refusals", "Requests refused.", ["code"], registry=DECLARED)
 MINT_SECONDS = Histogram(
     "broker_mint_seconds",

@@ -86,7 +86,7 @@ def prometheus(
 ) -> Iterator[str]:
     """Yields the address of a Prometheus. It scrapes a broker with one delivered token and two refusals."""
     folder = tmp_path_factory.mktemp("prometheus")
-    with closing(make_broker(standin.url)) as broker:
+    with closing(make_broker(standin.url, warm=1)) as broker:
         broker.add_user("alice")
         broker.add_user("olga", roles=["operator"])
         with broker.client("alice") as alice:

@@ -6,18 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.bench import report
+from tests.load.bench import report, warm
 from tests.load.bench.__main__ import ratios
 from tests.load.bench.rounds import Row, cell, run
 from tests.load.bench.stage import Stage
 from tests.load.bench.statements import Statements
+from tests.load.bench.warm import Waits
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Row], list[Waits]]:
     with Stage(tmp_path_factory.mktemp("bench"), callers=8, workers=1, pinned=False) as stage:
-        services = [stage.broker("sqlite", open_sessions=20), stage.peer("shared client")]
-        return run(stage, services, [cell(2, 20, scale=0.3)], rounds=1)
+        broker = stage.broker("sqlite", open_sessions=20)
+        rows = run(stage, [broker, stage.peer("shared client")], [cell(2, 20, scale=0.3)], rounds=1)
+        return rows, warm.run(stage, [broker], rounds=1, scale=0.2)
+
+
+@pytest.fixture
+def rows(measured: tuple[list[Row], list[Waits]]) -> list[Row]:
+    return measured[0]
+
+
+@pytest.fixture
+def waits(measured: tuple[list[Row], list[Waits]]) -> Waits:
+    return measured[1][0]
 
 
 def test_every_service_has_a_row_without_errors(rows: list[Row]) -> None:
@@ -44,6 +56,13 @@ def test_table_compares_with_the_shared_client(rows: list[Row]) -> None:
     assert float(shown["CPU to shared client"]) == pytest.approx(rows[1].cpu_ms / rows[2].cpu_ms, abs=0.01)
     lines = ratios(rows, [Statements("token", "sqlite", 23, 3)])
     assert lines[2].split()[-2:] == ["23", "0"]
+
+
+def test_waits_of_paced_callers_are_measured(waits: Waits) -> None:
+    assert (waits.service, waits.errors, waits.warm) == ("broker, sqlite", 0, 0)
+    assert waits.p99_ms >= waits.p50_ms > 0
+    assert waits.cpu_ms > 0
+    assert "| broker, sqlite |" in warm.report([waits])
 
 
 def test_pages_keep_what_is_outside_of_the_markers(tmp_path: Path) -> None:

@@ -23,11 +23,12 @@ Pair = tuple[BrokerServer, BrokerServer]
 
 @pytest.fixture(scope="module")
 def hosts(standin: StandIn, make_broker: MakeBroker, stores: Stores) -> Iterator[Pair]:
+    """The first one keeps tokens minted ahead."""
     env = {**stores.migrated("postgresql").environ, "BROKER_SECRET_KEY": secrets.token_urlsafe(48)}
     with ExitStack() as running:
         first, second = (
-            running.enter_context(closing(make_broker(standin.url, workers=WORKERS, env=env)))
-            for _ in range(2)
+            running.enter_context(closing(make_broker(standin.url, workers=WORKERS, warm=warm, env=env)))
+            for warm in (4, 0)
         )
         first.add_user("alice")
         first.add_user("olga", roles=["operator"])

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, bindparam, update
 
 from broker.errors import Code, Refusal
-from broker.limits.forgiveness import first_slice, may_forgive, next_slice
+from broker.limits.forgiveness import may_forgive, next_slice
 from broker.limits.quota import (
     SHORTEST_SLICE,
     Quotas,
@@ -24,7 +24,7 @@ from broker.limits.quota import (
 from broker.minting.minter import MintedToken
 from broker.principal import Principal, end_user
 from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
-from broker.sessions.token_window import window_for
+from broker.sessions.token_window import first_window, window_for
 from broker.store.accounts.standing import is_blocked
 from broker.store.audit import RefusalLog
 from broker.store.database.engine import Database
@@ -77,10 +77,7 @@ class SqlLedger:
         with self._database.write() as connection:
             now = lock_principal(self._database, connection, principal)
             usages, free = self._usages(connection, quotas, now, needs_place=True)
-            ends_at = now + timedelta(seconds=terms.session_seconds)
-            most = terms.slice_seconds
-            length = most if terms.slice_is_fixed else first_slice(most, usages)
-            window = window_for(now, now, ends_at, length, terms.connect_within_seconds, usages)
+            window = first_window(now, terms, usages)
             places.make_room(self._database, connection, quotas, now, free)
             with Writes(connection) as writes:
                 session_id = add_session(writes, principal, terms, window, quotas.plan)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.load.bench import heartbeats, report, rounds, sizes, statements
+from tests.load.bench import heartbeats, report, rounds, sizes, statements, warm
 from tests.load.bench.rounds import Row, cell
 from tests.load.bench.stage import PEERS, Stage
 from tests.support.stores import DATABASES, STORES
@@ -39,8 +39,12 @@ def full(number_of_rounds: int) -> None:
         report.note("statements and sizes of tables")
         counted = [one for kind in STORES for one in statements.count(kind, stage.store_environ(kind))]
         found = [one for kind in DATABASES for one in sizes.sizes(kind, stage.store(kind), _SIZE_ROWS)]
+    with _stage() as stage:
+        report.note("tokens minted ahead")
+        waits = warm.run(stage, warm.services(stage, DATABASES), number_of_rounds)
     method = report.method(number_of_rounds, began)
-    texts = [method, report.loads(rows), "## Sessions that others hold open", report.loads(held)]
+    texts = [method, report.loads(rows), "## Tokens minted ahead", warm.report(waits)]
+    texts += ["## Sessions that others hold open", report.loads(held)]
     report.write(report.PAGE, "\n\n".join(texts))
     texts = [method, report.limits(rows), report.requests(beats, counted, rows), report.table_sizes(found)]
     report.write(report.SCALING, "\n\n".join(texts))

@@ -22,7 +22,11 @@ _LAST_ANSWER_SECONDS = 30
 
 @dataclass(frozen=True)
 class Load:
-    """`requests`: paths and bearers, taken in turn by all callers. It measures after `settle_seconds`."""
+    """`requests`: paths and bearers, taken in turn by all callers. It measures after `settle_seconds`.
+
+    With `each_seconds`, a caller begins a request so often, if it has the answer to its last one by then. The
+    callers begin spread over that time. Without it, requests follow each other at once.
+    """
 
     port: int
     callers: int
@@ -31,6 +35,7 @@ class Load:
     requests: list[tuple[str, str]]
     body: str = "{}"
     headers: str = ""
+    each_seconds: float = 0.0
 
 
 @dataclass
@@ -53,7 +58,12 @@ async def run(load: Load) -> Result:
     begins = time.perf_counter() + load.settle_seconds
     ends = begins + load.seconds
     async with asyncio.timeout(load.settle_seconds + load.seconds + _LAST_ANSWER_SECONDS):
-        await asyncio.gather(*(_call(stream, payloads, begins, ends, result) for stream in streams))
+        each = load.each_seconds
+        calls = [
+            _call(stream, payloads, begins, ends, result, each, number * each / load.callers)
+            for number, stream in enumerate(streams)
+        ]
+        await asyncio.gather(*calls)
     result.per_second = len(result.times) / load.seconds
     if result.times:
         cuts = statistics.quantiles([*result.times, result.times[-1]], n=100, method="inclusive")
@@ -68,9 +78,16 @@ async def _call(
     begins: float,
     ends: float,
     result: Result,
+    each_seconds: float,
+    waits: float,
 ) -> None:
     reader, writer = stream
+    next_at = time.perf_counter() + waits
     while (started := time.perf_counter()) < ends:
+        if each_seconds:
+            next_at = max(next_at, started)
+            await asyncio.sleep(next_at - started)
+            next_at, started = next_at + each_seconds, time.perf_counter()
         writer.write(next(payloads))
         try:
             status, body = await _answer(reader)

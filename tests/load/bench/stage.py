@@ -102,7 +102,7 @@ class Stage:
         self.environ = environment(
             self._folder,
             self.url,
-            config=write_config(self._folder, rate="1000/minute; 10000/day", project_sessions=_MANY),
+            config=self._config(),
             BROKER_LOG_LEVEL="info",
         )
         command = [*self._second, sys.executable, "-m", "tests.load.bench.callers"]
@@ -118,10 +118,18 @@ class Stage:
         """Sets how long the upstream takes for a token."""
         httpx2.post(f"{self.url}/delay", json={"seconds": seconds}, trust_env=False).raise_for_status()
 
-    def load(self, service: Service, callers: int, seconds: float, settle_seconds: float) -> Result:
+    def load(
+        self,
+        service: Service,
+        callers: int,
+        seconds: float,
+        settle_seconds: float,
+        each_seconds: float = 0.0,
+    ) -> Result:
         wanted = Load(
-            service.port, callers, seconds, settle_seconds, service.requests, service.body, service.headers
-        )
+            service.port, callers, seconds, settle_seconds, service.requests, service.body, service.headers,
+            each_seconds,
+        )  # fmt: skip
         assert self._callers.stdin
         assert self._callers.stdout
         self._callers.stdin.write(json.dumps(asdict(wanted)) + "\n")
@@ -146,11 +154,15 @@ class Stage:
         most = _MOST_CALLERS.get(name, 256)
         return Service(name, port, [("/token", "")], process.pid, most_callers=most)
 
-    def broker(self, kind: str, *, open_sessions: int = 0) -> Service:
-        """`kind`: one of `tests.support.stores.STORES`."""
+    def broker(self, kind: str, *, open_sessions: int = 0, warm: int = 0) -> Service:
+        """`kind`: one of `tests.support.stores.STORES`. `warm`: that of the profile."""
         server = BrokerServer(
             self._folder,
-            {**self.environ, **self._stores.migrated(kind).environ},
+            {
+                **self.environ,
+                **self._stores.migrated(kind).environ,
+                "BROKER_CONFIG": str(self._config(warm=warm)),
+            },
             workers=self._workers,
             threads=THREADS,
             through=self._first,
@@ -159,9 +171,12 @@ class Stage:
         self._stack.enter_context(server)
         requests = [("/token", bearer) for bearer in bearers(server.settings, self._users)]
         return Service(
-            f"broker, {kind}", server.port, requests, server.pid, open_sessions,
+            f"broker, {kind}{', warm' if warm else ''}", server.port, requests, server.pid, open_sessions,
             server=server, database_pids=lambda: self._database_pids(kind),
         )  # fmt: skip
+
+    def _config(self, *, warm: int = 0) -> Path:
+        return write_config(self._folder, rate="1000/minute; 10000/day", project_sessions=_MANY, warm=warm)
 
     def store(self, kind: str) -> str:
         """The URL of a new database with the schema."""

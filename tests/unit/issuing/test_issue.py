@@ -3,120 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import NoReturn
 
 import pytest
 from sqlalchemy import select
 
 from broker.errors import Refusal
-from broker.identity.bearer import Verified
-from broker.identity.issuers.attestation import Attestations
-from broker.issuing.issue import TokenIssuer
 from broker.issuing.request import TokenRequest
-from broker.limits.limiter import create_rates
-from broker.limits.policy import Allowance, Policy
-from broker.minting.minter import MintedToken, Minter, TokenPlan
-from broker.principal import Principal, end_user
-from broker.profiles.catalog import Catalog
-from broker.profiles.profile import Profile
+from broker.limits.policy import Allowance
+from broker.principal import end_user
 from broker.sessions.session import SessionState
-from broker.settings import Plan
 from broker.store.database.engine import Database
-from broker.store.database.tables import audit, tokens
-from broker.store.ledger.ledger import SqlLedger
-from broker.store.ledger.rates import rate_storage
-from broker.store.ledger.suspension import SqlSuspensions
-from tests.support.servers import own_principal
+from broker.store.database.tables import tokens
 from tests.support.stores import Stores
-
-ALICE, BOB = own_principal("alice"), own_principal("bob")
-KEY = Principal("live-broker:key", "k1", "shop", "default")
-PLAN = Plan(rate="3/minute", sessions=2, minutes_per_day=60, session_minutes=30)
-PROFILES = [
-    Profile(name="default"),
-    Profile(name="gold", plans=frozenset({"gold"})),
-    Profile(name="attested", attestation="enforce"),
-]
-
-
-class CountingMinter(Minter):
-    """Mints `auth_tokens/1`, `auth_tokens/2` and so on, or fails with `fault`."""
-
-    def __init__(self) -> None:
-        self.minted = 0
-        self.fault: Exception | None = None
-        self.down: Refusal | None = None
-        """The refusal of an open breaker."""
-
-    def token_plan(self, profile: Profile, handle: str | None = None, model: str | None = None) -> TokenPlan:
-        return TokenPlan(model or "models/m", {"handle": handle, "profile": profile.name}, ())
-
-    def is_ready(self, profile: Profile) -> bool:
-        return profile.attestation == "off"
-
-    def offers_none(self, profile: Profile) -> bool:
-        return False
-
-    def check_upstream(self) -> None:
-        if self.down is not None:
-            raise self.down
-
-    def mint(
-        self,
-        profile: Profile,
-        token_plan: TokenPlan,
-        *,
-        expires_at: datetime,
-        connect_by: datetime,
-        handle: str | None = None,
-    ) -> MintedToken:
-        assert connect_by <= expires_at
-        assert token_plan.setup == {"handle": handle, "profile": profile.name}
-        if self.fault is not None:
-            raise self.fault
-        self.minted += 1
-        return MintedToken(f"auth_tokens/{self.minted}")
-
-
-def admit_no_app(_: Verified) -> NoReturn:
-    raise AssertionError("no test presents a valid attestation")
-
-
-class Story:
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.minter = CountingMinter()
-        self.admitted: list[Principal] = []
-        self.issuer = TokenIssuer(
-            policy=Policy({"default": PLAN}, project_sessions=50),
-            rates=create_rates(rate_storage(database, None)),
-            catalog=Catalog(PROFILES),
-            attestations=Attestations([], admit_no_app),
-            minter=self.minter,
-            ledger=SqlLedger(database),
-            suspensions=SqlSuspensions(database),
-            admit=self._admit,
-        )
-
-    def _admit(self, principal: Principal) -> Principal:
-        self.admitted.append(principal)
-        if principal.subject == "blocked":
-            raise Refusal("account-blocked")
-        return principal
-
-    def remaining(self, principal: Principal, scope: str = "token") -> int:
-        return self.issuer.rates.left(PLAN.rate, scope, principal.key)[0].remaining
-
-    def usage(self, principal: Principal) -> tuple[int, int]:
-        """Open sessions and charged seconds."""
-        usages, _ = self.issuer.ledger.usages(self.issuer.policy.for_principal(principal).quotas)
-        return usages[-1].open, usages[-1].used_seconds
-
-    def trail(self) -> list[tuple[str, str]]:
-        with self.database.read() as connection:
-            rows = connection.execute(select(audit.c.action, audit.c.outcome).order_by(audit.c.id))
-            return [(row.action, row.outcome) for row in rows]
+from tests.unit.issuing.story import ALICE, BOB, KEY, Story, refused
 
 
 @pytest.fixture
@@ -124,12 +23,6 @@ def story(stores: Stores) -> Iterator[Story]:
     database = Database(stores.migrated("sqlite").database_url)
     yield Story(database)
     database.dispose()
-
-
-def refused(story: Story, principal: Principal, request: TokenRequest) -> str:
-    with pytest.raises(Refusal) as caught:
-        story.issuer.open_session(principal, request)
-    return caught.value.code
 
 
 def test_request_gets_a_token_of_an_open_session(story: Story) -> None:

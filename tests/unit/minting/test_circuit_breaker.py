@@ -173,3 +173,43 @@ def test_quota_without_a_delay_opens_the_breaker_after_several_answers() -> None
     assert raised.value.code == "upstream-quota"
     clock.now += OPEN_SECONDS
     assert bulkhead.run(lambda: "probe") == "probe"
+
+
+def test_call_beside_takes_no_slot_and_its_failures_do_not_open_the_breaker() -> None:
+    bulkhead = Bulkhead(1, Clock())
+    assert bulkhead.run(lambda: bulkhead.run_beside(lambda: "beside")) == "beside"
+    for _ in range(FAILURES_TO_OPEN * 2):
+        with pytest.raises(Refusal):
+            bulkhead.run_beside(fail)
+    assert bulkhead.run(lambda: "still tried") == "still tried"
+
+
+def test_call_beside_is_never_the_probe_and_does_not_close_the_breaker() -> None:
+    clock = Clock()
+    bulkhead = opened(clock)
+    for _ in range(2):  # while no probe is due, and when one is
+        with pytest.raises(Refusal) as raised:
+            bulkhead.run_beside(lambda: pytest.fail("was tried"))
+        assert raised.value.code == "upstream-timeout"
+        clock.now += OPEN_SECONDS
+    assert bulkhead.run(lambda: "the probe") == "the probe"
+    assert bulkhead.run_beside(lambda: "beside") == "beside"
+
+
+def test_call_beside_waits_as_long_as_google_asks() -> None:
+    clock = Clock()
+    bulkhead = Bulkhead(4, clock)
+    quota(bulkhead, 90)
+    clock.now += 89
+    with pytest.raises(Refusal) as raised:
+        bulkhead.run_beside(lambda: pytest.fail("was tried"))
+    assert raised.value.code == "upstream-quota"
+
+
+def test_success_beside_does_not_forgive_the_failures_of_callers() -> None:
+    bulkhead = Bulkhead(4, Clock())
+    for _ in range(FAILURES_TO_OPEN):
+        bulkhead.run_beside(lambda: "beside")
+        refusal(bulkhead)
+    with pytest.raises(Refusal):
+        bulkhead.run(lambda: pytest.fail("was tried"))

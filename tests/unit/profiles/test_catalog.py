@@ -7,7 +7,7 @@ import pytest
 from broker.errors import Refusal
 from broker.principal import Principal, end_user
 from broker.profiles.catalog import Catalog
-from broker.profiles.profile import Profile
+from broker.profiles.profile import Profile, ProfileSpec
 
 FREE = Profile(name="default")
 GOLD = Profile(name="gold", plans=frozenset({"gold", "staff"}))
@@ -77,3 +77,15 @@ def test_empty_catalog_is_rejected() -> None:
 )
 def test_profile_returns_its_configured_voice(config: dict[str, object], voice: str | None) -> None:
     assert Profile(name="any", config=config).voice == voice
+
+
+def test_profile_has_no_key_that_makes_tokens_differ_between_callers() -> None:
+    """Warm tokens are minted before their caller is known.
+
+    A new key of a profile belongs here if it is the same for every caller. If it is not, a profile with that
+    key must be refused together with `warm`.
+    """
+    assert ProfileSpec.model_fields.keys() == {
+        "description", "models", "plans", "lock", "slice_seconds", "connect_within_seconds", "lock_also",
+        "attestation", "config", "warm",
+    }  # fmt: skip

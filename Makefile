@@ -68,8 +68,8 @@ test-js: ## run the unit tests of the JavaScript library in Node
 
 PYTEST = CHROMIUM="$$(scripts/find-chromium)" $(VENV)/pytest
 PLAIN_PAGE = $(addprefix tests/browser/test_,delivery.py conversation.py ops_lists.py docs_page.py page_errors.py)
-LONG = -m "long and not measured" --numprocesses 2 --dist loadfile --no-loadscope-reorder
-FAST = -m "not long and not measured" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+LONG = -m "long and not measured" --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations=40
+FAST = -m "not long and not measured" --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations=40
 
 test-py: ## run the Python and browser tests (PYTEST_ARGS="tests/http -k token": only those, in one process)
 ifdef PYTEST_ARGS

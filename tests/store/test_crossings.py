@@ -32,6 +32,8 @@ from tests.support.stores import Stores
 
 SCHEDULES = int(os.environ.get("CROSSINGS", "12"))
 STEPS = 40
+WORLD_OF = 50
+"""So many schedules run in one world."""
 Act = Callable[[], Any]
 Check = Callable[[list[Any]], None]
 
@@ -430,6 +432,8 @@ def test_crossing_transactions_keep_every_promise(
     world: World, crossings: Crossings, pair: Callable[[World], tuple[Act, Act, Check]]
 ) -> None:
     for seed in range(SCHEDULES):
+        if seed % WORLD_OF == 0:
+            world.start_anew()
         first, second, check = pair(world)
         outcomes = crossings.run([first, second], schedule(seed))
         try:

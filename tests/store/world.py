@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from broker.limits.limiter import create_rates
 from broker.limits.quota import Quota, Quotas, QuotaUsage
@@ -15,7 +15,7 @@ from broker.minting.minter import MintedToken
 from broker.principal import Principal
 from broker.sessions.session import Reservation, Session, SessionTerms, TokenState
 from broker.store.database.engine import Database
-from broker.store.database.tables import sessions, tokens
+from broker.store.database.tables import metadata, sessions, tokens
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
@@ -41,6 +41,13 @@ class World:
         self.records = SqlIdempotencyRecords(database)
         self.reports = SqlReports(database)
         self.suspensions = SqlSuspensions(database)
+
+    def start_anew(self) -> None:
+        """An empty store early on the next day: checks stay quick, and no minutes fall on two days."""
+        with self.database.write() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(delete(table))
+        self.now = self.now.replace(hour=0, minute=30) + timedelta(days=1)
 
     def someone(self) -> Principal:
         return own_principal("p" + secrets.token_hex(8))

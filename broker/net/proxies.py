@@ -70,7 +70,8 @@ class Proxies:
             import structlog  # only now: commands read the settings, and never load it
 
             self._told.add(kind)
-            structlog.get_logger("broker.http").warning("client_address_unknown", reason=reason)
+            _log = structlog.get_logger("broker.http")
+            _log.warning("client_address_unknown", reason=reason)
 
 
 @lru_cache(maxsize=1024)  # each request asks for the same peer several times

@@ -198,7 +198,8 @@ def _key(fields: Mapping[str, Any]) -> Hashable:
 def _warn(**fields: object) -> None:
     import structlog  # only now: most commands log nothing, and never load it
 
-    structlog.get_logger("broker.telemetry").warning("repeats_not_written", **fields)
+    _log = structlog.get_logger("broker.telemetry")
+    _log.warning("repeats_not_written", **fields)
 
 
 def write_all() -> None:

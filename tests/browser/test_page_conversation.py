@@ -73,7 +73,7 @@ def test_typed_message_needs_no_microphone_and_talk_switches_to_voice(demo: Demo
 
 
 def test_message_typed_while_connecting_is_sent_once_connected(demo: DemoPage, site: Site) -> None:
-    site.standin.control.scenario("setup-slow", seconds=1.0)
+    site.standin.control.scenario("setup-slow", seconds=3.0)
     demo.enter()
     demo.talk.click()
     demo.expect_state("connecting")

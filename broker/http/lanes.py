@@ -92,7 +92,7 @@ class _Places:
     @asynccontextmanager
     async def one(self, *, for_google: bool = False) -> AsyncIterator[None]:
         if self._free.locked():
-            await self._wait(self._check if for_google else lambda: None, for_google=for_google)
+            await self._wait(for_google=for_google)
         else:
             await self._free.acquire()  # at once, and without a timer
         try:
@@ -100,14 +100,15 @@ class _Places:
         finally:
             self._free.release()
 
-    async def _wait(self, check: Callable[[], None], *, for_google: bool) -> None:
+    async def _wait(self, *, for_google: bool) -> None:
+        check = self._check if for_google else lambda: None
         check()
         if self._queued >= self._queue:
             raise Busy
         self._queued += 1
         try:
             async with asyncio.timeout(QUEUE_SECONDS) as patience:
-                if for_google and self._free.locked():
+                if for_google:
                     self._watch(patience)
                 await self._free.acquire()
         except TimeoutError:

@@ -62,10 +62,10 @@ class Bulkhead:
         return answer
 
     def run_beside(self, call: Callable[[], T]) -> T:
-        """A call that no one waits for: it takes no slot, and its outcome is not counted.
+        """Runs `call` without a slot and without counting its outcome, because no caller waits for it.
 
-        Whoever makes such calls limits their number. Refuses while the breaker is open: such a call is never
-        the probe.
+        The caller of this method limits how many run at once. While the breaker is open, this method refuses:
+        only a call with a slot may be the probe.
         """
         with self._lock:
             now = self._clock()

@@ -1,4 +1,4 @@
-"""AskingCrowd: callers of POST /token who ask again when they are told to, and a user of all other routes."""
+"""AskingCrowd: clients that retry POST /token after Retry-After, and one client that uses the other routes."""
 
 from __future__ import annotations
 
@@ -101,5 +101,5 @@ class AskingCrowd:
         return [one for one in self.seen if one.code == "ok" and one.began_at >= moment]
 
     def refused_at_once(self) -> list[Seen]:
-        """Those for whom Google was not asked: only they are told when to come again."""
+        """The refusals without a call to Google. Only these have a Retry-After."""
         return [one for one in self.seen if one.code == "upstream-timeout" and one.retry_after is not None]

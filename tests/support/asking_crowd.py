@@ -1,4 +1,4 @@
-"""AskingCrowd: clients that retry POST /token after Retry-After, and one client that uses the other routes."""
+"""AskingCrowd: clients that retry POST /token after Retry-After, and a client that uses all other routes."""
 
 from __future__ import annotations
 

@@ -47,8 +47,6 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
         g.started = request.environ.get(RECEIVED, time.perf_counter())
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _may_be_kept(given) else secrets.token_hex(8)
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
         bind_request_id(g.request_id)
         bind_client_address(client_address(request))
         if origins.is_preflight(request) and request.url_rule is not None:  # otherwise there is nothing here
@@ -75,12 +73,7 @@ def install(app: Flask, allowed_origins: frozenset[str], live_url: str) -> None:
     app.before_request(start)
     app.after_request(finish)
     # Otherwise later log lines of gunicorn on this thread would carry the id of this request.
-    app.teardown_request(lambda _: _forget())
-
-
-def _forget() -> None:
-    structlog.contextvars.clear_contextvars()
-    bind_request_id("")
+    app.teardown_request(lambda _: bind_request_id(""))
 
 
 def _may_be_kept(given: str) -> bool:

@@ -17,6 +17,7 @@ import structlog
 from structlog.typing import Processor
 
 from broker.telemetry import plain_lines
+from broker.telemetry.request_context import current_request_id
 from broker.telemetry.stderr import StderrHandler
 
 # Below WARNING, client libraries log every request; at DEBUG also headers and bodies, which contain keys.
@@ -40,8 +41,14 @@ def _cap(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutable
     return event
 
 
+def _add_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if request_id := current_request_id():
+        event.setdefault("request_id", request_id)
+    return event
+
+
 _SHARED: list[Processor] = [
-    structlog.contextvars.merge_contextvars,
+    _add_request_id,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

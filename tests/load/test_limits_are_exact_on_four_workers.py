@@ -7,48 +7,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
-from broker.standin import StandIn
 from tests.conftest import MakeBroker
 from tests.support.four_workers import (
     CALLERS,
     CEILING,
-    PLANS,
     ROUNDS,
-    THREADS,
-    WORKERS,
     Service,
     codes,
+    four_workers_on,
     opened,
     play,
 )  # fmt: skip
 from tests.support.stores import STORES, Stores
-from tests.support.warm import WARM_PLAN, warm_up
 
 
 @pytest.fixture(scope="module", params=STORES)
 def four_workers(
     request: pytest.FixtureRequest, stores: Stores, make_broker: MakeBroker
 ) -> Iterator[Service]:
-    env = stores.migrated(request.param).environ
-    with (
-        StandIn(port=0) as standin,
-        closing(
-            make_broker(
-                standin.url,
-                toml=PLANS + WARM_PLAN,
-                project_sessions=CEILING,
-                workers=WORKERS,
-                threads=THREADS,
-                env=env,
-            )
-        ) as broker,
-    ):
-        warm_up(broker)
-        yield Service(broker, standin)
+    with four_workers_on(stores.migrated(request.param).environ, make_broker) as running:
+        yield running
 
 
 @pytest.fixture

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 
 import pytest
 from sqlalchemy import func, select
 
-from broker.standin import StandIn
 from broker.store.database.tables import tokens
 from tests.conftest import MakeBroker
 from tests.support.counts import wrong_counts
@@ -20,40 +18,22 @@ from tests.support.crowd import Outcome
 from tests.support.four_workers import (
     CALLERS,
     CEILING,
-    PLANS,
     ROUNDS,
-    THREADS,
-    WORKERS,
     Service,
     codes,
+    four_workers_on,
     opened,
     play,
 )  # fmt: skip
 from tests.support.stores import DATABASES, Stores
-from tests.support.warm import WARM_PLAN, warm_up
 
 WARM = 8
 
 
 @pytest.fixture(scope="module", params=DATABASES)
 def service(request: pytest.FixtureRequest, stores: Stores, make_broker: MakeBroker) -> Iterator[Service]:
-    env = stores.migrated(request.param).environ
-    with (
-        StandIn(port=0) as standin,
-        closing(
-            make_broker(
-                standin.url,
-                toml=PLANS + WARM_PLAN,
-                project_sessions=CEILING,
-                warm=WARM,
-                workers=WORKERS,
-                threads=THREADS,
-                env=env,
-            )
-        ) as broker,
-    ):
-        warm_up(broker)
-        yield Service(broker, standin)
+    with four_workers_on(stores.migrated(request.param).environ, make_broker, warm=WARM) as running:
+        yield running
 
 
 def from_the_shelf(service: Service, outcomes: Sequence[Outcome]) -> int:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from broker.operators.limits import LimitAdmin
 from broker.operators.sessions import SessionAdmin
 from broker.sessions.session import SessionState
 from broker.standin import StandIn
 from broker.store.reporting.sessions import SqlSessions
+from tests.conftest import MakeBroker
 from tests.support.crowd import Crowd, Outcome
 from tests.support.servers import BrokerServer
+from tests.support.warm import WARM_PLAN, warm_up
 
 # Beside other tests, some of 64 callers would wait for a row for longer than a statement may take.
 CALLERS, MANY_CALLERS, CEILING = 32, 64, 10
@@ -81,6 +85,20 @@ class Service:
         """Ends them as an operator does, which frees their places at once."""
         for session in sessions:
             SessionAdmin(self.broker.database, actor="tests").end(session)
+
+
+@contextmanager
+def four_workers_on(env: Mapping[str, str], make_broker: MakeBroker, **options: Any) -> Iterator[Service]:
+    """Runs a broker on the store of `env`, with a stand-in of its own. All of its workers are warm."""
+    toml, size = PLANS + WARM_PLAN, {"workers": WORKERS, "threads": THREADS}
+    with (
+        StandIn(port=0) as standin,
+        closing(
+            make_broker(standin.url, toml=toml, project_sessions=CEILING, env=env, **size, **options)
+        ) as broker,
+    ):
+        warm_up(broker)
+        yield Service(broker, standin)
 
 
 def codes(outcomes: Sequence[Outcome]) -> Counter[str]:

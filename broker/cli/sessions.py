@@ -26,17 +26,14 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
 
     An ended session may hold its place until its token expires. Each place becomes free at `held_until`.
     """
-    from broker.sessions.cost import amount, cost_of
+    from broker.sessions.cost import amount
     from broker.settings import PriceList
     from broker.store.reporting.sessions import SqlSessions
 
     key = None if user is None else principal_key(issuer, user)
     with open_database() as (settings, database):
         prices = PriceList(settings.config.prices)
-        listed = [
-            (row, cost_of(prices, row.model, row.opened_at, row.issued_seconds, row.counts))
-            for row in SqlSessions(database).page(principal_key=key, limit=_MOST_SESSIONS)
-        ]
+        page = SqlSessions(database).page(principal_key=key, limit=_MOST_SESSIONS)
         rows = [
             {
                 "id": row.id,
@@ -51,7 +48,7 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
                 "cost": cost and (amount(cost.nanos) if as_json else money(amount(cost.nanos))),
                 "currency": cost and cost.currency,
             }
-            for row, cost in listed
+            for row, cost in ((row, row.cost(prices)) for row in page)
         ]
     print_rows(rows, as_json)
 

@@ -18,7 +18,7 @@ from broker.http.responses import operation
 from broker.http.shapes import Ended, ended, timestamp_or_none
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
-from broker.sessions.cost import Basis, amount, cost_of
+from broker.sessions.cost import Basis, amount
 from broker.sessions.session import SessionState
 from broker.sessions.token_counts import Problem
 from broker.settings import PriceList
@@ -133,7 +133,7 @@ def _session(row: SessionRow, prices: PriceList) -> SessionShown:
 
 
 def _cost(row: SessionRow, prices: PriceList) -> SessionCost | None:
-    cost = cost_of(prices, row.model, row.opened_at, row.issued_seconds, row.counts)
+    cost = row.cost(prices)
     if cost is None:
         return None
     return {"amount": amount(cost.nanos), "currency": cost.currency, "basis": cost.basis}

@@ -9,8 +9,10 @@ from typing import Any
 
 from sqlalchemy import Row, func, literal, or_, select, tuple_, update
 
+from broker.sessions.cost import Cost, cost_of
 from broker.sessions.session import SessionState, TokenState
 from broker.sessions.token_counts import Counts, Problem
+from broker.settings import PriceList
 from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import principals, service_keys, session_reports, sessions, tokens
@@ -70,6 +72,10 @@ class SessionRow:
     issued_seconds: int
     counts: Counts | None
     problems: Sequence[Problem]
+
+    def cost(self, prices: PriceList) -> Cost | None:
+        """None if its model has no price."""
+        return cost_of(prices, self.model, self.opened_at, self.issued_seconds, self.counts)
 
 
 class SqlSessions:

@@ -6,8 +6,11 @@ import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from psycopg import OperationalError
+from sqlalchemy import event
 
 from broker.errors import Refusal
 from broker.settings import store_urls
@@ -78,6 +81,24 @@ def test_many_threads_share_few_connections(stores: Stores, postgres: PostgresSe
         url, f"SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = '{name}'"
     )[0]
     assert connections <= 16
+    database.dispose()
+
+
+def test_connection_that_comes_back_while_a_new_one_is_refused_is_used(stores: Stores) -> None:
+    database = Database(stores.migrated("postgresql").database_url)
+    reading = database.read()
+    reading.__enter__()
+    refused = 0
+
+    def refuse(*_: Any) -> None:
+        nonlocal refused
+        refused += 1
+        reading.__exit__(None, None, None)
+        raise OperationalError("too many connections")
+
+    event.listen(database.engine, "do_connect", refuse, insert=True)
+    assert record(database) == "ok"
+    assert refused == 1
     database.dispose()
 
 

@@ -84,6 +84,7 @@ class Database:
         self._readers = self.engine.execution_options(**each)
         self._writers = self.engine.execution_options(broker_write=True, **each)
         self._returned = threading.Condition()
+        self._returns = 0
         event.listen(self.engine, "checkin", self._announce_returned)
         if not self.is_sqlite:
             postgres.listen(self.engine)
@@ -166,14 +167,17 @@ class Database:
         """
         until = time.monotonic() + _POOL_SECONDS
         while True:
+            returns = self._returns
             try:
                 return engine.connect()
             except OperationalError:
                 left = until - time.monotonic()
-                if self.is_sqlite or left <= 0 or not self._in_use():
+                one_came_back = self._returns != returns  # during the attempt: all may be idle now
+                if self.is_sqlite or left <= 0 or not (one_came_back or self._in_use()):
                     raise
-                with self._returned:
-                    self._returned.wait(min(left, _RETRY_SECONDS))
+                if not one_came_back:
+                    with self._returned:
+                        self._returned.wait(min(left, _RETRY_SECONDS))
 
     def _in_use(self) -> int:
         pool = self.engine.pool
@@ -181,6 +185,7 @@ class Database:
 
     def _announce_returned(self, *_: object) -> None:
         with self._returned:
+            self._returns += 1
             self._returned.notify()
 
     def _wait_for_disk(self) -> None:

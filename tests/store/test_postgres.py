@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from psycopg import OperationalError
-from sqlalchemy import event
 
 from broker.errors import Refusal
 from broker.settings import store_urls
@@ -84,19 +83,21 @@ def test_many_threads_share_few_connections(stores: Stores, postgres: PostgresSe
     database.dispose()
 
 
-def test_connection_that_comes_back_while_a_new_one_is_refused_is_used(stores: Stores) -> None:
+def test_connection_that_comes_back_while_a_new_one_is_refused_is_used(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database = Database(stores.migrated("postgresql").database_url)
     reading = database.read()
     reading.__enter__()
     refused = 0
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         nonlocal refused
         refused += 1
         reading.__exit__(None, None, None)
         raise OperationalError("too many connections")
 
-    event.listen(database.engine, "do_connect", refuse, insert=True)
+    monkeypatch.setattr(ImpatientConnection, "connect", refuse)
     assert record(database) == "ok"
     assert refused == 1
     database.dispose()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import time
+from functools import partial
 from typing import Any
 
 from psycopg import Connection as PsycopgConnection
@@ -15,7 +16,7 @@ from psycopg import Error as PsycopgError
 from psycopg import OperationalError
 from psycopg.abc import PQGen
 from psycopg.errors import ReadOnlySqlTransaction, _WaitTimeout
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, event, text
+from sqlalchemy import URL, Connection, Dialect, Engine, ExceptionContext, event, text
 from sqlalchemy.exc import InvalidatePoolError
 
 from broker.store.database.statement import Rows, raise_as_sqlalchemy
@@ -61,7 +62,7 @@ def listen(engine: Engine) -> None:
     event.listen(engine, "do_connect", _connect)
     event.listen(engine, "handle_error", _drop_read_only)
     event.listen(engine, "checkin", _note_use)
-    event.listen(engine, "checkout", _ping_idle)
+    event.listen(engine, "checkout", partial(_ping_idle, engine.dialect))
 
 
 def _connect(_dialect: Any, _record: Any, cargs: Any, cparams: Any) -> ImpatientConnection:
@@ -80,7 +81,7 @@ def _note_use(_connection: Any, record: Any) -> None:
     record.info["used_at"] = time.monotonic()
 
 
-def _ping_idle(connection: Any, record: Any, _proxy: Any) -> None:
+def _ping_idle(dialect: Dialect, connection: Any, record: Any, _proxy: Any) -> None:
     """A connection that has been idle may be broken.
 
     One that has just been used is asked only if something has come meanwhile, such as the server's farewell:
@@ -90,9 +91,7 @@ def _ping_idle(connection: Any, record: Any, _proxy: Any) -> None:
     try:
         if was_used and not _has_received(connection.pgconn.socket):
             return
-        connection.autocommit = True
-        connection.execute("")
-        connection.autocommit = False
+        dialect.do_ping(connection)
     except PsycopgError:
         # The other idle connections led to the same server.
         raise InvalidatePoolError("no answer on an idle connection") from None

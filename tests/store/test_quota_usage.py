@@ -409,3 +409,14 @@ def test_each_plan_can_always_use_its_reserved_places(
             taken[plan] += 1
         assert taken[plan] >= kept
     assert taken.total() <= places
+
+
+def test_reader_with_an_older_time_does_not_see_a_reservation_that_was_withdrawn(book: Book) -> None:
+    """The clock of a reader is read before its statement, and another request may commit in between."""
+    reservation = book.reserve()
+    asked_at = book.now
+    book.now += seconds(1)
+    book.ledger.void(reservation, "upstream-error")
+    book.now = asked_at
+    assert SqlSessions(book.database).page(limit=10) == []
+    assert book.ledger.placed_sessions(ALICE, 10) == []

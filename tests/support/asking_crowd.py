@@ -79,7 +79,9 @@ class AskingCrowd:
     ) -> None:
         began_at = time.monotonic()
         async with client.request(method, path, **request) as answer:
-            assert answer.status in (200, 204), (path, await answer.text())
+            if answer.status not in (200, 204):
+                errors = [line for line in self.broker.log.splitlines() if '"level": "error"' in line]
+                raise AssertionError((path, await answer.text(), errors[-3:]))
             await answer.read()
         self.others[name].append((time.monotonic() - began_at) * 1000)
 
@@ -90,7 +92,7 @@ class AskingCrowd:
         """Use as an async context manager, and give it to the other methods."""
         return aiohttp.ClientSession(
             self.broker.url,
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
             timeout=aiohttp.ClientTimeout(60),
         )
 

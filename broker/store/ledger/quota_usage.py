@@ -14,7 +14,7 @@ from sqlalchemy import Connection, TextClause, and_, bindparam, or_, text
 
 from broker.limits import quota as quotas
 from broker.limits.quota import Quota, QuotaUsage
-from broker.sessions.session import TokenState
+from broker.sessions.session import SessionState, TokenState
 from broker.store.database.column_types import UtcDateTime
 from broker.store.database.statement import Statement
 from broker.store.database.tables import sessions, tokens
@@ -23,7 +23,8 @@ from broker.store.ledger.day_sums import date_of
 # A place is kept this much longer than the join window: the first heartbeat may be on its way.
 GRACE = timedelta(seconds=30)
 
-HOLDS_PLACE = sessions.c.held_until > bindparam("now")
+# A reader's time is a moment older than what it reads: a reservation may have become void meanwhile.
+HOLDS_PLACE = and_(sessions.c.held_until > bindparam("now"), sessions.c.state != SessionState.VOID)
 # A reservation that was never confirmed stops counting when its place is free, because no one has the token.
 CHARGED_TODAY = and_(
     tokens.c.reserved_at >= bindparam("day"),

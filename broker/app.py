@@ -48,6 +48,7 @@ from broker.issuing.dry_run import DryRuns
 from broker.issuing.end import SessionEnder
 from broker.issuing.issue import TokenIssuer
 from broker.issuing.warm import FirstReservations
+from broker.limits.budget import Calendar
 from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
 from broker.limits.redis_failover import surviving_failover
@@ -73,6 +74,7 @@ from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.rates import rate_storage
+from broker.store.ledger.spending import Spending
 from broker.store.ledger.suspension import SqlSuspensions
 from broker.store.readiness import Readiness
 from broker.store.reporting.totals import SqlTotals
@@ -165,10 +167,11 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
     if settings.config.guests.enabled:
         guests = Guests(settings.config.guests, guest_keys)
     rates = create_rates(surviving_failover(rate_storage(database, redis_url)))
-    ledger = SqlLedger(database)
-    suspensions = SqlSuspensions(database)
     prices = PriceList(settings.config.prices)
-    policy = Policy(settings.config.plans, settings.config.project.sessions)
+    spending = Spending(prices, Calendar(settings.config.project.time_zone))
+    ledger = SqlLedger(database, spending)
+    suspensions = SqlSuspensions(database)
+    policy = Policy(settings.config.plans, settings.config.project)
     external = issuers.build(
         settings.config.issuers, settings.config.plans, RefusalLog(database), admission.admit
     )
@@ -218,7 +221,7 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
         rates=rates,
         catalog=catalog,
         ledger=ledger,
-        reports=SqlReports(database),
+        reports=SqlReports(database, spending),
         usage=SqlUsage(database, prices),
         prices=prices,
         store_gauges=(

@@ -41,6 +41,10 @@ class Overrides:
     sessions: int | None = None
     minutes_per_day: int | None = None
     session_minutes: int | None = None
+    budget_per_day: int | None = None
+    """In millionths of the currency, as `budget_per_month`."""
+    budget_per_month: int | None = None
+    minutes_per_month: int | None = None
 
 
 NO_OVERRIDES = Overrides()

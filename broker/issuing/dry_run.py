@@ -92,7 +92,7 @@ class DryRuns:
         limits = self._policy.for_principal(principal)
         rates = self._rates.left_of(limits.allowances("token"))
         name = self._catalog.default_name if profile is None else profile
-        usages, project_is_full = self._ledger.usages(limits.quotas)
+        usages, project_is_full = self._ledger.usages(limits.quotas, self._model(name))
         refusal = (
             suspension.refusal(self._suspensions.current(), name, renewal=False)
             or self._used_up(also)
@@ -102,6 +102,10 @@ class DryRuns:
         )
         placed = self._ledger.placed_sessions(principal, _MOST_LISTED)
         return DryRun(limits.rule, limits.plan, name, rates, usages[-1], placed, refusal)
+
+    def _model(self, profile: str) -> str | None:
+        found = self._catalog.find(profile)
+        return next(iter(found.models), None) if found else None
 
     def _used_up(self, allowances: Sequence[Allowance]) -> Refusal | None:
         for allowance in allowances:
@@ -126,6 +130,6 @@ def _no_room(usages: Sequence[QuotaUsage]) -> Refusal | None:
         if quotas.no_session_left(usage):
             return quotas.too_many_sessions(usage, ())
     for usage in usages:
-        if quotas.no_minutes_left(usage):
-            return quotas.minutes_exhausted(usage)
+        if quotas.no_time_left(usage):
+            return quotas.exhausted(usage)
     return None

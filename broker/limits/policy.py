@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from broker.limits.budget import Budget
 from broker.limits.quota import Quota, Quotas
 from broker.principal import Principal
-from broker.settings import Plan
+from broker.settings import Plan, Project
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ class PrincipalLimits:
 
 
 class Policy:
-    def __init__(self, plans: Mapping[str, Plan], project_sessions: int) -> None:
+    def __init__(self, plans: Mapping[str, Plan], project: Project) -> None:
         self._plans = plans
-        self._project_sessions = project_sessions
+        self._project_sessions = project.sessions
+        self._project_budget = Budget(project.budget_per_day, project.budget_per_month)
         self._reserved = {
             name: plan.reserved_sessions for name, plan in plans.items() if plan.reserved_sessions
         }
@@ -90,13 +92,14 @@ class Policy:
                 one.plan.minutes_per_day,
                 one.whose,
                 one.plan.forgiven_minutes_per_day,
+                Budget(one.plan.budget_per_day, one.plan.budget_per_month, one.plan.minutes_per_month),
             )
             for one in charged
         ]
         # The places of a service key's users come out of the key's plan: it is for the backend as a whole.
         plan = principal.requester.plan
         name = plan if plan in self._plans else "default"
-        return Quotas(tuple(each), self._project_sessions, name, self._reserved)
+        return Quotas(tuple(each), self._project_sessions, name, self._reserved, self._project_budget)
 
     def _rule(self, principal: Principal) -> str:
         known = principal.plan in self._plans and principal.plan != "default"

@@ -7,17 +7,22 @@ too, so both give the same answer. A day is a day in UTC by the store's clock.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from broker.errors import LimitState, Refusal
+from broker.limits.budget import NO_BUDGET, Bound, Budget
+from broker.settings.prices import NANOS_OF_MILLIONTH, amount
 
 DAY_SECONDS = 86400
 # A token that could not carry a conversation is not worth a call to Google.
 SHORTEST_SLICE = timedelta(seconds=10)
 _PROJECT_RETRY_SECONDS = 10
+PROJECT = "project"
+"""The key of the whole project, among those of principals."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Quota:
     whose: str | None = None
     forgiven_minutes_per_day: int | None = None
     """None for as many as `minutes_per_day`."""
+    budget: Budget = NO_BUDGET
 
     @property
     def most_forgiven_seconds(self) -> int:
@@ -49,6 +55,7 @@ class Quotas:
     project_sessions: int
     plan: str = ""
     reserved: Mapping[str, int] = field(default_factory=dict)
+    project_budget: Budget = NO_BUDGET
 
 
 @dataclass(frozen=True)
@@ -63,9 +70,19 @@ class QuotaUsage:
     """When the first open session loses its place, if nothing happens until then."""
     forgiven_seconds: int = 0
     """Of today's tokens: the seconds that they could be used for and are not charged."""
+    bounds: tuple[Bound, ...] = ()
+    """How much of each budget is used."""
 
     @property
     def left_seconds(self) -> int:
+        """As many as every limit has left."""
+        if not self.bounds:
+            return self.left_today
+        return min(self.left_today, *(bound.left_seconds for bound in self.bounds))
+
+    @property
+    def left_today(self) -> int:
+        """Seconds of `minutes_per_day`."""
         return max(0, self.quota.minutes_per_day * 60 - self.used_seconds)
 
     @property
@@ -104,7 +121,7 @@ def project_is_full(quotas: Quotas, taken: Mapping[str, int]) -> bool:
     return sum(taken.values()) + kept >= quotas.project_sessions
 
 
-def no_minutes_left(usage: QuotaUsage) -> bool:
+def no_time_left(usage: QuotaUsage) -> bool:
     return usage.left_seconds < SHORTEST_SLICE.total_seconds()
 
 
@@ -122,7 +139,31 @@ def too_many_sessions(usage: QuotaUsage, sessions: Sequence[Mapping[str, Any]]) 
     )
 
 
-def minutes_exhausted(usage: QuotaUsage) -> Refusal:
+def exhausted(usage: QuotaUsage) -> Refusal:
+    """By the limit that has the least left."""
+    scarcest = min(usage.bounds, key=lambda bound: bound.left_seconds, default=None)
+    if scarcest is None or usage.left_today <= scarcest.left_seconds:
+        return _minutes_exhausted(usage)
+    wait = max(1, math.ceil((scarcest.period.ends_at - usage.now).total_seconds()))
+    period = scarcest.period.name
+    return Refusal(
+        "minutes-exhausted" if scarcest.currency is None else "budget-exhausted",
+        f"This {period}'s {_size(scarcest, usage.quota)} used up. A new {period} begins in {wait} s.",
+        retry_after_seconds=wait,
+        limits=() if usage.quota.key == PROJECT else quota_states(usage),
+        extensions={"violated-policies": [scarcest.policy]},
+    )
+
+
+def _size(bound: Bound, quota: Quota) -> str:
+    """The numbers of the project's budget concern only the operator."""
+    if bound.currency is None:
+        return f"{bound.limit // 60} minutes{_of(quota)} are"
+    size = f" of {amount(bound.limit)} {bound.currency}" if quota.whose is None else ""
+    return f"budget{size}{_of(quota)} is"
+
+
+def _minutes_exhausted(usage: QuotaUsage) -> Refusal:
     quota = usage.quota
     return Refusal(
         "minutes-exhausted",
@@ -131,6 +172,11 @@ def minutes_exhausted(usage: QuotaUsage) -> Refusal:
         limits=quota_states(usage),
         extensions={"violated-policies": ["minutes_per_day"]},
     )
+
+
+def project_quota(quotas: Quotas) -> Quota:
+    """The project as an owner of a budget, without limits on sessions or on the minutes of a day."""
+    return Quota(PROJECT, sys.maxsize, sys.maxsize // 60, "the service", budget=quotas.project_budget)
 
 
 def project_capacity() -> Refusal:
@@ -142,13 +188,25 @@ def quota_states(usage: QuotaUsage) -> tuple[LimitState, ...]:
     """How much is left. Sessions have no window: a place becomes free when one of them ends."""
     quota = usage.quota
     sessions = max(0, quota.sessions - usage.open)
-    minutes = usage.left_seconds // 60
+    minutes = usage.left_today // 60
     return (
         LimitState("sessions", quota.sessions, sessions, unit="concurrent-requests"),
         LimitState(
             "minutes_per_day", quota.minutes_per_day, minutes, usage.resets_in, DAY_SECONDS, "minutes"
         ),
+        *(_bound_state(bound, usage.now) for bound in usage.bounds),
     )
+
+
+def _bound_state(bound: Bound, now: datetime) -> LimitState:
+    """In whole minutes, or in whole millionths of the currency. A month has no fixed length."""
+    size, unit = (
+        (60, "minutes")
+        if bound.currency is None
+        else (NANOS_OF_MILLIONTH, f"millionths-{bound.currency.lower()}")
+    )
+    reset = max(1, math.ceil((bound.period.ends_at - now).total_seconds()))
+    return LimitState(bound.policy, bound.limit // size, bound.left // size, reset, None, unit)
 
 
 def _of(quota: Quota) -> str:

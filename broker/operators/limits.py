@@ -35,7 +35,7 @@ class LimitAdmin:
     def __init__(self, settings: Settings, database: Database, *, actor: str) -> None:
         config = settings.config
         self._plans = config.plans
-        self._policy = Policy(config.plans, config.project.sessions)
+        self._policy = Policy(config.plans, config.project)
         self._principals = Principals(settings, database)
         self._overrides = SqlOverrides(database)
         self._actor = actor

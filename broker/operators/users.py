@@ -13,6 +13,7 @@ from broker.identity.blocks import Admission
 from broker.identity.signing import KeyRing, issue_access_token
 from broker.identity.users import USERNAME_RULE, User, canonical_username
 from broker.issuing.dry_run import DryRun, DryRuns
+from broker.limits.budget import Calendar
 from broker.limits.limiter import create_rates
 from broker.limits.policy import Policy
 from broker.operators.errors import LastOperator, OperatorError
@@ -24,7 +25,7 @@ from broker.operators.principals import (
 )
 from broker.principal import OPERATOR, OWN_ISSUER, Principal
 from broker.profiles.catalog import Catalog
-from broker.settings import Settings
+from broker.settings import PriceList, Settings
 from broker.store.accounts import users
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.overrides import SqlOverrides
@@ -34,6 +35,7 @@ from broker.store.accounts.users import SqlUsers, UserExists, UserUnknown
 from broker.store.database.engine import Database
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.rates import rate_storage
+from broker.store.ledger.spending import Spending
 from broker.store.ledger.suspension import SqlSuspensions
 
 
@@ -167,12 +169,14 @@ class UserAdmin:
     def _own_previews(self) -> DryRuns:
         config, redis_url = self._settings.config, self._settings.redis_url
         return DryRuns(
-            policy=Policy(config.plans, config.project.sessions),
+            policy=Policy(config.plans, config.project),
             rates=create_rates(
                 rate_storage(self._database, redis_url.get_secret_value() if redis_url else None)
             ),
             catalog=Catalog(config.profiles.values()),
-            ledger=SqlLedger(self._database),
+            ledger=SqlLedger(
+                self._database, Spending(PriceList(config.prices), Calendar(config.project.time_zone))
+            ),
             suspensions=SqlSuspensions(self._database),
         )
 

@@ -11,12 +11,10 @@ from datetime import datetime
 from typing import Literal
 
 from broker.sessions.token_counts import Counts
-from broker.settings.prices import Price, PriceList
+from broker.settings.prices import NANOS_OF_MILLIONTH, Price, PriceList
 
-NANOS = 10**9
 # A price per million tokens in millionths is a price per token in 10^-12: a thousandth of a nano.
 _PARTS_OF_NANO = 1000
-_NANOS_OF_MILLIONTH = 1000
 
 Basis = Literal["time", "tokens"]
 
@@ -48,7 +46,7 @@ def cost_of(
 
 
 def time_nanos(price: Price, seconds: int) -> int:
-    return _rounded_up(seconds * price.per_minute * _NANOS_OF_MILLIONTH, 60)
+    return _rounded_up(seconds * price.per_minute * NANOS_OF_MILLIONTH, 60)
 
 
 def token_nanos(price: Price, counts: Counts) -> int:
@@ -89,13 +87,6 @@ def _saved(price: Price, inputs: list[tuple[int, int]], cached: int) -> int:
             saved += max(0, each - price.cached_in) * of_these
             cached -= of_these
     return saved
-
-
-def amount(nanos: int) -> str:
-    """In the currency, exactly: `0.0425`, with at least two decimals."""
-    whole, rest = divmod(nanos, NANOS)
-    decimals = f"{rest:09}".rstrip("0")
-    return f"{whole}.{decimals:0<2}"
 
 
 def _rounded_up(number: int, parts: int) -> int:

@@ -78,6 +78,10 @@ class Session:
     ended_by_operator: bool = False
     is_counted: bool = True
     """False once its place was found to be free. Others may have it, even if a clock is set back."""
+    spent_on: str = ""
+    """The day on which it counts in budgets. Empty if it does not."""
+    spent_nanos: int = 0
+    spent_seconds: int = 0
 
     def holds_place(self, now: datetime) -> bool:
         return self.is_counted and self.held_until > now
@@ -130,7 +134,8 @@ class Reservations(Protocol):
     def reserve(self, principal: Principal, terms: SessionTerms, quotas: Quotas) -> Reservation:
         """Write down a new session with its first token, before Google is asked for it.
 
-        Refuses `too-many-sessions`, `minutes-exhausted` and `project-capacity`; exact under any interleaving.
+        Refuses `too-many-sessions`, `minutes-exhausted`, `budget-exhausted` and `project-capacity`; exact
+        under any interleaving.
         """
 
     def confirm(
@@ -182,8 +187,11 @@ class Ledger(Reservations, Protocol):
         Ended ones, too, if they were not believed, and those whose first token is being minted.
         """
 
-    def usages(self, quotas: Quotas) -> tuple[list[QuotaUsage], bool]:
-        """How much of each quota is used, and whether the project is full for them. Nothing is locked."""
+    def usages(self, quotas: Quotas, model: str | None = None) -> tuple[list[QuotaUsage], bool]:
+        """How much of each quota is used, and whether the project is full for them. Nothing is locked.
+
+        The principal's own usage is last. `model` is that of the next session: its price is for budgets.
+        """
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
         """The session is alive: it keeps its place until its newest token expires."""

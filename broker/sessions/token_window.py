@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from broker.limits.forgiveness import first_slice
-from broker.limits.quota import SHORTEST_SLICE, QuotaUsage, minutes_exhausted
+from broker.limits.quota import SHORTEST_SLICE, QuotaUsage, exhausted
 from broker.minting.minter import TokenTimes
 from broker.profiles.profile import WARM_WAIT_SECONDS
 from broker.sessions.session import SessionTerms
@@ -75,15 +75,15 @@ def window_for(
     connect_within_seconds: int,
     usages: Sequence[QuotaUsage],
 ) -> TokenWindow:
-    """Ends with the session and with the minutes that are left, so that Google itself ends the call.
+    """Ends with the session and with the time that the limits leave, so that Google itself ends the call.
 
     `paid_until` is the end of the time that is charged already: it costs nothing again. Refuses
-    `minutes-exhausted` if less than the shortest slice is left.
+    `minutes-exhausted` or `budget-exhausted` if less than the shortest slice is left.
     """
     scarcest = min(usages, key=lambda usage: usage.left_seconds)
     paid = paid_until + timedelta(seconds=scarcest.left_seconds)
     expires_at = min(now + timedelta(seconds=slice_seconds), ends_at, paid)
     if expires_at - now < SHORTEST_SLICE:
-        raise minutes_exhausted(scarcest)
+        raise exhausted(scarcest)
     connect_by = min(now + timedelta(seconds=connect_within_seconds), expires_at)
     return TokenWindow(now, connect_by, expires_at, ends_at, paid_until)

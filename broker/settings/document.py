@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import limits
 from pydantic import (
@@ -19,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
     ValidationError,
 )
 from pydantic_core import ErrorDetails
@@ -30,7 +32,7 @@ from broker.settings import prices
 from broker.settings.files import read_text
 from broker.settings.issuers import IssuerSpec as IssuerSpec
 from broker.settings.issuers import Name, cross_faults
-from broker.settings.prices import Prices
+from broker.settings.prices import Millionths, Prices
 
 # Above these, a counter exceeds the range of the stores and of the headers.
 _MOST_REQUESTS, _LONGEST_WINDOW = 1_000_000, 366 * 86_400
@@ -61,8 +63,25 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def _zone(name: object) -> object:
+    try:
+        return ZoneInfo(name) if isinstance(name, str) else name
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("must be a time zone that this system knows, such as Europe/Paris") from None
+
+
+TimeZone = Annotated[ZoneInfo, BeforeValidator(_zone), InstanceOf()]
+Amount = Annotated[Millionths, Field(gt=0)]
+"""Of money, in millionths of the currency of the prices."""
+MinutesPerMonth = Annotated[int, Field(ge=1, le=31 * 24 * 60 * 1000)]
+
+
 class Project(_Strict):
     sessions: Annotated[int, Field(ge=1)] = 50
+    time_zone: TimeZone = Field(default_factory=lambda: ZoneInfo("UTC"))
+    """In which days and months of budgets begin."""
+    budget_per_day: Amount | None = None
+    budget_per_month: Amount | None = None
 
 
 class Plan(_Strict):
@@ -74,6 +93,9 @@ class Plan(_Strict):
     session_minutes: SessionMinutes
     forgiven_minutes_per_day: Annotated[int, Field(ge=0, le=24 * 60 * 1000)] | None = None
     """The most unused minutes of a day that are given back; None for as many as `minutes_per_day`."""
+    budget_per_day: Amount | None = None
+    budget_per_month: Amount | None = None
+    minutes_per_month: MinutesPerMonth | None = None
     reserved_sessions: Annotated[int, Field(ge=0)] = 0
     """The number of the project's sessions that only this plan may use."""
 
@@ -200,6 +222,7 @@ def _cross_faults(config: BrokerConfig) -> list[str]:
                 f"sessions that are {WARM_WAIT_SECONDS} s longer than slice_seconds"
             )
     faults += prices.cross_faults(config.prices)
+    faults += _budget_faults(config)
     faults += cross_faults(config.issuers, config.plans, config.profiles)
     faults += _guest_faults(config.guests, config)
     return faults
@@ -207,6 +230,24 @@ def _cross_faults(config: BrokerConfig) -> list[str]:
 
 def _plans_of(profile: Profile, config: BrokerConfig) -> list[Plan]:
     return [plan for name, plan in config.plans.items() if profile.allows(name)]
+
+
+def _budget_faults(config: BrokerConfig) -> list[str]:
+    """A budget is spent by the prices, so a model without a price could not be used."""
+    priced = {name.removeprefix("models/") for name in config.prices}
+    faults = []
+    for place, owner in (("project", config.project), *((f"plans.{n}", p) for n, p in config.plans.items())):
+        if owner.budget_per_day is None and owner.budget_per_month is None:
+            continue
+        plan = place.removeprefix("plans.") if isinstance(owner, Plan) else None
+        open_to = [one for one in config.profiles.values() if plan is None or one.allows(plan)]
+        models = {model.removeprefix("models/") for one in open_to for model in one.models}
+        if missing := sorted(models - priced):
+            faults.append(
+                f"broker.toml: {place}: has a budget, so every model needs a price; "
+                f"there is none for {', '.join(missing)}"
+            )
+    return faults
 
 
 def _guest_faults(guests: GuestSpec, config: BrokerConfig) -> list[str]:

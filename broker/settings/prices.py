@@ -19,6 +19,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from broker.profiles.profile import Text
 
 DECIMALS = 6
+NANOS = 10**9
+NANOS_OF_MILLIONTH = NANOS // 10**DECIMALS
 _MOST = 1_000_000
 
 
@@ -113,13 +115,12 @@ Prices = Mapping[
 
 
 def with_exact_numbers(document: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """`document`, with the numbers of its prices as they are written in `text`.
+    """`document`, with the numbers of its prices, plans and project as they are written in `text`.
 
     The rest keeps its floats: a profile's `config` goes to Google's SDK.
     """
-    if "prices" not in document:
-        return dict(document)
-    return {**document, "prices": tomllib.loads(text, parse_float=_exact)["prices"]}
+    exact = tomllib.loads(text, parse_float=_exact)
+    return {**document, **{name: exact[name] for name in ("prices", "plans", "project") if name in exact}}
 
 
 def _exact(written: str) -> Decimal:
@@ -185,6 +186,13 @@ class PriceList:
             f"broker.toml: prices: there is no price for {', '.join(unpriced)}; "
             "the cost of such sessions is unknown"
         ]
+
+
+def amount(nanos: int) -> str:
+    """In the currency, exactly: `0.0425`, with at least two decimals."""
+    whole, rest = divmod(nanos, NANOS)
+    decimals = f"{rest:09}".rstrip("0")
+    return f"{whole}.{decimals:0<2}"
 
 
 def _bare(model: str) -> str:

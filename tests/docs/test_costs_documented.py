@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from broker.sessions.cost import NANOS, cost_of, time_nanos, token_nanos
+from broker.sessions.cost import cost_of, time_nanos, token_nanos
 from broker.settings import PriceList, document
+from broker.settings.prices import NANOS
 from tests.docs.markdown import rows, section
 
 MODEL = "gemini-3.8-live"

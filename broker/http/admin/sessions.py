@@ -18,10 +18,11 @@ from broker.http.responses import operation
 from broker.http.shapes import Ended, ended, timestamp_or_none
 from broker.net.timestamps import rfc3339
 from broker.parts import parts
-from broker.sessions.cost import Basis, amount
+from broker.sessions.cost import Basis
 from broker.sessions.session import SessionState
 from broker.sessions.token_counts import Problem
 from broker.settings import PriceList
+from broker.settings.prices import amount
 from broker.store.reporting.sessions import SessionRow, SqlSessions
 
 bp = Blueprint("admin_sessions", __name__)

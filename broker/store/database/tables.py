@@ -111,7 +111,8 @@ principals = Table(
 )
 
 # An operator's overrides for one principal; NULL where its plan decides. `plan` replaces the principal's own
-# plan. The row stays when all overrides are cleared, so that no two states ever have the same `version`.
+# plan. Budgets are in millionths of the currency. The row stays when all overrides are cleared, so that no two
+# states ever have the same `version`.
 limits = Table(
     "limits",
     metadata,
@@ -123,6 +124,9 @@ limits = Table(
     Column("sessions", Integer),
     Column("minutes_per_day", Integer),
     Column("session_minutes", Integer),
+    Column("budget_per_day", BigInteger),
+    Column("budget_per_month", BigInteger),
+    Column("minutes_per_month", Integer),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
 )
@@ -131,7 +135,7 @@ limits = Table(
 # Until `held_until` the session holds a place, one of those reserved for `plan` while there are any.
 # `counted`: `places` counts it. That is every session that holds a place, and each one that has lost its
 # place until a request finds it. `released_at` is when its owner gave the place back before its token
-# expired.
+# expired. `spent_nanos` and `spent_seconds` are in the sums of `spending`, for the day `spent_on`.
 COUNTED = text("counted")
 sessions = Table(
     "sessions",
@@ -152,6 +156,9 @@ sessions = Table(
     Column("ended_at", UtcDateTime),
     Column("released_at", UtcDateTime),
     Column("counted", Boolean, nullable=False, server_default=false()),
+    Column("spent_on", String(10), nullable=False, server_default=""),
+    Column("spent_nanos", BigInteger, nullable=False, server_default="0"),
+    Column("spent_seconds", Integer, nullable=False, server_default="0"),
     Index("ix_sessions_held_plan", "held_until", "plan"),
     Index("ix_sessions_opened_id", "opened_at", "id"),
     Index("ix_sessions_principal_held", "principal_key", "held_until"),
@@ -175,7 +182,7 @@ places = Table(
 # a valid one costs only the time beyond it. `forgiven` are the other seconds in which it could be used: those
 # that another token covers, and those that its owner gave back. The two add up to the token's life. The keys
 # are copied from the session for the sums over a day.
-# `mint_ms` is how long Google took.
+# `nanos` is what its reservation added to the charge of its session. `mint_ms` is how long Google took.
 UNCONFIRMED = text("state = 'reserved'")
 tokens = Table(
     "tokens",
@@ -192,6 +199,7 @@ tokens = Table(
     Column("covers_from", UtcDateTime, nullable=False),
     Column("seconds", Integer, nullable=False),
     Column("forgiven", Integer, nullable=False, server_default="0"),
+    Column("nanos", BigInteger, nullable=False, server_default="0"),
     Column("refusal", String(32)),
     Column("mint_ms", Integer),
     # Over all principals: the usage series read it.
@@ -209,6 +217,17 @@ day_sums = Table(
     Column("day", String(10), primary_key=True),
     Column("seconds", BigInteger, nullable=False),
     Column("forgiven", BigInteger, nullable=False),
+)
+
+# For each owner (a principal's key, or "project") and each day or month of the operator (such as 2026-11-30
+# or 2026-11): the sums over the sessions that were opened in it. See `ledger.spending`.
+spending = Table(
+    "spending",
+    metadata,
+    Column("key", String(40), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    Column("nanos", BigInteger, nullable=False),
+    Column("seconds", BigInteger, nullable=False),
 )
 
 # The last report of a client about its session. Only the client vouches for it. For the cost,

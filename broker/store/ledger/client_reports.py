@@ -1,6 +1,6 @@
-"""SqlReports: what clients report about their sessions, one row for each. No limit depends on it.
+"""SqlReports: what clients report about their sessions, one row for each.
 
-Token counts raise the cost of a session (`sessions.cost`). Those that cannot be true are set aside.
+Of all limits, only budgets depend on it: token counts raise the cost of a session (`sessions.cost`). Those that cannot be true are set aside.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from broker.sessions.session import SessionState
 from broker.sessions.token_counts import counts_in, greater, problems
 from broker.store.database.engine import Database
 from broker.store.database.tables import session_reports
-from broker.store.ledger.locks import lock_session
+from broker.store.ledger.locks import lock_owners, lock_session
 from broker.store.ledger.own_sessions import own_session
+from broker.store.ledger.spending import Spending
 
 # The last report is sent when a session is over, perhaps by a page that had lost its network.
 ACCEPTED_AFTER_END = timedelta(minutes=10)
@@ -39,8 +40,10 @@ _REPLACE = (
 
 
 class SqlReports:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, spending: Spending | None = None) -> None:
+        """Without `spending`, nothing has a price."""
         self._database = database
+        self._spending = spending or Spending()
 
     def put(self, principal: Principal, session_id: str, data: Mapping[str, int]) -> Mapping[str, int] | None:
         """Replace the previous report by `data` and return the previous one.
@@ -50,6 +53,7 @@ class SqlReports:
         """
         with self._database.write() as connection:
             session = own_session(connection, principal, session_id)
+            lock_owners(self._database, connection, session_id)
             # Two reports at once must not overwrite each other's counts.
             lock_session(self._database, connection, session_id)
             now = self._database.now(connection)
@@ -67,11 +71,13 @@ class SqlReports:
                 new = {"session_id": session_id, "reported_at": now, "data": dict(data)}
                 new |= {"token_counts": counted, "set_aside": set_aside}
                 connection.execute(self._database.insert_or_ignore(session_reports), new)
-                return {}
-            values = {"session": session_id, "at": now, "new_data": dict(data)}
-            values |= {"new_counts": counted, "new_set_aside": set_aside}
-            connection.execute(_REPLACE, values)
-            previous: Mapping[str, int] = last.data
+            else:
+                values = {"session": session_id, "at": now, "new_data": dict(data)}
+                values |= {"new_counts": counted, "new_set_aside": set_aside}
+                connection.execute(_REPLACE, values)
+            if counted != (last.token_counts if last else None):
+                self._spending.settle(connection, session_id)
+            previous: Mapping[str, int] = last.data if last else {}
             return previous
 
 

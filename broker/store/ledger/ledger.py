@@ -33,7 +33,7 @@ from broker.store.database.tables import sessions
 from broker.store.ledger import audit_rows, places
 from broker.store.ledger.locks import lock_owners, lock_principal, lock_session
 from broker.store.ledger.own_sessions import own_session, placed_sessions
-from broker.store.ledger.quota_usage import GRACE, counted, usage_of
+from broker.store.ledger.quota_usage import GRACE, counted
 from broker.store.ledger.reservation_rows import (
     add_session,
     add_token,
@@ -47,6 +47,7 @@ from broker.store.ledger.reservation_rows import (
     void_session,
     void_token,
 )
+from broker.store.ledger.spending import Account, Spending
 
 _MOST_LISTED = 100
 _LISTED = ("id", "profile", "state", "opened_at", "ends_at", "held_until")
@@ -60,8 +61,10 @@ _HEARTBEAT = Statement(
 
 
 class SqlLedger:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, spending: Spending | None = None) -> None:
+        """Without `spending`, nothing has a price."""
         self._database = database
+        self._spending = spending or Spending()
         self._refusals = RefusalLog(database)
 
     def together(self) -> AbstractContextManager[None]:
@@ -76,13 +79,18 @@ class SqlLedger:
     def reserve(self, principal: Principal, terms: SessionTerms, quotas: Quotas) -> Reservation:
         with self._database.write() as connection:
             now = lock_principal(self._database, connection, principal)
-            usages, free = self._usages(connection, quotas, now, needs_place=True)
+            account = self._spending.account(terms.model, now)
+            usages, free = self._usages(connection, quotas, now, account, needs_place=True)
             window = first_window(now, terms, usages)
             places.make_room(self._database, connection, quotas, now, free)
+            if project := self._spending.of_project(connection, quotas, now, account):
+                window = first_window(now, terms, [*project, *usages])
             with Writes(connection) as writes:
-                session_id = add_session(writes, principal, terms, window, quotas.plan)
+                session_id = add_session(writes, principal, terms, window, quotas.plan, account)
                 places.enter(writes, quotas.plan, principal, now)
-                reservation = add_token(writes, principal, session_id, window, usages[-1], opens_session=True)
+                reservation = add_token(
+                    writes, principal, session_id, window, usages[-1], account, opens_session=True
+                )
             # Before Google is asked: if the trail cannot be written, no token may be minted.
             audit_rows.record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
@@ -105,7 +113,9 @@ class SqlLedger:
                 raise _ended(session)
             check_unused(connection, session_id, now)
             kept = session.holds_place(now)
-            usages, free = self._usages(connection, quotas, now, needs_place=not kept)
+            account = self._spending.account(session.model, session.opened_at, session)
+            usages, free = self._usages(connection, quotas, now, account, needs_place=not kept)
+            usages = [*self._spending.of_project(connection, quotas, now, account), *usages]
             paid_until = max(now, session.token_expires_at or now)
             overlap = (paid_until - now).total_seconds()
             age = (now - session.opened_at).total_seconds()
@@ -117,7 +127,7 @@ class SqlLedger:
                 places.make_room(self._database, connection, quotas, now, free)
             with Writes(connection) as writes:
                 reservation = add_token(
-                    writes, principal, session_id, window, usages[-1], opens_session=False, kept=kept
+                    writes, principal, session_id, window, usages[-1], account, opens_session=False, kept=kept
                 )
             # Until the token is confirmed, the session keeps its place at least for the join window.
             until = max(session.held_until, window.connect_by + GRACE)
@@ -174,11 +184,14 @@ class SqlLedger:
             now = self._database.now(connection)
             return [_as_of(one, now) for one in placed_sessions(connection, principal.key, now, most)]
 
-    def usages(self, quotas: Quotas) -> tuple[list[QuotaUsage], bool]:
+    def usages(self, quotas: Quotas, model: str | None = None) -> tuple[list[QuotaUsage], bool]:
         with self._database.read() as connection:
             now = self._database.now(connection)
-            taken = [usage_of(connection, quota, now) for quota in quotas.of]
-            return taken, places.is_full(connection, quotas, now)
+            account = self._spending.account(model, now)
+            found = [counted(connection, quota, now, label=account.label) for quota in quotas.of]
+            of_project = self._spending.of_project(connection, quotas, now, account)
+            own = [self._spending.bounded(one.usage, one.spent, account) for one in found]
+            return [*of_project, *own], places.is_full(connection, quotas, now)
 
     def heartbeat(self, principal: Principal, session_id: str) -> Session:
         with self._database.read() as connection:
@@ -212,6 +225,7 @@ class SqlLedger:
             now = self._database.now(connection)
             if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
                 release(connection, session_id, quotas, now)
+                self._spending.settle(connection, session_id)
                 audit_rows.record(connection, now, owner, "session.end", "ok", session_id)
             return _as_of(own_session(connection, principal, session_id), now)
 
@@ -240,18 +254,18 @@ class SqlLedger:
             hold(connection, session.id, max(session.held_until, reservation.expires_at))
 
     def _usages(
-        self, connection: Connection, quotas: Quotas, now: datetime, *, needs_place: bool
+        self, connection: Connection, quotas: Quotas, now: datetime, account: Account, *, needs_place: bool
     ) -> tuple[list[QuotaUsage], int]:
         """How much of each quota is used, and how many counted places of the callers have become free.
 
         Refuses if a place is needed and there is none.
         """
-        found = [counted(connection, quota, now) for quota in quotas.of]
+        found = [counted(connection, quota, now, label=account.label) for quota in quotas.of]
         for number, one in enumerate(found):
             if one.is_stale:
                 places.recount_one(self._database, connection, one.usage.quota.key, now)
-                found[number] = counted(connection, one.usage.quota, now)
-        usages = [one.usage for one in found]
+                found[number] = counted(connection, one.usage.quota, now, label=account.label)
+        usages = [self._spending.bounded(one.usage, one.spent, account) for one in found]
         for usage in usages:
             if needs_place and no_session_left(usage):
                 placed = placed_sessions(connection, usage.quota.key, now, _MOST_LISTED)

@@ -82,4 +82,7 @@ def _session(row: Any, requester_key: str) -> Session:
         and row.ended_at is not None
         and row.held_until == row.ended_at,
         is_counted=row.counted,
+        spent_on=row.spent_on,
+        spent_nanos=row.spent_nanos,
+        spent_seconds=row.spent_seconds,
     )

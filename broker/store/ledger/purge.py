@@ -44,7 +44,8 @@ from broker.store.database.tables import (
     tokens,
     users,
 )
-from broker.store.ledger import places
+from broker.store.database.tables import spending as spent
+from broker.store.ledger import places, spending
 from broker.store.ledger.day_sums import date_of
 
 # A transaction of this size takes some ten milliseconds, which a request on SQLite can wait.
@@ -99,6 +100,7 @@ class SqlPurge:
             over: places.Rows = connection.execute(some).all()
             ids = [row.id for row in over]
             places.take_out(connection, [row for row in over if row.counted])
+            spending.forget_dead(connection, ids)
             connection.execute(delete(session_reports).where(session_reports.c.session_id.in_(ids)))
             deleted_tokens += connection.execute(delete(tokens).where(tokens.c.session_id.in_(ids))).rowcount
             return connection.execute(delete(sessions).where(sessions.c.id.in_(ids))).rowcount
@@ -119,6 +121,7 @@ class SqlPurge:
         with self._database.write() as connection:
             places.lock(self._database, connection)
             places.forget_empty(connection)
+            connection.execute(delete(spent).where(spent.c.period < date_of(before.astimezone(UTC))[:7]))
             connection.execute(delete(day_sums).where(day_sums.c.day < date_of(before.astimezone(UTC))))
             now = self._database.now(connection)
             detail = {"before": before.isoformat(timespec="seconds"), "deleted": vars(deleted)}

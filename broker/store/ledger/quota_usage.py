@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, TextClause, and_, bindparam, or_, text
 
 from broker.limits import quota as quotas
+from broker.limits.budget import Spent
 from broker.limits.quota import Quota, QuotaUsage
 from broker.sessions.session import SessionState, TokenState
 from broker.store.database.column_types import UtcDateTime
@@ -64,19 +65,36 @@ def _timed(sql: str, *names: str) -> TextClause:
     return text(sql).bindparams(*(bindparam(name, type_=UtcDateTime()) for name in names))
 
 
-_USAGE = _statement(
-    f"""
+_COUNTS = f"""
     SELECT place.taken, place.recounted_on,
            ({_LAPSED.format(owner="principal_key")}) + ({_LAPSED.format(owner="acting_key")}) AS free,
-           total.seconds - dead.seconds AS seconds, total.forgiven - dead.forgiven AS forgiven
+           total.seconds - dead.seconds AS seconds, total.forgiven - dead.forgiven AS forgiven%s
     FROM (SELECT coalesce(sum(seconds), 0) AS seconds, coalesce(sum(forgiven), 0) AS forgiven
           FROM day_sums WHERE key = :key AND day >= :date) AS total
     CROSS JOIN (SELECT coalesce(sum(seconds), 0) AS seconds, coalesce(sum(forgiven), 0) AS forgiven
                 FROM ({_of_both(_UNCONFIRMED)}) AS each_one) AS dead
-    LEFT JOIN places AS place ON place.owner = :key AND place.plan = ''
-    """,  # noqa: S608 - constants only # nosec B608
-    "now", "day", "lapsed",
-)  # fmt: skip
+    LEFT JOIN places AS place ON place.owner = :key AND place.plan = ''%s
+    """  # noqa: S608 - constants only # nosec B608
+_DEAD = (
+    "SELECT sessions.spent_on AS period, -tokens.nanos AS nanos, -tokens.seconds AS seconds "
+    "FROM tokens JOIN sessions ON sessions.id = tokens.session_id "
+    "WHERE tokens.state = 'reserved' AND tokens.{owner} = :key AND tokens.connect_by <= :lapsed"
+)
+_SPENT = f"""
+    CROSS JOIN (SELECT coalesce(sum(CASE WHEN period = :label THEN nanos END), 0) AS day_nanos,
+                       coalesce(sum(CASE WHEN period <> :label THEN nanos END), 0) AS month_nanos,
+                       coalesce(sum(CASE WHEN period <> :label THEN seconds END), 0) AS month_seconds
+                FROM (SELECT period, nanos, seconds FROM spending
+                      WHERE key = :key AND period IN (:label, :month)
+                      UNION ALL SELECT * FROM ({_of_both(_DEAD)}) AS dead_today WHERE period = :label
+                      UNION ALL SELECT substr(period, 1, 7), nanos, seconds
+                                FROM ({_of_both(_DEAD)}) AS dead_in_month
+                                WHERE substr(period, 1, 7) = :month) AS each_sum) AS spent
+    """  # noqa: S608 - constants only # nosec B608
+_USAGE = _statement(_COUNTS % ("", ""), "now", "day", "lapsed")
+_USAGE_AND_SPENT = _statement(
+    _COUNTS % (", spent.day_nanos, spent.month_nanos, spent.month_seconds", _SPENT), "now", "day", "lapsed"
+)
 _NEXT_FREE = _timed(
     f"SELECT min(at) AS at FROM ({_of_both(_FREES_AT)}) AS each_one",  # noqa: S608 # nosec B608
     "now",
@@ -85,11 +103,15 @@ _NEXT_FREE = _timed(
 
 @dataclass(frozen=True)
 class Counted:
-    """`free`: so many counted places have become free. `is_stale`: the count has to be made anew."""
+    """`free`: so many counted places have become free. `is_stale`: the count has to be made anew.
+
+    `spent` is None without a budget.
+    """
 
     usage: QuotaUsage
     free: int
     is_stale: bool
+    spent: Spent | None = None
 
 
 def usage_of(
@@ -99,15 +121,29 @@ def usage_of(
     return counted(connection, quota, now, since).usage
 
 
-def counted(connection: Connection, quota: Quota, now: datetime, since: datetime | None = None) -> Counted:
+def counted(
+    connection: Connection,
+    quota: Quota,
+    now: datetime,
+    since: datetime | None = None,
+    label: str | None = None,
+) -> Counted:
+    """`label`: the day of budgets."""
     values: dict[str, Any] = {"key": quota.key, **times(now)}
     if since is not None:
         values["day"] = min(values["day"], quotas.day_of(since))
     values["date"] = date_of(values["day"])
-    ((taken, recounted_on, free, used, forgiven),) = _USAGE.run(connection, values)
+    spent = None
+    if quota.budget and label is not None:
+        values |= {"label": label, "month": label[:7]}
+        ((taken, recounted_on, free, used, forgiven, *sums),) = _USAGE_AND_SPENT.run(connection, values)
+        spent = Spent(*map(int, sums))
+    else:
+        ((taken, recounted_on, free, used, forgiven),) = _USAGE.run(connection, values)
     is_open = (taken or 0) - free
     frees_at = None
     if is_open >= quota.sessions:
         frees_at = connection.execute(_NEXT_FREE, {"key": quota.key, "now": now}).scalar_one()
     usage = QuotaUsage(quota, now, is_open, int(used), frees_at, int(forgiven))
-    return Counted(usage, free, taken is not None and (recounted_on != date_of(now) or is_open < 0))
+    is_stale = taken is not None and (recounted_on != date_of(now) or is_open < 0)
+    return Counted(usage, free, is_stale, spent)

@@ -21,8 +21,9 @@ from broker.sessions.session import Reservation, SessionState, SessionTerms, Tok
 from broker.sessions.token_window import TokenWindow
 from broker.store.database.statement import Query, Statement, Writes, insert_of
 from broker.store.database.tables import sessions, tokens
-from broker.store.ledger import day_sums
+from broker.store.ledger import day_sums, spending
 from broker.store.ledger.quota_usage import GRACE, usage_of
+from broker.store.ledger.spending import Account
 
 # How many tokens of a session may be able to open a connection, and how many of them may come at once.
 MOST_UNUSED = 10
@@ -31,11 +32,12 @@ MOST_AT_ONCE, AT_ONCE = 4, timedelta(seconds=3)
 # Built once: putting a statement together takes longer than running it.
 _ADD_SESSION = insert_of(
     sessions, "id", "principal_key", "acting_key", "plan", "profile", "model", "client", "state",
-    "opened_at", "ends_at", "held_until", "counted",
+    "opened_at", "ends_at", "held_until", "counted", "spent_on",
+    "spent_nanos", "spent_seconds",
 )  # fmt: skip
 _ADD_TOKEN = insert_of(
     tokens, "id", "session_id", "principal_key", "acting_key", "state", "reserved_at", "connect_by",
-    "expires_at", "covers_from", "seconds", "forgiven",
+    "expires_at", "covers_from", "seconds", "forgiven", "nanos",
 )  # fmt: skip
 _MOVE = Statement(
     update(sessions)
@@ -91,6 +93,8 @@ _UNUSED = Query(
 )
 _CHARGE = (
     select(
+        tokens.c.session_id,
+        tokens.c.nanos,
         tokens.c.principal_key,
         tokens.c.acting_key,
         tokens.c.reserved_at,
@@ -100,7 +104,9 @@ _CHARGE = (
     .where(tokens.c.id == bindparam("token"))
     .with_for_update()
 )
-_FREE_OF_CHARGE = update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=0, forgiven=0)
+_FREE_OF_CHARGE = (
+    update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=0, forgiven=0, nanos=0)
+)
 _GIVE_BACK = (
     update(tokens)
     .where(tokens.c.id == bindparam("token"))
@@ -109,7 +115,12 @@ _GIVE_BACK = (
 
 
 def add_session(
-    writes: Writes, principal: Principal, terms: SessionTerms, window: TokenWindow, plan: str
+    writes: Writes,
+    principal: Principal,
+    terms: SessionTerms,
+    window: TokenWindow,
+    plan: str,
+    account: Account,
 ) -> str:
     session_id = "ses_" + secrets.token_hex(16)
     row = {
@@ -125,6 +136,9 @@ def add_session(
         "ends_at": window.ends_at,
         "held_until": window.connect_by + GRACE,
         "counted": True,
+        "spent_on": account.label,
+        "spent_nanos": account.nanos_of(window.seconds),
+        "spent_seconds": window.seconds,
     }
     writes.add(_ADD_SESSION, row)
     return session_id
@@ -136,12 +150,13 @@ def add_token(
     session_id: str,
     window: TokenWindow,
     own: QuotaUsage,
+    account: Account,
     *,
     opens_session: bool,
     kept: bool = False,
 ) -> Reservation:
     """A reserved token. `own` is the principal's usage without it. `kept`: the session has its place."""
-    token_id = "tok_" + secrets.token_hex(16)
+    token_id, nanos = "tok_" + secrets.token_hex(16), account.nanos_of(window.seconds)
     row = {
         "id": token_id,
         "session_id": session_id,
@@ -154,10 +169,15 @@ def add_token(
         "covers_from": window.covers_from,
         "seconds": window.seconds,
         "forgiven": window.forgiven,
+        "nanos": nanos,
     }
     writes.add(_ADD_TOKEN, row)
-    acting_key = principal.actor.key if principal.actor else None
-    day_sums.add(writes, (acting_key, principal.key), window.now, window.seconds, window.forgiven)
+    keys = (principal.actor.key if principal.actor else None, principal.key)
+    day_sums.add(writes, keys, window.now, window.seconds, window.forgiven)
+    if opens_session:  # its row has the charge already
+        spending.add(writes, account.label, keys, nanos, window.seconds)
+    else:
+        spending.change(writes, session_id, account.label, keys, nanos, window.seconds)
     return Reservation(
         token_id=token_id,
         session_id=session_id,
@@ -171,6 +191,7 @@ def add_token(
             open=own.open + (0 if kept else 1),
             used_seconds=own.used_seconds + window.seconds,
             forgiven_seconds=own.forgiven_seconds + window.forgiven,
+            bounds=tuple(bound.with_more(nanos, window.seconds) for bound in own.bounds),
         ),
     )
 
@@ -203,6 +224,7 @@ def void_token(connection: Connection, token_id: str, refusal_code: str) -> None
         keys = (charge.acting_key, charge.principal_key)
         with Writes(connection) as writes:
             day_sums.add(writes, keys, charge.reserved_at, -charge.seconds, -charge.forgiven)
+        spending.take_back(connection, charge.session_id, charge.nanos, charge.seconds)
 
 
 def void_session(connection: Connection, session_id: str, now: datetime) -> bool:

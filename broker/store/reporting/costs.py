@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from broker.sessions.cost import amount, cost_of
+from broker.sessions.cost import cost_of
 from broker.sessions.session import SessionState, TokenState
 from broker.settings import PriceList
+from broker.settings.prices import amount
 from broker.store.database.tables import session_reports, sessions, tokens
 from broker.store.reporting.time_buckets import TimeBuckets, within
 

@@ -22,7 +22,7 @@ from broker.minting.warm import WarmTokens
 from broker.principal import Principal
 from broker.profiles.catalog import Catalog
 from broker.profiles.profile import Profile
-from broker.settings import Plan
+from broker.settings import Plan, Project
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit
 from broker.store.ledger.ledger import SqlLedger
@@ -103,7 +103,7 @@ class Story:
             start=self.background.append,
         )
         self.issuer = TokenIssuer(
-            policy=Policy({"default": plan}, project_sessions=50),
+            policy=Policy({"default": plan}, project=Project()),
             rates=create_rates(rate_storage(database, None)),
             catalog=Catalog(PROFILES),
             attestations=Attestations([], admit_no_app),

@@ -7,11 +7,11 @@ import pytest
 from broker.limits.policy import Allowance, Policy
 from broker.limits.quota import Quota
 from broker.principal import Overrides, Principal, end_user
-from broker.settings import Plan
+from broker.settings import Plan, Project
 
 DEFAULT = Plan(rate="10/minute", sessions=2, minutes_per_day=60, session_minutes=30)
 GOLD = Plan(rate="100/minute", sessions=9, minutes_per_day=600, session_minutes=15, reserved_sessions=4)
-POLICY = Policy({"default": DEFAULT, "gold": GOLD}, project_sessions=50)
+POLICY = Policy({"default": DEFAULT, "gold": GOLD}, project=Project())
 
 
 def alice(plan: str = "default", **overrides: object) -> Principal:

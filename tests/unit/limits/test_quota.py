@@ -46,7 +46,7 @@ def test_last_place_can_be_taken_and_no_more(open_sessions: int, refused: bool) 
 
 @pytest.mark.parametrize(("left", "refused"), [(600, False), (10, False), (9, True), (0, True)])
 def test_less_than_the_shortest_slice_counts_as_no_minutes(left: int, refused: bool) -> None:
-    assert quotas.no_minutes_left(usage(used_seconds=600 - left)) is refused
+    assert quotas.no_time_left(usage(used_seconds=600 - left)) is refused
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_too_many_sessions_waits_for_the_first_place_and_lists_the_open_ones() -
 
 
 def test_exhausted_minutes_wait_for_the_next_day() -> None:
-    refusal = quotas.minutes_exhausted(usage(used_seconds=600))
+    refusal = quotas.exhausted(usage(used_seconds=600))
     assert (refusal.code, refusal.retry_after_seconds) == ("minutes-exhausted", 43200)
     assert refusal.extensions == {"violated-policies": ["minutes_per_day"]}
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.sessions.cost import NANOS, amount, cost_of, time_nanos, token_nanos
+from broker.sessions.cost import cost_of, time_nanos, token_nanos
 from broker.sessions.token_counts import (
     AUDIO_OUT_PER_SECOND,
     CONTEXT_WINDOW,
@@ -24,6 +24,7 @@ from broker.sessions.token_counts import (
     used,
 )
 from broker.settings import Price, PriceList
+from broker.settings.prices import NANOS, amount
 from tests.support.prices import PRICES, price
 
 AT = datetime(2026, 11, 30, 12, tzinfo=UTC)

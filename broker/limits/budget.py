@@ -1,0 +1,137 @@
+"""Budget: how much money, and how many minutes, one owner may use in a day and in a month. Pure.
+
+A session counts in the day and in the month in which it was opened, by the operator's time zone, with all of
+its tokens. So a day may have 23, 24 or 25 hours. Amounts are whole nanos of the currency (`sessions.cost`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta, tzinfo
+
+from broker.settings.prices import NANOS_OF_MILLIONTH, Price
+
+# Longer than any session.
+_NO_END_SECONDS = 366 * 86_400
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Amounts are in millionths of the currency. None: not limited."""
+
+    per_day: int | None = None
+    per_month: int | None = None
+    minutes_per_month: int | None = None
+
+    def __bool__(self) -> bool:
+        return self != NO_BUDGET
+
+
+NO_BUDGET = Budget()
+
+
+@dataclass(frozen=True)
+class Period:
+    """A day or a month of the operator. `label` is as in `2026-11-30` or `2026-11`."""
+
+    name: str
+    label: str
+    ends_at: datetime
+
+
+class Calendar:
+    """Days and months in a time zone."""
+
+    def __init__(self, zone: tzinfo = UTC) -> None:
+        self._zone = zone
+
+    def label_of(self, moment: datetime) -> str:
+        """The day of an aware moment. Its first seven characters are the label of the month."""
+        return moment.astimezone(self._zone).date().isoformat()
+
+    def periods(self, label: str) -> tuple[Period, Period]:
+        """The day with this label, and its month."""
+        day = date.fromisoformat(label)
+        next_month = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+        return (
+            Period("day", label, self._begin(day + timedelta(days=1))),
+            Period("month", label[:7], self._begin(next_month)),
+        )
+
+    def _begin(self, day: date) -> datetime:
+        # If a clock change skips midnight, the day begins at the change.
+        return datetime(day.year, day.month, day.day, tzinfo=self._zone).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one owner has spent, by the day and the month of one label. `month_seconds` are charged."""
+
+    day_nanos: int
+    month_nanos: int
+    month_seconds: int
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """What a second of a session costs. `nanos` and `seconds` are what the session has used so far.
+
+    `price` None: its model has no price, so nothing may be spent on it.
+    """
+
+    price: Price | None
+    currency: str | None
+    nanos: int = 0
+    seconds: int = 0
+
+    def affordable_seconds(self, left_nanos: int) -> int:
+        """For how many more seconds of this session the amount is enough."""
+        if self.price is None or left_nanos <= 0:
+            return 0
+        if not self.price.per_minute:
+            return _NO_END_SECONDS
+        total = (self.nanos + left_nanos) * 60 // (self.price.per_minute * NANOS_OF_MILLIONTH)
+        return max(0, total - self.seconds)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One limit of a period. `limit` and `used` are nanos of `currency`, or seconds if that is None.
+
+    `left_seconds`: how many more seconds a session may be charged for.
+    """
+
+    policy: str
+    limit: int
+    used: int
+    currency: str | None
+    period: Period
+    left_seconds: int
+
+    @property
+    def left(self) -> int:
+        return max(0, self.limit - self.used)
+
+    def with_more(self, nanos: int, seconds: int) -> Bound:
+        """After a charge of so much."""
+        more = seconds if self.currency is None else nanos
+        return replace(self, used=self.used + more, left_seconds=max(0, self.left_seconds - seconds))
+
+
+def bounds_of(
+    budget: Budget, spent: Spent, periods: tuple[Period, Period], tariff: Tariff
+) -> tuple[Bound, ...]:
+    day, month = periods
+    bounds = []
+    for policy, amount, used, period in (
+        ("budget_per_day", budget.per_day, spent.day_nanos, day),
+        ("budget_per_month", budget.per_month, spent.month_nanos, month),
+    ):
+        if amount is not None:
+            limit = amount * NANOS_OF_MILLIONTH
+            seconds = tariff.affordable_seconds(limit - used)
+            bounds.append(Bound(policy, limit, used, tariff.currency or "", period, seconds))
+    if budget.minutes_per_month is not None:
+        limit, used = budget.minutes_per_month * 60, spent.month_seconds
+        bounds.append(Bound("minutes_per_month", limit, used, None, month, max(0, limit - used)))
+    return tuple(bounds)

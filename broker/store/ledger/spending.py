@@ -1,0 +1,207 @@
+"""What principals and the project spend in each day and month, as sums that are kept.
+
+A session's charge is what its tokens cost by their seconds, or what its client reported, whichever is more
+(`sessions.cost`). It is kept in `sessions.spent_nanos`, and the sums change by the same amount in the same
+transaction: when a token is reserved or void, and when a report or the end of the session settles it. All of
+it counts in the day and the month in which the session was opened. A reservation that is never confirmed is
+subtracted when the sums are read.
+
+The rows of `spending` are changed after everything else of a transaction, a principal's before the project's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select, text, update
+
+from broker.limits.budget import Calendar, Spent, Tariff, bounds_of
+from broker.limits.quota import PROJECT, Quotas, QuotaUsage, project_quota
+from broker.sessions.cost import cost_of, time_nanos
+from broker.sessions.session import Session, TokenState
+from broker.settings import PriceList
+from broker.store.database.column_types import UtcDateTime
+from broker.store.database.statement import Query, Statement, Writes
+from broker.store.database.tables import session_reports, sessions, tokens
+from broker.store.ledger.quota_usage import GRACE
+
+_OF_PROJECT = Statement(
+    text(
+        """
+        SELECT coalesce(sum(CASE WHEN period = :today THEN nanos END), 0),
+               coalesce(sum(CASE WHEN period = :month THEN nanos END), 0)
+        FROM (SELECT period, nanos FROM spending WHERE key = 'project' AND period IN (:today, :month)
+              UNION ALL
+              SELECT days.period, -tokens.nanos FROM tokens JOIN sessions ON sessions.id = tokens.session_id
+              JOIN (SELECT :today AS period UNION ALL SELECT :month) AS days
+              ON sessions.spent_on = days.period OR substr(sessions.spent_on, 1, 7) = days.period
+              WHERE tokens.state = 'reserved' AND tokens.connect_by <= :lapsed) AS each_one
+        """
+    ).bindparams(bindparam("lapsed", type_=UtcDateTime()))
+)
+
+
+def _sum(column: Any, *conditions: Any) -> Any:
+    return (
+        select(func.coalesce(func.sum(column), 0))
+        .where(tokens.c.session_id == sessions.c.id, *conditions)
+        .correlate(sessions)
+        .scalar_subquery()
+    )
+
+
+_CHARGES = Query(
+    select(
+        sessions.c.model,
+        sessions.c.opened_at,
+        sessions.c.principal_key,
+        sessions.c.acting_key,
+        sessions.c.spent_on,
+        sessions.c.spent_nanos,
+        sessions.c.spent_seconds,
+        _sum(tokens.c.seconds).label("seconds"),
+        _sum(tokens.c.seconds, tokens.c.state == TokenState.ISSUED).label("issued_seconds"),
+        _sum(tokens.c.nanos, tokens.c.state == TokenState.RESERVED).label("reserved_nanos"),
+        session_reports.c.token_counts,
+    )
+    .select_from(sessions.outerjoin(session_reports, session_reports.c.session_id == sessions.c.id))
+    .where(sessions.c.id == bindparam("session"))
+)
+_RESERVED = select(
+    sessions.c.spent_on, tokens.c.acting_key, tokens.c.principal_key, tokens.c.nanos, tokens.c.seconds
+).where(
+    tokens.c.session_id == sessions.c.id,
+    tokens.c.state == TokenState.RESERVED,
+    sessions.c.spent_on != "",
+)
+_CHANGE = Statement(
+    update(sessions)
+    .where(sessions.c.id == bindparam("session"))
+    .values(
+        spent_on=bindparam("day"),
+        spent_nanos=sessions.c.spent_nanos + bindparam("nanos"),
+        spent_seconds=sessions.c.spent_seconds + bindparam("more"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where the charges of one session go: the day on which it was opened, and what it has cost so far."""
+
+    label: str
+    tariff: Tariff
+
+    def nanos_of(self, seconds: int) -> int:
+        """What so many more seconds add to the charge of the session."""
+        price = self.tariff.price
+        if price is None:
+            return 0
+        return max(0, time_nanos(price, self.tariff.seconds + seconds) - self.tariff.nanos)
+
+
+class Spending:
+    """`calendar` says when days and months begin."""
+
+    def __init__(self, prices: PriceList | None = None, calendar: Calendar | None = None) -> None:
+        self._prices = prices or PriceList({})
+        self._calendar = calendar or Calendar()
+
+    def account(self, model: str | None, opened_at: datetime, session: Session | None = None) -> Account:
+        """Of a session that is opened now, or of an existing one."""
+        price = None if model is None else self._prices.at(model, opened_at)
+        tariff = Tariff(price, self._prices.currency)
+        if session is None or not session.spent_on:
+            return Account(self._calendar.label_of(opened_at), tariff)
+        return Account(
+            session.spent_on, replace(tariff, nanos=session.spent_nanos, seconds=session.spent_seconds)
+        )
+
+    def bounded(self, usage: QuotaUsage, spent: Spent | None, account: Account) -> QuotaUsage:
+        """The usage with what is left of the owner's budgets."""
+        if spent is None:
+            return usage
+        periods = self._calendar.periods(account.label)
+        return replace(usage, bounds=bounds_of(usage.quota.budget, spent, periods, account.tariff))
+
+    def of_project(
+        self, connection: Connection, quotas: Quotas, now: datetime, account: Account
+    ) -> list[QuotaUsage]:
+        """The project's budget as one more usage; none without a budget. Exact under the project's lock."""
+        if not quotas.project_budget:
+            return []
+        values = {"today": account.label, "month": account.label[:7], "lapsed": now - GRACE}
+        ((day, month),) = _OF_PROJECT.run(connection, values)
+        usage = QuotaUsage(project_quota(quotas), now, 0, 0)
+        return [self.bounded(usage, Spent(int(day), int(month), 0), account)]
+
+    def settle(self, connection: Connection, session_id: str) -> None:
+        """The charge of a session from its rows. Called under the locks of its owners."""
+        (row,) = _CHARGES.rows(connection, {"session": session_id})
+        if not row.spent_on:
+            return  # it was opened before budgets were kept
+        cost = cost_of(self._prices, row.model, row.opened_at, int(row.issued_seconds), row.token_counts)
+        nanos = (cost.nanos if cost else 0) + int(row.reserved_nanos)
+        with Writes(connection) as writes:
+            change(
+                writes,
+                session_id,
+                row.spent_on,
+                (row.acting_key, row.principal_key),
+                nanos - row.spent_nanos,
+                int(row.seconds) - row.spent_seconds,
+            )
+
+
+def change(
+    writes: Writes, session_id: str, label: str, keys: tuple[str | None, ...], nanos: int, seconds: int
+) -> None:
+    """Add to the charge of a session and to all sums. Numbers may be negative."""
+    if nanos or seconds:
+        values = {"session": session_id, "day": label, "nanos": nanos, "more": seconds}
+        writes.add(_CHANGE, values)
+        add(writes, label, keys, nanos, seconds)
+
+
+def add(writes: Writes, label: str, keys: tuple[str | None, ...], nanos: int, seconds: int) -> None:
+    """Add to the sums of the day, the month, `keys` and the project."""
+    owners = [key for key in keys if key is not None]
+    values: dict[str, Any] = {f"key{number}": key for number, key in enumerate([*owners, PROJECT])}
+    values |= {"today": label, "month": label[:7], "nanos": nanos, "seconds": seconds}
+    writes.add(_add(len(owners) + 1), values)
+
+
+def take_back(connection: Connection, session_id: str, nanos: int, seconds: int) -> None:
+    """A token of the session is void."""
+    (row,) = _CHARGES.rows(connection, {"session": session_id})
+    if row.spent_on:
+        with Writes(connection) as writes:
+            keys = (row.acting_key, row.principal_key)
+            change(writes, session_id, row.spent_on, keys, -nanos, -seconds)
+
+
+def forget_dead(connection: Connection, session_ids: Sequence[str]) -> None:
+    """Reservations that were never confirmed are about to be deleted, so no one subtracts them any more."""
+    for row in connection.execute(_RESERVED.where(sessions.c.id.in_(session_ids))).all():
+        with Writes(connection) as writes:
+            add(writes, row.spent_on, (row.acting_key, row.principal_key), -row.nanos, -row.seconds)
+
+
+@cache
+def _add(owners: int) -> Statement:
+    rows = ", ".join(
+        f"(:key{number}, :{period}, :nanos, :seconds)"
+        for number in range(owners)
+        for period in ("today", "month")
+    )
+    return Statement(
+        text(
+            f"INSERT INTO spending (key, period, nanos, seconds) VALUES {rows} "  # noqa: S608 # nosec B608
+            "ON CONFLICT (key, period) DO UPDATE SET nanos = spending.nanos + excluded.nanos, "
+            "seconds = spending.seconds + excluded.seconds"
+        )
+    )

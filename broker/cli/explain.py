@@ -40,7 +40,7 @@ def explain(username: str, profile: str | None, issuer: str, as_json: bool) -> N
 
 def _print(preview: DryRun) -> None:
     answer = preview.to_json()
-    limits = ", ".join(f"{name} {value}" for name, value in preview.limits.of_one().items())
+    limits = ", ".join(f"{name} {value}" for name, value in answer["limits"].items() if value is not None)
     click.echo(f"Rule     {preview.rule}: {limits}")
     for rate in preview.rates:
         wait = f", one more in {rate.reset} s" if rate.remaining < rate.limit else ""
@@ -50,6 +50,9 @@ def _print(preview: DryRun) -> None:
         free = session.held_until.isoformat(timespec="seconds")
         click.echo(f"         {session.id}, {session.state}: its place is free at {free}")
     click.echo(f"Used     {preview.usage.used_minutes} of {preview.limits.minutes_per_day} minutes today")
+    for bound in answer["budgets"]:
+        of = f"{bound['used']} of {bound['limit']} {bound['currency'] or 'minutes'}"
+        click.echo(f"Budget   {of} ({bound['policy']}) until {bound['resets_at']}")
     most = preview.usage.quota.most_forgiven_seconds // 60
     click.echo(f"Unused   {preview.usage.forgiven_minutes} of {most} minutes given back today")
     click.echo(f"Profile  {preview.profile}")

@@ -36,6 +36,7 @@ def limits_show(user: str, issuer: str, as_json: bool) -> None:
 @json_option
 def limits_list(as_json: bool) -> None:
     """List the users who have limits of their own."""
+    from broker.limits.budget import with_amounts
     from broker.store.accounts.overrides import SqlOverrides
 
     with open_database_alone() as database:
@@ -43,7 +44,7 @@ def limits_list(as_json: bool) -> None:
             {
                 "issuer": row.issuer,
                 "user": row.subject,
-                **vars(row.overrides),
+                **with_amounts(vars(row.overrides)),
                 "updated": row.updated_at,
             }
             for row in SqlOverrides(database).all()
@@ -58,6 +59,9 @@ def limits_list(as_json: bool) -> None:
 @click.option("--sessions", type=int, help="Sessions open at the same time.")
 @click.option("--minutes-per-day", type=int, help="Minutes of talk per day, over all sessions.")
 @click.option("--session-minutes", type=int, help="The longest session, in minutes. Applies to new sessions.")
+@click.option("--budget-per-day", help="Money per day, over all sessions, in the currency of the prices.")
+@click.option("--budget-per-month", help="Money per month.")
+@click.option("--minutes-per-month", type=int, help="Minutes of talk per month.")
 @issuer_option
 @json_option
 def limits_set(user: str, issuer: str, as_json: bool, **changes: Any) -> None:
@@ -85,7 +89,9 @@ def limits_clear(user: str, fields: tuple[str, ...], issuer: str, as_json: bool)
 
 
 def _print(user: str, limits: EffectiveLimits, as_json: bool) -> None:
-    effective, own = limits.plan.of_one(), vars(limits.overrides)
+    from broker.limits.budget import with_amounts
+
+    effective, own = with_amounts(limits.plan.of_one()), with_amounts(vars(limits.overrides))
     if as_json:
         facts = {
             "user": user,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
 from broker.errors import LimitState
+from broker.limits.budget import bound_to_json
 from broker.limits.quota import QuotaUsage, quota_states
 
 
@@ -26,10 +28,23 @@ class MinutesLeft(TypedDict):
     used: int
 
 
+class BudgetLeft(TypedDict):
+    """Amounts are decimal numbers as text; without a currency, they are whole minutes."""
+
+    policy: Literal["budget_per_day", "budget_per_month", "minutes_per_month"]
+    limit: str | int
+    used: str | int
+    currency: str | None
+    resets_at: str
+
+
 class LimitsLeft(TypedDict):
+    """`budget`: the caller's own budgets, if there are any."""
+
     rate: list[RateLeft]
     sessions: SessionsLeft
     minutes_per_day: MinutesLeft
+    budget: NotRequired[list[BudgetLeft]]
 
 
 def fields(states: Sequence[LimitState]) -> dict[str, str]:
@@ -49,11 +64,14 @@ def fields_of(rates: Sequence[LimitState], usage: QuotaUsage) -> dict[str, str]:
 def limits_left(rates: Sequence[LimitState], usage: QuotaUsage) -> LimitsLeft:
     """The member `limits` in the answers of the token routes and of GET /me."""
     quota = usage.quota
-    return {
+    left: LimitsLeft = {
         "rate": [rate_left(rate) for rate in rates],
         "sessions": {"limit": quota.sessions, "open": usage.open},
         "minutes_per_day": {"limit": quota.minutes_per_day, "used": usage.used_minutes},
     }
+    if usage.bounds:
+        left["budget"] = [cast(BudgetLeft, bound_to_json(bound)) for bound in usage.bounds]
+    return left
 
 
 def rate_left(rate: LimitState) -> RateLeft:

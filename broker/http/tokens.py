@@ -32,8 +32,8 @@ _RENEW_AT = 0.8  # of a token's life: early enough for a retry, late enough not 
 _TO_RENEW = timedelta(seconds=15)
 _LIMITS: tuple[Code, ...] = (
     "profile-forbidden", "profile-unknown", "ttl-too-long", "rate-limited", "too-many-sessions",
-    "minutes-exhausted", "project-capacity", "busy", "upstream-rejected", "upstream-error",
-    "upstream-timeout", "upstream-quota", "audit-unavailable", "minting-suspended",
+    "minutes-exhausted", "budget-exhausted", "project-capacity", "busy", "upstream-rejected",
+    "upstream-error", "upstream-timeout", "upstream-quota", "audit-unavailable", "minting-suspended",
 )  # fmt: skip
 _ONCE = RequestHeader(
     idempotency.HEADER,

@@ -12,6 +12,7 @@ from typing import Any
 
 from broker.errors import LimitState, Refusal
 from broker.limits import quota as quotas
+from broker.limits.budget import bound_to_json, with_amounts
 from broker.limits.limiter import Rates, rate_refusal, used_up
 from broker.limits.policy import Allowance, Policy
 from broker.limits.quota import QuotaUsage
@@ -49,7 +50,8 @@ class DryRun:
         return {
             "profile": self.profile,
             "rule": self.rule,
-            "limits": self.limits.of_one(),
+            "limits": with_amounts(self.limits.of_one()),
+            "budgets": [bound_to_json(bound) for bound in self.usage.bounds],
             "left": [rate.to_json() for rate in self.rates],
             "open_sessions": self.usage.open,
             "sessions": [

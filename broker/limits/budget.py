@@ -6,13 +6,25 @@ its tokens. So a day may have 23, 24 or 25 hours. Amounts are whole nanos of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any
 
-from broker.settings.prices import NANOS_OF_MILLIONTH, Price
+from broker.net.timestamps import rfc3339
+from broker.settings.prices import NANOS_OF_MILLIONTH, Price, amount
 
+AMOUNTS = ("budget_per_day", "budget_per_month")
 # Longer than any session.
 _NO_END_SECONDS = 366 * 86_400
+
+
+def with_amounts(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Limits by name, with the amounts among them as decimal numbers for people: `20.00`."""
+    return {
+        name: amount(value * NANOS_OF_MILLIONTH) if name in AMOUNTS and value is not None else value
+        for name, value in limits.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,7 @@ class Tariff:
             return 0
         if not self.price.per_minute:
             return _NO_END_SECONDS
-        total = (self.nanos + left_nanos) * 60 // (self.price.per_minute * NANOS_OF_MILLIONTH)
+        total: int = (self.nanos + left_nanos) * 60 // (self.price.per_minute * NANOS_OF_MILLIONTH)
         return max(0, total - self.seconds)
 
 
@@ -116,6 +128,21 @@ class Bound:
         """After a charge of so much."""
         more = seconds if self.currency is None else nanos
         return replace(self, used=self.used + more, left_seconds=max(0, self.left_seconds - seconds))
+
+
+def bound_to_json(bound: Bound) -> dict[str, Any]:
+    """Amounts are decimal numbers as text, minutes are whole numbers."""
+
+    def size(number: int) -> str | int:
+        return -(-number // 60) if bound.currency is None else amount(number)
+
+    return {
+        "policy": bound.policy,
+        "limit": size(bound.limit),
+        "used": size(bound.used),
+        "currency": bound.currency,
+        "resets_at": rfc3339(bound.period.ends_at),
+    }
 
 
 def bounds_of(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pydantic import ValidationError
 
+from broker.limits.budget import AMOUNTS
 from broker.limits.policy import Policy
 from broker.net.plain_faults import plain
 from broker.operators.errors import EditConflict, OperatorError
@@ -35,6 +37,7 @@ class LimitAdmin:
     def __init__(self, settings: Settings, database: Database, *, actor: str) -> None:
         config = settings.config
         self._plans = config.plans
+        self._has_prices = bool(config.prices)
         self._policy = Policy(config.plans, config.project)
         self._principals = Principals(settings, database)
         self._overrides = SqlOverrides(database)
@@ -60,7 +63,7 @@ class LimitAdmin:
         principal = self._principals.find(subject, issuer)
         if not changes:
             raise OperatorError(f"nothing to set; name at least one of: {', '.join(FIELDS)}")
-        self._check(changes)
+        changes = self._checked(changes)
         try:
             overrides = self._overrides.set(
                 issuer, principal.subject, changes, actor=self._actor, version=version
@@ -86,18 +89,36 @@ class LimitAdmin:
         applied = self._policy.for_principal(overridden)
         return EffectiveLimits(applied.rule, overridden.plan, applied.plan, overrides)
 
-    def _check(self, changes: Mapping[str, Any]) -> None:
-        """Apply the rules for broker.toml: a value that passes here must never fail a request."""
+    def _checked(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Apply the rules for broker.toml: a value that passes here must never fail a request.
+
+        Amounts of budgets are decimal numbers as text. They are returned in millionths.
+        """
         plan = changes.get("plan")
         if plan is not None and plan not in self._plans:
             choices = ", ".join(sorted(self._plans))
             raise OperatorError(f"there is no plan {plan!r}; choose one of: {choices}", field="plan")
         limits = {name: value for name, value in changes.items() if name != "plan" and value is not None}
+        written = {name: _number(value) if name in AMOUNTS else value for name, value in limits.items()}
         try:
-            Plan.model_validate({**self._plans["default"].model_dump(), **limits})
+            checked = Plan.model_validate(
+                {**self._plans["default"].model_dump(exclude={*AMOUNTS}), **written}
+            )
         except ValidationError as error:
             (first, *_) = error.errors()
             field = str(first["loc"][0])
             raise OperatorError(f"{field}: {plain(first)}", field=field) from None
         if len(str(changes.get("rate", ""))) > 255:
             raise OperatorError("rate: must have at most 255 characters", field="rate")
+        if any(name in AMOUNTS for name in limits) and not self._has_prices:
+            (name, *_) = (name for name in AMOUNTS if name in limits)
+            raise OperatorError(f"{name}: needs [prices] in broker.toml", field=name)
+        return {**changes, **{name: getattr(checked, name) for name in limits}}
+
+
+def _number(text: Any) -> Any:
+    """A Decimal, or what cannot be one as it is."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text

@@ -236,7 +236,9 @@ def _budget_faults(config: BrokerConfig) -> list[str]:
     """A budget is spent by the prices, so a model without a price could not be used."""
     priced = {name.removeprefix("models/") for name in config.prices}
     faults = []
-    for place, owner in (("project", config.project), *((f"plans.{n}", p) for n, p in config.plans.items())):
+    owners: dict[str, Project | Plan] = {"project": config.project}
+    owners |= {f"plans.{name}": plan for name, plan in config.plans.items()}
+    for place, owner in owners.items():
         if owner.budget_per_day is None and owner.budget_per_month is None:
             continue
         plan = place.removeprefix("plans.") if isinstance(owner, Plan) else None

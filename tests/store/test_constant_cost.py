@@ -34,7 +34,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MANY = 2000
 # Of one token, from the suspension to the confirmation, without BEGIN and COMMIT. A user of a key has two
 # locks, two uses and two windows.
-STATEMENTS = {("sqlite", "alice"): 17, ("sqlite", "visitor"): 21}
+STATEMENTS = {("sqlite", "alice"): 18, ("sqlite", "visitor"): 21}
 # Confirmations have locks, too. BEGIN asks for the schema, and what is added is one statement.
 STATEMENTS |= {("postgresql", "alice"): 13, ("postgresql", "visitor"): 17}
 # The rows that PostgreSQL reads for one token: those of the caller, of its key and of the few plans.

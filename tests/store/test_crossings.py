@@ -24,7 +24,7 @@ from broker.minting.minter import MintedToken
 from broker.principal import Principal, end_user
 from broker.sessions.session import Reservation, SessionState, TokenState
 from broker.store.database.engine import Database
-from broker.store.ledger.reservation_rows import MOST_AT_ONCE
+from broker.store.ledger.unused_tokens import MOST_AT_ONCE
 from tests.store.crossing import Crossings
 from tests.store.world import TERMS, World
 from tests.support.counts import wrong_counts

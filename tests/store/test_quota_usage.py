@@ -17,7 +17,7 @@ from broker.minting.minter import MintedToken
 from broker.principal import Principal, end_user
 from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
 from broker.store.ledger.ledger import SqlLedger
-from broker.store.ledger.reservation_rows import MOST_AT_ONCE, MOST_UNUSED
+from broker.store.ledger.unused_tokens import MOST_AT_ONCE, MOST_UNUSED
 from broker.store.reporting.sessions import SqlSessions
 from tests.store.conftest import MakeDatabase
 from tests.support.servers import own_principal

@@ -41,7 +41,7 @@ from broker.store.database import migrate
 from broker.store.database.engine import Database
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
-from broker.store.ledger.reservation_rows import AT_ONCE, MOST_AT_ONCE, MOST_UNUSED
+from broker.store.ledger.unused_tokens import AT_ONCE, MOST_AT_ONCE, MOST_UNUSED
 from tests.support.counts import wrong_counts
 from tests.support.servers import own_principal
 

@@ -12,9 +12,13 @@ from broker.http.admin import operator
 from broker.http.admin.people import UserShown, user_shown
 from broker.http.credentials import Caller
 from broker.http.responses import operation
-from broker.settings.document import MinutesPerDay, MostSessions, SessionMinutes
+from broker.settings.document import MinutesPerDay, MinutesPerMonth, MostSessions, SessionMinutes
 
 bp = Blueprint("limits", __name__)
+
+
+Money = Annotated[str, Field(pattern=r"^[0-9]{1,7}(\.[0-9]{1,6})?$")]
+"""A decimal number as text, in the currency of the prices."""
 
 
 class LimitsPatch(body.Body):
@@ -36,6 +40,9 @@ class LimitsPatch(body.Body):
     sessions: MostSessions | None = None
     minutes_per_day: MinutesPerDay | None = None
     session_minutes: SessionMinutes | None = None
+    budget_per_day: Money | None = None
+    budget_per_month: Money | None = None
+    minutes_per_month: MinutesPerMonth | None = None
 
 
 @bp.patch("/users/<user_key>/limits")

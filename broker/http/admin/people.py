@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 from typing_extensions import TypedDict
 
 from broker.http.admin import operator
 from broker.http.credentials import Caller
 from broker.http.shapes import timestamp_or_none
+from broker.limits.budget import with_amounts
 from broker.net.timestamps import rfc3339
+from broker.principal import Overrides
 from broker.settings import Plan
 from broker.store.reporting.people import Person
 
@@ -19,6 +22,9 @@ class PlanShown(TypedDict):
     sessions: int
     minutes_per_day: int
     session_minutes: int
+    budget_per_day: str | None
+    budget_per_month: str | None
+    minutes_per_month: int | None
 
 
 class LimitsHeld(PlanShown):
@@ -36,6 +42,9 @@ class OverridesSet(TypedDict):
     sessions: int | None
     minutes_per_day: int | None
     session_minutes: int | None
+    budget_per_day: str | None
+    budget_per_month: str | None
+    minutes_per_month: int | None
 
 
 class BlockedSince(TypedDict):
@@ -84,6 +93,7 @@ def user_shown(caller: Caller, person: Person) -> UserShown:
             "sessions": overrides.sessions,
             "minutes_per_day": overrides.minutes_per_day,
             "session_minutes": overrides.session_minutes,
+            **_budget(overrides),
         },
         "version": person.version,
     }
@@ -96,7 +106,19 @@ def plan_shown(plan: Plan) -> PlanShown:
         "sessions": plan.sessions,
         "minutes_per_day": plan.minutes_per_day,
         "session_minutes": plan.session_minutes,
+        **_budget(plan),
     }
+
+
+class _Budget(TypedDict):
+    budget_per_day: str | None
+    budget_per_month: str | None
+    minutes_per_month: int | None
+
+
+def _budget(limits: Plan | Overrides) -> _Budget:
+    names = ("budget_per_day", "budget_per_month", "minutes_per_month")
+    return cast(_Budget, with_amounts({name: getattr(limits, name) for name in names}))
 
 
 def _blocked(person: Person) -> BlockedSince | None:

@@ -103,4 +103,6 @@ def overrides_of(row: Row[Any]) -> Overrides:
 
 
 def _to_json(overrides: Overrides) -> dict[str, Any]:
-    return {name: value for name, value in vars(overrides).items() if value is not None}
+    from broker.limits.budget import with_amounts  # with the settings, which lists need not load
+
+    return with_amounts({name: value for name, value in vars(overrides).items() if value is not None})

@@ -111,8 +111,8 @@ principals = Table(
 )
 
 # An operator's overrides for one principal; NULL where its plan decides. `plan` replaces the principal's own
-# plan. Budgets are in millionths of the currency. The row stays when all overrides are cleared, so that no two
-# states ever have the same `version`.
+# plan. Budgets are in millionths of the currency. The row stays when all overrides are cleared, so that no
+# two states ever have the same `version`.
 limits = Table(
     "limits",
     metadata,

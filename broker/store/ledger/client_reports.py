@@ -1,6 +1,7 @@
 """SqlReports: what clients report about their sessions, one row for each.
 
-Of all limits, only budgets depend on it: token counts raise the cost of a session (`sessions.cost`). Those that cannot be true are set aside.
+Token counts raise the cost of a session (`sessions.cost`), and budgets depend on that; no other limit does.
+Counts that cannot be true are set aside.
 """
 
 from __future__ import annotations

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 
 from sqlalchemy import text
 
 from broker.store.database.statement import Statement, Writes
 
-_ADD = Statement(
-    text(
-        "INSERT INTO day_sums (key, day, seconds, forgiven) VALUES (:key, :day, :seconds, :forgiven) "
-        "ON CONFLICT (key, day) DO UPDATE "
-        "SET seconds = day_sums.seconds + excluded.seconds, forgiven = day_sums.forgiven + excluded.forgiven"
+
+@cache
+def _add(keys: int) -> Statement:
+    rows = ", ".join(f"(:key{number}, :day, :seconds, :forgiven)" for number in range(keys))
+    return Statement(
+        text(
+            f"INSERT INTO day_sums (key, day, seconds, forgiven) VALUES {rows} "  # noqa: S608 # nosec B608
+            "ON CONFLICT (key, day) DO UPDATE SET seconds = day_sums.seconds + excluded.seconds, "
+            "forgiven = day_sums.forgiven + excluded.forgiven"
+        )
     )
-)
 
 
 def date_of(moment: datetime) -> str:
@@ -36,7 +41,6 @@ def add(
     """
     if not seconds and not forgiven:
         return
-    day = date_of(reserved_at)
-    for key in keys:
-        if key is not None:
-            writes.add(_ADD, {"key": key, "day": day, "seconds": seconds, "forgiven": forgiven})
+    owners = {f"key{number}": key for number, key in enumerate(key for key in keys if key is not None)}
+    values = {"day": date_of(reserved_at), "seconds": seconds, "forgiven": forgiven}
+    writes.add(_add(len(owners)), {**owners, **values})

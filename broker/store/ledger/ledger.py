@@ -37,7 +37,6 @@ from broker.store.ledger.quota_usage import GRACE, counted
 from broker.store.ledger.reservation_rows import (
     add_session,
     add_token,
-    check_unused,
     hold,
     hold_anew,
     issue,
@@ -48,6 +47,7 @@ from broker.store.ledger.reservation_rows import (
     void_token,
 )
 from broker.store.ledger.spending import Account, Spending
+from broker.store.ledger.unused_tokens import check_unused
 
 _MOST_LISTED = 100
 _LISTED = ("id", "profile", "state", "opened_at", "ends_at", "held_until")

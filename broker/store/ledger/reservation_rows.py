@@ -9,25 +9,20 @@ from __future__ import annotations
 import math
 import secrets
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
-from broker.errors import Refusal
 from broker.limits.forgiveness import may_forgive
 from broker.limits.quota import Quotas, QuotaUsage
 from broker.principal import Principal
 from broker.sessions.session import Reservation, SessionState, SessionTerms, TokenState
 from broker.sessions.token_window import TokenWindow
-from broker.store.database.statement import Query, Statement, Writes, insert_of
+from broker.store.database.statement import Statement, Writes, insert_of
 from broker.store.database.tables import sessions, tokens
 from broker.store.ledger import day_sums, spending
 from broker.store.ledger.quota_usage import GRACE, usage_of
 from broker.store.ledger.spending import Account
-
-# How many tokens of a session may be able to open a connection, and how many of them may come at once.
-MOST_UNUSED = 10
-MOST_AT_ONCE, AT_ONCE = 4, timedelta(seconds=3)
 
 # Built once: putting a statement together takes longer than running it.
 _ADD_SESSION = insert_of(
@@ -84,13 +79,6 @@ _NEWEST = select(func.max(tokens.c.connect_by), func.max(tokens.c.expires_at)).w
     tokens.c.session_id == bindparam("session"), tokens.c.state == TokenState.ISSUED
 )
 _BEATS = select(sessions.c.heartbeat_at).where(sessions.c.id == bindparam("session"))
-_UNUSED = Query(
-    select(tokens.c.reserved_at, tokens.c.connect_by).where(
-        tokens.c.session_id == bindparam("session"),
-        tokens.c.state != TokenState.VOID,
-        tokens.c.connect_by > bindparam("now"),
-    )
-)
 _CHARGE = (
     select(
         tokens.c.session_id,
@@ -246,30 +234,6 @@ def _settle(
 ) -> None:
     values = {"token": token_id, "to": state, "sha256": sha256, "took": took, "code": code}
     _SETTLE.run(connection, values)
-
-
-def check_unused(connection: Connection, session_id: str, now: datetime) -> None:
-    """Refuses `rate-limited` if too many tokens of this session could still open a connection.
-
-    A session has one place, but Google does not say which of its tokens are in use. So a client that renews
-    in parallel would talk on all of them. An honest one needs a new token for each attempt to reconnect.
-    """
-    unused = _UNUSED.rows(connection, {"session": session_id, "now": now})
-    recent = sorted(row.reserved_at for row in unused if row.reserved_at > now - AT_ONCE)
-    if len(unused) >= MOST_UNUSED:
-        until = min(row.connect_by for row in unused)
-    elif len(recent) >= MOST_AT_ONCE:
-        until = recent[-MOST_AT_ONCE] + AT_ONCE
-    else:
-        return
-    seconds = max(1, math.ceil((until - now).total_seconds()))
-    raise Refusal(
-        "rate-limited",
-        f"{len(unused)} tokens of this session can still open a connection. Use one of them, "
-        f"or try again in {seconds} s.",
-        retry_after_seconds=seconds,
-        extensions={"violated-policies": ["tokens of a session"]},
-    )
 
 
 def hold(connection: Connection, session_id: str, until: datetime) -> None:

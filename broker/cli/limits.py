@@ -36,7 +36,7 @@ def limits_show(user: str, issuer: str, as_json: bool) -> None:
 @json_option
 def limits_list(as_json: bool) -> None:
     """List the users who have limits of their own."""
-    from broker.limits.budget import with_amounts
+    from broker.settings.amounts import with_amounts
     from broker.store.accounts.overrides import SqlOverrides
 
     with open_database_alone() as database:
@@ -89,7 +89,7 @@ def limits_clear(user: str, fields: tuple[str, ...], issuer: str, as_json: bool)
 
 
 def _print(user: str, limits: EffectiveLimits, as_json: bool) -> None:
-    from broker.limits.budget import with_amounts
+    from broker.settings.amounts import with_amounts
 
     effective, own = with_amounts(limits.plan.of_one()), with_amounts(vars(limits.overrides))
     if as_json:

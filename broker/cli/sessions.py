@@ -27,7 +27,7 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
     An ended session may hold its place until its token expires. Each place becomes free at `held_until`.
     """
     from broker.settings import PriceList
-    from broker.settings.prices import amount
+    from broker.settings.amounts import amount
     from broker.store.reporting.sessions import SqlSessions
 
     key = None if user is None else principal_key(issuer, user)

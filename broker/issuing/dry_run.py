@@ -12,7 +12,7 @@ from typing import Any
 
 from broker.errors import LimitState, Refusal
 from broker.limits import quota as quotas
-from broker.limits.budget import bound_to_json, with_amounts
+from broker.limits.budget import bound_to_json
 from broker.limits.limiter import Rates, rate_refusal, used_up
 from broker.limits.policy import Allowance, Policy
 from broker.limits.quota import QuotaUsage
@@ -23,6 +23,7 @@ from broker.sessions import suspension
 from broker.sessions.session import Ledger, Session
 from broker.sessions.suspension import Suspensions
 from broker.settings import Plan
+from broker.settings.amounts import with_amounts
 
 _MOST_LISTED = 100
 

@@ -6,25 +6,16 @@ its tokens. So a day may have 23, 24 or 25 hours. Amounts are whole nanos of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 from broker.net.timestamps import rfc3339
-from broker.settings.prices import NANOS_OF_MILLIONTH, Price, amount
+from broker.settings.amounts import NANOS_OF_MILLIONTH, amount
+from broker.settings.prices import Price
 
-AMOUNTS = ("budget_per_day", "budget_per_month")
 # Longer than any session.
 _NO_END_SECONDS = 366 * 86_400
-
-
-def with_amounts(limits: Mapping[str, Any]) -> dict[str, Any]:
-    """Limits by name, with the amounts among them as decimal numbers for people: `20.00`."""
-    return {
-        name: amount(value * NANOS_OF_MILLIONTH) if name in AMOUNTS and value is not None else value
-        for name, value in limits.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -150,12 +141,12 @@ def bounds_of(
 ) -> tuple[Bound, ...]:
     day, month = periods
     bounds = []
-    for policy, amount, used, period in (
+    for policy, most, used, period in (
         ("budget_per_day", budget.per_day, spent.day_nanos, day),
         ("budget_per_month", budget.per_month, spent.month_nanos, month),
     ):
-        if amount is not None:
-            limit = amount * NANOS_OF_MILLIONTH
+        if most is not None:
+            limit = most * NANOS_OF_MILLIONTH
             seconds = tariff.affordable_seconds(limit - used)
             bounds.append(Bound(policy, limit, used, tariff.currency or "", period, seconds))
     if budget.minutes_per_month is not None:

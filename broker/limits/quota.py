@@ -15,7 +15,7 @@ from typing import Any
 
 from broker.errors import LimitState, Refusal
 from broker.limits.budget import NO_BUDGET, Bound, Budget
-from broker.settings.prices import NANOS_OF_MILLIONTH, amount
+from broker.settings.amounts import NANOS_OF_MILLIONTH, amount
 
 DAY_SECONDS = 86400
 # A token that could not carry a conversation is not worth a call to Google.

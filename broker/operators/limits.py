@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from broker.limits.budget import AMOUNTS
 from broker.limits.policy import Policy
 from broker.net.plain_faults import plain
 from broker.operators.errors import EditConflict, OperatorError
 from broker.operators.principals import Principals
 from broker.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal
 from broker.settings import Plan, Settings
+from broker.settings.amounts import BUDGETS
 from broker.store.accounts.overrides import SqlOverrides, VersionConflict
 from broker.store.database.engine import Database
 from broker.store.reporting.people import Person
@@ -99,10 +99,10 @@ class LimitAdmin:
             choices = ", ".join(sorted(self._plans))
             raise OperatorError(f"there is no plan {plan!r}; choose one of: {choices}", field="plan")
         limits = {name: value for name, value in changes.items() if name != "plan" and value is not None}
-        written = {name: _number(value) if name in AMOUNTS else value for name, value in limits.items()}
+        written = {name: _number(value) if name in BUDGETS else value for name, value in limits.items()}
         try:
             checked = Plan.model_validate(
-                {**self._plans["default"].model_dump(exclude={*AMOUNTS}), **written}
+                {**self._plans["default"].model_dump(exclude={*BUDGETS}), **written}
             )
         except ValidationError as error:
             (first, *_) = error.errors()
@@ -110,8 +110,8 @@ class LimitAdmin:
             raise OperatorError(f"{field}: {plain(first)}", field=field) from None
         if len(str(changes.get("rate", ""))) > 255:
             raise OperatorError("rate: must have at most 255 characters", field="rate")
-        if any(name in AMOUNTS for name in limits) and not self._has_prices:
-            (name, *_) = (name for name in AMOUNTS if name in limits)
+        if any(name in BUDGETS for name in limits) and not self._has_prices:
+            (name, *_) = (name for name in BUDGETS if name in limits)
             raise OperatorError(f"{name}: needs [prices] in broker.toml", field=name)
         return {**changes, **{name: getattr(checked, name) for name in limits}}
 

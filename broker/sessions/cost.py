@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Literal
 
 from broker.sessions.token_counts import Counts
-from broker.settings.prices import NANOS_OF_MILLIONTH, Price, PriceList
+from broker.settings.amounts import NANOS_OF_MILLIONTH
+from broker.settings.prices import Price, PriceList
 
 # A price per million tokens in millionths is a price per token in 10^-12: a thousandth of a nano.
 _PARTS_OF_NANO = 1000

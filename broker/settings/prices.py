@@ -17,10 +17,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from broker.profiles.profile import Text
+from broker.settings.amounts import DECIMALS
 
-DECIMALS = 6
-NANOS = 10**9
-NANOS_OF_MILLIONTH = NANOS // 10**DECIMALS
 _MOST = 1_000_000
 
 
@@ -186,13 +184,6 @@ class PriceList:
             f"broker.toml: prices: there is no price for {', '.join(unpriced)}; "
             "the cost of such sessions is unknown"
         ]
-
-
-def amount(nanos: int) -> str:
-    """In the currency, exactly: `0.0425`, with at least two decimals."""
-    whole, rest = divmod(nanos, NANOS)
-    decimals = f"{rest:09}".rstrip("0")
-    return f"{whole}.{decimals:0<2}"
 
 
 def _bare(model: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from broker.sessions.cost import cost_of, time_nanos, token_nanos
 from broker.settings import PriceList, document
-from broker.settings.prices import NANOS
+from broker.settings.amounts import NANOS
 from tests.docs.markdown import rows, section
 
 MODEL = "gemini-3.8-live"

@@ -10,10 +10,10 @@ from typing_extensions import TypedDict
 from broker.http.admin import operator
 from broker.http.credentials import Caller
 from broker.http.shapes import timestamp_or_none
-from broker.limits.budget import with_amounts
 from broker.net.timestamps import rfc3339
 from broker.principal import Overrides
 from broker.settings import Plan
+from broker.settings.amounts import with_amounts
 from broker.store.reporting.people import Person
 
 

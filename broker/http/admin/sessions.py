@@ -22,7 +22,7 @@ from broker.sessions.cost import Basis
 from broker.sessions.session import SessionState
 from broker.sessions.token_counts import Problem
 from broker.settings import PriceList
-from broker.settings.prices import amount
+from broker.settings.amounts import amount
 from broker.store.reporting.sessions import SessionRow, SqlSessions
 
 bp = Blueprint("admin_sessions", __name__)

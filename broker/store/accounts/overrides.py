@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Row, Select, bindparam, delete, insert, or_, select
 
 from broker.principal import NO_OVERRIDES, Overrides, principal_key
+from broker.settings.amounts import with_amounts
 from broker.store import audit
 from broker.store.accounts.principals import ensure_principal
 from broker.store.database.engine import Database
@@ -103,6 +104,4 @@ def overrides_of(row: Row[Any]) -> Overrides:
 
 
 def _to_json(overrides: Overrides) -> dict[str, Any]:
-    from broker.limits.budget import with_amounts  # with the settings, which lists need not load
-
     return with_amounts({name: value for name, value in vars(overrides).items() if value is not None})

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 from broker.sessions.cost import cost_of
 from broker.sessions.session import SessionState, TokenState
 from broker.settings import PriceList
-from broker.settings.prices import amount
+from broker.settings.amounts import amount
 from broker.store.database.tables import session_reports, sessions, tokens
 from broker.store.reporting.time_buckets import TimeBuckets, within
 

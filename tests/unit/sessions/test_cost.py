@@ -24,7 +24,7 @@ from broker.sessions.token_counts import (
     used,
 )
 from broker.settings import Price, PriceList
-from broker.settings.prices import NANOS, amount
+from broker.settings.amounts import NANOS, amount
 from tests.support.prices import PRICES, price
 
 AT = datetime(2026, 11, 30, 12, tzinfo=UTC)

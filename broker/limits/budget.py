@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from broker.net.timestamps import rfc3339
 from broker.settings.amounts import NANOS_OF_MILLIONTH, amount
-from broker.settings.prices import Price
+
+if TYPE_CHECKING:
+    from broker.settings import Price
 
 # Longer than any session.
 _NO_END_SECONDS = 366 * 86_400

@@ -144,6 +144,7 @@ def _brokers(folders: pytest.TempPathFactory, end_broker: EndBroker) -> Iterator
         rate: str = "1000/minute",
         toml: str = "",
         project_sessions: int = 1000,
+        project: str = "",
         warm: int = 0,
         workers: int = 2,
         threads: int = 16,
@@ -151,7 +152,9 @@ def _brokers(folders: pytest.TempPathFactory, end_broker: EndBroker) -> Iterator
         port: int | None = None,
     ) -> BrokerServer:
         folder: Path = folders.mktemp("broker")
-        config = write_config(folder, rate=rate, more=toml, project_sessions=project_sessions, warm=warm)
+        config = write_config(
+            folder, rate=rate, more=toml, project_sessions=project_sessions, project=project, warm=warm
+        )
         environ = environment(folder, live_url, config=config)
         server = BrokerServer(folder, {**environ, **(env or {})}, workers=workers, threads=threads, port=port)
         server.__enter__()

@@ -14,19 +14,23 @@ from broker.limits.quota import Quota, Quotas, QuotaUsage
 from broker.minting.minter import MintedToken
 from broker.principal import Principal
 from broker.sessions.session import Reservation, Session, SessionTerms, TokenState
+from broker.settings import PriceList
 from broker.store.database.engine import Database
 from broker.store.database.tables import metadata, sessions, tokens
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.rates import rate_storage
+from broker.store.ledger.spending import Spending
 from broker.store.ledger.suspension import SqlSuspensions
 from broker.store.reporting.sessions import SqlSessions
+from tests.support.prices import price
 from tests.support.servers import own_principal
 
 TERMS = SessionTerms(
     "default", "models/m", session_seconds=7200, slice_seconds=900, connect_within_seconds=120, client={}
 )
+PRICES = PriceList({"m": (price(),)})
 
 
 class World:
@@ -35,11 +39,12 @@ class World:
     def __init__(self, database: Database) -> None:
         self.now = datetime(2026, 1, 1, 12, tzinfo=UTC)
         self.database = database
-        self.ledger = SqlLedger(database)
+        spending = Spending(PRICES)
+        self.ledger = SqlLedger(database, spending)
         self.rates = create_rates(rate_storage(database, None))
         self.operator = SqlSessions(database)
         self.records = SqlIdempotencyRecords(database)
-        self.reports = SqlReports(database)
+        self.reports = SqlReports(database, spending)
         self.suspensions = SqlSuspensions(database)
 
     def start_anew(self) -> None:

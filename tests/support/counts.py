@@ -40,6 +40,25 @@ _SUMS = text(
     HAVING sum(tokens) > 0 AND (sum(kept) <> sum(used) OR sum(kept_forgiven) <> sum(forgiven))
     """
 ).bindparams(bindparam("day", type_=UtcDateTime()), bindparam("next_day", type_=UtcDateTime()))
+# A purge deletes sessions and keeps the sums of their month, so only days with sessions are compared.
+_SPENT = text(
+    """
+    SELECT key, period, sum(kept), sum(kept_seconds), sum(nanos), sum(seconds) FROM (
+        SELECT key, period, nanos AS kept, seconds AS kept_seconds, 0 AS nanos, 0 AS seconds, 0 AS sessions
+        FROM spending
+        UNION ALL SELECT principal_key, spent_on, 0, 0, spent_nanos, spent_seconds, 1 FROM sessions
+        UNION ALL SELECT acting_key, spent_on, 0, 0, spent_nanos, spent_seconds, 1 FROM sessions
+        WHERE acting_key IS NOT NULL
+        UNION ALL SELECT 'project', spent_on, 0, 0, spent_nanos, spent_seconds, 1 FROM sessions
+    ) AS each_one GROUP BY key, period
+    HAVING sum(sessions) > 0 AND (sum(kept) <> sum(nanos) OR sum(kept_seconds) <> sum(seconds))
+    """
+)
+_SECONDS = text(
+    "SELECT id, spent_seconds, (SELECT coalesce(sum(seconds), 0) FROM tokens WHERE session_id = sessions.id) "
+    "FROM sessions WHERE spent_seconds <> "
+    "(SELECT coalesce(sum(seconds), 0) FROM tokens WHERE session_id = sessions.id)"
+)
 
 
 def wrong_counts(database: Database) -> list[str]:
@@ -51,6 +70,8 @@ def wrong_counts(database: Database) -> list[str]:
         day = day_of(now)
         days = {"date": date_of(now), "day": day, "next_day": day + timedelta(days=1)}
         sums = connection.execute(_SUMS, days).all()
+        spent = connection.execute(_SPENT).all()
+        seconds = connection.execute(_SECONDS).all()
     return [
         *(f"session {one} holds a place and is not counted" for one in uncounted),
         *(f"{(owner, plan)} has {taken} places; its count is {kept}" for owner, plan, kept, taken in places),
@@ -58,4 +79,9 @@ def wrong_counts(database: Database) -> list[str]:
             f"{key} used {(used, forgiven)} s today; its sums are {(kept, kept_forgiven)}"
             for key, kept, kept_forgiven, used, forgiven in sums
         ),
+        *(
+            f"{key} spent {(nanos, seconds)} in {period}; its sums are {(kept, kept_seconds)}"
+            for key, period, kept, kept_seconds, nanos, seconds in spent
+        ),
+        *(f"session {one} is charged {kept} s; its tokens have {used} s" for one, kept, used in seconds),
     ]

@@ -16,13 +16,19 @@ SHIPPED = Path(__file__).parents[2] / "broker" / "settings" / "broker.toml"
 
 
 def write_config(
-    folder: Path, *, rate: str = "1000/minute", more: str = "", project_sessions: int = 1000, warm: int = 0
+    folder: Path,
+    *,
+    rate: str = "1000/minute",
+    more: str = "",
+    project_sessions: int = 1000,
+    project: str = "",
+    warm: int = 0,
 ) -> Path:
     """Writes the shipped profiles, a default plan with `rate`, and the lines of `more`.
 
-    `warm` is that of the profile `default`.
+    `project` is one more line of [project]. `warm` is that of the profile `default`.
     """
-    text = SHIPPED.read_text().replace("sessions = 50\n", f"sessions = {project_sessions}\n", 1)
+    text = SHIPPED.read_text().replace("sessions = 50\n", f"sessions = {project_sessions}\n{project}\n", 1)
     text = text.replace("[profiles.default]\n", f"[profiles.default]\nwarm = {warm}\n", 1)
     start = text.index("[plans.default]")
     end = text.index("\n[", start + 1)

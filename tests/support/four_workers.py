@@ -42,6 +42,12 @@ rate = "1000000/second"
 sessions = 1000
 minutes_per_day = 65
 session_minutes = 30
+[plans.purse]
+rate = "1000000/second"
+sessions = 1000
+minutes_per_day = 1000000
+session_minutes = 30
+budget_per_month = 1.55
 """
 _numbers = count()
 
@@ -88,13 +94,15 @@ class Service:
 
 
 @contextmanager
-def four_workers_on(env: Mapping[str, str], make_broker: MakeBroker, **options: Any) -> Iterator[Service]:
+def four_workers_on(
+    env: Mapping[str, str], make_broker: MakeBroker, *, project_sessions: int = CEILING, **options: Any
+) -> Iterator[Service]:
     """Runs a broker on the store of `env`, with a stand-in of its own. All of its workers are warm."""
     toml, size = PLANS + WARM_PLAN, {"workers": WORKERS, "threads": THREADS}
     with (
         StandIn(port=0) as standin,
         closing(
-            make_broker(standin.url, toml=toml, project_sessions=CEILING, env=env, **size, **options)
+            make_broker(standin.url, toml=toml, project_sessions=project_sessions, env=env, **size, **options)
         ) as broker,
     ):
         warm_up(broker)
@@ -116,16 +124,19 @@ async def play(service: Service, rounds: int) -> int:
     granted = 0
     async with Crowd([service.broker.url]) as crowd:
         for number in range(rounds):
-            if number % 3 == 0:
+            if number % 4 == 0:
                 outcomes = await crowd.ask(one)
                 expected = {"ok": 3, "too-many-sessions": MANY_CALLERS - 3}
-            elif number % 3 == 1:  # a new user each time, because a day's minutes do not come back
+            elif number % 4 == 1:  # a new user each time, because a day's minutes do not come back
                 outcomes = await crowd.ask([service.broker.bearer(service.new_user("hour"))] * MANY_CALLERS)
                 expected = {
                     "ok": 5,
                     "minutes-exhausted": MANY_CALLERS - 5,
                 }  # four slices of 15 minutes, one of 5
                 assert max(outcome.minutes_used for outcome in outcomes) == 65
+            elif number % 4 == 2:  # a slice costs 0.345
+                outcomes = await crowd.ask([service.broker.bearer(service.new_user("purse"))] * MANY_CALLERS)
+                expected = {"ok": 5, "budget-exhausted": MANY_CALLERS - 5}
             else:
                 outcomes = await crowd.ask(eight * (MANY_CALLERS // len(eight)))
                 expected = {"ok": CEILING, "project-capacity": MANY_CALLERS - CEILING}

@@ -1,0 +1,70 @@
+"""64 callers in one moment, four workers, each kind of store: a budget is spent to the second, never over it.
+
+One broker serves all tests of a kind, and the last one spends what is left of the project's budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import func, select
+
+from broker.settings import PriceList
+from broker.settings.amounts import NANOS
+from broker.store.database.tables import sessions, spending
+from tests.conftest import MakeBroker
+from tests.support.counts import wrong_counts
+from tests.support.four_workers import MANY_CALLERS, ROUNDS, Service, codes, four_workers_on, opened
+from tests.support.stores import STORES, Stores
+
+PROJECT_BUDGET = 25
+# A slice of 900 s costs 0.345: four of them, and 443 s.
+ONE = {"budget_per_month": "1.55"}
+SHORTEST_SECONDS = 10
+
+
+@pytest.fixture(scope="module", params=STORES)
+def service(request: pytest.FixtureRequest, stores: Stores, make_broker: MakeBroker) -> Iterator[Service]:
+    env = stores.migrated(request.param).environ
+    budget = f"budget_per_day = {PROJECT_BUDGET}"
+    with four_workers_on(env, make_broker, project_sessions=1000, project=budget) as running:
+        yield running
+
+
+def spent(service: Service, key: str = "project") -> int:
+    """Nanos, today."""
+    with service.broker.database.read() as connection:
+        of = select(spending.c.nanos).where(spending.c.key == key, func.length(spending.c.period) == 10)
+        return int(connection.execute(of).scalar_one())
+
+
+def nanos_per_second(service: Service) -> float:
+    prices = PriceList(service.broker.settings.config.prices)
+    with service.broker.database.read() as connection:
+        (model, opened_at) = connection.execute(select(sessions.c.model, sessions.c.opened_at)).first() or ()
+    price = prices.at(model, opened_at)
+    assert price is not None
+    return price.per_minute * 1000 / 60
+
+
+def test_user_gets_exactly_the_budget(service: Service) -> None:
+    for _ in range(max(1, ROUNDS // 20)):
+        name = service.new_user()
+        service.limits.set(name, {**ONE, "sessions": 1000, "rate": "1000000/second"})
+        outcomes = service.at_once([name], MANY_CALLERS)
+        assert codes(outcomes) == {"ok": 5, "budget-exhausted": MANY_CALLERS - 5}
+        assert len(opened(outcomes)) == 5
+        with service.broker.client(name) as client:
+            (left,) = client.get("/me").json()["limits"]["budget"]
+        assert left["limit"] == "1.55"
+        assert float(left["used"]) <= 1.55 < float(left["used"]) + SHORTEST_SECONDS * 0.023 / 60
+
+
+def test_project_spends_exactly_its_budget(service: Service) -> None:
+    users = [service.new_user("three") for _ in range(MANY_CALLERS)]
+    seen = codes(service.at_once(users, MANY_CALLERS)) + codes(service.at_once(users, MANY_CALLERS))
+    assert set(seen) == {"ok", "budget-exhausted"}
+    left = PROJECT_BUDGET * NANOS - spent(service)
+    assert 0 <= left < SHORTEST_SECONDS * nanos_per_second(service)
+    assert wrong_counts(service.broker.database) == []

@@ -70,8 +70,12 @@ def limits_left(rates: Sequence[LimitState], usage: QuotaUsage) -> LimitsLeft:
         "minutes_per_day": {"limit": quota.minutes_per_day, "used": usage.used_minutes},
     }
     if usage.bounds:
-        left["budget"] = [cast(BudgetLeft, bound_to_json(bound)) for bound in usage.bounds]
+        left["budget"] = budgets_left(usage)
     return left
+
+
+def budgets_left(usage: QuotaUsage) -> list[BudgetLeft]:
+    return [cast(BudgetLeft, bound_to_json(bound)) for bound in usage.bounds]
 
 
 def rate_left(rate: LimitState) -> RateLeft:

@@ -42,8 +42,9 @@ def spent(service: Service, key: str = "project") -> int:
 def nanos_per_second(service: Service) -> float:
     prices = PriceList(service.broker.settings.config.prices)
     with service.broker.database.read() as connection:
-        (model, opened_at) = connection.execute(select(sessions.c.model, sessions.c.opened_at)).first() or ()
-    price = prices.at(model, opened_at)
+        found = connection.execute(select(sessions.c.model, sessions.c.opened_at)).first()
+    assert found is not None
+    price = prices.at(found.model, found.opened_at)
     assert price is not None
     return price.per_minute * 1000 / 60
 

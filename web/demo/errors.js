@@ -151,7 +151,8 @@ const TABLE = {
     useServerDetail: true,
   },
   'place-freed': row('Your other conversation has ended', 'You can start a new one now.', 'retry'),
-  'minutes-exhausted': row('Today’s minutes are used up', 'You get new minutes at 00:00 UTC.', 'dismiss'),
+  'minutes-exhausted': row('Your minutes are used up', 'You get new minutes at 00:00 UTC.', 'dismiss'),
+  'budget-exhausted': row('The budget is used up', 'You can talk again when a new day or month begins.', 'dismiss'),
   // the service
   'project-capacity': FULL,
   'upstream-quota': FULL,
@@ -213,5 +214,6 @@ function serverDetail(code, { detail = '', hint }) {
 /** How many minutes come back, if the broker's sentence says it. @param {Thrown} given */
 function newMinutes({ detail = '' }) {
   const [, minutes] = /\b(\d+) minutes\b/.exec(detail) ?? [];
+  if (detail.startsWith('This month')) return `You get ${minutes} new minutes when a new month begins.`;
   return minutes && `You get ${minutes} new minutes at 00:00 UTC.`;
 }

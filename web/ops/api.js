@@ -5,9 +5,11 @@
 import { Api } from '../common/api.js';
 
 /** Times are RFC 3339 in UTC. `key` identifies a person. */
-/** @typedef {{plan: string | null, rate: string | null, sessions: number | null, minutes_per_day: number | null, session_minutes: number | null}} Overrides */
+/** @typedef {{plan: string | null, rate: string | null, sessions: number | null, minutes_per_day: number | null, session_minutes: number | null, budget_per_day: string | null, budget_per_month: string | null, minutes_per_month: number | null}} Overrides */
+/** Amounts are decimal numbers as text. @typedef {{budget_per_day: string | null, budget_per_month: string | null, minutes_per_month: number | null}} Budget */
+/** @typedef {{policy: string, limit: string | number, used: string | number, currency: string | null, resets_at: string}} BudgetLeft */
 /** @typedef {keyof Overrides} LimitName */
-/** @typedef {{rule: string, plan: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number}} Limits */
+/** @typedef {{rule: string, plan: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number} & Budget} Limits */
 /** @typedef {{key: string, issuer: string, subject: string, name: string}} Person */
 /**
  * @typedef {Person & {
@@ -18,7 +20,7 @@ import { Api } from '../common/api.js';
 /**
  * @typedef {{
  *   profile: string, rule: string, left: {policy: string, remaining: number, reset: number}[], open_sessions: number,
- *   used_minutes: number, answer: string, status: number, detail: string | null,
+ *   used_minutes: number, budgets: BudgetLeft[], answer: string, status: number, detail: string | null,
  * }} NextToken
  */
 /** @typedef {User & {next_token: NextToken}} UserInFull */
@@ -30,7 +32,7 @@ import { Api } from '../common/api.js';
  *   cost: {amount: string, currency: string, basis: 'time' | 'tokens'} | null,
  * }} Session
  */
-/** @typedef {{name: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number, reserved_sessions: number}} Plan */
+/** @typedef {{name: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number, reserved_sessions: number} & Budget} Plan */
 /**
  * @typedef {{
  *   now: string, version: string, project: {sessions: {limit: number, open: number}},

@@ -26,6 +26,7 @@ export const CODES = [
   'session-ended',
   'ttl-too-long',
   'internal',
+  'budget-exhausted',
 ];
 
 /** @param {string} code */

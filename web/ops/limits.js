@@ -20,7 +20,12 @@ const LIMITS = [
   ['sessions', 'Sessions at once', ''],
   ['minutes_per_day', 'Minutes per day', ''],
   ['session_minutes', 'Minutes per session', ''],
+  ['budget_per_day', 'Budget per day', 'For example 2.50'],
+  ['budget_per_month', 'Budget per month', 'For example 20'],
+  ['minutes_per_month', 'Minutes per month', ''],
 ];
+/** Others than these are whole numbers. */
+const TEXTS = new Set(['plan', 'rate', 'budget_per_day', 'budget_per_month']);
 const LABELS = Object.fromEntries(LIMITS.map(([name, label]) => [name, label]));
 
 export class LimitsEditor {
@@ -216,6 +221,7 @@ class LimitRow {
   #own;
   #note = h('span', { class: 'badge' });
   #inherited = h('span', { class: 'inherited' });
+  #usual = '';
   name;
   field;
   element;
@@ -232,13 +238,13 @@ class LimitRow {
             name,
             plans.map((plan) => [plan.name, plan.name]),
           )
-        : name === 'rate'
+        : TEXTS.has(name)
           ? h('input', { name, autocomplete: 'off', spellcheck: 'false' })
           : h('input', { name, type: 'number', min: 0, inputmode: 'numeric' });
     this.field = field(label, control, hint);
     this.#own = h('input', { type: 'checkbox', role: 'switch', 'aria-label': `${label}: override` });
     this.#own.addEventListener('change', () => {
-      if (this.#own.checked && control.value === '') control.value = this.#inherited.textContent ?? '';
+      if (this.#own.checked && control.value === '') control.value = this.#usual;
       this.#show();
       changed();
       if (this.#own.checked) control.focus();
@@ -262,7 +268,7 @@ class LimitRow {
   get value() {
     const { control } = this.field;
     if (!this.#own.checked) return null;
-    return this.name === 'plan' || this.name === 'rate' || control.value === '' ? control.value : Number(control.value);
+    return TEXTS.has(this.name) || control.value === '' ? control.value : Number(control.value);
   }
 
   /** @param {Value} value */
@@ -273,9 +279,10 @@ class LimitRow {
     this.#show();
   }
 
-  /** @param {string | number} value  the value from the plan @param {string} plan */
+  /** @param {Value} value  the value from the plan @param {string} plan */
   inherit(value, plan) {
-    this.#inherited.textContent = String(value);
+    this.#usual = value === null ? '' : String(value);
+    this.#inherited.textContent = value === null ? 'no limit' : this.#usual;
     this.#note.hidden = this.#own.checked;
     this.#note.textContent = this.name === 'plan' ? 'from sign-in' : `plan ${plan}`;
   }

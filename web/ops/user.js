@@ -17,6 +17,12 @@ import { stateBadges } from './users.js';
 /** @typedef {import('./api.js').Session} Session */
 
 const SESSIONS = 10;
+/** @type {Record<string, string>} */
+const BUDGETS = {
+  budget_per_day: 'Budget of the day',
+  budget_per_month: 'Budget of the month',
+  minutes_per_month: 'Minutes of the month',
+};
 
 /** @param {import('./view.js').ViewContext} context @param {string} key @returns {import('./view.js').View} */
 export function userView(context, key) {
@@ -74,6 +80,13 @@ export function userView(context, key) {
         ['Added', timeOf(user.created_at)],
         ['Open sessions', `${count(user.open_sessions)} of ${count(user.limits.sessions)}`],
         ['Minutes charged today', `${count(user.minutes_today)} of ${count(user.limits.minutes_per_day)}`],
+        ...user.next_token.budgets.map(
+          ({ policy, used, limit, currency, resets_at: until }) =>
+            /** @type {[string, string]} */ ([
+              BUDGETS[policy],
+              `${used} of ${limit} ${currency ?? 'minutes'} used, until ${formatTime(until)}`,
+            ]),
+        ),
         [
           'Blocked',
           user.blocked &&

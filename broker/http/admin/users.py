@@ -12,7 +12,7 @@ from broker.http import body, guards
 from broker.http.admin import lists, operator
 from broker.http.admin.people import PlanShown, UserShown, plan_shown, user_shown
 from broker.http.credentials import Caller
-from broker.http.ratelimit import RateLeft, rate_left
+from broker.http.ratelimit import BudgetLeft, RateLeft, budgets_left, rate_left
 from broker.http.responses import operation
 from broker.http.shapes import Nothing, timestamp_or_none
 from broker.identity import passwords
@@ -69,6 +69,7 @@ class Preview(TypedDict):
     left: list[RateLeft]
     open_sessions: int
     used_minutes: int
+    budgets: list[BudgetLeft]
     answer: str
     status: int
     detail: str | None
@@ -181,6 +182,7 @@ def _preview(dry_run: DryRun) -> Preview:
         "left": [rate_left(state) for state in dry_run.rates],
         "open_sessions": dry_run.usage.open,
         "used_minutes": dry_run.usage.used_minutes,
+        "budgets": budgets_left(dry_run.usage),
         "answer": dry_run.answer,
         "status": refusal.status if refusal else 200,
         "detail": (refusal.detail or refusal.title) if refusal else None,

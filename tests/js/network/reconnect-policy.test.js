@@ -64,6 +64,7 @@ for (const [status, code, action] of [
   [409, 'session-ended', 'stop'],
   [422, 'invalid-field', 'stop'],
   [429, 'minutes-exhausted', 'stop'],
+  [429, 'budget-exhausted', 'stop'],
   [429, 'rate-limited', 'retry'],
   [500, 'internal', 'retry'],
   [502, 'upstream-rejected', 'stop'],

@@ -15,7 +15,7 @@ import { LiveError } from '../shared/errors.js';
 /** The broker answers within ten seconds. */
 const TIMEOUT_MS = 15_000;
 /** The broker's codes that end a session, on any route. */
-export const ENDING_CODES = new Set(['session-ended', 'account-blocked', 'minutes-exhausted']);
+export const ENDING_CODES = new Set(['session-ended', 'account-blocked', 'minutes-exhausted', 'budget-exhausted']);
 
 /** @param {TokenRequest} request @param {boolean} [keepalive] the request survives the page and has no time limit */
 export function postToBroker({ url, headers, body, credentials }, keepalive = false) {

@@ -70,7 +70,7 @@ def _zone(name: object) -> object:
         raise ValueError("must be a time zone that this system knows, such as Europe/Paris") from None
 
 
-TimeZone = Annotated[ZoneInfo, BeforeValidator(_zone), InstanceOf()]
+TimeZone = Annotated[InstanceOf[ZoneInfo], BeforeValidator(_zone)]
 Amount = Annotated[Millionths, Field(gt=0)]
 """Of money, in millionths of the currency of the prices."""
 MinutesPerMonth = Annotated[int, Field(ge=1, le=31 * 24 * 60 * 1000)]

@@ -145,10 +145,10 @@ def exhausted(usage: QuotaUsage) -> Refusal:
     if scarcest is None or usage.left_today <= scarcest.left_seconds:
         return _minutes_exhausted(usage)
     wait = max(1, math.ceil((scarcest.period.ends_at - usage.now).total_seconds()))
-    period = scarcest.period.name
+    period, at = scarcest.period.name, f"{scarcest.period.ends_at:%Y-%m-%d %H:%M} UTC"
     return Refusal(
         "minutes-exhausted" if scarcest.currency is None else "budget-exhausted",
-        f"This {period}'s {_size(scarcest, usage.quota)} used up. A new {period} begins in {wait} s.",
+        f"This {period}'s {_size(scarcest, usage.quota)} used up. A new {period} begins at {at}.",
         retry_after_seconds=wait,
         limits=() if usage.quota.key == PROJECT else quota_states(usage),
         extensions={"violated-policies": [scarcest.policy]},

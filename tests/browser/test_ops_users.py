@@ -65,6 +65,20 @@ def test_limit_set_with_the_keyboard_alone_applies_to_next_request(ops: OpsPage,
     )  # with the limits and with the next token
 
 
+def test_budget_set_in_place_applies_to_next_request(ops: OpsPage, site: Site) -> None:
+    ops.enter()
+    ops.open_user("erin")
+    ops.override("Budget per month", "0.001")
+    ops.save()
+    ops.announced("Saved. The new limits apply from the next request.")
+    assert request_tokens(site.broker, "erin") == [429] * 6
+    expect(ops.page.get_by_text("budget-exhausted")).to_be_visible()
+    expect(ops.page.get_by_text("0.00 of 0.001 USD used")).to_be_visible()
+    ops.override("Budget per month", "many")
+    ops.save()
+    expect(ops.page.get_by_text("does not match the required format")).to_be_visible()
+
+
 def test_talkers_learn_at_next_heartbeat_that_they_were_ended_or_blocked(
     ops: OpsPage, visit: Visits, site: Site
 ) -> None:

@@ -5,7 +5,7 @@ The order, from first to last:
     idempotency record, rate windows (by key), service key, principal, project, session, token
 
 The lock of the project is that of its row in `places`. Under it, all counts of places are changed. A day's
-sums are changed under the locks of the principals, after everything else.
+sums, and then the sums of `spending`, are changed under the locks of the principals, after everything else.
 
 A transaction takes only those that it needs. One that grants, lengthens or frees a place locks everyone for
 whom the place counts. One that changes a session or its tokens begins with an UPDATE that names the state

@@ -29,6 +29,7 @@ from sqlalchemy.exc import IntegrityError
 
 from broker.limits.quota import day_of
 from broker.principal import OWN_ISSUER
+from broker.sessions.session import TokenState
 from broker.store import audit
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit as audit_log
@@ -45,11 +46,18 @@ from broker.store.database.tables import (
     users,
 )
 from broker.store.database.tables import spending as spent
-from broker.store.ledger import places, spending
+from broker.store.ledger import places
 from broker.store.ledger.day_sums import date_of
+from broker.store.ledger.locks import lock_owners
+from broker.store.ledger.reservation_rows import void_token
 
 # A transaction of this size takes some ten milliseconds, which a request on SQLite can wait.
 _AT_ONCE = 500
+_DEAD = (
+    select(tokens.c.id, tokens.c.session_id)
+    .join(sessions, sessions.c.id == tokens.c.session_id)
+    .where(tokens.c.state == TokenState.RESERVED)
+)
 
 
 class NewestPurge(Exception):  # noqa: N818 - reads as what it says
@@ -100,10 +108,18 @@ class SqlPurge:
             over: places.Rows = connection.execute(some).all()
             ids = [row.id for row in over]
             places.take_out(connection, [row for row in over if row.counted])
-            spending.forget_dead(connection, ids)
             connection.execute(delete(session_reports).where(session_reports.c.session_id.in_(ids)))
             deleted_tokens += connection.execute(delete(tokens).where(tokens.c.session_id.in_(ids))).rowcount
             return connection.execute(delete(sessions).where(sessions.c.id.in_(ids))).rowcount
+
+        def one_reservation(connection: Connection) -> int:
+            """Of a worker that died. Sums subtract it while it exists, so it gives back first."""
+            found = connection.execute(_DEAD.where(_is_over(before)).limit(1)).one_or_none()
+            if found is None:
+                return 0
+            lock_owners(self._database, connection, found.session_id)
+            void_token(connection, found.id, "internal")
+            return 1
 
         def some_entries(connection: Connection) -> int:
             old = select(audit_log.c.id).where(audit_log.c.at < before).order_by(audit_log.c.at)
@@ -116,6 +132,7 @@ class SqlPurge:
             unused = select(principals.c.key).where(_is_unused()).with_for_update(skip_locked=True)
             return connection.execute(_of(principals, principals.c.key, unused)).rowcount
 
+        self._in_steps(one_reservation)
         ended, entries, names = map(self._in_steps, (some_sessions, some_entries, some_names))
         deleted = Purged(ended, deleted_tokens, entries, names)
         with self._database.write() as connection:

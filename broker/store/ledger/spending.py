@@ -11,7 +11,6 @@ The rows of `spending` are changed after everything else of a transaction, a pri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -70,13 +69,6 @@ _CHARGES = Query(
     )
     .select_from(sessions.outerjoin(session_reports, session_reports.c.session_id == sessions.c.id))
     .where(sessions.c.id == bindparam("session"))
-)
-_RESERVED = select(
-    sessions.c.spent_on, tokens.c.acting_key, tokens.c.principal_key, tokens.c.nanos, tokens.c.seconds
-).where(
-    tokens.c.session_id == sessions.c.id,
-    tokens.c.state == TokenState.RESERVED,
-    sessions.c.spent_on != "",
 )
 _CHANGE = Statement(
     update(sessions)
@@ -182,13 +174,6 @@ def take_back(connection: Connection, session_id: str, nanos: int, seconds: int)
         with Writes(connection) as writes:
             keys = (row.acting_key, row.principal_key)
             change(writes, session_id, row.spent_on, keys, -nanos, -seconds)
-
-
-def forget_dead(connection: Connection, session_ids: Sequence[str]) -> None:
-    """Reservations that were never confirmed are about to be deleted, so no one subtracts them any more."""
-    for row in connection.execute(_RESERVED.where(sessions.c.id.in_(session_ids))).all():
-        with Writes(connection) as writes:
-            add(writes, row.spent_on, (row.acting_key, row.principal_key), -row.nanos, -row.seconds)
 
 
 @cache

@@ -26,9 +26,10 @@ async function talk() {
 }
 
 const said = document.querySelector('#said');
+function show(result) {
+  said.textContent = JSON.stringify(result);
+  said.dataset.done = '';
+}
 document.querySelector('#talk').onclick = () =>
-  talk().then(
-    (result) => (said.textContent = JSON.stringify(result)),
-    (fault) => (said.textContent = JSON.stringify({ fault: `${fault} ${fault.detail}` })),
-  );
+  talk().then(show, (fault) => show({ fault: `${fault} ${fault.detail}` }));
 said.textContent = 'ready';

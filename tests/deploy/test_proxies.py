@@ -73,5 +73,5 @@ def _sign_in(proxy: Proxy, password: str, client: str, headers: dict[str, str]) 
 
 
 def test_too_large_a_body_does_not_reach_the_broker(proxy: Proxy) -> None:
-    """The broker itself would read 64 KB at most. Caddy 2.6 answers 502, newer versions 413."""
+    """Caddy 2.6 answers 502, newer versions 413."""
     assert proxy.ask("/token", "x" * 1_100_000).status in (413, 502)

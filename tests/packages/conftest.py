@@ -7,6 +7,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -28,9 +29,17 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel_venv(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel. The locked packages are those of the tests' environment."""
-    venv = tmp_path_factory.mktemp("wheel") / "venv"
+def wheel_venv(packages: Path) -> Iterator[Path]:
+    """A virtual environment with the wheel, which every user can read, unlike pytest's own folders.
+
+    The locked packages are those of the tests' environment.
+    """
+    with TemporaryDirectory(prefix="live-broker-") as folder:
+        Path(folder).chmod(0o755)
+        yield _with_wheel(Path(folder) / "venv", packages)
+
+
+def _with_wheel(venv: Path, packages: Path) -> Path:
     _run([sys.executable, "-m", "venv", "--without-pip", str(venv)], venv.parent)
     (wheel,) = packages.glob("*.whl")
     pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin/python"), "install", "--quiet"]
@@ -38,6 +47,9 @@ def wheel_venv(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     # Python does not read the `.pth` files of a folder that is named here, so the checkout stays out.
     (site,) = venv.glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    gunicorn = venv / "bin/gunicorn"  # as pip would write it
+    gunicorn.write_text(f"#!{venv}/bin/python\nfrom gunicorn.app.wsgiapp import run\n\nrun()\n")
+    gunicorn.chmod(0o755)
     return venv
 
 

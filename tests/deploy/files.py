@@ -40,7 +40,9 @@ def dockerfile(stage: str) -> list[tuple[str, str]]:
     """The instructions of one stage, as pairs of name and text."""
     text = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    start = next(n for n, line in enumerate(lines) if line.startswith("FROM ") and line.endswith(f" AS {stage}"))
+    start = next(
+        n for n, line in enumerate(lines) if line.startswith("FROM ") and line.endswith(f" AS {stage}")
+    )
     end = next((n for n in range(start + 1, len(lines)) if lines[n].startswith("FROM ")), len(lines))
     return [(line.partition(" ")[0], line.partition(" ")[2].strip()) for line in lines[start + 1 : end]]
 

@@ -1,4 +1,4 @@
-"""nginx and Caddy with the shipped site files in front of a broker, on free ports and with a self-signed certificate."""
+"""nginx and Caddy with the shipped site files in front of a broker, on free ports."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def nginx(folder: Path, upstream: int) -> Iterator[Proxy]:
         assert site.count(old) == 1, old
         site = site.replace(old, new)
     temporary = "".join(
-        f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"{name}_temp_path {folder}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     user = "user root;" if os.geteuid() == 0 else ""  # otherwise its workers cannot read the test's folder
     (folder / "nginx.conf").write_text(
@@ -131,5 +132,7 @@ def self_signed(folder: Path, host: str) -> tuple[Path, Path]:
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     command += ["-days", "2", "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
-    subprocess.run([*command, "-keyout", key, "-out", certificate], capture_output=True, check=True, timeout=60)
+    subprocess.run(
+        [*command, "-keyout", key, "-out", certificate], capture_output=True, check=True, timeout=60
+    )
     return certificate, key

@@ -15,7 +15,15 @@ import yaml
 
 from broker.http.health import bp as health
 from tests.deploy.files import (
-    MANIFESTS, ROOT, compose, dockerfile, instructions, known_names, manifest, procfile, unit,
+    MANIFESTS,
+    ROOT,
+    compose,
+    dockerfile,
+    instructions,
+    known_names,
+    manifest,
+    procfile,
+    unit,
 )  # fmt: skip
 
 WEB, RELEASE = procfile("web"), procfile("release")
@@ -106,7 +114,9 @@ def test_selectors_choose_the_brokers_pods_and_nothing_else() -> None:
     assert manifest("disruption-budget")["spec"]["selector"]["matchLabels"] == labels
     assert manifest("network-policy")["spec"]["podSelector"]["matchLabels"] == labels
     assert manifest("migrate-job")["spec"]["template"]["metadata"]["labels"] != labels
-    assert manifest("autoscaler")["spec"]["scaleTargetRef"]["name"] == manifest("deployment")["metadata"]["name"]
+    assert (
+        manifest("autoscaler")["spec"]["scaleTargetRef"]["name"] == manifest("deployment")["metadata"]["name"]
+    )
 
 
 def test_pods_fit_the_connections_that_postgresql_allows_by_default() -> None:

@@ -1,4 +1,4 @@
-"""What the image does at run time, without a container engine: another user ID, a tree that it cannot write, no shell.
+"""What the image does at run time, without a container engine: another user ID, no shell, read-only files.
 
 The packages are those of the tests' environment, and the broker is installed from its wheel.
 """
@@ -10,7 +10,6 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -18,15 +17,12 @@ import pytest
 
 from broker.standin import StandIn
 from tests.deploy.files import ROOT, compose, instructions, procfile, unit
-from tests.packages.conftest import packages, wheel_venv
 from tests.support.environment import environment
 from tests.support.ports import free_port
 from tests.support.process import Process, responds
 from tests.support.stores import Stores
 
-__all__ = ["packages", "wheel_venv"]
-
-# Any user ID. It may read everything, because the tests' folders are closed to others, and write nothing of root's.
+# Any user ID. It may read everything, because the tests' folders are closed, and write nothing of root's.
 _OTHER_USER = shlex.split(
     "--reuid=64321 --regid=64321 --clear-groups --inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
 )
@@ -40,7 +36,7 @@ def as_another_user() -> list[str]:
 
 def image_environment(venv: Path) -> dict[str, str]:
     """What the stages `base` and `broker` set."""
-    found = {}
+    found: dict[str, str] = {}
     for stage in ("base", "broker"):
         for text in instructions(stage, "ENV"):
             found |= dict(item.split("=", 1) for item in shlex.split(text))
@@ -61,7 +57,12 @@ class Container:
 
     def run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(words), cwd=self._folder, env=self.environ, capture_output=True, text=True, timeout=120
+            self.command(words),
+            cwd=self._folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
 
     def start(self, words: list[str], log: Path) -> Process:
@@ -77,13 +78,13 @@ class Container:
 @pytest.fixture(scope="module")
 def container(
     wheel_venv: Path, stores: Stores, standin: StandIn, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Container]:
+) -> Container:
     folder = tmp_path_factory.mktemp("image")
     settings = environment(folder, standin.url) | stores.empty("postgresql+redis").environ
     settings |= {"BROKER_TRUSTED_HOSTS": "127.0.0.1", "WEB_CONCURRENCY": "1"}
     work = folder / "work"
     work.mkdir(mode=0o555)
-    yield Container(wheel_venv, work, settings)
+    return Container(wheel_venv, work, settings)
 
 
 def test_migration_runs_as_any_user_and_twice(container: Container) -> None:
@@ -118,11 +119,15 @@ def test_units_command_starts_after_its_preparation(
     environ = {"PATH": os.environ["PATH"], **settings, "WEB_CONCURRENCY": "1"}
 
     def words(line: str) -> list[str]:
-        moved = line.replace("/opt/live-broker", str(wheel_venv)).replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+        moved = line.replace("/opt/live-broker", str(wheel_venv)).replace(
+            "127.0.0.1:8080", f"127.0.0.1:{port}"
+        )
         return moved.split()
 
     (prepare,), (start,) = unit()["ExecStartPre"], unit()["ExecStart"]
-    ran = subprocess.run(words(prepare), cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(
+        words(prepare), cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60
+    )
     assert ran.returncode == 0, ran.stderr
     process = Process(
         words(start),
@@ -137,7 +142,7 @@ def test_units_command_starts_after_its_preparation(
 
 @pytest.mark.long
 def test_build_steps_of_the_image_run(tmp_path: Path) -> None:
-    """The RUN lines of the stages `bundle` and `build`, in a folder in place of the root. Needs the network."""
+    """The RUN lines of the stages `bundle` and `build`, in a folder, not the root. Needs the network."""
     shown = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     names = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *shown],

@@ -1,4 +1,4 @@
-"""The shipped site files in real nginx and Caddy: TLS, HTTP/2, the client's address, and the prefix /voice/."""
+"""The shipped site files in real nginx and Caddy: TLS, HTTP/2, the client's address, the prefix /voice/."""
 
 from __future__ import annotations
 

@@ -11,11 +11,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.deploy.files import ROOT
 from tests.docs.dev_broker import clean_environment
 from tests.support.ports import free_port
 from tests.support.process import Process, responds
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +73,7 @@ def wheel_broker(wheel_venv: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def npm_app(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An app of two files that has installed the npm package and nothing else."""
     folder = tmp_path_factory.mktemp("app")
-    for path in (Path(__file__).parent / "app").iterdir():
+    for path in (Path(__file__).parent / "bundled_app").iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     (archive,) = packages.glob("*.tgz")
     _run(["npm", "install", "--offline", "--no-audit", "--no-fund", "--loglevel=error", str(archive)], folder)

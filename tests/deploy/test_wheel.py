@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from broker.cli.dev import DEMO_PASSWORD, DEMO_USER
+from tests.deploy.files import ROOT
 from tests.docs.dev_broker import clean_environment
-from tests.packages.conftest import ROOT
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
@@ -27,7 +27,9 @@ def test_it_has_every_file_that_runs_and_no_test(packages: Path) -> None:
             if path.is_file() and "__pycache__" not in path.parts:
                 assert f"{inside}/{path.relative_to(ROOT / folder).as_posix()}" in names
     assert "broker/_web/bundle/manifest.json" in names
-    assert [name for name in names if not name.startswith(("broker/", f"live_broker-{VERSION}.dist-info/"))] == []
+    assert [
+        name for name in names if not name.startswith(("broker/", f"live_broker-{VERSION}.dist-info/"))
+    ] == []
     assert [name for name in names if "/types/" in name or "node_modules" in name] == []
 
 

@@ -17,7 +17,7 @@ from playwright.async_api import Page
 
 from tests.contract.apart import run
 from tests.contract.served_page import browser_page
-from tests.packages.conftest import ROOT
+from tests.deploy.files import ROOT
 from tests.support.http_server import Answer, HttpServer, Request
 from tests.support.ports import free_port
 from tests.support.process import Process, responds
@@ -59,7 +59,8 @@ def webpack(app: Path, out: Path) -> None:
     script = f"""
         import webpack from {json.dumps(str(MODULES / "webpack/lib/index.js"))};
         const options = {{ mode: 'production', entry: './main.js', experiments: {{ outputModule: true }},
-          output: {{ path: {json.dumps(str(out))}, filename: 'main.js', module: true, publicPath: '/app/' }} }};
+          output: {{ path: {json.dumps(str(out))}, filename: 'main.js', module: true,
+          publicPath: '/app/' }} }};
         webpack(options, (fault, stats) => {{
           if (fault || stats.hasErrors()) {{ console.error(fault ?? stats.toString()); process.exit(1); }}
         }});
@@ -117,7 +118,9 @@ def test_a_built_app_talks_under_the_brokers_policy(
 @pytest.fixture
 def vite_server(npm_app: Path, wheel_broker: str, tmp_path: Path) -> Iterator[str]:
     port = free_port()
-    routes = {path: {"target": wheel_broker, "changeOrigin": False} for path in ("/auth", "/token", "/sessions")}
+    routes = {
+        path: {"target": wheel_broker, "changeOrigin": False} for path in ("/auth", "/token", "/sessions")
+    }
     config = {"server": {"host": "127.0.0.1", "port": port, "strictPort": True, "proxy": routes}}
     (npm_app / "vite.config.js").write_text(f"export default {json.dumps(config)};\n")
     process = Process(

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def test_commands_are_those_of_the_procfile() -> None:
     started.remove("127.0.0.1:8080")
     assert started == WEB
     assert unit()["ExecStartPre"] == ["/opt/live-broker/bin/" + " ".join(RELEASE)]
+
+
+def test_manifests_name_the_image_of_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    images = {pod(name)["containers"][0]["image"] for name in ("deployment", "migrate-job")}
+    assert images == {f"live-broker:{version}"}
 
 
 def test_probes_ask_routes_that_exist() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -155,8 +156,7 @@ def test_build_steps_of_the_image_run(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     for stage in ("bundle", "build"):
         for step in instructions(stage, "RUN"):
-            for path in ("/opt/", "/wheel"):
-                step = step.replace(f" {path}", f" {tmp_path}{path}")
+            step = re.sub(r"(?<![\w./])/(?=opt/|wheel)", f"{tmp_path}/", step)
             ran = subprocess.run(
                 ["sh", "-c", step], cwd=source, env=environ, capture_output=True, text=True, timeout=600
             )

@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run setup bundle test test-long test-plain-page test-minutes test-measured test-release lint format types test-js test-py \
+.PHONY: help run setup package bundle test test-long test-plain-page test-minutes test-measured test-release lint format types test-js test-py \
 	coverage bench bench-quick soak screenshots lock audit sbom clean
 
 VENV := .venv/bin
@@ -19,6 +19,13 @@ run: ## install what running needs and serve http://127.0.0.1:8080 (with GEMINI_
 
 setup: ## install everything that tests need (.venv, node_modules, system packages)
 	@scripts/setup test
+
+package: ## build the wheel and the npm package of this version into dist/
+	@scripts/setup package
+	@rm -rf dist/live_broker-*.whl dist/live-broker-client-*.tgz
+	node scripts/bundle.mjs
+	$(VENV)/python -m hatchling build --target wheel --directory dist
+	node scripts/package.mjs
 
 bundle: ## bundle the pages' modules and styles for a package or an image (needs node_modules)
 	node scripts/bundle.mjs

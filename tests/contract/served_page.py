@@ -33,14 +33,21 @@ async def served_page(
         headers = {"Content-Security-Policy": policy}
         await route.fulfill(content_type=kind, body=files[path], headers=headers)
 
+    async with browser_page(flags) as page:
+        for path in files:
+            await page.route(origin + path, serve)
+        await page.goto(origin + next(iter(files)))
+        yield page
+
+
+@asynccontextmanager
+async def browser_page(flags: Sequence[str] = ()) -> AsyncIterator[Page]:
+    """An empty page whose console and errors are printed."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
         # Chromium treats an intercepted page as one from the public network.
         page = await browser.new_page(permissions=["local-network-access", "microphone"])
         page.on("console", lambda message: print("console:", message.text))
         page.on("pageerror", lambda error: print("page error:", error))
-        for path in files:
-            await page.route(origin + path, serve)
-        await page.goto(origin + next(iter(files)))
         yield page
         await browser.close()

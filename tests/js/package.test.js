@@ -1,7 +1,7 @@
 /** The library as a package: its files, its types in TypeScript, and its size. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -15,6 +15,7 @@ const ROOT = new URL('../..', import.meta.url).pathname;
 const LIVE = join(ROOT, 'web/live');
 const README = readFileSync(join(LIVE, 'README.md'), 'utf8');
 const TSC = join(ROOT, 'node_modules/.bin/tsc');
+const PROGRAM = /-(worker|processor)\.js$/;
 /** The size of what an app bundles. The worker and the worklets are separate programs and are loaded separately. */
 const LIBRARY_BYTES = 12 * 1024;
 /** The size of all that a spoken conversation loads. tests/browser/test_delivery.py measures the separate files of a page. */
@@ -22,31 +23,42 @@ const CONVERSATION_BYTES = 22 * 1024;
 
 let folder = '';
 let files = [];
+let target = '';
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'live-package-'));
-  // `npm test` passes `ignore-scripts` on, but a script makes the types.
-  const options = ['--json', '--loglevel=error', '--ignore-scripts=false', '--pack-destination', folder];
-  const packed = execFileSync('npm', ['pack', ...options], { cwd: LIVE, encoding: 'utf8' });
-  const listing = JSON.parse(packed.slice(packed.indexOf('[')))[0];
-  files = listing.files.map(({ path }) => path);
-  const target = join(folder, 'node_modules/live-broker-client');
+  const packed = execFileSync('node', [join(ROOT, 'scripts/package.mjs'), folder], { encoding: 'utf8' }).trim();
+  target = join(folder, 'node_modules/@live-broker/client');
   mkdirSync(target, { recursive: true });
-  execFileSync('tar', ['xzf', join(folder, listing.filename), '-C', target, '--strip-components=1']);
+  execFileSync('tar', ['xzf', packed, '-C', target, '--strip-components=1']);
+  files = readdirSync(target, { recursive: true }).filter((path) => statSync(join(target, path)).isFile());
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-test('the package contains only the modules, their types, the README and package.json', () => {
+test('the package contains only the modules, their types and maps, the README, the licence and package.json', () => {
   const modules = readdirSync(LIVE, { recursive: true }).filter((name) => name.endsWith('.js'));
-  const expected = [...modules, 'README.md', 'package.json'];
+  const maps = modules.filter((name) => PROGRAM.test(name)).map((name) => `${name}.map`);
+  const expected = [...modules, ...maps, 'LICENSE', 'README.md', 'package.json'];
   assert.deepEqual(files.filter((path) => !path.startsWith('types/')).sort(), expected.sort());
   assert.ok(files.includes('types/index.d.ts'));
   assert.ok(files.every((path) => !path.startsWith('types/') || path.endsWith('.d.ts')));
-  const { dependencies = {}, peerDependencies = {} } = JSON.parse(readFileSync(join(LIVE, 'package.json'), 'utf8'));
-  assert.deepEqual({ ...dependencies, ...peerDependencies }, {});
+  const about = JSON.parse(readFileSync(join(target, 'package.json'), 'utf8'));
+  assert.deepEqual({ ...about.dependencies, ...about.peerDependencies }, {});
+  assert.equal(about.version, /^version = "(.+)"$/m.exec(readFileSync(join(ROOT, 'pyproject.toml'), 'utf8'))[1]);
+});
+
+test('worker and worklets are single files that no bundler turns into a data: address, with their sources', () => {
+  for (const path of files.filter((name) => PROGRAM.test(name))) {
+    const code = readFileSync(join(target, path), 'utf8');
+    assert.doesNotMatch(code.replaceAll(/\/\*.*?\*\//gs, ''), /^import\b|\bimport\(/m, path);
+    assert.ok(code.length > 4096, `${path} has ${code.length} characters`);
+    const map = JSON.parse(readFileSync(join(target, `${path}.map`), 'utf8'));
+    assert.equal(map.sourcesContent.length, map.sources.length);
+    assert.match(code, /sourceMappingURL=/);
+  }
 });
 
 const CONSUMER = `
-import { connect, LiveError, LiveSession, TokenSource } from 'live-broker-client';
+import { connect, LiveError, LiveSession, TokenSource } from '@live-broker/client';
 
 const session = new LiveSession({ tokenSource: TokenSource.endpoint('/token'), tools: { add: ({ a, b }) => Number(a) + Number(b) } });
 session.addEventListener('caption', ({ detail }) => { const words: string = detail.text; console.log(words, detail.final === true); });

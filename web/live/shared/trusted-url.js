@@ -5,7 +5,10 @@
  * `require-trusted-types-for 'script'; trusted-types live-broker` can use the library and cannot start other workers.
  */
 
-const LIBRARY = new URL('..', import.meta.url).href;
+const here = import.meta.url;
+/** A bundler puts this module and the library's files where it likes, on the page's origin; webpack gives a file: URL. */
+const isBundled = !here.endsWith('/shared/trusted-url.js') || here.startsWith('file:');
+const LIBRARY = isBundled ? `${globalThis.location?.origin}/` : new URL('..', here).href;
 
 /** @typedef {{createScriptURL: (url: string) => any}} Policy */
 /** @type {{createPolicy: (name: string, rules: Policy) => Policy} | undefined} */

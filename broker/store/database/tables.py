@@ -131,8 +131,10 @@ limits = Table(
 # Until `held_until` the session holds a place, one of those reserved for `plan` while there are any.
 # `counted`: `places` counts it. That is every session that holds a place, and each one that has lost its
 # place until a request finds it. `released_at` is when its owner gave the place back before its token
-# expired.
+# expired. `settled`: nothing about it changes any more, and `usage_days` has it. Before that, `summed` is
+# what `usage_days` has of it, if it has anything.
 COUNTED = text("counted")
+UNSETTLED = text("NOT settled")
 sessions = Table(
     "sessions",
     metadata,
@@ -152,6 +154,8 @@ sessions = Table(
     Column("ended_at", UtcDateTime),
     Column("released_at", UtcDateTime),
     Column("counted", Boolean, nullable=False, server_default=false()),
+    Column("settled", Boolean, nullable=False, server_default=false()),
+    Column("summed", JSON(none_as_null=True)),
     Index("ix_sessions_held_plan", "held_until", "plan"),
     Index("ix_sessions_opened_id", "opened_at", "id"),
     Index("ix_sessions_principal_held", "principal_key", "held_until"),
@@ -239,9 +243,11 @@ idempotency = Table(
     Column("sealed", LargeBinary),
 )
 
-# Append-only. A row stands for `times` events; only repeated refusals share one. Refusals are a small part of
-# the rows and are counted separately. A query that contains exactly this condition uses their partial index.
+# Append-only, apart from `is_summed`: whether `usage_days` has the refusal. A row stands for `times` events;
+# only repeated refusals share one. Refusals are a small part of the rows and are counted separately. A query that
+# contains exactly this condition uses their partial index.
 REFUSED = "outcome NOT IN ('ok', 'reserved')"
+UNSUMMED = f"{REFUSED} AND NOT is_summed"
 audit = Table(
     "audit",
     metadata,
@@ -256,6 +262,7 @@ audit = Table(
     Column("token_sha256", String(64)),
     Column("detail", JSON),
     Column("times", Integer, nullable=False, server_default="1"),
+    Column("is_summed", Boolean, nullable=False, server_default=false()),
     Index("ix_audit_actor_at", "actor", "at"),
 )
 

@@ -1,5 +1,7 @@
 """SqlPurge: deletes sessions with their tokens and reports, audit entries, and names without anything left.
 
+What they used and what was refused stays, as sums by day without names, for 400 days more.
+
 Limits read the tokens of today, the releases of the last hour, and sessions that hold a place. All of them
 are newer than the beginning of yesterday, so nothing newer is ever deleted: not even by a clock that is
 some hours wrong. A session counts by its end, so one that is still open stays with all its tokens.
@@ -24,15 +26,17 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    text,
 )
 from sqlalchemy.exc import IntegrityError
 
 from broker.limits.quota import day_of
 from broker.principal import OWN_ISSUER
+from broker.settings import PriceList
 from broker.store import audit
 from broker.store.database.engine import Database
-from broker.store.database.tables import audit as audit_log
 from broker.store.database.tables import (
+    REFUSED,
     blocks,
     day_sums,
     limits,
@@ -44,11 +48,16 @@ from broker.store.database.tables import (
     tokens,
     users,
 )
+from broker.store.database.tables import audit as audit_log
+from broker.store.database.usage_days import usage_days
 from broker.store.ledger import places
 from broker.store.ledger.day_sums import date_of
+from broker.store.ledger.usage_sums import UsageSums
 
 # A transaction of this size takes some ten milliseconds, which a request on SQLite can wait.
 _AT_ONCE = 500
+# A year and the month after it, in which its figures are asked for.
+_SUMS_KEPT = timedelta(days=400)
 
 
 class NewestPurge(Exception):  # noqa: N818 - reads as what it says
@@ -69,8 +78,10 @@ class Purged:
 
 
 class SqlPurge:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, prices: PriceList) -> None:
+        """`prices`: for sessions that are not in the sums of usage yet."""
         self._database = database
+        self._sums = UsageSums(database, prices)
 
     def count(self, before: datetime) -> Purged:
         """Raises NewestPurge."""
@@ -90,12 +101,14 @@ class SqlPurge:
         """Raises NewestPurge. The entry in the audit log is written last, with the numbers."""
         with self._database.read() as connection:
             self._check(connection, before)
+        self._sums.update()
         deleted_tokens = 0
 
         def some_sessions(connection: Connection) -> int:
             nonlocal deleted_tokens
             places.lock(self._database, connection)
-            some = select(*places.OF_SESSION).where(_is_over(before)).limit(_AT_ONCE)
+            summed = (_is_over(before), sessions.c.settled)
+            some = select(*places.OF_SESSION).where(*summed).limit(_AT_ONCE)
             over: places.Rows = connection.execute(some).all()
             ids = [row.id for row in over]
             places.take_out(connection, [row for row in over if row.counted])
@@ -104,7 +117,8 @@ class SqlPurge:
             return connection.execute(delete(sessions).where(sessions.c.id.in_(ids))).rowcount
 
         def some_entries(connection: Connection) -> int:
-            old = select(audit_log.c.id).where(audit_log.c.at < before).order_by(audit_log.c.at)
+            summed = or_(not_(text(REFUSED)), audit_log.c.is_summed)
+            old = select(audit_log.c.id).where(audit_log.c.at < before, summed).order_by(audit_log.c.at)
             return connection.execute(_of(audit_log, audit_log.c.id, old)).rowcount
 
         def some_names(connection: Connection) -> int:
@@ -120,6 +134,8 @@ class SqlPurge:
             places.lock(self._database, connection)
             places.forget_empty(connection)
             connection.execute(delete(day_sums).where(day_sums.c.day < date_of(before.astimezone(UTC))))
+            oldest = date_of(before.astimezone(UTC) - _SUMS_KEPT)
+            connection.execute(delete(usage_days).where(usage_days.c.day < oldest))
             now = self._database.now(connection)
             detail = {"before": before.isoformat(timespec="seconds"), "deleted": vars(deleted)}
             audit.record(connection, now, actor=actor, action="purge", outcome="ok", detail=detail)

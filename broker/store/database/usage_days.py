@@ -1,0 +1,29 @@
+"""The table `usage_days`: what was used and refused, as sums by day. `ledger.usage_sums` keeps them.
+
+What was used, by the day (UTC) on which a session was opened or a request was refused. Each session and
+each refusal is in one row; `code` is empty in rows of sessions. `service_key` is the id of the key that
+acted, or empty; `principal_key` is empty for callers who are not known. These rows outlive those of the
+sessions and of the audit log. `nanos` leaves out the unpriced sessions.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, String, Table
+
+from broker.sessions.token_counts import NAMES
+from broker.store.database.tables import metadata
+
+DIMENSIONS = ("principal_key", "day", "service_key", "profile", "model", "code")
+SUMS = ("sessions", "seconds", *NAMES, "nanos", "unpriced", "refusals")
+usage_days = Table(
+    "usage_days",
+    metadata,
+    Column("principal_key", String(40), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("service_key", String(32), primary_key=True),
+    Column("profile", String(64), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("code", String(32), primary_key=True),
+    *(Column(name, BigInteger, nullable=False) for name in SUMS),
+    Index("ix_usage_days_day", "day"),
+)

@@ -244,8 +244,8 @@ idempotency = Table(
 )
 
 # Append-only, apart from `is_summed`: whether `usage_days` has the refusal. A row stands for `times` events;
-# only repeated refusals share one. Refusals are a small part of the rows and are counted separately. A query that
-# contains exactly this condition uses their partial index.
+# only repeated refusals share one. Refusals are a small part of the rows and are counted separately. A query
+# that contains exactly this condition uses their partial index.
 REFUSED = "outcome NOT IN ('ok', 'reserved')"
 UNSUMMED = f"{REFUSED} AND NOT is_summed"
 audit = Table(

@@ -26,7 +26,6 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    text,
 )
 from sqlalchemy.exc import IntegrityError
 
@@ -35,8 +34,8 @@ from broker.principal import OWN_ISSUER
 from broker.settings import PriceList
 from broker.store import audit
 from broker.store.database.engine import Database
+from broker.store.database.tables import audit as audit_log
 from broker.store.database.tables import (
-    REFUSED,
     blocks,
     day_sums,
     limits,
@@ -48,7 +47,6 @@ from broker.store.database.tables import (
     tokens,
     users,
 )
-from broker.store.database.tables import audit as audit_log
 from broker.store.database.usage_days import usage_days
 from broker.store.ledger import places
 from broker.store.ledger.day_sums import date_of
@@ -117,7 +115,7 @@ class SqlPurge:
             return connection.execute(delete(sessions).where(sessions.c.id.in_(ids))).rowcount
 
         def some_entries(connection: Connection) -> int:
-            summed = or_(not_(text(REFUSED)), audit_log.c.is_summed)
+            summed = or_(audit_log.c.outcome.in_(("ok", "reserved")), audit_log.c.is_summed)
             old = select(audit_log.c.id).where(audit_log.c.at < before, summed).order_by(audit_log.c.at)
             return connection.execute(_of(audit_log, audit_log.c.id, old)).rowcount
 

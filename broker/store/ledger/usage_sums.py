@@ -81,7 +81,7 @@ _UNSETTLED = (
     )
     .where(UNSETTLED)
     .order_by(sessions.c.ends_at, sessions.c.id)
-    .limit(AT_ONCE)
+    .limit(bindparam("most"))
     .with_for_update(skip_locked=True, of=sessions)
 )
 _UNSUMMED = (
@@ -99,7 +99,7 @@ _UNSUMMED = (
     .select_from(audit.outerjoin(sessions, sessions.c.id == audit.c.session_id))
     .where(text(UNSUMMED))
     .order_by(audit.c.id)
-    .limit(AT_ONCE)
+    .limit(bindparam("most"))
     .with_for_update(skip_locked=True, of=audit)
 )
 _COLUMNS = (*DIMENSIONS, *SUMS)
@@ -169,7 +169,7 @@ class UsageSums:
 
     def _visit(self, connection: Connection, now: datetime, query: Select[Any]) -> list[Any]:
         final = now - _FINAL_AFTER
-        rows = list(connection.execute(query))
+        rows = list(connection.execute(query, {"most": AT_ONCE}))
         added: defaultdict[Key, Counter[str]] = defaultdict(Counter)
         settled, noted = [], []
         for row in rows:
@@ -219,7 +219,7 @@ def _key_of(row: Any) -> Key:
 
 
 def _sum_refusals(connection: Connection) -> int:
-    rows = connection.execute(_UNSUMMED).all()
+    rows = connection.execute(_UNSUMMED, {"most": AT_ONCE}).all()
     known = _known(connection, rows)
     added: defaultdict[Key, Counter[str]] = defaultdict(Counter)
     for row in rows:

@@ -4,11 +4,14 @@ What was used, by the day (UTC) on which a session was opened or a request was r
 each refusal is in one row; `code` is empty in rows of sessions. `service_key` is the id of the key that
 acted, or empty; `principal_key` is empty for callers who are not known. These rows outlive those of the
 sessions and of the audit log. `nanos` leaves out the unpriced sessions.
+
+There is no index on the day: a database would choose it for each page of an export by user, and read all days
+of all users for each.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, String, Table
+from sqlalchemy import BigInteger, Column, String, Table
 
 from broker.sessions.token_counts import NAMES
 from broker.store.database.tables import metadata
@@ -25,5 +28,4 @@ usage_days = Table(
     Column("model", String(128), primary_key=True),
     Column("code", String(32), primary_key=True),
     *(Column(name, BigInteger, nullable=False) for name in SUMS),
-    Index("ix_usage_days_day", "day"),
 )

@@ -108,9 +108,13 @@ _ADD = text(
     f"ON CONFLICT ({', '.join(DIMENSIONS)}) DO UPDATE SET "
     + ", ".join(f"{name} = usage_days.{name} + excluded.{name}" for name in SUMS)
 )
-_SETTLE = update(sessions).where(sessions.c.id == bindparam("session")).values(settled=True, summed=None)
+_SETTLE = (
+    update(sessions)
+    .where(sessions.c.id.in_(bindparam("settled_ids", expanding=True)))
+    .values(settled=True, summed=None)
+)
 _NOTE = update(sessions).where(sessions.c.id == bindparam("session")).values(summed=bindparam("now_summed"))
-_MARK = update(audit).where(audit.c.id == bindparam("entry")).values(is_summed=True)
+_MARK = update(audit).where(audit.c.id.in_(bindparam("ids", expanding=True))).values(is_summed=True)
 
 _KEY = re.compile(re.escape(KEY_ISSUER) + ":([A-Za-z0-9_-]{1,32})")
 
@@ -180,12 +184,12 @@ class UsageSums:
                 sums.update(used)
                 sums.subtract(before)
             if row.ends_at < final and row.held_until < final:
-                settled.append({"session": row.id})
+                settled.append(row.id)
             elif used != before:
                 noted.append({"session": row.id, "now_summed": used or None})
         _add(connection, added)
         if settled:
-            connection.execute(_SETTLE, settled)
+            connection.execute(_SETTLE, {"settled_ids": settled})
         if noted:
             connection.execute(_NOTE, noted)
         return rows
@@ -230,7 +234,7 @@ def _sum_refusals(connection: Connection) -> int:
             added[place]["refusals"] += row.times
     _add(connection, added)
     if rows:
-        connection.execute(_MARK, [{"entry": row.id} for row in rows])
+        connection.execute(_MARK, {"ids": [row.id for row in rows]})
     return len(rows)
 
 

@@ -27,7 +27,6 @@ def upgrade() -> None:
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in _SUMS),
         sa.PrimaryKeyConstraint(*_KEYS, name=op.f("pk_usage_days")),
     )
-    op.create_index("ix_usage_days_day", "usage_days", ["day"])
     # What is there already is summed by the first ends, exports or purges.
     op.add_column("sessions", sa.Column("settled", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("sessions", sa.Column("summed", sa.JSON(), nullable=True))

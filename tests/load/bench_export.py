@@ -59,7 +59,7 @@ INSERT INTO audit (at, actor, action, outcome, times)
     WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 50 FROM n WHERE i < :count - 50)
     SELECT {at}, 'live-broker:' || {user}, 'token', 'rate-limited', 1 + i % 3 FROM n
 """
-_COUNTS = """'{{"input_tokens": ' || i % 400000 || ', "output_audio_tokens": ' || i % 9000 || '}}'"""
+_COUNTS = """'{{"input_tokens": ' || (i % 400000) || ', "output_audio_tokens": ' || (i % 9000) || '}}'"""
 
 
 def _statements(at: str, counts: str) -> list[TextClause]:

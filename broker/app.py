@@ -76,6 +76,7 @@ from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.rates import rate_storage
 from broker.store.ledger.spending import Spending
 from broker.store.ledger.suspension import SqlSuspensions
+from broker.store.ledger.usage_sums import UsageSums
 from broker.store.readiness import Readiness
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
@@ -172,6 +173,7 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
     ledger = SqlLedger(database, spending)
     suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project)
+    usage_sums = UsageSums(database, prices)
     external = issuers.build(
         settings.config.issuers, settings.config.plans, RefusalLog(database), admission.admit
     )
@@ -223,6 +225,7 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
         ledger=ledger,
         reports=SqlReports(database, spending),
         usage=SqlUsage(database, prices),
+        usage_sums=usage_sums,
         prices=prices,
         store_gauges=(
             StoreGauge(
@@ -238,7 +241,12 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
         minter=minter,
         talks_to_standin=StandInProbe(settings.live_url, is_loopback=settings.standin),
         issuer=issuer,
-        ender=SessionEnder(policy=policy, ledger=ledger, admit=admission.admit_unpresented),
+        ender=SessionEnder(
+            policy=policy,
+            ledger=ledger,
+            admit=admission.admit_unpresented,
+            settle=usage_sums.settle_some,
+        ),
         replays=Replays(
             open_session=issuer.open_session,
             answer_again=partial(answer_again, issuer),

@@ -35,6 +35,7 @@ from broker.sessions.suspension import Suspensions
 from broker.settings import PriceList, Settings
 from broker.store.database.engine import Database
 from broker.store.ledger.client_reports import SqlReports
+from broker.store.ledger.usage_sums import UsageSums
 from broker.store.readiness import Readiness
 from broker.store.reporting.usage import SqlUsage
 from broker.telemetry.store_gauge import StoreGauge
@@ -67,6 +68,7 @@ class Parts:
     ledger: Ledger
     reports: SqlReports
     usage: SqlUsage
+    usage_sums: UsageSums
     prices: PriceList
     store_gauges: tuple[StoreGauge, ...]
     suspensions: Suspensions

@@ -19,13 +19,16 @@ from broker.cli.output import actor, confirm, open_database, print_json
 def purge(before: datetime, yes: bool, as_json: bool) -> None:
     """Delete ended sessions, their tokens and reports, and audit entries from before a day.
 
+    Exports keep the sums of what was used, without names, for 400 days more.
+
     Also deletes the names of removed users of whom nothing else is left. What limits still need is never
     deleted: DATE may be yesterday at the latest. Asks first; without a terminal, --yes is required.
     """
     from broker.operators.purge import PurgeAdmin
+    from broker.settings import PriceList
 
-    with open_database() as (_, database):
-        admin = PurgeAdmin(database, actor=actor())
+    with open_database() as (settings, database):
+        admin = PurgeAdmin(database, PriceList(settings.config.prices), actor=actor())
         found = admin.count(before)
         day = before.isoformat(timespec="minutes")
         question = f"Delete {found.sessions} sessions and {found.audit} audit entries from before {day}?"

@@ -1,7 +1,8 @@
-"""`broker usage`: tokens, refusals, minutes and costs of the last hour, day or week."""
+"""`broker usage`: tokens, refusals, minutes and costs of the last hour, day or week; exports of any days."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,19 +11,24 @@ from broker.cli.options import json_option
 from broker.cli.output import money, open_database, print_json, print_rows
 
 if TYPE_CHECKING:
+    from broker.operators.usage_export import Format
+    from broker.store.reporting.exports import By
     from broker.store.reporting.usage import Usage
 
 _RANGES = ("hour", "day", "week")
 
 
-@click.command("usage")
+@click.group("usage", invoke_without_command=True)
 @click.option("--range", "name", type=click.Choice(_RANGES), default="day", show_default=True)
 @json_option
-def usage(name: str, as_json: bool) -> None:
+@click.pass_context
+def usage(context: click.Context, name: str, as_json: bool) -> None:
     """Show what was used in the last hour, day or week, and what it cost.
 
     The cost is that of the sessions that were opened in this time. It lists the users who talked longest.
     """
+    if context.invoked_subcommand is not None:
+        return
     from broker.settings import PriceList
     from broker.store.reporting.usage import SqlUsage
 
@@ -44,6 +50,40 @@ def usage(name: str, as_json: bool) -> None:
         click.echo(f"         {_sessions(cost.implausible)} with reports that cannot be true")
     click.echo()
     print_rows([{**user, "cost": money(user["cost"])} for user in users], as_json=False)
+
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@usage.command("export")
+@click.option("--from", "since", type=_DAY, help="The first day (UTC). Default: 29 days before the last one.")
+@click.option("--to", "until", type=_DAY, help="The last day (UTC). Default: today.")
+@click.option(
+    "--by",
+    type=click.Choice(["user", "key", "profile", "model", "day"]),
+    default="day",
+    show_default=True,
+    help="What each row stands for.",
+)
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+def export(since: datetime | None, until: datetime | None, by: By, form: Format) -> None:
+    """Print sessions, seconds, tokens, cost and refusals of some days, for any number of users.
+
+    A session counts on the day on which it was opened.
+    """
+    from broker.operators.usage_export import lines
+    from broker.settings import PriceList
+    from broker.store.ledger.usage_sums import UsageSums
+    from broker.store.reporting.exports import SqlExport
+
+    last = until.date() if until else datetime.now(UTC).date()
+    first = since.date() if since else last - timedelta(days=29)
+    if first > last:
+        raise click.BadParameter("must not be after --to", param_hint="--from")
+    with open_database() as (settings, database):
+        prices = PriceList(settings.config.prices)
+        for text in lines(SqlExport(database, UsageSums(database, prices), prices), by, first, last, form):
+            click.echo(text.encode(), nl=False)
 
 
 def _totals(found: Usage) -> dict[str, Any]:

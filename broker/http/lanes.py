@@ -3,7 +3,7 @@
 Flask runs in `BROKER_THREADS` threads. Requests that may wait for another server, such as Google, take at
 most three quarters of them, so the others still answer while that server hangs. Requests beyond that wait in
 a bounded queue, for a bounded time, without a thread. Requests for a token leave it as soon as it is known
-that Google hangs. Probes and refusals have threads of their own.
+that Google hangs. Probes, refusals and long answers have threads of their own.
 
 All of this belongs to the event loop of one worker, apart from the calls themselves.
 """
@@ -53,6 +53,8 @@ class Lanes:
         self._alive = ThreadPoolExecutor(1, "alive")
         self._probes = ThreadPoolExecutor(2, "probe")
         self._refusals = ThreadPoolExecutor(1, "refusal")
+        # The pieces of all long answers take turns, and never a thread of the requests.
+        self._pieces = ThreadPoolExecutor(1, "piece")
 
     async def run(self, method: str, path: str, call: Callable[[], T], *, has_left: Callable[[], bool]) -> T:
         """Returns what `call` returns in a thread.
@@ -77,6 +79,10 @@ class Lanes:
     async def refuse(self, call: Callable[[], T]) -> T:
         """Runs a call that needs no store and no other server, beside all that wait."""
         return await _in_thread(self._refusals, call)
+
+    async def resume(self, call: Callable[[], T]) -> T:
+        """Runs a call that makes the next piece of an answer."""
+        return await _in_thread(self._pieces, call)
 
 
 class _Places:

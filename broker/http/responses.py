@@ -46,6 +46,8 @@ class Operation:
     codes: tuple[Code, ...] = ()
     """Error codes that only this route has; the generator adds those that all routes share."""
     media: str = JSON
+    other_media: tuple[str, ...] = ()
+    """Media types that the caller may choose instead."""
 
 
 def operation(
@@ -57,9 +59,10 @@ def operation(
     headers: tuple[RequestHeader, ...] = (),
     codes: tuple[Code, ...] = (),
     media: str = JSON,
+    other_media: tuple[str, ...] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, Response]]:
     """Place it below the guard, directly above the view."""
-    stated = Operation(summary, status, body, query, headers, codes, media)
+    stated = Operation(summary, status, body, query, headers, codes, media, other_media)
 
     def decorate(view: Callable[P, R]) -> Callable[P, Response]:
         @wraps(view)

@@ -1,7 +1,8 @@
 """Runs the Flask app for the event loop: one whole request in, one whole answer out.
 
 A thread is taken only for a request that has arrived, and it ends with the answer in memory. So no client can
-hold a thread by sending slowly or by not reading.
+hold a thread by sending slowly or by not reading. An answer without a bound is made piece by piece, each in a
+thread, when the client has read the one before.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,6 +36,8 @@ RETRY_AFTER = "broker.retry_after"
 """The key of the environ with the seconds after which the client may try again, or None."""
 RECEIVED = "broker.received"
 """The key of the environ with the time when the head had arrived, of `time.perf_counter`."""
+STREAMS = "broker.streams"
+"""The key of the environ by which a view says that its answer has no bound. Its pieces need no context."""
 _NO_BODY = {204, 304}
 # Origin form and absolute form (RFC 9112, section 3.2), without a fragment, user name or password.
 _TARGET = re.compile(rb"(?:(?i:https?)://([^/@#]+))?(/[^#]*)?")
@@ -45,6 +48,8 @@ class Answer:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    rest: Iterator[bytes] | None = None
+    """What follows `body`, if the answer streams. It must be closed."""
 
 
 class FlaskRunner:
@@ -79,7 +84,26 @@ class FlaskRunner:
         if not body.is_whole or any(name.lower() == b"connection" for name, _ in answer.headers):
             scope["close_after_answer"]()
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        if answer.rest is not None:
+            await self._stream(scope, answer, send)
+        else:
+            await send({"type": "http.response.body", "body": answer.body})
+
+    async def _stream(self, scope: Scope, answer: Answer, send: Send) -> None:
+        """An exception on the way cuts the connection, so that no client takes a part for the whole."""
+        rest = answer.rest
+        assert rest is not None
+        piece: bytes | None = answer.body
+        try:
+            while piece is not None:
+                if piece:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if scope["has_left"]():
+                    return
+                piece = await self._lanes.resume(partial(next, rest, None))
+        finally:
+            getattr(rest, "close", lambda: None)()
+        await send({"type": "http.response.body", "body": b""})
 
     async def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
         """The app's answer for a request that the server refuses: the problem, its log line and metrics."""
@@ -91,16 +115,23 @@ class FlaskRunner:
         DRAIN.enter(refused=refused)
         started: list[tuple[str, list[tuple[str, str]]]] = []
         parts = self._app(environ, lambda status, headers, _=None: started.append((status, headers)))
+        if STREAMS in environ:
+            rest = iter(parts)
+            return Answer(*_head(started), next(rest, b""), rest)
         try:
             body = b"".join(parts)
         finally:
             getattr(parts, "close", lambda: None)()
-        status, headers = started[-1]
-        number = int(status.split(" ", 1)[0])
-        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        number, encoded = _head(started)
         if number not in _NO_BODY and not any(name.lower() == b"content-length" for name, _ in encoded):
             encoded.append((b"Content-Length", b"%d" % len(body)))
         return Answer(number, encoded, body)
+
+
+def _head(started: list[tuple[str, list[tuple[str, str]]]]) -> tuple[int, list[tuple[bytes, bytes]]]:
+    status, headers = started[-1]
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return int(status.split(" ", 1)[0]), encoded
 
 
 def environ_of(scope: Scope) -> Environ:

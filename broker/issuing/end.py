@@ -17,6 +17,8 @@ class SessionEnder:
     ledger: Ledger
     admit: Callable[[Principal], Principal]
     """As in `issue.TokenIssuer`."""
+    settle: Callable[[], None] = lambda: None
+    """Sums up what sessions that are over have used, now and then."""
 
     def end(self, requester: Principal, session_id: str) -> Session:
         """Ends a session that `requester` owns, or opened as a service key. Refuses `session-unknown`."""
@@ -25,7 +27,9 @@ class SessionEnder:
             session = self.ledger.find(requester, session_id)
             if session.on_behalf_of is not None:
                 owner = self._user(end_user(requester, session.on_behalf_of))
-        return self.ledger.end(requester, session_id, self.policy.for_principal(owner).quotas)
+        ended = self.ledger.end(requester, session_id, self.policy.for_principal(owner).quotas)
+        self.settle()
+        return ended
 
     def _user(self, user: Principal) -> Principal:
         try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from broker.operators.errors import OperatorError
+from broker.settings import PriceList
 from broker.store.database.engine import Database
 from broker.store.ledger.purge import NewestPurge, Purged, SqlPurge
 
 
 class PurgeAdmin:
-    def __init__(self, database: Database, *, actor: str) -> None:
-        self._purge = SqlPurge(database)
+    def __init__(self, database: Database, prices: PriceList, *, actor: str) -> None:
+        self._purge = SqlPurge(database, prices)
         self._actor = actor
 
     def count(self, before: datetime) -> Purged:

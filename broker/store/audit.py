@@ -25,7 +25,7 @@ from broker.telemetry.request_context import current_client_address, current_req
 
 EntryKind = Literal["changes", "refusals"]
 
-_APPEND = insert_of(audit, *(column.name for column in audit.c if not column.primary_key))
+_APPEND = insert_of(audit, *(column.name for column in audit.c if column.name not in ("id", "is_summed")))
 # Written for every request, sign-in and probe. The end of a session is a change only if an operator ended it:
 # then its detail names the owner.
 _ROUTINE = ("token", "sign-in", "check", "session.end")

@@ -202,3 +202,24 @@ def test_whole_page_works_with_the_keyboard(ops: OpsPage, site: Site) -> None:
     keys.press("Escape")
     expect(ops.page.get_by_role("button", name="End the session of alice")).to_be_focused()
     expect(box).to_be_checked()
+
+
+def test_usage_of_any_days_is_downloaded(visit_ops: OpsVisits, site: Site) -> None:
+    assert request_tokens(site.broker, "erin", 1) == [200]
+    ops = visit_ops(site.broker.url, bypass_csp=True)
+    ops.enter()
+    ops.page.get_by_role("button", name="Export usage").click()
+    assert violations(ops.page) == []
+    first, last = ops.dialog.get_by_label("First day"), ops.dialog.get_by_label("Last day")
+    today = last.input_value()
+    last.fill("2001-01-01")
+    ops.dialog.get_by_role("button", name="Export").click()
+    expect(first).to_have_attribute("aria-invalid", "true")
+    last.fill(today)
+    ops.dialog.get_by_label("One row for each").select_option(label="User")
+    with ops.page.expect_download() as download:
+        ops.dialog.get_by_role("button", name="Export").click()
+    assert download.value.suggested_filename.startswith("usage-user-")
+    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+    assert [row["sessions"] for row in rows if row["subject"] == "erin"] == ["1"]
+    ops.announced("The export has started.")

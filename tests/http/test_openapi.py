@@ -181,6 +181,7 @@ def test_each_success_matches_its_schema(make_app: MakeApp) -> None:
     ask("POST /admin/sessions/{session_id}/end", olga, session_id=other)
     ask("GET /admin/audit", olga)
     ask("GET /admin/usage", olga)
+    ask("GET /admin/usage/export", olga)
     ask("POST /admin/suspension", olga, {"suspended": True, "reason": "Maintenance."})
     ask("GET /admin/suspension", olga)
     ask("POST /admin/suspension", olga, {"suspended": False})

@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 
 from broker.settings import PriceList
 from broker.settings.amounts import NANOS
-from broker.store.database.tables import sessions, spending
+from broker.store.database.sum_tables import spending
+from broker.store.database.tables import sessions
 from tests.conftest import MakeBroker
 from tests.support.counts import wrong_counts
 from tests.support.four_workers import MANY_CALLERS, ROUNDS, Service, codes, four_workers_on, opened

@@ -23,7 +23,7 @@ from broker.sessions.session import Reservation, SessionTerms
 from broker.settings import PriceList
 from broker.store.accounts.removal import remove_user
 from broker.store.accounts.users import SqlUsers
-from broker.store.database.tables import spending
+from broker.store.database.sum_tables import spending
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.purge import SqlPurge
@@ -155,7 +155,7 @@ def test_token_that_was_not_delivered_costs_nothing(book: Book, how: str) -> Non
         book.later(seconds=151)
     if how == "purged":
         book.later(days=4)
-        SqlPurge(book.database).purge(book.now - timedelta(days=2), actor="tests")
+        SqlPurge(book.database, PRICES).purge(book.now - timedelta(days=2), actor="tests")
         assert book.spent(key=PROJECT) == 0
     budget = Budget(per_month=900 * CENT // 10)
     for usage in book.ledger.usages(book.quotas(ALICE, budget, budget), TERMS.model)[0]:

@@ -32,7 +32,7 @@ def test_migrations_lead_to_the_schema_of_the_code(empty_database: Database) -> 
         assert compare_metadata(context, metadata) == []
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"])
+@pytest.mark.parametrize("revision", [f"{number:04}" for number in range(1, 11)])
 def test_every_earlier_schema_can_be_upgraded(empty_database: Database, revision: str) -> None:
     _upgrade(empty_database, revision)
     assert not migrate.is_current(empty_database)

@@ -22,6 +22,7 @@ from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.purge import NewestPurge, Purged, SqlPurge
 from tests.store.conftest import MakeDatabase
 from tests.support.counts import wrong_counts
+from tests.support.prices import PRICES
 from tests.support.servers import own_principal
 
 ALICE, BOB = own_principal("alice"), own_principal("bob")
@@ -76,8 +77,8 @@ def test_the_past_goes_and_the_rest_stays(
         clock.now += DAY
     clock.now = TODAY + timedelta(hours=9)
     before = TODAY - 3 * DAY
-    found = SqlPurge(database).count(before)
-    deleted = SqlPurge(database).purge(before, actor="cli:olga")
+    found = SqlPurge(database, PRICES).count(before)
+    deleted = SqlPurge(database, PRICES).purge(before, actor="cli:olga")
     assert deleted == Purged(found.sessions, found.tokens, found.audit, names=0)
     assert (deleted.sessions, deleted.tokens, deleted.audit) == (7, 7, 14)
     assert (count(sessions), count(tokens), count(principals)) == (5, 5, 1)
@@ -100,7 +101,7 @@ def test_limits_are_the_same_before_and_after(database: Database, clock: Clock) 
     talk(database, ALICE)
     ledger, quotas = SqlLedger(database), quotas_of(ALICE)
     before = ledger.usages(quotas)
-    SqlPurge(database).purge(TODAY - DAY, actor="tests")
+    SqlPurge(database, PRICES).purge(TODAY - DAY, actor="tests")
     assert ledger.usages(quotas) == before
     assert before[0][0].open == 2
 
@@ -111,7 +112,8 @@ def test_a_day_that_limits_still_need_is_refused(
 ) -> None:
     talk(database, ALICE)
     clock.now = TODAY + timedelta(hours=9)
-    for action in (SqlPurge(database).count, lambda at: SqlPurge(database).purge(at, actor="tests")):
+    purge = SqlPurge(database, PRICES)
+    for action in (purge.count, lambda at: purge.purge(at, actor="tests")):
         with pytest.raises(NewestPurge) as refused:
             action(TODAY - DAY + late)
         assert refused.value.moment == TODAY - DAY
@@ -126,7 +128,7 @@ def test_names_of_removed_users_go_with_their_last_session(
         talk(database, principal)
     remove_user(database, "alice", actor="tests", keep_one_operator=False)
     clock.now = TODAY
-    deleted = SqlPurge(database).purge(TODAY - DAY, actor="tests")
+    deleted = SqlPurge(database, PRICES).purge(TODAY - DAY, actor="tests")
     assert (deleted.sessions, deleted.names) == (2, 1)
     with database.read() as connection:
         assert connection.execute(select(principals.c.issuer, principals.c.subject)).all() == [
@@ -143,5 +145,5 @@ def test_many_rows_go_in_several_transactions(
     for _ in range(11):
         talk(database, ALICE)
     clock.now = TODAY
-    assert SqlPurge(database).purge(TODAY - DAY, actor="tests").sessions == 11
+    assert SqlPurge(database, PRICES).purge(TODAY - DAY, actor="tests").sessions == 11
     assert (count(sessions), count(tokens), count(audit)) == (0, 0, 1)

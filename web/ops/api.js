@@ -111,6 +111,11 @@ export class AdminApi extends Api {
     return this.#get('/admin/usage', { range }, signal);
   }
 
+  /** Where a download of the usage of any days begins. @param {Record<string, string>} query */
+  usageExportUrl(query) {
+    return `/admin/usage/export?${new URLSearchParams(query)}`;
+  }
+
   /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<User>>} */
   users(query, signal) {
     return this.#page('/admin/users', 'users', query, signal);

@@ -18,7 +18,7 @@ function save(name, rows) {
 }
 
 /** One line for each step of the charts. @param {import('./api.js').Usage} usage */
-export function exportUsage({ range, points }) {
+export function exportFigures({ range, points }) {
   save(`usage-${range}`, points);
 }
 

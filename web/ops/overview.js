@@ -7,8 +7,9 @@ import { button, h } from './build.js';
 import { BarList } from './charts/bars.js';
 import { TimeChart } from './charts/time-chart.js';
 import { seriesOf } from './codes.js';
-import { exportUsage } from './csv-export.js';
+import { exportFigures } from './csv-export.js';
 import { ErrorBox } from './error-box.js';
+import { exportUsage } from './export-usage.js';
 import { count, counted, milliseconds, money } from './format.js';
 import { heading, person } from './parts.js';
 import { Poll } from './poll.js';
@@ -169,7 +170,8 @@ export function overviewView(context) {
       heading(
         'Overview',
         choice,
-        button('Export CSV', () => shown && exportUsage(shown), { title: 'The figures of this range' }),
+        button('Export CSV', () => shown && exportFigures(shown), { title: 'The figures of this range' }),
+        button('Export usage', () => void exportUsage(context), { title: 'By user, key, profile, model or day' }),
         button('Suspend new tokens', context.suspend),
       ),
       errorBox.element,

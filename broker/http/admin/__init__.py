@@ -19,11 +19,12 @@ from broker.http.admin import (
     sessions,
     suspension,
     usage,
+    usage_export,
     users,
 )
 from broker.operators.errors import OperatorError
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
-for _module in (overview, suspension, users, limits, sessions, keys, blocks, audit, usage):
+for _module in (overview, suspension, users, limits, sessions, keys, blocks, audit, usage, usage_export):
     bp.register_blueprint(_module.bp)
 bp.register_error_handler(OperatorError, operator.answer)

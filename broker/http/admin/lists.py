@@ -22,7 +22,7 @@ from broker.principal import is_readable
 
 _MAX_CURSOR = 2000
 Position = TypeVar("Position", bound=tuple[object, ...])
-Q = TypeVar("Q", bound="ListQuery")
+Q = TypeVar("Q", bound=BaseModel)
 R = TypeVar("R")
 
 

@@ -34,7 +34,8 @@ def success(route: Route) -> Json:
     stated = route.operation
     answer: Json = {"description": _MEANINGS[stated.status]}
     if stated.status not in (204, 303):
-        answer["content"] = {stated.media: {"schema": ref(route.shape) if route.shape else {}}}
+        schema = ref(route.shape) if route.shape else {}
+        answer["content"] = {media: {"schema": schema} for media in (stated.media, *stated.other_media)}
     return answer
 
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, TextClause, text
 
-from broker.store.database.tables import COUNTED, REFUSED, UNCONFIRMED, audit, sessions, tokens
+from broker.store.database.tables import (
+    COUNTED,
+    REFUSED,
+    UNCONFIRMED,
+    UNSETTLED,
+    UNSUMMED,
+    audit,
+    sessions,
+    tokens,
+)
 
 
 def _index_where(condition: TextClause, name: str, *columns: Column[object]) -> Index:
@@ -21,3 +30,5 @@ _index_where(COUNTED, "ix_sessions_acting_counted", sessions.c.acting_key, sessi
 _index_where(UNCONFIRMED, "ix_tokens_principal_unconfirmed", tokens.c.principal_key, tokens.c.connect_by)
 _index_where(UNCONFIRMED, "ix_tokens_acting_unconfirmed", tokens.c.acting_key, tokens.c.connect_by)
 _index_where(text(REFUSED), "ix_audit_refused", audit.c.at, audit.c.outcome, audit.c.times)
+_index_where(UNSETTLED, "ix_sessions_unsettled", sessions.c.ends_at, sessions.c.id)
+_index_where(text(UNSUMMED), "ix_audit_unsummed", audit.c.id)

@@ -135,8 +135,11 @@ limits = Table(
 # Until `held_until` the session holds a place, one of those reserved for `plan` while there are any.
 # `counted`: `places` counts it. That is every session that holds a place, and each one that has lost its
 # place until a request finds it. `released_at` is when its owner gave the place back before its token
-# expired. `spent_nanos` and `spent_seconds` are in the sums of `spending`, for the day `spent_on`.
+# expired. `spent_nanos` and `spent_seconds` are in the sums of `spending`, for the day `spent_on`. `settled`:
+# nothing about it changes any more, and `usage_days` has it. Before that, `summed` is what `usage_days` has
+# of it, if it has anything.
 COUNTED = text("counted")
+UNSETTLED = text("NOT settled")
 sessions = Table(
     "sessions",
     metadata,
@@ -159,6 +162,8 @@ sessions = Table(
     Column("spent_on", String(10), nullable=False, server_default=""),
     Column("spent_nanos", BigInteger, nullable=False, server_default="0"),
     Column("spent_seconds", Integer, nullable=False, server_default="0"),
+    Column("settled", Boolean, nullable=False, server_default=false()),
+    Column("summed", JSON(none_as_null=True)),
     Index("ix_sessions_held_plan", "held_until", "plan"),
     Index("ix_sessions_opened_id", "opened_at", "id"),
     Index("ix_sessions_principal_held", "principal_key", "held_until"),
@@ -219,17 +224,6 @@ day_sums = Table(
     Column("forgiven", BigInteger, nullable=False),
 )
 
-# For each owner (a principal's key, or "project") and each day or month of the operator (such as 2026-11-30
-# or 2026-11): the sums over the sessions that were opened in it. See `ledger.spending`.
-spending = Table(
-    "spending",
-    metadata,
-    Column("key", String(40), primary_key=True),
-    Column("period", String(10), primary_key=True),
-    Column("nanos", BigInteger, nullable=False),
-    Column("seconds", BigInteger, nullable=False),
-)
-
 # The last report of a client about its session. Only the client vouches for it. For the cost,
 # `token_counts` are those of the report with the most tokens. `set_aside` has the counts of the last report
 # that cannot be true, and what is wrong with them. They never get into `token_counts`.
@@ -258,9 +252,11 @@ idempotency = Table(
     Column("sealed", LargeBinary),
 )
 
-# Append-only. A row stands for `times` events; only repeated refusals share one. Refusals are a small part of
-# the rows and are counted separately. A query that contains exactly this condition uses their partial index.
+# Append-only, apart from `is_summed`: whether `usage_days` has the refusal. A row stands for `times` events;
+# only repeated refusals share one. Refusals are a small part of the rows and are counted separately. A query
+# that contains exactly this condition uses their partial index.
 REFUSED = "outcome NOT IN ('ok', 'reserved')"
+UNSUMMED = f"{REFUSED} AND NOT is_summed"
 audit = Table(
     "audit",
     metadata,
@@ -275,6 +271,7 @@ audit = Table(
     Column("token_sha256", String(64)),
     Column("detail", JSON),
     Column("times", Integer, nullable=False, server_default="1"),
+    Column("is_summed", Boolean, nullable=False, server_default=false()),
     Index("ix_audit_actor_at", "actor", "at"),
 )
 

@@ -1,5 +1,7 @@
 """SqlPurge: deletes sessions with their tokens and reports, audit entries, and names without anything left.
 
+What they used and what was refused stays, as sums by day without names, for 400 days more.
+
 Limits read the tokens of today, the releases of the last hour, and sessions that hold a place. All of them
 are newer than the beginning of yesterday, so nothing newer is ever deleted: not even by a clock that is
 some hours wrong. A session counts by its end, so one that is still open stays with all its tokens.
@@ -30,8 +32,10 @@ from sqlalchemy.exc import IntegrityError
 from broker.limits.quota import day_of
 from broker.principal import OWN_ISSUER
 from broker.sessions.session import TokenState
+from broker.settings import PriceList
 from broker.store import audit
 from broker.store.database.engine import Database
+from broker.store.database.sum_tables import spending, usage_days
 from broker.store.database.tables import audit as audit_log
 from broker.store.database.tables import (
     blocks,
@@ -45,14 +49,16 @@ from broker.store.database.tables import (
     tokens,
     users,
 )
-from broker.store.database.tables import spending as spent
 from broker.store.ledger import places
 from broker.store.ledger.day_sums import date_of
 from broker.store.ledger.locks import lock_owners
 from broker.store.ledger.reservation_rows import void_token
+from broker.store.ledger.usage_sums import UsageSums
 
 # A transaction of this size takes some ten milliseconds, which a request on SQLite can wait.
 _AT_ONCE = 500
+# A year and the month after it, in which its figures are asked for.
+_SUMS_KEPT = timedelta(days=400)
 _DEAD = (
     select(tokens.c.id, tokens.c.session_id)
     .join(sessions, sessions.c.id == tokens.c.session_id)
@@ -78,8 +84,10 @@ class Purged:
 
 
 class SqlPurge:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, prices: PriceList) -> None:
+        """`prices`: for sessions that are not in the sums of usage yet."""
         self._database = database
+        self._sums = UsageSums(database, prices)
 
     def count(self, before: datetime) -> Purged:
         """Raises NewestPurge."""
@@ -99,12 +107,14 @@ class SqlPurge:
         """Raises NewestPurge. The entry in the audit log is written last, with the numbers."""
         with self._database.read() as connection:
             self._check(connection, before)
+        self._sums.update()
         deleted_tokens = 0
 
         def some_sessions(connection: Connection) -> int:
             nonlocal deleted_tokens
             places.lock(self._database, connection)
-            some = select(*places.OF_SESSION).where(_is_over(before)).limit(_AT_ONCE)
+            summed = (_is_over(before), sessions.c.settled)
+            some = select(*places.OF_SESSION).where(*summed).limit(_AT_ONCE)
             over: places.Rows = connection.execute(some).all()
             ids = [row.id for row in over]
             places.take_out(connection, [row for row in over if row.counted])
@@ -112,17 +122,9 @@ class SqlPurge:
             deleted_tokens += connection.execute(delete(tokens).where(tokens.c.session_id.in_(ids))).rowcount
             return connection.execute(delete(sessions).where(sessions.c.id.in_(ids))).rowcount
 
-        def one_reservation(connection: Connection) -> int:
-            """Of a worker that died. Sums subtract it while it exists, so it gives back first."""
-            found = connection.execute(_DEAD.where(_is_over(before)).limit(1)).one_or_none()
-            if found is None:
-                return 0
-            lock_owners(self._database, connection, found.session_id)
-            void_token(connection, found.id, "internal")
-            return 1
-
         def some_entries(connection: Connection) -> int:
-            old = select(audit_log.c.id).where(audit_log.c.at < before).order_by(audit_log.c.at)
+            summed = or_(audit_log.c.outcome.in_(("ok", "reserved")), audit_log.c.is_summed)
+            old = select(audit_log.c.id).where(audit_log.c.at < before, summed).order_by(audit_log.c.at)
             return connection.execute(_of(audit_log, audit_log.c.id, old)).rowcount
 
         def some_names(connection: Connection) -> int:
@@ -132,18 +134,31 @@ class SqlPurge:
             unused = select(principals.c.key).where(_is_unused()).with_for_update(skip_locked=True)
             return connection.execute(_of(principals, principals.c.key, unused)).rowcount
 
-        self._in_steps(one_reservation)
+        self._in_steps(lambda connection: self._give_back_one(connection, before))
         ended, entries, names = map(self._in_steps, (some_sessions, some_entries, some_names))
         deleted = Purged(ended, deleted_tokens, entries, names)
         with self._database.write() as connection:
             places.lock(self._database, connection)
             places.forget_empty(connection)
-            connection.execute(delete(spent).where(spent.c.period < date_of(before.astimezone(UTC))[:7]))
+            connection.execute(
+                delete(spending).where(spending.c.period < date_of(before.astimezone(UTC))[:7])
+            )
             connection.execute(delete(day_sums).where(day_sums.c.day < date_of(before.astimezone(UTC))))
+            oldest = date_of(before.astimezone(UTC) - _SUMS_KEPT)
+            connection.execute(delete(usage_days).where(usage_days.c.day < oldest))
             now = self._database.now(connection)
             detail = {"before": before.isoformat(timespec="seconds"), "deleted": vars(deleted)}
             audit.record(connection, now, actor=actor, action="purge", outcome="ok", detail=detail)
         return deleted
+
+    def _give_back_one(self, connection: Connection, before: datetime) -> int:
+        """The reservation of a worker that died. Sums subtract it while it exists, so it gives back first."""
+        found = connection.execute(_DEAD.where(_is_over(before)).limit(1)).one_or_none()
+        if found is None:
+            return 0
+        lock_owners(self._database, connection, found.session_id)
+        void_token(connection, found.id, "internal")
+        return 1
 
     def _check(self, connection: Connection, before: datetime) -> None:
         newest = day_of(self._database.now(connection)) - timedelta(days=1)

@@ -11,22 +11,16 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from broker.sessions.cost import cost_of
-from broker.sessions.session import SessionState, TokenState
+from broker.sessions.session import SessionState
 from broker.settings import PriceList
 from broker.settings.amounts import amount
-from broker.store.database.tables import session_reports, sessions, tokens
+from broker.store.database.tables import session_reports, sessions
+from broker.store.ledger.usage_sums import ISSUED_SECONDS
 from broker.store.reporting.time_buckets import TimeBuckets, within
 
-# Of a session, without the tokens that no one got: a reservation may never be confirmed.
-ISSUED_SECONDS = (
-    select(func.coalesce(func.sum(tokens.c.seconds), 0))
-    .where(tokens.c.session_id == sessions.c.id, tokens.c.state == TokenState.ISSUED)
-    .correlate(sessions)
-    .scalar_subquery()
-)
 _OPENED = (
     select(
         sessions.c.principal_key,

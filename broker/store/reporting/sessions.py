@@ -18,7 +18,7 @@ from broker.store.database.engine import Database
 from broker.store.database.tables import principals, service_keys, session_reports, sessions, tokens
 from broker.store.ledger.locks import lock_owners
 from broker.store.ledger.quota_usage import HOLDS_PLACE, times
-from broker.store.reporting.costs import ISSUED_SECONDS
+from broker.store.ledger.usage_sums import ISSUED_SECONDS
 from broker.store.reporting.people import IS_KEY, NAME
 
 _SECONDS = (

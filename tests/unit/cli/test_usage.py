@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
+import pytest
+
 from broker.limits.quota import Quota, Quotas
 from broker.minting.minter import MintedToken
 from broker.sessions.session import SessionTerms
@@ -59,3 +64,33 @@ def test_cost_is_unknown_without_any_price(run: Run, alice: None, environ: dict[
     open_session(environ, "models/nobody-knows")
     assert run("usage", "--json").json["totals"]["cost"] is None
     assert "Cost     unknown\n" in run("usage").out
+
+
+def test_export_prints_csv_or_json_lines(run: Run, alice: None, environ: dict[str, str]) -> None:
+    open_session(environ, "models/gemini-3.8-live", {"input_tokens": 2000})
+    header, row = csv.reader(run("usage", "export", "--by", "user").out.splitlines())
+    found = dict(zip(header, row, strict=True))
+    assert (found["subject"], found["sessions"], found["seconds"], found["cost"]) == (
+        "alice",
+        "1",
+        "600",
+        "0.23",
+    )
+    (line,) = run("usage", "export", "--by", "model", "--format", "jsonl").out.splitlines()
+    assert {**json.loads(line), "model": "models/gemini-3.8-live", "input_tokens": 2000} == json.loads(line)
+    assert run("usage", "export", "--to", "2001-01-01", "--format", "jsonl").out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from", "tomorrow"),
+        ("--from", "2026-02-02", "--to", "2026-02-01"),
+        ("--by", "hat"),
+        ("--format", "xml"),
+    ],
+)
+def test_export_names_a_wrong_option(run: Run, alice: None, arguments: tuple[str, ...]) -> None:
+    wrong = run("usage", "export", *arguments)
+    assert wrong.status == 2
+    assert arguments[0] in wrong.err

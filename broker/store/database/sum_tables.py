@@ -1,0 +1,38 @@
+"""The tables of sums that outlive sessions: `usage_days`, for exports, and `spending`, for budgets."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, String, Table
+
+from broker.sessions.token_counts import NAMES
+from broker.store.database.tables import metadata
+
+DIMENSIONS = ("principal_key", "day", "service_key", "profile", "model", "code")
+SUMS = ("sessions", "seconds", *NAMES, "nanos", "unpriced", "refusals")
+# What was used, by the day (UTC) on which a session was opened or a request was refused. Each session and each
+# refusal is in one row; `code` is empty in rows of sessions. `service_key` is the id of the key that acted, or
+# empty; `principal_key` is empty for callers who are not known. `nanos` leaves out the unpriced sessions.
+# `ledger.usage_sums` keeps them. There is no index on the day: a database would choose it for each page of an
+# export by user, and read all days of all users for each.
+usage_days = Table(
+    "usage_days",
+    metadata,
+    Column("principal_key", String(40), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("service_key", String(32), primary_key=True),
+    Column("profile", String(64), primary_key=True),
+    Column("model", String(128), primary_key=True),
+    Column("code", String(32), primary_key=True),
+    *(Column(name, BigInteger, nullable=False) for name in SUMS),
+)
+
+# For each owner (a principal's key, or "project") and each day or month of the operator (such as 2026-11-30
+# or 2026-11): the sums over the sessions that were opened in it. See `ledger.spending`.
+spending = Table(
+    "spending",
+    metadata,
+    Column("key", String(40), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    Column("nanos", BigInteger, nullable=False),
+    Column("seconds", BigInteger, nullable=False),
+)

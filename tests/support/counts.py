@@ -56,7 +56,7 @@ _SPENT = text(
 )
 _SECONDS = text(
     "SELECT id, spent_seconds, (SELECT coalesce(sum(seconds), 0) FROM tokens WHERE session_id = sessions.id) "
-    "FROM sessions WHERE spent_seconds <> "
+    "FROM sessions WHERE spent_on <> '' AND spent_seconds <> "
     "(SELECT coalesce(sum(seconds), 0) FROM tokens WHERE session_id = sessions.id)"
 )
 

@@ -9,11 +9,11 @@ from broker.store.database.tables import metadata
 
 DIMENSIONS = ("principal_key", "day", "service_key", "profile", "model", "code")
 SUMS = ("sessions", "seconds", *NAMES, "nanos", "unpriced", "refusals")
-# What was used, by the day (UTC) on which a session was opened or a request was refused. Each session and each
-# refusal is in one row; `code` is empty in rows of sessions. `service_key` is the id of the key that acted, or
-# empty; `principal_key` is empty for callers who are not known. `nanos` leaves out the unpriced sessions.
-# `ledger.usage_sums` keeps them. There is no index on the day: a database would choose it for each page of an
-# export by user, and read all days of all users for each.
+# What was used, by the day (UTC) on which a session was opened or a request was refused. Each session and
+# each refusal is in one row; `code` is empty in rows of sessions. `service_key` is the id of the key that
+# acted, or empty; `principal_key` is empty for callers who are not known. `nanos` leaves out the unpriced
+# sessions. `ledger.usage_sums` keeps them. There is no index on the day: a database would choose it for each
+# page of an export by user, and read all days of all users for each.
 usage_days = Table(
     "usage_days",
     metadata,

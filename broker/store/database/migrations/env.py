@@ -5,7 +5,7 @@ from typing import Any, Literal
 from alembic import context
 
 from broker.store.database import partial_indexes as partial_indexes  # completes the schema
-from broker.store.database import usage_days as usage_days
+from broker.store.database import sum_tables as sum_tables
 from broker.store.database.column_types import UtcDateTime
 from broker.store.database.tables import metadata
 

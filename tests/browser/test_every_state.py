@@ -1,7 +1,7 @@
 """The demo page in every state that it can show.
 
-In each state it breaks no rule of WCAG 2.2 AA, fits the window, and loses nothing in forced colours. The form for
-a release tries every window size in each state, and takes screenshots, `tests/artifacts/page-….png`.
+In each state it breaks no rule of WCAG 2.2 AA, fits the window, and loses nothing in forced colours. The form
+for a release tries every window size in each state, and takes screenshots, `tests/artifacts/page-….png`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A 30-minute conversation in which something goes wrong every minute, 24 times as fast. Releases talk for 45.
+"""A 30-minute conversation in which something goes wrong every minute, 24 times as fast.
 
 Each minute has one fault of the service and one turn of the user, typed or spoken. The connections and tokens
 end 24 times sooner, too. Nothing else runs faster. test_long_conversation.py compares the sound;
@@ -28,6 +28,7 @@ from tests.support.environment import write_config
 
 pytestmark = pytest.mark.long
 
+# Before a release: MINUTES=45.
 MINUTES = int(os.environ.get("MINUTES", "30"))
 SCALE = 24.0
 MINUTE_SECONDS = 60 / SCALE

@@ -43,7 +43,7 @@ test-measured: ## run the tests that measure times, one after the other
 	$(PYTEST) -m measured --durations=40
 
 # Repetitions that are too many for CI.
-test-release: setup ## run what a release needs beyond CI (two hours)
+test-release: setup ## run what a release needs beyond CI (more than two hours)
 	CROSSINGS=2000 $(PYTEST) tests/store/test_crossings.py --numprocesses 2 --dist load
 	FUZZ=20000 $(PYTEST) tests/http/test_openapi_fuzz.py -m long
 	$(PYTEST) -m release --numprocesses 2 --dist loadfile --durations=40

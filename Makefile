@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv/bin
 export CHROMIUM PYTHON
+# Each of several test processes would otherwise compile every module and every test again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -39,19 +41,21 @@ test: setup ## set up, then run every check and the fast form of every test
 test-long: setup test-plain-page test-minutes test-measured ## run all long tests: test-plain-page, test-minutes and test-measured
 
 test-plain-page: ## run tests of the pages as single modules, as a checkout without Node serves them
-	$(PYTEST) --plain-modules -m "not long and not measured" --numprocesses 2 --dist loadfile $(PLAIN_PAGE)
+	$(PYTEST) --plain-modules -m $(IN_FAST) --numprocesses 3 --dist loadfile $(PLAIN_PAGE)
 
 test-minutes: ## run the tests that take minutes or repeat a promise many times
 	$(PYTEST) $(LONG)
 
 test-measured: ## run the tests that measure times, one after the other
-	$(PYTEST) -m measured
+	$(PYTEST) -m measured --durations=40
 
 # Repetitions that are too many for CI.
-test-release: setup ## run what a release needs beyond CI (two hours)
+test-release: setup ## run what a release needs beyond CI (more than two hours)
 	CROSSINGS=2000 $(PYTEST) tests/store/test_crossings.py --numprocesses 2 --dist load
 	FUZZ=20000 $(PYTEST) tests/http/test_openapi_fuzz.py -m long
+	$(PYTEST) -m release --numprocesses 2 --dist loadfile --durations=40
 	ROUNDS=200 $(PYTEST) tests/load/test_limits_are_exact_on_four_workers.py -m measured
+	MINUTES=45 $(PYTEST) tests/browser/test_faulty_conversation.py
 	$(VENV)/python -m tests.load.bench_export
 	$(MAKE) soak SOAK_MINUTES=60
 
@@ -76,8 +80,10 @@ test-js: ## run the unit tests of the JavaScript library in Node
 
 PYTEST = CHROMIUM="$$(scripts/find-chromium)" $(VENV)/pytest
 PLAIN_PAGE = $(addprefix tests/browser/test_,delivery.py conversation.py ops_lists.py docs_page.py page_errors.py)
-LONG = -m "long and not measured" --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations=40
-FAST = -m "not long and not measured" --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations=40
+# Most tests wait more than they compute, so more of them run at a time than there are processors.
+IN_FAST = "not long and not measured and not release"
+LONG = -m "long and not measured and not release" --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations=40
+FAST = -m $(IN_FAST) --numprocesses 5 --dist loadfile --no-loadscope-reorder --durations=40
 
 test-py: ## run the Python and browser tests (PYTEST_ARGS="tests/http -k token": only those, in one process)
 ifdef PYTEST_ARGS

@@ -73,8 +73,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # The longest files start first, so that no process is busy with one when the others have finished.
 _FIRST = (
-    "test_every_state.py",
+    "test_openapi_fuzz.py",
     "test_memory.py",
+    "test_faulty_conversation.py",
+    "test_readme_runs.py",
+    "test_soak.py",
+    "test_every_state.py",
+    "test_rarer_states.py",
+    "test_bare_machine.py",
+    "test_dev.py",
     "test_limits_are_exact_on_four_workers.py",
     "test_killed_workers_lose_nothing.py",
 )

@@ -1,7 +1,7 @@
 """The demo page in every state that it can show.
 
-In each state it breaks no rule of WCAG 2.2 AA, fits the window, and loses nothing in forced colours. The long
-form also tries every window size and takes screenshots, `tests/artifacts/page-….png`.
+In each state it breaks no rule of WCAG 2.2 AA, fits the window, and loses nothing in forced colours. The form
+for a release tries every window size in each state, and takes screenshots, `tests/artifacts/page-….png`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def visit(talker: Browser) -> Iterator[Visits]:
     "in_full",
     [
         pytest.param(False, id="few windows"),
-        pytest.param(True, id="all forms", marks=pytest.mark.long),
+        pytest.param(True, id="all forms", marks=pytest.mark.release),
     ],
 )
 def test_every_state_is_accessible_and_fits_the_window(visit: Visits, site: Site, in_full: bool) -> None:

@@ -19,7 +19,7 @@ from tests.browser.conftest import LaunchBrowser, Service
 from tests.browser.support import assert_at_most, wait_for, write_wav
 from tests.support.servers import PASSWORD
 
-pytestmark = [pytest.mark.measured, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 MOST = 0.03
 LOOP = "() => { let x = 0; for (let i = 0; i < 3e7; i += 1) x = (x * 31 + i) | 0; return x; }"

@@ -2,8 +2,8 @@
 
 The clocks of the audio contexts run as fast as the machine can render (pages/stepped-audio.js). The stand-in
 sends at once, and its clock runs a hundred times faster. The library, worker, worklets and socket are the
-product's own, and every chunk passes through each of them. The normal run talks for a minute, the long
-run for an hour.
+product's own, and every chunk passes through each of them. The fast form talks for a minute, the long form
+for ten, and the form for a release for an hour.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, S
     scope="module",
     params=[
         pytest.param(60, id="a minute"),
-        pytest.param(3600, id="an hour", marks=pytest.mark.long),
+        pytest.param(600, id="ten minutes", marks=pytest.mark.long),
+        pytest.param(3600, id="an hour", marks=pytest.mark.release),
     ],
 )
 def growth(

@@ -142,7 +142,11 @@ class Walk:
 
 @pytest.mark.parametrize(
     "width",
-    [390, 1280, *(pytest.param(width, marks=pytest.mark.long) for width in (320, 640, 768, 1024, 1920))],
+    [
+        *(390, 1280),
+        *(pytest.param(width, marks=pytest.mark.long) for width in (320, 1920)),
+        *(pytest.param(width, marks=pytest.mark.release) for width in (640, 768, 1024)),
+    ],
 )
 def test_captions_follow_in_every_order_of_actions(visit: Visits, site: Site, width: int) -> None:
     demo = visit(site.broker.url, viewport={"width": width, "height": 844})

@@ -1,6 +1,6 @@
 """States of the demo page that a visit seldom shows: ways to sign in, checks, large tiles, and rarer errors.
 
-They are checked as in test_every_state.py, in the long form only.
+They are checked as in test_every_state.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from tests.conftest import MakeBroker
 from tests.docs.dev_broker import dev_broker
 from tests.support.provider import ProviderProcess, entry
 
-pytestmark = pytest.mark.long
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.parametrize(
+        "in_full",
+        [
+            pytest.param(False, id="few windows"),
+            pytest.param(True, id="all forms", marks=pytest.mark.release),
+        ],
+    ),
+]
 
 CLIENTS = {"local": {"token_endpoint_auth_method": "none"}}
 OPTIONS = """
@@ -30,24 +39,24 @@ BLOCK_MICROPHONE = """() => {
 }"""
 
 
-def test_first_contact(visit: Visits, tmp_path: Path) -> None:
+def test_first_contact(visit: Visits, tmp_path: Path, in_full: bool) -> None:
     with dev_broker(tmp_path) as url:
         demo = visit(url, bypass_csp=True)
-        look = Look(demo, in_full=True)
+        look = Look(demo, in_full=in_full)
         demo.visit()
         look("first-contact", "signed-out")
     assert look.faults == {}
 
 
 def test_rarer_states_are_accessible_and_fit_the_window(
-    visit: Visits, standin: StandIn, make_broker: MakeBroker
+    visit: Visits, standin: StandIn, make_broker: MakeBroker, in_full: bool
 ) -> None:
     with ProviderProcess(CLIENTS) as provider:
         toml = OPTIONS + entry("local", provider.issuer, label="Example Company")
         broker = make_broker(standin.url, toml=toml)
     broker.add_user("ada")
     demo = visit(broker.url, bypass_csp=True)
-    look = Look(demo, in_full=True)
+    look = Look(demo, in_full=in_full)
     page = demo.page
 
     demo.visit()

@@ -22,7 +22,9 @@ def token_requests(demo: DemoPage) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("conversations", "reloads"), [(4, 3), pytest.param(40, 10, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("conversations", "reloads"), [(4, 3), pytest.param(40, 10, marks=pytest.mark.release)]
+)
 def test_short_conversations_and_reloads_cause_one_token_request_each(
     visit: Visits, site: Site, conversations: int, reloads: int
 ) -> None:

@@ -126,6 +126,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.long
 def test_broker_is_set_up_and_serves(standin: StandIn, folder: Path) -> None:
     bare = machine(folder)
     env = environment(

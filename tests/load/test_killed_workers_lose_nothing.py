@@ -42,7 +42,7 @@ session_minutes = 30
 """
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.release)])
 @pytest.mark.parametrize("kind", DATABASES)
 def test_nothing_is_lost_and_nothing_granted_twice(
     make_broker: MakeBroker, stores: Stores, kind: str, kills: int

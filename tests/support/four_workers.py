@@ -24,7 +24,7 @@ from tests.support.warm import WARM_PLAN, warm_up
 # Beside other tests, some of 64 callers would wait for a row for longer than a statement may take.
 CALLERS, MANY_CALLERS, CEILING = 32, 64, 10
 # Before a release: ROUNDS=200.
-ROUNDS = int(os.environ.get("ROUNDS", "20"))
+ROUNDS = int(os.environ.get("ROUNDS", "9"))
 WORKERS, THREADS = 4, 32  # the default number of threads: the database must have a connection for each
 PLANS = """
 [plans.ten]

@@ -71,8 +71,6 @@ def _zone(name: object) -> object:
 
 
 TimeZone = Annotated[InstanceOf[ZoneInfo], BeforeValidator(_zone)]
-Amount = Annotated[Millionths, Field(gt=0)]
-"""Of money, in millionths of the currency of the prices."""
 MinutesPerMonth = Annotated[int, Field(ge=1, le=31 * 24 * 60 * 1000)]
 
 
@@ -80,8 +78,8 @@ class Project(_Strict):
     sessions: Annotated[int, Field(ge=1)] = 50
     time_zone: TimeZone = Field(default_factory=lambda: ZoneInfo("UTC"))
     """In which days and months of budgets begin."""
-    budget_per_day: Amount | None = None
-    budget_per_month: Amount | None = None
+    budget_per_day: Millionths | None = None
+    budget_per_month: Millionths | None = None
 
 
 class Plan(_Strict):
@@ -93,8 +91,8 @@ class Plan(_Strict):
     session_minutes: SessionMinutes
     forgiven_minutes_per_day: Annotated[int, Field(ge=0, le=24 * 60 * 1000)] | None = None
     """The most unused minutes of a day that are given back; None for as many as `minutes_per_day`."""
-    budget_per_day: Amount | None = None
-    budget_per_month: Amount | None = None
+    budget_per_day: Millionths | None = None
+    budget_per_month: Millionths | None = None
     minutes_per_month: MinutesPerMonth | None = None
     reserved_sessions: Annotated[int, Field(ge=0)] = 0
     """The number of the project's sessions that only this plan may use."""

@@ -92,7 +92,7 @@ def test_operator_sets_the_budget_of_one_user(olga: OperatorClient, client: Flas
     assert changed["limits"]["budget_per_month"] == "0.50"
 
 
-@pytest.mark.parametrize("wrong", ["0", "-1", "1.2345678", "twenty", "", "1e3", 20, True, "99999999"])
+@pytest.mark.parametrize("wrong", ["-1", "1.2345678", "twenty", "", "1e3", 20, True, "1000000"])
 def test_wrong_budget_changes_nothing(olga: OperatorClient, wrong: Any) -> None:
     body = olga.refused("PATCH", f"{path(olga)}/limits", {"version": 0, "budget_per_day": wrong})
     assert (body["status"], body["code"]) == (422, "invalid-field")

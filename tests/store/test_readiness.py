@@ -138,7 +138,7 @@ def test_sqlite_on_a_full_disk_is_not_ready_until_there_is_room(stores: Stores) 
 
 
 def set_read_only(postgres: PostgresServer, url: str, value: str) -> None:
-    """For new connections, as after a failover; the existing connections end."""
+    """For new connections, as after a failover; the existing connections have ended when it returns."""
     name = make_url(url).database
     change = "RESET default_transaction_read_only"
     if value == "on":
@@ -147,7 +147,7 @@ def set_read_only(postgres: PostgresServer, url: str, value: str) -> None:
     postgres.execute(admin, f"ALTER DATABASE {name} {change}")
     if value == "on":
         postgres.execute(
-            admin, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            admin, f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'"
         )
 
 

@@ -17,7 +17,7 @@ from broker.settings.document import MinutesPerDay, MinutesPerMonth, MostSession
 bp = Blueprint("limits", __name__)
 
 
-Money = Annotated[str, Field(pattern=r"^[0-9]{1,7}(\.[0-9]{1,6})?$")]
+Money = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
 """A decimal number as text, in the currency of the prices."""
 
 

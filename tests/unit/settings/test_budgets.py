@@ -19,7 +19,7 @@ def test_budgets_are_read_exactly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("budget_per_day = 0", "project.budget_per_day: must be more than 0"),
+        ("budget_per_day = -1", "project.budget_per_day: must be at least 0"),
         ("budget_per_day = 0.0000001", "project.budget_per_day: must have at most 6 decimals"),
         ('budget_per_month = "20"', "project.budget_per_month: must be a number without quotes"),
         ('time_zone = "Europe/Pariss"', "project.time_zone: must be a time zone that this system knows"),

@@ -99,7 +99,9 @@ def check(said: dict[str, Any]) -> None:
     assert said["recorded"] > 44, "a WAV file with sound"
 
 
-@pytest.mark.parametrize("bundle", [vite, webpack, esbuild])
+@pytest.mark.parametrize(
+    "bundle", [vite, *(pytest.param(one, marks=pytest.mark.long) for one in (webpack, esbuild))]
+)
 def test_a_built_app_talks_under_the_brokers_policy(
     npm_app: Path, wheel_broker: str, tmp_path: Path, bundle: Callable[[Path, Path], None]
 ) -> None:
@@ -134,6 +136,7 @@ def vite_server(npm_app: Path, wheel_broker: str, tmp_path: Path) -> Iterator[st
     (npm_app / "vite.config.js").unlink()
 
 
+@pytest.mark.long
 def test_an_app_on_vites_development_server_talks(vite_server: str) -> None:
     async def talk() -> dict[str, Any]:
         async with browser_page(FLAGS) as page:

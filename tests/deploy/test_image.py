@@ -88,6 +88,7 @@ def container(
     return Container(wheel_venv, work, settings)
 
 
+@pytest.mark.long
 def test_migration_runs_as_any_user_and_twice(container: Container) -> None:
     for _ in range(2):
         ran = container.run(compose()["services"]["migrate"]["command"])
@@ -110,6 +111,7 @@ def test_it_serves_with_nothing_but_shared_memory_to_write_to(container: Contain
     assert container.run(json.loads(check)).returncode == 1, "nothing answers any more"
 
 
+@pytest.mark.long
 def test_units_command_starts_after_its_preparation(
     wheel_venv: Path, standin: StandIn, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ def test_it_has_every_file_that_runs_and_no_test(packages: Path) -> None:
     assert [name for name in names if "/types/" in name or "node_modules" in name] == []
 
 
+@pytest.mark.long
 def test_the_command_runs_from_the_wheel_and_not_from_the_checkout(wheel_venv: Path, tmp_path: Path) -> None:
     python = str(wheel_venv / "bin/python")
     where = [python, "-c", "import broker; print(broker.__file__)"]
@@ -46,6 +47,7 @@ def test_the_command_runs_from_the_wheel_and_not_from_the_checkout(wheel_venv: P
         assert ran.stdout.startswith(begins), ran.stderr
 
 
+@pytest.mark.long
 def test_broker_dev_serves_the_bundle_and_a_whole_session(wheel_broker: str) -> None:
     with httpx2.Client(base_url=wheel_broker, trust_env=False, timeout=30) as client:
         page = client.get("/").text

@@ -83,7 +83,7 @@ PLAIN_PAGE = $(addprefix tests/browser/test_,delivery.py conversation.py ops_lis
 # Most tests wait more than they compute, so more of them run at a time than there are processors.
 IN_FAST = "not long and not measured and not release"
 LONG = -m "long and not measured and not release" --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations=40
-FAST = -m $(IN_FAST) --numprocesses 5 --dist loadfile --no-loadscope-reorder --durations=40
+FAST = -m $(IN_FAST) --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations=40
 
 test-py: ## run the Python and browser tests (PYTEST_ARGS="tests/http -k token": only those, in one process)
 ifdef PYTEST_ARGS

@@ -40,7 +40,7 @@ tools = [{google_search = {}}]
 [profiles.hasty]
 models = ["gemini-2.5-flash-native-audio-preview-12-2025"]
 connect_within_seconds = 5
-slice_seconds = 10
+slice_seconds = 60
 [profiles.hasty.config]
 response_modalities = ["AUDIO"]
 seed = 2

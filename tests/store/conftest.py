@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from broker.errors import Refusal
 from broker.limits.limiter import Rates, create_rates
 from broker.store.database.engine import Clock, Database
 from broker.store.ledger.rates import rate_storage
@@ -55,3 +56,10 @@ def rates(request: pytest.FixtureRequest, stores: Stores) -> Iterator[Rates]:
     database = Database(store.database_url, pool_size=20)
     yield create_rates(rate_storage(database, store.redis_url))
     database.dispose()
+
+
+def refused(call: Callable[[], object]) -> Refusal:
+    """The refusal that `call` raises."""
+    with pytest.raises(Refusal) as caught:
+        call()
+    return caught.value

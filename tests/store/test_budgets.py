@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,7 +29,7 @@ from broker.store.ledger.purge import SqlPurge
 from broker.store.ledger.spending import Spending
 from broker.store.reporting.costs import costs_within
 from broker.store.reporting.time_buckets import TimeBuckets
-from tests.store.conftest import MakeDatabase
+from tests.store.conftest import MakeDatabase, refused
 from tests.support.prices import price
 from tests.support.servers import own_principal
 
@@ -104,12 +103,6 @@ class Book:
 @pytest.fixture
 def book(make_database: MakeDatabase) -> Book:
     return Book(make_database)
-
-
-def refused(call: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value
 
 
 def length(reservation: Reservation) -> float:

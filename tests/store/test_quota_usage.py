@@ -19,7 +19,7 @@ from broker.sessions.session import Reservation, Session, SessionState, SessionT
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.unused_tokens import MOST_AT_ONCE, MOST_UNUSED
 from broker.store.reporting.sessions import SqlSessions
-from tests.store.conftest import MakeDatabase
+from tests.store.conftest import MakeDatabase, refused
 from tests.support.servers import own_principal
 
 ALICE, BOB = own_principal("alice"), own_principal("bob")
@@ -75,12 +75,6 @@ class Book:
 @pytest.fixture
 def book(make_database: MakeDatabase) -> Book:
     return Book(make_database)
-
-
-def refused(call: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        call()
-    return caught.value
 
 
 def test_fourth_of_three_sessions_is_refused_with_the_open_ones(book: Book) -> None:

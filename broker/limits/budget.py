@@ -6,6 +6,7 @@ its tokens. So a day may have 23, 24 or 25 hours. Amounts are whole nanos of the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,9 @@ class Period:
     name: str
     label: str
     ends_at: datetime
+
+    def seconds_left(self, now: datetime) -> int:
+        return max(1, math.ceil((self.ends_at - now).total_seconds()))
 
 
 class Calendar:

@@ -144,12 +144,11 @@ def exhausted(usage: QuotaUsage) -> Refusal:
     scarcest = min(usage.bounds, key=lambda bound: bound.left_seconds, default=None)
     if scarcest is None or usage.left_today <= scarcest.left_seconds:
         return _minutes_exhausted(usage)
-    wait = max(1, math.ceil((scarcest.period.ends_at - usage.now).total_seconds()))
     period, at = scarcest.period.name, f"{scarcest.period.ends_at:%Y-%m-%d %H:%M} UTC"
     return Refusal(
         "minutes-exhausted" if scarcest.currency is None else "budget-exhausted",
         f"This {period}'s {_size(scarcest, usage.quota)} used up. A new {period} begins at {at}.",
-        retry_after_seconds=wait,
+        retry_after_seconds=scarcest.period.seconds_left(usage.now),
         limits=() if usage.quota.key == PROJECT else quota_states(usage),
         extensions={"violated-policies": [scarcest.policy]},
     )
@@ -205,7 +204,7 @@ def _bound_state(bound: Bound, now: datetime) -> LimitState:
         if bound.currency is None
         else (NANOS_OF_MILLIONTH, f"millionths-{bound.currency.lower()}")
     )
-    reset = max(1, math.ceil((bound.period.ends_at - now).total_seconds()))
+    reset = bound.period.seconds_left(now)
     return LimitState(bound.policy, bound.limit // size, bound.left // size, reset, None, unit)
 
 

@@ -110,8 +110,8 @@ class LimitAdmin:
             raise OperatorError(f"{field}: {plain(first)}", field=field) from None
         if len(str(changes.get("rate", ""))) > 255:
             raise OperatorError("rate: must have at most 255 characters", field="rate")
-        if any(name in BUDGETS for name in limits) and not self._has_prices:
-            (name, *_) = (name for name in BUDGETS if name in limits)
+        name = next((name for name in BUDGETS if name in limits), None)
+        if name is not None and not self._has_prices:
             raise OperatorError(f"{name}: needs [prices] in broker.toml", field=name)
         return {**changes, **{name: getattr(checked, name) for name in limits}}
 

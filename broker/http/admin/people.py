@@ -17,14 +17,19 @@ from broker.settings.amounts import with_amounts
 from broker.store.reporting.people import Person
 
 
-class PlanShown(TypedDict):
+class Budgets(TypedDict):
+    """Amounts are decimal numbers as text. Null: no limit, or no override."""
+
+    budget_per_day: str | None
+    budget_per_month: str | None
+    minutes_per_month: int | None
+
+
+class PlanShown(Budgets):
     rate: str
     sessions: int
     minutes_per_day: int
     session_minutes: int
-    budget_per_day: str | None
-    budget_per_month: str | None
-    minutes_per_month: int | None
 
 
 class LimitsHeld(PlanShown):
@@ -34,7 +39,7 @@ class LimitsHeld(PlanShown):
     plan: str
 
 
-class OverridesSet(TypedDict):
+class OverridesSet(Budgets):
     """The overrides of one principal; null where its plan decides."""
 
     plan: str | None
@@ -42,9 +47,6 @@ class OverridesSet(TypedDict):
     sessions: int | None
     minutes_per_day: int | None
     session_minutes: int | None
-    budget_per_day: str | None
-    budget_per_month: str | None
-    minutes_per_month: int | None
 
 
 class BlockedSince(TypedDict):
@@ -93,7 +95,7 @@ def user_shown(caller: Caller, person: Person) -> UserShown:
             "sessions": overrides.sessions,
             "minutes_per_day": overrides.minutes_per_day,
             "session_minutes": overrides.session_minutes,
-            **_budget(overrides),
+            **_budgets(overrides),
         },
         "version": person.version,
     }
@@ -106,19 +108,12 @@ def plan_shown(plan: Plan) -> PlanShown:
         "sessions": plan.sessions,
         "minutes_per_day": plan.minutes_per_day,
         "session_minutes": plan.session_minutes,
-        **_budget(plan),
+        **_budgets(plan),
     }
 
 
-class _Budget(TypedDict):
-    budget_per_day: str | None
-    budget_per_month: str | None
-    minutes_per_month: int | None
-
-
-def _budget(limits: Plan | Overrides) -> _Budget:
-    names = ("budget_per_day", "budget_per_month", "minutes_per_month")
-    return cast(_Budget, with_amounts({name: getattr(limits, name) for name in names}))
+def _budgets(limits: Plan | Overrides) -> Budgets:
+    return cast(Budgets, with_amounts({name: getattr(limits, name) for name in Budgets.__annotations__}))
 
 
 def _blocked(person: Person) -> BlockedSince | None:

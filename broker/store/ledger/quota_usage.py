@@ -58,10 +58,10 @@ def _of_both(query: str) -> str:
 
 
 def _statement(sql: str, *names: str) -> Statement:
-    return Statement(_timed(sql, *names))
+    return Statement(timed(sql, *names))
 
 
-def _timed(sql: str, *names: str) -> TextClause:
+def timed(sql: str, *names: str) -> TextClause:
     return text(sql).bindparams(*(bindparam(name, type_=UtcDateTime()) for name in names))
 
 
@@ -75,27 +75,33 @@ _COUNTS = f"""
                 FROM ({_of_both(_UNCONFIRMED)}) AS each_one) AS dead
     LEFT JOIN places AS place ON place.owner = :key AND place.plan = ''%s
     """  # noqa: S608 - constants only # nosec B608
-_DEAD = (
+# Reservations that were never confirmed, of all principals.
+DEAD = (
     "SELECT sessions.spent_on AS period, -tokens.nanos AS nanos, -tokens.seconds AS seconds "
     "FROM tokens JOIN sessions ON sessions.id = tokens.session_id "
-    "WHERE tokens.state = 'reserved' AND tokens.{owner} = :key AND tokens.connect_by <= :lapsed"
+    "WHERE tokens.state = 'reserved' AND tokens.connect_by <= :lapsed"
 )
-_SPENT = f"""
-    CROSS JOIN (SELECT coalesce(sum(CASE WHEN period = :label THEN nanos END), 0) AS day_nanos,
-                       coalesce(sum(CASE WHEN period <> :label THEN nanos END), 0) AS month_nanos,
-                       coalesce(sum(CASE WHEN period <> :label THEN seconds END), 0) AS month_seconds
-                FROM (SELECT period, nanos, seconds FROM spending
-                      WHERE key = :key AND period IN (:label, :month)
-                      UNION ALL SELECT * FROM ({_of_both(_DEAD)}) AS dead_today WHERE period = :label
-                      UNION ALL SELECT substr(period, 1, 7), nanos, seconds
-                                FROM ({_of_both(_DEAD)}) AS dead_in_month
-                                WHERE substr(period, 1, 7) = :month) AS each_sum) AS spent
+
+
+def spent_query(dead: str) -> str:
+    """The sums of `:key` for the day `:label` and for `:month`, without the reservations of `dead`."""
+    return f"""
+    SELECT coalesce(sum(CASE WHEN period = :label THEN nanos END), 0) AS day_nanos,
+           coalesce(sum(CASE WHEN period <> :label THEN nanos END), 0) AS month_nanos,
+           coalesce(sum(CASE WHEN period <> :label THEN seconds END), 0) AS month_seconds
+    FROM (SELECT period, nanos, seconds FROM spending WHERE key = :key AND period IN (:label, :month)
+          UNION ALL SELECT * FROM ({dead}) AS dead_today WHERE period = :label
+          UNION ALL SELECT substr(period, 1, 7), nanos, seconds FROM ({dead}) AS dead_in_month
+                    WHERE substr(period, 1, 7) = :month) AS each_sum
     """  # noqa: S608 - constants only # nosec B608
+
+
+_SPENT = f"CROSS JOIN ({spent_query(_of_both(f'{DEAD} AND tokens.{{owner}} = :key'))}) AS spent"
 _USAGE = _statement(_COUNTS % ("", ""), "now", "day", "lapsed")
 _USAGE_AND_SPENT = _statement(
     _COUNTS % (", spent.day_nanos, spent.month_nanos, spent.month_seconds", _SPENT), "now", "day", "lapsed"
 )
-_NEXT_FREE = _timed(
+_NEXT_FREE = timed(
     f"SELECT min(at) AS at FROM ({_of_both(_FREES_AT)}) AS each_one",  # noqa: S608 # nosec B608
     "now",
 ).columns(at=UtcDateTime())

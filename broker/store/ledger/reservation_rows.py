@@ -82,6 +82,7 @@ _BEATS = select(sessions.c.heartbeat_at).where(sessions.c.id == bindparam("sessi
 _CHARGE = (
     select(
         tokens.c.session_id,
+        sessions.c.spent_on,
         tokens.c.nanos,
         tokens.c.principal_key,
         tokens.c.acting_key,
@@ -89,8 +90,9 @@ _CHARGE = (
         tokens.c.seconds,
         tokens.c.forgiven,
     )
+    .join(sessions, sessions.c.id == tokens.c.session_id)
     .where(tokens.c.id == bindparam("token"))
-    .with_for_update()
+    .with_for_update(of=tokens)
 )
 _FREE_OF_CHARGE = (
     update(tokens).where(tokens.c.id == bindparam("token")).values(seconds=0, forgiven=0, nanos=0)
@@ -212,7 +214,10 @@ def void_token(connection: Connection, token_id: str, refusal_code: str) -> None
         keys = (charge.acting_key, charge.principal_key)
         with Writes(connection) as writes:
             day_sums.add(writes, keys, charge.reserved_at, -charge.seconds, -charge.forgiven)
-        spending.take_back(connection, charge.session_id, charge.nanos, charge.seconds)
+            if charge.spent_on:  # otherwise it was opened before budgets were kept
+                spending.change(
+                    writes, charge.session_id, charge.spent_on, keys, -charge.nanos, -charge.seconds
+                )
 
 
 def void_session(connection: Connection, session_id: str, now: datetime) -> bool:

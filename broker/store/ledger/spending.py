@@ -23,25 +23,11 @@ from broker.limits.quota import PROJECT, Quotas, QuotaUsage, project_quota
 from broker.sessions.cost import cost_of, time_nanos
 from broker.sessions.session import Session, TokenState
 from broker.settings import PriceList
-from broker.store.database.column_types import UtcDateTime
 from broker.store.database.statement import Query, Statement, Writes
 from broker.store.database.tables import session_reports, sessions, tokens
-from broker.store.ledger.quota_usage import GRACE
+from broker.store.ledger.quota_usage import DEAD, GRACE, spent_query, timed
 
-_OF_PROJECT = Statement(
-    text(
-        """
-        SELECT coalesce(sum(CASE WHEN period = :today THEN nanos END), 0),
-               coalesce(sum(CASE WHEN period = :month THEN nanos END), 0)
-        FROM (SELECT period, nanos FROM spending WHERE key = 'project' AND period IN (:today, :month)
-              UNION ALL
-              SELECT days.period, -tokens.nanos FROM tokens JOIN sessions ON sessions.id = tokens.session_id
-              JOIN (SELECT :today AS period UNION ALL SELECT :month) AS days
-              ON sessions.spent_on = days.period OR substr(sessions.spent_on, 1, 7) = days.period
-              WHERE tokens.state = 'reserved' AND tokens.connect_by <= :lapsed) AS each_one
-        """
-    ).bindparams(bindparam("lapsed", type_=UtcDateTime()))
-)
+_OF_PROJECT = Statement(timed(spent_query(DEAD), "lapsed"))
 
 
 def _sum(column: Any, *conditions: Any) -> Any:
@@ -126,10 +112,10 @@ class Spending:
         """The project's budget as one more usage; none without a budget. Exact under the project's lock."""
         if not quotas.project_budget:
             return []
-        values = {"today": account.label, "month": account.label[:7], "lapsed": now - GRACE}
-        ((day, month),) = _OF_PROJECT.run(connection, values)
+        values = {"key": PROJECT, "label": account.label, "month": account.label[:7], "lapsed": now - GRACE}
+        (sums,) = _OF_PROJECT.run(connection, values)
         usage = QuotaUsage(project_quota(quotas), now, 0, 0)
-        return [self.bounded(usage, Spent(int(day), int(month), 0), account)]
+        return [self.bounded(usage, Spent(*map(int, sums)), account)]
 
     def settle(self, connection: Connection, session_id: str) -> None:
         """The charge of a session from its rows. Called under the locks of its owners."""
@@ -165,15 +151,6 @@ def add(writes: Writes, label: str, keys: tuple[str | None, ...], nanos: int, se
     values: dict[str, Any] = {f"key{number}": key for number, key in enumerate([*owners, PROJECT])}
     values |= {"today": label, "month": label[:7], "nanos": nanos, "seconds": seconds}
     writes.add(_add(len(owners) + 1), values)
-
-
-def take_back(connection: Connection, session_id: str, nanos: int, seconds: int) -> None:
-    """A token of the session is void."""
-    (row,) = _CHARGES.rows(connection, {"session": session_id})
-    if row.spent_on:
-        with Writes(connection) as writes:
-            keys = (row.acting_key, row.principal_key)
-            change(writes, session_id, row.spent_on, keys, -nanos, -seconds)
 
 
 @cache

@@ -164,7 +164,7 @@ def _sums_of(dimension: Dimension, since: date, until: date) -> Select[Any]:
 def _names(
     connection: Connection, dimension: Dimension, values: Sequence[str]
 ) -> Mapping[str, tuple[str, ...]]:
-    """A removed user, and whoever is not known, has its key and no names."""
+    """Removed users and unknown callers have a key but no names."""
     names = {value: (value, *("" for _ in dimension.titles[1:])) for value in values}
     if dimension.names is not None and dimension.by is not None:
         query = dimension.names.where(dimension.by.in_(values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,13 +71,12 @@ def export(since: datetime | None, until: datetime | None, by: By, form: Format)
 
     A session counts on the day on which it was opened.
     """
-    from broker.operators.usage_export import lines
+    from broker.operators.usage_export import first_and_last, lines
     from broker.settings import PriceList
     from broker.store.ledger.usage_sums import UsageSums
     from broker.store.reporting.exports import SqlExport
 
-    last = until.date() if until else datetime.now(UTC).date()
-    first = since.date() if since else last - timedelta(days=29)
+    first, last = first_and_last(since and since.date(), until and until.date())
     if first > last:
         raise click.BadParameter("must not be after --to", param_hint="--from")
     with open_database() as (settings, database):

@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from broker.errors import CODES
@@ -15,8 +15,15 @@ from broker.sessions.token_counts import NAMES
 from broker.store.reporting.exports import By, Row, SqlExport, titles_of
 
 Format = Literal["csv", "jsonl"]
+_DAYS = 30
 # At the start of a cell these make a spreadsheet run the rest as a formula.
 _FORMULA = re.compile("[=+\\-@\t\r]")
+
+
+def first_and_last(since: date | None, until: date | None) -> tuple[date, date]:
+    """The days of an export (UTC), both included: without a choice, the last 30 days."""
+    last = until or datetime.now(UTC).date()
+    return since or last - timedelta(days=_DAYS - 1), last
 
 
 def lines(export: SqlExport, by: By, since: date, until: date, form: Format) -> Iterator[str]:

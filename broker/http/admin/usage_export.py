@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Annotated
 
 from flask import Blueprint, Response, request
@@ -15,13 +15,12 @@ from broker.http.admin import lists
 from broker.http.credentials import Caller
 from broker.http.responses import operation
 from broker.http.wsgi import STREAMS
-from broker.operators.usage_export import Format, lines
+from broker.operators.usage_export import Format, first_and_last, lines
 from broker.parts import parts
 from broker.store.reporting.exports import By, SqlExport
 
 bp = Blueprint("usage_export", __name__)
 
-DAYS = 30
 _WRITTEN = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MEDIA = {"csv": "text/csv", "jsonl": "application/jsonl"}
 
@@ -68,8 +67,7 @@ class ExportQuery(BaseModel):
 )
 def export_usage(_caller: Caller) -> Response:
     asked = lists.query(ExportQuery)
-    until = asked.until or datetime.now(UTC).date()
-    since = asked.since or until - timedelta(days=DAYS - 1)
+    since, until = first_and_last(asked.since, asked.until)
     if since > until:
         raise body.invalid("from", "must not be after `to`")
     export = SqlExport(parts().database, parts().usage_sums, parts().prices)

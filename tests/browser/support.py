@@ -236,7 +236,10 @@ class Bench(Stage):
         """Clicks the button. Returns None, or the LiveError that start() rejected with."""
         self.page.evaluate("options => { bench.options = options }", {"microphone": microphone})
         self.page.click("#go")
-        return self.page.evaluate("bench.going")
+        refused = self.page.evaluate("bench.going")
+        if refused is None:
+            self.page.wait_for_function("recording.ready === recording.contexts")
+        return refused
 
     def say(self, text: str) -> None:
         self.page.evaluate("text => bench.session.sendText(text)", text)

@@ -238,7 +238,7 @@ class Bench(Stage):
         self.page.click("#go")
         refused = self.page.evaluate("bench.going")
         if refused is None:
-            self.page.wait_for_function("recording.ready === recording.contexts")
+            self.page.evaluate("Promise.all(recording.starts)")
         return refused
 
     def say(self, text: str) -> None:

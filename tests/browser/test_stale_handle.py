@@ -74,6 +74,8 @@ def test_unknown_handle_of_either_reading_leads_to_a_new_session_with_the_text(
 def test_nothing_is_sent_before_setup_complete(bench: Bench, service: Service) -> None:
     service.standin.control.scenario("early-refused")
     assert bench.start(microphone=True) is None
-    assert answered(bench, service, LINE) == f"You wrote: {LINE}"
+    answer = answered(bench, service, LINE)
+    assert answer, "the connection was closed"
+    assert f"You wrote: {LINE}".startswith(answer)  # the microphone may interrupt it
     [connection] = service.standin.control.received()["connections"]
     assert connection["closed"] is None

@@ -108,11 +108,11 @@ _UPSERT = "INSERT INTO usage_days ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SE
 _ADD = {
     name: _UPSERT.format(
         ", ".join(_COLUMNS),
-        ", ".join(form.format(one) for one in _COLUMNS),
+        ", ".join([form] * len(_COLUMNS)),
         ", ".join(DIMENSIONS),
         ", ".join(f"{one} = usage_days.{one} + excluded.{one}" for one in SUMS),
     )
-    for name, form in (("sqlite", ":{}"), ("postgresql", "%({})s"))
+    for name, form in (("sqlite", "?"), ("postgresql", "%s"))
 }
 _SETTLE = (
     update(sessions)
@@ -179,7 +179,7 @@ class UsageSums:
 
     def _visit(self, connection: Connection, now: datetime, query: Select[Any]) -> list[Any]:
         final = now - _FINAL_AFTER
-        rows = list(connection.execute(query, {"most": AT_ONCE}))
+        rows = list(connection.execute(query, {"most": AT_ONCE}).all())
         added: defaultdict[Key, Counter[str]] = defaultdict(Counter)
         settled, noted = [], []
         for row in rows:
@@ -188,7 +188,8 @@ class UsageSums:
             if used != before:
                 sums = added[_key_of(row)]
                 sums.update(used)
-                sums.subtract(before)
+                if before:
+                    sums.subtract(before)
             if row.ends_at < final and row.held_until < final:
                 settled.append(row.id)
             elif used != before:
@@ -267,9 +268,6 @@ def _keys_of(row: Any) -> list[str]:
 
 def _add(connection: Connection, added: Added) -> None:
     """In the order of the keys: see above."""
-    rows = [
-        {**dict(zip(DIMENSIONS, key, strict=True)), **{name: sums.get(name, 0) for name in SUMS}}
-        for key, sums in sorted(added.items())
-    ]
+    rows = [(*key, *(sums.get(name, 0) for name in SUMS)) for key, sums in sorted(added.items())]
     if rows:
         connection.exec_driver_sql(_ADD[connection.dialect.name], rows)

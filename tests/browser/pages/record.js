@@ -1,13 +1,13 @@
 /**
  * Runs before the page's scripts: whatever is connected to a context's destination also goes into a recorder.
  * The library knows nothing of it. `recording.parts` holds every block with the time at which it was rendered.
- * A sound that begins before `recording.ready` equals `recording.contexts` lacks its beginning.
+ * A sound that begins before `recording.starts` are resolved lacks its beginning.
  */
-globalThis.recording = { parts: [], contexts: 0, ready: 0 };
+globalThis.recording = { parts: [], contexts: 0, starts: [] };
 {
   const connect = AudioNode.prototype.connect;
   AudioNode.prototype.connect = function (target, ...rest) {
-    if (target instanceof AudioDestinationNode) void record(this);
+    if (target instanceof AudioDestinationNode) recording.starts.push(record(this));
     return connect.call(this, target, ...rest);
   };
 
@@ -17,9 +17,8 @@ globalThis.recording = { parts: [], contexts: 0, ready: 0 };
     try {
       await context.audioWorklet.addModule('/bench/recorder-worklet.js');
     } catch (fault) {
-      if (context.state !== 'closed') throw fault;
-      recording.ready += 1; // ended meanwhile: there is nothing to record
-      return;
+      if (context.state === 'closed') return; // ended meanwhile: there is nothing to record
+      throw fault;
     }
     const node = new AudioWorkletNode(context, 'recorder', {
       numberOfOutputs: 0,
@@ -28,7 +27,6 @@ globalThis.recording = { parts: [], contexts: 0, ready: 0 };
     });
     node.port.onmessage = ({ data }) => recording.parts.push(data);
     connect.call(source, node);
-    recording.ready += 1;
   }
 }
 

@@ -112,14 +112,21 @@ def _hash_of_a_word(text: str) -> str | None:
     """The name of the function, for a hash in hexadecimal or base64, also of a word with a line end."""
     for name in _HASHES:
         size = hashlib.new(name, usedforsecurity=False).digest_size
-        if len(text) not in (2 * size, len(base64.b64encode(bytes(size)))):
-            continue
-        for word in _WORDS:
-            for form in (word, word.capitalize(), word.upper(), f"{word}\n", f"{word}!"):
-                digest = hashlib.new(name, form.encode(), usedforsecurity=False).digest()
-                if text.lower() == digest.hex() or text == base64.b64encode(digest).decode():
-                    return name
+        if len(text) in (2 * size, len(base64.b64encode(bytes(size)))):
+            hashes = _hashes_of_words(name)
+            if text.lower() in hashes or text in hashes:
+                return name
     return None
+
+
+@cache
+def _hashes_of_words(name: str) -> frozenset[str]:
+    hashes = set()
+    for word in _WORDS:
+        for form in (word, word.capitalize(), word.upper(), f"{word}\n", f"{word}!"):
+            digest = hashlib.new(name, form.encode(), usedforsecurity=False).digest()
+            hashes |= {digest.hex(), base64.b64encode(digest).decode()}
+    return frozenset(hashes)
 
 
 def _decodings(text: str) -> Iterator[str]:

@@ -48,8 +48,8 @@ def test_model_gets_one_frame_per_second_until_stopped(bench: Bench, service: Se
     assert len(pictures(service)) <= len(seen) + 1, "one may have been on its way"
     assert {picture["mimeType"] for picture in seen} == {"image/jpeg"}
     assert all(picture["data"]["bytes"] > 1000 for picture in seen)
-    # One second apart, plus or minus the network delay.
-    assert (seen[-1]["ms"] - seen[0]["ms"]) / (len(seen) - 1) > 900
+    # One second apart, plus or minus the delay of a busy machine.
+    assert (seen[-1]["ms"] - seen[0]["ms"]) / (len(seen) - 1) > 700
     assert states(bench)[1:] == [("on", None), ("off", "stopped")]
 
 

@@ -232,14 +232,16 @@ export class SessionRun {
 
   /**
    * The turns that a session starts with, as `clientContent.turns`.
-   * @param {{typedSent: number, missed: boolean}} wanted `typedSent`: how many typed texts were sent; the others will be
-   *   sent to the session. `missed`: only the turns that the newest resumption handle does not include
+   * @param {{typedSent: number, typedSaved: number, missed: boolean}} wanted `typedSent`: how many typed texts were sent;
+   *   the others will be sent to the session. `missed`: only the turns that the newest resumption handle does not
+   *   include; it includes the first `typedSaved` typed texts
    */
-  async #turnsSoFar({ typedSent, missed }) {
+  async #turnsSoFar({ typedSent, typedSaved, missed }) {
     const { earlier, newest } = await lazyModule(import('./conversation/history.js'));
+    const saved = missed ? { at: this.#savedAt, typed: typedSaved } : undefined;
     return [
       ...(missed ? [] : earlier(this.#options.history)),
-      ...(this.started ? newest(this.transcript.turns, this.#id, typedSent, missed ? this.#savedAt : 0) : []),
+      ...(this.started ? newest(this.transcript.turns, this.#id, typedSent, saved) : []),
     ];
   }
 

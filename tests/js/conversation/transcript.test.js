@@ -125,8 +125,11 @@ test('returns only what a session that was saved at some time does not include',
   said('s1-1-model', 'model', 'heard for long', 30, 120);
   said('s1-2-user', 'user', 'begun before', 90, 110);
   said('s1-2-model', 'model', 'new', 115, 130);
-  const texts = (since) => newest(transcript.turns, 's1', Infinity, since).map(({ parts }) => parts[0].text);
-  assert.deepEqual(texts(0), ['saved', 'heard for long', 'begun before', 'new']);
-  assert.deepEqual(texts(100), ['begun before', 'new']);
-  assert.deepEqual(texts(130), []);
+  said('s1-typed-1', 'user', 'typed before', 140, 140);
+  said('s1-typed-2', 'user', 'typed after', 150, 150);
+  const texts = (at, typed) => newest(transcript.turns, 's1', 2, { at, typed }).map(({ parts }) => parts[0].text);
+  assert.deepEqual(texts(0, 2), ['saved', 'heard for long', 'begun before', 'new']);
+  assert.deepEqual(texts(100, 2), ['begun before', 'new']);
+  assert.deepEqual(texts(200, 1), ['typed after'], 'a handle that came late does not include it');
+  assert.deepEqual(texts(200, 2), []);
 });

@@ -781,7 +781,7 @@ test('a text that is sent to a new session is not in its history too: one withou
       .of('ask')
       .filter(({ what }) => what === 'history')
       .map(({ detail }) => detail),
-    [{ typedSent: 0, missed: false }],
+    [{ typedSent: 0, typedSaved: 0, missed: false }],
   );
   FakeWebSocket.last.open();
   FakeWebSocket.last.serve({ setupComplete: {} });
@@ -791,6 +791,23 @@ test('a text that is sent to a new session is not in its history too: one withou
     ['one', 'two'].map((text) => ({ realtimeInput: { text } })),
   );
 });
+
+const answer = [{ serverContent: audio(1, 0) }, { serverContent: { turnComplete: true } }];
+for (const [when, messages, typedSaved] of [
+  ['that comes before the answer does not include', [handle('h1'), ...answer], 0],
+  ['that comes after the answer includes', [...answer, handle('h1'), { serverContent: audio(1, 0) }], 1],
+])
+  test(`a handle ${when} a typed text`, async (t) => {
+    const net = answering(await started(t));
+    await net.ready();
+    net.post({ type: 'send', message: { realtimeInput: { text: 'one' } }, typed: 1 });
+    await settle();
+    await net.serve(...messages);
+    net.socket.drop(1006);
+    const asked = () => net.of('ask').find(({ what }) => what === 'history');
+    await net.answerAsks(() => asked() !== undefined);
+    assert.deepEqual(asked().detail, { typedSent: 1, typedSaved, missed: true });
+  });
 
 test('finishes a turn that a break cut off and counts the next audio as a new turn', async (t) => {
   const net = answering(await started(t));

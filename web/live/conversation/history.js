@@ -17,15 +17,18 @@ export const earlier = (turns = []) => turns.map(({ role, text }) => ({ role, pa
  * @param {Caption[]} turns oldest first
  * @param {string} idPrefix of their ids
  * @param {number} [typedSent] the last typed text that was sent; later ones are sent to the new session themselves
- * @param {number} [since] only what the user said, and the model began, after this time; epoch milliseconds
+ * @param {{at: number, typed: number}} [saved] what the session knows: everything until the time `at`, in epoch milliseconds,
+ *   and the typed texts up to this number
  * @returns {Content[]}
  */
-export function newest(turns, idPrefix, typedSent = Infinity, since = 0) {
+export function newest(turns, idPrefix, typedSent = Infinity, saved = { at: 0, typed: 0 }) {
   const found = [];
   let left = HISTORY_CHARACTERS;
   for (const { id, role, text, startedAt, endedAt } of [...turns].reverse()) {
-    if (Number(id.split(`${idPrefix}-typed-`)[1]) > typedSent) continue;
-    if ((role === 'user' ? endedAt : startedAt) <= since) continue;
+    const typed = Number(id.split(`${idPrefix}-typed-`)[1]);
+    if (typed > typedSent || typed <= saved.typed) continue;
+    // A typed text is shown before the service has it, so its time says nothing.
+    if (!typed && (role === 'user' ? endedAt : startedAt) <= saved.at) continue;
     left -= text.length;
     if (!id.startsWith(`${idPrefix}-`) || left < 0) break;
     found.unshift({ role, parts: [{ text }] });

@@ -62,6 +62,10 @@ export class NetworkSession {
   #waiting = [];
   /** The last typed text that was sent. */
   #typedSent = 0;
+  /** The last typed text that the resumption handle includes. */
+  #typedSaved = 0;
+  /** Nothing shows yet that the service has received the last typed text: a handle may have been sent before it came. */
+  #inFlight = false;
   #questions = new Questions((question) => this.report(question));
   /** @type {import('../shared/events.js').NetworkState} */
   #network = { state: 'ok', droppedMs: 0 };
@@ -140,7 +144,7 @@ export class NetworkSession {
 
   /** @param {import('./messages.js').Question} what @param {object} [detail] @returns {Promise<any>} */
   ask(what, detail) {
-    const more = what === 'history' && { typedSent: this.#typedSent };
+    const more = what === 'history' && { typedSent: this.#typedSent, typedSaved: this.#typedSaved };
     return this.#questions.ask(what, { ...detail, ...more });
   }
 
@@ -152,6 +156,7 @@ export class NetworkSession {
     }
     const { message, typed } = outgoing;
     this.#typedSent = typed ?? this.#typedSent;
+    this.#inFlight ||= !!typed;
     const { realtimeInput, toolResponse, clientContent } = message;
     // An answer to a call that the service has forgotten would end the connection.
     const answers = toolResponse?.functionResponses;
@@ -268,12 +273,16 @@ export class NetworkSession {
   /** @param {import('../shared/protocol.js').ServerFact} fact */
   #observe(fact) {
     if (fact.type === 'toolCall') for (const { id } of fact.calls) this.#calls.set(id, 'new');
-    else if (fact.type === 'resumption' && fact.handle) this.#changeCalls('saved');
+    else if (fact.type === 'resumption' && fact.handle) {
+      this.#changeCalls('saved');
+      if (!this.#inFlight) this.#typedSaved = this.#typedSent;
+    }
     // With some models the work goes on after the end of a turn.
     if (fact.type === 'interactionStatus') this.#serviceWorking = fact.status === 'IN_PROGRESS';
     if (fact.type === 'turnComplete') this.#busy = false;
     else if (opensTurn(fact) && !this.#playback.isLate(fact)) {
       this.#busy = this.#replies;
+      this.#inFlight = false;
       this.#connection.spoken();
     }
   }

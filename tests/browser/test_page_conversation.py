@@ -291,7 +291,7 @@ SHRINK_WITH_A_SCROLL_UNDER_WAY = """() => {
 }"""
 
 
-def test_captions_follow_on_a_phone_when_the_preview_appears(visit: Visits, site: Site) -> None:
+def test_captions_follow_on_a_phone_until_a_reader_scrolls(visit: Visits, site: Site) -> None:
     """The preview takes room from the transcript. The browser scrolls then, and that is not a reader."""
     demo = visit(site.broker.url, viewport=PHONE)
     demo.enter()
@@ -301,13 +301,6 @@ def test_captions_follow_on_a_phone_when_the_preview_appears(visit: Visits, site
     for number in (8, 9):
         _exchange_lines(demo, number)
         assert demo.page.evaluate(GAP) < 5
-
-
-def test_captions_stay_where_a_reader_has_scrolled_to(visit: Visits, site: Site) -> None:
-    demo = visit(site.broker.url, viewport=PHONE)
-    demo.enter()
-    for number in range(10):
-        _exchange_lines(demo, number)
     demo.page.locator("#scroll").evaluate("box => { box.scrollTop = 0; }")
     demo.page.wait_for_timeout(200)
     site.standin.control.push(command="/thought Read on")

@@ -101,7 +101,9 @@ def test_silent_model_answers_when_it_is_asked_again(chat: Bench, service: Servi
     assert details(chat, "reconnecting") == []
 
 
-@pytest.mark.parametrize(("times", "step"), [(2, "resume"), (3, "restart")])
+@pytest.mark.parametrize(
+    ("times", "step"), [pytest.param(2, "resume", marks=pytest.mark.long), (3, "restart")]
+)
 def test_silent_model_answers_on_another_connection(
     chat: Bench, service: Service, times: int, step: str
 ) -> None:
@@ -197,7 +199,9 @@ def test_turn_that_is_empty_for_a_reason_is_told_and_not_asked_again(
     assert len(details(bench, "emptyturn")) == 1
 
 
-@pytest.mark.parametrize("greeting", ["", "You wrote: my name is Ada Lovelace."])
+@pytest.mark.parametrize(
+    "greeting", [pytest.param("", marks=pytest.mark.long), "You wrote: my name is Ada Lovelace."]
+)
 def test_forgotten_conversation_is_told_again(bench: Bench, service: Service, greeting: str) -> None:
     before = count_sessions(service)
     assert bench.start(microphone=False) is None

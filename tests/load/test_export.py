@@ -33,7 +33,7 @@ def test_sums_of_an_export_are_those_of_the_ledger(stores: Stores, kind: str) ->
 
 def test_memory_does_not_grow_with_the_number_of_users(stores: Stores) -> None:
     peaks = []
-    for users in (3000, 15_000):
+    for users in (1500, 6000):
         database = Database(stores.migrated("sqlite").database_url)
         fill(database, count=users, users=users)
         export(database, "day")  # everything is in the sums

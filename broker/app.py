@@ -236,6 +236,11 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
                 "1 while an operator has suspended new tokens, of all profiles or of some.",
                 lambda: float(suspensions.current() is not None),
             ),
+            StoreGauge(
+                "broker_config_digest",
+                "The digest of the broker.toml in force, as a number; servers that differ have others.",
+                lambda: float(int(settings.config_digest, 16)),
+            ),
         ),
         suspensions=suspensions,
         minter=minter,

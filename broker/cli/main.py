@@ -20,6 +20,7 @@ from broker.cli.keys import keys
 from broker.cli.limits import limits
 from broker.cli.output import environment, open_database
 from broker.cli.purge import purge
+from broker.cli.reload import reload
 from broker.cli.sessions import sessions
 from broker.cli.suspension import resume, suspend
 from broker.cli.token import token
@@ -111,6 +112,7 @@ for _command in (
     resume,
     audit,
     purge,
+    reload,
     completion,
 ):
     cli.add_command(_command)

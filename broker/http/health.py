@@ -18,6 +18,11 @@ class Status(TypedDict):
     status: str
 
 
+class Ready(Status):
+    config_digest: str
+    """Of the `broker.toml` in force: hosts that differ have different ones."""
+
+
 @bp.get("/healthz")
 @guards.public
 @operation("Report that the process answers")
@@ -28,9 +33,9 @@ def healthz() -> Status:
 @bp.get("/readyz")
 @guards.public
 @operation("Report that the broker could mint: its stores take writes and the schema is current")
-def readyz() -> Status:
+def readyz() -> Ready:
     """Google is not asked: its outage must not take every broker out of service at once."""
     if DRAIN.has_begun:
         raise Refusal("draining")
     parts().readiness.check()
-    return {"status": "ready"}
+    return {"status": "ready", "config_digest": parts().settings.config_digest}

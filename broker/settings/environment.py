@@ -5,6 +5,7 @@ If a setting is invalid, `load` raises one error that lists every problem.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -61,6 +62,16 @@ class Settings:
     def standin(self) -> bool:
         """Whether the broker uses a local stand-in instead of Google."""
         return is_loopback(urlsplit(self.live_url).hostname)
+
+    @property
+    def config_digest(self) -> str:
+        """Twelve hexadecimal digits that tell one `broker.toml` from another: the same on hosts that agree.
+
+        Keyed by the secret, because anyone may read it from `/readyz`.
+        """
+        document = self.config.model_dump_json().encode()
+        key = self.secret_keys[0].encode()
+        return hmac.digest(key, b"live-broker config digest\n" + document, "sha256").hex()[:12]
 
     @property
     def secret_keys(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Gauges that the store computes at each scrape: open sessions, and whether minting is suspended."""
+"""Gauges that are read at each scrape: open sessions, whether minting is suspended, the settings in force."""
 
 from __future__ import annotations
 

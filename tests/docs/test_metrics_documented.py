@@ -33,7 +33,8 @@ EXPRESSIONS = {
 
 def exported() -> dict[str, tuple[str, str]]:
     """Maps the name of a scraped metric to its kind and labels."""
-    found = {"broker_open_sessions": ("gauge", ""), "broker_minting_suspended": ("gauge", "")}
+    at_scrape = ("broker_open_sessions", "broker_minting_suspended", "broker_config_digest")
+    found = dict.fromkeys(at_scrape, ("gauge", ""))
     for metric in DECLARED.collect():
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         found[name] = (metric.type, "")

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from limits.storage import MovingWindowSupport, Storage
-from sqlalchemy import Connection, bindparam, delete, func, null, select, update
+from sqlalchemy import Connection, bindparam, delete, func, null, select, text
 
 from broker.errors import Refusal
 from broker.limits.limiter import Counts, RateStorage, Window, redis_storage
@@ -30,11 +30,20 @@ SCHEME = "broker-sql"
 _HITS = select(rate_windows.c.hits).where(rate_windows.c.key == bindparam("window"))
 # Each request that adds a row deletes a few expired ones.
 _FORGET = delete_expired(rate_windows, rate_windows.c.key, 10)
-_KEEP = Statement(
-    update(rate_windows)
-    .where(rate_windows.c.key == bindparam("window"))
-    .values(hits=bindparam("packed"), expires_at=bindparam("until"))
-)
+
+
+@cache
+def _keep(number: int) -> Statement:
+    """New hits of so many windows."""
+    rows = ", ".join(f"(:window{one}, :packed{one}, :until{one})" for one in range(number))
+    types = {"packed": rate_windows.c.hits.type, "until": rate_windows.c.expires_at.type}
+    binds = [bindparam(f"{name}{one}", type_=type_) for name, type_ in types.items() for one in range(number)]
+    return Statement(
+        text(
+            f"INSERT INTO rate_windows (key, hits, expires_at) VALUES {rows} "  # noqa: S608 # nosec B608
+            "ON CONFLICT (key) DO UPDATE SET hits = excluded.hits, expires_at = excluded.expires_at"
+        ).bindparams(*binds)
+    )
 
 
 @cache
@@ -94,8 +103,7 @@ class SqlRateStorage(Storage, MovingWindowSupport):
                 for found in hits.values():
                     found.append(now.timestamp())
                 rows = [_row(window, found, now) for window, found in hits.items()]
-                for row in rows:
-                    _KEEP.run(connection, row)
+                _keep(len(rows)).run(connection, _numbered(rows))
             return room, {window: _count(found, window.limit, now) for window, found in hits.items()}
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
@@ -152,6 +160,10 @@ class SqlRateStorage(Storage, MovingWindowSupport):
 
     def get_expiry(self, key: str) -> float:
         raise NotImplementedError
+
+
+def _numbered(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{name}{number}": value for number, row in enumerate(rows) for name, value in row.items()}
 
 
 def _row(window: Window, hits: list[float], now: datetime) -> dict[str, Any]:

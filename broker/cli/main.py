@@ -22,6 +22,7 @@ from broker.cli.output import environment, open_database
 from broker.cli.purge import purge
 from broker.cli.sessions import sessions
 from broker.cli.suspension import resume, suspend
+from broker.cli.teams import teams
 from broker.cli.token import token
 from broker.cli.usage import usage
 from broker.cli.users import users
@@ -105,6 +106,7 @@ for _command in (
     explain,
     keys,
     limits,
+    teams,
     sessions,
     usage,
     suspend,

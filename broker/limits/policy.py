@@ -128,7 +128,7 @@ class Policy:
             )
             for one in charged
         ]
-        if team is not None and (of_team := team_quota(team)) is not None:
+        if team is not None and (of_team := team_quota(team)).is_limited:
             each.insert(0, of_team)
         # The places of a service key's users come out of the key's plan: it is for the backend as a whole.
         plan = principal.requester.plan
@@ -142,18 +142,14 @@ class Policy:
         return f"own {', '.join(own)}; {rule}" if own else rule
 
 
-def team_quota(team: TeamLimits) -> Quota | None:
-    """None if nothing but its rate is limited."""
+def team_quota(team: TeamLimits) -> Quota:
     limits = team.limits
-    budget = Budget(limits.budget_per_day, limits.budget_per_month, limits.minutes_per_month)
-    if limits.sessions is None and limits.minutes_per_day is None and not budget:
-        return None
     return Quota(
         team.key,
         limits.sessions or UNLIMITED,
         limits.minutes_per_day or UNLIMITED,
         _THE_TEAM,
-        budget=budget,
+        budget=Budget(limits.budget_per_day, limits.budget_per_month, limits.minutes_per_month),
         is_team=True,
     )
 

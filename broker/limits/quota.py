@@ -41,6 +41,10 @@ class Quota:
     is_team: bool = False
 
     @property
+    def is_limited(self) -> bool:
+        return bool(self.budget) or min(self.sessions, self.minutes_per_day) < UNLIMITED
+
+    @property
     def most_forgiven_seconds(self) -> int:
         minutes = self.forgiven_minutes_per_day
         return (self.minutes_per_day if minutes is None else minutes) * 60

@@ -19,6 +19,7 @@ from broker.identity import passwords
 from broker.identity.users import USERNAME
 from broker.issuing.dry_run import DryRun
 from broker.parts import parts
+from broker.principal import TEAM_NAME
 from broker.store.reporting import people
 from broker.store.reporting.people import SqlPeople
 
@@ -54,6 +55,12 @@ class NewRoles(body.Body):
     """An empty list takes the role away."""
 
     roles: Roles
+
+
+class NewTeam(body.Body):
+    """Null: the user belongs to no team."""
+
+    team: Annotated[str, Field(min_length=1, max_length=64, pattern=f"^{TEAM_NAME.pattern}$")] | None
 
 
 class NewPassword(body.Body):
@@ -151,6 +158,15 @@ def unblock(caller: Caller, user_key: str) -> Nothing:
 def set_roles(caller: Caller, user_key: str) -> Nothing:
     asked, person = body.read(NewRoles), operator.person(user_key)
     operator.user_admin(caller).set_roles(person.subject, asked.roles, person.issuer)
+    return {}
+
+
+@bp.post("/users/<user_key>/team")
+@guards.require_operator
+@operation("Set the team of one of the broker's own users", body=NewTeam, codes=("not-found",))
+def set_team(caller: Caller, user_key: str) -> Nothing:
+    asked, person = body.read(NewTeam), operator.person(user_key)
+    operator.user_admin(caller).set_team(person.subject, asked.team, person.issuer)
     return {}
 
 

@@ -57,13 +57,14 @@ def _of_both(query: str) -> str:
     return " UNION ALL ".join(query.format(owner=owner) for owner in _OWNERS)
 
 
-# Only sessions have a column for the team. A subquery and no join: unconfirmed tokens are few, and the sessions
-# of a team are many.
+# Only sessions have a column for the team. A subquery and no join, and CASE for the day, so that a database
+# begins with the unconfirmed tokens: they are few. The sessions of a team and the tokens of a day are many.
 _IS_OF_TEAM = "(SELECT team_key FROM sessions AS own WHERE own.id = tokens.session_id) = :key"
-_UNCONFIRMED_OF_TEAM = (
-    "SELECT seconds, forgiven FROM tokens WHERE state = 'reserved' "
-    f"AND connect_by <= :lapsed AND reserved_at >= :day AND {_IS_OF_TEAM}"
-)
+_UNCONFIRMED_OF_TEAM = f"""
+    SELECT CASE WHEN reserved_at >= :day THEN seconds ELSE 0 END AS seconds,
+           CASE WHEN reserved_at >= :day THEN forgiven ELSE 0 END AS forgiven
+    FROM tokens WHERE state = 'reserved' AND connect_by <= :lapsed AND {_IS_OF_TEAM}
+    """  # noqa: S608 - constants only # nosec B608
 
 
 def _statement(sql: str, *names: str) -> Statement:

@@ -102,17 +102,14 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
         "budget_per_day": money(facts["cost_today"]),
         "budget_per_month": money(facts["cost_month"]),
     }
+    source = {True: "own", False: "settings"}
     print_rows(
         [
             {
                 "limit": name,
                 "value": value,
                 "used": used.get(name),
-                "from": None
-                if value is None
-                else "own"
-                if facts["overrides"][name] is not None
-                else "settings",
+                "from": None if value is None else source[facts["overrides"][name] is not None],
             }
             for name, value in facts["limits"].items()
         ],

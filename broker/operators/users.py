@@ -116,9 +116,7 @@ class UserAdmin:
     def set_team(self, username: str, team: str | None, issuer: str = OWN_ISSUER) -> None:
         """From the next session on; None: in no team. Open sessions stay with the team that they have."""
         if issuer != OWN_ISSUER:
-            raise OperatorError(
-                "only the broker's own users get a team here; others have their issuer's or key's"
-            )
+            raise OperatorError("only the broker's own users get a team here")
         try:
             self._users.set_team(
                 username, None if team is None else checked_name(team, field="team"), actor=self._actor

@@ -26,7 +26,7 @@ from broker.http.admin import (
 from broker.operators.errors import OperatorError
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
-for _module in (
+_MODULES = (
     overview,
     suspension,
     users,
@@ -38,6 +38,7 @@ for _module in (
     audit,
     usage,
     usage_export,
-):
+)
+for _module in _MODULES:
     bp.register_blueprint(_module.bp)
 bp.register_error_handler(OperatorError, operator.answer)

@@ -97,6 +97,7 @@ def create_key(caller: Caller) -> NewKeyShown:
         profiles=asked.profiles,
         expires_days=asked.expires_days,
         on_behalf_of=asked.on_behalf_of,
+        team=asked.team,
     )
     return {**_key(created.key), "key": created.secret}
 
@@ -119,6 +120,7 @@ def _key(key: ServiceKey) -> KeyShown:
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
+        "team": key.team,
         "created_at": rfc3339(key.created_at),
         "expires_at": timestamp_or_none(key.expires_at),
         "revoked_at": timestamp_or_none(key.revoked_at),

@@ -32,6 +32,14 @@ class PlanShown(Budgets):
     session_minutes: int
 
 
+class SharedLimits(Budgets):
+    """Those of a team. Null: the team does not limit it, or there is no override."""
+
+    rate: str | None
+    sessions: int | None
+    minutes_per_day: int | None
+
+
 class LimitsHeld(PlanShown):
     """The limits that apply, and the rule that decides them."""
 

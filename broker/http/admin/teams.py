@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from broker.http import body, guards
 from broker.http.admin import lists, operator
 from broker.http.admin.limits import Money, Version
-from broker.http.admin.people import Budgets
+from broker.http.admin.people import SharedLimits
 from broker.http.credentials import Caller
 from broker.http.responses import operation
 from broker.settings.document import MinutesPerDay, MinutesPerMonth, MostSessions
@@ -44,14 +44,6 @@ class TeamLimitsPatch(body.Body):
     budget_per_day: Money | None = None
     budget_per_month: Money | None = None
     minutes_per_month: MinutesPerMonth | None = None
-
-
-class SharedLimits(Budgets):
-    """Null: the team does not limit it, or there is no override."""
-
-    rate: str | None
-    sessions: int | None
-    minutes_per_day: int | None
 
 
 class TeamShown(TypedDict):

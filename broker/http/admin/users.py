@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from flask import Blueprint
 from pydantic import AfterValidator, Field, TypeAdapter
@@ -10,14 +10,14 @@ from typing_extensions import TypedDict
 
 from broker.http import body, guards
 from broker.http.admin import lists, operator
-from broker.http.admin.people import PlanShown, UserShown, plan_shown, user_shown
+from broker.http.admin.people import PlanShown, SharedLimits, UserShown, plan_shown, user_shown
 from broker.http.credentials import Caller
 from broker.http.ratelimit import BudgetLeft, RateLeft, budgets_left, rate_left
 from broker.http.responses import operation
 from broker.http.shapes import Nothing, timestamp_or_none
 from broker.identity import passwords
 from broker.identity.users import USERNAME
-from broker.issuing.dry_run import DryRun
+from broker.issuing.dry_run import DryRun, TeamUse
 from broker.parts import parts
 from broker.principal import TEAM_NAME
 from broker.store.reporting import people
@@ -67,6 +67,18 @@ class NewPassword(body.Body):
     password: Password
 
 
+class TeamPreview(TypedDict):
+    """The caller's team. Its use is null if it limits nothing but requests."""
+
+    name: str
+    rule: str
+    limits: SharedLimits
+    left: list[RateLeft]
+    open_sessions: int | None
+    used_minutes: int | None
+    budgets: list[BudgetLeft]
+
+
 class Preview(TypedDict):
     """The answer that the next `POST /token` would get, and the rule that decides it."""
 
@@ -77,6 +89,7 @@ class Preview(TypedDict):
     open_sessions: int
     used_minutes: int
     budgets: list[BudgetLeft]
+    team: TeamPreview | None
     answer: str
     status: int
     detail: str | None
@@ -199,7 +212,13 @@ def _preview(dry_run: DryRun) -> Preview:
         "open_sessions": dry_run.usage.open,
         "used_minutes": dry_run.usage.used_minutes,
         "budgets": budgets_left(dry_run.usage),
+        "team": None if dry_run.team is None else _team(dry_run.team),
         "answer": dry_run.answer,
         "status": refusal.status if refusal else 200,
         "detail": (refusal.detail or refusal.title) if refusal else None,
     }
+
+
+def _team(team: TeamUse) -> TeamPreview:
+    shown = {**team.to_json(), "left": [rate_left(rate) for rate in team.rates]}
+    return cast(TeamPreview, shown)

@@ -71,11 +71,13 @@ class SqlUsers:
                         generation=new_generation(),
                         password_changed_at=now,
                         created_at=now,
+                        team=user.team,
                     )
                 )
             except IntegrityError as clash:
                 raise UserExists(user.username) from clash
-            ensure_principal(self._database, connection, OWN_ISSUER, user.username)
+            for one in user.principal().charged:
+                ensure_principal(self._database, connection, one.issuer, one.subject)
             # Left by the removal of an earlier user of this name.
             block_rows.take(connection, BlockKind.PRINCIPAL, OWN_ISSUER, user.username)
             after = {"plan": user.plan, "roles": sorted(user.roles)}

@@ -24,10 +24,10 @@ class TeamAdmin:
     def __init__(self, settings: Settings, database: Database, *, actor: str) -> None:
         config = settings.config
         self._prices = PriceList(config.prices)
-        policy = Policy(config.plans, config.project, config.teams)
+        self._policy = Policy(config.plans, config.project, config.teams)
         spending = Spending(self._prices, Calendar(config.project.time_zone))
         named = [name for name in config.teams if name != "default"]
-        self._teams = SqlTeams(database, policy, spending, named)
+        self._teams = SqlTeams(database, self._policy, spending, named)
         self._overrides = SqlOverrides(database)
         self._actor = actor
 
@@ -75,6 +75,7 @@ class TeamAdmin:
             "cost_month": month,
             "currency": currency,
             "limits": with_amounts(row.limits.limits.model_dump()),
+            "settings": with_amounts(self._policy.for_team(row.team).limits.model_dump()),
             "overrides": with_amounts({name: getattr(row.overrides, name) for name in FIELDS}),
             "version": row.version,
         }

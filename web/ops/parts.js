@@ -3,6 +3,7 @@
  */
 import { isolate } from '../common/dom.js';
 import { button, h } from './build.js';
+import { count } from './format.js';
 
 /** @typedef {import('./build.js').Child} Child */
 
@@ -77,6 +78,28 @@ export function ruleWords(rule) {
 
 /** @param {string} text @param {'plain' | 'bad' | 'own' | 'good' | 'warn'} [tone] */
 export const badge = (text, tone = 'plain') => h('span', { class: 'badge', 'data-tone': tone }, text);
+
+/** "60 of 60", marked if nothing is left. @param {number} used @param {number | null} limit  null: no limit */
+export function usedOf(used, limit) {
+  if (limit === null) return count(used);
+  const text = `${count(used)} of ${count(limit)}`;
+  return used >= limit ? badge(`${text}: limit reached`, 'warn') : text;
+}
+
+/** The limits that an operator has set. @param {Record<string, unknown>} overrides */
+export function ownLimits(overrides) {
+  const own = Object.entries(overrides)
+    .filter(([, value]) => value !== null)
+    .map(([name]) => name.replaceAll('_', ' '));
+  return own.length > 0 ? own.join(', ') : '–';
+}
+
+/** Facts without those that are null. @param {[string, Child][]} entries */
+export function factRows(entries) {
+  return entries
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)));
+}
 
 /**
  * Rows that load page by page, with a button for the next page.

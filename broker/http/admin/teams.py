@@ -47,7 +47,7 @@ class TeamLimitsPatch(body.Body):
 
 
 class TeamShown(TypedDict):
-    """`limits` are the limits that apply to all members together, `overrides` those that an operator has set.
+    """`limits` apply to all members together: the `overrides` of an operator, and otherwise the `settings`.
 
     Costs are decimal numbers, for the day and the month of budgets; null without prices. `members` are own
     users, and everyone with a session for the team that is still kept.
@@ -63,6 +63,7 @@ class TeamShown(TypedDict):
     cost_month: str | None
     currency: str | None
     limits: SharedLimits
+    settings: SharedLimits
     overrides: SharedLimits
     version: int
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, and_, func, literal, select, union
 from broker.limits.budget import Spent
 from broker.limits.policy import Policy, TeamLimits, team_quota
 from broker.limits.quota import QuotaUsage
-from broker.principal import NO_OVERRIDES, OWN_ISSUER, TEAM_ISSUER, Overrides, team_named
+from broker.principal import NO_OVERRIDES, OWN_ISSUER, TEAM_ISSUER, Overrides, Principal, team_named
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
 from broker.store.database.engine import Database
 from broker.store.database.tables import limits, principals, sessions, users
@@ -26,6 +26,7 @@ _OVERRIDES = select(limits.c.subject, limits.c.version, *OVERRIDES).where(limits
 class TeamRow:
     """`members`: own users of the team, and everyone who has opened a session for it that is still kept."""
 
+    team: Principal
     limits: TeamLimits
     overrides: Overrides
     version: int
@@ -87,7 +88,9 @@ class SqlTeams:
         found = counted(connection, team_quota(applied), now, label=account.label, always_spent=True)
         assert found.spent is not None
         usage = self._spending.bounded(found.usage, found.spent, account)
-        return TeamRow(applied, overrides, 0 if row is None else row.version, members, usage, found.spent)
+        return TeamRow(
+            team, applied, overrides, 0 if row is None else row.version, members, usage, found.spent
+        )
 
 
 def _of(names: Sequence[str]) -> Select[Any]:

@@ -39,6 +39,7 @@ budget_per_month = 40.00
 sessions = 1
 budget_per_day = 0.30
 """
+MEMBERS = {"gus": "sales", "hal": "sales", "ivy": "support", "joe": "field-engineering:emea"}
 PLAN = """
 [plans.{}]
 rate = "{}/minute; 500/day"
@@ -55,12 +56,7 @@ def busy(standin: StandIn, make_broker: MakeBroker) -> BrokerServer:
     broker = make_broker(standin.url, toml=plans + TEAMS, project_sessions=6)
     make_traffic(broker.database, days=1.5, sessions=2200)
     broker.add_user("olga", roles=["operator"])
-    for name, team in (
-        ("gus", "sales"),
-        ("hal", "sales"),
-        ("ivy", "support"),
-        ("joe", "field-engineering:emea"),
-    ):
+    for name, team in MEMBERS.items():
         broker.add_user(name, team=team)
         request_tokens(broker, name, 1)
     TeamAdmin(broker.settings, broker.database, actor="tests").set("sales", {"minutes_per_day": 600})

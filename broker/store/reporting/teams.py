@@ -88,9 +88,8 @@ class SqlTeams:
         found = counted(connection, team_quota(applied), now, label=account.label, always_spent=True)
         assert found.spent is not None
         usage = self._spending.bounded(found.usage, found.spent, account)
-        return TeamRow(
-            team, applied, overrides, 0 if row is None else row.version, members, usage, found.spent
-        )
+        version = 0 if row is None else row.version
+        return TeamRow(team, applied, overrides, version, members, usage, found.spent)
 
 
 def _of(names: Sequence[str]) -> Select[Any]:

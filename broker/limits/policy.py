@@ -104,7 +104,7 @@ class Policy:
         name, own = team.subject, overridden(team)
         entry = name if name in self._teams else "default"
         limits = self._teams.get(entry)
-        rule = "no entry" if limits is None else f"team {entry}"
+        rule = "no limit" if limits is None else f"team {entry}"
         if own:
             rule = f"own {', '.join(own)}; {rule}"
         return TeamLimits(name, team.key, (limits or Team()).model_copy(update=own), rule)

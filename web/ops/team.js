@@ -15,7 +15,8 @@ export function teamView(context, name) {
   const { api } = context;
   const lifetime = new AbortController();
   const errorBox = new ErrorBox(context);
-  const facts = h('dl', { class: 'facts' });
+  const today = h('dl', { class: 'facts' });
+  const month = h('dl', { class: 'facts' });
   const editor = new LimitsEditor(
     context,
     /** @type {import('./limits.js').Terms<Team>} */ ({
@@ -33,14 +34,18 @@ export function teamView(context, name) {
   /** @param {Team} team */
   function show(team) {
     const { limits } = team;
-    facts.replaceChildren(
+    today.replaceChildren(
       ...factRows([
         ['Members', count(team.members)],
         ['Open sessions', usedOf(team.open_sessions, limits.sessions)],
-        ['Minutes charged today', usedOf(team.minutes_today, limits.minutes_per_day)],
-        ['Minutes charged this month', usedOf(team.minutes_month, limits.minutes_per_month)],
-        ['Cost today', costOf(team, 'day')],
-        ['Cost this month', costOf(team, 'month')],
+        ['Minutes charged', usedOf(team.minutes_today, limits.minutes_per_day)],
+        ['Cost', costOf(team, 'day')],
+      ]),
+    );
+    month.replaceChildren(
+      ...factRows([
+        ['Minutes charged', usedOf(team.minutes_month, limits.minutes_per_month)],
+        ['Cost', costOf(team, 'month')],
       ]),
     );
     editor.show(team);
@@ -63,7 +68,12 @@ export function teamView(context, name) {
       h('p', { class: 'back' }, h('a', { href: '#/teams' }, 'All teams')),
       h('div', { class: 'heading' }, h('h1', { tabindex: -1 }, name)),
       errorBox.element,
-      h('section', { class: 'card', 'aria-label': 'Use' }, h('h2', {}, 'All members together'), facts),
+      h(
+        'div',
+        { class: 'columns' },
+        h('section', { class: 'card', 'aria-label': 'Today' }, h('h2', {}, 'Today'), today),
+        h('section', { class: 'card', 'aria-label': 'This month' }, h('h2', {}, 'This month'), month),
+      ),
       h('section', { class: 'card', 'aria-label': 'Limits' }, h('h2', {}, 'Limits'), editor.element),
     ),
     refresh: () => void load(),

@@ -35,7 +35,7 @@ import { Api } from '../common/api.js';
 /** @typedef {User & {next_token: NextToken}} UserInFull */
 /**
  * @typedef {Person & {
- *   id: string, profile: string, model: string, state: string, opened_at: string, ends_at: string, held_until: string,
+ *   id: string, team: string | null, profile: string, model: string, state: string, opened_at: string, ends_at: string, held_until: string,
  *   heartbeat_at: string | null, ended_at: string | null, seconds: number, client: Record<string, unknown>,
  *   report: Record<string, unknown> | null, report_problems: string[],
  *   cost: {amount: string, currency: string, basis: 'time' | 'tokens'} | null,

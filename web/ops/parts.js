@@ -32,7 +32,12 @@ export function person({ key, issuer, subject, name }, linked = true) {
 }
 
 /** @type {Record<string, string>} */
-const OURS = { 'live-broker': 'broker user', 'live-broker:key': 'service key', 'live-broker:guest': 'guest' };
+const OURS = {
+  'live-broker': 'broker user',
+  'live-broker:key': 'service key',
+  'live-broker:guest': 'guest',
+  'live-broker:team': 'team',
+};
 
 /** @param {string} issuer */
 export function issuerWords(issuer) {

@@ -87,7 +87,7 @@ def list_teams(caller: Caller) -> Teams:
 
 @bp.get("/teams/<team_name>")
 @guards.require_operator
-@operation("Show one team", codes=("invalid-field",))
+@operation("Show one team", codes=("invalid-field", "not-found"))
 def show_team(caller: Caller, team_name: str) -> TeamShown:
     admin = operator.team_admin(caller)
     return cast(TeamShown, admin.facts(admin.show(team_name)))
@@ -98,7 +98,7 @@ def show_team(caller: Caller, team_name: str) -> TeamShown:
 @operation(
     "Set limits that the members of a team share, or remove them so that the settings decide",
     body=TeamLimitsPatch,
-    codes=("edit-conflict",),
+    codes=("edit-conflict", "not-found"),
 )
 def set_team_limits(caller: Caller, team_name: str) -> TeamShown:
     asked, admin = body.read(TeamLimitsPatch), operator.team_admin(caller)

@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.limits.budget import Calendar
 from broker.limits.policy import Policy
-from broker.operators.errors import EditConflict, OperatorError
+from broker.operators.errors import EditConflict, NotFound, OperatorError
 from broker.operators.limits import checked_limits
 from broker.principal import TEAM_ISSUER, TEAM_NAME, TEAM_NAME_RULE
 from broker.settings import PriceList, Settings, Team
@@ -32,7 +32,7 @@ class TeamAdmin:
         self._actor = actor
 
     def show(self, name: str) -> TeamRow:
-        """Raises OperatorError if there can be no such team."""
+        """Raises NotFound if there can be no such team."""
         return self._teams.find(checked_name(name))
 
     def page(
@@ -82,6 +82,8 @@ class TeamAdmin:
 
 
 def checked_name(name: str, *, field: str | None = None) -> str:
-    if TEAM_NAME.fullmatch(name) is None:
-        raise OperatorError(f"{name!r} is not a valid name of a team: {TEAM_NAME_RULE}", field=field)
-    return name
+    """Raises NotFound for a name that no team can have, or OperatorError if it is the value of a `field`."""
+    if TEAM_NAME.fullmatch(name) is not None:
+        return name
+    problem = f"{name!r} is not a valid name of a team: {TEAM_NAME_RULE}"
+    raise NotFound(problem) if field is None else OperatorError(problem, field=field)

@@ -18,7 +18,7 @@ import { ruleWords } from './parts.js';
  * where it comes from; `plan` is the override of the plan in the form.
  * @template {Owner} T
  * @typedef {{
- *   names: LimitName[], rule: (owner: T) => string,
+ *   names: LimitName[], inherited: string, rule: (owner: T) => string,
  *   usual: (owner: T, name: LimitName, plan: Value | undefined) => [value: Value, source: string],
  *   load: (owner: T) => Promise<T>, save: (owner: T, changes: Changes) => Promise<T>,
  *   audited: (owner: T) => {issuer: string, subject: string}, saved: () => void,
@@ -186,7 +186,7 @@ export class LimitsEditor {
                 {},
                 h('th', { scope: 'row' }, LABELS[name]),
                 ...[before.overrides[name], now.overrides[name], name in changes ? changes[name] : undefined].map(
-                  (value) => h('td', {}, describeValue(value)),
+                  (value) => h('td', {}, describeValue(value, this.#terms.inherited)),
                 ),
               ),
             ),
@@ -218,5 +218,5 @@ export class LimitsEditor {
   }
 }
 
-/** @param {Value | undefined} value */
-const describeValue = (value) => (value === undefined ? 'unchanged' : value === null ? 'no override' : String(value));
+/** @param {Value | undefined} value @param {string} inherited  the words for a limit without an override */
+const describeValue = (value, inherited) => (value === undefined ? 'unchanged' : String(value ?? inherited));

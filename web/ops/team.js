@@ -21,6 +21,7 @@ export function teamView(context, name) {
     context,
     /** @type {import('./limits.js').Terms<Team>} */ ({
       names: ['rate', 'sessions', 'minutes_per_day', 'budget_per_day', 'budget_per_month', 'minutes_per_month'],
+      inherited: 'from broker.toml',
       rule: ({ rule }) => rule,
       usual: (team, limit) => [team.settings[/** @type {keyof Team['settings']} */ (limit)], 'broker.toml'],
       load: () => api.team(name),

@@ -212,6 +212,7 @@ function limitTerms({ api }, plans, saved) {
       'budget_per_month',
       'minutes_per_month',
     ],
+    inherited: 'from the plan',
     rule: ({ limits }) => limits.rule,
     usual(user, name, chosen) {
       if (name === 'plan') return [user.plan, 'from sign-in'];

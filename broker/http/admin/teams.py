@@ -87,7 +87,7 @@ def list_teams(caller: Caller) -> Teams:
 
 @bp.get("/teams/<team_name>")
 @guards.require_operator
-@operation("Show one team", codes=("invalid-field", "not-found"))
+@operation("Show one team", codes=("not-found",))
 def show_team(caller: Caller, team_name: str) -> TeamShown:
     admin = operator.team_admin(caller)
     return cast(TeamShown, admin.facts(admin.show(team_name)))

@@ -172,7 +172,7 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
     spending = Spending(prices, Calendar(settings.config.project.time_zone))
     ledger = SqlLedger(database, spending)
     suspensions = SqlSuspensions(database)
-    policy = Policy(settings.config.plans, settings.config.project)
+    policy = Policy(settings.config.plans, settings.config.project, settings.config.teams)
     usage_sums = UsageSums(database, prices)
     external = issuers.build(
         settings.config.issuers, settings.config.plans, RefusalLog(database), admission.admit

@@ -10,8 +10,12 @@ from functools import cached_property
 OWN_ISSUER = "live-broker"
 KEY_ISSUER = "live-broker:key"
 GUEST_ISSUER = "live-broker:guest"
+TEAM_ISSUER = "live-broker:team"
+"""Of teams. They have limits and sums as principals do, but nobody signs in as one."""
 OPERATOR = "operator"
 """The only role."""
+TEAM_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._:@+-]{0,63}")
+TEAM_NAME_RULE = "1 to 64 of A-Z a-z 0-9 . _ : @ + -, starting with a letter or digit"
 _UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -64,6 +68,8 @@ class Principal:
     actor: Principal | None = None
     """The service key that acts for it."""
     overrides: Overrides = NO_OVERRIDES
+    team: Principal | None = None
+    """The team to which it belongs; see `team_named`."""
 
     @cached_property
     def key(self) -> str:
@@ -74,14 +80,26 @@ class Principal:
         """The sender of the request, whose plan chooses the profiles: the acting key, or else itself."""
         return self.actor or self
 
-    def with_overrides(self, overrides: Overrides) -> Principal:
-        """The same principal with the overrides that operators have set for it."""
-        return replace(self, plan=overrides.plan or self.plan, overrides=overrides)
+    @property
+    def charged(self) -> tuple[Principal, ...]:
+        """Everyone for whom its sessions count, in the order of their locks: team, service key, itself."""
+        return tuple(one for one in (self.team, self.actor, self) if one is not None)
+
+    def with_overrides(self, overrides: Overrides, of_team: Overrides = NO_OVERRIDES) -> Principal:
+        """The same principal with the overrides that operators have set for it and for its team."""
+        team = self.team and replace(self.team, overrides=of_team)
+        return replace(self, plan=overrides.plan or self.plan, overrides=overrides, team=team)
+
+
+def team_named(name: str | None) -> Principal | None:
+    """The team as a principal. None for no name."""
+    return None if name is None else Principal(TEAM_ISSUER, name, name, "")
 
 
 def end_user(key: Principal, subject: str) -> Principal:
     """A user of the backend that holds the service key `key`. Two keys never share a user.
 
-    Its limits are those of the plan `default`: the key's plan is for the backend as a whole.
+    Its limits are those of the plan `default`: the key's plan is for the backend as a whole. It belongs to
+    the key's team.
     """
-    return Principal(f"{KEY_ISSUER}:{key.subject}", subject, subject, "default", actor=key)
+    return Principal(f"{KEY_ISSUER}:{key.subject}", subject, subject, "default", actor=key, team=key.team)

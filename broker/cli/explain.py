@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -53,8 +53,24 @@ def _print(preview: DryRun) -> None:
     for bound in answer["budgets"]:
         of = f"{bound['used']} of {bound['limit']} {bound['currency'] or 'minutes'}"
         click.echo(f"Budget   {of} ({bound['policy']}) until {bound['resets_at']}")
+    if team := answer["team"]:
+        _print_team(team)
     most = preview.usage.quota.most_forgiven_seconds // 60
     click.echo(f"Unused   {preview.usage.forgiven_minutes} of {most} minutes given back today")
     click.echo(f"Profile  {preview.profile}")
     detail = f": {answer['detail']}" if answer["detail"] else ""
     click.echo(f"Answer   {answer['status']} {preview.answer}{detail}")
+
+
+def _print_team(team: dict[str, Any]) -> None:
+    shared = [f"{name} {value}" for name, value in team["limits"].items() if value is not None]
+    click.echo(f"Team     {team['name']} ({team['rule']}): {', '.join(shared) or 'no limits'}")
+    for rate in team["left"]:
+        click.echo(f"         {rate['remaining']} of {rate['policy']} left")
+    if team["limits"]["sessions"] is not None:
+        click.echo(f"         {team['open_sessions']} of {team['limits']['sessions']} sessions open")
+    if team["limits"]["minutes_per_day"] is not None:
+        click.echo(f"         {team['used_minutes']} of {team['limits']['minutes_per_day']} minutes today")
+    for bound in team["budgets"]:
+        of = f"{bound['used']} of {bound['limit']} {bound['currency'] or 'minutes'}"
+        click.echo(f"         {of} ({bound['policy']}) until {bound['resets_at']}")

@@ -49,6 +49,7 @@ def keys() -> None:
     metavar="any|PREFIX*",
     help="Users for whom the key may open sessions: any, or ids that begin with PREFIX. Default: none.",
 )
+@click.option("--team", help="The team of the key and of its users, who share its limits.")
 @json_option
 def keys_create(
     name: str,
@@ -57,6 +58,7 @@ def keys_create(
     profiles: tuple[str, ...],
     expires_days: int | None,
     on_behalf_of: str | None,
+    team: str | None,
     as_json: bool,
 ) -> None:
     """Create the key NAME and print it on standard output. It cannot be shown again."""
@@ -70,6 +72,7 @@ def keys_create(
             profiles=profiles,
             expires_days=expires_days,
             on_behalf_of=on_behalf_of,
+            team=team,
         )
     if as_json:
         print_json({**_row(created.key), "key": created.secret})
@@ -109,6 +112,7 @@ def _row(key: ServiceKey) -> dict[str, Any]:
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
+        "team": key.team,
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,

@@ -23,6 +23,7 @@ from broker.cli.purge import purge
 from broker.cli.reload import reload
 from broker.cli.sessions import sessions
 from broker.cli.suspension import resume, suspend
+from broker.cli.teams import teams
 from broker.cli.token import token
 from broker.cli.usage import usage
 from broker.cli.users import users
@@ -106,6 +107,7 @@ for _command in (
     explain,
     keys,
     limits,
+    teams,
     sessions,
     usage,
     suspend,

@@ -39,6 +39,7 @@ def sessions_list(user: str | None, issuer: str, as_json: bool) -> None:
                 "id": row.id,
                 "issuer": row.issuer,
                 "user": row.subject,
+                "team": row.team,
                 "profile": row.profile,
                 "state": row.state.value,
                 "opened_at": row.opened_at,

@@ -9,10 +9,10 @@ import click
 
 from broker.cli.options import json_option
 from broker.cli.output import money, open_database, print_json, print_rows
+from broker.store.reporting.dimensions import CHOICES, By
 
 if TYPE_CHECKING:
     from broker.operators.usage_export import Format
-    from broker.store.reporting.exports import By
     from broker.store.reporting.usage import Usage
 
 _RANGES = ("hour", "day", "week")
@@ -60,7 +60,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--to", "until", type=_DAY, help="The last day (UTC). Default: today.")
 @click.option(
     "--by",
-    type=click.Choice(["user", "key", "profile", "model", "day"]),
+    type=click.Choice(CHOICES),
     default="day",
     show_default=True,
     help="What each row stands for.",

@@ -27,6 +27,7 @@ def facts_of(settings: Settings, database: Database, subject: str, issuer: str) 
         "issuer": person.issuer,
         "name": person.name,
         "plan": person.plan or "default",
+        "team": person.team,
         "roles": sorted(person.roles),
         "blocked_at": person.blocked_at,
         "blocked_reason": person.blocked_reason or None,

@@ -73,6 +73,7 @@ def users_list(plan: str | None, blocked_only: bool, as_json: bool) -> None:
             {
                 "username": user.username,
                 "plan": user.plan,
+                "team": user.team,
                 "roles": sorted(user.roles),
                 "blocked": user.blocked_at is not None,
                 "created_at": user.created_at,
@@ -122,6 +123,22 @@ def users_set_role(username: str, role: str) -> None:
     with _user_admin() as admin:
         admin.set_roles(username, () if role == "none" else (role,))
     click.echo(f"{username} is {'no longer an operator' if role == 'none' else 'now an operator'}.")
+
+
+@users.command("set-team")
+@click.argument("username", shell_complete=completion.users)
+@click.argument("team", required=False)
+@click.option("--clear", is_flag=True, help="USERNAME belongs to no team.")
+def users_set_team(username: str, team: str | None, clear: bool) -> None:
+    """Make USERNAME a member of TEAM, or of none with --clear. It applies to the next session.
+
+    Open sessions stay charged to the team that they were opened for.
+    """
+    if (team is None) != clear:
+        raise click.UsageError("Give either TEAM or --clear.")
+    with _user_admin() as admin:
+        admin.set_team(username, team)
+    click.echo(f"{username} now belongs to {'no team' if team is None else f'the team {team}'}.")
 
 
 @users.command("block")

@@ -62,6 +62,7 @@ class Me(TypedDict):
     limits: ratelimit.LimitsLeft
     sessions: list[MySession]
     next_token: NextToken
+    team: NotRequired[ratelimit.TeamLeft]
     service_key: NotRequired[MyKey | None]
     csrf_token: NotRequired[str]
 
@@ -95,6 +96,8 @@ def me(caller: Caller) -> Me:
         "sessions": [_session(one) for one in preview.placed],
         "next_token": _next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
     }
+    if preview.team is not None:
+        answer["team"] = ratelimit.team_left(preview.team)
     if caller.service_key:
         answer["service_key"] = _service_key(caller.service_key)
     if caller.cookie:

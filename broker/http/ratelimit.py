@@ -8,8 +8,9 @@ from typing import Literal, NotRequired, cast
 from typing_extensions import TypedDict
 
 from broker.errors import LimitState
+from broker.issuing.dry_run import TeamUse
 from broker.limits.budget import bound_to_json
-from broker.limits.quota import QuotaUsage, quota_states
+from broker.limits.quota import UNLIMITED, QuotaUsage, quota_states
 
 
 class RateLeft(TypedDict):
@@ -36,6 +37,19 @@ class BudgetLeft(TypedDict):
     used: str | int
     currency: str | None
     resets_at: str
+
+
+class TeamLeft(TypedDict):
+    """What the members of the caller's team share. A limit that the team does not have is missing.
+
+    Its money concerns only the operator.
+    """
+
+    name: str
+    rate: NotRequired[list[RateLeft]]
+    sessions: NotRequired[SessionsLeft]
+    minutes_per_day: NotRequired[MinutesLeft]
+    minutes_per_month: NotRequired[MinutesLeft]
 
 
 class LimitsLeft(TypedDict):
@@ -71,6 +85,23 @@ def limits_left(rates: Sequence[LimitState], usage: QuotaUsage) -> LimitsLeft:
     }
     if usage.bounds:
         left["budget"] = budgets_left(usage)
+    return left
+
+
+def team_left(team: TeamUse) -> TeamLeft:
+    """The member `team` in the answer of GET /me."""
+    left: TeamLeft = {"name": team.limits.name}
+    if team.rates:
+        left["rate"] = [rate_left(rate) for rate in team.rates]
+    usage = team.usage
+    if usage is None:
+        return left
+    if usage.quota.sessions != UNLIMITED:
+        left["sessions"] = {"limit": usage.quota.sessions, "open": usage.open}
+    if usage.quota.minutes_per_day != UNLIMITED:
+        left["minutes_per_day"] = {"limit": usage.quota.minutes_per_day, "used": usage.used_minutes}
+    for bound in usage.shown_bounds:  # only the minutes of a month are no money
+        left["minutes_per_month"] = {"limit": bound.limit // 60, "used": -(-bound.used // 60)}
     return left
 
 

@@ -36,10 +36,13 @@ class Block:
 
 
 class Standing(Protocol):
-    """A principal's user, overrides and matching blocks, in one read. The store implements it."""
+    """A principal's user, its overrides, those of its team, and matching blocks, in one read.
 
-    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, list[Block]]: ...
-    def of_other(self, verified: Verified) -> tuple[Overrides, list[Block]]: ...
+    The store implements it.
+    """
+
+    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, Overrides, list[Block]]: ...
+    def of_other(self, verified: Verified) -> tuple[Overrides, Overrides, list[Block]]: ...
     def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None: ...
 
 
@@ -64,10 +67,10 @@ class Admission:
     def admit(self, verified: Verified) -> Principal:
         """The permissions of a principal can change between two requests, so nothing is cached."""
         if verified.principal.issuer != OWN_ISSUER:
-            overrides, blocks = self._standing.of_other(verified)
+            overrides, of_team, blocks = self._standing.of_other(verified)
             refuse_blocked(verified, blocks)
-            return verified.principal.with_overrides(overrides)
-        user, overrides, blocks = self._standing.of_own_user(verified)
+            return verified.principal.with_overrides(overrides, of_team)
+        user, overrides, of_team, blocks = self._standing.of_own_user(verified)
         if user is None:
             raise Refusal("invalid-token", reason="unknown user")
         if user.blocked_at is not None:
@@ -75,7 +78,7 @@ class Admission:
         refuse_blocked(verified, blocks)
         if verified.generation != user.generation:
             raise _revoked("earlier generation")
-        return user.principal().with_overrides(overrides)
+        return user.principal().with_overrides(overrides, of_team)
 
     def admit_unpresented(self, principal: Principal) -> Principal:
         """Admits a principal that presents no credential itself, for example the user of a service key."""

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from broker.errors import Refusal
 from broker.identity.bearer import Verified
-from broker.principal import KEY_ISSUER, Principal, end_user
+from broker.principal import KEY_ISSUER, Principal, end_user, team_named
 
 ANYBODY = "any"
 PEPPER_LABEL = "service-keys"
@@ -52,6 +52,8 @@ class ServiceKey:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    team: str | None = None
+    """Its own and that of its users."""
 
     @property
     def on_behalf_of(self) -> str | None:
@@ -60,7 +62,8 @@ class ServiceKey:
         return prefix if prefix is None else (f"{prefix}*" if prefix else ANYBODY)
 
     def principal(self) -> Principal:
-        return Principal(KEY_ISSUER, self.id, self.name, self.plan, profiles=self.profiles)
+        team = team_named(self.team)
+        return Principal(KEY_ISSUER, self.id, self.name, self.plan, profiles=self.profiles, team=team)
 
     def acting_for(self, subject: str) -> Principal:
         """The user `subject` of this key. Refuses `forbidden` if the key may not act for it."""

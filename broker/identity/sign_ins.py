@@ -15,8 +15,8 @@ from broker.principal import Principal
 
 LIFETIME = timedelta(hours=12)
 IDLE = timedelta(hours=2)
-# If the issuer decides about plan or roles: a right that it takes back must not last for a day's work. It is
-# as long as a bearer of the broker lasts.
+# If the issuer decides about plan, team or roles: a right that it takes back must not last for a day's work.
+# It is as long as a bearer of the broker lasts.
 RIGHTS_LIFETIME = timedelta(hours=1)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from broker.principal import OWN_ISSUER, Principal
+from broker.principal import OWN_ISSUER, Principal, team_named
 
 # Only lower-case ASCII: "Alice", "alice" and similar letters of another script can never be two accounts.
 USERNAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
@@ -30,9 +30,11 @@ class User:
     generation: str = ""
     password_changed_at: datetime | None = None
     created_at: datetime | None = None
+    team: str | None = None
 
     def principal(self) -> Principal:
-        return Principal(OWN_ISSUER, self.username, self.username, self.plan, self.roles)
+        team = team_named(self.team)
+        return Principal(OWN_ISSUER, self.username, self.username, self.plan, self.roles, team=team)
 
 
 class Directory(Protocol):

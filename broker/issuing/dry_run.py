@@ -14,7 +14,7 @@ from broker.errors import LimitState, Refusal
 from broker.limits import quota as quotas
 from broker.limits.budget import bound_to_json
 from broker.limits.limiter import Rates, rate_refusal, used_up
-from broker.limits.policy import Allowance, Policy
+from broker.limits.policy import Allowance, Policy, PrincipalLimits, TeamLimits
 from broker.limits.quota import QuotaUsage
 from broker.net.timestamps import rfc3339
 from broker.principal import Principal
@@ -29,6 +29,28 @@ _MOST_LISTED = 100
 
 
 @dataclass(frozen=True)
+class TeamUse:
+    """The caller's team: its limits, the state of its rate, and its usage. None of what it does not limit."""
+
+    limits: TeamLimits
+    rates: Sequence[LimitState]
+    usage: QuotaUsage | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For operators."""
+        usage = self.usage
+        return {
+            "name": self.limits.name,
+            "rule": self.limits.rule,
+            "limits": with_amounts(self.limits.limits.model_dump()),
+            "left": [rate.to_json() for rate in self.rates],
+            "open_sessions": usage and usage.open,
+            "used_minutes": usage and usage.used_minutes,
+            "budgets": [bound_to_json(bound) for bound in usage.bounds] if usage else [],
+        }
+
+
+@dataclass(frozen=True)
 class DryRun:
     rule: str
     """Where the limits come from: `plan NAME`, or `default` for a principal without a plan of its own."""
@@ -36,6 +58,7 @@ class DryRun:
     profile: str
     rates: Sequence[LimitState]
     usage: QuotaUsage
+    team: TeamUse | None
     placed: Sequence[Session]
     """The principal's sessions that hold a place, newest first."""
     refusal: Refusal | None
@@ -66,6 +89,7 @@ class DryRun:
             ],
             "used_minutes": self.usage.used_minutes,
             "forgiven_minutes": self.usage.forgiven_minutes,
+            "team": self.team and self.team.to_json(),
             "answer": self.answer,
             "status": refusal.status if refusal else 200,
             "detail": (refusal.detail or refusal.title) if refusal else None,
@@ -98,13 +122,22 @@ class DryRuns:
         usages, project_is_full = self._ledger.usages(limits.quotas, self._model(name))
         refusal = (
             suspension.refusal(self._suspensions.current(), name, renewal=False)
-            or self._used_up(also)
+            or self._used_up([*also, *limits.allowances("token")[:-1]])
             or self._refusal(principal, name, rates)
             or _no_room(usages)
             or (quotas.project_capacity() if project_is_full else None)
         )
         placed = self._ledger.placed_sessions(principal, _MOST_LISTED)
-        return DryRun(limits.rule, limits.plan, name, rates, usages[-1], placed, refusal)
+        team = self._team(limits, usages)
+        return DryRun(limits.rule, limits.plan, name, rates, usages[-1], team, placed, refusal)
+
+    def _team(self, limits: PrincipalLimits, usages: Sequence[QuotaUsage]) -> TeamUse | None:
+        team = limits.team
+        if team is None:
+            return None
+        rate = team.limits.rate
+        left = self._rates.left(rate, "token", team.key) if rate else ()
+        return TeamUse(team, left, next((one for one in usages if one.quota.is_team), None))
 
     def _model(self, profile: str) -> str | None:
         found = self._catalog.find(profile)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.errors import Refusal
+from broker.issuing.owner import owner_of
 from broker.limits.policy import Policy
-from broker.principal import KEY_ISSUER, Principal, end_user
+from broker.principal import Principal
 from broker.sessions.session import Ledger, Session
 
 
@@ -22,19 +23,15 @@ class SessionEnder:
 
     def end(self, requester: Principal, session_id: str) -> Session:
         """Ends a session that `requester` owns, or opened as a service key. Refuses `session-unknown`."""
-        owner = requester
-        if requester.issuer == KEY_ISSUER:
-            session = self.ledger.find(requester, session_id)
-            if session.on_behalf_of is not None:
-                owner = self._user(end_user(requester, session.on_behalf_of))
+        owner = owner_of(self.ledger.find(requester, session_id), requester, self._known)
         ended = self.ledger.end(requester, session_id, self.policy.for_principal(owner).quotas)
         self.settle()
         return ended
 
-    def _user(self, user: Principal) -> Principal:
+    def _known(self, user_or_team: Principal) -> Principal:
         try:
-            return self.admit(user)
+            return self.admit(user_or_team)
         except Refusal as refusal:
             if refusal.code != "account-blocked":
                 raise
-            return user  # a blocked user's session may still be ended
+            return user_or_team  # a blocked user's session may still be ended

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from broker.errors import Refusal
 from broker.identity.issuers.attestation import Attestations
+from broker.issuing.owner import owner_of
 from broker.issuing.request import Issued, Reserved, TokenRequest
 from broker.issuing.warm import FirstReservations
 from broker.limits.limiter import Rates
 from broker.limits.policy import Allowance, Policy
 from broker.minting.minter import Minter
-from broker.principal import Principal, end_user
+from broker.principal import Principal
 from broker.profiles.catalog import Catalog
 from broker.profiles.profile import Profile
 from broker.sessions import suspension
@@ -39,7 +40,7 @@ class TokenIssuer:
     ledger: Ledger
     suspensions: Suspensions
     admit: Callable[[Principal], Principal]
-    """Looks up users of service keys, who bring no credential: refuses blocked ones, adds overrides."""
+    """Looks up users of service keys and teams: refuses blocked ones, adds overrides."""
 
     def open_session(
         self,
@@ -71,8 +72,7 @@ class TokenIssuer:
         # It has a rate of its own, so callers who have used up the day's new sessions can still go on.
         with recorded_refusals(self.ledger, requester, "next-token"):
             session = self.ledger.find(requester, session_id)
-            user = session.on_behalf_of
-            principal = requester if user is None else self.admit(end_user(requester, user))
+            principal = owner_of(session, requester, self.admit)
         with recorded_refusals(self.ledger, principal, "next-token"):
             suspension.check(self.suspensions, session.profile, renewal=True)
             self.minter.check_upstream()

@@ -23,6 +23,8 @@ SHORTEST_SLICE = timedelta(seconds=10)
 _PROJECT_RETRY_SECONDS = 10
 PROJECT = "project"
 """The key of the whole project, among those of principals."""
+UNLIMITED = sys.maxsize // 60
+"""A number of sessions or of minutes that no one reaches."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Quota:
     forgiven_minutes_per_day: int | None = None
     """None for as many as `minutes_per_day`."""
     budget: Budget = NO_BUDGET
+    is_team: bool = False
+
+    @property
+    def is_limited(self) -> bool:
+        return bool(self.budget) or min(self.sessions, self.minutes_per_day) < UNLIMITED
 
     @property
     def most_forgiven_seconds(self) -> int:
@@ -47,8 +54,9 @@ class Quota:
 class Quotas:
     """Everything that a reservation must fit into.
 
-    `of` holds the quota of the service key that acts, if there is one, and last the principal's. `reserved`
-    says how many of the project's places are kept for each plan; `plan` is the requester's.
+    `of` holds the quotas of the team and of the service key that acts, if there are any, and last the
+    principal's. `reserved` says how many of the project's places are kept for each plan; `plan` is the
+    requester's.
     """
 
     of: tuple[Quota, ...]
@@ -72,6 +80,11 @@ class QuotaUsage:
     """Of today's tokens: the seconds that they could be used for and are not charged."""
     bounds: tuple[Bound, ...] = ()
     """How much of each budget is used."""
+
+    @property
+    def shown_bounds(self) -> tuple[Bound, ...]:
+        """Those that members may see: the money of a team concerns only the operator."""
+        return tuple(bound for bound in self.bounds if bound.currency is None or not self.quota.is_team)
 
     @property
     def left_seconds(self) -> int:
@@ -175,7 +188,7 @@ def _minutes_exhausted(usage: QuotaUsage) -> Refusal:
 
 def project_quota(quotas: Quotas) -> Quota:
     """The project as an owner of a budget, without limits on sessions or on the minutes of a day."""
-    return Quota(PROJECT, sys.maxsize, sys.maxsize // 60, "the service", budget=quotas.project_budget)
+    return Quota(PROJECT, UNLIMITED, UNLIMITED, "the service", budget=quotas.project_budget)
 
 
 def project_capacity() -> Refusal:
@@ -185,16 +198,16 @@ def project_capacity() -> Refusal:
 
 def quota_states(usage: QuotaUsage) -> tuple[LimitState, ...]:
     """How much is left. Sessions have no window: a place becomes free when one of them ends."""
-    quota = usage.quota
-    sessions = max(0, quota.sessions - usage.open)
-    minutes = usage.left_today // 60
-    return (
-        LimitState("sessions", quota.sessions, sessions, unit="concurrent-requests"),
-        LimitState(
-            "minutes_per_day", quota.minutes_per_day, minutes, usage.resets_in, DAY_SECONDS, "minutes"
-        ),
-        *(_bound_state(bound, usage.now) for bound in usage.bounds),
-    )
+    quota, states = usage.quota, []
+    if quota.sessions != UNLIMITED:
+        sessions = max(0, quota.sessions - usage.open)
+        states.append(LimitState("sessions", quota.sessions, sessions, unit="concurrent-requests"))
+    if quota.minutes_per_day != UNLIMITED:
+        minutes, until = usage.left_today // 60, usage.resets_in
+        states.append(
+            LimitState("minutes_per_day", quota.minutes_per_day, minutes, until, DAY_SECONDS, "minutes")
+        )
+    return (*states, *(_bound_state(bound, usage.now) for bound in usage.shown_bounds))
 
 
 def _bound_state(bound: Bound, now: datetime) -> LimitState:

@@ -12,6 +12,7 @@ from broker.identity.scopes import SCOPES, USUAL_SCOPES
 from broker.identity.service_keys import ANYBODY, PEPPER_LABEL, ServiceKey
 from broker.identity.signing import derive
 from broker.operators.errors import NotFound, OperatorError
+from broker.operators.teams import checked_name
 from broker.settings import Settings
 from broker.store.accounts.service_keys import KeyExists, SqlServiceKeys
 from broker.store.database.engine import Database
@@ -42,10 +43,11 @@ class KeyAdmin:
         profiles: Collection[str] = (),
         expires_days: int | None = None,
         on_behalf_of: str | None = None,
+        team: str | None = None,
     ) -> CreatedKey:
         """Create a key. Empty `scopes` mean the usual ones, and empty `profiles` mean all of the plan's.
 
-        `on_behalf_of` is None, `any` or `PREFIX*`.
+        `on_behalf_of` is None, `any` or `PREFIX*`. The users of the key belong to its `team`, too.
         """
         if not service_keys.is_name(name):
             raise OperatorError(f"{name!r} is not a valid key name: {service_keys.NAME_RULE}", field="name")
@@ -67,6 +69,7 @@ class KeyAdmin:
             scopes=frozenset(scopes or USUAL_SCOPES),
             profiles=frozenset(profiles) if profiles else None,
             on_behalf_of_prefix=_prefix(on_behalf_of),
+            team=None if team is None else checked_name(team, field="team"),
         )
         lifetime = None if expires_days is None else timedelta(days=expires_days)
         try:

@@ -14,7 +14,7 @@ from broker.net.plain_faults import plain
 from broker.operators.errors import EditConflict, OperatorError
 from broker.operators.principals import Principals
 from broker.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal
-from broker.settings import Plan, Settings
+from broker.settings import Plan, Settings, Team
 from broker.settings.amounts import BUDGETS
 from broker.store.accounts.overrides import SqlOverrides, VersionConflict
 from broker.store.database.engine import Database
@@ -63,7 +63,13 @@ class LimitAdmin:
         principal = self._principals.find(subject, issuer)
         if not changes:
             raise OperatorError(f"nothing to set; name at least one of: {', '.join(FIELDS)}")
-        changes = self._checked(changes)
+        plan = changes.get("plan")
+        if plan is not None and plan not in self._plans:
+            choices = ", ".join(sorted(self._plans))
+            raise OperatorError(f"there is no plan {plan!r}; choose one of: {choices}", field="plan")
+        limits = {name: value for name, value in changes.items() if name != "plan"}
+        checked = checked_limits(limits, self._plans["default"], has_prices=self._has_prices)
+        changes = {**changes, **checked}
         try:
             overrides = self._overrides.set(
                 issuer, principal.subject, changes, actor=self._actor, version=version
@@ -89,31 +95,27 @@ class LimitAdmin:
         applied = self._policy.for_principal(overridden)
         return EffectiveLimits(applied.rule, overridden.plan, applied.plan, overrides)
 
-    def _checked(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Apply the rules for broker.toml: a value that passes here must never fail a request.
 
-        Amounts of budgets are decimal numbers as text. They are returned in millionths.
-        """
-        plan = changes.get("plan")
-        if plan is not None and plan not in self._plans:
-            choices = ", ".join(sorted(self._plans))
-            raise OperatorError(f"there is no plan {plan!r}; choose one of: {choices}", field="plan")
-        limits = {name: value for name, value in changes.items() if name != "plan" and value is not None}
-        written = {name: _number(value) if name in BUDGETS else value for name, value in limits.items()}
-        try:
-            checked = Plan.model_validate(
-                {**self._plans["default"].model_dump(exclude={*BUDGETS}), **written}
-            )
-        except ValidationError as error:
-            (first, *_) = error.errors()
-            field = str(first["loc"][0])
-            raise OperatorError(f"{field}: {plain(first)}", field=field) from None
-        if len(str(changes.get("rate", ""))) > 255:
-            raise OperatorError("rate: must have at most 255 characters", field="rate")
-        name = next((name for name in BUDGETS if name in limits), None)
-        if name is not None and not self._has_prices:
-            raise OperatorError(f"{name}: needs [prices] in broker.toml", field=name)
-        return {**changes, **{name: getattr(checked, name) for name in limits}}
+def checked_limits(changes: Mapping[str, Any], shape: Plan | Team, *, has_prices: bool) -> dict[str, Any]:
+    """Apply the rules for broker.toml: a value that passes here must never fail a request.
+
+    `shape` has the limits that may be set. Amounts of budgets are decimal numbers as text. They are returned
+    in millionths.
+    """
+    limits = {name: value for name, value in changes.items() if value is not None}
+    written = {name: _number(value) if name in BUDGETS else value for name, value in limits.items()}
+    try:
+        checked = type(shape).model_validate({**shape.model_dump(exclude={*BUDGETS}), **written})
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        field = str(first["loc"][0])
+        raise OperatorError(f"{field}: {plain(first)}", field=field) from None
+    if len(str(changes.get("rate", ""))) > 255:
+        raise OperatorError("rate: must have at most 255 characters", field="rate")
+    name = next((name for name in BUDGETS if name in limits), None)
+    if name is not None and not has_prices:
+        raise OperatorError(f"{name}: needs [prices] in broker.toml", field=name)
+    return {**changes, **{name: getattr(checked, name) for name in limits}}
 
 
 def _number(text: Any) -> Any:

@@ -8,7 +8,15 @@ from __future__ import annotations
 from broker.errors import Refusal
 from broker.identity.service_keys import ServiceKey, check_subject
 from broker.operators.errors import NotFound, OperatorError
-from broker.principal import GUEST_ISSUER, KEY_ISSUER, OWN_ISSUER, Principal, is_readable
+from broker.principal import (
+    GUEST_ISSUER,
+    KEY_ISSUER,
+    OWN_ISSUER,
+    TEAM_ISSUER,
+    Principal,
+    is_readable,
+    team_named,
+)
 from broker.settings import Settings
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.service_keys import SqlServiceKeys
@@ -30,6 +38,9 @@ class Principals:
         """
         if issuer == KEY_ISSUER:
             return self._key(subject).principal()
+        if issuer.startswith(f"{KEY_ISSUER}:"):
+            team = team_named(self._key(issuer.removeprefix(f"{KEY_ISSUER}:")).team)
+            return Principal(issuer, readable(subject), subject, "default", team=team)
         if issuer != OWN_ISSUER:
             return Principal(self.issuer(issuer), readable(subject), subject, "default")
         user = self._users.find(subject)
@@ -54,7 +65,7 @@ class Principals:
         if issuer.startswith(f"{KEY_ISSUER}:"):
             self._key(issuer.removeprefix(f"{KEY_ISSUER}:"))
         # An issuer that is no longer in the settings may have signed people in earlier.
-        elif issuer not in known and not self._blocks.has_seen(issuer):
+        elif issuer not in known and (issuer == TEAM_ISSUER or not self._blocks.has_seen(issuer)):
             raise OperatorError(f"there is no issuer {issuer!r}; choose one of: {', '.join(known)}")
         return issuer
 

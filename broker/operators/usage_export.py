@@ -12,7 +12,8 @@ from typing import Literal
 
 from broker.errors import CODES
 from broker.sessions.token_counts import NAMES
-from broker.store.reporting.exports import By, Row, SqlExport, titles_of
+from broker.store.reporting.dimensions import By
+from broker.store.reporting.exports import Row, SqlExport, titles_of
 
 Format = Literal["csv", "jsonl"]
 _DAYS = 30

@@ -23,6 +23,7 @@ from broker.operators.principals import (
     may_be_without_operators,
     no_user,
 )
+from broker.operators.teams import checked_name
 from broker.principal import OPERATOR, OWN_ISSUER, Principal
 from broker.profiles.catalog import Catalog
 from broker.settings import PriceList, Settings
@@ -112,6 +113,17 @@ class UserAdmin:
         except users.LastOperator:
             raise LastOperator(username) from None
 
+    def set_team(self, username: str, team: str | None, issuer: str = OWN_ISSUER) -> None:
+        """From the next session on; None: in no team. Open sessions stay with the team that they have."""
+        if issuer != OWN_ISSUER:
+            raise OperatorError("only the broker's own users get a team here")
+        try:
+            self._users.set_team(
+                username, None if team is None else checked_name(team, field="team"), actor=self._actor
+            )
+        except UserUnknown:
+            raise no_user(username) from None
+
     def set_password(self, username: str, password: str, issuer: str = OWN_ISSUER) -> None:
         """Change a password. All existing sign-ins and bearer tokens of the user become invalid."""
         if issuer != OWN_ISSUER:
@@ -152,8 +164,7 @@ class UserAdmin:
 
         For other issuers' principals, it uses only what is known without a credential.
         """
-        principal = self._principals.find(subject, issuer)
-        principal = principal.with_overrides(SqlOverrides(self._database).find(principal.key))
+        principal = SqlOverrides(self._database).applied(self._principals.find(subject, issuer))
         preview = (self._previews or self._own_previews()).preview(principal, profile)
         try:
             verified = Verified(principal, datetime.now(UTC), generation=self._generation(principal))
@@ -169,7 +180,7 @@ class UserAdmin:
     def _own_previews(self) -> DryRuns:
         config, redis_url = self._settings.config, self._settings.redis_url
         return DryRuns(
-            policy=Policy(config.plans, config.project),
+            policy=Policy(config.plans, config.project, config.teams),
             rates=create_rates(
                 rate_storage(self._database, redis_url.get_secret_value() if redis_url else None)
             ),

@@ -82,6 +82,8 @@ class Session:
     """The day on which it counts in budgets. Empty if it does not."""
     spent_nanos: int = 0
     spent_seconds: int = 0
+    team: str | None = None
+    """The team for which it counts: that of its owner when it was opened."""
 
     def holds_place(self, now: datetime) -> bool:
         return self.is_counted and self.held_until > now

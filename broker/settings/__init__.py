@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from broker.settings.document import BrokerConfig, GuestSpec, IssuerSpec, Plan, ProfileSpec, Project
+    from broker.settings.document import BrokerConfig, GuestSpec, IssuerSpec, Plan, ProfileSpec, Project, Team
     from broker.settings.environment import Settings, load
     from broker.settings.faults import SettingsError
     from broker.settings.prices import Price, PriceList
@@ -33,6 +33,7 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "Team",
     "load",
 ]
 _MODULES = ("faults", "table", "prices", "document", "environment")

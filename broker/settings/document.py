@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from broker.net.plain_faults import plain
+from broker.principal import TEAM_NAME, TEAM_NAME_RULE
 from broker.profiles.profile import WARM_WAIT_SECONDS, Profile
 from broker.profiles.profile import ProfileSpec as ProfileSpec
 from broker.settings import prices
@@ -102,6 +103,26 @@ class Plan(_Strict):
         return self.model_dump(exclude={"reserved_sessions", "forgiven_minutes_per_day"})
 
 
+def _team_name(text: str) -> str:
+    if TEAM_NAME.fullmatch(text) is None:
+        raise ValueError(f"must have {TEAM_NAME_RULE}")
+    return text
+
+
+TeamName = Annotated[str, AfterValidator(_team_name)]
+
+
+class Team(_Strict):
+    """The limits that the members of a team share. None: the team does not limit it."""
+
+    rate: Rate | None = None
+    sessions: MostSessions | None = None
+    minutes_per_day: MinutesPerDay | None = None
+    budget_per_day: Millionths | None = None
+    budget_per_month: Millionths | None = None
+    minutes_per_month: MinutesPerMonth | None = None
+
+
 def _named(profiles: Any) -> Any:
     """Adds the name to each `[profiles.NAME]`. The file must not contain a `name` key."""
     if not isinstance(profiles, dict):
@@ -136,6 +157,8 @@ class GuestSpec(_Strict):
 class BrokerConfig(_Strict):
     project: Project = Project()
     plans: Mapping[Name, Plan]
+    teams: Mapping[TeamName, Team] = Field(default_factory=dict)
+    """`default` applies to teams without an entry."""
     profiles: Profiles
     issuers: Annotated[tuple[IssuerSpec, ...], Field(strict=False)] = ()
     guests: GuestSpec = GuestSpec()
@@ -234,8 +257,9 @@ def _budget_faults(config: BrokerConfig) -> list[str]:
     """A budget is spent by the prices, so a model without a price could not be used."""
     priced = {name.removeprefix("models/") for name in config.prices}
     faults = []
-    owners: dict[str, Project | Plan] = {"project": config.project}
+    owners: dict[str, Project | Plan | Team] = {"project": config.project}
     owners |= {f"plans.{name}": plan for name, plan in config.plans.items()}
+    owners |= {f"teams.{name}": team for name, team in config.teams.items()}
     for place, owner in owners.items():
         if owner.budget_per_day is None and owner.budget_per_month is None:
             continue

@@ -115,6 +115,7 @@ class IssuerSpec(BaseModel):
     subject_claim: ClaimPath = ("sub",)
     plan_claim: ClaimPath | None = None
     plans: Mapping[Text, Text] = Field(default_factory=dict)
+    team_claim: ClaimPath | None = None
     operator_claim: ClaimPath | None = None
     operator_values: Texts = ()
     leeway_seconds: Annotated[int, Field(ge=LEEWAY_SECONDS[0], le=LEEWAY_SECONDS[1])] = 30
@@ -171,7 +172,7 @@ def _own_faults(issuer: IssuerSpec) -> list[str]:
         faults.append("operator_claim: must be set together with operator_values")
     faults += [
         f"{key}: is a claim that users can write themselves"
-        for key in ("plan_claim", "operator_claim", "subject_claim")
+        for key in ("plan_claim", "team_claim", "operator_claim", "subject_claim")
         if USER_WRITABLE & set(getattr(issuer, key) or ())
     ]
     faults += [
@@ -182,10 +183,10 @@ def _own_faults(issuer: IssuerSpec) -> list[str]:
     ]
     faults += _sign_in_faults(issuer)
     if issuer.kind == "attestation":
-        about_users = (issuer.plan_claim, issuer.plans, issuer.operator_claim)
+        about_users = (issuer.plan_claim, issuer.plans, issuer.team_claim, issuer.operator_claim)
         if any(about_users) or issuer.mode != "enforce":
             faults.append(
-                "kind: an attestation gives no plan and no role; the profiles decide whether it is enforced"
+                "kind: an attestation gives no plan, team or role; the profiles decide whether it is enforced"
             )
     return faults
 

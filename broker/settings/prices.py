@@ -112,13 +112,16 @@ Prices = Mapping[
 ]
 
 
+_EXACT = ("prices", "plans", "teams", "project")
+
+
 def with_exact_numbers(document: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """`document`, with the numbers of its prices, plans and project as they are written in `text`.
+    """`document`, with the numbers of its prices and limits as they are written in `text`.
 
     The rest keeps its floats: a profile's `config` goes to Google's SDK.
     """
     exact = tomllib.loads(text, parse_float=_exact)
-    return {**document, **{name: exact[name] for name in ("prices", "plans", "project") if name in exact}}
+    return {**document, **{name: exact[name] for name in _EXACT if name in exact}}
 
 
 def _exact(written: str) -> Decimal:

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from broker.operators.limits import LimitAdmin
+from broker.operators.teams import TeamAdmin
 from broker.standin import StandIn
 from tests.browser import axe
 from tests.browser.demo_page import DESKTOP, PHONE
@@ -29,6 +30,16 @@ COLOURS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark"},
     "forced-colours": {"color_scheme": "light", "forced_colors": "active"},
 }
+TEAMS = """
+[teams.sales]
+rate = "100/minute"
+sessions = 20
+budget_per_month = 40.00
+[teams.support]
+sessions = 1
+budget_per_day = 0.30
+"""
+MEMBERS = {"gus": "sales", "hal": "sales", "ivy": "support", "joe": "field-engineering:emea"}
 PLAN = """
 [plans.{}]
 rate = "{}/minute; 500/day"
@@ -42,9 +53,13 @@ session_minutes = 60
 def busy(standin: StandIn, make_broker: MakeBroker) -> BrokerServer:
     """A broker after a day of traffic, with an operator."""
     plans = PLAN.format("team", 20, 4) + PLAN.format("pro", 60, 10)
-    broker = make_broker(standin.url, toml=plans, project_sessions=6)
+    broker = make_broker(standin.url, toml=plans + TEAMS, project_sessions=6)
     make_traffic(broker.database, days=1.5, sessions=2200)
     broker.add_user("olga", roles=["operator"])
+    for name, team in MEMBERS.items():
+        broker.add_user(name, team=team)
+        request_tokens(broker, name, 1)
+    TeamAdmin(broker.settings, broker.database, actor="tests").set("sales", {"minutes_per_day": 600})
     return broker
 
 
@@ -135,6 +150,13 @@ def test_every_view_is_accessible_and_fits_the_screen(
     album.take("conflict")
     page.get_by_role("button", name="Keep theirs").click()
     limits.clear("ada")
+
+    ops.go("Teams")
+    expect(page.locator("#view tbody tr")).to_have_count(3)
+    album.take("teams")
+    page.get_by_role("link", name="sales", exact=True).click()
+    ops.override("Sessions at once", "30")
+    album.take("team")
 
     for tab in ("Service keys", "Blocks", "Audit trail"):
         ops.go(tab)

@@ -51,7 +51,7 @@ def alice(broker: BrokerServer) -> httpx2.Client:
 
 def as_documented(rule: str) -> str:
     """`/sessions/<session_id>/token` is `/sessions/{id}/token` on the pages."""
-    return re.sub("<([a-z]+)>", r"{\1}", re.sub("<[a-z]+_(id|key)>", r"{\1}", rule))
+    return re.sub("<([a-z]+)>", r"{\1}", re.sub("<[a-z]+_(id|key|name)>", r"{\1}", rule))
 
 
 def test_every_route_is_documented_on_the_page_of_its_readers(tmp_path: Path) -> None:

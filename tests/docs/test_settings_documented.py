@@ -43,6 +43,7 @@ def test_aliases_and_secret_files_are_documented() -> None:
     [
         ("### [project]", document.Project),
         ("### [plans.NAME]", document.Plan),
+        ("### [teams.NAME]", document.Team),
         ("### [profiles.NAME]", document.ProfileSpec),
         ('### [prices."MODEL"]', Price),
         ("### [guests]", document.GuestSpec),

@@ -20,6 +20,7 @@ BEARERS = itertools.cycle(os.environ["FUZZ_BEARERS"].split())
 TAKEN_OR_UNKNOWN = re.compile(
     "already exists|is already the name|there is no (plan|profile)|is not a cursor of this list"
     "|printable characters|form NFC"  # patterns know no Unicode properties
+    "|must look like"  # a rate has a grammar of its own
     "|must be a whole number"  # JSON Schema takes 60.0 for an integer, the broker does not
 )
 

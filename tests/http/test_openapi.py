@@ -175,7 +175,16 @@ def test_each_success_matches_its_schema(make_app: MakeApp) -> None:
         ask("GET /admin/users/{user_key}", olga, user_key=key[subject])
         ask("POST /admin/users/{user_key}/unblock", olga, user_key=key[subject])
     ask("POST /admin/users/{user_key}/sign-out", olga, user_key=key["bob"])
-    created = ask("POST /admin/keys", olga, {"name": "app", "profiles": ["default"], "expires_days": 1})
+    ask("POST /admin/users/{user_key}/team", olga, {"team": "sales"}, user_key=key["bob"])
+    limits = {"version": 0, "minutes_per_month": 600, "rate": "100/hour"}
+    ask("PATCH /admin/teams/{team_name}/limits", olga, limits, team_name="sales")
+    ask("GET /admin/teams", olga)
+    ask("GET /admin/teams/{team_name}", olga, team_name="sales")
+    ask("GET /admin/users/{user_key}", olga, user_key=key["bob"])
+    ask("GET /me", bearer(app, "bob"))
+    created = ask(
+        "POST /admin/keys", olga, {"name": "app", "team": "sales", "profiles": ["default"], "expires_days": 1}
+    )
     ask("GET /admin/keys", olga)
     ask("POST /admin/keys/{key_id}/revoke", olga, key_id=created["id"])
     ask("POST /admin/sessions/{session_id}/end", olga, session_id=other)
@@ -204,7 +213,7 @@ def test_hostile_values_get_a_documented_answer(app: Flask, name: str) -> None:
     model = ROUTES[name].operation.body
     assert model is not None
     witness, olga = Witness(app), OperatorClient.of(app).headers
-    ids = {"session_id": f"ses_{'0' * 32}", "user_key": "0" * 40, "key_id": "nobody"}
+    ids = {"session_id": f"ses_{'0' * 32}", "user_key": "0" * 40, "key_id": "nobody", "team_name": "sales"}
     for field in [*model.model_fields, "unknown"]:
         for value in HOSTILE:
             answer = witness.ask(name, olga, {field: value}, **ids)

@@ -80,7 +80,7 @@ def test_days_are_included_at_both_ends(app: Flask, client: FlaskClient, alice: 
         ("from", "2026-11-30T00:00:00Z"),
         ("from", "9999-01-01"),
         ("to", "2026-02-30"),
-        ("by", "team"),
+        ("by", "country"),
         ("format", "xlsx"),
     ],
 )

@@ -23,7 +23,8 @@ from broker.store.database import migrate
 from broker.store.database.engine import Database
 from broker.store.database.tables import audit, session_reports, sessions, tokens
 from broker.store.ledger.usage_sums import UsageSums
-from broker.store.reporting.exports import By, SqlExport
+from broker.store.reporting.dimensions import By
+from broker.store.reporting.exports import SqlExport
 from tests.support.prices import PRICES
 
 USERS = 100_000

@@ -6,6 +6,7 @@ One broker serves all tests of a kind, and the last one spends what is left of t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -19,7 +20,7 @@ from tests.support.counts import wrong_counts
 from tests.support.four_workers import MANY_CALLERS, ROUNDS, Service, codes, four_workers_on, opened
 from tests.support.stores import STORES, Stores
 
-PROJECT_BUDGET = 25
+PROJECT_BUDGET = 30
 # A slice of 900 s costs 0.345: four of them, and 443 s.
 ONE = {"budget_per_month": "1.55"}
 SHORTEST_SECONDS = 10
@@ -61,6 +62,17 @@ def test_user_gets_exactly_the_budget(service: Service) -> None:
             (left,) = client.get("/me").json()["limits"]["budget"]
         assert left["limit"] == "1.55"
         assert float(left["used"]) <= 1.55 < float(left["used"]) + SHORTEST_SECONDS * 0.023 / 60
+
+
+@pytest.mark.parametrize("limits", [ONE, {"minutes_per_month": 65}])
+def test_members_of_a_team_get_exactly_its_budget(service: Service, limits: dict[str, Any]) -> None:
+    for _ in range(max(1, ROUNDS // 20)):
+        members = service.new_team(**limits)
+        refusal = "budget-exhausted" if limits is ONE else "minutes-exhausted"
+        outcomes = service.at_once(members, MANY_CALLERS)
+        assert codes(outcomes) == {"ok": 5, refusal: MANY_CALLERS - 5}
+        assert len(opened(outcomes)) == 5
+        assert wrong_counts(service.broker.database) == []
 
 
 def test_project_spends_exactly_its_budget(service: Service) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from broker.standin import StandIn
 from broker.store.database.engine import Database
-from broker.store.reporting.exports import By
+from broker.store.reporting.dimensions import By
 from tests.conftest import MakeBroker
 from tests.load.bench_export import export, fill, of_rows
 from tests.support.stores import DATABASES, Stores

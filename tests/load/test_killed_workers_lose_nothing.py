@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,7 @@ import pytest
 from sqlalchemy import func, select
 
 from broker.limits.quota import Quota, Quotas
+from broker.principal import team_named
 from broker.sessions.session import TokenState
 from broker.standin import StandIn
 from broker.store.database.engine import Database
@@ -65,7 +67,7 @@ async def _kill_in_mid_mint(broker: BrokerServer, standin: StandIn, kills: int) 
         for number in range(kills):
             people = [f"user{number}-{person}" for person in range(PEOPLE)]
             for name in people:
-                broker.add_user(name, plan="three")
+                broker.add_user(name, plan="three", team=f"team{number}")
             bearers = {name: broker.bearer(name) for name in people}
             asked = [people[who % PEOPLE] for who in range(CALLERS)]
             minted = _mints(standin)
@@ -118,10 +120,26 @@ def _check_what_is_left(broker: BrokerServer, kept: Counter[str], kills: int) ->
             assert usage.used_seconds == issued.get(key, 0) * SLICE_SECONDS, f"{name} lost minutes"
             assert not full
             in_doubt += issued.get(key, 0) - places
+        _check_teams(later, kept, issued)
         # A worker is hardly ever killed in the short time between the confirmation and the response.
         assert in_doubt <= kills
     finally:
         later.dispose()
+
+
+def _check_teams(later: Database, kept: Counter[str], issued: Mapping[str, int]) -> None:
+    """The people of one round are one team, and its counts are the sums of theirs."""
+    for prefix in {name.split("-")[0] for name in kept}:
+        team, members = (
+            team_named(prefix.replace("user", "team")),
+            [one for one in kept if one.startswith(f"{prefix}-")],
+        )
+        assert team is not None
+        quotas = Quotas((Quota(team.key, 1000, 10**6, is_team=True),), 1000)
+        (usage,), _ = SqlLedger(later).usages(quotas)
+        assert usage.open == sum(kept[name] for name in members), f"{prefix}: a place of its team is wrong"
+        tokens_of = sum(issued.get(own_principal(name).key, 0) for name in members)
+        assert usage.used_seconds == tokens_of * SLICE_SECONDS, f"{prefix}: minutes of its team are wrong"
 
 
 def _mints(standin: StandIn) -> int:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.conftest import MakeBroker
+from tests.support.counts import wrong_counts
 from tests.support.four_workers import (
     CALLERS,
     CEILING,
+    MANY_CALLERS,
     ROUNDS,
     Service,
     codes,
@@ -72,6 +75,28 @@ def test_all_users_together_get_exactly_the_sessions_of_the_project(service: Ser
         outcomes = service.at_once(users)
         assert codes(outcomes) == {"ok": CEILING, "project-capacity": CALLERS - CEILING}
         service.end(opened(outcomes))
+
+
+@pytest.mark.parametrize(
+    ("limits", "granted", "refusal"),
+    [
+        ({"rate": "7/minute"}, 7, "rate-limited"),
+        ({"sessions": 3}, 3, "too-many-sessions"),
+        ({"minutes_per_day": 65}, 5, "minutes-exhausted"),
+    ],
+)
+def test_members_of_a_team_share_exactly_its_limits(
+    service: Service, limits: dict[str, Any], granted: int, refusal: str
+) -> None:
+    members = service.new_team(**limits)
+    outcomes = service.at_once(members, MANY_CALLERS)
+    assert codes(outcomes) == {"ok": granted, refusal: MANY_CALLERS - granted}
+    assert len(opened(outcomes)) == service.mints() == granted
+    if refusal == "too-many-sessions":  # a place that comes back is there again
+        service.end(opened(outcomes))
+        again = service.at_once(members, MANY_CALLERS)
+        assert codes(again) == codes(outcomes)
+    assert wrong_counts(service.broker.database) == []
 
 
 def test_changed_limit_applies_to_next_request_of_every_worker(service: Service) -> None:

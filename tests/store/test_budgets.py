@@ -15,9 +15,9 @@ from sqlalchemy import select
 from broker.errors import Refusal
 from broker.identity.users import User
 from broker.limits.budget import NO_BUDGET, Budget, Calendar
-from broker.limits.quota import PROJECT, Quota, Quotas, QuotaUsage
+from broker.limits.quota import PROJECT, UNLIMITED, Quota, Quotas, QuotaUsage
 from broker.minting.minter import MintedToken
-from broker.principal import Principal, end_user
+from broker.principal import Principal, end_user, team_named
 from broker.sessions.session import Reservation, SessionTerms
 from broker.settings import PriceList
 from broker.store.accounts.removal import remove_user
@@ -35,6 +35,7 @@ from tests.support.servers import own_principal
 
 ALICE, BOB = own_principal("alice"), own_principal("bob")
 KEY = Principal("live-broker:key", "k1", "shop", "default")
+TEAM = team_named("engineering")
 # A minute costs 0.06, a second 0.001.
 PRICES = PriceList({"m": (price(per_minute=60_000),)})
 CENT = 10_000  # in millionths
@@ -55,11 +56,18 @@ class Book:
         self.reports = SqlReports(self.database, of)
 
     def quotas(
-        self, who: Principal, budget: Budget = NO_BUDGET, project: Budget = NO_BUDGET, key: Budget = NO_BUDGET
+        self,
+        who: Principal,
+        budget: Budget = NO_BUDGET,
+        project: Budget = NO_BUDGET,
+        key: Budget = NO_BUDGET,
+        team: Budget = NO_BUDGET,
     ) -> Quotas:
         of = [Quota(who.key, 1000, 10_000, budget=budget)]
         if who.actor:
             of.insert(0, Quota(who.actor.key, 1000, 10_000, "the service key", budget=key))
+        if who.team:
+            of.insert(0, Quota(who.team.key, UNLIMITED, UNLIMITED, "the team", budget=team, is_team=True))
         return Quotas(tuple(of), 10_000, project_budget=project)
 
     def reserve(self, who: Principal = ALICE, terms: SessionTerms = TERMS, **budgets: Budget) -> Reservation:
@@ -229,11 +237,12 @@ def test_session_counts_in_the_day_on_which_it_was_opened(make_database: MakeDat
     assert length(book.open(budget=budget)) == 900, "of the 11th"
 
 
-@pytest.mark.parametrize("owner", ["budget", "key", "project"])
+@pytest.mark.parametrize("owner", ["budget", "key", "team", "project"])
 def test_crowd_spends_the_budget_exactly(book: Book, owner: str) -> None:
     """Five slices of 900 s and one of 300 s."""
     budgets = {owner: Budget(per_month=480 * CENT)}
-    users = [end_user(KEY, "one" if owner == "budget" else f"u{number}") for number in range(16)]
+    key = replace(KEY, team=TEAM) if owner == "team" else KEY
+    users = [end_user(key, "one" if owner == "budget" else f"u{number}") for number in range(16)]
 
     def ask(who: Principal) -> float | str:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,11 +15,12 @@ from broker.limits.limiter import create_rates
 from broker.limits.policy import Allowance
 from broker.limits.quota import Quota, Quotas
 from broker.minting.minter import MintedToken
-from broker.principal import Principal, end_user
+from broker.principal import Principal, end_user, team_named
 from broker.sessions import suspension
 from broker.sessions.session import SessionTerms
 from broker.store.database.engine import Database
-from broker.store.database.tables import day_sums, places, principals, sessions, tokens
+from broker.store.database.sum_tables import day_sums
+from broker.store.database.tables import places, principals, sessions, tokens
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.places import AT_ONCE
 from broker.store.ledger.rates import rate_storage
@@ -29,15 +31,16 @@ from tests.support.servers import own_principal
 
 KEY = Principal("live-broker:key", "k1", "shop", "default")
 ALICE, VISITOR = own_principal("alice"), end_user(KEY, "visitor")
+MEMBER = replace(own_principal("member"), team=team_named("engineering"))
 TERMS = SessionTerms("default", "models/m", 7200, 900, 120, {})
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MANY = 2000
-# Of one token, from the suspension to the confirmation, without BEGIN and COMMIT. A user of a key has two
-# locks, two uses and two windows.
-STATEMENTS = {("sqlite", "alice"): 18, ("sqlite", "visitor"): 21}
+# Of one token, from the suspension to the confirmation, without BEGIN and COMMIT. The use of a key or of a
+# team is one statement more: locks and windows are in one statement for all.
+STATEMENTS = {("sqlite", "alice"): 18, ("sqlite", "visitor"): 19, ("sqlite", "member"): 19}
 # Confirmations have locks, too. BEGIN asks for the schema, and what is added is one statement.
-STATEMENTS |= {("postgresql", "alice"): 13, ("postgresql", "visitor"): 17}
-# The rows that PostgreSQL reads for one token: those of the caller, of its key and of the few plans.
+STATEMENTS |= {("postgresql", "alice"): 13, ("postgresql", "visitor"): 14, ("postgresql", "member"): 14}
+# The rows that PostgreSQL reads for one token: those of the caller, its key or team, and of the few plans.
 MOST_ROWS = 60
 
 
@@ -50,8 +53,9 @@ class Store:
 
     def mint(self, who: Principal, ceiling: int = 10**6) -> None:
         """What `POST /token` asks of the store after it knows the caller."""
-        charged = [one for one in (who.actor, who) if one is not None]
-        quotas = Quotas(tuple(Quota(one.key, 10**6, 10**6) for one in charged), ceiling, "gold")
+        charged = who.charged
+        each = (Quota(one.key, 10**6, 10**6, is_team=one is who.team) for one in charged)
+        quotas = Quotas(tuple(each), ceiling, "gold")
         with self.ledger.together():
             suspension.check(self.suspensions, "default", renewal=False)
             self.rates.spend_all([Allowance("6000/minute", "token", one.key) for one in charged])
@@ -112,14 +116,14 @@ def _rows(plan: dict[str, Any]) -> int:
 
 
 def fill(database: Database) -> None:
-    """Many others hold places, users of the key too. Everyone, alice and the visitor too, has a long past."""
-    others = [own_principal(f"other{number}") for number in range(MANY // 2)]
+    """Many others hold places, users of the key and members too. Everyone has a long past."""
+    others = [replace(own_principal(f"other{number}"), team=MEMBER.team) for number in range(MANY // 2)]
     users = [end_user(KEY, f"user{number}") for number in range(MANY // 2)]
-    everyone = [*others, *users, ALICE, KEY, VISITOR]
+    everyone = [*others, *users, ALICE, KEY, VISITOR, MEMBER, MEMBER.charged[0]]
     open_until, over = NOON + timedelta(seconds=600), NOON - timedelta(hours=1)
     held = [_session(who, open_until) for who in (others + users) * 2]
     past = [_session(who, over) for who in everyone]
-    past += [_session(who, over) for who in (ALICE, VISITOR) for _ in range(MANY)]
+    past += [_session(who, over) for who in (ALICE, VISITOR, MEMBER) for _ in range(MANY)]
     with database.write() as connection:
         _add(
             connection,
@@ -145,7 +149,8 @@ def _add(connection: Any, table: Table, rows: list[dict[str, Any]]) -> None:
 def _session(who: Principal, until: datetime) -> dict[str, Any]:
     return {
         "id": f"ses_{secrets.token_hex(16)}", "principal_key": who.key,
-        "acting_key": who.actor.key if who.actor else None, "plan": "gold", "profile": "default",
+        "acting_key": who.actor.key if who.actor else None, "team_key": who.team.key if who.team else None,
+        "plan": "gold", "profile": "default",
         "model": "models/m", "client": {}, "state": "open" if until > NOON else "ended",
         "opened_at": until - timedelta(minutes=15), "ends_at": until, "held_until": until,
         "counted": until > NOON,
@@ -161,7 +166,7 @@ def _token(session: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("who", [ALICE, VISITOR], ids=["alice", "visitor"])
+@pytest.mark.parametrize("who", [ALICE, VISITOR, MEMBER], ids=["alice", "visitor", "member"])
 def test_statements_and_rows_of_a_token_do_not_grow(
     make_database: MakeDatabase, kind: str, who: Principal
 ) -> None:

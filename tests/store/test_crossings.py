@@ -10,6 +10,7 @@ import os
 import random
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,8 +21,9 @@ from broker.idempotency.encryption import TokenCipher
 from broker.idempotency.key import IdempotencyKey
 from broker.idempotency.record import GIVEN_UP, InProgress
 from broker.idempotency.replay import KeyedReservations
+from broker.limits.policy import Allowance
 from broker.minting.minter import MintedToken
-from broker.principal import Principal, end_user
+from broker.principal import Principal, end_user, team_named
 from broker.sessions.session import Reservation, SessionState, TokenState
 from broker.store.database.engine import Database
 from broker.store.ledger.unused_tokens import MOST_AT_ONCE
@@ -111,6 +113,61 @@ def last_place_of_a_key(world: World) -> tuple[Act, Act, Check]:
     users = [end_user(key, f"user{number}") for number in range(2)]
     first, second = (partial(world.open, who, places=1) for who in users)
     return first, second, expect(1, "too-many-sessions")
+
+
+def members(world: World) -> list[Principal]:
+    team = team_named("t" + secrets.token_hex(8))
+    return [replace(world.someone(), team=team) for _ in range(2)]
+
+
+def last_place_of_a_team(world: World) -> tuple[Act, Act, Check]:
+    first, second = (partial(world.open, who, places=1) for who in members(world))
+    return first, second, expect(1, "too-many-sessions")
+
+
+def end_of_a_member_and_session_of_another(world: World) -> tuple[Act, Act, Check]:
+    one, other = members(world)
+    session = world.open(one, places=1).session_id
+
+    def check(outcomes: list[Any]) -> None:
+        assert outcomes[1] in {"too-many-sessions"} or granted(outcomes) == 2, outcomes
+
+    return lambda: world.end(one, session), lambda: world.open(other, places=1), check
+
+
+def ends_of_two_members_for_the_same_forgiveness(world: World) -> tuple[Act, Act, Check]:
+    one, other = members(world)
+    sessions = [world.open(who, chosen=900).session_id for who in (one, other)]
+    first, second = (
+        partial(world.end, who, session, forgiven=15)
+        for who, session in zip((one, other), sessions, strict=True)
+    )
+
+    def check(outcomes: list[Any]) -> None:
+        assert granted(outcomes) == 2, outcomes
+        forgiven = [token.forgiven for one in sessions for token in world.tokens(one, TokenState.ISSUED)]
+        assert sorted(forgiven) == [0, 900]
+
+    return first, second, check
+
+
+def key_in_a_team_for_itself_and_for_its_user(world: World) -> tuple[Act, Act, Check]:
+    team = team_named("t" + secrets.token_hex(8))
+    key = Principal("live-broker:key", secrets.token_hex(8), "shop", "default", team=team)
+    return lambda: world.open(key), lambda: world.open(end_user(key, "user")), expect(2, "")
+
+
+def shared_window_and_expired_windows_of_members(world: World) -> tuple[Act, Act, Check]:
+    """A new member's request deletes expired windows, among them that of a member who comes back."""
+    team, one, other = (secrets.token_hex(8) for _ in range(3))
+
+    def ask(who: str) -> Any:
+        shared, own = Allowance("9/minute", "token", team), Allowance("3/3 second", "token", who)
+        return world.rates.spend_all([shared, own])
+
+    ask(one)
+    world.later(10)
+    return lambda: ask(one), lambda: ask(other), expect(2, "")
 
 
 def last_minutes_of_a_person(world: World) -> tuple[Act, Act, Check]:
@@ -404,6 +461,11 @@ PAIRS = (
     refused_window_costs_the_others_nothing,
     last_place_of_a_person,
     last_place_of_a_key,
+    last_place_of_a_team,
+    end_of_a_member_and_session_of_another,
+    ends_of_two_members_for_the_same_forgiveness,
+    key_in_a_team_for_itself_and_for_its_user,
+    shared_window_and_expired_windows_of_members,
     last_minutes_of_a_person,
     last_place_of_the_project,
     end_and_the_next_session,

@@ -17,7 +17,8 @@ from broker.store.accounts.removal import remove_user
 from broker.store.accounts.users import SqlUsers
 from broker.store.audit import AuditFilter, AuditLog
 from broker.store.database.engine import Database
-from broker.store.database.tables import audit, day_sums, principals, sessions, tokens
+from broker.store.database.sum_tables import day_sums
+from broker.store.database.tables import audit, principals, sessions, tokens
 from broker.store.ledger.ledger import SqlLedger
 from broker.store.ledger.purge import NewestPurge, Purged, SqlPurge
 from tests.store.conftest import MakeDatabase

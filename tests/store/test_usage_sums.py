@@ -26,7 +26,8 @@ from broker.store.database.engine import Database
 from broker.store.database.tables import audit, sessions
 from broker.store.ledger.purge import SqlPurge
 from broker.store.ledger.usage_sums import UsageSums
-from broker.store.reporting.exports import By, SqlExport
+from broker.store.reporting.dimensions import By
+from broker.store.reporting.exports import SqlExport
 from tests.store.conftest import MakeDatabase
 from tests.store.world import TERMS, World
 from tests.support.prices import price

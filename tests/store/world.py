@@ -69,9 +69,7 @@ class World:
         project: int = 10**6,
         forgiven: int | None = None,
     ) -> Quotas:
-        of = [Quota(who.key, places, minutes, None, forgiven)]
-        if who.actor:
-            of.insert(0, Quota(who.actor.key, places, minutes, "the service key", forgiven))
+        of = [Quota(one.key, places, minutes, None, forgiven, is_team=one is who.team) for one in who.charged]
         return Quotas(tuple(of), project)
 
     def open(self, who: Principal, *, chosen: int | None = None, **limits: int) -> Reservation:

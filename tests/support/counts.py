@@ -23,6 +23,7 @@ _PLACES = text(
         UNION ALL SELECT 'plan', plan, 0, 1 FROM sessions WHERE counted
         UNION ALL SELECT principal_key, '', 0, 1 FROM sessions WHERE counted
         UNION ALL SELECT acting_key, '', 0, 1 FROM sessions WHERE counted AND acting_key IS NOT NULL
+        UNION ALL SELECT team_key, '', 0, 1 FROM sessions WHERE counted AND team_key IS NOT NULL
     ) AS each_one GROUP BY owner, plan HAVING sum(kept) <> sum(taken) ORDER BY owner
     """
 )
@@ -36,6 +37,9 @@ _SUMS = text(
         WHERE reserved_at >= :day AND reserved_at < :next_day
         UNION ALL SELECT acting_key, 0, 0, seconds, forgiven, 1 FROM tokens
         WHERE reserved_at >= :day AND reserved_at < :next_day AND acting_key IS NOT NULL
+        UNION ALL SELECT team_key, 0, 0, seconds, forgiven, 1
+        FROM tokens JOIN sessions ON sessions.id = tokens.session_id
+        WHERE reserved_at >= :day AND reserved_at < :next_day AND team_key IS NOT NULL
     ) AS each_one GROUP BY key
     HAVING sum(tokens) > 0 AND (sum(kept) <> sum(used) OR sum(kept_forgiven) <> sum(forgiven))
     """
@@ -49,6 +53,8 @@ _SPENT = text(
         UNION ALL SELECT principal_key, spent_on, 0, 0, spent_nanos, spent_seconds, 1 FROM sessions
         UNION ALL SELECT acting_key, spent_on, 0, 0, spent_nanos, spent_seconds, 1 FROM sessions
         WHERE acting_key IS NOT NULL
+        UNION ALL SELECT team_key, spent_on, 0, 0, spent_nanos, spent_seconds, 1 FROM sessions
+        WHERE team_key IS NOT NULL
         UNION ALL SELECT 'project', spent_on, 0, 0, spent_nanos, spent_seconds, 1 FROM sessions
     ) AS each_one GROUP BY key, period
     HAVING sum(sessions) > 0 AND (sum(kept) <> sum(nanos) OR sum(kept_seconds) <> sum(seconds))

@@ -13,6 +13,7 @@ from typing import Any
 
 from broker.operators.limits import LimitAdmin
 from broker.operators.sessions import SessionAdmin
+from broker.operators.teams import TeamAdmin
 from broker.sessions.session import SessionState
 from broker.standin import StandIn
 from broker.store.reporting.sessions import SqlSessions
@@ -35,6 +36,11 @@ session_minutes = 30
 [plans.three]
 rate = "1000000/second"
 sessions = 3
+minutes_per_day = 1000000
+session_minutes = 30
+[plans.crowd]
+rate = "1000000/second"
+sessions = 1000
 minutes_per_day = 1000000
 session_minutes = 30
 [plans.hour]
@@ -63,13 +69,23 @@ class Service:
     def limits(self) -> LimitAdmin:
         return LimitAdmin(self.broker.settings, self.broker.database, actor="tests")
 
+    @property
+    def teams(self) -> TeamAdmin:
+        return TeamAdmin(self.broker.settings, self.broker.database, actor="tests")
+
     def mints(self) -> int:
         return len(self.standin.control.received()["mints"])
 
-    def new_user(self, plan: str = "default") -> str:
+    def new_user(self, plan: str = "default", team: str | None = None) -> str:
         name = f"user{next(_numbers)}"
-        self.broker.add_user(name, plan=plan)
+        self.broker.add_user(name, plan=plan, team=team)
         return name
+
+    def new_team(self, **limits: Any) -> list[str]:
+        """Eight members of a new team with these limits, on a plan that hardly limits them."""
+        name = f"team{next(_numbers)}"
+        self.teams.set(name, limits)
+        return [self.new_user("crowd", name) for _ in range(8)]
 
     def at_once(self, users: Sequence[str], callers: int = CALLERS, **headers: str) -> list[Outcome]:
         """Sends one POST /token for each caller in one moment. The users take turns."""

@@ -118,10 +118,16 @@ class BrokerServer:
         return sorted(map(int, children.read_text().split()))
 
     def add_user(
-        self, username: str, password: str = PASSWORD, *, plan: str = "default", roles: Collection[str] = ()
+        self,
+        username: str,
+        password: str = PASSWORD,
+        *,
+        plan: str = "default",
+        roles: Collection[str] = (),
+        team: str | None = None,
     ) -> None:
         """Writes the user into the store. Each password is hashed once, because hashing is slow."""
-        user = User(username, _hashed(password), plan, frozenset(roles))
+        user = User(username, _hashed(password), plan, frozenset(roles), team=team)
         SqlUsers(self.database).add(user, actor="tests")
 
     def bearer(self, username: str) -> str:

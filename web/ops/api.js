@@ -9,11 +9,20 @@ import { Api } from '../common/api.js';
 /** Amounts are decimal numbers as text. @typedef {{budget_per_day: string | null, budget_per_month: string | null, minutes_per_month: number | null}} Budget */
 /** @typedef {{policy: string, limit: string | number, used: string | number, currency: string | null, resets_at: string}} BudgetLeft */
 /** @typedef {keyof Overrides} LimitName */
+/** Null: no limit, or no override. @typedef {{rate: string | null, sessions: number | null, minutes_per_day: number | null} & Budget} SharedLimits */
+/**
+ * `limits` apply to all members together: the `overrides`, and otherwise the `settings`.
+ * @typedef {{
+ *   name: string, rule: string, members: number, open_sessions: number, minutes_today: number, minutes_month: number,
+ *   cost_today: string | null, cost_month: string | null, currency: string | null, limits: SharedLimits,
+ *   settings: SharedLimits, overrides: SharedLimits, version: number,
+ * }} Team
+ */
 /** @typedef {{rule: string, plan: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number} & Budget} Limits */
 /** @typedef {{key: string, issuer: string, subject: string, name: string}} Person */
 /**
  * @typedef {Person & {
- *   own: boolean, plan: string, roles: string[], blocked: {at: string, reason: string} | null, created_at: string | null,
+ *   own: boolean, plan: string, team: string | null, roles: string[], blocked: {at: string, reason: string} | null, created_at: string | null,
  *   open_sessions: number, minutes_today: number, limits: Limits, overrides: Overrides, version: number,
  * }} User
  */
@@ -26,7 +35,7 @@ import { Api } from '../common/api.js';
 /** @typedef {User & {next_token: NextToken}} UserInFull */
 /**
  * @typedef {Person & {
- *   id: string, profile: string, model: string, state: string, opened_at: string, ends_at: string, held_until: string,
+ *   id: string, team: string | null, profile: string, model: string, state: string, opened_at: string, ends_at: string, held_until: string,
  *   heartbeat_at: string | null, ended_at: string | null, seconds: number, client: Record<string, unknown>,
  *   report: Record<string, unknown> | null, report_problems: string[],
  *   cost: {amount: string, currency: string, basis: 'time' | 'tokens'} | null,
@@ -138,6 +147,27 @@ export class AdminApi extends Api {
       ...changes,
     });
     return /** @type {User} */ (answer);
+  }
+
+  /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<Team>>} */
+  teams(query, signal) {
+    return this.#page('/admin/teams', 'teams', query, signal);
+  }
+
+  /** @param {string} name @param {AbortSignal} [signal] @returns {Promise<Team>} */
+  team(name, signal) {
+    return this.#get(`/admin/teams/${encodeURIComponent(name)}`, {}, signal);
+  }
+
+  /** @param {string} name @param {number} version @param {Partial<SharedLimits>} changes @returns {Promise<Team>} */
+  async setTeamLimits(name, version, changes) {
+    const path = `/admin/teams/${encodeURIComponent(name)}/limits`;
+    return /** @type {Team} */ (await this.request('PATCH', path, { version, ...changes }));
+  }
+
+  /** @param {string} key @param {string | null} team */
+  setTeam(key, team) {
+    return this.#act(key, 'team', { team });
   }
 
   /** @param {string} key @param {string} reason @returns {Promise<{honoured_until: string | null}>} */

@@ -11,6 +11,7 @@ export const ACTIONS = [
       'user.block',
       'user.unblock',
       'user.roles',
+      'user.team',
       'user.password',
       'user.sign-out',
       'user.token',

@@ -18,6 +18,7 @@ export async function exportUsage(context) {
     select('by', [
       ['user', 'User'],
       ['key', 'Service key'],
+      ['team', 'Team'],
       ['profile', 'Profile'],
       ['model', 'Model'],
       ['day', 'Day'],

@@ -14,6 +14,8 @@ import { keysView } from './keys.js';
 import { overviewView } from './overview.js';
 import { sessionsView } from './sessions.js';
 import { SuspensionBanner } from './suspension.js';
+import { teamView } from './team.js';
+import { teamsView } from './teams.js';
 import { userView } from './user.js';
 import { usersView } from './users.js';
 
@@ -25,6 +27,7 @@ const VIEWS = {
   overview: overviewView,
   sessions: sessionsView,
   users: (context, key, filters) => (key ? userView(context, key) : usersView(context, filters)),
+  teams: (context, name) => (name ? teamView(context, name) : teamsView(context)),
   keys: keysView,
   blocks: blocksView,
   audit: (context, _, filters) => auditView(context, filters),
@@ -99,7 +102,7 @@ function closeView() {
 /** Shows the view that the URL names. */
 function route() {
   const [, name = '', rest = '', filters = ''] =
-    /^#\/([a-z]+)(?:\/([0-9a-f]+))?(?:\?(.*))?$/.exec(window.location.hash) ?? [];
+    /^#\/([a-z]+)(?:\/([A-Za-z0-9._:@+-]+))?(?:\?(.*))?$/.exec(window.location.hash) ?? [];
   const known = name in VIEWS ? name : 'overview';
   const first = open === null;
   open?.close();

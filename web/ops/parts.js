@@ -3,6 +3,7 @@
  */
 import { isolate } from '../common/dom.js';
 import { button, h } from './build.js';
+import { count } from './format.js';
 
 /** @typedef {import('./build.js').Child} Child */
 
@@ -31,7 +32,12 @@ export function person({ key, issuer, subject, name }, linked = true) {
 }
 
 /** @type {Record<string, string>} */
-const OURS = { 'live-broker': 'broker user', 'live-broker:key': 'service key', 'live-broker:guest': 'guest' };
+const OURS = {
+  'live-broker': 'broker user',
+  'live-broker:key': 'service key',
+  'live-broker:guest': 'guest',
+  'live-broker:team': 'team',
+};
 
 /** @param {string} issuer */
 export function issuerWords(issuer) {
@@ -77,6 +83,28 @@ export function ruleWords(rule) {
 
 /** @param {string} text @param {'plain' | 'bad' | 'own' | 'good' | 'warn'} [tone] */
 export const badge = (text, tone = 'plain') => h('span', { class: 'badge', 'data-tone': tone }, text);
+
+/** "60 of 60", marked if nothing is left. @param {number} used @param {number | null} limit  null: no limit */
+export function usedOf(used, limit) {
+  if (limit === null) return count(used);
+  const text = `${count(used)} of ${count(limit)}`;
+  return used >= limit ? badge(`${text}: limit reached`, 'warn') : text;
+}
+
+/** The limits that an operator has set. @param {Record<string, unknown>} overrides */
+export function ownLimits(overrides) {
+  const own = Object.entries(overrides)
+    .filter(([, value]) => value !== null)
+    .map(([name]) => name.replaceAll('_', ' '));
+  return own.length > 0 ? own.join(', ') : '–';
+}
+
+/** Facts without those that are null. @param {[string, Child][]} entries */
+export function factRows(entries) {
+  return entries
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)));
+}
 
 /**
  * Rows that load page by page, with a button for the next page.

@@ -93,6 +93,26 @@ export function setPassword(context, user) {
   });
 }
 
+/** Makes a user a member of a team, or of none. @param {ViewContext} context @param {User} user */
+export function setTeam(context, user) {
+  return openDialog(context, {
+    title: `Set the team of ${nameOf(user)}`,
+    body: [h('p', {}, 'It applies to new sessions. Open sessions stay charged to the team that they were opened for.')],
+    fields: [
+      field(
+        'Team',
+        h('input', { name: 'team', value: user.team ?? '', autocomplete: 'off', spellcheck: 'false', maxlength: 64 }),
+        'Leave it empty for no team.',
+      ),
+    ],
+    action: 'Set team',
+    async act(form) {
+      await context.api.setTeam(user.key, String(form.get('team') ?? '').trim() || null);
+      context.announce('Team changed.');
+    },
+  });
+}
+
 /** Makes a user an operator, or takes the role away. @param {ViewContext} context @param {User} user */
 export function setRole(context, user) {
   const who = nameOf(user);

@@ -8,9 +8,9 @@ import { endSession } from './end-session.js';
 import { ErrorBox } from './error-box.js';
 import { count, counted, formatTime, milliseconds, timeOf } from './format.js';
 import { LimitsEditor } from './limits.js';
-import { badge, clientWords, issuerWords, Pages, ruleWords } from './parts.js';
+import { badge, clientWords, factRows, issuerWords, Pages, ruleWords } from './parts.js';
 import { Table } from './table.js';
-import { blockUser, setPassword, setRole, signOutUser, unblockUser } from './user-actions.js';
+import { blockUser, setPassword, setRole, setTeam, signOutUser, unblockUser } from './user-actions.js';
 import { stateBadges } from './users.js';
 
 /** @typedef {import('./api.js').UserInFull} UserInFull */
@@ -34,7 +34,7 @@ export function userView(context, key) {
   const next = h('div', { class: 'next', role: 'status' });
   const actions = h('div', { class: 'actions' });
   const limits = h('div', {});
-  /** @type {LimitsEditor | null} */
+  /** @type {LimitsEditor<import('./api.js').User> | null} */
   let editor = null;
 
   const table = new Table(
@@ -77,6 +77,7 @@ export function userView(context, key) {
       ...factRows([
         ['Signs in with', issuerWords(user.issuer)],
         ['Subject', user.subject],
+        ['Team', user.team && h('a', { href: `#/teams/${user.team}` }, user.team)],
         ['Added', timeOf(user.created_at)],
         ['Open sessions', `${count(user.open_sessions)} of ${count(user.limits.sessions)}`],
         ['Minutes charged today', `${count(user.minutes_today)} of ${count(user.limits.minutes_per_day)}`],
@@ -138,6 +139,7 @@ export function userView(context, key) {
       ...(user.own
         ? [
             action('Set password', setPassword, user),
+            action('Set team', setTeam, user),
             action(user.roles.includes('operator') ? 'Remove operator role' : 'Make operator', setRole, user),
           ]
         : []),
@@ -149,7 +151,11 @@ export function userView(context, key) {
     try {
       if (!editor) {
         const { plans } = await context.api.overview(lifetime.signal);
-        editor = new LimitsEditor(context, plans, refresh);
+        editor = new LimitsEditor(
+          context,
+          limitTerms(context, plans, refresh),
+          plans.map((plan) => plan.name),
+        );
         limits.replaceChildren(editor.element);
       }
       show(await context.api.user(key, lifetime.signal));
@@ -189,11 +195,36 @@ export function userView(context, key) {
   };
 }
 
-/** @param {[string, import('./build.js').Child][]} entries */
-function factRows(entries) {
-  return entries
-    .filter(([, value]) => value !== null)
-    .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)));
+/**
+ * A user's limits come from the plan that is selected in the form.
+ * @param {import('./view.js').ViewContext} context @param {import('./api.js').Plan[]} plans @param {() => void} saved
+ * @returns {import('./limits.js').Terms<import('./api.js').User>}
+ */
+function limitTerms({ api }, plans, saved) {
+  return {
+    names: [
+      'plan',
+      'rate',
+      'sessions',
+      'minutes_per_day',
+      'session_minutes',
+      'budget_per_day',
+      'budget_per_month',
+      'minutes_per_month',
+    ],
+    inherited: 'from the plan',
+    rule: ({ limits }) => limits.rule,
+    usual(user, name, chosen) {
+      if (name === 'plan') return [user.plan, 'from sign-in'];
+      const plan = typeof chosen === 'string' ? chosen : user.plan;
+      return [plans.find((one) => one.name === plan)?.[name] ?? user.limits[name], `plan ${plan}`];
+    },
+    load: ({ key }) => api.user(key),
+    save: ({ key, version }, changes) =>
+      api.setLimits(key, version, /** @type {import('./api.js').Overrides} */ (changes)),
+    audited: (user) => user,
+    saved,
+  };
 }
 
 /** @param {Session['report']} report */

@@ -6,8 +6,8 @@ import { button, h } from './build.js';
 import { exportList } from './csv-export.js';
 import { ErrorBox } from './error-box.js';
 import { field, select } from './form.js';
-import { count, counted } from './format.js';
-import { badge, heading, Pages, person } from './parts.js';
+import { counted } from './format.js';
+import { badge, heading, ownLimits, Pages, person, usedOf } from './parts.js';
 import { Selection } from './selection.js';
 import { Table } from './table.js';
 import { blockUsers, limitUsers, nameOf } from './user-actions.js';
@@ -171,20 +171,6 @@ export function usersView(context, filters) {
       pages.close();
     },
   };
-}
-
-/** "60 of 60", marked if nothing is left. @param {number} used @param {number} limit */
-function usedOf(used, limit) {
-  const text = `${count(used)} of ${count(limit)}`;
-  return used >= limit ? badge(`${text}: limit reached`, 'warn') : text;
-}
-
-/** @param {import('./api.js').Overrides} overrides */
-function ownLimits(overrides) {
-  const own = Object.entries(overrides)
-    .filter(([, value]) => value !== null)
-    .map(([name]) => name.replaceAll('_', ' '));
-  return own.length > 0 ? own.join(', ') : '–';
 }
 
 /** @param {User} user */

@@ -18,6 +18,7 @@ from broker.http.admin import (
     overview,
     sessions,
     suspension,
+    teams,
     usage,
     usage_export,
     users,
@@ -25,6 +26,19 @@ from broker.http.admin import (
 from broker.operators.errors import OperatorError
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
-for _module in (overview, suspension, users, limits, sessions, keys, blocks, audit, usage, usage_export):
+_MODULES = (
+    overview,
+    suspension,
+    users,
+    limits,
+    teams,
+    sessions,
+    keys,
+    blocks,
+    audit,
+    usage,
+    usage_export,
+)
+for _module in _MODULES:
     bp.register_blueprint(_module.bp)
 bp.register_error_handler(OperatorError, operator.answer)

@@ -19,6 +19,7 @@ from broker.identity.service_keys import ServiceKey
 from broker.net.timestamps import rfc3339
 from broker.operators.keys import MOST_DAYS
 from broker.parts import parts
+from broker.principal import TEAM_NAME
 from broker.store.accounts.service_keys import SqlServiceKeys
 
 bp = Blueprint("admin_keys", __name__)
@@ -31,6 +32,7 @@ Grant = Annotated[
     str, Field(min_length=1, max_length=201, json_schema_extra={"pattern": r"^(any|[^*\u0000-\u001f]+[*])$"})
 ]
 Days = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": MOST_DAYS})]
+Team = Annotated[Name, Field(json_schema_extra={"pattern": f"^{TEAM_NAME.pattern}$"})]
 _POSITION = TypeAdapter(tuple[lists.PositionText])
 
 
@@ -43,6 +45,7 @@ class NewKey(body.Body):
     profiles: Annotated[tuple[Name, ...], Field(strict=False, max_length=100)] = ()
     expires_days: Days | None = None
     on_behalf_of: Grant | None = None
+    team: Team | None = None
 
 
 class KeyShown(TypedDict):
@@ -52,6 +55,7 @@ class KeyShown(TypedDict):
     scopes: list[str]
     profiles: list[str] | None
     on_behalf_of: str | None
+    team: str | None
     created_at: str
     expires_at: str | None
     revoked_at: str | None
@@ -93,6 +97,7 @@ def create_key(caller: Caller) -> NewKeyShown:
         profiles=asked.profiles,
         expires_days=asked.expires_days,
         on_behalf_of=asked.on_behalf_of,
+        team=asked.team,
     )
     return {**_key(created.key), "key": created.secret}
 
@@ -115,6 +120,7 @@ def _key(key: ServiceKey) -> KeyShown:
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
+        "team": key.team,
         "created_at": rfc3339(key.created_at),
         "expires_at": timestamp_or_none(key.expires_at),
         "revoked_at": timestamp_or_none(key.revoked_at),

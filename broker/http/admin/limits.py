@@ -19,6 +19,7 @@ bp = Blueprint("limits", __name__)
 
 Money = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
 """A decimal number as text, in the currency of the prices."""
+Version = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class LimitsPatch(body.Body):
@@ -34,7 +35,7 @@ class LimitsPatch(body.Body):
         }
     )
 
-    version: Annotated[int, Field(ge=0, lt=2**31)]
+    version: Version
     plan: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     rate: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     sessions: MostSessions | None = None

@@ -15,6 +15,7 @@ from broker.operators.keys import KeyAdmin
 from broker.operators.limits import LimitAdmin
 from broker.operators.sessions import SessionAdmin
 from broker.operators.suspension import SuspensionAdmin
+from broker.operators.teams import TeamAdmin
 from broker.operators.users import UserAdmin
 from broker.parts import parts
 from broker.store.reporting.people import Person, SqlPeople
@@ -43,6 +44,10 @@ def block_admin(caller: Caller) -> BlockAdmin:
 
 def limit_admin(caller: Caller) -> LimitAdmin:
     return LimitAdmin(parts().settings, parts().database, actor=actor(caller))
+
+
+def team_admin(caller: Caller) -> TeamAdmin:
+    return TeamAdmin(parts().settings, parts().database, actor=actor(caller))
 
 
 def session_admin(caller: Caller) -> SessionAdmin:

@@ -32,6 +32,14 @@ class PlanShown(Budgets):
     session_minutes: int
 
 
+class SharedLimits(Budgets):
+    """Those of a team. Null: the team does not limit it, or there is no override."""
+
+    rate: str | None
+    sessions: int | None
+    minutes_per_day: int | None
+
+
 class LimitsHeld(PlanShown):
     """The limits that apply, and the rule that decides them."""
 
@@ -55,7 +63,10 @@ class BlockedSince(TypedDict):
 
 
 class UserShown(TypedDict):
-    """`limits` are the limits that apply, `overrides` those that an operator has set."""
+    """`limits` are the limits that apply, `overrides` those that an operator has set.
+
+    `team` is known of own users and service keys. Others have it in their credentials.
+    """
 
     key: str
     issuer: str
@@ -63,6 +74,7 @@ class UserShown(TypedDict):
     name: str
     own: bool
     plan: str
+    team: str | None
     roles: list[str]
     blocked: BlockedSince | None
     created_at: str | None
@@ -83,6 +95,7 @@ def user_shown(caller: Caller, person: Person) -> UserShown:
         "name": person.name,
         "own": person.is_own,
         "plan": person.plan or "default",
+        "team": person.team,
         "roles": sorted(person.roles),
         "blocked": _blocked(person),
         "created_at": timestamp_or_none(person.created_at),

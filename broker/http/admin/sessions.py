@@ -64,6 +64,7 @@ class SessionShown(TypedDict):
     issuer: str
     subject: str
     name: str
+    team: str | None
     profile: str
     model: str
     state: State
@@ -117,6 +118,7 @@ def _session(row: SessionRow, prices: PriceList) -> SessionShown:
         "issuer": row.issuer,
         "subject": row.subject,
         "name": row.name,
+        "team": row.team,
         "profile": row.profile,
         "model": row.model,
         "state": _STATES[row.state],

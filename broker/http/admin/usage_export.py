@@ -17,7 +17,8 @@ from broker.http.responses import operation
 from broker.http.wsgi import STREAMS
 from broker.operators.usage_export import Format, first_and_last, lines
 from broker.parts import parts
-from broker.store.reporting.exports import By, SqlExport
+from broker.store.reporting.dimensions import By
+from broker.store.reporting.exports import SqlExport
 
 bp = Blueprint("usage_export", __name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from flask import Blueprint
 from pydantic import AfterValidator, Field, TypeAdapter
@@ -10,15 +10,16 @@ from typing_extensions import TypedDict
 
 from broker.http import body, guards
 from broker.http.admin import lists, operator
-from broker.http.admin.people import PlanShown, UserShown, plan_shown, user_shown
+from broker.http.admin.people import PlanShown, SharedLimits, UserShown, plan_shown, user_shown
 from broker.http.credentials import Caller
 from broker.http.ratelimit import BudgetLeft, RateLeft, budgets_left, rate_left
 from broker.http.responses import operation
 from broker.http.shapes import Nothing, timestamp_or_none
 from broker.identity import passwords
 from broker.identity.users import USERNAME
-from broker.issuing.dry_run import DryRun
+from broker.issuing.dry_run import DryRun, TeamUse
 from broker.parts import parts
+from broker.principal import TEAM_NAME
 from broker.store.reporting import people
 from broker.store.reporting.people import SqlPeople
 
@@ -56,8 +57,26 @@ class NewRoles(body.Body):
     roles: Roles
 
 
+class NewTeam(body.Body):
+    """Null: the user belongs to no team."""
+
+    team: Annotated[str, Field(min_length=1, max_length=64, pattern=f"^{TEAM_NAME.pattern}$")] | None
+
+
 class NewPassword(body.Body):
     password: Password
+
+
+class TeamPreview(TypedDict):
+    """The caller's team. Its use is null if it limits nothing but requests."""
+
+    name: str
+    rule: str
+    limits: SharedLimits
+    left: list[RateLeft]
+    open_sessions: int | None
+    used_minutes: int | None
+    budgets: list[BudgetLeft]
 
 
 class Preview(TypedDict):
@@ -70,6 +89,7 @@ class Preview(TypedDict):
     open_sessions: int
     used_minutes: int
     budgets: list[BudgetLeft]
+    team: TeamPreview | None
     answer: str
     status: int
     detail: str | None
@@ -154,6 +174,15 @@ def set_roles(caller: Caller, user_key: str) -> Nothing:
     return {}
 
 
+@bp.post("/users/<user_key>/team")
+@guards.require_operator
+@operation("Set the team of one of the broker's own users", body=NewTeam, codes=("not-found",))
+def set_team(caller: Caller, user_key: str) -> Nothing:
+    asked, person = body.read(NewTeam), operator.person(user_key)
+    operator.user_admin(caller).set_team(person.subject, asked.team, person.issuer)
+    return {}
+
+
 @bp.post("/users/<user_key>/sign-out")
 @guards.require_operator
 @operation("End all sign-ins and bearer tokens of a principal", body=body.Empty, codes=("not-found",))
@@ -183,7 +212,13 @@ def _preview(dry_run: DryRun) -> Preview:
         "open_sessions": dry_run.usage.open,
         "used_minutes": dry_run.usage.used_minutes,
         "budgets": budgets_left(dry_run.usage),
+        "team": None if dry_run.team is None else _team(dry_run.team),
         "answer": dry_run.answer,
         "status": refusal.status if refusal else 200,
         "detail": (refusal.detail or refusal.title) if refusal else None,
     }
+
+
+def _team(team: TeamUse) -> TeamPreview:
+    shown = {**team.to_json(), "left": [rate_left(rate) for rate in team.rates]}
+    return cast(TeamPreview, shown)

@@ -21,7 +21,7 @@ from broker.identity.issuers.claim_paths import find, matches, texts
 from broker.identity.issuers.jwks import MAX_KID_LENGTH
 from broker.identity.issuers.key_cache import KeyCache
 from broker.identity.jws import UnverifiedToken
-from broker.principal import OPERATOR, Principal, is_readable
+from broker.principal import OPERATOR, TEAM_NAME, Principal, is_readable, team_named
 from broker.settings import IssuerSpec
 from broker.settings.issuers import claim_path, general_name
 
@@ -136,11 +136,23 @@ class ExternalIssuer:
             str(name) if is_displayable else subject,
             self._plan(claims),
             self._roles(claims),
+            team=team_named(self._team(claims)),
         )
 
     def _plan(self, claims: Mapping[str, Any]) -> str:
         values = texts(find(claims, self._spec.plan_claim)) if self._spec.plan_claim else frozenset()
         return next((plan for value, plan in self._plans.items() if value in values), "default")
+
+    def _team(self, claims: Mapping[str, Any]) -> str | None:
+        """A value that cannot be the name of a team is refused: its limits would not hold."""
+        value = find(claims, self._spec.team_claim) if self._spec.team_claim else None
+        if value is None:
+            return None
+        names = texts(value)
+        name = next(iter(names)) if len(names) == 1 else ""
+        if TEAM_NAME.fullmatch(name) is None:
+            raise jws.invalid("team claim")
+        return name
 
     def _roles(self, claims: Mapping[str, Any]) -> frozenset[str]:
         if self._spec.operator_claim is None:

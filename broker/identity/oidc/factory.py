@@ -38,5 +38,5 @@ def _client(spec: IssuerSpec, verifier: TokenVerifier, client_secret: str | None
         provider=provider,
         verifier=verifier,
         session=session,
-        lifetime=RIGHTS_LIFETIME if spec.plan_claim or spec.operator_claim else LIFETIME,
+        lifetime=RIGHTS_LIFETIME if spec.plan_claim or spec.team_claim or spec.operator_claim else LIFETIME,
     )

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, insert, or_, select
 
-from broker.principal import NO_OVERRIDES, Overrides, principal_key
+from broker.principal import NO_OVERRIDES, TEAM_ISSUER, Overrides, Principal, principal_key
 from broker.settings.amounts import with_amounts
 from broker.store import audit
 from broker.store.accounts.principals import ensure_principal
@@ -23,6 +23,8 @@ from broker.store.database.tables import limits
 _FIELDS = tuple(vars(NO_OVERRIDES))
 # The labels keep them apart from the columns of `users`, which has a plan too.
 OVERRIDES = tuple(limits.c[name].label(f"override_{name}") for name in _FIELDS)
+TEAM_LIMITS = limits.alias("team_limits")
+TEAM_OVERRIDES = tuple(TEAM_LIMITS.c[name].label(f"team_override_{name}") for name in _FIELDS)
 _FIND: Select[Any] = select(*OVERRIDES, limits.c.version).where(limits.c.key == bindparam("key"))
 _ANY_OVERRIDE = or_(*(limits.c[name].is_not(None) for name in _FIELDS))
 
@@ -48,11 +50,17 @@ class SqlOverrides:
             row = connection.execute(_FIND, {"key": key}).one_or_none()
         return overrides_of(row) if row else NO_OVERRIDES
 
+    def applied(self, principal: Principal) -> Principal:
+        """The principal with its overrides and those of its team."""
+        of_team = self.find(principal.team.key) if principal.team else NO_OVERRIDES
+        return principal.with_overrides(self.find(principal.key), of_team)
+
     def all(self) -> list[OverridesRow]:
+        """Of principals, without teams."""
         with self._database.read() as connection:
             rows = connection.execute(
                 select(limits.c.issuer, limits.c.subject, limits.c.updated_at, *OVERRIDES)
-                .where(_ANY_OVERRIDE)
+                .where(_ANY_OVERRIDE, limits.c.issuer != TEAM_ISSUER)
                 .order_by(limits.c.issuer, limits.c.subject)
             )
             return [OverridesRow(row.issuer, row.subject, overrides_of(row), row.updated_at) for row in rows]
@@ -101,6 +109,15 @@ class SqlOverrides:
 
 def overrides_of(row: Row[Any]) -> Overrides:
     return Overrides(**{name: getattr(row, f"override_{name}") for name in _FIELDS})
+
+
+def team_overrides_of(row: Row[Any]) -> Overrides:
+    return Overrides(**{name: getattr(row, f"team_override_{name}") for name in _FIELDS})
+
+
+def is_of_team(name: ColumnElement[str | None]) -> ColumnElement[bool]:
+    """Whether the row of `TEAM_LIMITS` is that of the team."""
+    return and_(TEAM_LIMITS.c.issuer == TEAM_ISSUER, TEAM_LIMITS.c.subject == name)
 
 
 def _to_json(overrides: Overrides) -> dict[str, Any]:

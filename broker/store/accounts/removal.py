@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, select, update
 
 from broker.identity.blocks import BlockKind
+from broker.identity.users import User
 from broker.principal import OWN_ISSUER, Overrides, principal_key
 from broker.sessions.session import SessionState, TokenState
 from broker.store import audit
@@ -21,7 +22,7 @@ from broker.store.accounts.revocation import end_sign_ins, honoured_until
 from broker.store.accounts.users import existing, keep_another_operator, user_of
 from broker.store.database.engine import Database
 from broker.store.database.tables import limits, sessions, tokens, users
-from broker.store.ledger.locks import lock_principal
+from broker.store.ledger.locks import lock_keys
 from broker.store.ledger.reservation_rows import void_token
 
 # Longer than any request: one that was admitted before the removal must not get its token after it.
@@ -39,8 +40,8 @@ def remove_user(database: Database, username: str, *, actor: str, keep_one_opera
             keep_another_operator(database, connection, username)
         row = existing(connection, username)
         user = user_of(row)
-        lock_principal(database, connection, user.principal())
         key = principal_key(OWN_ISSUER, username)
+        lock_keys(database, connection, [*_teams(connection, user), key])
         _end_sessions(connection, key, now)
         before = {"plan": user.plan, "roles": sorted(user.roles), **_taken_limits(connection, key, now)}
         end_sign_ins(connection, OWN_ISSUER, username)
@@ -54,6 +55,14 @@ def remove_user(database: Database, username: str, *, actor: str, keep_one_opera
             connection, now, actor=actor, action="user.remove", user=username, before=before, after=None
         )
         return honoured_until(connection, OWN_ISSUER, username, now)
+
+
+def _teams(connection: Connection, user: User) -> list[str]:
+    """Those for which its reservations count, in one order: the team now, and earlier ones."""
+    own = (tokens.c.principal_key == user.principal().key, tokens.c.state == TokenState.RESERVED)
+    earlier = select(sessions.c.team_key).join(tokens, tokens.c.session_id == sessions.c.id).where(*own)
+    teams = {one.key for one in user.principal().charged[:-1]}
+    return sorted(teams | {key for key in connection.execute(earlier).scalars() if key is not None})
 
 
 def _end_sessions(connection: Connection, key: str, now: datetime) -> None:

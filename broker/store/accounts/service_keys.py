@@ -9,7 +9,9 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from broker.identity.service_keys import ServiceKey
+from broker.principal import TEAM_ISSUER
 from broker.store import audit
+from broker.store.accounts.principals import ensure_principal
 from broker.store.database.engine import Database
 from broker.store.database.tables import service_keys
 
@@ -73,6 +75,7 @@ class SqlServiceKeys:
                 "scopes": " ".join(sorted(key.scopes)),
                 "profiles": None if key.profiles is None else sorted(key.profiles),
                 "on_behalf_of_prefix": key.on_behalf_of_prefix,
+                "team": key.team,
                 "created_at": now,
                 "expires_at": expires_at,
             }
@@ -82,7 +85,10 @@ class SqlServiceKeys:
                 connection.execute(insert(service_keys).values(values))
             except IntegrityError as clash:
                 raise KeyExists(key.name) from clash
-            after = {name: values[name] for name in ("plan", "scopes", "profiles", "on_behalf_of_prefix")}
+            if key.team is not None:
+                ensure_principal(self._database, connection, TEAM_ISSUER, key.team)
+            shown = ("plan", "scopes", "profiles", "on_behalf_of_prefix", "team")
+            after = {name: values[name] for name in shown}
             after["expires_at"] = expires_at.isoformat() if expires_at else None
             audit.record_change(
                 connection,
@@ -143,4 +149,5 @@ def _key(row: Row[Any]) -> ServiceKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
+        team=row.team,
     )

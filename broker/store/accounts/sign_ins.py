@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, insert, select, update
 
 from broker.identity.bearer import Verified
-from broker.principal import Principal
+from broker.principal import Principal, team_named
 from broker.store import audit
 from broker.store.audit import RefusalLog
 from broker.store.database.engine import Database
@@ -30,13 +30,14 @@ class SqlSignIns:
     ) -> datetime:
         """Record a sign-in with its audit row and delete expired ones. Returns when the new one expires.
 
-        Other sign-ins of the principal get its plan and roles: they are what its issuer says now.
+        Other sign-ins of the principal get its plan, roles and team: they are what its issuer says now.
         """
         with self._database.write() as connection:
             # Sign-ins of one principal at the same time would wait for each other's rows.
             self._database.lock(connection, f"sign-ins of {principal.key}")
             now = self._database.now(connection)
             connection.execute(_FORGET, {"now": now})
+            team = None if principal.team is None else principal.team.subject
             connection.execute(
                 insert(sign_ins).values(
                     id_sha256=sign_in_id,
@@ -45,6 +46,7 @@ class SqlSignIns:
                     name=principal.name,
                     plan=principal.plan,
                     roles=" ".join(sorted(principal.roles)),
+                    team=team,
                     generation=generation,
                     created_at=now,
                     last_seen_at=now,
@@ -55,7 +57,7 @@ class SqlSignIns:
                 update(sign_ins)
                 .where(sign_ins.c.issuer == principal.issuer, sign_ins.c.subject == principal.subject)
                 .where(sign_ins.c.expires_at >= now)
-                .values(plan=principal.plan, roles=" ".join(sorted(principal.roles)))
+                .values(plan=principal.plan, roles=" ".join(sorted(principal.roles)), team=team)
             )
             actor = f"{principal.issuer}:{principal.subject}"
             audit.record(connection, now, actor=actor, action="sign-in", outcome="ok")
@@ -72,7 +74,8 @@ class SqlSignIns:
             with self._database.write() as connection:
                 this_row = sign_ins.c.id_sha256 == row.id_sha256
                 connection.execute(update(sign_ins).where(this_row).values(last_seen_at=now))
-        principal = Principal(row.issuer, row.subject, row.name, row.plan, frozenset(row.roles.split()))
+        roles, team = frozenset(row.roles.split()), team_named(row.team)
+        principal = Principal(row.issuer, row.subject, row.name, row.plan, roles, team=team)
         return Verified(principal, row.created_at, generation=row.generation)
 
     def refused(self, username: str | None, address: str, code: str) -> None:

@@ -1,7 +1,8 @@
 """SqlStanding: what each request reads about its principal. Implements `identity.blocks.Standing`.
 
-One read answers everything: for an own user it is the look-up of the user, joined with the operator's
-overrides and with the at most four rows that can block the credential. Each of them is found by primary key.
+One read answers everything: for an own user it is the look-up of the user, joined with the operators'
+overrides for it and for its team, and with the at most four rows that can block the credential. Each of them
+is found by an index.
 """
 
 from __future__ import annotations
@@ -10,14 +11,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, literal, or_, select
+from sqlalchemy import Connection, String, and_, bindparam, literal, or_, select
 
 from broker.identity.bearer import Verified
 from broker.identity.blocks import Block, BlockKind, token_key
 from broker.identity.users import User
 from broker.principal import NO_OVERRIDES, OWN_ISSUER, Overrides, Principal
 from broker.store.accounts.blocks import SqlBlocks
-from broker.store.accounts.overrides import OVERRIDES, overrides_of
+from broker.store.accounts.overrides import (
+    OVERRIDES,
+    TEAM_LIMITS,
+    TEAM_OVERRIDES,
+    is_of_team,
+    overrides_of,
+    team_overrides_of,
+)
 from broker.store.accounts.users import user_of
 from broker.store.database.engine import Database
 from broker.store.database.statement import Query, Statement
@@ -36,13 +44,19 @@ _OVERRIDDEN = limits.c.key == bindparam("principal")
 # One row that always exists: the outer joins return it even for an unknown principal.
 _ALWAYS = select(literal(1).label("one")).subquery()
 _OTHER = Query(
-    select(blocks.c.kind, blocks.c.issued_before, *OVERRIDES).select_from(
-        _ALWAYS.outerjoin(limits, _OVERRIDDEN).outerjoin(blocks, _AGAINST)
+    select(blocks.c.kind, blocks.c.issued_before, *OVERRIDES, *TEAM_OVERRIDES).select_from(
+        _ALWAYS.outerjoin(limits, _OVERRIDDEN)
+        .outerjoin(TEAM_LIMITS, is_of_team(bindparam("team", type_=String())))
+        .outerjoin(blocks, _AGAINST)
     )
 )
 _OWN_USER = Query(
-    select(users, blocks.c.kind, blocks.c.issued_before, *OVERRIDES)
-    .select_from(users.outerjoin(limits, _OVERRIDDEN).outerjoin(blocks, _AGAINST))
+    select(users, blocks.c.kind, blocks.c.issued_before, *OVERRIDES, *TEAM_OVERRIDES)
+    .select_from(
+        users.outerjoin(limits, _OVERRIDDEN)
+        .outerjoin(TEAM_LIMITS, is_of_team(users.c.team))
+        .outerjoin(blocks, _AGAINST)
+    )
     .where(users.c.username == bindparam("name"))
 )
 
@@ -93,18 +107,20 @@ class SqlStanding:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, list[Block]]:
+    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, Overrides, list[Block]]:
         values = {**_values(verified), "name": verified.principal.subject}
         with self._database.read() as connection:
             rows = _OWN_USER.rows(connection, values)
         if not rows:
-            return None, NO_OVERRIDES, []
-        return user_of(rows[0]), overrides_of(rows[0]), _blocks(rows)
+            return None, NO_OVERRIDES, NO_OVERRIDES, []
+        return user_of(rows[0]), overrides_of(rows[0]), team_overrides_of(rows[0]), _blocks(rows)
 
-    def of_other(self, verified: Verified) -> tuple[Overrides, list[Block]]:
+    def of_other(self, verified: Verified) -> tuple[Overrides, Overrides, list[Block]]:
+        team = verified.principal.team
+        values = {**_values(verified), "team": None if team is None else team.subject}
         with self._database.read() as connection:
-            rows = _OTHER.rows(connection, _values(verified))
-        return overrides_of(rows[0]), _blocks(rows)
+            rows = _OTHER.rows(connection, values)
+        return overrides_of(rows[0]), team_overrides_of(rows[0]), _blocks(rows)
 
     def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None:
         """The holder signs out with this token, so the token is blocked."""

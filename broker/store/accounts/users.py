@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from broker.identity.blocks import BlockKind
 from broker.identity.users import User
-from broker.principal import OPERATOR, OWN_ISSUER
+from broker.principal import OPERATOR, OWN_ISSUER, TEAM_ISSUER
 from broker.store import audit
 from broker.store.accounts import block_rows
 from broker.store.accounts.principals import ensure_principal
@@ -71,11 +71,13 @@ class SqlUsers:
                         generation=new_generation(),
                         password_changed_at=now,
                         created_at=now,
+                        team=user.team,
                     )
                 )
             except IntegrityError as clash:
                 raise UserExists(user.username) from clash
-            ensure_principal(self._database, connection, OWN_ISSUER, user.username)
+            for one in user.principal().charged:
+                ensure_principal(self._database, connection, one.issuer, one.subject)
             # Left by the removal of an earlier user of this name.
             block_rows.take(connection, BlockKind.PRINCIPAL, OWN_ISSUER, user.username)
             after = {"plan": user.plan, "roles": sorted(user.roles)}
@@ -103,6 +105,16 @@ class SqlUsers:
             _update(connection, username, roles=" ".join(sorted(roles)))
             before, after = ({"roles": sorted(kept)} for kept in (row.roles.split(), roles))
             _record(connection, now, username, "user.roles", actor, before, after)
+
+    def set_team(self, username: str, team: str | None, *, actor: str) -> None:
+        """From the next session on; None: in no team. Raises UserUnknown."""
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            row = existing(connection, username)
+            if team is not None:
+                ensure_principal(self._database, connection, TEAM_ISSUER, team)
+            _update(connection, username, team=team)
+            _record(connection, now, username, "user.team", actor, {"team": row.team}, {"team": team})
 
     def has_operator(self) -> bool:
         with self._database.read() as connection:
@@ -224,4 +236,5 @@ def user_of(row: Row[Any]) -> User:
         generation=row.generation,
         password_changed_at=row.password_changed_at,
         created_at=row.created_at,
+        team=row.team,
     )

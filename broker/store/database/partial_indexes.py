@@ -19,6 +19,9 @@ from broker.store.database.tables import (
     tokens,
 )
 
+_IN_TEAM = text("team_key IS NOT NULL")
+_TEAM_COUNTED = text("counted AND team_key IS NOT NULL")
+
 
 def _index_where(condition: TextClause, name: str, *columns: Column[object]) -> Index:
     return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
@@ -27,6 +30,8 @@ def _index_where(condition: TextClause, name: str, *columns: Column[object]) -> 
 _index_where(COUNTED, "ix_sessions_counted", sessions.c.held_until)
 _index_where(COUNTED, "ix_sessions_principal_counted", sessions.c.principal_key, sessions.c.held_until)
 _index_where(COUNTED, "ix_sessions_acting_counted", sessions.c.acting_key, sessions.c.held_until)
+_index_where(_TEAM_COUNTED, "ix_sessions_team_counted", sessions.c.team_key, sessions.c.held_until)
+_index_where(_IN_TEAM, "ix_sessions_team", sessions.c.team_key, sessions.c.principal_key)
 _index_where(UNCONFIRMED, "ix_tokens_principal_unconfirmed", tokens.c.principal_key, tokens.c.connect_by)
 _index_where(UNCONFIRMED, "ix_tokens_acting_unconfirmed", tokens.c.acting_key, tokens.c.connect_by)
 _index_where(text(REFUSED), "ix_audit_refused", audit.c.at, audit.c.outcome, audit.c.times)

@@ -46,6 +46,7 @@ users = Table(
     Column("generation", String(32), nullable=False),
     Column("password_changed_at", UtcDateTime, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("team", String(64)),
 )
 
 # Browser sign-ins of own users and of external issuers' users. Only a hash of the cookie is stored.
@@ -62,6 +63,7 @@ sign_ins = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_seen_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("team", String(64)),
     Index("ix_sign_ins_issuer_subject", "issuer", "subject"),
 )
 
@@ -97,10 +99,11 @@ service_keys = Table(
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),
+    Column("team", String(64)),
 )
 
 # One row per known principal: one that has asked for a token, was added, or was blocked or limited by an
-# operator. A reservation locks this row.
+# operator. A reservation locks this row. Teams have one, too.
 principals = Table(
     "principals",
     metadata,
@@ -110,9 +113,9 @@ principals = Table(
     Index("ix_principals_issuer_subject", "issuer", "subject"),
 )
 
-# An operator's overrides for one principal; NULL where its plan decides. `plan` replaces the principal's own
-# plan. Budgets are in millionths of the currency. The row stays when all overrides are cleared, so that no
-# two states ever have the same `version`.
+# An operator's overrides for one principal or team; NULL where its plan, or the settings, decide. `plan`
+# replaces the principal's own plan. Budgets are in millionths of the currency. The row stays when all
+# overrides are cleared, so that no two states ever have the same `version`.
 limits = Table(
     "limits",
     metadata,
@@ -129,8 +132,8 @@ limits = Table(
     Column("minutes_per_month", Integer),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
+    Index("ix_limits_issuer_subject", "issuer", "subject"),
 )
-
 
 # Until `held_until` the session holds a place, one of those reserved for `plan` while there are any.
 # `counted`: `places` counts it. That is every session that holds a place, and each one that has lost its
@@ -147,6 +150,8 @@ sessions = Table(
     Column("principal_key", ForeignKey("principals.key"), nullable=False),
     # The service key that opened the session for the principal. The key may also renew and end it.
     Column("acting_key", ForeignKey("principals.key")),
+    # The team of the principal when it was opened.
+    Column("team_key", String(40)),
     Column("plan", String(64), nullable=False, server_default=""),
     Column("profile", String(64), nullable=False),
     Column("model", String(128), nullable=False),
@@ -211,17 +216,6 @@ tokens = Table(
     Index("ix_tokens_reserved", "reserved_at"),
     Index("ix_tokens_principal_reserved", "principal_key", "reserved_at"),
     Index("ix_tokens_acting_reserved", "acting_key", "reserved_at"),
-)
-
-# For each principal and day (such as 2026-11-30): the sums over the tokens that were reserved on that day.
-# Each statement that changes `seconds` or `forgiven` of a token changes these in the same transaction.
-day_sums = Table(
-    "day_sums",
-    metadata,
-    Column("key", String(40), primary_key=True),
-    Column("day", String(10), primary_key=True),
-    Column("seconds", BigInteger, nullable=False),
-    Column("forgiven", BigInteger, nullable=False),
 )
 
 # The last report of a client about its session. Only the client vouches for it. For the cost,

@@ -36,5 +36,7 @@ def record(
 def named(principal: Principal) -> tuple[str, dict[str, str] | None]:
     """(actor, detail) in the audit trail. A service key that acts is the actor; its user is in the detail."""
     requester = principal.requester
-    detail = {"on_behalf_of": principal.subject} if principal.actor else None
-    return f"{requester.issuer}:{requester.subject}", detail
+    detail = {"on_behalf_of": principal.subject} if principal.actor else {}
+    if principal.team is not None:
+        detail["team"] = principal.team.subject
+    return f"{requester.issuer}:{requester.subject}", detail or None

@@ -1,4 +1,4 @@
-"""The seconds of each principal's tokens by the day on which they were reserved, as sums that are kept.
+"""The seconds of each principal's and team's tokens by the day on which they were reserved, as kept sums.
 
 A request reads these sums and does not add up the tokens of a day. Code that changes `seconds` or
 `forgiven` of a token must hold the locks of its owners and call `add` in the same transaction.
@@ -35,7 +35,7 @@ def date_of(moment: datetime) -> str:
 def add(
     writes: Writes, keys: Iterable[str | None], reserved_at: datetime, seconds: int, forgiven: int
 ) -> None:
-    """`keys`: the token's principal, and the service key that acts for it or None.
+    """`keys`: of the team, the service key and the principal of the token; None for those that it lacks.
 
     Numbers may be negative.
     """

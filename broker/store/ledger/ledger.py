@@ -8,6 +8,7 @@ open during the call to Google. `sessions.session` says what a place is and when
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, update
@@ -22,7 +23,7 @@ from broker.limits.quota import (
     too_many_sessions,
 )
 from broker.minting.minter import MintedToken
-from broker.principal import Principal, end_user
+from broker.principal import Principal, end_user, team_named
 from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
 from broker.sessions.token_window import first_window, window_for
 from broker.store.accounts.standing import is_blocked
@@ -221,6 +222,7 @@ class SqlLedger:
         with self._database.write() as connection:
             session = own_session(connection, principal, session_id)
             owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
+            owner = replace(owner, team=team_named(session.team))
             lock_owners(self._database, connection, session_id)
             now = self._database.now(connection)
             if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):
@@ -268,7 +270,9 @@ class SqlLedger:
         usages = [self._spending.bounded(one.usage, one.spent, account) for one in found]
         for usage in usages:
             if needs_place and no_session_left(usage):
-                placed = placed_sessions(connection, usage.quota.key, now, _MOST_LISTED)
+                # A member must not see the sessions of the others.
+                whose = quotas.of[-1] if usage.quota.is_team else usage.quota
+                placed = placed_sessions(connection, whose.key, now, _MOST_LISTED)
                 listed = [{name: getattr(_as_of(one, now), name) for name in _LISTED} for one in placed]
                 raise too_many_sessions(usage, listed)
         return usages, sum(one.free for one in found)

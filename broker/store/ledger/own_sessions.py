@@ -28,10 +28,14 @@ _LAST_TOKEN = (
     .where(tokens.c.session_id == sessions.c.id, tokens.c.state == TokenState.ISSUED)
     .scalar_subquery()
 )
+_team = principals.alias("team")
 # A service key also has the sessions that it opened for its users. A user's id alone opens nothing.
 _MINE = (
-    select(sessions, _LAST_TOKEN.label("token_expires_at"), principals.c.subject)
+    select(
+        sessions, _LAST_TOKEN.label("token_expires_at"), principals.c.subject, _team.c.subject.label("team")
+    )
     .join(principals, principals.c.key == sessions.c.principal_key)
+    .outerjoin(_team, _team.c.key == sessions.c.team_key)
     .where(
         or_(
             sessions.c.principal_key == bindparam("principal"),
@@ -85,4 +89,5 @@ def _session(row: Any, requester_key: str) -> Session:
         spent_on=row.spent_on,
         spent_nanos=row.spent_nanos,
         spent_seconds=row.spent_seconds,
+        team=row.team,
     )

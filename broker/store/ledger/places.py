@@ -1,7 +1,7 @@
 """The places that are taken, as counts that are kept: no request counts the sessions that hold one.
 
 A session is `counted` from the moment it gets a place until a request finds that its place has become free.
-`places` has the number of counted sessions of the project, of each plan and of each principal. Whatever frees
+`places` has the number of counted sessions of the project, of each plan, team and principal. Whatever frees
 a place only sets `held_until`; so nothing is forgotten if a worker dies, and the counts are never too low.
 
 - A principal's count is read with the number of its counted sessions whose place is free, so it is exact.
@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, text, update
@@ -50,6 +51,7 @@ OF_SESSION = (
     sessions.c.plan,
     sessions.c.principal_key,
     sessions.c.acting_key,
+    sessions.c.team_key,
     sessions.c.counted,
 )
 _COUNTED_ROW = select(*OF_SESSION)
@@ -83,9 +85,12 @@ def _one_more(*owners: str) -> Statement:
     )
 
 
-_OWNERS = ("'project', ''", "'plan', :plan", ":principal, ''")
-_ENTER = _one_more(*_OWNERS)
-_ENTER_WITH_KEY = _one_more(*_OWNERS, ":acting, ''")
+@cache
+def _enter(principals: int) -> Statement:
+    each = (f":key{number}, ''" for number in range(principals))
+    return _one_more("'project', ''", "'plan', :plan", *each)
+
+
 _SET = text(
     "INSERT INTO places (owner, plan, taken, recounted_on) VALUES (:owner, :plan, :taken, :day) "
     "ON CONFLICT (owner, plan) DO UPDATE SET taken = excluded.taken, recounted_on = excluded.recounted_on"
@@ -94,6 +99,7 @@ _RECOUNT_PLANS = text("SELECT plan, count(*) FROM sessions WHERE counted GROUP B
 _RECOUNT_ONE = text(
     "SELECT (SELECT count(*) FROM sessions WHERE counted AND principal_key = :key)"
     " + (SELECT count(*) FROM sessions WHERE counted AND acting_key = :key)"
+    " + (SELECT count(*) FROM sessions WHERE counted AND team_key = :key)"
 )
 
 
@@ -155,12 +161,9 @@ def make_room(database: Database, connection: Connection, limits: Quotas, now: d
 
 
 def enter(writes: Writes, plan: str, principal: Principal, now: datetime) -> None:
-    """One more session of the plan, of the principal, and of the service key that acts for it."""
-    values = {"plan": plan, "principal": principal.key, "day": date_of(now)}
-    if principal.actor is None:
-        writes.add(_ENTER, values)
-    else:
-        writes.add(_ENTER_WITH_KEY, {**values, "acting": principal.actor.key})
+    """One more session of the plan, of the principal, its team, and the service key that acts for it."""
+    keys = {f"key{number}": one.key for number, one in enumerate(principal.charged)}
+    writes.add(_enter(len(keys)), {"plan": plan, "day": date_of(now), **keys})
 
 
 def enter_anew(
@@ -178,7 +181,8 @@ def take_out(connection: Connection, rows: Rows) -> Counter[str]:
     plans = Counter(row.plan for row in rows)
     if not rows:
         return plans
-    owners = Counter(key for row in rows for key in (row.principal_key, row.acting_key) if key is not None)
+    each = (key for row in rows for key in (row.principal_key, row.acting_key, row.team_key))
+    owners = Counter(key for key in each if key is not None)
     connection.execute(_SET_COUNTED, [{"session": row.id, "is_counted": False} for row in rows])
     changes = [(PROJECT, "", len(rows))]
     changes += [(PLAN, plan, number) for plan, number in plans.items()]

@@ -30,16 +30,15 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from broker.limits.quota import day_of
-from broker.principal import OWN_ISSUER
+from broker.principal import OWN_ISSUER, TEAM_ISSUER
 from broker.sessions.session import TokenState
 from broker.settings import PriceList
 from broker.store import audit
 from broker.store.database.engine import Database
-from broker.store.database.sum_tables import spending, usage_days
+from broker.store.database.sum_tables import day_sums, spending, usage_days
 from broker.store.database.tables import audit as audit_log
 from broker.store.database.tables import (
     blocks,
-    day_sums,
     limits,
     principals,
     service_keys,
@@ -192,6 +191,8 @@ def _is_unused() -> ColumnElement[bool]:
         or_(
             has(sessions.c.principal_key == principals.c.key),
             has(sessions.c.acting_key == principals.c.key),
+            has(sessions.c.team_key == principals.c.key),
+            and_(principals.c.issuer == TEAM_ISSUER, _is_team_of_someone()),
             has(limits.c.key == principals.c.key),
             has(blocks.c.value == principals.c.key),
             and_(principals.c.issuer == OWN_ISSUER, has(users.c.username == principals.c.subject)),
@@ -199,6 +200,14 @@ def _is_unused() -> ColumnElement[bool]:
             has(sign_ins.c.issuer == principals.c.issuer, sign_ins.c.subject == principals.c.subject),
         )
     )
+
+
+def _is_team_of_someone() -> ColumnElement[bool]:
+    named = (
+        select(1).where(table.c.team == principals.c.subject).exists()
+        for table in (users, service_keys, sign_ins)
+    )
+    return or_(*named)
 
 
 def _some(query: Select[tuple[str]]) -> Select[tuple[str]]:

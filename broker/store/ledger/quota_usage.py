@@ -57,6 +57,16 @@ def _of_both(query: str) -> str:
     return " UNION ALL ".join(query.format(owner=owner) for owner in _OWNERS)
 
 
+# Only sessions have a column for the team. A subquery and no join, and CASE for the day, so that a database
+# begins with the unconfirmed tokens: they are few. The sessions of a team and the tokens of a day are many.
+_IS_OF_TEAM = "(SELECT team_key FROM sessions AS own WHERE own.id = tokens.session_id) = :key"
+_UNCONFIRMED_OF_TEAM = f"""
+    SELECT CASE WHEN reserved_at >= :day THEN seconds ELSE 0 END AS seconds,
+           CASE WHEN reserved_at >= :day THEN forgiven ELSE 0 END AS forgiven
+    FROM tokens WHERE state = 'reserved' AND connect_by <= :lapsed AND {_IS_OF_TEAM}
+    """  # noqa: S608 - constants only # nosec B608
+
+
 def _statement(sql: str, *names: str) -> Statement:
     return Statement(timed(sql, *names))
 
@@ -65,16 +75,22 @@ def timed(sql: str, *names: str) -> TextClause:
     return text(sql).bindparams(*(bindparam(name, type_=UtcDateTime()) for name in names))
 
 
-_COUNTS = f"""
-    SELECT place.taken, place.recounted_on,
-           ({_LAPSED.format(owner="principal_key")}) + ({_LAPSED.format(owner="acting_key")}) AS free,
-           total.seconds - dead.seconds AS seconds, total.forgiven - dead.forgiven AS forgiven%s
+_FREE = f"({_LAPSED.format(owner='principal_key')}) + ({_LAPSED.format(owner='acting_key')})"
+
+
+def _counts(free: str, unconfirmed: str, sums: str = "", more: str = "") -> str:
+    """The usage of `:key`: `free` places among the counted ones, and the `unconfirmed` tokens of today."""
+    return f"""
+    SELECT place.taken, place.recounted_on, {free} AS free,
+           total.seconds - dead.seconds AS seconds, total.forgiven - dead.forgiven AS forgiven{sums}
     FROM (SELECT coalesce(sum(seconds), 0) AS seconds, coalesce(sum(forgiven), 0) AS forgiven
           FROM day_sums WHERE key = :key AND day >= :date) AS total
     CROSS JOIN (SELECT coalesce(sum(seconds), 0) AS seconds, coalesce(sum(forgiven), 0) AS forgiven
-                FROM ({_of_both(_UNCONFIRMED)}) AS each_one) AS dead
-    LEFT JOIN places AS place ON place.owner = :key AND place.plan = ''%s
+                FROM ({unconfirmed}) AS each_one) AS dead
+    LEFT JOIN places AS place ON place.owner = :key AND place.plan = ''{more}
     """  # noqa: S608 - constants only # nosec B608
+
+
 # Reservations that were never confirmed, of all principals.
 DEAD = (
     "SELECT sessions.spent_on AS period, -tokens.nanos AS nanos, -tokens.seconds AS seconds "
@@ -96,22 +112,36 @@ def spent_query(dead: str) -> str:
     """  # noqa: S608 - constants only # nosec B608
 
 
-_SPENT = f"CROSS JOIN ({spent_query(_of_both(f'{DEAD} AND tokens.{{owner}} = :key'))}) AS spent"
-_USAGE = _statement(_COUNTS % ("", ""), "now", "day", "lapsed")
-_USAGE_AND_SPENT = _statement(
-    _COUNTS % (", spent.day_nanos, spent.month_nanos, spent.month_seconds", _SPENT), "now", "day", "lapsed"
+class _Reading:
+    """The statements that read the usage of one kind of owner."""
+
+    def __init__(self, free: str, unconfirmed: str, dead: str, frees_at: str) -> None:
+        sums = ", spent.day_nanos, spent.month_nanos, spent.month_seconds"
+        spent = f" CROSS JOIN ({spent_query(dead)}) AS spent"
+        self.usage = _statement(_counts(free, unconfirmed), "now", "day", "lapsed")
+        self.usage_and_spent = _statement(_counts(free, unconfirmed, sums, spent), "now", "day", "lapsed")
+        self.next_free = timed(
+            f"SELECT min(at) AS at FROM ({frees_at}) AS each_one",  # noqa: S608 # nosec B608
+            "now",
+        ).columns(at=UtcDateTime())
+
+
+_OF_PRINCIPAL = _Reading(
+    _FREE, _of_both(_UNCONFIRMED), _of_both(f"{DEAD} AND tokens.{{owner}} = :key"), _of_both(_FREES_AT)
 )
-_NEXT_FREE = timed(
-    f"SELECT min(at) AS at FROM ({_of_both(_FREES_AT)}) AS each_one",  # noqa: S608 # nosec B608
-    "now",
-).columns(at=UtcDateTime())
+_OF_TEAM = _Reading(
+    f"({_LAPSED.format(owner='team_key')})",
+    _UNCONFIRMED_OF_TEAM,
+    f"{DEAD} AND {_IS_OF_TEAM}",
+    _FREES_AT.format(owner="team_key"),
+)
 
 
 @dataclass(frozen=True)
 class Counted:
     """`free`: so many counted places have become free. `is_stale`: the count has to be made anew.
 
-    `spent` is None without a budget.
+    `spent` is None if it was not read.
     """
 
     usage: QuotaUsage
@@ -133,23 +163,27 @@ def counted(
     now: datetime,
     since: datetime | None = None,
     label: str | None = None,
+    *,
+    always_spent: bool = False,
 ) -> Counted:
-    """`label`: the day of budgets."""
+    """`label`: the day of budgets. `always_spent`: read what is spent also without a budget."""
+    reading = _OF_TEAM if quota.is_team else _OF_PRINCIPAL
     values: dict[str, Any] = {"key": quota.key, **times(now)}
     if since is not None:
         values["day"] = min(values["day"], quotas.day_of(since))
     values["date"] = date_of(values["day"])
     spent = None
-    if quota.budget and label is not None:
+    if (quota.budget or always_spent) and label is not None:
         values |= {"label": label, "month": label[:7]}
-        ((taken, recounted_on, free, used, forgiven, *sums),) = _USAGE_AND_SPENT.run(connection, values)
+        (row,) = reading.usage_and_spent.run(connection, values)
+        taken, recounted_on, free, used, forgiven, *sums = row
         spent = Spent(*map(int, sums))
     else:
-        ((taken, recounted_on, free, used, forgiven),) = _USAGE.run(connection, values)
+        ((taken, recounted_on, free, used, forgiven),) = reading.usage.run(connection, values)
     is_open = (taken or 0) - free
     frees_at = None
     if is_open >= quota.sessions:
-        frees_at = connection.execute(_NEXT_FREE, {"key": quota.key, "now": now}).scalar_one()
+        frees_at = connection.execute(reading.next_free, {"key": quota.key, "now": now}).scalar_one()
     usage = QuotaUsage(quota, now, is_open, int(used), frees_at, int(forgiven))
     is_stale = taken is not None and (recounted_on != date_of(now) or is_open < 0)
     return Counted(usage, free, is_stale, spent)

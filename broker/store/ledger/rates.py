@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from limits.storage import MovingWindowSupport, Storage
-from sqlalchemy import Connection, bindparam, delete, func, null, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, null, select, text
 
 from broker.errors import Refusal
 from broker.limits.limiter import Counts, RateStorage, Window, redis_storage
@@ -30,16 +30,27 @@ SCHEME = "broker-sql"
 _HITS = select(rate_windows.c.hits).where(rate_windows.c.key == bindparam("window"))
 # Each request that adds a row deletes a few expired ones.
 _FORGET = delete_expired(rate_windows, rate_windows.c.key, 10)
-_KEEP = Statement(
-    update(rate_windows)
-    .where(rate_windows.c.key == bindparam("window"))
-    .values(hits=bindparam("packed"), expires_at=bindparam("until"))
-)
+# The row of a window that many share outlives theirs: a request that adds it must not hold theirs already.
+_SHARED_KEPT = timedelta(days=1)
+
+
+@cache
+def _keep(number: int) -> Statement:
+    """New hits of so many windows."""
+    rows = ", ".join(f"(:window{one}, :packed{one}, :until{one})" for one in range(number))
+    types = {"packed": rate_windows.c.hits.type, "until": rate_windows.c.expires_at.type}
+    binds = [bindparam(f"{name}{one}", type_=type_) for name, type_ in types.items() for one in range(number)]
+    return Statement(
+        text(
+            f"INSERT INTO rate_windows (key, hits, expires_at) VALUES {rows} "  # noqa: S608 # nosec B608
+            "ON CONFLICT (key) DO UPDATE SET hits = excluded.hits, expires_at = excluded.expires_at"
+        ).bindparams(*binds)
+    )
 
 
 @cache
 def _locked(number: int, *, with_time: bool) -> Statement:
-    """So many windows, always locked in the order of their keys: no two requests wait for each other.
+    """So many windows, always locked in their order, shared ones first: no two requests wait for each other.
 
     `with_time`: the server's time, row by row after the wait for each.
     """
@@ -47,7 +58,7 @@ def _locked(number: int, *, with_time: bool) -> Statement:
     locked = (
         select(rate_windows.c.key, rate_windows.c.hits)
         .where(rate_windows.c.key.in_(keys))
-        .order_by(rate_windows.c.key)
+        .order_by(case({key: number for number, key in enumerate(keys)}, value=rate_windows.c.key))
         .with_for_update()
         .cte("locked")
     )
@@ -87,15 +98,18 @@ class SqlRateStorage(Storage, MovingWindowSupport):
         with self._database.write() as connection:
             # The time is read after the wait for the locks: the previous holder may have counted at a later
             # time.
-            blobs, now = self._locked_hits(connection, windows)
+            blobs, now, are_new = self._locked_hits(connection, windows)
             hits = {window: _within(blobs[window.key], now, window.seconds) for window in windows}
             room = all(len(found) < window.limit for window, found in hits.items())
             if room:
                 for found in hits.values():
                     found.append(now.timestamp())
-                rows = [_row(window, found, now) for window, found in hits.items()]
-                for row in rows:
-                    _KEEP.run(connection, row)
+                own = windows[-1].allowance.key
+                rows = [_row(window, found, now, own) for window, found in hits.items()]
+                _keep(len(rows)).run(connection, _numbered(rows))
+            if are_new:
+                # Last, because it locks windows of others: no window may be waited for after that.
+                connection.execute(_FORGET, {"now": now})
             return room, {window: _count(found, window.limit, now) for window, found in hits.items()}
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
@@ -107,18 +121,17 @@ class SqlRateStorage(Storage, MovingWindowSupport):
 
     def _locked_hits(
         self, connection: Connection, windows: Sequence[Window]
-    ) -> tuple[Mapping[str, bytes], datetime]:
-        """Also the time at which all locks were there."""
-        found = self._lock(connection, windows)
-        if missing := sorted({window.key for window in windows} - {key for key, _, _ in found}):
+    ) -> tuple[Mapping[str, bytes], datetime, bool]:
+        """Also the time at which all locks were there, and whether rows were added."""
+        found, are_new = self._lock(connection, windows), False
+        while missing := _first_missing(windows, {key for key, _, _ in found}):
             now = self._database.now(connection)
-            connection.execute(_FORGET, {"now": now})
             until = now + timedelta(seconds=max(window.seconds for window in windows))
             rows = [{"key": key, "hits": b"", "expires_at": until} for key in missing]
             connection.execute(self._database.insert_or_ignore(rate_windows), rows)
-            found = self._lock(connection, windows)
+            found, are_new = self._lock(connection, windows), True
         _, _, at = found[-1]
-        return {key: bytes(hits) for key, hits, _ in found}, self._database.moment(at)
+        return {key: bytes(hits) for key, hits, _ in found}, self._database.moment(at), are_new
 
     def _lock(self, connection: Connection, windows: Sequence[Window]) -> Rows:
         """(key, packed hits, time) of each window that has a row."""
@@ -154,8 +167,25 @@ class SqlRateStorage(Storage, MovingWindowSupport):
         raise NotImplementedError
 
 
-def _row(window: Window, hits: list[float], now: datetime) -> dict[str, Any]:
-    return {"window": window.key, "packed": _pack(hits), "until": now + timedelta(seconds=window.seconds)}
+def _first_missing(windows: Sequence[Window], found: Collection[str]) -> Sequence[str]:
+    """The keys of one owner that have no row, those of a team or a service key before their users'.
+
+    A request that had added a row of a user, and then waited for the row that all users share, would hold up
+    another one of this user that has the shared row already.
+    """
+    missing = [window for window in windows if window.key not in found]
+    return sorted(one.key for one in missing if one.allowance.key == missing[0].allowance.key)
+
+
+def _numbered(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{name}{number}": value for number, row in enumerate(rows) for name, value in row.items()}
+
+
+def _row(window: Window, hits: list[float], now: datetime, own: str) -> dict[str, Any]:
+    until = now + timedelta(seconds=window.seconds)
+    if window.allowance.key != own:
+        until += _SHARED_KEPT
+    return {"window": window.key, "packed": _pack(hits), "until": until}
 
 
 def _count(hits: list[float], limit: int, now: datetime) -> tuple[float, int]:

@@ -26,7 +26,7 @@ from broker.store.ledger.spending import Account
 
 # Built once: putting a statement together takes longer than running it.
 _ADD_SESSION = insert_of(
-    sessions, "id", "principal_key", "acting_key", "plan", "profile", "model", "client", "state",
+    sessions, "id", "principal_key", "acting_key", "team_key", "plan", "profile", "model", "client", "state",
     "opened_at", "ends_at", "held_until", "counted", "spent_on",
     "spent_nanos", "spent_seconds",
 )  # fmt: skip
@@ -62,18 +62,23 @@ _RELEASE = (
     .where(sessions.c.id == bindparam("session"))
     .values(held_until=bindparam("at"), released_at=bindparam("at"))
 )
-_LIVE = select(
-    tokens.c.id,
-    tokens.c.principal_key,
-    tokens.c.acting_key,
-    tokens.c.reserved_at,
-    tokens.c.covers_from,
-    tokens.c.expires_at,
-    tokens.c.seconds,
-).where(
-    tokens.c.session_id == bindparam("session"),
-    tokens.c.state == TokenState.ISSUED,
-    tokens.c.expires_at > bindparam("now"),
+_LIVE = (
+    select(
+        tokens.c.id,
+        tokens.c.principal_key,
+        tokens.c.acting_key,
+        sessions.c.team_key,
+        tokens.c.reserved_at,
+        tokens.c.covers_from,
+        tokens.c.expires_at,
+        tokens.c.seconds,
+    )
+    .join(sessions, sessions.c.id == tokens.c.session_id)
+    .where(
+        tokens.c.session_id == bindparam("session"),
+        tokens.c.state == TokenState.ISSUED,
+        tokens.c.expires_at > bindparam("now"),
+    )
 )
 _NEWEST = select(func.max(tokens.c.connect_by), func.max(tokens.c.expires_at)).where(
     tokens.c.session_id == bindparam("session"), tokens.c.state == TokenState.ISSUED
@@ -86,6 +91,7 @@ _CHARGE = (
         tokens.c.nanos,
         tokens.c.principal_key,
         tokens.c.acting_key,
+        sessions.c.team_key,
         tokens.c.reserved_at,
         tokens.c.seconds,
         tokens.c.forgiven,
@@ -117,6 +123,7 @@ def add_session(
         "id": session_id,
         "principal_key": principal.key,
         "acting_key": principal.actor.key if principal.actor else None,
+        "team_key": principal.team.key if principal.team else None,
         "plan": plan,
         "profile": terms.profile,
         "model": terms.model,
@@ -162,7 +169,7 @@ def add_token(
         "nanos": nanos,
     }
     writes.add(_ADD_TOKEN, row)
-    keys = (principal.actor.key if principal.actor else None, principal.key)
+    keys = tuple(one.key for one in principal.charged)
     day_sums.add(writes, keys, window.now, window.seconds, window.forgiven)
     if opens_session:  # its row has the charge already
         spending.add(writes, account.label, keys, nanos, window.seconds)
@@ -211,7 +218,7 @@ def void_token(connection: Connection, token_id: str, refusal_code: str) -> None
     charge = connection.execute(_CHARGE, {"token": token_id}).one_or_none()
     if charge is not None:
         connection.execute(_FREE_OF_CHARGE, {"token": token_id})
-        keys = (charge.acting_key, charge.principal_key)
+        keys = (charge.team_key, charge.acting_key, charge.principal_key)
         with Writes(connection) as writes:
             day_sums.add(writes, keys, charge.reserved_at, -charge.seconds, -charge.forgiven)
             if charge.spent_on:  # otherwise it was opened before budgets were kept
@@ -277,7 +284,7 @@ def release(connection: Connection, session_id: str, quotas: Quotas, now: dateti
             seconds = unused[row.id]
             connection.execute(_GIVE_BACK, {"token": row.id, "unused": seconds})
             with Writes(connection) as writes:
-                keys = (row.acting_key, row.principal_key)
+                keys = (row.team_key, row.acting_key, row.principal_key)
                 day_sums.add(writes, keys, row.reserved_at, -seconds, seconds)
         connection.execute(_RELEASE, {"session": session_id, "at": now})
     else:

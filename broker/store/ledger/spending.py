@@ -1,4 +1,4 @@
-"""What principals and the project spend in each day and month, as sums that are kept.
+"""What principals, teams and the project spend in each day and month, as sums that are kept.
 
 A session's charge is what its tokens cost by their seconds, or what its client reported, whichever is more
 (`sessions.cost`). It is kept in `sessions.spent_nanos`, and the sums change by the same amount in the same
@@ -6,7 +6,8 @@ transaction: when a token is reserved or void, and when a report or the end of t
 it counts in the day and the month in which the session was opened. A reservation that is never confirmed is
 subtracted when the sums are read.
 
-The rows of `spending` are changed after everything else of a transaction, a principal's before the project's.
+The rows of `spending` are changed after everything else of a transaction: those of the team, the
+service key, the principal and the project, in this order.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ _CHARGES = Query(
         sessions.c.opened_at,
         sessions.c.principal_key,
         sessions.c.acting_key,
+        sessions.c.team_key,
         sessions.c.spent_on,
         sessions.c.spent_nanos,
         sessions.c.spent_seconds,
@@ -129,7 +131,7 @@ class Spending:
                 writes,
                 session_id,
                 row.spent_on,
-                (row.acting_key, row.principal_key),
+                (row.team_key, row.acting_key, row.principal_key),
                 nanos - row.spent_nanos,
                 int(row.seconds) - row.spent_seconds,
             )

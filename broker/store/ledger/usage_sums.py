@@ -56,7 +56,7 @@ ISSUED_SECONDS = (
     .correlate(sessions)
     .scalar_subquery()
 )
-_acting = principals.alias("acting")
+_acting, _team = principals.alias("acting"), principals.alias("team")
 _UNSETTLED = (
     select(
         sessions.c.id,
@@ -64,6 +64,7 @@ _UNSETTLED = (
         principals.c.issuer,
         principals.c.subject,
         _acting.c.subject.label("acting"),
+        _team.c.subject.label("team"),
         sessions.c.profile,
         sessions.c.model,
         sessions.c.state,
@@ -77,6 +78,7 @@ _UNSETTLED = (
     .select_from(
         sessions.join(principals, principals.c.key == sessions.c.principal_key)
         .outerjoin(_acting, _acting.c.key == sessions.c.acting_key)
+        .outerjoin(_team, _team.c.key == sessions.c.team_key)
         .outerjoin(session_reports, session_reports.c.session_id == sessions.c.id)
     )
     .where(UNSETTLED)
@@ -226,7 +228,7 @@ def _key_of(row: Any) -> Key:
     """A key acts for its users, and for itself in the sessions that it opens for no one."""
     service_key = row.acting or (row.subject if row.issuer == KEY_ISSUER else "")
     day = date_of(row.opened_at.astimezone(UTC))
-    return row.principal_key, day, service_key, row.profile, row.model, ""
+    return row.principal_key, day, service_key, row.profile, row.model, "", row.team or ""
 
 
 def _sum_refusals(connection: Connection) -> int:
@@ -237,7 +239,8 @@ def _sum_refusals(connection: Connection) -> int:
         if row.outcome in CODES:
             key = row.principal_key or next((one for one in _keys_of(row) if one in known), "")
             day = date_of(row.at.astimezone(UTC))
-            place = (key, day, _service_key(row.actor), row.profile or "", row.model or "", row.outcome)
+            service_key, team = _service_key(row.actor), (row.detail or {}).get("team", "")
+            place = (key, day, service_key, row.profile or "", row.model or "", row.outcome, team)
             added[place]["refusals"] += row.times
     _add(connection, added)
     if rows:

@@ -1,4 +1,5 @@
-"""SqlExport: what was used in a range of days, one row for each user, service key, profile, model or day.
+"""SqlExport: what was used in a range of days, one row for each user, service key, team, profile,
+model or day.
 
 It reads the sums by day that `ledger.usage_sums` keeps, after bringing them up to date: a thousand users at a
 time, in the order of their keys. Each page is a read of its own that begins after the last key, so neither
@@ -11,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
@@ -22,8 +23,8 @@ from broker.store.database.engine import Database
 from broker.store.database.sum_tables import SUMS, usage_days
 from broker.store.database.tables import principals, service_keys
 from broker.store.ledger.usage_sums import UsageSums
+from broker.store.reporting.dimensions import By
 
-By = Literal["user", "key", "profile", "model", "day"]
 _PAGE = 1000
 
 
@@ -37,7 +38,7 @@ class Dimension:
     by: ColumnElement[str] | None = None
 
 
-# A further dimension is a column of `usage_days` and an entry here.
+# A further dimension is a column of `usage_days`, a choice in `dimensions` and an entry here.
 _DIMENSIONS: Mapping[By, Dimension] = {
     "user": Dimension(
         usage_days.c.principal_key,
@@ -51,6 +52,7 @@ _DIMENSIONS: Mapping[By, Dimension] = {
         select(service_keys.c.id, service_keys.c.name),
         service_keys.c.id,
     ),
+    "team": Dimension(usage_days.c.team, ("team",)),
     "profile": Dimension(usage_days.c.profile, ("profile",)),
     "model": Dimension(usage_days.c.model, ("model",)),
     "day": Dimension(usage_days.c.day, ("day",)),

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from broker.identity.blocks import BlockKind
-from broker.principal import KEY_ISSUER, OWN_ISSUER, Overrides
+from broker.principal import KEY_ISSUER, OWN_ISSUER, TEAM_ISSUER, Overrides
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
 from broker.store.database.engine import Database
 from broker.store.database.tables import (
@@ -58,12 +58,13 @@ _SIGNED_IN_AS = (
 NAME = func.coalesce(service_keys.c.name, _SIGNED_IN_AS, principals.c.subject)
 IS_KEY = and_(principals.c.issuer == KEY_ISSUER, service_keys.c.id == principals.c.subject)
 _BLOCKED_AT = func.coalesce(users.c.blocked_at, blocks.c.created_at)
-# Removed own users are left out. The ledger still needs their principals.
+# Removed own users are left out, and teams, which are no people. The ledger still needs their principals.
 _PEOPLE = (
     select(
         principals,
         NAME.label("name"),
         func.coalesce(users.c.plan, service_keys.c.plan).label("plan"),
+        func.coalesce(users.c.team, service_keys.c.team).label("team"),
         users.c.roles,
         users.c.blocked_at,
         users.c.blocked_reason,
@@ -82,19 +83,23 @@ _PEOPLE = (
         .outerjoin(limits, limits.c.key == principals.c.key)
         .outerjoin(blocks, and_(blocks.c.kind == BlockKind.PRINCIPAL, blocks.c.value == principals.c.key))
     )
-    .where(or_(principals.c.issuer != OWN_ISSUER, users.c.username.is_not(None)))
+    .where(
+        principals.c.issuer != TEAM_ISSUER,
+        or_(principals.c.issuer != OWN_ISSUER, users.c.username.is_not(None)),
+    )
 )
 
 
 @dataclass(frozen=True)
 class Person:
-    """`plan` is None if only the credentials name it; `version` is the version of the overrides."""
+    """`plan` and `team` are None if only the credentials name them. `version` is that of the overrides."""
 
     key: str
     issuer: str
     subject: str
     name: str
     plan: str | None
+    team: str | None
     roles: frozenset[str]
     blocked_at: datetime | None
     blocked_reason: str
@@ -210,6 +215,7 @@ def _person(row: Row[Any], open_sessions: int, used_seconds: int) -> Person:
         subject=row.subject,
         name=row.name,
         plan=row.plan,
+        team=row.team,
         roles=frozenset((row.roles or "").split()),
         blocked_at=row.blocked_at if is_own else row.block_at,
         blocked_reason=(row.blocked_reason if is_own else row.block_reason) or "",

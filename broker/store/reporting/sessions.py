@@ -21,6 +21,7 @@ from broker.store.ledger.quota_usage import HOLDS_PLACE, times
 from broker.store.ledger.usage_sums import ISSUED_SECONDS
 from broker.store.reporting.people import IS_KEY, NAME
 
+_team = principals.alias("team")
 _SECONDS = (
     select(func.coalesce(func.sum(tokens.c.seconds), 0))
     .where(tokens.c.session_id == sessions.c.id)
@@ -32,6 +33,7 @@ _SESSIONS = select(
     principals.c.issuer,
     principals.c.subject,
     NAME.label("name"),
+    _team.c.subject.label("team"),
     _SECONDS.label("seconds"),
     ISSUED_SECONDS.label("issued_seconds"),
     session_reports.c.data.label("report"),
@@ -40,13 +42,15 @@ _SESSIONS = select(
 ).select_from(
     sessions.join(principals, principals.c.key == sessions.c.principal_key)
     .outerjoin(service_keys, IS_KEY)
+    .outerjoin(_team, _team.c.key == sessions.c.team_key)
     .outerjoin(session_reports, session_reports.c.session_id == sessions.c.id)
 )
 
 
 @dataclass(frozen=True)
 class SessionRow:
-    """`seconds` are charged for it. `state` is the state now, which may be later than the stored one.
+    """`seconds` are charged for it, also to its `team`. `state` is the state now, which may be later than the
+    stored one.
 
     `report` is what its client reported; never trust it. `counts` are the reported token counts for the cost.
     `problems` are those of the last report that cannot be true. `issued_seconds` are `seconds` without those
@@ -58,6 +62,7 @@ class SessionRow:
     issuer: str
     subject: str
     name: str
+    team: str | None
     profile: str
     model: str
     state: SessionState
@@ -166,6 +171,7 @@ def _session_row(row: Row[Any], now: datetime) -> SessionRow:
         issuer=row.issuer,
         subject=row.subject,
         name=row.name,
+        team=row.team,
         profile=row.profile,
         model=row.model,
         state=SessionState.ENDED if is_over else SessionState(row.state),

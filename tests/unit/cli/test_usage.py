@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from broker.sessions.session import SessionTerms
 from broker.store.database.engine import Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.ledger import SqlLedger
+from broker.store.reporting.dimensions import CHOICES
 from tests.support.servers import own_principal
 from tests.unit.cli.test_users import Run, alice, environ, run
 
@@ -94,3 +97,9 @@ def test_export_names_a_wrong_option(run: Run, alice: None, arguments: tuple[str
     wrong = run("usage", "export", *arguments)
     assert wrong.status == 2
     assert arguments[0] in wrong.err
+
+
+def test_page_offers_every_choice_of_an_export() -> None:
+    page = (Path(__file__).parents[3] / "web/ops/export-usage.js").read_text()
+    offered = page.split("select('by', [")[1].split("]),")[0]
+    assert tuple(re.findall(r"\['([a-z]+)', '", offered)) == CHOICES

@@ -24,11 +24,11 @@ class Known:
         self.blocks, self.user = list(blocks), user
         self.withdrawn: list[tuple[str, datetime]] = []
 
-    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, list[Block]]:
-        return self.user, NO_OVERRIDES, self.blocks
+    def of_own_user(self, verified: Verified) -> tuple[User | None, Overrides, Overrides, list[Block]]:
+        return self.user, NO_OVERRIDES, NO_OVERRIDES, self.blocks
 
-    def of_other(self, verified: Verified) -> tuple[Overrides, list[Block]]:
-        return NO_OVERRIDES, self.blocks
+    def of_other(self, verified: Verified) -> tuple[Overrides, Overrides, list[Block]]:
+        return NO_OVERRIDES, NO_OVERRIDES, self.blocks
 
     def withdraw_token(self, principal: Principal, token_id: str, until: datetime) -> None:
         self.withdrawn.append((token_id, until))

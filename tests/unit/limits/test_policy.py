@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from broker.limits.policy import Allowance, Policy
-from broker.limits.quota import Quota
-from broker.principal import Overrides, Principal, end_user
-from broker.settings import Plan, Project
+from broker.limits.quota import UNLIMITED, Quota
+from broker.principal import Overrides, Principal, end_user, team_named
+from broker.settings import Plan, Project, Team
 
 DEFAULT = Plan(rate="10/minute", sessions=2, minutes_per_day=60, session_minutes=30)
 GOLD = Plan(rate="100/minute", sessions=9, minutes_per_day=600, session_minutes=15, reserved_sessions=4)
@@ -78,3 +81,50 @@ def test_session_takes_a_project_place_of_the_requesters_plan(plan: str, counted
     for principal in (alice(plan), end_user(key, "u1")):
         quotas = POLICY.for_principal(principal).quotas
         assert (quotas.project_sessions, quotas.plan, quotas.reserved) == (50, counted_for, {"gold": 4})
+
+
+SALES = Team(rate="50/minute", sessions=20)
+TEAMS = Policy({"default": DEFAULT}, Project(), {"sales": SALES, "default": Team(minutes_per_day=600)})
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "limits", "rule"),
+    [
+        ("sales", {}, SALES, "team sales"),
+        ("support", {}, Team(minutes_per_day=600), "team default"),
+        ("sales", {"sessions": 3}, Team(rate="50/minute", sessions=3), "own sessions; team sales"),
+    ],
+)
+def test_team_has_its_entry_or_the_default_with_overrides(
+    name: str, own: dict[str, Any], limits: Team, rule: str
+) -> None:
+    member = replace(alice(), team=team_named(name)).with_overrides(Overrides(), Overrides(**own))
+    found = TEAMS.for_principal(member).team
+    assert found is not None
+    assert (found.name, found.limits, found.rule) == (name, limits, rule)
+
+
+def test_member_is_charged_to_the_team_first() -> None:
+    member = replace(alice(), team=team_named("sales"))
+    limits = TEAMS.for_principal(member)
+    assert [(one.rate, one.whose) for one in limits.allowances("token")] == [
+        ("50/minute", "the team"),
+        ("10/minute", None),
+    ]
+    team, own = limits.quotas.of
+    assert (team.sessions, team.minutes_per_day, team.whose, team.is_team) == (
+        20,
+        UNLIMITED,
+        "the team",
+        True,
+    )
+    assert own.key == member.key
+    assert limits.plan == DEFAULT
+
+
+def test_team_without_limits_is_not_looked_at() -> None:
+    limits = POLICY.for_principal(replace(alice(), team=team_named("sales")))
+    assert [one.key for one in limits.quotas.of] == [alice().key]
+    assert len(limits.allowances("token")) == 1
+    assert limits.team is not None
+    assert limits.team.rule == "no limit"

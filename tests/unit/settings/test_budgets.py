@@ -38,3 +38,23 @@ def test_budget_needs_a_price_for_every_model(tmp_path: Path) -> None:
     assert found == (
         "broker.toml: project: has a budget, so every model needs a price; there is none for gemini-3.8-live"
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        ('[teams."a b"]\n', "teams.a b: must have 1 to 64 of A-Z a-z 0-9 . _ : @ + -"),
+        ("[teams.sales]\nsession_minutes = 5\n", "teams.sales.session_minutes: is not a known key"),
+        ("[teams.sales]\nsessions = 0\n", "teams.sales.sessions: must be at least 1"),
+    ],
+)
+def test_wrong_team_is_a_fault(tmp_path: Path, lines: str, fault: str) -> None:
+    (found,) = faults(tmp_path, lines + entry())
+    assert found.startswith(f"broker.toml: {fault}")
+
+
+def test_budget_of_a_team_is_exact_and_needs_prices(tmp_path: Path) -> None:
+    team = '[teams."org_2bX:9"]\nbudget_per_day = 0.1\n'
+    assert settings(tmp_path, team + entry()).config.teams["org_2bX:9"].budget_per_day == 100_000
+    (found,) = faults(tmp_path, team)
+    assert found.startswith("broker.toml: teams.org_2bX:9: has a budget, so every model needs a price")

@@ -113,6 +113,30 @@ def test_plan_comes_from_its_claim_if_it_is_known(
     assert verify(claims, **entry).principal.plan == plan
 
 
+@pytest.mark.parametrize(
+    ("claims", "entry", "team"),
+    [
+        ({"org": "acme"}, {}, None),
+        ({}, {"team_claim": "org"}, None),
+        ({"org": None}, {"team_claim": "org"}, None),
+        ({"org": "acme"}, {"team_claim": "org"}, "acme"),
+        ({"org": ["acme"]}, {"team_claim": "org"}, "acme"),
+        ({"a": {"org_id": "org_2bX:9"}}, {"team_claim": "a.org_id"}, "org_2bX:9"),
+    ],
+)
+def test_team_comes_from_its_claim(claims: dict[str, Any], entry: dict[str, Any], team: str | None) -> None:
+    found = verify(claims, **entry).principal.team
+    assert (found and found.subject) == team
+
+
+@pytest.mark.parametrize(
+    "team", ["", " ", "a b", "/acme", "x" * 65, "a\n", 7, True, [], ["a", "b"], {"a": 1}]
+)
+def test_token_whose_team_has_no_valid_name_is_refused(team: Any) -> None:
+    """Without a team, its bearer would escape the limits of the team."""
+    assert code({"org": team}, team_claim="org") == "invalid-token"
+
+
 OPERATORS = {"operator_claim": "realm_access.roles", "operator_values": ["voice-operator"]}
 
 

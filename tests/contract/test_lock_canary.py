@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from broker.minting.compile import RESUMPTION
+from broker.proof.attacks import Attack
 from broker.standin import protojson
 from tests.contract.canary import SHIPPED, Attempt, Canary, locked
-from tests.contract.setup_attacks import FIELDS, Attack, fields, leaves, merged, odd_frames
+from tests.contract.setup_attacks import FIELDS, fields, leaves, merged, odd_frames
 from tests.standin.client import SETUP, call, opened
 from tests.support.sample_profiles import sample_profiles
 

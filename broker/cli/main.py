@@ -20,6 +20,7 @@ from broker.cli.explain import explain
 from broker.cli.keys import keys
 from broker.cli.limits import limits
 from broker.cli.output import open_database
+from broker.cli.probe import probe
 from broker.cli.purge import purge
 from broker.cli.sessions import sessions
 from broker.cli.suspension import resume, suspend
@@ -90,6 +91,7 @@ def db_upgrade() -> None:
 
 for _command in (
     check,
+    probe,
     users,
     blocks,
     token,

@@ -84,7 +84,7 @@ def test_profile_without_a_model_fails_and_the_others_go_on(environ: dict[str, s
 def test_every_question_gets_an_answer(fast: StandIn, make_mints: MakeMints) -> None:
     first = {one.question: one.answer for one in answers(make_mints("default"))}
     assert list(first) == list(QUESTIONS)
-    context, spent = list(QUESTIONS)[0], "Does a spent token resume its session?"
+    context, spent = next(iter(QUESTIONS)), "Does a spent token resume its session?"
     assert first[context] == "yes, although the token locks the instruction"
     assert first[spent] == "yes"
     assert not any("could not" in answer for answer in first.values()), first

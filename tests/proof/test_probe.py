@@ -51,11 +51,11 @@ def environ(probed: BrokerServer, issuer: KeyServer) -> dict[str, str]:
     created = probed.command("keys", "create", "probe", "--scope", "token", "--scope", "sessions")
     key = re.search(r"lbk_\w+", created)
     assert key, created
-    name = f"{issuer.url}/other"
+    name, hour_ago = f"{issuer.url}/other", int(time.time()) - 3600
     return {
         "PROBE_CREDENTIAL": key[0],
         "PROBE_LIMITED_CREDENTIAL": probed.bearer("slow"),
-        "PROBE_EXPIRED_TOKEN": signer("rsa").token(claims(name, exp=int(time.time()) - 600)),
+        "PROBE_EXPIRED_TOKEN": signer("rsa").token(claims(name, iat=hour_ago, exp=hour_ago + 60)),
         "PROBE_WRONG_AUDIENCE_TOKEN": signer("rsa").token(claims(name, aud="another")),
     }
 

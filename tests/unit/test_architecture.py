@@ -25,6 +25,7 @@ FENCES = {
     "jwt": ("broker.identity",),
     "argon2": ("broker.identity",),
     "aiohttp": ("broker.standin",),
+    "opentelemetry": ("broker.telemetry",),
 }
 # From top to bottom: a module may import its own layer and every layer below it.
 # A module belongs to the entry that names its longest prefix. Each package is a layer of its own.

@@ -18,7 +18,7 @@ from broker.errors import Refusal
 from broker.proof.attacks import FIELD_ATTACKS, Attack, FieldAttack, Sign, foreign_setup, whole_frames
 from broker.proof.connection import Ended, Unclear, opened, with_token
 from broker.proof.mints import Mints
-from broker.proof.signs import SIGNS
+from broker.proof.signs import SIGNS, SILENT_SECONDS
 
 Outcome = Literal["held", "broken", "untried", "open"]
 First = Mapping[str, Any] | Attack
@@ -84,6 +84,8 @@ class LockProof:
 
     def _field(self, attack: FieldAttack) -> tuple[Outcome, str]:
         setup, mints = self._mints.setup, self._mints
+        if attack.sign in ("instruction", "spoken", "heard", "history") and mints.only_writes:
+            return "untried", "the model does not speak, so nothing shows which value is in force"
         honest = self._honest_look(attack.sign)
         if not honest.startswith("opens"):
             return "untried", f"the honest setup: {honest}"
@@ -124,12 +126,14 @@ class LockProof:
     def _second_setup(self) -> tuple[Outcome, str]:
         with opened(with_token(self._mints.socket, self._mints.token())) as socket:
             socket.begin(self._mints.setup)
-            socket.send({"setup": foreign_setup(self._mints.setup, harmless=True)})
+            socket.send({"setup": foreign_setup(self._mints.setup, harmless=False)})
             try:
-                socket.ask("Hello.", 10)
+                while True:
+                    socket.receive(SILENT_SECONDS)
             except Ended as ended:
                 return "held", f"closed with {ended}"
-        return "broken", "the session goes on after a second setup"
+            except TimeoutError:
+                return "untried", "the session goes on, and nothing shows which setup is in force"
 
     def _spent(self) -> tuple[Outcome, str]:
         token = self._mints.token()

@@ -90,5 +90,10 @@ class Mints:
         return [name for name in SETUP_FIELDS if name not in self.compiled.locked_fields]
 
     @property
+    def only_writes(self) -> bool:
+        """Whether the model writes down what it hears and says nothing."""
+        return bool(self.setup["generationConfig"]["responseModalities"] == ["TEXT"])
+
+    @property
     def resumes(self) -> bool:
         return RESUMPTION in self.compiled.open_fields

@@ -53,7 +53,7 @@ def prove(
                 profile.findings.append(shown)
                 say(f"{name}: {shown.attempt}: {shown.outcome}: {shown.evidence}")
         profile.mints = mints.count
-        asker = asker or (mints if "AUDIO" in str(mints.setup["generationConfig"]) else None)
+        asker = asker or (None if mints.only_writes else mints)
     if lock and asker is not None:
         for answered in questions.answers(asker):
             report.questions.append(replace(answered, answer=redact(answered.answer)))

@@ -49,7 +49,7 @@ def _speak(mints: Mints, line: str) -> Speech:
         times.append(time.perf_counter())
         socket.begin(mints.plan.setup)
         times.append(time.perf_counter())
-        if mints.setup["generationConfig"]["responseModalities"] == ["TEXT"]:
+        if mints.only_writes:
             return Speech("untried", "the model only writes down what it hears", _steps(times))
         answer = socket.ask(line, TURN_SECONDS)
     if answer.first_audio is None:

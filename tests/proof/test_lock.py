@@ -60,6 +60,13 @@ def test_each_hole_is_noticed(fast: StandIn, make_mints: MakeMints) -> None:
     assert found["untried"] == locked & NO_SIGN
 
 
+def test_model_that_only_writes_is_proved_where_it_can_be(make_mints: MakeMints) -> None:
+    found = prove(make_mints, "dictation")
+    assert "broken" not in found
+    assert found["held"] >= FRAMES | TERMS | OTHER | {"model", "generationConfig", "tools"}
+    assert {"systemInstruction", "inputAudioTranscription"} <= found["untried"]
+
+
 @pytest.mark.parametrize("profile", ["total", "marked"])
 def test_other_kinds_of_locks_are_proved(make_mints: MakeMints, profile: str) -> None:
     found = prove(make_mints, profile)

@@ -44,6 +44,23 @@ def test_speech_is_measured(environ: dict[str, str], tmp_path: Path) -> None:
     assert f"{speech['audio_seconds']} s" in page
 
 
+@pytest.mark.long
+def test_proof_is_a_page_and_json(environ: dict[str, str], tmp_path: Path) -> None:
+    """Everything at once. The parts have their own tests."""
+    path = tmp_path / "report.md"
+    done = run(environ, f"--speak --prove-lock --profile default --json --report {path}")
+    assert done.exit_code == 3, done.output
+    report = json.loads(done.stdout)
+    assert (report["status"], report["counts"]["broken"], report["counts"]["untried"]) == (3, 0, 1)
+    (profile,) = report["profiles"]
+    assert profile["mints"] > len(profile["findings"])
+    assert len(report["questions"]) == len(QUESTIONS)
+    page = path.read_text()
+    for one in (*profile["findings"], *report["questions"]):
+        assert f"| {' | '.join(one.values())} |" in page
+    assert "auth_tokens/" not in done.output + page
+
+
 def test_model_that_does_not_speak_is_no_pass(environ: dict[str, str]) -> None:
     done = run(environ, "--speak --profile dictation --json")
     assert done.exit_code == 3, done.output

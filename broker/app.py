@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -28,6 +29,7 @@ from broker.http import (
     request_log,
     sessions,
     tokens,
+    tracing,
 )
 from broker.http.lanes import places_for_waiting
 from broker.idempotency.encryption import TokenCipher
@@ -64,12 +66,13 @@ from broker.principal import OWN_ISSUER
 from broker.profiles.catalog import Catalog
 from broker.sessions.suspension import is_suspended
 from broker.settings import PriceList, Settings, in_force, store_urls
+from broker.settings.variables import traces_wanted
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.sign_ins import SqlSignIns
 from broker.store.accounts.standing import SqlStanding
 from broker.store.accounts.users import SqlUsers
 from broker.store.audit import RefusalLog
-from broker.store.database.engine import Clock, Database
+from broker.store.database.engine import Clock, Database, Kind
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.idempotency import SqlIdempotencyRecords
 from broker.store.ledger.ledger import SqlLedger
@@ -80,7 +83,7 @@ from broker.store.ledger.usage_sums import UsageSums
 from broker.store.readiness import Readiness
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
-from broker.telemetry import log
+from broker.telemetry import log, traces
 from broker.telemetry.metrics import STORE_SECONDS, timed
 from broker.telemetry.store_gauge import StoreGauge
 
@@ -117,6 +120,7 @@ def create_app(
     app.url_map.merge_slashes = False
     parts.install(app, replace(_build(settings, clock, minter), demo_sign_in=demo_sign_in))
     allowed_origins = frozenset(settings.allowed_origins)
+    tracing.install(app, wanted=traces_wanted())
     request_log.install(app, allowed_origins, settings.live_url)
     draining.install(app)
     guards.install(
@@ -125,6 +129,12 @@ def create_app(
     problems.register(app)
     mount(app)
     return app
+
+
+@contextmanager
+def _timed(kind: Kind) -> Iterator[None]:
+    with timed(_STORE_SECONDS[kind]), traces.span(f"store {kind}"):
+        yield
 
 
 def mount(app: Flask) -> None:
@@ -151,7 +161,7 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
         pool_size=settings.threads + 2,
         most_connections=settings.database_connections,
         clock=clock,
-        timed=lambda kind: timed(_STORE_SECONDS[kind]),
+        timed=_timed,
     )
     secrets = settings.secret_keys
     ring = KeyRing.of(secrets, *settings.signing_keys)

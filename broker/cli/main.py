@@ -1,7 +1,7 @@
 """The command `broker`. Each command is a thin call into `operators`, `store.database.migrate` or `cli.dev`.
 
-Exit status: 0 done, 1 rejected, 2 wrong usage or invalid settings. Secrets are read from standard input and
-never from arguments, which other users of the machine can read.
+Exit status: 0 done, 1 rejected, 2 wrong usage or invalid settings. `broker check` also has 3. Secrets are
+read from standard input and never from arguments, which other users of the machine can read.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import click
 
 from broker.cli.audit import audit
 from broker.cli.blocks import blocks
+from broker.cli.check_command import check
 from broker.cli.completion import completion
 from broker.cli.explain import explain
 from broker.cli.keys import keys
 from broker.cli.limits import limits
-from broker.cli.output import environment, open_database
+from broker.cli.output import open_database
+from broker.cli.probe import probe
 from broker.cli.purge import purge
 from broker.cli.reload import reload
 from broker.cli.sessions import sessions
@@ -74,17 +76,6 @@ def standin(port: int, tls: bool) -> None:
     sys.exit(standin_main(["--port", str(port), *(["--tls"] if tls else [])]))
 
 
-@cli.command()
-def check() -> None:
-    """Check that this installation can mint tokens.
-
-    Checks the settings, the store, the keys of each issuer and a real mint of each profile.
-    """
-    from broker.cli.check import run
-
-    sys.exit(0 if run(click.echo, environment()) else 1)
-
-
 @cli.group()
 def db() -> None:
     """Manage the database."""
@@ -101,6 +92,8 @@ def db_upgrade() -> None:
 
 
 for _command in (
+    check,
+    probe,
     users,
     blocks,
     token,

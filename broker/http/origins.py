@@ -17,8 +17,8 @@ _EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Reques
 _READ = (
     "Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Firebase-AppCheck", "X-Request-Id",
 )  # fmt: skip
-# Tracing tools add these to every request of an app. The broker ignores them, but a browser would not send
-# the request without leave: the end of a session would be lost, and the session charged in full.
+# Tracing tools add these to every request of an app. The broker uses only the first two, but a browser would
+# not send the request without leave: the end of a session would be lost, and the session charged in full.
 _TRACING = (
     "traceparent", "tracestate", "baggage",  # W3C, OpenTelemetry
     "sentry-trace",

@@ -12,6 +12,7 @@ from broker.minting.minter import MintedToken, Minter, TokenPlan
 from broker.principal import Principal
 from broker.profiles.profile import Profile
 from broker.sessions.session import Reservation, SessionTerms
+from broker.telemetry import traces
 
 # Enough to open a connection from a phone.
 LEAST_SECONDS_TO_CONNECT = 2
@@ -70,6 +71,7 @@ class Reserved:
 
     def token_of(self, minter: Minter, handle: str | None) -> MintedToken:
         """The token that was minted ahead, or a new one with the times of the reservation."""
+        traces.note({"broker.session_id": self.reservation.session_id})
         times = vars(self.reservation.times)
         return self.ready or minter.mint(self.profile, self.token_plan, **times, handle=handle)
 

@@ -28,6 +28,7 @@ from broker.minting.sdk_client import SdkClient, milliseconds
 from broker.minting.transport import BoundedTransport
 from broker.profiles.profile import Profile
 from broker.telemetry.metrics import MINT_SECONDS, UPSTREAM_ERRORS
+from broker.telemetry.traces import span
 
 T = TypeVar("T")
 
@@ -137,7 +138,8 @@ class GeminiMinter(Minter):
     def _timed(self, body: bytes) -> MintedToken:
         started, outcome = time.perf_counter(), "internal"
         try:
-            token = self._create(body)
+            with span("mint"):
+                token = self._create(body)
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code

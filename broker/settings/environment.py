@@ -109,7 +109,7 @@ def load(environ: Mapping[str, str] | None = None, *, checks: Iterable[ProfileCh
         raise SettingsError(faults)
     warnings = (
         *permissions.warnings(environ, found["config_path"], found["database_url"]),
-        *_unpriced(config),
+        *unpriced(config),
     )
     for setting in SETTINGS:
         if setting.secret and found[setting.attribute] is not None:
@@ -117,7 +117,8 @@ def load(environ: Mapping[str, str] | None = None, *, checks: Iterable[ProfileCh
     return Settings(**found, config=config, client_secrets=client_secrets, warnings=warnings)
 
 
-def _unpriced(config: BrokerConfig) -> Sequence[str]:
+def unpriced(config: BrokerConfig) -> Sequence[str]:
+    """A warning for each model without a price."""
     models = [model for profile in config.profiles.values() for model in profile.models]
     return PriceList(config.prices).warnings(models, datetime.now(UTC))
 

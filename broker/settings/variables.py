@@ -34,6 +34,15 @@ def own(environ: Mapping[str, str] | None) -> Mapping[str, str]:
     return os.environ if environ is None else environ
 
 
+def traces_wanted(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the standard variables of OpenTelemetry name a receiver. Its SDK reads them and all others."""
+    found = own(environ)
+    if found.get("OTEL_SDK_DISABLED", "").lower() == "true" or found.get("OTEL_TRACES_EXPORTER") == "none":
+        return False
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return any(found.get(name) for name in names)
+
+
 def database_url(environ: Mapping[str, str] | None = None) -> str:
     """The database's URL, for commands that only look into it. It holds a password.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ class CommandConnection(TurnConnection, Protocol):
 
 
 Command = Callable[[CommandConnection, str], Script | None]
+FIRST_WORD = re.compile(r"Begin every answer with the word (\w+)\.")
 COUNTING = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
@@ -32,7 +34,7 @@ def answer(connection: CommandConnection, text: str) -> Script | None:
     """Returns the script that answers a typed line, or None if the command acted at once."""
     word, _, rest = text.strip().partition(" ")
     if not word.startswith("/"):
-        return saying(voice.chimes(f"You wrote: {text.strip()}"))
+        return saying(voice.chimes(f"{_instructed_word(connection)}You wrote: {text.strip()}"))
     command = COMMANDS.get(word)
     if command is None:
         return saying(voice.chimes(f"There is no command {word}. Type /help to see what there is."))
@@ -40,6 +42,12 @@ def answer(connection: CommandConnection, text: str) -> Script | None:
         return command[1](connection, rest.strip())
     except ValueError as fault:
         return saying(voice.chimes(f"{word} {command[0]}: {fault}"))
+
+
+def _instructed_word(connection: CommandConnection) -> str:
+    """The only instruction that it follows, so that a client can hear which one is in force."""
+    found = FIRST_WORD.search(json.dumps(connection.setup.get("systemInstruction", {}), ensure_ascii=False))
+    return f"{found[1]}. " if found else ""
 
 
 def saying(reply: voice.Answer, speed: float = 0.0) -> Script:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -103,7 +104,8 @@ class Door:
         token = self._authenticate()
         frame = await self._setup_frame(token)
         self._refusal("setup")
-        setup = effective_setup(token.setup, token.mask, frame) if token else frame
+        hole = state.scenarios.peek("lock-ignored") or {"fields": []}
+        setup = effective_setup(token.setup, token.mask, frame, hole["fields"]) if token else frame
         record.setup, record.effective_setup = frame, setup
         removed = state.scenarios.peek("models-without")
         free = state.scenarios.peek("refused-setup-free") is not None
@@ -142,7 +144,7 @@ class Door:
                 raise Refused(CLOSES["unregistered"])
             gated = self._state.scenarios.peek("resume-ungated") is None
             unknown = self._state.scenarios.text("unknown-name", "token")
-            return self._state.tokens.check_at_connect(self._token_name, gated, unknown)
+            return self._state.tokens.check_at_connect(self._token_name, gated, unknown, self._ignored_terms)
         if not self._key:
             raise Refused(CLOSES["unregistered"])
         if not self._state.key_accepted(self._key):
@@ -151,12 +153,13 @@ class Door:
 
     async def _setup_frame(self, token: Token | None) -> dict[str, Any]:
         # A spent token can still resume, and only the setup frame says so. Refuse at once where it cannot.
-        patience = 1.0 if token and token.spent else self._state.scenarios.number("idle", "seconds")
+        spent = token and token.spent and "spent" not in self._ignored_terms
+        patience = 1.0 if spent else self._state.scenarios.number("idle", "seconds")
         try:
             async with asyncio.timeout(patience / self._state.clock.scale):
                 message = await self.frames.receive(self._version)
         except TimeoutError:
-            raise Refused(CLOSES["token-used" if token and token.spent else "aborted"]) from None
+            raise Refused(CLOSES["token-used" if spent else "aborted"]) from None
         if message is None:
             raise Gone
         if list(message) != ["setup"]:
@@ -164,9 +167,14 @@ class Door:
         setup: dict[str, Any] = message["setup"]
         return setup
 
+    @property
+    def _ignored_terms(self) -> Collection[str]:
+        terms: list[str] = (self._state.scenarios.peek("terms-ignored") or {"terms": []})["terms"]
+        return terms
+
     def _spend(self, setup: dict[str, Any], token: Token | None) -> None:
         if token and (not _handle(setup) or self._state.scenarios.peek("resume-counted") is not None):
-            self._state.tokens.spend(token)
+            self._state.tokens.spend(token, self._ignored_terms)
 
     def _conversation(self, setup: dict[str, Any]) -> Conversation:
         state, handle = self._state, _handle(setup)

@@ -8,17 +8,24 @@ and a masked field that the token lacks is unset.
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from typing import Any
 
 Setup = dict[str, Any]
 
 
-def effective_setup(token_setup: Setup | None, mask: list[str], frame: Setup) -> Setup:
+def effective_setup(
+    token_setup: Setup | None, mask: list[str], frame: Setup, ignored: Collection[str] = ()
+) -> Setup:
+    """`ignored`: the fields whose lock a scenario ignores."""
     if not mask:
-        return copy.deepcopy(frame if token_setup is None else token_setup)
-    result = copy.deepcopy(frame)
-    for path in mask:
-        _overwrite(result, token_setup or {}, path.split("."))
+        result = copy.deepcopy(frame if token_setup is None else token_setup)
+    else:
+        result = copy.deepcopy(frame)
+        for path in mask:
+            _overwrite(result, token_setup or {}, path.split("."))
+    for field in ignored:
+        _overwrite(result, frame, [field])
     return result
 
 

@@ -77,6 +77,14 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
         {},
     ),
     "context-update-locked": ("does not let contextUpdate change a locked field", {}),
+    "lock-ignored": (
+        "lets the client's setup replace these locked fields, as if there were a hole",
+        {"fields": []},
+    ),
+    "terms-ignored": (
+        "accepts tokens that are 'spent', 'late' or 'expired', as if there were a hole",
+        {"terms": []},
+    ),
     # an open connection
     "idle": ("drops a silent client after so many seconds (usually 150)", {"seconds": 150.0}),
     "connection-length": (

@@ -18,9 +18,10 @@ import httpx2
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from broker.profiles.profile import Profile
+from broker.proof.attacks import Attack
 from broker.standin import StandIn, protojson
 from tests.conftest import MakeBroker
-from tests.contract.setup_attacks import FIELDS, Attack
+from tests.contract.setup_attacks import FIELDS
 from tests.docs.markdown import section
 from tests.standin.client import address, opened
 from tests.support.sample_profiles import toml_of

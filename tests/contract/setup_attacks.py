@@ -1,6 +1,7 @@
 """What a client can put into its setup frame: a value for each field, built from the stand-in's own schema.
 
-A field that the schema learns is tried from then on.
+A field that the schema learns is tried from then on. `broker.proof.attacks` has what `broker check`
+tries, too.
 """
 
 from __future__ import annotations
@@ -9,15 +10,13 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from broker.standin.protojson import to_snake
+from broker.proof.attacks import CANARY, NO_MODEL, Attack, foreign_setup, snake_case, whole_frames
 from broker.standin.schema import MESSAGES
 
 FIELDS = tuple(MESSAGES["Setup"])
-OTHER_MODELS = ("models/gemini-3.1-flash-live-preview", "models/no-such-model", "")
-CANARY = "canary"
+OTHER_MODELS = ("models/gemini-3.1-flash-live-preview", NO_MODEL, "")
 _SCALARS: dict[str, Any] = {
     "string": CANARY, "bool": True, "int32": 7, "int64": "7", "float": 1.75, "bytes": "Y2FuYXJ5",
     "struct": {CANARY: CANARY}, "value": {CANARY: 1}, "schematype": "OBJECT",
@@ -29,15 +28,6 @@ _REFUSED = re.compile(
 )
 # Only fields that make the others of their message valid.
 _NEEDED = {"FunctionDeclaration": {"name": CANARY}, "Schema": {"type": "OBJECT"}}
-
-
-@dataclass(frozen=True)
-class Attack:
-    """A first message for the socket. `then` is sent at once after it."""
-
-    name: str
-    first: str | bytes
-    then: str | None = None
 
 
 def leaves(honest: dict[str, Any], *, both_spellings: bool) -> Iterator[Attack]:
@@ -94,12 +84,6 @@ def merged(base: Any, change: Any) -> Any:
     return change
 
 
-def snake_case(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {to_snake(key): snake_case(item) for key, item in value.items()}
-    return [snake_case(item) for item in value] if isinstance(value, list) else value
-
-
 def _leaves(kind: str, path: str) -> Iterator[tuple[dict[str, Any], str]]:
     """(the setup with only this leaf, its path)."""
     for value, inner in _values(kind):
@@ -141,22 +125,9 @@ def _container(kind: str) -> Any:
 
 def odd_frames(honest: dict[str, Any]) -> Iterator[Attack]:
     """Frames that a parser might read in two ways, and members that a setup does not have."""
-    evil = {
-        "model": honest["model"],
-        "generationConfig": {"responseModalities": ["AUDIO"], "temperature": 1.75},
-        "systemInstruction": {"parts": [{"text": CANARY}]},
-        "tools": [{"functionDeclarations": [{"name": CANARY}]}],
-    }
-    good, bad = json.dumps(honest), json.dumps(evil)
-    setup = json.dumps({"setup": evil})
-    yield Attack("a whole setup", setup)
-    yield Attack("a binary frame", setup.encode())
-    yield Attack("escaped names", setup.replace("systemInstruction", "\\u0073ystemInstruction"))
-    yield Attack("the setup twice in one frame", f'{{"setup": {good}, "setup": {bad}}}')
-    yield Attack("a field twice", f'{{"setup": {bad[:-1]}, {good[1:-1]}, {bad[1:]}}}')
-    both = {**evil, **snake_case(evil)}
-    yield Attack("both spellings", json.dumps({"setup": both}))
-    yield Attack("both spellings, the other way round", json.dumps({"setup": {**snake_case(evil), **evil}}))
+    evil = foreign_setup(honest, harmless=True)
+    bad, setup = json.dumps(evil), json.dumps({"setup": evil})
+    yield from whole_frames(honest, evil)
     yield Attack("two setups at once", json.dumps({"setup": honest}), then=setup)
     yield Attack("two setups at once, the first one empty", '{"setup": {}}', then=setup)
     yield Attack("the setup after another message", '{"clientContent": {}}', then=setup)

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from broker.minting.compile import RESUMPTION
+from broker.minting.compile import RESUMPTION, compile_profile
+from broker.proof.attacks import FIELD_ATTACKS, Attack
 from broker.standin import protojson
 from tests.contract.canary import SHIPPED, Attempt, Canary, locked
-from tests.contract.setup_attacks import FIELDS, Attack, fields, leaves, merged, odd_frames
+from tests.contract.setup_attacks import FIELDS, fields, leaves, merged, odd_frames
 from tests.standin.client import SETUP, call, opened
 from tests.support.sample_profiles import sample_profiles
 
@@ -63,6 +64,15 @@ def test_no_leaf_in_any_spelling_gets_past_the_lock_of_any_profile(canary: Canar
         honest = canary.token(place)["setup"]
         attacks = [*leaves(honest, both_spellings=True), *odd_frames(honest)]
         canary.sweep(place, attacks[number % one_in :: one_in])
+
+
+def test_no_attack_of_the_command_gets_past_the_lock(canary: Canary) -> None:
+    """`broker check --prove-lock` sends these; here the stand-in says which setup was in force."""
+    for place, (_name, profile) in canary.profiles.items():
+        (setup, *_others) = compile_profile(profile).setups.values()
+        frames = {attack.field: attack.frame(setup) for attack in FIELD_ATTACKS}
+        attacks = [Attack(field, json.dumps({"setup": frame})) for field, frame in frames.items()]
+        canary.sweep(place, attacks)
 
 
 def test_no_odd_frame_gets_past_the_lock(canary: Canary) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx2
 
+from broker.proof.attacks import Attack
 from broker.standin import StandIn
 from broker.standin.protojson import to_snake
 from broker.standin.schema import MESSAGES
 from tests.contract.canary import SCALE, SHIPPED, Attempt, Canary
-from tests.contract.setup_attacks import FIELDS, Attack
+from tests.contract.setup_attacks import FIELDS
 from tests.standin.client import address, call, opened
 
 

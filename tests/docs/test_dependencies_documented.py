@@ -33,6 +33,10 @@ def test_standin() -> None:
     assert documented("## Stand-in") == names(PYPROJECT["project"]["optional-dependencies"]["standin"])
 
 
+def test_traces() -> None:
+    assert documented("## Traces") == names(PYPROJECT["project"]["optional-dependencies"]["otel"])
+
+
 def test_development() -> None:
     groups = PYPROJECT["dependency-groups"]
     assert documented("## Development") == names(groups["build"]) | names(groups["dev"])

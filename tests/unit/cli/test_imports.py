@@ -14,7 +14,8 @@ from tests.support.environment import environment
 LARGE = {
     "alembic", "argon2", "attr", "cryptography", "flask", "google.genai", "gunicorn", "httpx2", "jwt",
     "limits", "prometheus_client", "psycopg", "pydantic", "redis", "rich", "sqlalchemy",
-    "sqlalchemy.dialects.postgresql", "structlog", "aiohttp",
+    "sqlalchemy.dialects.postgresql", "structlog", "aiohttp", "websockets",
+    "opentelemetry",
 }  # fmt: skip
 SCRIPT = """
 import sys
@@ -45,7 +46,17 @@ def loaded(words: list[str], **environ: str) -> set[str]:
     return LARGE & set(done.stderr.splitlines()[-1].split(","))
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["users", "--help"], ["completion", "bash"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        ["users", "--help"],
+        ["check", "--help"],
+        ["probe", "--help"],
+        ["completion", "bash"],
+    ],
+)
 def test_help_loads_no_large_library(words: list[str]) -> None:
     assert loaded(words) == set()
 

@@ -104,7 +104,7 @@ def _read(path: Path) -> tuple[BrokerConfig, Sequence[str]]:
 def _prove(speech: bool, lock: bool, names: tuple[str, ...], as_json: bool, path: Path | None) -> int:
     from broker.app import load_settings
     from broker.cli import trial
-    from broker.proof.run import prove
+    from broker.cli.proof.run import prove
 
     settings = load_settings(environment())
     known = settings.config.profiles

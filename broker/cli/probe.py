@@ -57,8 +57,8 @@ def probe(
 
     Exit status of one round: 0 all succeeded, 1 a probe failed, 3 a probe was not tried.
     """
-    from broker.proof import probe as probes
-    from broker.proof import probe_metrics
+    from broker.cli.proof import probe as probes
+    from broker.cli.proof import probe_metrics
 
     credentials = probes.Credentials(credential, limited_credential, expired_token, wrong_audience_token)
     with probes.client(url) as http:

@@ -17,8 +17,8 @@ from typing import Any
 import httpx2
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from broker.cli.proof.attacks import Attack
 from broker.profiles.profile import Profile
-from broker.proof.attacks import Attack
 from broker.standin import StandIn, protojson
 from tests.conftest import MakeBroker
 from tests.contract.setup_attacks import FIELDS

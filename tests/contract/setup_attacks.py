@@ -1,6 +1,6 @@
 """What a client can put into its setup frame: a value for each field, built from the stand-in's own schema.
 
-A field that the schema learns is tried from then on. `broker.proof.attacks` has what `broker check`
+A field that the schema learns is tried from then on. `broker.cli.proof.attacks` has what `broker check`
 tries, too.
 """
 
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from broker.proof.attacks import CANARY, NO_MODEL, Attack, foreign_setup, snake_case, whole_frames
+from broker.cli.proof.attacks import CANARY, NO_MODEL, Attack, foreign_setup, snake_case, whole_frames
 from broker.standin.schema import MESSAGES
 
 FIELDS = tuple(MESSAGES["Setup"])

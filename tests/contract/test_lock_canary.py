@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from broker.cli.proof.attacks import FIELD_ATTACKS, Attack
 from broker.minting.compile import RESUMPTION, compile_profile
-from broker.proof.attacks import FIELD_ATTACKS, Attack
 from broker.standin import protojson
 from tests.contract.canary import SHIPPED, Attempt, Canary, locked
 from tests.contract.setup_attacks import FIELDS, fields, leaves, merged, odd_frames

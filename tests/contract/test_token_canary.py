@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from broker.proof.attacks import Attack
+from broker.cli.proof.attacks import Attack
 from broker.standin import StandIn
 from broker.standin.protojson import to_snake
 from broker.standin.schema import MESSAGES

@@ -9,7 +9,7 @@ import pytest
 
 from broker.app import load_settings
 from broker.cli import trial
-from broker.proof.mints import Mints
+from broker.cli.proof.mints import Mints
 from broker.settings import Settings
 from broker.standin import StandIn
 from tests.support.environment import environment, write_config

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from broker.cli.main import cli
+from broker.cli.proof.lock import Finding
+from broker.cli.proof.questions import QUESTIONS, answers
+from broker.cli.proof.report import ProfileReport, Report
 from broker.errors import Refusal
-from broker.proof.lock import Finding
-from broker.proof.questions import QUESTIONS, answers
-from broker.proof.report import ProfileReport, Report
 from broker.standin import StandIn
 from tests.proof.conftest import PROFILES, MakeMints
 from tests.support.environment import environment, write_config

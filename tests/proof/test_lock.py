@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from broker.cli.proof.attacks import FIELD_ATTACKS
+from broker.cli.proof.lock import Finding, LockProof
 from broker.minting.compile import SETUP_FIELDS
-from broker.proof.attacks import FIELD_ATTACKS
-from broker.proof.lock import Finding, LockProof
 from broker.standin import StandIn
 from tests.proof.conftest import MakeMints
 

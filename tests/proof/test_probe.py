@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from broker.cli.main import cli
-from broker.proof.probe import PROBES
+from broker.cli.proof.probe import PROBES
 from broker.standin import StandIn
 from tests.conftest import MakeBroker
 from tests.support.issuers import KeyServer, claims, entry, signer

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from broker.proof.attacks import Attack, detection_is_off
+from broker.cli.proof.attacks import Attack, detection_is_off
 
 OPEN_SECONDS = 10.0
 INPUT_TYPE = "audio/pcm;rate=24000"

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from broker.cli.proof.attacks import FIELD_ATTACKS, Attack, FieldAttack, Sign, foreign_setup, whole_frames
+from broker.cli.proof.connection import Ended, Unclear, opened, with_token
+from broker.cli.proof.mints import Mints
+from broker.cli.proof.signs import SIGNS, SILENT_SECONDS
 from broker.errors import Refusal
-from broker.proof.attacks import FIELD_ATTACKS, Attack, FieldAttack, Sign, foreign_setup, whole_frames
-from broker.proof.connection import Ended, Unclear, opened, with_token
-from broker.proof.mints import Mints
-from broker.proof.signs import SIGNS, SILENT_SECONDS
 
 Outcome = Literal["held", "broken", "untried", "open"]
 First = Mapping[str, Any] | Attack

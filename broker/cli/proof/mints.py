@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx2
 
+from broker.cli.proof.connection import Unclear
 from broker.minting.compile import RESUMPTION, SETUP_FIELDS, CompiledProfile, compile_profile
 from broker.minting.gemini import GeminiMinter, socket_url
-from broker.proof.connection import Unclear
 from broker.settings import Settings
 
 LIFE_SECONDS = 120

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from broker.proof.probe import Probed
+from broker.cli.proof.probe import Probed
 
 
 def write(path: Path, url: str, results: Iterable[Probed]) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from broker.cli.proof.attacks import CODEWORD, INSTRUCTION
+from broker.cli.proof.connection import BYTES_PER_SECOND, Ended, Unclear, opened, with_token
+from broker.cli.proof.mints import Mints
 from broker.errors import Refusal
-from broker.proof.attacks import CODEWORD, INSTRUCTION
-from broker.proof.connection import BYTES_PER_SECOND, Ended, Unclear, opened, with_token
-from broker.proof.mints import Mints
 
 TURN_SECONDS = 45.0
 NO_TOKEN = "auth_tokens/0000000000000000000000000000000000000000"  # noqa: S105 - a token that nobody issued

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from broker.proof.lock import Finding
-from broker.proof.questions import Answered
-from broker.proof.speak import Speech
+from broker.cli.proof.lock import Finding
+from broker.cli.proof.questions import Answered
+from broker.cli.proof.speak import Speech
 
 WORDS = {
     "held": "the attempt had no effect",

@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from broker.cli.proof import questions
+from broker.cli.proof.lock import LockProof
+from broker.cli.proof.mints import Mints
+from broker.cli.proof.report import ProfileReport, Report
+from broker.cli.proof.speak import speak
 from broker.errors import Refusal
 from broker.minting.gemini import GeminiMinter
-from broker.proof import questions
-from broker.proof.lock import LockProof
-from broker.proof.mints import Mints
-from broker.proof.report import ProfileReport, Report
-from broker.proof.speak import speak
 from broker.settings import Settings
 from broker.telemetry.log import redact
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from broker.proof.attacks import CODEWORD, Sign
-from broker.proof.connection import BYTES_PER_SECOND, Ended, Socket
+from broker.cli.proof.attacks import CODEWORD, Sign
+from broker.cli.proof.connection import BYTES_PER_SECOND, Ended, Socket
 
 TURN_SECONDS = 45.0
 SILENT_SECONDS = 6.0

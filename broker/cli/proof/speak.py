@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
+from broker.cli.proof.connection import BYTES_PER_SECOND, Ended, Unclear, opened, with_token
+from broker.cli.proof.mints import Mints
 from broker.errors import Refusal
-from broker.proof.connection import BYTES_PER_SECOND, Ended, Unclear, opened, with_token
-from broker.proof.mints import Mints
 
 TURN_SECONDS = 60.0
 STEPS = ("mint", "connect", "setup", "first audio")

@@ -79,9 +79,9 @@ class Principal:
         return replace(self, plan=overrides.plan or self.plan, overrides=overrides)
 
 
-def end_user(key: Principal, subject: str) -> Principal:
+def end_user(key: Principal, subject: str, plan: str = "default") -> Principal:
     """A user of the backend that holds the service key `key`. Two keys never share a user.
 
-    Its limits are those of the plan `default`: the key's plan is for the backend as a whole.
+    `plan` is the user's: the key's own plan is for the backend as a whole.
     """
-    return Principal(f"{KEY_ISSUER}:{key.subject}", subject, subject, "default", actor=key)
+    return Principal(f"{KEY_ISSUER}:{key.subject}", subject, subject, plan, actor=key)

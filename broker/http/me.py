@@ -36,6 +36,7 @@ class MySession(TypedDict):
     ends_at: str
     held_until: str
     on_behalf_of: NotRequired[str]
+    plan: NotRequired[str]
 
 
 class NextToken(TypedDict):
@@ -51,6 +52,8 @@ class MyKey(TypedDict):
     scopes: list[str]
     profiles: list[str] | None
     on_behalf_of: str | None
+    user_plan: str
+    plans: list[str]
     expires_at: str | None
 
 
@@ -136,6 +139,7 @@ def _session(session: Session) -> MySession:
     }
     if session.on_behalf_of is not None:
         answer["on_behalf_of"] = session.on_behalf_of
+        answer["plan"] = session.user_plan
     return answer
 
 
@@ -165,5 +169,7 @@ def _service_key(key: ServiceKey) -> MyKey:
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
+        "user_plan": key.user_plan,
+        "plans": sorted(key.plans),
         "expires_at": timestamp_or_none(key.expires_at),
     }

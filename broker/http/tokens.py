@@ -64,13 +64,14 @@ class TokenBody(body.Body):
 
 
 class KeyTokenBody(TokenBody):
-    """All fields are optional. Only service keys may send `on_behalf_of`."""
+    """All fields are optional. Only service keys may send `on_behalf_of`, and `plan` with it."""
 
     # May be omitted, but not null or empty, so that a mistake cannot charge the key itself.
     on_behalf_of: Annotated[
         str,
         Field(default_factory=str, json_schema_extra={"minLength": 1, "maxLength": 255, **body.NO_CONTROLS}),
     ]
+    plan: Annotated[str, Field(min_length=1, max_length=64)] | None = None
 
 
 class NextTokenBody(body.Body):
@@ -120,7 +121,11 @@ def create_token(caller: Caller) -> Token:
     principal = _owner(caller, asked)
     client = {name: redact(text) for name, text in asked.client.model_dump(exclude_none=True).items()}
     token_request = TokenRequest(
-        profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation()
+        profile=asked.profile,
+        ttl_seconds=asked.ttl_seconds,
+        client=client,
+        attestation=_attestation(),
+        user_plan=principal.plan if principal.actor else None,
     )
     header = request.headers.get(idempotency.HEADER)
     if header is None:
@@ -150,10 +155,14 @@ def _attestation() -> str | None:
 def _owner(caller: Caller, asked: TokenBody) -> Principal:
     """The owner of the session: the caller, or the user that a service key names."""
     key = caller.service_key
-    if key is None or not isinstance(asked, KeyTokenBody) or "on_behalf_of" not in asked.model_fields_set:
+    if key is None or not isinstance(asked, KeyTokenBody):
+        return caller.principal
+    if "on_behalf_of" not in asked.model_fields_set:
+        if asked.plan is not None:
+            raise body.invalid("plan", "needs on_behalf_of")
         return caller.principal
     try:
-        owner = key.acting_for(asked.on_behalf_of)
+        owner = key.acting_for(asked.on_behalf_of, asked.plan)
     except Refusal as refusal:
         if refusal.code == "forbidden":
             parts().ledger.refused(caller.principal, "token", refusal.code)

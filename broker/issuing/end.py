@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from broker.errors import Refusal
 from broker.limits.policy import Policy
-from broker.principal import KEY_ISSUER, Principal, end_user
+from broker.principal import KEY_ISSUER, Principal
 from broker.sessions.session import Ledger, Session
 
 
@@ -24,9 +24,9 @@ class SessionEnder:
         """Ends a session that `requester` owns, or opened as a service key. Refuses `session-unknown`."""
         owner = requester
         if requester.issuer == KEY_ISSUER:
-            session = self.ledger.find(requester, session_id)
-            if session.on_behalf_of is not None:
-                owner = self._user(end_user(requester, session.on_behalf_of))
+            owner = self.ledger.find(requester, session_id).owner(requester)
+            if owner.actor is not None:
+                owner = self._user(owner)
         ended = self.ledger.end(requester, session_id, self.policy.for_principal(owner).quotas)
         self.settle()
         return ended

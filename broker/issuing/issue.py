@@ -18,7 +18,7 @@ from broker.issuing.warm import FirstReservations
 from broker.limits.limiter import Rates
 from broker.limits.policy import Allowance, Policy
 from broker.minting.minter import Minter
-from broker.principal import Principal, end_user
+from broker.principal import Principal
 from broker.profiles.catalog import Catalog
 from broker.profiles.profile import Profile
 from broker.sessions import suspension
@@ -71,8 +71,8 @@ class TokenIssuer:
         # It has a rate of its own, so callers who have used up the day's new sessions can still go on.
         with recorded_refusals(self.ledger, requester, "next-token"):
             session = self.ledger.find(requester, session_id)
-            user = session.on_behalf_of
-            principal = requester if user is None else self.admit(end_user(requester, user))
+            owner = session.owner(requester)
+            principal = self.admit(owner) if owner.actor else owner
         with recorded_refusals(self.ledger, principal, "next-token"):
             suspension.check(self.suspensions, session.profile, renewal=True)
             self.minter.check_upstream()

@@ -153,7 +153,10 @@ class UserAdmin:
         For other issuers' principals, it uses only what is known without a credential.
         """
         principal = self._principals.find(subject, issuer)
-        principal = principal.with_overrides(SqlOverrides(self._database).find(principal.key))
+        overrides = SqlOverrides(self._database)
+        principal = principal.with_overrides(overrides.find(principal.key))
+        if key := principal.actor:
+            principal = replace(principal, actor=key.with_overrides(overrides.find(key.key)))
         preview = (self._previews or self._own_previews()).preview(principal, profile)
         try:
             verified = Verified(principal, datetime.now(UTC), generation=self._generation(principal))

@@ -96,11 +96,16 @@ def olga(
     if request.param == "sqlite":
         return OperatorClient.of(make_app())
     app = make_app(env=stores.migrated(request.param).environ)
+    add_users(app, database_with_users)
+    return OperatorClient.of(app)
+
+
+def add_users(app: Flask, database_with_users: Path) -> None:
+    """The users of the file, in the app's own database."""
     template = Database(f"sqlite:///{database_with_users}", pool_size=1)
     for user in SqlUsers(template).all():
         SqlUsers(parts_of(app).database).add(user, actor="tests")
     template.dispose()
-    return OperatorClient.of(app)
 
 
 def count_audited(app: Flask, **where: str) -> int:

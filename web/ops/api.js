@@ -45,6 +45,7 @@ import { Api } from '../common/api.js';
 /**
  * @typedef {{
  *   id: string, name: string, plan: string, scopes: string[], profiles: string[] | null, on_behalf_of: string | null,
+ *   user_plan: string, plans: string[],
  *   created_at: string, expires_at: string | null, revoked_at: string | null, last_used_at: string | null,
  * }} ServiceKey
  */

@@ -43,6 +43,8 @@ class NewKey(body.Body):
     profiles: Annotated[tuple[Name, ...], Field(strict=False, max_length=100)] = ()
     expires_days: Days | None = None
     on_behalf_of: Grant | None = None
+    user_plan: Name = "default"
+    plans: Annotated[tuple[Name, ...], Field(strict=False, max_length=100)] = ()
 
 
 class KeyShown(TypedDict):
@@ -52,6 +54,8 @@ class KeyShown(TypedDict):
     scopes: list[str]
     profiles: list[str] | None
     on_behalf_of: str | None
+    user_plan: str
+    plans: list[str]
     created_at: str
     expires_at: str | None
     revoked_at: str | None
@@ -93,6 +97,8 @@ def create_key(caller: Caller) -> NewKeyShown:
         profiles=asked.profiles,
         expires_days=asked.expires_days,
         on_behalf_of=asked.on_behalf_of,
+        user_plan=asked.user_plan,
+        plans=asked.plans,
     )
     return {**_key(created.key), "key": created.secret}
 
@@ -115,6 +121,8 @@ def _key(key: ServiceKey) -> KeyShown:
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
+        "user_plan": key.user_plan,
+        "plans": sorted(key.plans),
         "created_at": rfc3339(key.created_at),
         "expires_at": timestamp_or_none(key.expires_at),
         "revoked_at": timestamp_or_none(key.revoked_at),

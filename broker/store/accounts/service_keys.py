@@ -15,6 +15,7 @@ from broker.store.database.tables import service_keys
 
 # Recorded this coarsely, so that a busy backend does not write to the store with each request.
 _USED_EVERY = timedelta(minutes=5)
+_AUDITED = ("plan", "scopes", "profiles", "on_behalf_of_prefix", "user_plan", "plans")
 _FIND = select(service_keys).where(service_keys.c.id == bindparam("key"))
 _USED = update(service_keys).where(service_keys.c.id == bindparam("key")).values(last_used_at=bindparam("at"))
 
@@ -73,6 +74,8 @@ class SqlServiceKeys:
                 "scopes": " ".join(sorted(key.scopes)),
                 "profiles": None if key.profiles is None else sorted(key.profiles),
                 "on_behalf_of_prefix": key.on_behalf_of_prefix,
+                "user_plan": key.user_plan,
+                "plans": sorted(key.plans) or None,
                 "created_at": now,
                 "expires_at": expires_at,
             }
@@ -82,7 +85,7 @@ class SqlServiceKeys:
                 connection.execute(insert(service_keys).values(values))
             except IntegrityError as clash:
                 raise KeyExists(key.name) from clash
-            after = {name: values[name] for name in ("plan", "scopes", "profiles", "on_behalf_of_prefix")}
+            after = {name: values[name] for name in _AUDITED}
             after["expires_at"] = expires_at.isoformat() if expires_at else None
             audit.record_change(
                 connection,
@@ -139,6 +142,8 @@ def _key(row: Row[Any]) -> ServiceKey:
         scopes=frozenset(row.scopes.split()),
         profiles=None if row.profiles is None else frozenset(row.profiles),
         on_behalf_of_prefix=row.on_behalf_of_prefix,
+        user_plan=row.user_plan,
+        plans=frozenset(row.plans or ()),
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,

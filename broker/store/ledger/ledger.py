@@ -22,7 +22,7 @@ from broker.limits.quota import (
     too_many_sessions,
 )
 from broker.minting.minter import MintedToken
-from broker.principal import Principal, end_user
+from broker.principal import Principal
 from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
 from broker.sessions.token_window import first_window, window_for
 from broker.store.accounts.standing import is_blocked
@@ -220,7 +220,7 @@ class SqlLedger:
     def end(self, principal: Principal, session_id: str, quotas: Quotas) -> Session:
         with self._database.write() as connection:
             session = own_session(connection, principal, session_id)
-            owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
+            owner = session.owner(principal)
             lock_owners(self._database, connection, session_id)
             now = self._database.now(connection)
             if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):

@@ -26,7 +26,7 @@ from broker.store.ledger.spending import Account
 
 # Built once: putting a statement together takes longer than running it.
 _ADD_SESSION = insert_of(
-    sessions, "id", "principal_key", "acting_key", "plan", "profile", "model", "client", "state",
+    sessions, "id", "principal_key", "acting_key", "plan", "user_plan", "profile", "model", "client", "state",
     "opened_at", "ends_at", "held_until", "counted", "spent_on",
     "spent_nanos", "spent_seconds",
 )  # fmt: skip
@@ -118,6 +118,7 @@ def add_session(
         "principal_key": principal.key,
         "acting_key": principal.actor.key if principal.actor else None,
         "plan": plan,
+        "user_plan": terms.user_plan,
         "profile": terms.profile,
         "model": terms.model,
         "client": dict(terms.client),

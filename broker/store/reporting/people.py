@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    case,
     func,
     literal,
     literal_column,
@@ -57,13 +58,32 @@ _SIGNED_IN_AS = (
 )
 NAME = func.coalesce(service_keys.c.name, _SIGNED_IN_AS, principals.c.subject)
 IS_KEY = and_(principals.c.issuer == KEY_ISSUER, service_keys.c.id == principals.c.subject)
+# The plan of a service key's user: that of its latest session, or the one that its key gives.
+_LATEST_PLAN = (
+    select(sessions.c.user_plan)
+    .where(sessions.c.principal_key == principals.c.key, sessions.c.user_plan.is_not(None))
+    .order_by(sessions.c.held_until.desc())
+    .limit(1)
+    .correlate(principals)
+    .scalar_subquery()
+)
+_acting = service_keys.alias("acting")
+_PLAN_OF_KEY = (
+    select(_acting.c.user_plan)
+    .where(principals.c.issuer == f"{KEY_ISSUER}:" + _acting.c.id)
+    .correlate(principals)
+    .scalar_subquery()
+)
+_USER_PLAN = case(
+    (principals.c.issuer.startswith(f"{KEY_ISSUER}:"), func.coalesce(_LATEST_PLAN, _PLAN_OF_KEY))
+)
 _BLOCKED_AT = func.coalesce(users.c.blocked_at, blocks.c.created_at)
 # Removed own users are left out. The ledger still needs their principals.
 _PEOPLE = (
     select(
         principals,
         NAME.label("name"),
-        func.coalesce(users.c.plan, service_keys.c.plan).label("plan"),
+        func.coalesce(users.c.plan, service_keys.c.plan, _USER_PLAN).label("plan"),
         users.c.roles,
         users.c.blocked_at,
         users.c.blocked_reason,

@@ -17,6 +17,10 @@ from broker.settings.amounts import NANOS_OF_MILLIONTH, amount
 if TYPE_CHECKING:
     from broker.settings import Price
 
+# A token that could not carry a conversation is not worth a call to Google.
+LEAST_SECONDS = 10
+# Percent of a budget at which operators are alerted.
+THRESHOLDS = (50, 80, 100)
 # Longer than any session.
 _NO_END_SECONDS = 366 * 86_400
 
@@ -120,6 +124,14 @@ class Bound:
     @property
     def left(self) -> int:
         return max(0, self.limit - self.used)
+
+    @property
+    def reached(self) -> tuple[int, ...]:
+        """The thresholds that have been reached. The last one is, when there is no further token."""
+        if not self.used:
+            return ()
+        percent = 100 if self.left_seconds < LEAST_SECONDS else self.used * 100 // max(1, self.limit)
+        return tuple(one for one in THRESHOLDS if percent >= one)
 
     def with_more(self, nanos: int, seconds: int) -> Bound:
         """After a charge of so much."""

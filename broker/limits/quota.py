@@ -9,17 +9,16 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from broker.errors import LimitState, Refusal
-from broker.limits.budget import NO_BUDGET, Bound, Budget
+from broker.limits.budget import LEAST_SECONDS, NO_BUDGET, Bound, Budget
 from broker.settings.amounts import NANOS_OF_MILLIONTH, amount
 
 DAY_SECONDS = 86400
-# A token that could not carry a conversation is not worth a call to Google.
-SHORTEST_SLICE = timedelta(seconds=10)
+SHORTEST_SLICE = timedelta(seconds=LEAST_SECONDS)
 _PROJECT_RETRY_SECONDS = 10
 PROJECT = "project"
 """The key of the whole project, among those of principals."""
@@ -72,6 +71,10 @@ class QuotaUsage:
     """Of today's tokens: the seconds that they could be used for and are not charged."""
     bounds: tuple[Bound, ...] = ()
     """How much of each budget is used."""
+
+    def with_more(self, nanos: int, seconds: int) -> QuotaUsage:
+        """After a charge of so much. Only the budgets are those after it."""
+        return replace(self, bounds=tuple(bound.with_more(nanos, seconds) for bound in self.bounds))
 
     @property
     def left_seconds(self) -> int:

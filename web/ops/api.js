@@ -33,12 +33,14 @@ import { Api } from '../common/api.js';
  * }} Session
  */
 /** @typedef {{name: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number, reserved_sessions: number} & Budget} Plan */
+/** Without a currency, limit and used are minutes. @typedef {{policy: string, limit: string | number, used: string | number, currency: string | null, resets_at: string}} BudgetUse */
+/** @typedef {{kind: 'user' | 'key' | 'team' | 'project', key: string, name: string, percent: number} & BudgetUse} NearLimit */
 /**
  * @typedef {{
  *   now: string, version: string, project: {sessions: {limit: number, open: number}},
  *   today: {tokens: number, refusals: number, minutes: number}, first_session_at: string | null,
  *   last_hour: {refusals: Record<string, number>, most_refused: {actor: string, refusals: number}[]},
- *   plans: Plan[], profiles: string[],
+ *   budgets_near_limits: NearLimit[], plans: Plan[], profiles: string[],
  *   issuers: {issuer: string, label: string}[],
  * }} Overview
  */

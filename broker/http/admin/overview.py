@@ -9,6 +9,7 @@ from flask import Blueprint
 from typing_extensions import TypedDict
 
 from broker.http import guards
+from broker.http.admin.budgets import NearLimit, near_limits
 from broker.http.admin.people import PlanShown, plan_shown
 from broker.http.credentials import Caller
 from broker.http.ratelimit import SessionsLeft
@@ -61,6 +62,7 @@ class Overview(TypedDict):
     project: ProjectShown
     today: Today
     last_hour: LastHour
+    budgets_near_limits: list[NearLimit]
     first_session_at: str | None
     plans: list[NamedPlan]
     profiles: list[str]
@@ -86,6 +88,7 @@ def overview(_caller: Caller) -> Overview:
                 {"actor": actor, "refusals": number} for actor, number in today.last_hour.by_actor
             ],
         },
+        "budgets_near_limits": near_limits(),
         "first_session_at": timestamp_or_none(today.first_session_at),
         "plans": [
             {"name": name, **plan_shown(plan), "reserved_sessions": plan.reserved_sessions}

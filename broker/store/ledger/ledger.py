@@ -31,6 +31,7 @@ from broker.store.database.engine import Database
 from broker.store.database.statement import Statement, Writes
 from broker.store.database.tables import sessions
 from broker.store.ledger import audit_rows, places
+from broker.store.ledger.budget_alerts import note_token
 from broker.store.ledger.locks import lock_owners, lock_principal, lock_session
 from broker.store.ledger.own_sessions import own_session, placed_sessions
 from broker.store.ledger.quota_usage import GRACE, counted
@@ -91,6 +92,7 @@ class SqlLedger:
                 reservation = add_token(
                     writes, principal, session_id, window, usages[-1], account, opens_session=True
                 )
+            note_token(self._database, connection, principal, [*project, *usages], account, window)
             # Before Google is asked: if the trail cannot be written, no token may be minted.
             audit_rows.record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
@@ -136,6 +138,7 @@ class SqlLedger:
             else:
                 places.enter_anew(connection, session_id, quotas.plan, principal, now)
                 hold_anew(connection, session_id, until, quotas.plan)
+            note_token(self._database, connection, principal, usages, account, window)
             # Before Google is asked: if the trail cannot be written, no token may be minted.
             audit_rows.record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation

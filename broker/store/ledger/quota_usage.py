@@ -52,7 +52,7 @@ _FREES_AT = (
 _OWNERS = ("principal_key", "acting_key")
 
 
-def _of_both(query: str) -> str:
+def of_both(query: str) -> str:
     """Two queries, because one with OR would not use the index of each."""
     return " UNION ALL ".join(query.format(owner=owner) for owner in _OWNERS)
 
@@ -72,7 +72,7 @@ _COUNTS = f"""
     FROM (SELECT coalesce(sum(seconds), 0) AS seconds, coalesce(sum(forgiven), 0) AS forgiven
           FROM day_sums WHERE key = :key AND day >= :date) AS total
     CROSS JOIN (SELECT coalesce(sum(seconds), 0) AS seconds, coalesce(sum(forgiven), 0) AS forgiven
-                FROM ({_of_both(_UNCONFIRMED)}) AS each_one) AS dead
+                FROM ({of_both(_UNCONFIRMED)}) AS each_one) AS dead
     LEFT JOIN places AS place ON place.owner = :key AND place.plan = ''%s
     """  # noqa: S608 - constants only # nosec B608
 # Reservations that were never confirmed, of all principals.
@@ -96,13 +96,13 @@ def spent_query(dead: str) -> str:
     """  # noqa: S608 - constants only # nosec B608
 
 
-_SPENT = f"CROSS JOIN ({spent_query(_of_both(f'{DEAD} AND tokens.{{owner}} = :key'))}) AS spent"
+_SPENT = f"CROSS JOIN ({spent_query(of_both(f'{DEAD} AND tokens.{{owner}} = :key'))}) AS spent"
 _USAGE = _statement(_COUNTS % ("", ""), "now", "day", "lapsed")
 _USAGE_AND_SPENT = _statement(
     _COUNTS % (", spent.day_nanos, spent.month_nanos, spent.month_seconds", _SPENT), "now", "day", "lapsed"
 )
 _NEXT_FREE = timed(
-    f"SELECT min(at) AS at FROM ({_of_both(_FREES_AT)}) AS each_one",  # noqa: S608 # nosec B608
+    f"SELECT min(at) AS at FROM ({of_both(_FREES_AT)}) AS each_one",  # noqa: S608 # nosec B608
     "now",
 ).columns(at=UtcDateTime())
 

@@ -178,11 +178,10 @@ def add_token(
         expires_at=window.expires_at,
         ends_at=window.ends_at,
         usage=replace(
-            own,
+            own.with_more(nanos, window.seconds),
             open=own.open + (0 if kept else 1),
             used_seconds=own.used_seconds + window.seconds,
             forgiven_seconds=own.forgiven_seconds + window.forgiven,
-            bounds=tuple(bound.with_more(nanos, window.seconds) for bound in own.bounds),
         ),
     )
 

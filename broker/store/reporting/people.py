@@ -138,6 +138,11 @@ class SqlPeople:
             people = self._people(connection, _PEOPLE.where(principals.c.key == key))
         return people[0] if people else None
 
+    def of(self, keys: Collection[str]) -> list[Person]:
+        """Those of the keys that are known."""
+        with self._database.read() as connection:
+            return self._people(connection, _PEOPLE.where(principals.c.key.in_(keys)))
+
     def page(
         self,
         *,

@@ -23,6 +23,12 @@ sessions = 10
 minutes_per_day = 600
 session_minutes = 30
 budget_per_month = 0.50
+[plans.small]
+rate = "1000/minute"
+sessions = 10
+minutes_per_day = 600
+session_minutes = 30
+budget_per_day = 0.39
 [plans.backend]
 rate = "1000/minute"
 sessions = 10
@@ -30,8 +36,8 @@ minutes_per_day = 600
 session_minutes = 30
 budget_per_day = 100
 """
-# As many as a second can have. They cost 0.585.
-DEAR = {"output_tokens": 130_000, "output_text_tokens": 130_000}
+# As many as a second can have. They cost 0.393.
+DEAR = {"input_tokens": 131_000, "input_audio_tokens": 131_000}
 
 
 @pytest.fixture
@@ -77,11 +83,11 @@ def test_overview_lists_budgets_from_80_percent_on(olga: OperatorClient, lines: 
 
 
 def test_reports_of_a_keys_user_alert_for_the_user(olga: OperatorClient, lines: list[Any]) -> None:
-    made = make_key(olga.app, plan="backend", on_behalf_of="any", user_plan="purse")
+    made = make_key(olga.app, plan="backend", on_behalf_of="any", user_plan="small")
     shop = {"X-API-Key": made.secret}
     opened = olga.client.post("/token", headers=shop, json={"on_behalf_of": "u1"}).get_json()
     user = f"{KEY_ISSUER}:{made.key.id}:u1"
-    assert told(lines) == [(user, 50)]
+    assert told(lines) == [(user, 50), (user, 80)]
     path = f"/sessions/{opened['session']['id']}/report"
     assert olga.client.post(path, headers=shop, json=DEAR).status_code == 204
     assert told(lines) == [(user, 50), (user, 80), (user, 100)]

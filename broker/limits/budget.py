@@ -71,6 +71,18 @@ class Calendar:
             Period("month", label[:7], self._begin(next_month)),
         )
 
+    def projected(self, nanos: int, now: datetime) -> int | None:
+        """What a month will have cost that has cost so much by `now`, if it goes on like this.
+
+        None on its first day, which says too little.
+        """
+        label = self.label_of(now)
+        if label.endswith("-01"):
+            return None
+        begin = self._begin(date.fromisoformat(label).replace(day=1))
+        second = timedelta(seconds=1)
+        return nanos * ((self.periods(label)[1].ends_at - begin) // second) // ((now - begin) // second)
+
     def _begin(self, day: date) -> datetime:
         # If a clock change skips midnight, the day begins at the change.
         return datetime(day.year, day.month, day.day, tzinfo=self._zone).astimezone(UTC)

@@ -60,12 +60,15 @@ def make_app(tmp_path: Path, standin: StandIn, database_with_users: Path) -> Ite
         rate: str = "1000/minute",
         toml: str = "",
         project_sessions: int = 1000,
+        project: str = "",
         warm: int = 0,
         live_url: str | None = None,
         env: dict[str, str] | None = None,
         clock: Clock | None = None,
     ) -> Flask:
-        config = write_config(tmp_path, rate=rate, more=toml, project_sessions=project_sessions, warm=warm)
+        config = write_config(
+            tmp_path, rate=rate, more=toml, project_sessions=project_sessions, project=project, warm=warm
+        )
         environ = environment(tmp_path, live_url or standin.url, config=config)
         settings = load({**environ, **(env or {})})
         shutil.copy(database_with_users, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))

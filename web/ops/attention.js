@@ -3,7 +3,8 @@
  */
 import { isolate } from '../common/dom.js';
 import { h } from './build.js';
-import { count, counted, money } from './format.js';
+import { count, counted } from './format.js';
+import { periodOf, usedOf } from './spending.js';
 
 /** @typedef {import('./api.js').Overview} Overview */
 /** @typedef {import('./api.js').NearLimit} NearLimit */
@@ -118,7 +119,7 @@ function budgetItems(budgets) {
   /** @type {Item[]} */
   const items = of(true).map((one) => ({
     level: one.percent >= 100 ? 'bad' : 'warn',
-    what: `Budget of the project: ${usedOf(one)}.`,
+    what: `Budget of the project: ${usedOf(one)} this ${periodOf(one)}.`,
     advice: 'When it is used up, nobody gets a token. Raise the budget under [project] in broker.toml.',
     links: [],
   }));
@@ -127,17 +128,9 @@ function budgetItems(budgets) {
       level: 'warn',
       what: 'Budgets near their limit:',
       advice: 'Raise them, or let them end the calls.',
-      links: others.map((one) => [`${isolate(one.name)} (${usedOf(one)})`, `#/users/${one.key}`]),
+      links: others.map((one) => [`${isolate(one.name)} (${usedOf(one)} this ${periodOf(one)})`, `#/users/${one.key}`]),
     });
   return items;
-}
-
-/** @param {NearLimit} budget */
-function usedOf({ policy, limit, used, currency }) {
-  const size = (/** @type {string | number} */ one) =>
-    currency === null ? count(Number(one)) : money(String(one), currency);
-  const unit = currency === null ? ' minutes' : '';
-  return `${size(used)} of ${size(limit)}${unit} this ${policy.endsWith('day') ? 'day' : 'month'}`;
 }
 
 /** "live-broker:alice" is alice. @param {string} actor */

@@ -12,6 +12,7 @@ from flask import Blueprint
 from broker.http.admin import (
     audit,
     blocks,
+    budgets,
     keys,
     limits,
     operator,
@@ -25,6 +26,7 @@ from broker.http.admin import (
 from broker.operators.errors import OperatorError
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
-for _module in (overview, suspension, users, limits, sessions, keys, blocks, audit, usage, usage_export):
+_MODULES = (overview, suspension, users, limits, sessions, keys, blocks, audit, usage, usage_export, budgets)
+for _module in _MODULES:
     bp.register_blueprint(_module.bp)
 bp.register_error_handler(OperatorError, operator.answer)

@@ -9,7 +9,7 @@ from flask import Blueprint
 from typing_extensions import TypedDict
 
 from broker.http import guards
-from broker.http.admin.budgets import NearLimit, near_limits
+from broker.http.admin.budgets import NearLimit, ProjectSpent, near_limits, project_spent
 from broker.http.admin.people import PlanShown, plan_shown
 from broker.http.credentials import Caller
 from broker.http.ratelimit import SessionsLeft
@@ -63,6 +63,7 @@ class Overview(TypedDict):
     today: Today
     last_hour: LastHour
     budgets_near_limits: list[NearLimit]
+    spending: ProjectSpent
     first_session_at: str | None
     plans: list[NamedPlan]
     profiles: list[str]
@@ -89,6 +90,7 @@ def overview(_caller: Caller) -> Overview:
             ],
         },
         "budgets_near_limits": near_limits(),
+        "spending": project_spent(),
         "first_session_at": timestamp_or_none(today.first_session_at),
         "plans": [
             {"name": name, **plan_shown(plan), "reserved_sessions": plan.reserved_sessions}

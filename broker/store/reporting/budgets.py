@@ -6,15 +6,17 @@ The sums are those of `ledger.spending`, so operators read the amounts by which 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import and_, bindparam, not_, or_, select
 
 from broker.limits.budget import Bound, Budget, Calendar, Spent, Tariff, bounds_of
 from broker.limits.policy import Policy
 from broker.limits.quota import PROJECT
-from broker.principal import Principal
+from broker.principal import KEY_ISSUER, Principal
 from broker.store.database.engine import Database
-from broker.store.database.sum_tables import budget_alerts
+from broker.store.database.sum_tables import budget_alerts, spending
+from broker.store.database.tables import principals
 from broker.store.ledger.spending import spent_of
 from broker.store.reporting.people import Person, SqlPeople
 
@@ -37,6 +39,43 @@ _REACHED = (
     .order_by((budget_alerts.c.key == PROJECT).desc(), budget_alerts.c.at.desc())
     .limit(bindparam("most"))
 )
+
+
+OwnerKind = Literal["user", "key"]
+"""Who has sums of their own, besides the project."""
+
+_SUMS = (
+    select(spending.c.key, spending.c.nanos, principals.c.issuer, principals.c.subject)
+    .join(principals, principals.c.key == spending.c.key)
+    .where(spending.c.period == bindparam("this_month"), spending.c.nanos > 0)
+    .order_by(spending.c.nanos.desc(), spending.c.key)
+    .limit(bindparam("most"))
+)
+
+
+@dataclass(frozen=True)
+class ProjectSpending:
+    """In nanos. `projected`: for the whole month; None on its first day. `bounds`: the project's budgets."""
+
+    currency: str | None
+    day: int
+    month: int
+    projected: int | None
+    bounds: tuple[Bound, ...]
+
+
+@dataclass(frozen=True)
+class Spender:
+    """Nanos of today and of this month. `person` is None if it was removed. `rank`: its place in the list."""
+
+    key: str
+    issuer: str
+    subject: str
+    person: Person | None
+    day: int
+    month: int
+    bounds: tuple[Bound, ...]
+    rank: int
 
 
 @dataclass(frozen=True)
@@ -65,6 +104,47 @@ class SqlBudgets:
         self._policy = policy
         self._calendar = calendar
         self._tariff = Tariff(None, currency)
+
+    def of_project(self) -> ProjectSpending:
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            label = self._calendar.label_of(now)
+            spent = spent_of(connection, PROJECT, label, now)
+        return ProjectSpending(
+            self._tariff.currency,
+            spent.day_nanos,
+            spent.month_nanos,
+            self._calendar.projected(spent.month_nanos, now),
+            self.bounds(self._policy.project_budget, spent, label),
+        )
+
+    def spenders(self, kind: OwnerKind, *, after: tuple[int, str] | None = None, limit: int) -> list[Spender]:
+        """Those who have spent most this month first; `after` is the rank and the key of one."""
+        is_key = principals.c.issuer == KEY_ISSUER
+        query = _SUMS.where(is_key if kind == "key" else not_(is_key))
+        if after is not None:
+            nanos, key = after
+            same = and_(spending.c.nanos == nanos, spending.c.key > key)
+            query = query.where(or_(spending.c.nanos < nanos, same))
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            label = self._calendar.label_of(now)
+            rows = connection.execute(query, {"this_month": label[:7], "most": limit}).all()
+            spent = {row.key: spent_of(connection, row.key, label, now) for row in rows}
+        people = {one.key: one for one in SqlPeople(self._database).of(spent)}
+        return [
+            Spender(
+                row.key,
+                row.issuer,
+                row.subject,
+                people.get(row.key),
+                spent[row.key].day_nanos,
+                spent[row.key].month_nanos,
+                self.bounds(self.budget_of(row.key, people.get(row.key)), spent[row.key], label),
+                row.nanos,
+            )
+            for row in rows
+        ]
 
     def near_limits(self) -> list[NearLimit]:
         """Budgets that are used by 80 % now, the fullest first, those of the project before all others."""

@@ -7,7 +7,7 @@ other. Sorted by use, a principal whose use changes between two pages may be mis
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -138,10 +138,10 @@ class SqlPeople:
             people = self._people(connection, _PEOPLE.where(principals.c.key == key))
         return people[0] if people else None
 
-    def of(self, keys: Collection[str]) -> list[Person]:
+    def of(self, keys: Iterable[str]) -> list[Person]:
         """Those of the keys that are known."""
         with self._database.read() as connection:
-            return self._people(connection, _PEOPLE.where(principals.c.key.in_(keys)))
+            return self._people(connection, _PEOPLE.where(principals.c.key.in_(list(keys))))
 
     def page(
         self,

@@ -119,10 +119,10 @@ export function overviewView(context) {
         href: '#/users?sort=minutes',
       }),
       tile(`Cost, ${during}`, money(sums.cost, currency), ''),
+      tile(`Answer delay, ${during}`, milliseconds(p50), p95 === null ? 'no reports' : `p95 ${milliseconds(p95)}`),
       ...figuresOf(spending).map(({ name: title, value, beside, share }) =>
         tile(title, value, beside, share === undefined ? {} : { share }),
       ),
-      tile(`Answer delay, ${during}`, milliseconds(p50), p95 === null ? 'no reports' : `p95 ${milliseconds(p95)}`),
     );
     // Equal tiles stay, so that a link in them keeps the focus.
     if (!tiles.isEqualNode(withClass(fresh, 'tiles'))) tiles.replaceChildren(...fresh.childNodes);

@@ -78,7 +78,7 @@ export function spendingList(context, title, kind) {
   );
   const element = h(
     'section',
-    { class: 'spending' },
+    { class: 'spending', 'aria-label': title },
     h('h2', {}, title),
     errorBox.element,
     table.element,

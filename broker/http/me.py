@@ -89,12 +89,13 @@ class Profiles(TypedDict):
 def me(caller: Caller) -> Me:
     principal = caller.principal
     preview = parts().previews.preview(principal, also=caller.also_charged)
+    show_cost = parts().catalog.get(preview.profile).show_cost
     answer: Me = {
         "principal": {"issuer": principal.issuer, "subject": principal.subject},
         "name": principal.name,
         "plan": principal.plan,
         "roles": sorted(principal.roles),
-        "limits": ratelimit.limits_left(preview.rates, preview.usage),
+        "limits": ratelimit.limits_left(preview.rates, preview.usage, show_cost=show_cost),
         "sessions": [_session(one) for one in preview.placed],
         "next_token": _next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
     }

@@ -176,6 +176,7 @@ def _answer(issued: Issued) -> Token:
     live_url = parts().settings.live_url
     reservation, token_plan = issued.reservation, issued.token_plan
     life = reservation.expires_at - reservation.reserved_at
+    show_cost = issued.profile.show_cost
     answer: Token = {
         "token": issued.token.name,
         "token_type": "live-ephemeral",
@@ -198,11 +199,11 @@ def _answer(issued: Issued) -> Token:
             "renew_after": rfc3339(reservation.reserved_at + _renew_after(life)),
             "heartbeat_seconds": HEARTBEAT_SECONDS,
         },
-        "limits": ratelimit.limits_left(issued.rates, reservation.usage),
+        "limits": ratelimit.limits_left(issued.rates, reservation.usage, show_cost=show_cost),
     }
     if issued.principal.actor:
         answer["on_behalf_of"] = issued.principal.subject
-    add_headers(ratelimit.fields_of(issued.rates, reservation.usage))
+    add_headers(ratelimit.fields_of(issued.rates, reservation.usage, show_cost=show_cost))
     return answer
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from broker.errors import LimitState, Refusal
 from broker.limits.budget import LEAST_SECONDS, NO_BUDGET, Bound, Budget
-from broker.settings.amounts import NANOS_OF_MILLIONTH, amount
+from broker.settings.amounts import NANOS_OF_MILLIONTH
 
 DAY_SECONDS = 86400
 SHORTEST_SLICE = timedelta(seconds=LEAST_SECONDS)
@@ -158,11 +158,10 @@ def exhausted(usage: QuotaUsage) -> Refusal:
 
 
 def _size(bound: Bound, quota: Quota) -> str:
-    """The numbers of the project's budget concern only the operator."""
+    """Without amounts of money: the profile decides who sees them, and a refusal does not know it."""
     if bound.currency is None:
         return f"{bound.limit // 60} minutes{_of(quota)} are"
-    size = f" of {amount(bound.limit)} {bound.currency}" if quota.whose is None else ""
-    return f"budget{size}{_of(quota)} is"
+    return f"budget{_of(quota)} is"
 
 
 def _minutes_exhausted(usage: QuotaUsage) -> Refusal:
@@ -186,8 +185,11 @@ def project_capacity() -> Refusal:
     return Refusal("project-capacity", retry_after_seconds=_PROJECT_RETRY_SECONDS)
 
 
-def quota_states(usage: QuotaUsage) -> tuple[LimitState, ...]:
-    """How much is left. Sessions have no window: a place becomes free when one of them ends."""
+def quota_states(usage: QuotaUsage, *, show_cost: bool = False) -> tuple[LimitState, ...]:
+    """How much is left. Sessions have no window: a place becomes free when one of them ends.
+
+    Amounts of money are left out without `show_cost`.
+    """
     quota = usage.quota
     sessions = max(0, quota.sessions - usage.open)
     minutes = usage.left_today // 60
@@ -196,8 +198,13 @@ def quota_states(usage: QuotaUsage) -> tuple[LimitState, ...]:
         LimitState(
             "minutes_per_day", quota.minutes_per_day, minutes, usage.resets_in, DAY_SECONDS, "minutes"
         ),
-        *(_bound_state(bound, usage.now) for bound in usage.bounds),
+        *(_bound_state(bound, usage.now) for bound in shown_bounds(usage, show_cost=show_cost)),
     )
+
+
+def shown_bounds(usage: QuotaUsage, *, show_cost: bool) -> list[Bound]:
+    """What the owner may see of its budgets."""
+    return [bound for bound in usage.bounds if show_cost or bound.currency is None]
 
 
 def _bound_state(bound: Bound, now: datetime) -> LimitState:

@@ -62,12 +62,19 @@ def make_app(tmp_path: Path, standin: StandIn, database_with_users: Path) -> Ite
         project_sessions: int = 1000,
         project: str = "",
         warm: int = 0,
+        profile: str = "",
         live_url: str | None = None,
         env: dict[str, str] | None = None,
         clock: Clock | None = None,
     ) -> Flask:
         config = write_config(
-            tmp_path, rate=rate, more=toml, project_sessions=project_sessions, project=project, warm=warm
+            tmp_path,
+            rate=rate,
+            more=toml,
+            project_sessions=project_sessions,
+            project=project,
+            warm=warm,
+            profile=profile,
         )
         environ = environment(tmp_path, live_url or standin.url, config=config)
         settings = load({**environ, **(env or {})})

@@ -12,9 +12,8 @@ from typing_extensions import TypedDict
 from broker.http import guards
 from broker.http.admin import lists
 from broker.http.credentials import Caller
-from broker.http.ratelimit import BudgetLeft
+from broker.http.ratelimit import BudgetLeft, budgets_left
 from broker.http.responses import operation
-from broker.limits.budget import Bound, bound_to_json
 from broker.parts import parts
 from broker.settings.amounts import NANOS, amount
 from broker.store.reporting.budgets import OwnerKind, Spender
@@ -87,7 +86,7 @@ def project_spent() -> ProjectSpent:
         "today": amount(spent.day),
         "this_month": amount(spent.month),
         "projected": projected,
-        "budgets": _shown(spent.bounds),
+        "budgets": budgets_left(spent.bounds),
     }
 
 
@@ -98,7 +97,7 @@ def near_limits() -> list[NearLimit]:
             "key": one.key,
             "name": one.person.name if one.person else one.key,
             "percent": math.ceil(100 * one.share),
-            **cast(BudgetLeft, bound_to_json(one.bound)),
+            **budgets_left([one.bound])[0],
         }
         for one in parts().budgets.near_limits()
     ]
@@ -113,9 +112,5 @@ def _spender(one: Spender) -> SpenderShown:
         "known": one.person is not None,
         "today": amount(one.day),
         "this_month": amount(one.month),
-        "budgets": _shown(one.bounds),
+        "budgets": budgets_left(one.bounds),
     }
-
-
-def _shown(bounds: tuple[Bound, ...]) -> list[BudgetLeft]:
-    return [cast(BudgetLeft, bound_to_json(bound)) for bound in bounds]

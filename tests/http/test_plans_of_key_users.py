@@ -163,8 +163,11 @@ def test_repeated_request_gets_the_session_of_its_plan(client: FlaskClient, shop
 def test_warm_tokens_have_the_limits_of_the_plan(make_app: MakeApp) -> None:
     app = make_app(toml=PLANS, warm=1)
     client, shop = app.test_client(use_cookies=False), key_headers(app, **TERMS)
-    assert limits_of(post(client, shop, on_behalf_of="u1", plan="pro"))[0] == 5
-    assert limits_of(post(client, shop, on_behalf_of="u2"))[0] == 1
+    try:
+        assert limits_of(post(client, shop, on_behalf_of="u1", plan="pro"))[0] == 5
+        assert limits_of(post(client, shop, on_behalf_of="u2"))[0] == 1
+    finally:
+        parts_of(app).issuer.first.warm_tokens.close()
 
 
 def test_operators_see_the_plan_of_the_latest_session_or_that_of_the_key(app: Flask) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Literal, NotRequired
 
 from flask import Blueprint, g, request
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from broker.errors import Code, Refusal
@@ -65,6 +65,8 @@ class TokenBody(body.Body):
 
 class KeyTokenBody(TokenBody):
     """All fields are optional. Only service keys may send `on_behalf_of`, and `plan` with it."""
+
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"plan": ["on_behalf_of"]}})
 
     # May be omitted, but not null or empty, so that a mistake cannot charge the key itself.
     on_behalf_of: Annotated[
@@ -158,7 +160,7 @@ def _owner(caller: Caller, asked: TokenBody) -> Principal:
     if key is None or not isinstance(asked, KeyTokenBody):
         return caller.principal
     if "on_behalf_of" not in asked.model_fields_set:
-        if asked.plan is not None:
+        if "plan" in asked.model_fields_set:
             raise body.invalid("plan", "needs on_behalf_of")
         return caller.principal
     try:

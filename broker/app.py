@@ -49,6 +49,7 @@ from broker.issuing.again import answer_again
 from broker.issuing.dry_run import DryRuns
 from broker.issuing.end import SessionEnder
 from broker.issuing.issue import TokenIssuer
+from broker.issuing.owners import SessionOwners
 from broker.issuing.warm import FirstReservations
 from broker.limits.budget import Calendar
 from broker.limits.limiter import create_rates
@@ -81,6 +82,7 @@ from broker.store.ledger.spending import Spending
 from broker.store.ledger.suspension import SqlSuspensions
 from broker.store.ledger.usage_sums import UsageSums
 from broker.store.readiness import Readiness
+from broker.store.reporting.budgets import SqlBudgets
 from broker.store.reporting.totals import SqlTotals
 from broker.store.reporting.usage import SqlUsage
 from broker.telemetry import log, traces
@@ -179,7 +181,8 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
         guests = Guests(settings.config.guests, guest_keys)
     rates = create_rates(surviving_failover(rate_storage(database, redis_url)))
     prices = PriceList(settings.config.prices)
-    spending = Spending(prices, Calendar(settings.config.project.time_zone))
+    calendar = Calendar(settings.config.project.time_zone)
+    spending = Spending(prices, calendar)
     ledger = SqlLedger(database, spending)
     suspensions = SqlSuspensions(database)
     policy = Policy(settings.config.plans, settings.config.project, settings.config.teams)
@@ -204,6 +207,7 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
         suspensions=suspensions,
         admit=admission.admit_unpresented,
     )
+    owners = SessionOwners(policy=policy, ledger=ledger, admit=admission.admit_unpresented)
     return Parts(
         settings=settings,
         proxies=Proxies(settings.trusted_proxies),
@@ -236,6 +240,7 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
         reports=SqlReports(database, spending),
         usage=SqlUsage(database, prices),
         usage_sums=usage_sums,
+        budgets=SqlBudgets(database, policy, calendar, prices.currency),
         prices=prices,
         store_gauges=(
             StoreGauge(
@@ -256,12 +261,8 @@ def _build(settings: Settings, clock: Clock | None, minter: Minter | None) -> Pa
         minter=minter,
         talks_to_standin=StandInProbe(settings.live_url, is_loopback=settings.standin),
         issuer=issuer,
-        ender=SessionEnder(
-            policy=policy,
-            ledger=ledger,
-            admit=admission.admit_unpresented,
-            settle=usage_sums.settle_some,
-        ),
+        owners=owners,
+        ender=SessionEnder(owners=owners, ledger=ledger, settle=usage_sums.settle_some),
         replays=Replays(
             open_session=issuer.open_session,
             answer_again=partial(answer_again, issuer),

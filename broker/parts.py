@@ -23,6 +23,7 @@ from broker.identity.signing import KeyRing
 from broker.issuing.dry_run import DryRuns
 from broker.issuing.end import SessionEnder
 from broker.issuing.issue import TokenIssuer
+from broker.issuing.owners import SessionOwners
 from broker.issuing.request import Issued, TokenRequest
 from broker.limits.limiter import Rates
 from broker.limits.sign_in_throttle import SignInThrottle
@@ -37,6 +38,7 @@ from broker.store.database.engine import Database
 from broker.store.ledger.client_reports import SqlReports
 from broker.store.ledger.usage_sums import UsageSums
 from broker.store.readiness import Readiness
+from broker.store.reporting.budgets import SqlBudgets
 from broker.store.reporting.usage import SqlUsage
 from broker.telemetry.store_gauge import StoreGauge
 
@@ -69,11 +71,13 @@ class Parts:
     reports: SqlReports
     usage: SqlUsage
     usage_sums: UsageSums
+    budgets: SqlBudgets
     prices: PriceList
     store_gauges: tuple[StoreGauge, ...]
     suspensions: Suspensions
     minter: Minter
     issuer: TokenIssuer
+    owners: SessionOwners
     ender: SessionEnder
     replays: Replays[TokenRequest, Issued]
     previews: DryRuns

@@ -96,10 +96,9 @@ def team_named(name: str | None) -> Principal | None:
     return None if name is None else Principal(TEAM_ISSUER, name, name, "")
 
 
-def end_user(key: Principal, subject: str) -> Principal:
+def end_user(key: Principal, subject: str, plan: str = "default") -> Principal:
     """A user of the backend that holds the service key `key`. Two keys never share a user.
 
-    Its limits are those of the plan `default`: the key's plan is for the backend as a whole. It belongs to
-    the key's team.
+    `plan` is the user's: the key's own plan is for the backend as a whole. It belongs to the key's team.
     """
-    return Principal(f"{KEY_ISSUER}:{key.subject}", subject, subject, "default", actor=key, team=key.team)
+    return Principal(f"{KEY_ISSUER}:{key.subject}", subject, subject, plan, actor=key, team=key.team)

@@ -50,6 +50,19 @@ def keys() -> None:
     help="Users for whom the key may open sessions: any, or ids that begin with PREFIX. Default: none.",
 )
 @click.option("--team", help="The team of the key and of its users, who share its limits.")
+@click.option(
+    "--user-plan",
+    default="default",
+    show_default=True,
+    help="The plan of these users, if the request names none.",
+    shell_complete=completion.plans,
+)
+@click.option(
+    "--plans",
+    default="",
+    metavar="PLAN,PLAN",
+    help="Plans that a request may name for a user, separated by commas.",
+)
 @json_option
 def keys_create(
     name: str,
@@ -59,6 +72,8 @@ def keys_create(
     expires_days: int | None,
     on_behalf_of: str | None,
     team: str | None,
+    user_plan: str,
+    plans: str,
     as_json: bool,
 ) -> None:
     """Create the key NAME and print it on standard output. It cannot be shown again."""
@@ -73,6 +88,8 @@ def keys_create(
             expires_days=expires_days,
             on_behalf_of=on_behalf_of,
             team=team,
+            user_plan=user_plan,
+            plans=[name.strip() for name in plans.split(",") if name.strip()],
         )
     if as_json:
         print_json({**_row(created.key), "key": created.secret})
@@ -113,6 +130,8 @@ def _row(key: ServiceKey) -> dict[str, Any]:
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
         "team": key.team,
+        "user_plan": key.user_plan,
+        "plans": sorted(key.plans),
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,

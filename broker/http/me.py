@@ -36,6 +36,7 @@ class MySession(TypedDict):
     ends_at: str
     held_until: str
     on_behalf_of: NotRequired[str]
+    plan: NotRequired[str]
 
 
 class NextToken(TypedDict):
@@ -51,6 +52,8 @@ class MyKey(TypedDict):
     scopes: list[str]
     profiles: list[str] | None
     on_behalf_of: str | None
+    user_plan: str
+    plans: list[str]
     expires_at: str | None
 
 
@@ -87,12 +90,13 @@ class Profiles(TypedDict):
 def me(caller: Caller) -> Me:
     principal = caller.principal
     preview = parts().previews.preview(principal, also=caller.also_charged)
+    show_cost = parts().catalog.get(preview.profile).show_cost
     answer: Me = {
         "principal": {"issuer": principal.issuer, "subject": principal.subject},
         "name": principal.name,
         "plan": principal.plan,
         "roles": sorted(principal.roles),
-        "limits": ratelimit.limits_left(preview.rates, preview.usage),
+        "limits": ratelimit.limits_left(preview.rates, preview.usage, show_cost=show_cost),
         "sessions": [_session(one) for one in preview.placed],
         "next_token": _next_token(preview.profile, _scope_refusal(caller) or preview.refusal),
     }
@@ -139,6 +143,7 @@ def _session(session: Session) -> MySession:
     }
     if session.on_behalf_of is not None:
         answer["on_behalf_of"] = session.on_behalf_of
+        answer["plan"] = session.user_plan
     return answer
 
 
@@ -168,5 +173,7 @@ def _service_key(key: ServiceKey) -> MyKey:
         "scopes": sorted(key.scopes),
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
+        "user_plan": key.user_plan,
+        "plans": sorted(key.plans),
         "expires_at": timestamp_or_none(key.expires_at),
     }

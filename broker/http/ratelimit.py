@@ -9,8 +9,8 @@ from typing_extensions import TypedDict
 
 from broker.errors import LimitState
 from broker.issuing.dry_run import TeamUse
-from broker.limits.budget import bound_to_json
-from broker.limits.quota import UNLIMITED, QuotaUsage, quota_states
+from broker.limits.budget import Bound, bound_to_json
+from broker.limits.quota import UNLIMITED, QuotaUsage, quota_states, shown_bounds
 
 
 class RateLeft(TypedDict):
@@ -53,7 +53,7 @@ class TeamLeft(TypedDict):
 
 
 class LimitsLeft(TypedDict):
-    """`budget`: the caller's own budgets, if there are any."""
+    """`budget`: the caller's own budgets, if there are any. Amounts only if the profile shows the cost."""
 
     rate: list[RateLeft]
     sessions: SessionsLeft
@@ -71,11 +71,11 @@ def fields(states: Sequence[LimitState]) -> dict[str, str]:
     }
 
 
-def fields_of(rates: Sequence[LimitState], usage: QuotaUsage) -> dict[str, str]:
-    return fields((*rates, *quota_states(usage)))
+def fields_of(rates: Sequence[LimitState], usage: QuotaUsage, *, show_cost: bool) -> dict[str, str]:
+    return fields((*rates, *quota_states(usage, show_cost=show_cost)))
 
 
-def limits_left(rates: Sequence[LimitState], usage: QuotaUsage) -> LimitsLeft:
+def limits_left(rates: Sequence[LimitState], usage: QuotaUsage, *, show_cost: bool) -> LimitsLeft:
     """The member `limits` in the answers of the token routes and of GET /me."""
     quota = usage.quota
     left: LimitsLeft = {
@@ -83,8 +83,8 @@ def limits_left(rates: Sequence[LimitState], usage: QuotaUsage) -> LimitsLeft:
         "sessions": {"limit": quota.sessions, "open": usage.open},
         "minutes_per_day": {"limit": quota.minutes_per_day, "used": usage.used_minutes},
     }
-    if usage.bounds:
-        left["budget"] = budgets_left(usage)
+    if bounds := shown_bounds(usage, show_cost=show_cost):
+        left["budget"] = budgets_left(bounds)
     return left
 
 
@@ -100,13 +100,13 @@ def team_left(team: TeamUse) -> TeamLeft:
         left["sessions"] = {"limit": usage.quota.sessions, "open": usage.open}
     if usage.quota.minutes_per_day != UNLIMITED:
         left["minutes_per_day"] = {"limit": usage.quota.minutes_per_day, "used": usage.used_minutes}
-    for bound in usage.shown_bounds:  # only the minutes of a month are no money
+    for bound in shown_bounds(usage, show_cost=False):  # only the minutes of a month are no money
         left["minutes_per_month"] = {"limit": bound.limit // 60, "used": -(-bound.used // 60)}
     return left
 
 
-def budgets_left(usage: QuotaUsage) -> list[BudgetLeft]:
-    return [cast(BudgetLeft, bound_to_json(bound)) for bound in usage.bounds]
+def budgets_left(bounds: Sequence[Bound]) -> list[BudgetLeft]:
+    return [cast(BudgetLeft, bound_to_json(bound)) for bound in bounds]
 
 
 def rate_left(rate: LimitState) -> RateLeft:

@@ -103,7 +103,8 @@ def _message(session: Session) -> str | None:
 )
 def report(caller: Caller, session_id: str) -> None:
     diagnostics = body.read(ReportBody).model_dump(exclude_none=True)
-    previous = parts().reports.put(caller.principal, session_id, diagnostics)
+    quotas = parts().owners.quotas(caller.principal, session_id)
+    previous = parts().reports.put(caller.principal, session_id, diagnostics, quotas)
     if previous is None:
         raise Refusal(
             "rate-limited",

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Literal, NotRequired
 
 from flask import Blueprint, g, request
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from broker.errors import Code, Refusal
@@ -64,13 +64,16 @@ class TokenBody(body.Body):
 
 
 class KeyTokenBody(TokenBody):
-    """All fields are optional. Only service keys may send `on_behalf_of`."""
+    """All fields are optional. Only service keys may send `on_behalf_of`, and `plan` with it."""
+
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"plan": ["on_behalf_of"]}})
 
     # May be omitted, but not null or empty, so that a mistake cannot charge the key itself.
     on_behalf_of: Annotated[
         str,
         Field(default_factory=str, json_schema_extra={"minLength": 1, "maxLength": 255, **body.NO_CONTROLS}),
     ]
+    plan: Annotated[str, Field(min_length=1, max_length=64)] | None = None
 
 
 class NextTokenBody(body.Body):
@@ -120,7 +123,11 @@ def create_token(caller: Caller) -> Token:
     principal = _owner(caller, asked)
     client = {name: redact(text) for name, text in asked.client.model_dump(exclude_none=True).items()}
     token_request = TokenRequest(
-        profile=asked.profile, ttl_seconds=asked.ttl_seconds, client=client, attestation=_attestation()
+        profile=asked.profile,
+        ttl_seconds=asked.ttl_seconds,
+        client=client,
+        attestation=_attestation(),
+        user_plan=principal.plan if principal.actor else None,
     )
     header = request.headers.get(idempotency.HEADER)
     if header is None:
@@ -150,10 +157,14 @@ def _attestation() -> str | None:
 def _owner(caller: Caller, asked: TokenBody) -> Principal:
     """The owner of the session: the caller, or the user that a service key names."""
     key = caller.service_key
-    if key is None or not isinstance(asked, KeyTokenBody) or "on_behalf_of" not in asked.model_fields_set:
+    if key is None or not isinstance(asked, KeyTokenBody):
+        return caller.principal
+    if "on_behalf_of" not in asked.model_fields_set:
+        if "plan" in asked.model_fields_set:
+            raise body.invalid("plan", "needs on_behalf_of")
         return caller.principal
     try:
-        owner = key.acting_for(asked.on_behalf_of)
+        owner = key.acting_for(asked.on_behalf_of, asked.plan)
     except Refusal as refusal:
         if refusal.code == "forbidden":
             parts().ledger.refused(caller.principal, "token", refusal.code)
@@ -167,6 +178,7 @@ def _answer(issued: Issued) -> Token:
     live_url = parts().settings.live_url
     reservation, token_plan = issued.reservation, issued.token_plan
     life = reservation.expires_at - reservation.reserved_at
+    show_cost = issued.profile.show_cost
     answer: Token = {
         "token": issued.token.name,
         "token_type": "live-ephemeral",
@@ -189,11 +201,11 @@ def _answer(issued: Issued) -> Token:
             "renew_after": rfc3339(reservation.reserved_at + _renew_after(life)),
             "heartbeat_seconds": HEARTBEAT_SECONDS,
         },
-        "limits": ratelimit.limits_left(issued.rates, reservation.usage),
+        "limits": ratelimit.limits_left(issued.rates, reservation.usage, show_cost=show_cost),
     }
     if issued.principal.actor:
         answer["on_behalf_of"] = issued.principal.subject
-    add_headers(ratelimit.fields_of(issued.rates, reservation.usage))
+    add_headers(ratelimit.fields_of(issued.rates, reservation.usage, show_cost=show_cost))
     return answer
 
 

@@ -48,6 +48,10 @@ class ServiceKey:
     """None: all profiles of its plan."""
     on_behalf_of_prefix: str | None = None
     """The user ids that it may act for: None: none, "": all, otherwise longer ids with this prefix."""
+    user_plan: str = "default"
+    """The plan of its users, if a request names none."""
+    plans: frozenset[str] = frozenset()
+    """The other plans that a request may name for a user."""
     created_at: datetime | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
@@ -65,8 +69,11 @@ class ServiceKey:
         team = team_named(self.team)
         return Principal(KEY_ISSUER, self.id, self.name, self.plan, profiles=self.profiles, team=team)
 
-    def acting_for(self, subject: str) -> Principal:
-        """The user `subject` of this key. Refuses `forbidden` if the key may not act for it."""
+    def acting_for(self, subject: str, plan: str | None = None) -> Principal:
+        """The user `subject` of this key, on `plan`.
+
+        Refuses `forbidden` if the key may not act for it, or may not give it this plan.
+        """
         prefix = self.on_behalf_of_prefix
         if prefix is None:
             raise Refusal("forbidden", "This service key may not act for others.")
@@ -75,7 +82,10 @@ class ServiceKey:
         # A combining mark after the prefix would change its last letter.
         if not subject.startswith(prefix) or not rest or unicodedata.category(rest[0]).startswith("M"):
             raise Refusal("forbidden", "This service key may not act for this user.")
-        return end_user(self.principal(), subject)
+        if plan is not None and plan != self.user_plan and plan not in self.plans:
+            # The name is not repeated, because it is text from the caller.
+            raise Refusal("forbidden", "This service key may not give its users this plan.")
+        return end_user(self.principal(), subject, plan or self.user_plan)
 
 
 class KeyStore(Protocol):

@@ -5,33 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from broker.errors import Refusal
-from broker.issuing.owner import owner_of
-from broker.limits.policy import Policy
+from broker.issuing.owners import SessionOwners
 from broker.principal import Principal
 from broker.sessions.session import Ledger, Session
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionEnder:
-    policy: Policy
+    owners: SessionOwners
     ledger: Ledger
-    admit: Callable[[Principal], Principal]
-    """As in `issue.TokenIssuer`."""
     settle: Callable[[], None] = lambda: None
     """Sums up what sessions that are over have used, now and then."""
 
     def end(self, requester: Principal, session_id: str) -> Session:
         """Ends a session that `requester` owns, or opened as a service key. Refuses `session-unknown`."""
-        owner = owner_of(self.ledger.find(requester, session_id), requester, self._known)
-        ended = self.ledger.end(requester, session_id, self.policy.for_principal(owner).quotas)
+        ended = self.ledger.end(requester, session_id, self.owners.quotas(requester, session_id))
         self.settle()
         return ended
-
-    def _known(self, user_or_team: Principal) -> Principal:
-        try:
-            return self.admit(user_or_team)
-        except Refusal as refusal:
-            if refusal.code != "account-blocked":
-                raise
-            return user_or_team  # a blocked user's session may still be ended

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from broker.errors import Refusal
 from broker.identity.issuers.attestation import Attestations
-from broker.issuing.owner import owner_of
+from broker.issuing.owners import owner_of
 from broker.issuing.request import Issued, Reserved, TokenRequest
 from broker.issuing.warm import FirstReservations
 from broker.limits.limiter import Rates

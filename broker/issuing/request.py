@@ -28,6 +28,8 @@ class TokenRequest:
     client: Mapping[str, str] = field(default_factory=dict)
     attestation: str | None = field(default=None, repr=False)
     """The unverified proof that a genuine app asks."""
+    user_plan: str | None = None
+    """The plan of a service key's user, without the overrides of operators. None for any other caller."""
 
     def check_lifetime(self, profile: Profile) -> None:
         if self.ttl_seconds is not None and self.ttl_seconds > profile.slice_seconds:
@@ -46,6 +48,7 @@ class TokenRequest:
             connect_within_seconds=profile.connect_within_seconds,
             client=self.client,
             slice_is_fixed=self.ttl_seconds is not None,
+            user_plan=self.user_plan,
         )
 
 

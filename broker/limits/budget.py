@@ -17,6 +17,10 @@ from broker.settings.amounts import NANOS_OF_MILLIONTH, amount
 if TYPE_CHECKING:
     from broker.settings import Price
 
+# A token that could not carry a conversation is not worth a call to Google.
+LEAST_SECONDS = 10
+# Percent of a budget at which operators are alerted.
+THRESHOLDS = (50, 80, 100)
 # Longer than any session.
 _NO_END_SECONDS = 366 * 86_400
 
@@ -66,6 +70,18 @@ class Calendar:
             Period("day", label, self._begin(day + timedelta(days=1))),
             Period("month", label[:7], self._begin(next_month)),
         )
+
+    def projected(self, nanos: int, now: datetime) -> int | None:
+        """What a month will have cost that has cost so much by `now`, if it goes on like this.
+
+        None on its first day, which says too little.
+        """
+        label = self.label_of(now)
+        if label.endswith("-01"):
+            return None
+        begin = self._begin(date.fromisoformat(label).replace(day=1))
+        second = timedelta(seconds=1)
+        return nanos * ((self.periods(label)[1].ends_at - begin) // second) // ((now - begin) // second)
 
     def _begin(self, day: date) -> datetime:
         # If a clock change skips midnight, the day begins at the change.
@@ -120,6 +136,14 @@ class Bound:
     @property
     def left(self) -> int:
         return max(0, self.limit - self.used)
+
+    @property
+    def reached(self) -> tuple[int, ...]:
+        """The thresholds that have been reached. The last one is, when there is no further token."""
+        if not self.used:
+            return ()
+        percent = 100 if self.left_seconds < LEAST_SECONDS else self.used * 100 // max(1, self.limit)
+        return tuple(one for one in THRESHOLDS if percent >= one)
 
     def with_more(self, nanos: int, seconds: int) -> Bound:
         """After a charge of so much."""

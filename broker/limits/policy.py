@@ -80,7 +80,7 @@ class Policy:
         self._plans = plans
         self._teams = teams or {}
         self._project_sessions = project.sessions
-        self._project_budget = Budget(project.budget_per_day, project.budget_per_month)
+        self.project_budget = Budget(project.budget_per_day, project.budget_per_month)
         self._reserved = {
             name: plan.reserved_sessions for name, plan in plans.items() if plan.reserved_sessions
         }
@@ -133,7 +133,7 @@ class Policy:
         # The places of a service key's users come out of the key's plan: it is for the backend as a whole.
         plan = principal.requester.plan
         name = plan if plan in self._plans else "default"
-        return Quotas(tuple(each), self._project_sessions, name, self._reserved, self._project_budget)
+        return Quotas(tuple(each), self._project_sessions, name, self._reserved, self.project_budget)
 
     def _rule(self, principal: Principal) -> str:
         known = principal.plan in self._plans and principal.plan != "default"

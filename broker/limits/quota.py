@@ -9,17 +9,16 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from broker.errors import LimitState, Refusal
-from broker.limits.budget import NO_BUDGET, Bound, Budget
-from broker.settings.amounts import NANOS_OF_MILLIONTH, amount
+from broker.limits.budget import LEAST_SECONDS, NO_BUDGET, Bound, Budget
+from broker.settings.amounts import NANOS_OF_MILLIONTH
 
 DAY_SECONDS = 86400
-# A token that could not carry a conversation is not worth a call to Google.
-SHORTEST_SLICE = timedelta(seconds=10)
+SHORTEST_SLICE = timedelta(seconds=LEAST_SECONDS)
 _PROJECT_RETRY_SECONDS = 10
 PROJECT = "project"
 """The key of the whole project, among those of principals."""
@@ -81,10 +80,9 @@ class QuotaUsage:
     bounds: tuple[Bound, ...] = ()
     """How much of each budget is used."""
 
-    @property
-    def shown_bounds(self) -> tuple[Bound, ...]:
-        """Those that members may see: the money of a team concerns only the operator."""
-        return tuple(bound for bound in self.bounds if bound.currency is None or not self.quota.is_team)
+    def with_more(self, nanos: int, seconds: int) -> QuotaUsage:
+        """After a charge of so much. Only the budgets are those after it."""
+        return replace(self, bounds=tuple(bound.with_more(nanos, seconds) for bound in self.bounds))
 
     @property
     def left_seconds(self) -> int:
@@ -168,11 +166,10 @@ def exhausted(usage: QuotaUsage) -> Refusal:
 
 
 def _size(bound: Bound, quota: Quota) -> str:
-    """The numbers of the project's budget concern only the operator."""
+    """Without amounts of money: the profile decides who sees them, and a refusal does not know it."""
     if bound.currency is None:
         return f"{bound.limit // 60} minutes{_of(quota)} are"
-    size = f" of {amount(bound.limit)} {bound.currency}" if quota.whose is None else ""
-    return f"budget{size}{_of(quota)} is"
+    return f"budget{_of(quota)} is"
 
 
 def _minutes_exhausted(usage: QuotaUsage) -> Refusal:
@@ -196,8 +193,11 @@ def project_capacity() -> Refusal:
     return Refusal("project-capacity", retry_after_seconds=_PROJECT_RETRY_SECONDS)
 
 
-def quota_states(usage: QuotaUsage) -> tuple[LimitState, ...]:
-    """How much is left. Sessions have no window: a place becomes free when one of them ends."""
+def quota_states(usage: QuotaUsage, *, show_cost: bool = False) -> tuple[LimitState, ...]:
+    """How much is left. Sessions have no window: a place becomes free when one of them ends.
+
+    Amounts of money are left out without `show_cost`.
+    """
     quota, states = usage.quota, []
     if quota.sessions != UNLIMITED:
         sessions = max(0, quota.sessions - usage.open)
@@ -207,7 +207,14 @@ def quota_states(usage: QuotaUsage) -> tuple[LimitState, ...]:
         states.append(
             LimitState("minutes_per_day", quota.minutes_per_day, minutes, until, DAY_SECONDS, "minutes")
         )
-    return (*states, *(_bound_state(bound, usage.now) for bound in usage.shown_bounds))
+    bounds = shown_bounds(usage, show_cost=show_cost)
+    return (*states, *(_bound_state(bound, usage.now) for bound in bounds))
+
+
+def shown_bounds(usage: QuotaUsage, *, show_cost: bool) -> list[Bound]:
+    """What the owner may see of its budgets. The money of a team concerns only the operator."""
+    show_cost = show_cost and not usage.quota.is_team
+    return [bound for bound in usage.bounds if show_cost or bound.currency is None]
 
 
 def _bound_state(bound: Bound, now: datetime) -> LimitState:

@@ -44,14 +44,21 @@ class KeyAdmin:
         expires_days: int | None = None,
         on_behalf_of: str | None = None,
         team: str | None = None,
+        user_plan: str = "default",
+        plans: Collection[str] = (),
     ) -> CreatedKey:
         """Create a key. Empty `scopes` mean the usual ones, and empty `profiles` mean all of the plan's.
 
-        `on_behalf_of` is None, `any` or `PREFIX*`. The users of the key belong to its `team`, too.
+        `on_behalf_of` is None, `any` or `PREFIX*`. Its users belong to its `team` too, and have `user_plan`,
+        or one of `plans` if the request names it.
         """
         if not service_keys.is_name(name):
             raise OperatorError(f"{name!r} is not a valid key name: {service_keys.NAME_RULE}", field="name")
         self._known("plan", [plan], self._config.plans)
+        self._known("user_plan", [user_plan], self._config.plans)
+        self._known("plans", plans, self._config.plans)
+        if on_behalf_of is None and (user_plan != "default" or plans):
+            raise OperatorError("only a key that may act for users has plans for them", field="on_behalf_of")
         self._known("scopes", scopes, SCOPES)
         self._known("profiles", profiles, self._config.profiles)
         if closed := [one for one in profiles if not self._config.profiles[one].allows(plan)]:
@@ -70,6 +77,8 @@ class KeyAdmin:
             profiles=frozenset(profiles) if profiles else None,
             on_behalf_of_prefix=_prefix(on_behalf_of),
             team=None if team is None else checked_name(team, field="team"),
+            user_plan=user_plan,
+            plans=frozenset(plans),
         )
         lifetime = None if expires_days is None else timedelta(days=expires_days)
         try:
@@ -88,7 +97,7 @@ class KeyAdmin:
     @staticmethod
     def _known(field: str, given: Collection[str], known: Collection[str]) -> None:
         if unknown := [one for one in given if one not in known]:
-            noun, choices = field.removesuffix("s"), ", ".join(sorted(known))
+            noun, choices = field.removesuffix("s").removeprefix("user_"), ", ".join(sorted(known))
             raise OperatorError(f"there is no {noun} {unknown[0]!r}; choose one of: {choices}", field=field)
 
 

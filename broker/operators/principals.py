@@ -5,6 +5,8 @@ A block or a limit for a name that cannot exist is a typing error that would loo
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from broker.errors import Refusal
 from broker.identity.service_keys import ServiceKey, check_subject
 from broker.operators.errors import NotFound, OperatorError
@@ -14,14 +16,15 @@ from broker.principal import (
     OWN_ISSUER,
     TEAM_ISSUER,
     Principal,
+    end_user,
     is_readable,
-    team_named,
 )
 from broker.settings import Settings
 from broker.store.accounts.blocks import SqlBlocks
 from broker.store.accounts.service_keys import SqlServiceKeys
 from broker.store.accounts.users import SqlUsers
 from broker.store.database.engine import Database
+from broker.store.reporting.people import SqlPeople
 
 
 class Principals:
@@ -30,17 +33,18 @@ class Principals:
         self._blocks = SqlBlocks(database)
         self._users = SqlUsers(database)
         self._service_keys = SqlServiceKeys(database)
+        self._people = SqlPeople(database)
 
     def find(self, subject: str, issuer: str = OWN_ISSUER) -> Principal:
         """The principal that an operator names; a service key by its name or its id.
 
-        The plan of another issuer's principal is in its credentials, so `default` stands in for it here.
+        The plan of another issuer's principal is in its credentials, so `default` stands in for it here. A
+        service key's user has the plan of its latest session.
         """
         if issuer == KEY_ISSUER:
             return self._key(subject).principal()
         if issuer.startswith(f"{KEY_ISSUER}:"):
-            team = team_named(self._key(issuer.removeprefix(f"{KEY_ISSUER}:")).team)
-            return Principal(issuer, readable(subject), subject, "default", team=team)
+            return self._user_of_key(issuer.removeprefix(f"{KEY_ISSUER}:"), readable(subject))
         if issuer != OWN_ISSUER:
             return Principal(self.issuer(issuer), readable(subject), subject, "default")
         user = self._users.find(subject)
@@ -68,6 +72,12 @@ class Principals:
         elif issuer not in known and (issuer == TEAM_ISSUER or not self._blocks.has_seen(issuer)):
             raise OperatorError(f"there is no issuer {issuer!r}; choose one of: {', '.join(known)}")
         return issuer
+
+    def _user_of_key(self, name_or_id: str, subject: str) -> Principal:
+        key = self._key(name_or_id)
+        user = end_user(key.principal(), subject, key.user_plan)
+        person = self._people.find(user.key)
+        return user if person is None else replace(user, plan=person.plan or "default")
 
     def _key(self, name_or_id: str) -> ServiceKey:
         key = self._service_keys.named(name_or_id)

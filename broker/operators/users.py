@@ -164,7 +164,10 @@ class UserAdmin:
 
         For other issuers' principals, it uses only what is known without a credential.
         """
-        principal = SqlOverrides(self._database).applied(self._principals.find(subject, issuer))
+        overrides = SqlOverrides(self._database)
+        principal = overrides.applied(self._principals.find(subject, issuer))
+        if key := principal.actor:
+            principal = replace(principal, actor=overrides.applied(key))
         preview = (self._previews or self._own_previews()).preview(principal, profile)
         try:
             verified = Verified(principal, datetime.now(UTC), generation=self._generation(principal))

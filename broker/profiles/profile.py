@@ -49,6 +49,8 @@ class ProfileSpec(BaseModel):
     """Wire names of more setup fields that the client must not set."""
     attestation: Literal["off", "monitor", "enforce"] = "off"
     """Whether the app must also send a token from an issuer of kind attestation."""
+    show_cost: bool = False
+    """Whether callers see what is left of their budgets in money."""
     config: Mapping[str, Any] = Field(default_factory=dict)
     """A google-genai `LiveConnectConfig`."""
 

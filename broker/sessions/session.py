@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -43,7 +43,7 @@ from typing import Protocol
 from broker.errors import Code
 from broker.limits.quota import Quotas, QuotaUsage
 from broker.minting.minter import MintedToken, TokenTimes
-from broker.principal import Principal
+from broker.principal import Principal, end_user, team_named
 
 
 class SessionState(StrEnum):
@@ -75,6 +75,8 @@ class Session:
     token_expires_at: datetime | None = None
     on_behalf_of: str | None = None
     """The user to whom it belongs, if a service key opened it and asks; otherwise None."""
+    user_plan: str = "default"
+    """The plan of that user, which was chosen when the session was opened."""
     ended_by_operator: bool = False
     is_counted: bool = True
     """False once its place was found to be free. Others may have it, even if a clock is set back."""
@@ -84,6 +86,14 @@ class Session:
     spent_seconds: int = 0
     team: str | None = None
     """The team for which it counts: that of its owner when it was opened."""
+
+    def owner(self, requester: Principal) -> Principal:
+        """The principal to whom it belongs; `requester` owns it, or opened it as a service key."""
+        user = self.on_behalf_of
+        owner = requester if user is None else end_user(requester, user, self.user_plan)
+        if self.team == (owner.team and owner.team.subject):
+            return owner
+        return replace(owner, team=team_named(self.team))
 
     def holds_place(self, now: datetime) -> bool:
         return self.is_counted and self.held_until > now
@@ -103,6 +113,8 @@ class SessionTerms:
     """The caller chose the length of the first token: it is not shortened to what can be forgiven."""
     ready: TokenTimes | None = None
     """The times of a token that was minted ahead. It is reserved with them if it suits the caller."""
+    user_plan: str | None = None
+    """The plan of a service key's user: later tokens of the session have it, too."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,13 @@ UPSTREAM_ERRORS = Counter(
     ["code"],
     registry=DECLARED,
 )
+OWNER_KINDS = ("user", "key", "team", "project")
+BUDGET_THRESHOLDS = Counter(
+    "broker_budget_thresholds",
+    "Thresholds of budgets that were reached, in percent, by who owns the budget.",
+    ["kind", "threshold"],
+    registry=DECLARED,
+)
 CLOCK_AHEAD_SECONDS = Gauge(
     "broker_clock_ahead_seconds",
     "Seconds by which another clock is at least ahead of this host's; negative if it is behind.",
@@ -87,6 +94,11 @@ LOG_LINES_LOST = Counter(
     "Log lines that were not written, because their reader stopped or their disk is full.",
     registry=DECLARED,
 )
+
+
+for _kind in OWNER_KINDS:  # Prometheus would not see the first increase of a series that begins with it
+    for _threshold in ("50", "80", "100"):
+        BUDGET_THRESHOLDS.labels(_kind, _threshold)
 
 
 def count_report(before: Mapping[str, int], report: Mapping[str, int]) -> None:

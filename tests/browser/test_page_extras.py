@@ -212,12 +212,17 @@ def test_minutes_are_brought_up_to_date_after_the_call(shared: DemoPage) -> None
     """The broker's answer is replaced, because the calls of these tests take no whole minute."""
     account = shared.page.evaluate("async () => (await fetch('/me')).json()")
     account["limits"]["minutes_per_day"] = {"limit": 60, "used": 22}
+    spent = {"policy": "budget_per_month", "limit": "5.00", "used": "1.905", "currency": "USD"}
+    minutes = {"policy": "minutes_per_month", "limit": 600, "used": 40, "currency": None}
+    account["limits"]["budget"] = [spent, minutes]
     shared.page.route("**/me", lambda route: route.fulfill(body=json.dumps(account)))
     shared.say("And again")
     expect(shared.page.locator("#allowance")).to_be_hidden()
     shared.caption("model", "You wrote: And again")
     shared.page.click("#end")
-    expect(shared.page.locator("#allowance")).to_have_text("38 of 60 minutes left today · default plan")
+    expect(shared.page.locator("#allowance")).to_have_text(
+        "38 of 60 minutes left today · $3.09 of $5.00 left this month · default plan"
+    )
     shared.page.unroute("**/me")
 
 

@@ -60,12 +60,22 @@ def make_app(tmp_path: Path, standin: StandIn, database_with_users: Path) -> Ite
         rate: str = "1000/minute",
         toml: str = "",
         project_sessions: int = 1000,
+        project: str = "",
         warm: int = 0,
+        profile: str = "",
         live_url: str | None = None,
         env: dict[str, str] | None = None,
         clock: Clock | None = None,
     ) -> Flask:
-        config = write_config(tmp_path, rate=rate, more=toml, project_sessions=project_sessions, warm=warm)
+        config = write_config(
+            tmp_path,
+            rate=rate,
+            more=toml,
+            project_sessions=project_sessions,
+            project=project,
+            warm=warm,
+            profile=profile,
+        )
         environ = environment(tmp_path, live_url or standin.url, config=config)
         settings = load({**environ, **(env or {})})
         shutil.copy(database_with_users, environ["BROKER_DATABASE_URL"].removeprefix("sqlite:///"))
@@ -96,11 +106,16 @@ def olga(
     if request.param == "sqlite":
         return OperatorClient.of(make_app())
     app = make_app(env=stores.migrated(request.param).environ)
+    add_users(app, database_with_users)
+    return OperatorClient.of(app)
+
+
+def add_users(app: Flask, database_with_users: Path) -> None:
+    """The users of the file, in the app's own database."""
     template = Database(f"sqlite:///{database_with_users}", pool_size=1)
     for user in SqlUsers(template).all():
         SqlUsers(parts_of(app).database).add(user, actor="tests")
     template.dispose()
-    return OperatorClient.of(app)
 
 
 def count_audited(app: Flask, **where: str) -> int:

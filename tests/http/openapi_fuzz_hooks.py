@@ -27,9 +27,10 @@ TAKEN_OR_UNKNOWN = re.compile(
 
 @schemathesis.hook
 def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
-    """The document has the widest body. Of all callers, only service keys may use this field."""
+    """The document has the widest body. Of all callers, only service keys may use these fields."""
     if not IS_SERVICE_KEY:
-        del raw_schema["components"]["schemas"]["KeyTokenBody"]["properties"]["on_behalf_of"]
+        body = raw_schema["components"]["schemas"]["KeyTokenBody"]
+        del body["properties"]["on_behalf_of"], body["properties"]["plan"], body["dependentRequired"]
 
 
 @schemathesis.hook

@@ -25,7 +25,7 @@ minutes_per_month = 300
 
 @pytest.fixture
 def olga(make_app: MakeApp) -> OperatorClient:
-    app = make_app(toml=PURSE)
+    app = make_app(toml=PURSE, profile="show_cost = true")
     user_admin(app).add("gus", PASSWORD, plan="purse")
     return OperatorClient.of(app)
 
@@ -58,12 +58,29 @@ def test_caller_sees_the_budget_until_it_is_used_up(olga: OperatorClient, client
     refused = client.post("/token", headers=gus)
     body = refused.get_json()
     assert (refused.status_code, body["code"]) == (429, "budget-exhausted")
-    assert body["detail"].startswith("This month's budget of 0.50 USD is used up.")
+    assert body["detail"].startswith("This month's budget is used up.")
+    assert "millionths" not in refused.headers["RateLimit-Policy"]
     assert body["violated-policies"] == ["budget_per_month"]
     assert 0 < int(refused.headers["Retry-After"]) <= 31 * 86400
     shown = client.get("/me", headers=gus).get_json()["next_token"]
     assert (shown["granted"], shown["code"]) == (False, "budget-exhausted")
     assert olga.get(path(olga))["next_token"]["answer"] == "budget-exhausted"
+
+
+def test_amounts_are_shown_only_where_the_profile_says_so(make_app: MakeApp) -> None:
+    app = make_app(toml=PURSE)
+    user_admin(app).add("gus", PASSWORD, plan="purse")
+    client, gus = app.test_client(use_cookies=False), bearer(app, "gus")
+    answers = [client.post("/token", headers=gus), client.get("/me", headers=gus)]
+    answers += [client.post("/token", headers=gus), client.post("/token", headers=gus)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    for answer in answers:
+        seen = answer.text + str(answer.headers)
+        assert not any(word in seen for word in ("0.345", "0.50", "USD", "usd", "0.155")), seen
+    for answer in answers[:3]:
+        assert [one["policy"] for one in answer.get_json()["limits"]["budget"]] == ["minutes_per_month"]
+    olga = OperatorClient.of(app)
+    assert olga.get(path(olga))["next_token"]["budgets"][0]["limit"] == "0.50"
 
 
 def test_end_makes_room_in_the_budget(olga: OperatorClient, client: FlaskClient) -> None:

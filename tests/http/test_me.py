@@ -144,7 +144,8 @@ def test_me_shows_a_service_key_its_scopes_and_profiles(app: Flask, client: Flas
     assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
     terms = body["service_key"]
     assert datetime.fromisoformat(terms.pop("expires_at")) == made.key.expires_at.replace(microsecond=0)  # type: ignore[union-attr]
-    assert terms == {"scopes": ["read"], "profiles": ["default"], "on_behalf_of": "acme:*"}
+    plans = {"user_plan": "default", "plans": []}
+    assert terms == {"scopes": ["read"], "profiles": ["default"], "on_behalf_of": "acme:*", **plans}
 
 
 def test_every_worker_gives_the_same_answer(standin: StandIn, make_broker: MakeBroker) -> None:

@@ -161,6 +161,7 @@ def test_each_success_matches_its_schema(make_app: MakeApp) -> None:
     key = {person["subject"]: person["key"] for person in people}
     ask("GET /admin/sessions", olga)
     ask("GET /admin/overview", olga)
+    ask("GET /admin/spending", olga)
     ask("POST /admin/users", olga, {"username": "carol", "password": PASSWORD})
     ask("PATCH /admin/users/{user_key}/limits", olga, {"version": 0, "sessions": 3}, user_key=key["bob"])
     ask("POST /admin/users/{user_key}/roles", olga, {"roles": ["operator"]}, user_key=key["bob"])

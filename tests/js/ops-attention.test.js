@@ -7,12 +7,13 @@ import { CODES, seriesOf, toneOf } from '../../web/ops/codes.js';
 import { toCsv } from '../../web/ops/csv.js';
 
 /** @param {object} [changes] */
-const overview = ({ open = 1, limit = 50, refusals = {}, most = [] } = {}) =>
+const overview = ({ open = 1, limit = 50, refusals = {}, most = [], budgets = [] } = {}) =>
   /** @type {import('../../web/ops/api.js').Overview} */ (
     /** @type {unknown} */ ({
       now: '2026-11-30T10:00:00Z',
       project: { sessions: { open, limit } },
       last_hour: { refusals, most_refused: most },
+      budgets_near_limits: budgets,
     })
   );
 const whatOf = (/** @type {any} */ ...given) => attentionOf(given[0], given[1] ?? false).map(({ what }) => what);
@@ -54,6 +55,26 @@ test('a suspension counts its refusals only while it is in force', () => {
   const given = overview({ refusals: { 'minting-suspended': 37 } });
   assert.deepEqual(whatOf(given, true), ['37 requests refused in the last hour: new tokens are suspended.']);
   assert.deepEqual(whatOf(given, false), []);
+});
+
+test('budgets near their limit are named, and one of the project is a problem when it is used up', () => {
+  const money = { policy: 'budget_per_month', limit: '10.00', currency: 'USD', resets_at: '' };
+  const budgets = [
+    { kind: 'project', key: 'project', name: 'project', percent: 100, ...money, used: '10.00' },
+    { kind: 'user', key: '4b0e', name: 'alice', percent: 85, ...money, used: '8.50' },
+    {
+      ...{ kind: 'key', key: '77aa', name: 'shop', percent: 90, policy: 'minutes_per_month' },
+      ...{ limit: 100, used: 90, currency: null, resets_at: '' },
+    },
+  ];
+  const [project, others] = attentionOf(overview(/** @type {any} */ ({ budgets })), false);
+  assert.deepEqual([project.level, project.what], ['bad', 'Budget of the project: $10.00 of $10.00 this month.']);
+  assert.deepEqual([others.level, others.what], ['warn', 'Budgets near their limit:']);
+  const shown = others.links.map(([text, href]) => [text.replace(/[\u2066-\u2069]/g, ''), href]);
+  assert.deepEqual(shown, [
+    ['alice ($8.50 of $10.00 this month)', '#/users/4b0e'],
+    ['shop (90 of 100 minutes this month)', '#/users/77aa'],
+  ]);
 });
 
 test('the most refused users are named with a link to their refusals', () => {

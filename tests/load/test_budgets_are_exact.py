@@ -1,16 +1,20 @@
 """64 callers in one moment, four workers, each kind of store: a budget is spent to the second, never over it.
+Each of its thresholds is reported once.
 
 One broker serves all tests of a kind, and the last one spends what is left of the project's budget.
 """
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+from broker.principal import OWN_ISSUER, principal_key
 from broker.settings import PriceList
 from broker.settings.amounts import NANOS
 from broker.store.database.sum_tables import spending
@@ -41,6 +45,12 @@ def spent(service: Service, key: str = "project") -> int:
         return int(connection.execute(of).scalar_one())
 
 
+def alerts(service: Service, owner: str) -> dict[int, int]:
+    """How often each threshold of the owner is in the log of all workers."""
+    lines = [json.loads(line) for line in service.broker.log.splitlines() if '"budget_threshold"' in line]
+    return dict(Counter(line["threshold"] for line in lines if line["owner"] == owner))
+
+
 def nanos_per_second(service: Service) -> float:
     prices = PriceList(service.broker.settings.config.prices)
     with service.broker.database.read() as connection:
@@ -58,10 +68,9 @@ def test_user_gets_exactly_the_budget(service: Service) -> None:
         outcomes = service.at_once([name], MANY_CALLERS)
         assert codes(outcomes) == {"ok": 5, "budget-exhausted": MANY_CALLERS - 5}
         assert len(opened(outcomes)) == 5
-        with service.broker.client(name) as client:
-            (left,) = client.get("/me").json()["limits"]["budget"]
-        assert left["limit"] == "1.55"
-        assert float(left["used"]) <= 1.55 < float(left["used"]) + SHORTEST_SECONDS * 0.023 / 60
+        used = spent(service, principal_key(OWN_ISSUER, name)) / NANOS
+        assert used <= 1.55 < used + SHORTEST_SECONDS * 0.023 / 60
+        assert alerts(service, f"live-broker:{name}") == {50: 1, 80: 1, 100: 1}
 
 
 @pytest.mark.parametrize("limits", [ONE, {"minutes_per_month": 65}])
@@ -81,4 +90,5 @@ def test_project_spends_exactly_its_budget(service: Service) -> None:
     assert set(seen) == {"ok", "budget-exhausted"}
     left = PROJECT_BUDGET * NANOS - spent(service)
     assert 0 <= left < SHORTEST_SECONDS * nanos_per_second(service)
+    assert alerts(service, "project") == {50: 1, 80: 1, 100: 1}
     assert wrong_counts(service.broker.database) == []

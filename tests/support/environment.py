@@ -23,13 +23,14 @@ def write_config(
     project_sessions: int = 1000,
     project: str = "",
     warm: int = 0,
+    profile: str = "",
 ) -> Path:
     """Writes the shipped profiles, a default plan with `rate`, and the lines of `more`.
 
-    `project` is one more line of [project]. `warm` is that of the profile `default`.
+    `project` is one more line of [project], and `profile` of the profile `default`, as `warm` is.
     """
     text = SHIPPED.read_text().replace("sessions = 50\n", f"sessions = {project_sessions}\n{project}\n", 1)
-    text = text.replace("[profiles.default]\n", f"[profiles.default]\nwarm = {warm}\n", 1)
+    text = text.replace("[profiles.default]\n", f"[profiles.default]\nwarm = {warm}\n{profile}\n", 1)
     start = text.index("[plans.default]")
     end = text.index("\n[", start + 1)
     path = folder / f"broker-{secrets.token_hex(4)}.toml"

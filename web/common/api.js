@@ -8,7 +8,8 @@ const TIMEOUT_MS = 15_000;
 
 /**
  * @typedef {{name: string, plan: string, roles: string[], csrf_token?: string,
- *   limits: {minutes_per_day: {limit: number, used: number}}}} Account
+ *   limits: {minutes_per_day: {limit: number, used: number}, budget?: Budget[]}}} Account
+ * @typedef {{policy: string, limit: string | number, used: string | number, currency: string | null}} Budget
  * @typedef {{name: string, description: string, models: string[], voice: string | null, default: boolean}} Profile
  * @typedef {{field: string, problem: string}} FieldError
  */

@@ -1,6 +1,6 @@
 /**
- * The line below the Talk button that says how many minutes are left today, and by which plan. It is brought up to date
- * after each call.
+ * The line below the Talk button that says how many minutes are left today, and by which plan. If the profile shows the
+ * cost, it also says what is left of the budgets. It is brought up to date after each call.
  */
 import { byId, create } from '../common/dom.js';
 
@@ -9,6 +9,16 @@ import { byId, create } from '../common/dom.js';
 /** By then the broker knows that the call has ended. */
 const SETTLED_MS = 1000;
 const OVER = new Set(['ended', 'error']);
+
+/** Such as "$3.10 of $5.00 left this month"; null for minutes. @param {import('../common/api.js').Budget} budget */
+function moneyLeft({ policy, limit, used, currency }) {
+  if (currency === null) return null;
+  const money = (/** @type {number} */ amount) =>
+    new Intl.NumberFormat('en', { style: 'currency', currency, currencyDisplay: 'narrowSymbol' }).format(amount);
+  // Rounded down to whole cents: more than is left must not be promised.
+  const left = Math.floor(Math.max(0, Number(limit) - Number(used)) * 100) / 100;
+  return `${money(left)} of ${money(Number(limit))} left ${policy.endsWith('day') ? 'today' : 'this month'}`;
+}
 
 export class Allowance {
   #api;
@@ -31,7 +41,8 @@ export class Allowance {
   show({ plan, limits }) {
     const { limit, used } = limits.minutes_per_day;
     const [left, all] = [Math.max(0, limit - used), limit].map((minutes) => minutes.toLocaleString('en'));
-    this.#line.textContent = `${left} of ${all} minutes left today · ${plan} plan`;
+    const money = (limits.budget ?? []).flatMap((one) => moneyLeft(one) ?? []);
+    this.#line.textContent = [`${left} of ${all} minutes left today`, ...money, `${plan} plan`].join(' · ');
   }
 
   async #refresh() {

@@ -42,18 +42,23 @@ import { Api } from '../common/api.js';
  * }} Session
  */
 /** @typedef {{name: string, rate: string, sessions: number, minutes_per_day: number, session_minutes: number, reserved_sessions: number} & Budget} Plan */
+/** Without a currency, limit and used are minutes. @typedef {{policy: string, limit: string | number, used: string | number, currency: string | null, resets_at: string}} BudgetUse */
+/** @typedef {{currency: string | null, today: string, this_month: string, projected: string | null, budgets: BudgetUse[]}} ProjectSpent */
+/** @typedef {Person & {known: boolean, today: string, this_month: string, budgets: BudgetUse[]}} Spender */
+/** @typedef {{kind: 'user' | 'key' | 'team' | 'project', key: string, name: string, percent: number} & BudgetUse} NearLimit */
 /**
  * @typedef {{
  *   now: string, version: string, project: {sessions: {limit: number, open: number}},
  *   today: {tokens: number, refusals: number, minutes: number}, first_session_at: string | null,
  *   last_hour: {refusals: Record<string, number>, most_refused: {actor: string, refusals: number}[]},
- *   plans: Plan[], profiles: string[],
+ *   budgets_near_limits: NearLimit[], spending: ProjectSpent, plans: Plan[], profiles: string[],
  *   issuers: {issuer: string, label: string}[],
  * }} Overview
  */
 /**
  * @typedef {{
  *   id: string, name: string, plan: string, scopes: string[], profiles: string[] | null, on_behalf_of: string | null,
+ *   user_plan: string, plans: string[],
  *   created_at: string, expires_at: string | null, revoked_at: string | null, last_used_at: string | null,
  * }} ServiceKey
  */
@@ -123,6 +128,11 @@ export class AdminApi extends Api {
   /** Where a download of the usage of any days begins. @param {Record<string, string>} query */
   usageExportUrl(query) {
     return `/admin/usage/export?${new URLSearchParams(query)}`;
+  }
+
+  /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<Spender>>} */
+  spending(query, signal) {
+    return this.#page('/admin/spending', 'spending', query, signal);
   }
 
   /** @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Page<User>>} */

@@ -4,8 +4,10 @@
 import { isolate } from '../common/dom.js';
 import { h } from './build.js';
 import { count, counted } from './format.js';
+import { periodOf, usedOf } from './spending.js';
 
 /** @typedef {import('./api.js').Overview} Overview */
+/** @typedef {import('./api.js').NearLimit} NearLimit */
 /** @typedef {{level: 'bad' | 'warn' | 'note', what: string, advice: string, links: [text: string, href: string][]}} Item */
 
 /** From here on, one user's refusals or failed sign-ins are worth a look. */
@@ -21,7 +23,10 @@ export const auditHref = (filters) => `#/audit?${new URLSearchParams({ kind: 're
  * @param {boolean} suspended
  * @returns {Item[]} the most urgent first
  */
-export function attentionOf({ now, project: { sessions }, last_hour: { refusals, most_refused: most } }, suspended) {
+export function attentionOf(
+  { now, project: { sessions }, last_hour: { refusals, most_refused: most }, budgets_near_limits: budgets },
+  suspended,
+) {
   const since = new Date(Date.parse(now) - 3_600_000).toISOString().slice(0, 19);
   const times = (/** @type {string[]} */ ...codes) => codes.reduce((sum, code) => sum + (refusals[code] ?? 0), 0);
   const refused = (/** @type {string[]} */ ...codes) =>
@@ -31,6 +36,7 @@ export function attentionOf({ now, project: { sessions }, last_hour: { refusals,
   /** @type {(Item | false)[]} */
   const items = [
     placesItem(sessions, times('project-capacity'), link('Refusals', { outcome: 'project-capacity' })),
+    ...budgetItems(budgets),
     suspended &&
       times('minting-suspended') > 0 && {
         level: 'bad',
@@ -104,6 +110,27 @@ function placesItem({ open, limit }, refused, link) {
       links,
     }
   );
+}
+
+/** The project's budgets one by one, and those of users and keys in one list. @param {NearLimit[]} budgets */
+function budgetItems(budgets) {
+  const of = (/** @type {boolean} */ ofProject) => budgets.filter(({ kind }) => (kind === 'project') === ofProject);
+  const others = of(false);
+  /** @type {Item[]} */
+  const items = of(true).map((one) => ({
+    level: one.percent >= 100 ? 'bad' : 'warn',
+    what: `Budget of the project: ${usedOf(one)} this ${periodOf(one)}.`,
+    advice: 'When it is used up, nobody gets a token. Raise the budget under [project] in broker.toml.',
+    links: [],
+  }));
+  if (others.length > 0)
+    items.push({
+      level: 'warn',
+      what: 'Budgets near their limit:',
+      advice: 'Raise them, or let them end the calls.',
+      links: others.map((one) => [`${isolate(one.name)} (${usedOf(one)} this ${periodOf(one)})`, `#/users/${one.key}`]),
+    });
+  return items;
 }
 
 /** "live-broker:alice" is alice. @param {string} actor */

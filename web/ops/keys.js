@@ -39,6 +39,11 @@ export function keysView(context) {
         head: 'On behalf of',
         cell: ({ on_behalf_of: whose }) => (whose === null ? 'itself only' : whose === 'any' ? 'anyone' : whose),
       },
+      {
+        head: 'Plans of users',
+        cell: ({ on_behalf_of: whose, user_plan: usual, plans }) =>
+          whose === null ? '' : [usual, ...plans.filter((plan) => plan !== usual)].join(', '),
+      },
       { head: 'Last used', cell: ({ last_used_at: at }) => timeOf(at, 'never') },
       { head: 'Expires', cell: ({ expires_at: at }) => timeOf(at, 'never') },
       {
@@ -119,6 +124,15 @@ export function keysView(context) {
           'Enter any, or a prefix such as shop:*',
         ),
         field(
+          'Plan of its users',
+          select(
+            'user_plan',
+            plans.map(({ name }) => [name, name]),
+            'default',
+          ),
+          'For a user whose request names no plan.',
+        ),
+        field(
           'Expires after (days)',
           h('input', {
             name: 'expires_days',
@@ -146,6 +160,14 @@ export function keysView(context) {
             ),
           ),
         ),
+        plans.length > 1 &&
+          checkboxes(
+            'Plans that a request may name for a user',
+            'plans',
+            plans.map(({ name }) => name),
+            false,
+            'Leave empty for the plan above only',
+          ),
         profiles.length > 1 && checkboxes('Profiles', 'profiles', profiles, false, 'Leave empty for all'),
       ),
       action: 'Create key',
@@ -157,6 +179,8 @@ export function keysView(context) {
           plan: text('plan'),
           scopes: form.getAll('scopes').map(String),
           ...(chosen.length > 0 && { profiles: chosen }),
+          ...(text('user_plan') !== 'default' && { user_plan: text('user_plan') }),
+          ...(form.has('plans') && { plans: form.getAll('plans').map(String) }),
           ...(text('on_behalf_of') && { on_behalf_of: text('on_behalf_of') }),
           ...(text('expires_days') && { expires_days: Number(text('expires_days')) }),
         });

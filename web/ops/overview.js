@@ -13,6 +13,7 @@ import { exportUsage } from './export-usage.js';
 import { count, counted, milliseconds, money } from './format.js';
 import { heading, person } from './parts.js';
 import { Poll } from './poll.js';
+import { figuresOf, spendingList } from './spending.js';
 
 /** @typedef {import('./api.js').Usage} Usage */
 /** @typedef {import('./api.js').Overview} Overview */
@@ -46,6 +47,8 @@ export function overviewView(context) {
   const mints = new TimeChart('Mint time', 'how long Google took for a token');
   const heads = /** @type {const} */ (['User', 'Talked', 'Charged', 'Cost']);
   const minutes = new BarList('Minutes by user', 'talked, as part of charged', [...heads], count);
+  const spenders = spendingList(context, 'Cost this month by user', 'user');
+  let isNew = true;
   const charts = [open, refusals, tokens, answers, mints];
   let range = last.range;
   /** @type {Usage | null} */
@@ -84,6 +87,9 @@ export function overviewView(context) {
     showTiles(now, usage);
     showCharts(now, usage);
     totals.textContent = summary(usage);
+    // Only on entering and on request: the list is for reading, and more of it may be open.
+    if (isNew) spenders.show(now.spending);
+    isNew = false;
   }
 
   /** A day with one hour of data is a nearly empty chart. @param {Overview} overview @returns {Range} */
@@ -95,7 +101,7 @@ export function overviewView(context) {
   }
 
   /** @param {Overview} overview @param {Usage} usage */
-  function showTiles({ project: { sessions } }, { range: name, from, currency, totals: sums }) {
+  function showTiles({ project: { sessions }, spending }, { range: name, from, currency, totals: sums }) {
     const during = RANGES[name].toLowerCase();
     const { p50, p95 } = sums.speech_end_to_audio_ms ?? { p50: null, p95: null };
     const fresh = h(
@@ -114,6 +120,9 @@ export function overviewView(context) {
       }),
       tile(`Cost, ${during}`, money(sums.cost, currency), ''),
       tile(`Answer delay, ${during}`, milliseconds(p50), p95 === null ? 'no reports' : `p95 ${milliseconds(p95)}`),
+      ...figuresOf(spending).map(({ name: title, value, beside, share }) =>
+        tile(title, value, beside, share === undefined ? {} : { share }),
+      ),
     );
     // Equal tiles stay, so that a link in them keeps the focus.
     if (!tiles.isEqualNode(withClass(fresh, 'tiles'))) tiles.replaceChildren(...fresh.childNodes);
@@ -179,9 +188,14 @@ export function overviewView(context) {
       tiles,
       totals,
       h('div', { class: 'charts' }, ...charts.map(({ element }) => element), minutes.element),
+      spenders.element,
     ),
-    refresh: () => poll.now(),
+    refresh() {
+      isNew = true;
+      poll.now();
+    },
     close() {
+      spenders.close();
       poll.close();
       for (const chart of charts) chart.close();
     },

@@ -12,6 +12,7 @@ from flask import Blueprint
 from broker.http.admin import (
     audit,
     blocks,
+    budgets,
     keys,
     limits,
     operator,
@@ -38,6 +39,7 @@ _MODULES = (
     audit,
     usage,
     usage_export,
+    budgets,
 )
 for _module in _MODULES:
     bp.register_blueprint(_module.bp)

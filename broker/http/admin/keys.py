@@ -46,6 +46,8 @@ class NewKey(body.Body):
     expires_days: Days | None = None
     on_behalf_of: Grant | None = None
     team: Team | None = None
+    user_plan: Name = "default"
+    plans: Annotated[tuple[Name, ...], Field(strict=False, max_length=100)] = ()
 
 
 class KeyShown(TypedDict):
@@ -56,6 +58,8 @@ class KeyShown(TypedDict):
     profiles: list[str] | None
     on_behalf_of: str | None
     team: str | None
+    user_plan: str
+    plans: list[str]
     created_at: str
     expires_at: str | None
     revoked_at: str | None
@@ -98,6 +102,8 @@ def create_key(caller: Caller) -> NewKeyShown:
         expires_days=asked.expires_days,
         on_behalf_of=asked.on_behalf_of,
         team=asked.team,
+        user_plan=asked.user_plan,
+        plans=asked.plans,
     )
     return {**_key(created.key), "key": created.secret}
 
@@ -121,6 +127,8 @@ def _key(key: ServiceKey) -> KeyShown:
         "profiles": None if key.profiles is None else sorted(key.profiles),
         "on_behalf_of": key.on_behalf_of,
         "team": key.team,
+        "user_plan": key.user_plan,
+        "plans": sorted(key.plans),
         "created_at": rfc3339(key.created_at),
         "expires_at": timestamp_or_none(key.expires_at),
         "revoked_at": timestamp_or_none(key.revoked_at),

@@ -9,6 +9,7 @@ from flask import Blueprint
 from typing_extensions import TypedDict
 
 from broker.http import guards
+from broker.http.admin.budgets import NearLimit, ProjectSpent, near_limits, project_spent
 from broker.http.admin.people import PlanShown, plan_shown
 from broker.http.credentials import Caller
 from broker.http.ratelimit import SessionsLeft
@@ -61,6 +62,8 @@ class Overview(TypedDict):
     project: ProjectShown
     today: Today
     last_hour: LastHour
+    budgets_near_limits: list[NearLimit]
+    spending: ProjectSpent
     first_session_at: str | None
     plans: list[NamedPlan]
     profiles: list[str]
@@ -86,6 +89,8 @@ def overview(_caller: Caller) -> Overview:
                 {"actor": actor, "refusals": number} for actor, number in today.last_hour.by_actor
             ],
         },
+        "budgets_near_limits": near_limits(),
+        "spending": project_spent(),
         "first_session_at": timestamp_or_none(today.first_session_at),
         "plans": [
             {"name": name, **plan_shown(plan), "reserved_sessions": plan.reserved_sessions}

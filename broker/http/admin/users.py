@@ -211,7 +211,7 @@ def _preview(dry_run: DryRun) -> Preview:
         "left": [rate_left(state) for state in dry_run.rates],
         "open_sessions": dry_run.usage.open,
         "used_minutes": dry_run.usage.used_minutes,
-        "budgets": budgets_left(dry_run.usage),
+        "budgets": budgets_left(dry_run.usage.bounds),
         "team": None if dry_run.team is None else _team(dry_run.team),
         "answer": dry_run.answer,
         "status": refusal.status if refusal else 200,

@@ -17,6 +17,7 @@ from broker.store.database.tables import service_keys
 
 # Recorded this coarsely, so that a busy backend does not write to the store with each request.
 _USED_EVERY = timedelta(minutes=5)
+_AUDITED = ("plan", "scopes", "profiles", "on_behalf_of_prefix", "team", "user_plan", "plans")
 _FIND = select(service_keys).where(service_keys.c.id == bindparam("key"))
 _USED = update(service_keys).where(service_keys.c.id == bindparam("key")).values(last_used_at=bindparam("at"))
 
@@ -76,6 +77,8 @@ class SqlServiceKeys:
                 "profiles": None if key.profiles is None else sorted(key.profiles),
                 "on_behalf_of_prefix": key.on_behalf_of_prefix,
                 "team": key.team,
+                "user_plan": key.user_plan,
+                "plans": sorted(key.plans) or None,
                 "created_at": now,
                 "expires_at": expires_at,
             }
@@ -87,8 +90,7 @@ class SqlServiceKeys:
                 raise KeyExists(key.name) from clash
             if key.team is not None:
                 ensure_principal(self._database, connection, TEAM_ISSUER, key.team)
-            shown = ("plan", "scopes", "profiles", "on_behalf_of_prefix", "team")
-            after = {name: values[name] for name in shown}
+            after = {name: values[name] for name in _AUDITED}
             after["expires_at"] = expires_at.isoformat() if expires_at else None
             audit.record_change(
                 connection,
@@ -145,6 +147,8 @@ def _key(row: Row[Any]) -> ServiceKey:
         scopes=frozenset(row.scopes.split()),
         profiles=None if row.profiles is None else frozenset(row.profiles),
         on_behalf_of_prefix=row.on_behalf_of_prefix,
+        user_plan=row.user_plan,
+        plans=frozenset(row.plans or ()),
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,

@@ -145,8 +145,21 @@ class Database:
                 yield connection
             self._wait_for_disk()
 
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Run `act` once this thread's transaction is committed, and never if it is not."""
+        self._joined.after_commit.append(act)
+
     @contextmanager
     def _transaction(self, *, any_schema: bool = False) -> Iterator[Connection]:
+        waiting: list[Callable[[], None]] = []
+        self._joined.after_commit = waiting
+        with self._committed(any_schema=any_schema) as connection:
+            yield connection
+        for act in waiting:
+            act()
+
+    @contextmanager
+    def _committed(self, *, any_schema: bool) -> Iterator[Connection]:
         with (
             _store_faults(),
             self._write_turn,

@@ -1,10 +1,13 @@
-"""The tables of sums: `usage_days` for exports, `spending` for budgets, `day_sums` for minutes per day."""
+"""The tables of sums: `usage_days` for exports, `spending` and `budget_alerts` for budgets, `day_sums` for
+minutes per day.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, String, Table
+from sqlalchemy import BigInteger, Column, Integer, String, Table
 
 from broker.sessions.token_counts import NAMES
+from broker.store.database.column_types import UtcDateTime
 from broker.store.database.tables import metadata
 
 DIMENSIONS = ("principal_key", "day", "service_key", "profile", "model", "code", "team")
@@ -49,4 +52,20 @@ day_sums = Table(
     Column("day", String(10), primary_key=True),
     Column("seconds", BigInteger, nullable=False),
     Column("forgiven", BigInteger, nullable=False),
+)
+
+# The thresholds of budgets that an owner (see `spending`) has reached in a day or a month. `policy` is the
+# name of the limit. `used` and `size` are what was used of how much at that moment, in nanos or in seconds.
+# `kind` is one of `metrics.OWNER_KINDS`.
+budget_alerts = Table(
+    "budget_alerts",
+    metadata,
+    Column("key", String(40), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    Column("policy", String(32), primary_key=True),
+    Column("threshold", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("used", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
 )

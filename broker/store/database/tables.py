@@ -95,6 +95,8 @@ service_keys = Table(
     Column("scopes", String(255), nullable=False),
     Column("profiles", JSON),
     Column("on_behalf_of_prefix", String(255)),
+    Column("user_plan", String(64), nullable=False, server_default="default"),
+    Column("plans", JSON(none_as_null=True)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
@@ -136,11 +138,11 @@ limits = Table(
 )
 
 # Until `held_until` the session holds a place, one of those reserved for `plan` while there are any.
-# `counted`: `places` counts it. That is every session that holds a place, and each one that has lost its
-# place until a request finds it. `released_at` is when its owner gave the place back before its token
-# expired. `spent_nanos` and `spent_seconds` are in the sums of `spending`, for the day `spent_on`. `settled`:
-# nothing about it changes any more, and `usage_days` has it. Before that, `summed` is what `usage_days` has
-# of it, if it has anything.
+# `user_plan`: the plan of a service key's user. `counted`: `places` counts it. That is every session that
+# holds a place, and each one that has lost its place until a request finds it. `released_at` is when its
+# owner gave the place back before its token expired. `spent_nanos` and `spent_seconds` are in the sums of
+# `spending`, for the day `spent_on`. `settled`: nothing about it changes any more, and `usage_days` has it.
+# Before that, `summed` is what `usage_days` has of it, if it has anything.
 COUNTED = text("counted")
 UNSETTLED = text("NOT settled")
 sessions = Table(
@@ -153,6 +155,7 @@ sessions = Table(
     # The team of the principal when it was opened.
     Column("team_key", String(40)),
     Column("plan", String(64), nullable=False, server_default=""),
+    Column("user_plan", String(64)),
     Column("profile", String(64), nullable=False),
     Column("model", String(128), nullable=False),
     Column("client", JSON, nullable=False),

@@ -14,11 +14,14 @@ from typing import Any
 from sqlalchemy import Row, bindparam, select, update
 
 from broker.errors import Refusal
+from broker.limits.quota import Quotas
 from broker.principal import Principal
 from broker.sessions.session import SessionState
 from broker.sessions.token_counts import counts_in, greater, problems
 from broker.store.database.engine import Database
 from broker.store.database.tables import session_reports
+from broker.store.ledger import places
+from broker.store.ledger.budget_alerts import note_reached
 from broker.store.ledger.locks import lock_owners, lock_session
 from broker.store.ledger.own_sessions import own_session
 from broker.store.ledger.spending import Spending
@@ -46,15 +49,20 @@ class SqlReports:
         self._database = database
         self._spending = spending or Spending()
 
-    def put(self, principal: Principal, session_id: str, data: Mapping[str, int]) -> Mapping[str, int] | None:
+    def put(
+        self, principal: Principal, session_id: str, data: Mapping[str, int], quotas: Quotas | None = None
+    ) -> Mapping[str, int] | None:
         """Replace the previous report by `data` and return the previous one.
 
-        Returns None, and keeps the previous report, if that is less than 1 s old. Refuses `session-unknown`,
-        and `session-ended` if the session has been over for more than ten minutes.
+        `quotas` are those of the session's owner: the report may reach a threshold of a budget. Returns None,
+        and keeps the previous report, if that is less than 1 s old. Refuses `session-unknown`, and
+        `session-ended` if the session has been over for more than ten minutes.
         """
         with self._database.write() as connection:
             session = own_session(connection, principal, session_id)
             lock_owners(self._database, connection, session_id)
+            if quotas is not None and quotas.project_budget:
+                places.lock(self._database, connection)
             # Two reports at once must not overwrite each other's counts.
             lock_session(self._database, connection, session_id)
             now = self._database.now(connection)
@@ -78,6 +86,11 @@ class SqlReports:
                 connection.execute(_REPLACE, values)
             if counted != (last.token_counts if last else None):
                 self._spending.settle(connection, session_id)
+                if quotas is not None and session.spent_on:
+                    account = self._spending.account(session.model, session.opened_at, session)
+                    usages = self._spending.of_all(connection, quotas, now, account)
+                    owner = session.owner(principal)
+                    note_reached(self._database, connection, owner, usages, account.label, now)
             previous: Mapping[str, int] = last.data if last else {}
             return previous
 

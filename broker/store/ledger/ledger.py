@@ -8,22 +8,15 @@ open during the call to Google. `sessions.session` says what a place is and when
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, update
 
 from broker.errors import Code, Refusal
 from broker.limits.forgiveness import may_forgive, next_slice
-from broker.limits.quota import (
-    SHORTEST_SLICE,
-    Quotas,
-    QuotaUsage,
-    no_session_left,
-    too_many_sessions,
-)
+from broker.limits.quota import SHORTEST_SLICE, Quotas, QuotaUsage, no_session_left, too_many_sessions
 from broker.minting.minter import MintedToken
-from broker.principal import Principal, end_user, team_named
+from broker.principal import Principal
 from broker.sessions.session import Reservation, Session, SessionState, SessionTerms
 from broker.sessions.token_window import first_window, window_for
 from broker.store.accounts.standing import is_blocked
@@ -32,6 +25,7 @@ from broker.store.database.engine import Database
 from broker.store.database.statement import Statement, Writes
 from broker.store.database.tables import sessions
 from broker.store.ledger import audit_rows, places
+from broker.store.ledger.budget_alerts import note_token
 from broker.store.ledger.locks import lock_owners, lock_principal, lock_session
 from broker.store.ledger.own_sessions import own_session, placed_sessions
 from broker.store.ledger.quota_usage import GRACE, counted
@@ -92,6 +86,7 @@ class SqlLedger:
                 reservation = add_token(
                     writes, principal, session_id, window, usages[-1], account, opens_session=True
                 )
+            note_token(self._database, connection, principal, [*project, *usages], account, window)
             # Before Google is asked: if the trail cannot be written, no token may be minted.
             audit_rows.record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
@@ -137,6 +132,7 @@ class SqlLedger:
             else:
                 places.enter_anew(connection, session_id, quotas.plan, principal, now)
                 hold_anew(connection, session_id, until, quotas.plan)
+            note_token(self._database, connection, principal, usages, account, window)
             # Before Google is asked: if the trail cannot be written, no token may be minted.
             audit_rows.record(connection, now, principal, "token", "reserved", reservation.session_id)
             return reservation
@@ -221,8 +217,7 @@ class SqlLedger:
     def end(self, principal: Principal, session_id: str, quotas: Quotas) -> Session:
         with self._database.write() as connection:
             session = own_session(connection, principal, session_id)
-            owner = principal if session.on_behalf_of is None else end_user(principal, session.on_behalf_of)
-            owner = replace(owner, team=team_named(session.team))
+            owner = session.owner(principal)
             lock_owners(self._database, connection, session_id)
             now = self._database.now(connection)
             if moved(connection, session_id, SessionState.OPEN, SessionState.ENDED, now):

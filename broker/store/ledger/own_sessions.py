@@ -81,6 +81,7 @@ def _session(row: Any, requester_key: str) -> Session:
         ended_at=row.ended_at,
         token_expires_at=row.token_expires_at,
         on_behalf_of=None if row.principal_key == requester_key else row.subject,
+        user_plan=row.user_plan or "default",
         # Only an operator's end frees the place at once and gives nothing back.
         ended_by_operator=row.released_at is None
         and row.ended_at is not None

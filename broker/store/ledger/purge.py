@@ -35,7 +35,7 @@ from broker.sessions.session import TokenState
 from broker.settings import PriceList
 from broker.store import audit
 from broker.store.database.engine import Database
-from broker.store.database.sum_tables import day_sums, spending, usage_days
+from broker.store.database.sum_tables import budget_alerts, day_sums, spending, usage_days
 from broker.store.database.tables import audit as audit_log
 from broker.store.database.tables import (
     blocks,
@@ -139,9 +139,9 @@ class SqlPurge:
         with self._database.write() as connection:
             places.lock(self._database, connection)
             places.forget_empty(connection)
-            connection.execute(
-                delete(spending).where(spending.c.period < date_of(before.astimezone(UTC))[:7])
-            )
+            for table in (spending, budget_alerts):
+                oldest_month = date_of(before.astimezone(UTC))[:7]
+                connection.execute(delete(table).where(table.c.period < oldest_month))
             connection.execute(delete(day_sums).where(day_sums.c.day < date_of(before.astimezone(UTC))))
             oldest = date_of(before.astimezone(UTC) - _SUMS_KEPT)
             connection.execute(delete(usage_days).where(usage_days.c.day < oldest))

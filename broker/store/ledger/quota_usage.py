@@ -52,7 +52,7 @@ _FREES_AT = (
 _OWNERS = ("principal_key", "acting_key")
 
 
-def _of_both(query: str) -> str:
+def of_both(query: str) -> str:
     """Two queries, because one with OR would not use the index of each."""
     return " UNION ALL ".join(query.format(owner=owner) for owner in _OWNERS)
 
@@ -127,7 +127,7 @@ class _Reading:
 
 
 _OF_PRINCIPAL = _Reading(
-    _FREE, _of_both(_UNCONFIRMED), _of_both(f"{DEAD} AND tokens.{{owner}} = :key"), _of_both(_FREES_AT)
+    _FREE, of_both(_UNCONFIRMED), of_both(f"{DEAD} AND tokens.{{owner}} = :key"), of_both(_FREES_AT)
 )
 _OF_TEAM = _Reading(
     f"({_LAPSED.format(owner='team_key')})",

@@ -26,9 +26,9 @@ from broker.store.ledger.spending import Account
 
 # Built once: putting a statement together takes longer than running it.
 _ADD_SESSION = insert_of(
-    sessions, "id", "principal_key", "acting_key", "team_key", "plan", "profile", "model", "client", "state",
-    "opened_at", "ends_at", "held_until", "counted", "spent_on",
-    "spent_nanos", "spent_seconds",
+    sessions, "id", "principal_key", "acting_key", "team_key", "plan", "user_plan", "profile", "model",
+    "client", "state", "opened_at", "ends_at", "held_until", "counted", "spent_on", "spent_nanos",
+    "spent_seconds",
 )  # fmt: skip
 _ADD_TOKEN = insert_of(
     tokens, "id", "session_id", "principal_key", "acting_key", "state", "reserved_at", "connect_by",
@@ -125,6 +125,7 @@ def add_session(
         "acting_key": principal.actor.key if principal.actor else None,
         "team_key": principal.team.key if principal.team else None,
         "plan": plan,
+        "user_plan": terms.user_plan,
         "profile": terms.profile,
         "model": terms.model,
         "client": dict(terms.client),
@@ -184,11 +185,10 @@ def add_token(
         expires_at=window.expires_at,
         ends_at=window.ends_at,
         usage=replace(
-            own,
+            own.with_more(nanos, window.seconds),
             open=own.open + (0 if kept else 1),
             used_seconds=own.used_seconds + window.seconds,
             forgiven_seconds=own.forgiven_seconds + window.forgiven,
-            bounds=tuple(bound.with_more(nanos, window.seconds) for bound in own.bounds),
         ),
     )
 

@@ -26,9 +26,10 @@ from broker.sessions.session import Session, TokenState
 from broker.settings import PriceList
 from broker.store.database.statement import Query, Statement, Writes
 from broker.store.database.tables import session_reports, sessions, tokens
-from broker.store.ledger.quota_usage import DEAD, GRACE, spent_query, timed
+from broker.store.ledger.quota_usage import DEAD, GRACE, counted, of_both, spent_query, timed
 
 _OF_PROJECT = Statement(timed(spent_query(DEAD), "lapsed"))
+_OF_PRINCIPAL = Statement(timed(spent_query(of_both(f"{DEAD} AND tokens.{{owner}} = :key")), "lapsed"))
 
 
 def _sum(column: Any, *conditions: Any) -> Any:
@@ -114,10 +115,18 @@ class Spending:
         """The project's budget as one more usage; none without a budget. Exact under the project's lock."""
         if not quotas.project_budget:
             return []
-        values = {"key": PROJECT, "label": account.label, "month": account.label[:7], "lapsed": now - GRACE}
-        (sums,) = _OF_PROJECT.run(connection, values)
         usage = QuotaUsage(project_quota(quotas), now, 0, 0)
-        return [self.bounded(usage, Spent(*map(int, sums)), account)]
+        return [self.bounded(usage, spent_of(connection, PROJECT, account.label, now), account)]
+
+    def of_all(
+        self, connection: Connection, quotas: Quotas, now: datetime, account: Account
+    ) -> list[QuotaUsage]:
+        """The usages of all owners of budgets, the project included."""
+        own = [counted(connection, quota, now, label=account.label) for quota in quotas.of if quota.budget]
+        return [
+            *self.of_project(connection, quotas, now, account),
+            *(self.bounded(one.usage, one.spent, account) for one in own),
+        ]
 
     def settle(self, connection: Connection, session_id: str) -> None:
         """The charge of a session from its rows. Called under the locks of its owners."""
@@ -135,6 +144,14 @@ class Spending:
                 nanos - row.spent_nanos,
                 int(row.seconds) - row.spent_seconds,
             )
+
+
+def spent_of(connection: Connection, key: str, label: str, now: datetime) -> Spent:
+    """What an owner has spent in the day with this label, and in its month."""
+    values = {"key": key, "label": label, "month": label[:7], "lapsed": now - GRACE}
+    statement = _OF_PROJECT if key == PROJECT else _OF_PRINCIPAL
+    (sums,) = statement.run(connection, values)
+    return Spent(*map(int, sums))
 
 
 def change(

@@ -7,7 +7,7 @@ other. Sorted by use, a principal whose use changes between two pages may be mis
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    case,
     func,
     literal,
     literal_column,
@@ -57,13 +58,32 @@ _SIGNED_IN_AS = (
 )
 NAME = func.coalesce(service_keys.c.name, _SIGNED_IN_AS, principals.c.subject)
 IS_KEY = and_(principals.c.issuer == KEY_ISSUER, service_keys.c.id == principals.c.subject)
+# The plan of a service key's user: that of its latest session, or the one that its key gives.
+_LATEST_PLAN = (
+    select(sessions.c.user_plan)
+    .where(sessions.c.principal_key == principals.c.key, sessions.c.user_plan.is_not(None))
+    .order_by(sessions.c.held_until.desc())
+    .limit(1)
+    .correlate(principals)
+    .scalar_subquery()
+)
+_acting = service_keys.alias("acting")
+_PLAN_OF_KEY = (
+    select(_acting.c.user_plan)
+    .where(principals.c.issuer == f"{KEY_ISSUER}:" + _acting.c.id)
+    .correlate(principals)
+    .scalar_subquery()
+)
+_USER_PLAN = case(
+    (principals.c.issuer.startswith(f"{KEY_ISSUER}:"), func.coalesce(_LATEST_PLAN, _PLAN_OF_KEY))
+)
 _BLOCKED_AT = func.coalesce(users.c.blocked_at, blocks.c.created_at)
 # Removed own users are left out, and teams, which are no people. The ledger still needs their principals.
 _PEOPLE = (
     select(
         principals,
         NAME.label("name"),
-        func.coalesce(users.c.plan, service_keys.c.plan).label("plan"),
+        func.coalesce(users.c.plan, service_keys.c.plan, _USER_PLAN).label("plan"),
         func.coalesce(users.c.team, service_keys.c.team).label("team"),
         users.c.roles,
         users.c.blocked_at,
@@ -122,6 +142,11 @@ class SqlPeople:
         with self._database.read() as connection:
             people = self._people(connection, _PEOPLE.where(principals.c.key == key))
         return people[0] if people else None
+
+    def of(self, keys: Iterable[str]) -> list[Person]:
+        """Those of the keys that are known."""
+        with self._database.read() as connection:
+            return self._people(connection, _PEOPLE.where(principals.c.key.in_(list(keys))))
 
     def page(
         self,

@@ -91,6 +91,12 @@ def test_json_output_has_the_key_and_its_terms(broker: Run) -> None:
     assert (made["scopes"], made["profiles"], made["on_behalf_of"]) == (["token"], ["default"], None)
 
 
+def test_key_has_the_plans_of_its_users(broker: Run) -> None:
+    words = ("--on-behalf-of", "any", "--user-plan", "backend", "--plans", "default, backend", "--json")
+    made = json.loads(broker("keys", "create", "shop", *words).stdout)
+    assert (made["user_plan"], made["plans"]) == ("backend", ["backend", "default"])
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [
@@ -98,6 +104,9 @@ def test_json_output_has_the_key_and_its_terms(broker: Run) -> None:
         (["a b"], 1),
         (["x" * 65], 1),
         (["x", "--plan", "none"], 1),
+        (["x", "--on-behalf-of", "any", "--user-plan", "none"], 1),
+        (["x", "--on-behalf-of", "any", "--plans", "backend,none"], 1),
+        (["x", "--plans", "backend"], 1),
         (["x", "--profile", "none"], 1),
         (["x", "--profile", "closed"], 1),
         (["x", "--expires-days", "0"], 1),

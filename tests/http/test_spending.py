@@ -21,6 +21,8 @@ sessions = 10
 minutes_per_day = 600
 session_minutes = 30
 budget_per_month = 5
+[teams.sales]
+budget_per_month = 1.2
 """
 
 
@@ -63,6 +65,21 @@ def test_users_and_keys_are_listed_by_what_they_spend(olga: OperatorClient) -> N
     assert (rows[0]["key"], rows[0]["today"]) == (olga.user("gus")["key"], "1.035")
     (key,) = olga.all("spending", kind="key")
     assert (key["name"], key["this_month"]) == ("shop", "1.035")
+
+
+def test_teams_are_listed_with_what_their_members_spend(olga: OperatorClient) -> None:
+    for name in ("gus", "alice"):
+        olga.user_admin.set_team(name, "sales")
+    talk(olga, "gus", 2)
+    talk(olga, "alice", 1)
+    talk(olga, "bob", 1)
+    assert {row["name"] for row in olga.all("spending")} == {"gus", "alice", "bob"}
+    (team,) = olga.all("spending", kind="team")
+    assert (team["name"], team["known"], team["this_month"]) == ("sales", True, "1.035")
+    (budget,) = team["budgets"]
+    assert (budget["policy"], budget["used"], budget["limit"]) == ("budget_per_month", "1.035", "1.20")
+    (near,) = olga.get("overview")["budgets_near_limits"]
+    assert (near["kind"], near["name"], near["percent"]) == ("team", "sales", 87)
 
 
 def test_removed_user_keeps_its_sum_and_is_marked(olga: OperatorClient) -> None:

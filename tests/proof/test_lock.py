@@ -67,6 +67,7 @@ def test_model_that_only_writes_is_proved_where_it_can_be(make_mints: MakeMints)
     assert {"systemInstruction", "inputAudioTranscription"} <= found["untried"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("profile", ["total", "marked"])
 def test_other_kinds_of_locks_are_proved(make_mints: MakeMints, profile: str) -> None:
     found = prove(make_mints, profile)

@@ -4,6 +4,7 @@
 import { isolate } from '../common/dom.js';
 import { h } from './build.js';
 import { count, counted } from './format.js';
+import { ownerHref } from './parts.js';
 import { periodOf, usedOf } from './spending.js';
 
 /** @typedef {import('./api.js').Overview} Overview */
@@ -128,7 +129,10 @@ function budgetItems(budgets) {
       level: 'warn',
       what: 'Budgets near their limit:',
       advice: 'Raise them, or let them end the calls.',
-      links: others.map((one) => [`${isolate(one.name)} (${usedOf(one)} this ${periodOf(one)})`, `#/users/${one.key}`]),
+      links: others.map((one) => [
+        `${isolate(one.name)} (${usedOf(one)} this ${periodOf(one)})`,
+        ownerHref(one.kind === 'team', one.key, one.name),
+      ]),
     });
   return items;
 }

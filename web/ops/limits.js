@@ -69,6 +69,7 @@ export class LimitsEditor {
       'form',
       {
         class: 'limits',
+        hidden: true, // until the limits are there: an earlier click would be lost
         novalidate: true,
         onsubmit: (/** @type {Event} */ event) => {
           event.preventDefault();
@@ -90,6 +91,7 @@ export class LimitsEditor {
 
   /** Shows the current limits. It does not touch an edit in progress. @param {T} owner */
   show(owner) {
+    this.element.hidden = false;
     if (this.#owner && this.dirty) return;
     this.#owner = owner;
     this.#reset();

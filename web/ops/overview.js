@@ -47,7 +47,10 @@ export function overviewView(context) {
   const mints = new TimeChart('Mint time', 'how long Google took for a token');
   const heads = /** @type {const} */ (['User', 'Talked', 'Charged', 'Cost']);
   const minutes = new BarList('Minutes by user', 'talked, as part of charged', [...heads], count);
-  const spenders = spendingList(context, 'Cost this month by user', 'user');
+  const spenders = [
+    spendingList(context, 'Cost this month by user', 'user'),
+    spendingList(context, 'Cost this month by team', 'team'),
+  ];
   let isNew = true;
   const charts = [open, refusals, tokens, answers, mints];
   let range = last.range;
@@ -88,7 +91,7 @@ export function overviewView(context) {
     showCharts(now, usage);
     totals.textContent = summary(usage);
     // Only on entering and on request: the list is for reading, and more of it may be open.
-    if (isNew) spenders.show(now.spending);
+    if (isNew) for (const list of spenders) list.show(now.spending);
     isNew = false;
   }
 
@@ -188,14 +191,14 @@ export function overviewView(context) {
       tiles,
       totals,
       h('div', { class: 'charts' }, ...charts.map(({ element }) => element), minutes.element),
-      spenders.element,
+      ...spenders.map(({ element }) => element),
     ),
     refresh() {
       isNew = true;
       poll.now();
     },
     close() {
-      spenders.close();
+      for (const list of spenders) list.close();
       poll.close();
       for (const chart of charts) chart.close();
     },

@@ -17,13 +17,18 @@ export function heading(title, ...beside) {
   );
 }
 
-/** A person by name, with the issuer if it is not the broker. @param {import('./api.js').Person} person @param {boolean} [linked] */
+const TEAM = 'live-broker:team';
+
+/** The page of a user, a service key or a team. @param {boolean} isTeam @param {string} key @param {string} name of the team */
+export const ownerHref = (isTeam, key, name) => (isTeam ? `#/teams/${name}` : `#/users/${key}`);
+
+/** A person or a team by name, with the issuer if it is not the broker. @param {import('./api.js').Person} person @param {boolean} [linked] */
 export function person({ key, issuer, subject, name }, linked = true) {
   return h(
     'span',
     { class: 'person' },
     linked
-      ? h('a', { href: `#/users/${key}`, title: subject }, isolate(name || subject))
+      ? h('a', { href: ownerHref(issuer === TEAM, key, subject), title: subject }, isolate(name || subject))
       : h('span', { title: subject }, isolate(name || subject)),
     issuer === 'live-broker'
       ? ''
@@ -36,7 +41,7 @@ const OURS = {
   'live-broker': 'broker user',
   'live-broker:key': 'service key',
   'live-broker:guest': 'guest',
-  'live-broker:team': 'team',
+  [TEAM]: 'team',
 };
 
 /** @param {string} issuer */

@@ -73,6 +73,7 @@ export function spendingList(context, title, kind) {
     (rows) => {
       errorBox.clear();
       table.show(rows);
+      element.hidden = kind === 'team' && rows.length === 0; // there may be no teams
     },
     (error) => errorBox.show(error, () => void pages.restart()),
   );

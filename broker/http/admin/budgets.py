@@ -25,7 +25,10 @@ _POSITION = TypeAdapter(tuple[lists.PositionNumber, lists.PositionText])
 
 
 class NearLimit(BudgetLeft):
-    """A budget that is used by 80 % or more. `key` names a user or a service key as in the other routes."""
+    """A budget that is used by 80 % or more. `key` names a user or a service key as in the other routes.
+
+    A team has its name in `name`.
+    """
 
     kind: Literal["user", "key", "team", "project"]
     key: str
@@ -95,7 +98,7 @@ def near_limits() -> list[NearLimit]:
         {
             "kind": cast("Literal['user', 'key', 'team', 'project']", one.kind),
             "key": one.key,
-            "name": one.person.name if one.person else one.key,
+            "name": one.name,
             "percent": math.ceil(100 * one.share),
             **budgets_left([one.bound])[0],
         }
@@ -108,8 +111,8 @@ def _spender(one: Spender) -> SpenderShown:
         "key": one.key,
         "issuer": one.issuer,
         "subject": one.subject,
-        "name": one.person.name if one.person else one.subject,
-        "known": one.person is not None,
+        "name": one.name,
+        "known": one.known,
         "today": amount(one.day),
         "this_month": amount(one.month),
         "budgets": budgets_left(one.bounds),

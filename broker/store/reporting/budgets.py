@@ -5,18 +5,20 @@ The sums are those of `ledger.spending`, so operators read the amounts by which 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import and_, bindparam, not_, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 
 from broker.limits.budget import Bound, Budget, Calendar, Spent, Tariff, bounds_of
-from broker.limits.policy import Policy
+from broker.limits.policy import Policy, team_quota
 from broker.limits.quota import PROJECT
-from broker.principal import KEY_ISSUER, Principal
+from broker.principal import KEY_ISSUER, TEAM_ISSUER, Principal
+from broker.store.accounts.overrides import OVERRIDES, overrides_of
 from broker.store.database.engine import Database
 from broker.store.database.sum_tables import budget_alerts, spending
-from broker.store.database.tables import principals
+from broker.store.database.tables import limits, principals
 from broker.store.ledger.spending import spent_of
 from broker.store.reporting.people import Person, SqlPeople
 
@@ -41,9 +43,19 @@ _REACHED = (
 )
 
 
-OwnerKind = Literal["user", "key"]
+OwnerKind = Literal["user", "key", "team"]
 """Who has sums of their own, besides the project."""
 
+_OF_KIND: dict[OwnerKind, ColumnElement[bool]] = {
+    "user": principals.c.issuer.not_in([KEY_ISSUER, TEAM_ISSUER]),
+    "key": principals.c.issuer == KEY_ISSUER,
+    "team": principals.c.issuer == TEAM_ISSUER,
+}
+_TEAMS = (
+    select(principals.c.key, principals.c.subject, *OVERRIDES)
+    .select_from(principals.outerjoin(limits, limits.c.key == principals.c.key))
+    .where(principals.c.issuer == TEAM_ISSUER, principals.c.key.in_(bindparam("keys", expanding=True)))
+)
 _SUMS = (
     select(spending.c.key, spending.c.nanos, principals.c.issuer, principals.c.subject)
     .join(principals, principals.c.key == spending.c.key)
@@ -66,12 +78,13 @@ class ProjectSpending:
 
 @dataclass(frozen=True)
 class Spender:
-    """Nanos of today and of this month. `person` is None if it was removed. `rank`: its place in the list."""
+    """Nanos of today and of this month. `known` is false if it was removed. `rank`: its place in the list."""
 
     key: str
     issuer: str
     subject: str
-    person: Person | None
+    name: str
+    known: bool
     day: int
     month: int
     bounds: tuple[Bound, ...]
@@ -80,11 +93,9 @@ class Spender:
 
 @dataclass(frozen=True)
 class NearLimit:
-    """`person` is None for the project, and for an owner that is no principal."""
-
     kind: str
     key: str
-    person: Person | None
+    name: str
     bound: Bound
 
     @property
@@ -120,8 +131,7 @@ class SqlBudgets:
 
     def spenders(self, kind: OwnerKind, *, after: tuple[int, str] | None = None, limit: int) -> list[Spender]:
         """Those who have spent most this month first; `after` is the rank and the key of one."""
-        is_key = principals.c.issuer == KEY_ISSUER
-        query = _SUMS.where(is_key if kind == "key" else not_(is_key))
+        query = _SUMS.where(_OF_KIND[kind])
         if after is not None:
             nanos, key = after
             same = and_(spending.c.nanos == nanos, spending.c.key > key)
@@ -131,16 +141,17 @@ class SqlBudgets:
             label = self._calendar.label_of(now)
             rows = connection.execute(query, {"this_month": label[:7], "most": limit}).all()
             spent = {row.key: spent_of(connection, row.key, label, now) for row in rows}
-        people = {one.key: one for one in SqlPeople(self._database).of(spent)}
+        owners = self._owners(spent)
         return [
             Spender(
                 row.key,
                 row.issuer,
                 row.subject,
-                people.get(row.key),
+                owners[row.key].name if row.key in owners else row.subject,
+                row.key in owners,
                 spent[row.key].day_nanos,
                 spent[row.key].month_nanos,
-                self.bounds(self.budget_of(row.key, people.get(row.key)), spent[row.key], label),
+                self.bounds(self.budget_of(row.key, owners.get(row.key)), spent[row.key], label),
                 row.nanos,
             )
             for row in rows
@@ -155,16 +166,17 @@ class SqlBudgets:
             rows = connection.execute(_REACHED, values).all()
         if not rows:
             return []
-        people = {one.key: one for one in SqlPeople(self._database).of({row.key for row in rows})}
+        owners = self._owners({row.key for row in rows})
         found: dict[tuple[str, str], NearLimit] = {}
         with self._database.read() as connection:
             spent = {row.key: spent_of(connection, row.key, label, now) for row in rows}
         for row in rows:
             if (row.key, row.policy) not in found:  # the last alert comes first
-                person = people.get(row.key)
-                bound = self._bound(row.key, row.policy, person, spent[row.key], label, row.size)
+                owner = owners.get(row.key)
+                bound = self._bound(row.key, row.policy, owner, spent[row.key], label, row.size)
                 if bound is not None and bound.used * 100 >= bound.limit * NEAR_PERCENT:
-                    found[row.key, row.policy] = NearLimit(row.kind, row.key, person, bound)
+                    name = row.key if owner is None else owner.name
+                    found[row.key, row.policy] = NearLimit(row.kind, row.key, name, bound)
         first = sorted(found.values(), key=lambda one: (one.key != PROJECT, -one.share))
         return first[:MOST_NEAR]
 
@@ -172,14 +184,14 @@ class SqlBudgets:
         return bounds_of(budget, spent, self._calendar.periods(label), self._tariff)
 
     def _bound(
-        self, key: str, policy: str, person: Person | None, spent: Spent, label: str, size: int
+        self, key: str, policy: str, owner: Person | Principal | None, spent: Spent, label: str, size: int
     ) -> Bound | None:
         """The limit as it is now. Where only a credential names the plan, as it was at the last alert."""
-        budget = self.budget_of(key, person)
+        budget = self.budget_of(key, owner)
         for bound in self.bounds(budget, spent, label):
             if bound.policy == policy:
                 return bound
-        if key == PROJECT or (person is not None and person.plan is not None):
+        if key == PROJECT or (owner is not None and owner.plan is not None):
             return None  # it was removed
         day, month = self._calendar.periods(label)
         is_minutes = policy == "minutes_per_month"
@@ -189,10 +201,22 @@ class SqlBudgets:
         currency = None if is_minutes else self._tariff.currency
         return Bound(policy, size, used, currency, day if policy == "budget_per_day" else month, 0)
 
-    def budget_of(self, key: str, person: Person | None) -> Budget:
+    def budget_of(self, key: str, owner: Person | Principal | None) -> Budget:
+        """`owner`: as `_owners` has it."""
         if key == PROJECT:
             return self._policy.project_budget
-        if person is None:
+        if owner is None:
             return Budget()
-        principal = Principal(person.issuer, person.subject, person.name, person.plan or "default")
-        return self._policy.for_principal(principal.with_overrides(person.overrides)).quotas.of[-1].budget
+        if isinstance(owner, Principal):
+            return team_quota(self._policy.for_team(owner)).budget
+        principal = Principal(owner.issuer, owner.subject, owner.name, owner.plan or "default")
+        return self._policy.for_principal(principal.with_overrides(owner.overrides)).quotas.of[-1].budget
+
+    def _owners(self, keys: Iterable[str]) -> dict[str, Person | Principal]:
+        """Those that the broker knows. A team is a principal, with its overrides."""
+        found: dict[str, Person | Principal] = {one.key: one for one in SqlPeople(self._database).of(keys)}
+        with self._database.read() as connection:
+            for row in connection.execute(_TEAMS, {"keys": list(keys)}):
+                team = Principal(TEAM_ISSUER, row.subject, row.subject, "")
+                found[row.key] = team.with_overrides(overrides_of(row))
+        return found

@@ -87,5 +87,5 @@ def test_profile_has_no_key_that_makes_tokens_differ_between_callers() -> None:
     """
     assert ProfileSpec.model_fields.keys() == {
         "description", "models", "plans", "lock", "slice_seconds", "connect_within_seconds", "lock_also",
-        "attestation", "config", "warm",
+        "attestation", "config", "show_cost", "warm",
     }  # fmt: skip

@@ -17,6 +17,7 @@ import { ResilientConnection } from './resilient-connection.js';
 import { SendQueue } from './send-queue.js';
 import { SpeechActivity } from './speech-activity.js';
 import { opensTurn, TurnPlayback } from './turn-playback.js';
+import { TypedTexts } from './typed-texts.js';
 
 /** @typedef {import('./messages.js').NetworkCommand} NetworkCommand */
 /** @typedef {import('./messages.js').NetworkReport} NetworkReport */
@@ -60,12 +61,7 @@ export class NetworkSession {
   #serviceWorking = false;
   /** Messages that wait for a connection. @type {Outgoing[]} */
   #waiting = [];
-  /** The last typed text that was sent. */
-  #typedSent = 0;
-  /** The last typed text that the resumption handle includes. */
-  #typedSaved = 0;
-  /** Nothing shows yet that the service has received the last typed text: a handle may have been sent before it came. */
-  #inFlight = false;
+  #typed = new TypedTexts();
   #questions = new Questions((question) => this.report(question));
   /** @type {import('../shared/events.js').NetworkState} */
   #network = { state: 'ok', droppedMs: 0 };
@@ -144,7 +140,7 @@ export class NetworkSession {
 
   /** @param {import('./messages.js').Question} what @param {object} [detail] @returns {Promise<any>} */
   ask(what, detail) {
-    const more = what === 'history' && { typedSent: this.#typedSent, typedSaved: this.#typedSaved };
+    const more = what === 'history' && { typedSent: this.#typed.sent, typedSaved: this.#typed.saved };
     return this.#questions.ask(what, { ...detail, ...more });
   }
 
@@ -155,8 +151,7 @@ export class NetworkSession {
       return;
     }
     const { message, typed } = outgoing;
-    this.#typedSent = typed ?? this.#typedSent;
-    this.#inFlight ||= !!typed;
+    this.#typed.send(typed);
     const { realtimeInput, toolResponse, clientContent } = message;
     // An answer to a call that the service has forgotten would end the connection.
     const answers = toolResponse?.functionResponses;
@@ -177,13 +172,8 @@ export class NetworkSession {
 
   /** @param {import('./model-watchdog.js').Question} question @param {boolean} restart @param {LiveError} error */
   reconnect({ typed }, restart, error) {
-    this.#leaveOut(typed);
+    this.#typed.leaveOut(typed);
     this.#connection.leave(error, restart);
-  }
-
-  /** A text that is sent again is not in the history of a new session. @param {number} [typed] */
-  #leaveOut(typed) {
-    if (typed) this.#typedSent = typed - 1;
   }
 
   /** Stops the model's turn here, and tells the service. @param {{heard: boolean, at: number}} command */
@@ -228,7 +218,7 @@ export class NetworkSession {
     this.#playback.disconnected(this.#busy);
     this.#activity.open = this.#busy = this.#serviceWorking = false;
     this.report({ type: 'broken', turn, position, calls });
-    this.#answers.tell((answers) => this.#leaveOut(answers.down()));
+    this.#answers.tell((answers) => this.#typed.leaveOut(answers.down()));
   }
 
   #checkNetwork() {
@@ -275,14 +265,14 @@ export class NetworkSession {
     if (fact.type === 'toolCall') for (const { id } of fact.calls) this.#calls.set(id, 'new');
     else if (fact.type === 'resumption' && fact.handle) {
       this.#changeCalls('saved');
-      if (!this.#inFlight) this.#typedSaved = this.#typedSent;
+      this.#typed.saveAll();
     }
     // With some models the work goes on after the end of a turn.
     if (fact.type === 'interactionStatus') this.#serviceWorking = fact.status === 'IN_PROGRESS';
     if (fact.type === 'turnComplete') this.#busy = false;
     else if (opensTurn(fact) && !this.#playback.isLate(fact)) {
       this.#busy = this.#replies;
-      this.#inFlight = false;
+      this.#typed.arrived();
       this.#connection.spoken();
     }
   }

@@ -55,6 +55,8 @@ test-release: setup ## run what a release needs beyond CI (more than two hours)
 	FUZZ=20000 $(PYTEST) tests/http/test_openapi_fuzz.py -m long
 	$(PYTEST) -m release --numprocesses 2 --dist loadfile --durations=40
 	ROUNDS=200 $(PYTEST) tests/load/test_limits_are_exact_on_four_workers.py -m measured
+	ROUNDS=200 $(PYTEST) tests/load/test_budgets_are_exact.py
+	HANG_SECONDS=60 $(PYTEST) tests/load/test_hanging_google.py
 	MINUTES=45 $(PYTEST) tests/browser/test_faulty_conversation.py
 	$(VENV)/python -m tests.load.bench_export
 	$(MAKE) soak SOAK_MINUTES=60

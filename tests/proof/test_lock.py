@@ -67,8 +67,10 @@ def test_model_that_only_writes_is_proved_where_it_can_be(make_mints: MakeMints)
     assert {"systemInstruction", "inputAudioTranscription"} <= found["untried"]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("profile", ["total", "marked"])
+@pytest.mark.parametrize(
+    "profile",
+    [pytest.param("total", marks=pytest.mark.long), pytest.param("marked", marks=pytest.mark.release)],
+)
 def test_other_kinds_of_locks_are_proved(make_mints: MakeMints, profile: str) -> None:
     found = prove(make_mints, profile)
     assert "broken" not in found

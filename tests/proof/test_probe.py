@@ -114,6 +114,7 @@ def test_broker_that_does_not_answer_fails_the_round(environ: dict[str, str]) ->
     assert "health=failed (no answer (ConnectError))" in done.output
 
 
+@pytest.mark.long  # ten seconds, the shortest interval
 def test_rounds_repeat(probed: BrokerServer, environ: dict[str, str], tmp_path: Path) -> None:
     log = tmp_path / "rounds.log"
 

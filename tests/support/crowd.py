@@ -23,11 +23,17 @@ class Outcome:
 
 
 class Crowd:
-    """Use as an async context manager, within one event loop. All requests carry `headers`."""
+    """Use as an async context manager, within one event loop. All requests carry `headers`.
 
-    def __init__(self, urls: Sequence[str], headers: Mapping[str, str] | None = None) -> None:
+    With a service key, the callers are its users, and their names stand for bearer tokens.
+    """
+
+    def __init__(
+        self, urls: Sequence[str], headers: Mapping[str, str] | None = None, key: str | None = None
+    ) -> None:
         self._urls = urls
-        self._headers = headers or {}
+        self._headers = {**(headers or {}), **({"X-API-Key": key} if key else {})}
+        self._key = key
         self._client: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -65,4 +71,6 @@ class Crowd:
 
     def _post(self, path: str, caller: int, bearer: str) -> Any:
         url = self._urls[caller % len(self._urls)] + path
+        if self._key:
+            return self._client.post(url, json={"on_behalf_of": bearer})
         return self._client.post(url, json={}, headers={"Authorization": f"Bearer {bearer}"})

@@ -19,6 +19,7 @@ from broker.standin import StandIn
 from broker.store.reporting.sessions import SqlSessions
 from tests.conftest import MakeBroker
 from tests.support.crowd import Crowd, Outcome
+from tests.support.keys import make_key
 from tests.support.servers import BrokerServer
 from tests.support.warm import WARM_PLAN, warm_up
 
@@ -94,6 +95,16 @@ class Service:
         async def ask() -> list[Outcome]:
             async with Crowd([self.broker.url], headers) as crowd:
                 return await crowd.ask([bearers[number % len(bearers)] for number in range(callers)])
+
+        return asyncio.run(ask())
+
+    def of_a_key(self, plan: str, callers: int) -> list[Outcome]:
+        """As `at_once`, for the users of a new service key with this plan."""
+        secret = make_key(self.broker, f"key{next(_numbers)}", plan=plan, on_behalf_of="any").secret
+
+        async def ask() -> list[Outcome]:
+            async with Crowd([self.broker.url], key=secret) as crowd:
+                return await crowd.ask([f"end-user{number}" for number in range(callers)])
 
         return asyncio.run(ask())
 

@@ -34,10 +34,12 @@ def sweep_tables(database: Database, needles: Needles, names: set[str] | None = 
         for table in metadata.sorted_tables:
             if names is not None and table.name not in names:
                 continue
-            for row in connection.execution_options(yield_per=1000).execute(select(table)):
-                for column, value in row._mapping.items():
-                    if needles.found_in(_text(value)):
-                        yield f"a secret in {table.name}.{column}"
+            # Closed also when a fault of the soak ends the connection.
+            with connection.execution_options(yield_per=1000).execute(select(table)) as rows:
+                for row in rows:
+                    for column, value in row._mapping.items():
+                        if needles.found_in(_text(value)):
+                            yield f"a secret in {table.name}.{column}"
 
 
 def sweep_redis(connection: redis.Redis, needles: Needles) -> Iterator[str]:

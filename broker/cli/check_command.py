@@ -29,7 +29,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--report",
     type=_FILE,
-    help="Also write the results of --speak or --prove-lock to this file, as a page.",
+    help="Also write the results of --speak or --prove-lock to this file, as Markdown.",
 )
 def check(
     file: Path | None,
@@ -45,14 +45,15 @@ def check(
     Checks the settings, the store, the keys of each issuer and a real mint of each profile.
 
     With FILE, checks only this broker.toml: no environment, no store, no network. Exit status: 0 valid, 2
-    invalid. With --diff also 1: valid, and something changes.
+    invalid. With --diff, also 1: valid, and something changes. --json needs --diff here.
 
-    With --speak or --prove-lock, it opens sessions at the Live API instead, which cost money: about 60 short
-    ones for each profile. Exit status: 0 all succeeded, 1 something failed, 3 something could not be tried.
+    With --speak or --prove-lock, it opens sessions at the Live API instead, which cost money: one for each
+    profile with --speak, about 60 short ones with --prove-lock. Exit status: 0 all succeeded, 1 something
+    failed, 3 something could not be tried.
     """
     if file is not None or old is not None:
         if speak or lock or profiles or report:
-            raise click.UsageError("FILE and --diff go with --json only")
+            raise click.UsageError("FILE and --diff can be combined with --json only")
         sys.exit(_check_file(file, old, as_json))
     if not (speak or lock):
         if profiles or as_json or report:

@@ -51,9 +51,9 @@ def probe(
 ) -> None:
     """Probe the running broker at URL. Prints one line for each round.
 
-    The environment has the credentials, each a service key or a bearer token: PROBE_CREDENTIAL gets a token;
-    PROBE_LIMITED_CREDENTIAL belongs to a caller with a rate below five; PROBE_EXPIRED_TOKEN and
-    PROBE_WRONG_AUDIENCE_TOKEN are refused. Without one, its probe is not tried.
+    Set the credentials in the environment. Each is a service key or a bearer token: PROBE_CREDENTIAL gets a
+    token; PROBE_LIMITED_CREDENTIAL belongs to a caller with a rate below 5/minute; PROBE_EXPIRED_TOKEN and
+    PROBE_WRONG_AUDIENCE_TOKEN are refused. A probe whose credential is missing is not tried.
 
     Exit status of one round: 0 all succeeded, 1 a probe failed, 3 a probe was not tried.
     """

@@ -1,4 +1,4 @@
-"""`broker reload`: the server on this machine takes over the present broker.toml and key files."""
+"""`broker reload`: the server on this machine loads the current broker.toml and key files."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _PATIENCE_SECONDS = 60.0
 @click.command("reload")
 @click.option("--pid", type=int, help="The process id of gunicorn's master, if several servers run here.")
 def reload(pid: int | None) -> None:
-    """Let the server on this machine take over the present broker.toml and key files.
+    """Make the server on this machine load the current broker.toml and key files.
 
-    Run it with the environment of the server. It checks the files as a start does, and an invalid one
-    changes nothing. It waits until every worker is replaced. Open sessions keep their terms.
+    Run it with the environment of the server. It checks the files as a start does. If one is invalid, nothing
+    changes. It waits until every worker is replaced. Open sessions keep their terms until their next token.
     """
     from broker.app import load_settings
 

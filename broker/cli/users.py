@@ -128,7 +128,7 @@ def users_set_role(username: str, role: str) -> None:
 @users.command("set-team")
 @click.argument("username", shell_complete=completion.users)
 @click.argument("team", required=False)
-@click.option("--clear", is_flag=True, help="USERNAME belongs to no team.")
+@click.option("--clear", is_flag=True, help="Remove USERNAME from its team.")
 def users_set_team(username: str, team: str | None, clear: bool) -> None:
     """Make USERNAME a member of TEAM, or of none with --clear. It applies to the next session.
 

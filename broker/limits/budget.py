@@ -139,7 +139,7 @@ class Bound:
 
     @property
     def reached(self) -> tuple[int, ...]:
-        """The thresholds that have been reached. The last one is, when there is no further token."""
+        """The thresholds that have been reached. The last is reached when no further token fits."""
         if not self.used:
             return ()
         percent = 100 if self.left_seconds < LEAST_SECONDS else self.used * 100 // max(1, self.limit)

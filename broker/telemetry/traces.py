@@ -1,6 +1,6 @@
 """Spans of OpenTelemetry: requests, transactions and mints. Off, and not even imported, unless started.
 
-Attributes hold words of ours and session ids: no token, no header, no address, no query. An exception leaves
+Attributes hold fixed words and session ids: no token, no header, no address, no query. An exception leaves
 its code and not its text.
 """
 

@@ -113,7 +113,7 @@ function placesItem({ open, limit }, refused, link) {
   );
 }
 
-/** The project's budgets one by one, and those of users and keys in one list. @param {NearLimit[]} budgets */
+/** The project's budgets one by one, and those of users, keys and teams in one list. @param {NearLimit[]} budgets */
 function budgetItems(budgets) {
   const of = (/** @type {boolean} */ ofProject) => budgets.filter(({ kind }) => (kind === 'project') === ofProject);
   const others = of(false);
@@ -128,7 +128,7 @@ function budgetItems(budgets) {
     items.push({
       level: 'warn',
       what: 'Budgets near their limit:',
-      advice: 'Raise them, or let them end the calls.',
+      advice: 'Raise them, or calls end when they are used up.',
       links: others.map((one) => [
         `${isolate(one.name)} (${usedOf(one)} this ${periodOf(one)})`,
         ownerHref(one.kind === 'team', one.key, one.name),

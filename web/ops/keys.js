@@ -130,7 +130,7 @@ export function keysView(context) {
             plans.map(({ name }) => [name, name]),
             'default',
           ),
-          'For a user whose request names no plan.',
+          'Applies if a request names no plan.',
         ),
         field(
           'Expires after (days)',

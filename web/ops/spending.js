@@ -40,7 +40,7 @@ export function figuresOf({ currency, today, this_month: month, projected, budge
     };
   };
   const whole = figure('Cost this month', month, 'budget_per_month');
-  const expected = projected === null ? '' : `about ${money(projected, currency)} by its end`;
+  const expected = projected === null ? '' : `about ${money(projected, currency)} by the end of the month`;
   return [
     figure('Cost today', today, 'budget_per_day'),
     { ...whole, beside: [whole.beside, expected].filter(Boolean).join('; ') },
@@ -66,7 +66,7 @@ export function spendingList(context, title, kind) {
       },
     ]),
     ({ key }) => key,
-    'Nothing is spent this month.',
+    'Nothing spent this month.',
   );
   const pages = new Pages(
     (cursor, signal) => context.api.spending({ kind, limit: PAGE, cursor }, signal),

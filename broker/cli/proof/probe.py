@@ -17,7 +17,7 @@ import httpx2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MOST_TOKENS = 5
-"""That a round asks for until the limit refuses one."""
+"""The most that the limit may grant. The request after them must be refused."""
 TTL_SECONDS = 30
 ANSWER_SECONDS = 15.0
 Outcome = Literal["ok", "failed", "untried"]
@@ -29,7 +29,7 @@ class Credentials:
 
     good: str | None = None
     limited: str | None = None
-    """Of a caller whose plan allows fewer than five requests in a row."""
+    """Of a caller whose plan allows at most `MOST_TOKENS` requests in a row."""
     expired: str | None = None
     wrong_audience: str | None = None
 

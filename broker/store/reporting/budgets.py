@@ -158,7 +158,7 @@ class SqlBudgets:
         ]
 
     def near_limits(self) -> list[NearLimit]:
-        """Budgets that are used by 80 % now, the fullest first, those of the project before all others."""
+        """Budgets used by 80 % or more now: those of the project, then the fullest. At most `MOST_NEAR`."""
         with self._database.read() as connection:
             now = self._database.now(connection)
             label = self._calendar.label_of(now)

@@ -127,4 +127,4 @@ def test_changed_price_is_json_too(tmp_path: Path) -> None:
 def test_wrong_words_are_reported(files: tuple[Path, Path]) -> None:
     old, new = files
     assert "--diff needs FILE" in check("--diff", old).output
-    assert "go with --json only" in check(new, "--speak").output
+    assert "can be combined with --json only" in check(new, "--speak").output

@@ -12,7 +12,7 @@ from broker.standin import StandIn
 from broker.store.database.sum_tables import spending
 from tests.browser.conftest import Service
 from tests.browser.stage_server import StageServer
-from tests.browser.support import Bench, wait_for
+from tests.browser.support import Bench
 from tests.support.environment import write_config
 
 # A minute costs 0.023, so 0.008 is enough for 20 seconds.
@@ -53,4 +53,4 @@ def test_call_that_reaches_its_budget_is_told_before_it_ends(bench: Bench, servi
     assert bench.events("error") == []
     assert spent(service) == NANOS, "settled to the cent"
     refused = bench.start(microphone=False)
-    assert (refused["reason"], refused["status"]) == ("budget-exhausted", 429)
+    assert (refused["code"], refused["status"]) == ("budget-exhausted", 429)

@@ -17,7 +17,10 @@ from tests.support.environment import write_config
 
 # A minute costs 0.023, so 0.008 is enough for 20 seconds.
 BUDGET, SECONDS = "budget_per_month = 0.008", 20
-NANOS = -(-SECONDS * 23_000_000 // 60)
+
+
+def cost(seconds: int) -> int:
+    return -(-seconds * 23_000_000 // 60)
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def spent(service: Service) -> int:
 @pytest.mark.long
 def test_call_that_reaches_its_budget_is_told_before_it_ends(bench: Bench, service: Service) -> None:
     assert bench.start(microphone=False) is None
-    assert spent(service) == NANOS, "reserved for all of the token's time"
+    assert spent(service) == cost(SECONDS), "reserved for all of the token's time"
 
     def told() -> list[int]:
         return [one["at"] for one in bench.events("clock") if one["detail"]["remainingMs"] <= SECONDS * 1000]
@@ -51,6 +54,7 @@ def test_call_that_reaches_its_budget_is_told_before_it_ends(bench: Bench, servi
     assert last["detail"]["error"]["reason"] == "session-ended"
     assert "budget" in last["detail"]["error"]["detail"]
     assert bench.events("error") == []
-    assert spent(service) == NANOS, "settled to the cent"
+    # The page leaves a moment before Google would end it, and gets unused seconds back.
+    assert spent(service) in {cost(SECONDS - back) for back in range(4)}
     refused = bench.start(microphone=False)
     assert (refused["code"], refused["status"]) == ("budget-exhausted", 429)

@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import overload
 
 OWN_ISSUER = "live-broker"
 KEY_ISSUER = "live-broker:key"
@@ -91,6 +92,10 @@ class Principal:
         return replace(self, plan=overrides.plan or self.plan, overrides=overrides, team=team)
 
 
+@overload
+def team_named(name: str) -> Principal: ...
+@overload
+def team_named(name: str | None) -> Principal | None: ...
 def team_named(name: str | None) -> Principal | None:
     """The team as a principal. None for no name."""
     return None if name is None else Principal(TEAM_ISSUER, name, name, "")

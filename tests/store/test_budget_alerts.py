@@ -1,4 +1,4 @@
-"""Each threshold of a budget is reported once in its period, whoever charges it and however often."""
+"""Each threshold of a budget is reported once in its period, however many charges reach it."""
 
 from __future__ import annotations
 

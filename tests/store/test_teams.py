@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
 from broker.errors import Refusal
 from broker.identity.users import User
@@ -18,17 +19,15 @@ from broker.principal import Principal, team_named
 from broker.sessions.session import Reservation
 from broker.settings import PriceList
 from broker.store.accounts.overrides import SqlOverrides
-from broker.store.accounts.removal import remove_user
 from broker.store.accounts.users import SqlUsers
 from broker.store.database.tables import principals, sessions
 from broker.store.ledger.purge import SqlPurge
 from tests.store.conftest import MakeDatabase, refused
-from tests.store.test_budgets import CENT, PRICES, SECOND_NANOS, TERMS, Book, length
+from tests.store.test_budgets import CENT, SECOND_NANOS, TERMS, Book, length, lose
 from tests.support.counts import wrong_counts
 from tests.support.servers import own_principal
 
 ENGINEERING = team_named("engineering")
-assert ENGINEERING is not None
 ALICE, BOB = (replace(own_principal(name), team=ENGINEERING) for name in ("alice", "bob"))
 
 
@@ -152,15 +151,7 @@ def test_token_that_was_not_delivered_costs_the_team_nothing(team: Team, how: st
     book = team.book
     SqlUsers(book.database).add(_user("alice"), actor="tests")
     reservation = book.ledger.reserve(ALICE, TERMS, team.quotas(ALICE))
-    if how == "void":
-        book.ledger.void(reservation, "upstream-error")
-    elif how == "removed":
-        remove_user(book.database, "alice", actor="tests", keep_one_operator=False)
-    else:
-        book.later(seconds=151)
-    if how == "purged":
-        book.later(days=4)
-        SqlPurge(book.database, PRICES).purge(book.now - timedelta(days=2), actor="tests")
+    lose(book, reservation, how)
     team.budget = Budget(per_month=90 * CENT, minutes_per_month=15)
     usage = team.usage()
     assert (usage.open, usage.used_seconds) == (0, 0)
@@ -168,6 +159,14 @@ def test_token_that_was_not_delivered_costs_the_team_nothing(team: Team, how: st
     assert length(team.open(BOB)) == 900
     if how != "dead":
         assert team.wrong() == []
+
+
+def test_threshold_of_a_team_is_reported_with_its_name(team: Team) -> None:
+    team.budget = Budget(per_day=180 * CENT)
+    with capture_logs() as lines:
+        team.open()
+    (line,) = (line for line in lines if line["event"] == "budget_threshold")
+    assert (line["kind"], line["owner"], line["threshold"]) == ("team", "live-broker:team:engineering", 50)
 
 
 def test_session_stays_with_the_team_it_was_opened_for(team: Team) -> None:

@@ -5,7 +5,7 @@ import { isolate } from '../common/dom.js';
 import { h } from './build.js';
 import { count, counted } from './format.js';
 import { ownerHref } from './parts.js';
-import { periodOf, usedOf } from './spending.js';
+import { amountOf, periodOf } from './spending.js';
 
 /** @typedef {import('./api.js').Overview} Overview */
 /** @typedef {import('./api.js').NearLimit} NearLimit */
@@ -120,7 +120,7 @@ function budgetItems(budgets) {
   /** @type {Item[]} */
   const items = of(true).map((one) => ({
     level: one.percent >= 100 ? 'bad' : 'warn',
-    what: `Budget of the project: ${usedOf(one)} this ${periodOf(one)}.`,
+    what: `Budget of the project: ${amountOf(one)} this ${periodOf(one)}.`,
     advice: 'When it is used up, nobody gets a token. Raise the budget under [project] in broker.toml.',
     links: [],
   }));
@@ -130,7 +130,7 @@ function budgetItems(budgets) {
       what: 'Budgets near their limit:',
       advice: 'Raise them, or calls end when they are used up.',
       links: others.map((one) => [
-        `${isolate(one.name)} (${usedOf(one)} this ${periodOf(one)})`,
+        `${isolate(one.name)} (${amountOf(one)} this ${periodOf(one)})`,
         ownerHref(one.kind === 'team', one.key, one.name),
       ]),
     });

@@ -15,7 +15,7 @@ import { Table } from './table.js';
 const PAGE = 10;
 
 /** The budget's use as text, such as "$4.00 of $10.00". @param {BudgetUse} budget */
-export function usedOf({ limit, used, currency }) {
+export function amountOf({ limit, used, currency }) {
   const size = (/** @type {string | number} */ one) =>
     currency === null ? count(Number(one)) : money(String(one), currency);
   return `${size(used)} of ${size(limit)}${currency === null ? ' minutes' : ''}`;
@@ -62,7 +62,7 @@ export function spendingList(context, title, kind) {
       { head: 'This month', kind: 'number', cell: ({ this_month: month }) => money(month, currency) },
       {
         head: 'Budgets',
-        cell: ({ budgets }) => budgets.map((one) => `${usedOf(one)} a ${periodOf(one)}`).join('; ') || '–',
+        cell: ({ budgets }) => budgets.map((one) => `${amountOf(one)} a ${periodOf(one)}`).join('; ') || '–',
       },
     ]),
     ({ key }) => key,

@@ -4,36 +4,22 @@
 import { isolate } from '../common/dom.js';
 import { h } from './build.js';
 import { ErrorBox } from './error-box.js';
-import { field } from './form.js';
 import { count, counted, money } from './format.js';
 import { badge, heading, ownLimits, Pages, usedOf } from './parts.js';
+import { Search } from './search.js';
 import { Table } from './table.js';
 
 /** @typedef {import('./api.js').Team} Team */
 
-/** Long enough to type a word without a request in between. */
-const TYPING_MS = 250;
 /** The last search, kept while the page of a team is open. */
 const last = { query: '' };
 
 /** @param {import('./view.js').ViewContext} context @returns {import('./view.js').View} */
 export function teamsView(context) {
   const errorBox = new ErrorBox(context);
-  const query = field(
-    'Search',
-    h('input', {
-      type: 'search',
-      name: 'query',
-      value: last.query,
-      autocomplete: 'off',
-      spellcheck: 'false',
-      maxlength: 64,
-      placeholder: 'Name',
-      oninput: () => later(),
-    }),
-  );
   const found = h('p', { class: 'quiet', role: 'status' });
-  let timer = 0;
+  const attributes = { value: last.query, maxlength: 64, placeholder: 'Name' };
+  const search = new Search('Teams', refresh, attributes, found);
 
   const table = new Table(
     'Teams',
@@ -58,50 +44,25 @@ export function teamsView(context) {
     'No teams found.',
   );
   const pages = new Pages(
-    (cursor, signal) => context.api.teams({ query: query.control.value.trim(), cursor }, signal),
+    (cursor, signal) => context.api.teams({ query: search.query, cursor }, signal),
     (rows, more) => {
-      last.query = query.control.value.trim();
+      last.query = search.query;
       errorBox.clear();
       table.show(rows);
       found.textContent = `${more ? 'The first ' : ''}${counted(rows.length, 'team')}`;
     },
     (error) => errorBox.show(error, refresh),
   );
-  const refresh = () => void pages.restart();
-
-  function later() {
-    window.clearTimeout(timer);
-    timer = window.setTimeout(refresh, TYPING_MS);
+  function refresh() {
+    void pages.restart();
   }
 
   return {
     title: 'Teams',
-    element: h(
-      'div',
-      {},
-      heading('Teams'),
-      h(
-        'form',
-        {
-          class: 'filters',
-          role: 'search',
-          'aria-label': 'Teams',
-          onsubmit: (/** @type {Event} */ event) => {
-            event.preventDefault();
-            window.clearTimeout(timer);
-            refresh();
-          },
-        },
-        query.element,
-        found,
-      ),
-      errorBox.element,
-      table.element,
-      pages.element,
-    ),
+    element: h('div', {}, heading('Teams'), search.element, errorBox.element, table.element, pages.element),
     refresh,
     close() {
-      window.clearTimeout(timer);
+      search.close();
       pages.close();
     },
   };

@@ -8,14 +8,12 @@ import { ErrorBox } from './error-box.js';
 import { field, select } from './form.js';
 import { counted } from './format.js';
 import { badge, heading, ownLimits, Pages, person, usedOf } from './parts.js';
+import { Search } from './search.js';
 import { Selection } from './selection.js';
 import { Table } from './table.js';
 import { blockUsers, limitUsers, nameOf } from './user-actions.js';
 
 /** @typedef {import('./api.js').User} User */
-
-/** Long enough to type a word without a request in between. */
-const TYPING_MS = 250;
 
 /** The last search, kept while a user page is open. */
 const last = { query: '', state: 'all', sort: 'name' };
@@ -24,20 +22,6 @@ const last = { query: '', state: 'all', sort: 'name' };
 export function usersView(context, filters) {
   for (const name of /** @type {const} */ (['query', 'state', 'sort'])) last[name] = filters.get(name) ?? last[name];
   const errorBox = new ErrorBox(context);
-  const query = field(
-    'Search',
-    h('input', {
-      type: 'search',
-      name: 'query',
-      value: last.query,
-      autocomplete: 'off',
-      spellcheck: 'false',
-      pattern: '[\\s\\S]{0,255}',
-      title: 'At most 255 characters',
-      placeholder: 'Name or subject',
-      oninput: () => later(),
-    }),
-  );
   const state = choice('Show', 'state', [
     ['all', 'All users'],
     ['blocked', 'Blocked only'],
@@ -48,7 +32,19 @@ export function usersView(context, filters) {
     ['sessions', 'Open sessions'],
   ]);
   const found = h('p', { class: 'quiet', role: 'status' });
-  let timer = 0;
+  const search = new Search(
+    'Users',
+    refresh,
+    {
+      value: last.query,
+      pattern: '[\\s\\S]{0,255}',
+      title: 'At most 255 characters',
+      placeholder: 'Name or subject',
+    },
+    state.element,
+    sort.element,
+    found,
+  );
 
   /** @param {string} label @param {'state' | 'sort'} name @param {[string, string][]} choices */
   function choice(label, name, choices) {
@@ -107,7 +103,7 @@ export function usersView(context, filters) {
   );
 
   const asked = () => ({
-    query: query.control.value.trim(),
+    query: search.query,
     state: state.control.value,
     sort: sort.control.value,
   });
@@ -121,12 +117,11 @@ export function usersView(context, filters) {
       table.show(rows);
       found.textContent = `${more ? 'The first ' : ''}${counted(rows.length, 'person').replace('persons', 'people')}`;
     },
-    (error) => errorBox.show(error, () => void pages.restart()),
+    (error) => errorBox.show(error, refresh),
   );
 
-  function later() {
-    window.clearTimeout(timer);
-    timer = window.setTimeout(() => void pages.restart(), TYPING_MS);
+  function refresh() {
+    void pages.restart();
   }
 
   return {
@@ -143,31 +138,15 @@ export function usersView(context, filters) {
         ),
         button('Add user', () => void addUser(context), { class: 'button small primary' }),
       ),
-      h(
-        'form',
-        {
-          class: 'filters',
-          role: 'search',
-          'aria-label': 'Users',
-          onsubmit: (/** @type {Event} */ event) => {
-            event.preventDefault();
-            window.clearTimeout(timer);
-            void pages.restart();
-          },
-        },
-        query.element,
-        state.element,
-        sort.element,
-        found,
-      ),
+      search.element,
       selection.element,
       errorBox.element,
       table.element,
       pages.element,
     ),
-    refresh: () => void pages.restart(),
+    refresh,
     close() {
-      window.clearTimeout(timer);
+      search.close();
       pages.close();
     },
   };

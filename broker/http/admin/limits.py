@@ -22,7 +22,19 @@ Money = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
 Version = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class LimitsPatch(body.Body):
+class CommonLimits(body.Body):
+    """The limits that both a principal and a team have."""
+
+    version: Version
+    rate: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    sessions: MostSessions | None = None
+    minutes_per_day: MinutesPerDay | None = None
+    budget_per_day: Money | None = None
+    budget_per_month: Money | None = None
+    minutes_per_month: MinutesPerMonth | None = None
+
+
+class LimitsPatch(CommonLimits):
     """Null removes an override, so that the plan decides. A missing field stays as it is.
 
     Values have the same bounds as those of a plan.
@@ -35,15 +47,8 @@ class LimitsPatch(body.Body):
         }
     )
 
-    version: Version
     plan: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    rate: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    sessions: MostSessions | None = None
-    minutes_per_day: MinutesPerDay | None = None
     session_minutes: SessionMinutes | None = None
-    budget_per_day: Money | None = None
-    budget_per_month: Money | None = None
-    minutes_per_month: MinutesPerMonth | None = None
 
 
 @bp.patch("/users/<user_key>/limits")

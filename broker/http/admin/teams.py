@@ -10,11 +10,10 @@ from typing_extensions import TypedDict
 
 from broker.http import body, guards
 from broker.http.admin import lists, operator
-from broker.http.admin.limits import Money, Version
+from broker.http.admin.limits import CommonLimits
 from broker.http.admin.people import SharedLimits
 from broker.http.credentials import Caller
 from broker.http.responses import operation
-from broker.settings.document import MinutesPerDay, MinutesPerMonth, MostSessions
 
 bp = Blueprint("teams", __name__)
 
@@ -27,7 +26,7 @@ class TeamsQuery(lists.ListQuery):
     ] = ""
 
 
-class TeamLimitsPatch(body.Body):
+class TeamLimitsPatch(CommonLimits):
     """Null removes an override, so that the settings decide. A missing field stays as it is."""
 
     model_config = ConfigDict(
@@ -36,14 +35,6 @@ class TeamLimitsPatch(body.Body):
             "minProperties": 2,  # the version alone changes nothing
         }
     )
-
-    version: Version
-    rate: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    sessions: MostSessions | None = None
-    minutes_per_day: MinutesPerDay | None = None
-    budget_per_day: Money | None = None
-    budget_per_month: Money | None = None
-    minutes_per_month: MinutesPerMonth | None = None
 
 
 class TeamShown(TypedDict):

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 
 from broker.limits.budget import Bound, bound_to_json
 from broker.limits.quota import PROJECT, Quota, QuotaUsage
-from broker.principal import KEY_ISSUER, Principal
+from broker.principal import KEY_ISSUER, TEAM_ISSUER, Principal
 from broker.sessions.token_window import TokenWindow
 from broker.store.database.engine import Database
 from broker.store.database.statement import Statement
@@ -28,6 +28,8 @@ from broker.store.ledger.spending import Account
 from broker.telemetry.metrics import BUDGET_THRESHOLDS
 
 _log = structlog.get_logger("broker.budgets")
+
+_KINDS = {KEY_ISSUER: "key", TEAM_ISSUER: "team"}
 
 _NOTED = Statement(
     select(budget_alerts.c.policy, func.max(budget_alerts.c.threshold))
@@ -104,10 +106,8 @@ def _kind_and_owner(principal: Principal, quota: Quota) -> tuple[str, str]:
     """One of `metrics.OWNER_KINDS`, and a name for people."""
     if quota.key == PROJECT:
         return "project", PROJECT
-    one = next((one for one in (principal, principal.actor) if one and one.key == quota.key), None)
-    if one is None:
-        return "team", quota.whose or quota.key
-    return "key" if one.issuer == KEY_ISSUER else "user", f"{one.issuer}:{one.subject}"
+    owner = next(one for one in principal.charged if one.key == quota.key)
+    return _KINDS.get(owner.issuer, "user"), f"{owner.issuer}:{owner.subject}"
 
 
 def _report(kind: str, key: str, owner: str, bound: Bound, threshold: int) -> None:

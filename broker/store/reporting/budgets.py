@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 from broker.limits.budget import Bound, Budget, Calendar, Spent, Tariff, bounds_of
 from broker.limits.policy import Policy, team_quota
 from broker.limits.quota import PROJECT
-from broker.principal import KEY_ISSUER, TEAM_ISSUER, Principal
+from broker.principal import KEY_ISSUER, TEAM_ISSUER, Principal, team_named
 from broker.store.accounts.overrides import OVERRIDES, overrides_of
 from broker.store.database.engine import Database
 from broker.store.database.sum_tables import budget_alerts, spending
@@ -217,6 +217,5 @@ class SqlBudgets:
         found: dict[str, Person | Principal] = {one.key: one for one in SqlPeople(self._database).of(keys)}
         with self._database.read() as connection:
             for row in connection.execute(_TEAMS, {"keys": list(keys)}):
-                team = Principal(TEAM_ISSUER, row.subject, row.subject, "")
-                found[row.key] = team.with_overrides(overrides_of(row))
+                found[row.key] = team_named(row.subject).with_overrides(overrides_of(row))
         return found

@@ -82,7 +82,6 @@ class SqlTeams:
         now = self._database.now(connection)
         overrides = NO_OVERRIDES if row is None else overrides_of(row)
         team = team_named(name)
-        assert team is not None
         applied = self._policy.for_team(team.with_overrides(overrides))
         account = self._spending.account(None, now)
         found = counted(connection, team_quota(applied), now, label=account.label, always_spent=True)
